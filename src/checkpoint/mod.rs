@@ -1,0 +1,3 @@
+//! Checkpoints: reading the published `pytorch_model.bin`, reading and writing quantized model folders.
+
+pub mod layout;

@@ -1,0 +1,137 @@
+//! The one error type of the crate: a stable code, a sentence for people, and what to do next.
+
+use std::fmt;
+
+/// Stable codes of the public interface. `as_str` gives the spelling that JavaScript sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// No usable WebGPU adapter or device.
+    WebgpuUnavailable,
+    /// The repository, revision or file does not exist (or is private).
+    ModelNotFound,
+    /// The hub wants a token, or the token has no access.
+    Unauthorized,
+    /// The hub asks to wait.
+    RateLimited,
+    /// A request failed or broke off.
+    Network,
+    /// Bytes differ from what they were announced to be.
+    Integrity,
+    /// The browser's storage is full.
+    Quota,
+    /// The checkpoint is of a kind that this program does not read.
+    UnsupportedCheckpoint,
+    /// `config.json`, the tokenizer or the tensors' shapes contradict each other or the format.
+    InvalidConfig,
+    /// The caller passed something that cannot be used.
+    InvalidArgument,
+    /// An allocation failed.
+    OutOfMemory,
+    /// The GPU device was lost.
+    DeviceLost,
+    /// The caller aborted.
+    Aborted,
+    /// The model was disposed.
+    Disposed,
+}
+
+impl ErrorCode {
+    /// The code as the public interface spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebgpuUnavailable => "webgpu-unavailable",
+            Self::ModelNotFound => "model-not-found",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate-limited",
+            Self::Network => "network",
+            Self::Integrity => "integrity",
+            Self::Quota => "quota",
+            Self::UnsupportedCheckpoint => "unsupported-checkpoint",
+            Self::InvalidConfig => "invalid-config",
+            Self::InvalidArgument => "invalid-argument",
+            Self::OutOfMemory => "out-of-memory",
+            Self::DeviceLost => "device-lost",
+            Self::Aborted => "aborted",
+            Self::Disposed => "disposed",
+        }
+    }
+}
+
+/// An error of this crate.
+#[derive(Debug)]
+pub struct Error {
+    /// Stable code of the public interface.
+    pub code: ErrorCode,
+    /// What happened, as a sentence.
+    pub message: String,
+    /// What the reader can do next; empty where the sentence says it already.
+    pub hint: String,
+    /// The error underneath, if one caused this.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error with a code and a sentence.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: String::new(), source: None }
+    }
+
+    /// Adds what the reader can do next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Adds the error that caused this one.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Shorthand for [`ErrorCode::InvalidArgument`].
+    pub fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+
+    /// Shorthand for [`ErrorCode::InvalidConfig`].
+    pub fn invalid_config(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidConfig, message)
+    }
+
+    /// Shorthand for [`ErrorCode::UnsupportedCheckpoint`].
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::UnsupportedCheckpoint, message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if !self.hint.is_empty() {
+            write!(f, " {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentence_then_next_step_then_cause() {
+        let e = Error::invalid_config("hidden_size is 33.").hint("It must be a multiple of 32.").caused_by("cause");
+        assert_eq!(e.to_string(), "hidden_size is 33. It must be a multiple of 32.");
+        assert_eq!(e.code.as_str(), "invalid-config");
+        assert_eq!(std::error::Error::source(&e).map(ToString::to_string).as_deref(), Some("cause"));
+    }
+}

@@ -1,0 +1,43 @@
+//! What generation needs of an engine that computes logits: the GPU, or the CPU reference in tests.
+
+use crate::config::ModelConfig;
+use crate::error::Result;
+
+/// Which logits a forward pass is to return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logits {
+    /// None: the tokens only fill the KV cache.
+    None,
+    /// Those after the last token: V values.
+    Last,
+    /// Those after every token: V values each, in order.
+    All,
+}
+
+/// An engine with a KV cache.
+#[allow(async_fn_in_trait)] // one thread: wasm has no Send futures
+pub trait Backend {
+    /// Shape of the model.
+    fn config(&self) -> &ModelConfig;
+
+    /// Positions that the KV cache holds, in tokens.
+    fn context_length(&self) -> usize;
+
+    /// Most tokens that one call of [`forward`](Self::forward) takes.
+    fn max_chunk(&self) -> usize;
+
+    /// Tokens in the KV cache.
+    fn len(&self) -> usize;
+
+    /// True while the KV cache holds nothing.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets all but the first `len` tokens of the KV cache.
+    fn truncate(&mut self, len: usize);
+
+    /// Appends `ids` (1 to `max_chunk`, all below V, fitting into the context) to the KV cache and
+    /// returns the logits asked for.
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>>;
+}

@@ -1,0 +1,5 @@
+//! Text generation over a [`Backend`].
+
+mod backend;
+
+pub use backend::{Backend, Logits};
