@@ -125,7 +125,7 @@ export class TokenFormerElement extends Base {
         throw aborted("Loading");
       }
       this.#model = model;
-      this.#view.showIdle("Ready");
+      this.#view.showIdle(model.info.adapter ? `Ready on ${model.info.adapter}` : "Ready");
       this.#tell("load", model);
       return model;
     } catch (thrown) {
