@@ -127,6 +127,7 @@ class FakeGeneration {
       tokenIds: this.#ids,
       finishReason: this.#aborted ? "abort" : "length",
       seed: this.options.seed ?? 1,
+      usage: { completionTokens: this.#ids.length, timeToFirstTokenMs: 1, decodeTokensPerSecond: 1000 },
       options: this.options,
     };
   }

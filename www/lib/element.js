@@ -153,9 +153,11 @@ export class TokenFormerElement extends Base {
     }
   }
 
-  /** Aborts everything and gives the memory back. */
+  /**
+   * Gives the memory back. What the old model writes ends with its disposal; `#writing` is left alone,
+   * since it may be the call that is about to load another model.
+   */
   #unload() {
-    this.#writing?.abort();
     this.#loading?.controller.abort();
     this.#loading = null;
     const model = this.#model;

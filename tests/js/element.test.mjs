@@ -1,0 +1,134 @@
+import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is imported
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { TokenFormerElement } from "../../www/lib/element.js";
+import { FakeEngine, useFakeEngine } from "./fake-engine.mjs";
+import { textOfPart } from "./fake-dom.mjs";
+
+let calls;
+beforeEach(() => {
+  calls = useFakeEngine();
+  FakeEngine.requests.length = 0;
+  FakeEngine.made.length = 0;
+  FakeEngine.beforeLoad = async () => {};
+});
+
+const pause = (ms = 10) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function element(attributes = {}) {
+  const made = new TokenFormerElement();
+  made.told = [];
+  for (const type of ["load", "progress", "token", "done", "error"]) {
+    made.addEventListener(type, (event) => {
+      assert.equal(event.bubbles, false);
+      made.told.push(type === "error" ? `error ${event.detail.code}` : type);
+    });
+  }
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.isConnected = true;
+  made.connectedCallback();
+  return made;
+}
+
+test("nothing is loaded before a method is called or autoload is set", async () => {
+  const lazy = element({ model: "a/b", prompt: "x" });
+  await pause();
+  assert.deepEqual([calls.loads, lazy.model], [0, null]);
+  lazy.setAttribute("autoload", "");
+  await pause();
+  assert.equal(lazy.model.info.id, "a/b");
+  assert.deepEqual(lazy.told, ["progress", "progress", "load"]);
+});
+
+test("generate loads first, writes, and tells", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "2" });
+  const result = await writer.generate();
+  assert.deepEqual([result.text, result.finishReason], ["AB", "length"]);
+  assert.deepEqual(writer.told, ["progress", "progress", "load", "token", "token", "done"]);
+  assert.equal(textOfPart(writer, "output"), "|AB");
+  assert.equal((await writer.generate("y")).text, "AB");
+  assert.equal(calls.loads, 1);
+});
+
+test("mistakes are told before anything is loaded, once, with what to do next", async () => {
+  const writer = element({ prompt: "x", "top-p": "7" });
+  await assert.rejects(writer.generate(), { code: "invalid-argument" });
+  assert.deepEqual([calls.loads, writer.told], [0, ["error invalid-argument"]]);
+  assert.match(textOfPart(writer, "error"), /topP must be .*\|.*Correct the argument/);
+  await assert.rejects(element({ model: "nonsense" }).load(), { code: "invalid-argument" });
+});
+
+test("a failed loading is told once, and can be tried again", async () => {
+  FakeEngine.beforeLoad = async () => {
+    throw Object.assign(new Error("No GPU."), { code: "webgpu-unavailable" });
+  };
+  const writer = element({ prompt: "x", "max-tokens": "1" });
+  await assert.rejects(writer.generate(), { code: "webgpu-unavailable" });
+  assert.deepEqual(writer.told, ["progress", "error webgpu-unavailable"]);
+  FakeEngine.beforeLoad = async () => {};
+  assert.equal((await writer.generate()).text, "A");
+});
+
+test("stop ends the writing normally and the loading with aborted", async () => {
+  const writer = element({ prompt: "x" });
+  writer.addEventListener("token", () => writer.stop(), { once: true });
+  assert.equal((await writer.generate()).finishReason, "abort");
+  let goOn;
+  FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
+  const other = element({ prompt: "x" });
+  const writing = other.generate();
+  await pause();
+  other.stop();
+  await assert.rejects(writing, { code: "aborted" });
+  assert.equal(textOfPart(other, "status"), "Stopped");
+  goOn();
+});
+
+test("a second text ends the first", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "3" });
+  await writer.load();
+  const [first, second] = await Promise.all([writer.generate("a"), writer.generate("b")]);
+  assert.deepEqual([first.finishReason, second.finishReason], ["abort", "length"]);
+  assert.equal(textOfPart(writer, "output"), "|ABC");
+});
+
+test("another model frees the one before", async () => {
+  const writer = element({ model: "a/b", prompt: "x", "max-tokens": "1" });
+  const before = await writer.load();
+  assert.equal(writer.load(), writer.load());
+  writer.setAttribute("model", "c/d");
+  assert.equal(writer.model, before); // until it is asked for
+  assert.equal((await writer.generate()).text, "A");
+  assert.equal(writer.model.info.id, "c/d");
+  assert.deepEqual(FakeEngine.made.map((engine) => engine.disposed), [true, false]);
+});
+
+test("reset ends the text, empties the output and makes the model forget", async () => {
+  const writer = element({ prompt: "x" });
+  const writing = writer.generate("y");
+  await new Promise((resolve) => writer.addEventListener("token", resolve, { once: true }));
+  await writer.reset();
+  assert.equal((await writing).finishReason, "abort");
+  assert.equal(textOfPart(writer, "output"), "|");
+  assert.equal(FakeEngine.made[0].log.at(-1), "reset");
+});
+
+test("removal frees the model, a move does not", async () => {
+  const writer = element({ prompt: "x" });
+  await writer.load();
+  const remove = (back) => {
+    writer.isConnected = false;
+    writer.disconnectedCallback();
+    writer.isConnected = back;
+    if (back) writer.connectedCallback();
+  };
+  remove(true);
+  await pause();
+  assert.notEqual(writer.model, null);
+  const writing = writer.generate();
+  await pause();
+  remove(false);
+  assert.equal((await writing).finishReason, "abort");
+  await pause();
+  assert.deepEqual([writer.model, FakeEngine.made[0].freed], [null, true]);
+});
