@@ -1,0 +1,41 @@
+// Fetches and starts the WebAssembly engine, once, when the first model is loaded.
+
+import { TokenFormerError } from "./errors.js";
+import { ENGINE_SCRIPT, ENGINE_WASM } from "./locations.js";
+
+let starting = null;
+let restarts = 0;
+
+/** An object, so that tests can put another engine in its place. */
+export const engineModule = {
+  /** The running engine's module: `{ Engine }`. */
+  load() {
+    starting ??= start().catch((error) => {
+      starting = null;
+      throw error;
+    });
+    return starting;
+  },
+
+  /** After a trap: the next load starts a new instance, since the old one's memory cannot be trusted. */
+  discard() {
+    starting = null;
+    restarts += 1;
+  },
+};
+
+async function start() {
+  // The glue keeps its instance in a module variable; another query makes another module.
+  const script = restarts === 0 ? ENGINE_SCRIPT : `${ENGINE_SCRIPT}?restart=${restarts}`;
+  const [module, wasm] = await Promise.all([import(script), fetchWasm()]);
+  await module.default({ module_or_path: wasm });
+  return module;
+}
+
+async function fetchWasm() {
+  const response = await fetch(ENGINE_WASM);
+  if (response.ok) return response;
+  throw new TokenFormerError("network", `The engine's file ${ENGINE_WASM} cannot be fetched (status ${response.status}).`, {
+    hint: "Put all files of the build into one folder of the server, next to tokenformer.js.",
+  });
+}

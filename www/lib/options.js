@@ -1,0 +1,166 @@
+// The one table of options: the API checks against it, the element reads its attributes by it.
+
+import { invalidArgument } from "./errors.js";
+import { checkText, isPlainObject, typeName } from "./inputs.js";
+import { normalizeEndpoint } from "./names.js";
+
+/**
+ * A row of the table.
+ * @typedef {object} Option
+ * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"object"|"texts"|"biases"|"signal"|"function"} type
+ * @property {unknown} default undefined: described in `about`
+ * @property {string} about one line for people
+ * @property {string[]} [values] of an enum
+ * @property {number} [min] smallest number, itself allowed unless `aboveMin`
+ * @property {number} [max] largest number, itself allowed unless `belowMax`
+ * @property {boolean} [aboveMin]
+ * @property {boolean} [belowMax]
+ * @property {RegExp} [pattern] what a string must match
+ * @property {string} [shape] that pattern in words
+ */
+
+// Git's rules for the names of branches and tags, plus: nothing that has a meaning in a URL.
+const REVISION = /^(?!.*\.\.)[^\u0000-\u0020\u007f~^:?*#%[\\]+$/u;
+// What an HTTP header can hold.
+const TOKEN = /^[\u0021-\u007e]+$/;
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const LOAD_OPTIONS = Object.freeze({
+  revision: { type: "string", default: "main", pattern: REVISION, shape: "a branch, tag or commit", about: "branch, tag or commit of a hub repository" },
+  endpoint: { type: "url", default: "https://huggingface.co", about: "address of the hub" },
+  token: { type: "string", default: undefined, pattern: TOKEN, shape: "an access token", about: "access token, sent to the endpoint only" },
+  quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision of the weights; left out, the folder's own" },
+  config: { type: "object", default: undefined, about: "the model's shape in the field names of config.json, where the folder has none" },
+  contextLength: { type: "integer", min: 1, max: 2 ** 20, default: undefined, about: "tokens of context; left out, the smaller of 2048 and what the model was trained for" },
+  cache: { type: "boolean", default: true, about: "keep downloaded models in the browser's storage" },
+  backend: { type: "enum", values: ["auto", "webgpu", "cpu"], default: "auto", about: "where the model computes" },
+  signal: { type: "signal", default: undefined, about: "aborts loading" },
+  onProgress: { type: "function", default: undefined, about: "called with every step of loading" },
+});
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const GENERATE_OPTIONS = Object.freeze({
+  maxTokens: { type: "integer", min: 1, max: Number.MAX_SAFE_INTEGER, default: 256, about: "most tokens to write" },
+  temperature: { type: "number", min: 0, default: 0.8, about: "higher is more surprising; 0 always takes the likeliest token" },
+  topK: { type: "integer", min: 0, max: Number.MAX_SAFE_INTEGER, default: 0, about: "draw from the k likeliest tokens only; 0 is off" },
+  topP: { type: "number", min: 0, aboveMin: true, max: 1, default: 0.95, about: "draw from the likeliest tokens that make up this much probability" },
+  minP: { type: "number", min: 0, max: 1, belowMax: true, default: 0, about: "drop tokens below this share of the likeliest one's probability" },
+  repetitionPenalty: { type: "number", min: 0, aboveMin: true, default: 1, about: "above 1 discourages tokens of the prompt and the output" },
+  presencePenalty: { type: "number", min: -2, max: 2, default: 0, about: "lowers every token that the output has already" },
+  frequencyPenalty: { type: "number", min: -2, max: 2, default: 0, about: "lowers tokens by how often the output has them" },
+  seed: { type: "integer", min: 0, max: Number.MAX_SAFE_INTEGER, default: undefined, about: "makes the draw repeatable; left out, a random one" },
+  stop: { type: "texts", default: Object.freeze([]), about: "texts that end the output and are not part of it" },
+  logitBias: { type: "biases", default: Object.freeze({}), about: "numbers added to the logits of token ids" },
+  logprobs: { type: "integer", min: 0, max: 20, default: 0, about: "how many likeliest tokens to report with every token" },
+  signal: { type: "signal", default: undefined, about: "ends writing early" },
+});
+
+/** Options of `TokenFormer.load`, checked and complete. Throws `invalid-argument`. */
+export function checkLoadOptions(options) {
+  return checkOptions(LOAD_OPTIONS, options);
+}
+
+/** Options of `generate` and `complete`, checked and complete. Throws `invalid-argument`. */
+export function checkGenerateOptions(options) {
+  return checkOptions(GENERATE_OPTIONS, options);
+}
+
+function checkOptions(table, options = {}) {
+  if (!isPlainObject(options)) throw invalidArgument(`The options must be a plain object, not ${typeName(options)}.`);
+  const given = { ...options }; // every getter is read once
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(table, name)) throw unknownOption(table, name);
+  }
+  const checked = {};
+  for (const [name, option] of Object.entries(table)) {
+    checked[name] = given[name] === undefined ? option.default : CHECKS[option.type](name, given[name], option);
+  }
+  return checked;
+}
+
+const CHECKS = {
+  string(name, value, { pattern, shape }) {
+    // The value is not repeated: it may be an access token.
+    if (typeof value !== "string") throw wrong(name, "a string", value);
+    if (!pattern.test(value)) throw invalidArgument(`${name} does not look like ${shape}.`);
+    return value;
+  },
+  url(name, value) {
+    const url = typeof value === "string" ? normalizeEndpoint(value) : undefined;
+    if (url === undefined) throw invalidArgument(`${name} must be an absolute http or https address.`);
+    return url;
+  },
+  enum(name, value, { values }) {
+    if (!values.includes(value)) {
+      const got = typeof value === "string" ? JSON.stringify(value) : typeName(value);
+      throw invalidArgument(`${name} must be ${values.map((v) => `"${v}"`).join(" or ")}, not ${got}.`);
+    }
+    return value;
+  },
+  integer(name, value, option) {
+    if (!Number.isInteger(value) || !inRange(value, option)) throw wrong(name, `an integer ${rangeInWords(option)}`, value);
+    return value;
+  },
+  number(name, value, option) {
+    if (!Number.isFinite(value) || !inRange(value, option)) throw wrong(name, `a number ${rangeInWords(option)}`, value);
+    return value;
+  },
+  boolean(name, value) {
+    if (typeof value !== "boolean") throw wrong(name, "true or false", value);
+    return value;
+  },
+  object(name, value) {
+    if (!isPlainObject(value)) throw wrong(name, "a plain object", value);
+    return value;
+  },
+  texts(name, value) {
+    if (!Array.isArray(value)) throw wrong(name, "an array of strings", value);
+    return Array.from(value, (text, i) => {
+      if (text === "") throw invalidArgument(`${name}[${i}] is empty.`, "Leave it out, or give a text to stop at.");
+      return checkText(`${name}[${i}]`, text);
+    });
+  },
+  biases(name, value) {
+    if (!isPlainObject(value)) throw wrong(name, "an object { id: number }", value);
+    for (const [id, bias] of Object.entries(value)) {
+      if (!/^(0|[1-9]\d{0,9})$/.test(id) || Number(id) >= 2 ** 32) {
+        throw invalidArgument(`${name}: ${JSON.stringify(id)} is not a token id.`);
+      }
+      if (!Number.isFinite(bias)) throw wrong(`${name}[${id}]`, "a finite number", bias);
+    }
+    return value;
+  },
+  signal(name, value) {
+    // By its tag: a signal may come from another frame.
+    if (Object.prototype.toString.call(value) !== "[object AbortSignal]") throw wrong(name, "an AbortSignal", value);
+    return value;
+  },
+  function(name, value) {
+    if (typeof value !== "function") throw wrong(name, "a function", value);
+    return value;
+  },
+};
+
+function inRange(value, { min, max = Infinity, aboveMin, belowMax }) {
+  return (aboveMin ? value > min : value >= min) && (belowMax ? value < max : value <= max);
+}
+
+/** The range of a number in words: "from 0 to 20", "above 0, at most 1". */
+export function rangeInWords({ min, max, aboveMin, belowMax }) {
+  const low = aboveMin ? `above ${min}` : `from ${min}`;
+  if (max === undefined) return low;
+  if (max === Number.MAX_SAFE_INTEGER) return `${low}, below 2^53`;
+  if (belowMax) return `${low}, below ${max}`;
+  return aboveMin ? `${low}, at most ${max}` : `${low} to ${max}`;
+}
+
+function wrong(name, wanted, got) {
+  return invalidArgument(`${name} must be ${wanted}, not ${typeName(got)}.`);
+}
+
+function unknownOption(table, name) {
+  const plain = (text) => text.toLowerCase().replace(/[^a-z]/g, "");
+  const meant = Object.keys(table).find((known) => plain(known) === plain(name));
+  const hint = meant ? `Did you mean ${meant}?` : `The options are ${Object.keys(table).join(", ")}.`;
+  return invalidArgument(`There is no option ${JSON.stringify(name)}.`, hint);
+}
