@@ -5,3 +5,9 @@ pub mod checkpoint;
 pub mod config;
 pub mod error;
 pub mod generate;
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
+pub mod gpu;
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
+pub mod model;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod reference;
