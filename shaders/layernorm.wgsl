@@ -20,28 +20,28 @@
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
 #if FINAL_NORM
-    let from = (step.first_row + group.y) * COLS;
+    let source = (step.first_row + group.y) * COLS;
 #else
-    let from = group.y * COLS;
+    let source = group.y * COLS;
 #endif
-    let to = group.y * COLS;
+    let dest = group.y * COLS;
     var sum = 0.0;
     for (var i = local; i < COLS; i += WG) {
-        sum += h[from + i];
+        sum += h[source + i];
     }
     let mean = workgroup_sum(local, sum) / f32(COLS);
     sum = 0.0;
     for (var i = local; i < COLS; i += WG) {
-        let c = h[from + i] - mean;
+        let c = h[source + i] - mean;
         sum += c * c;
     }
     let scale = inverseSqrt(workgroup_sum(local, sum) / f32(COLS) + EPSILON);
     for (var i = local; i < COLS; i += WG) {
-        let v = (h[from + i] - mean) * scale;
+        let v = (h[source + i] - mean) * scale;
 #if FINAL_NORM
-        u[to + i] = v * norm[i] + norm[COLS + i];
+        u[dest + i] = v * norm[i] + norm[COLS + i];
 #else
-        u[to + i] = v;
+        u[dest + i] = v;
 #endif
     }
 }

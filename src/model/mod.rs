@@ -3,6 +3,8 @@
 mod plan;
 mod scratch;
 mod tables;
+#[cfg(all(test, feature = "native-gpu"))]
+mod tests;
 
 pub use tables::{Placement, Region, Weights, row_bytes};
 
