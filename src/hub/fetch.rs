@@ -71,8 +71,11 @@ impl Client {
         }
         // Single-page hosts answer every missing path with their index page.
         if headers.get("Content-Type").ok().flatten().is_some_and(|t| t.starts_with("text/html")) {
-            return Err(Error::new(ErrorCode::ModelNotFound, format!("The server has no {file}: it answered with a page."))
-                .hint("Check the model's address."));
+            return Err(Error::new(
+                ErrorCode::ModelNotFound,
+                format!("The server has no {file}: it answered with a page."),
+            )
+            .hint("Check the model's address."));
         }
         Ok(response)
     }
@@ -83,7 +86,8 @@ impl Client {
     /// Those of [`error_of_answer`], `network` and `aborted`.
     pub async fn open(&self, file: &str) -> Result<Body> {
         let response = self.request(file).await?;
-        let body = response.body().ok_or_else(|| Error::new(ErrorCode::Network, format!("{file} came without a body.")))?;
+        let body =
+            response.body().ok_or_else(|| Error::new(ErrorCode::Network, format!("{file} came without a body.")))?;
         let reader = body.get_reader().dyn_into::<ReadableStreamDefaultReader>();
         Ok(Body { reader: reader.map_err(|e| self.failed(file, &e))?, file: file.into() })
     }

@@ -41,9 +41,8 @@ impl Location {
 /// The error that an HTTP answer means, if it is one. The hub's `X-Error-Code` decides before the status.
 pub fn error_of_answer(file: &str, status: u16, error_code: Option<&str>, has_token: bool) -> Option<Error> {
     let not_found = |what: &str| {
-        Error::new(ErrorCode::ModelNotFound, format!("{what} ({file}, HTTP {status}).")).hint(
-            "Check the name and the revision; a private repository needs the token option.",
-        )
+        Error::new(ErrorCode::ModelNotFound, format!("{what} ({file}, HTTP {status})."))
+            .hint("Check the name and the revision; a private repository needs the token option.")
     };
     match error_code {
         Some("RepoNotFound") => return Some(not_found("There is no such repository, or it is private")),
