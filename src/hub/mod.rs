@@ -3,7 +3,7 @@
 #[cfg(target_arch = "wasm32")]
 pub mod fetch;
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode};
 
 /// A place that holds a model's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
