@@ -36,7 +36,7 @@ impl AbortFlag {
 
 /// A model that writes.
 pub struct Model<B> {
-    backend: B,
+    pub(super) backend: B,
     tokenizer: Option<Tokenizer>,
     /// Tokens of the KV cache.
     cached: Vec<u32>,

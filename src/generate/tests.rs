@@ -236,7 +236,7 @@ fn bad_prompts() {
 #[test]
 fn an_abort_or_a_failure_at_any_call_leaves_a_usable_model() {
     let want = run(&mut ids_only(50), &ids(10), greedy(5)).expect("text").1;
-    for call in 0..7 {
+    for call in 0..7usize {
         let mut model = ids_only(50);
         let flag = AbortFlag::default();
         model.backend.abort_at = Some((call, flag.clone()));
