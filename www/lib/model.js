@@ -72,7 +72,7 @@ export class TokenFormer {
       if (!writing) return nothingWritten(given.seed);
       for (;;) {
         const chunk = await this.#next(call, writing);
-        if (!chunk) return writing.result;
+        if (!chunk) return writing.result ?? nothingWritten(given.seed);
         yield chunk;
       }
     } finally {
