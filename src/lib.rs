@@ -1,6 +1,8 @@
 //! TokenFormer in a web page.
 #![deny(unsafe_code)]
 
+#[cfg(target_arch = "wasm32")]
+mod api;
 pub mod checkpoint;
 pub mod config;
 pub mod error;

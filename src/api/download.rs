@@ -1,13 +1,12 @@
 //! From the network to the GPU: a file's bytes go straight from the browser's buffers to the GPU's,
 //! without passing through wasm memory.
 
+use crate::checkpoint::folder::Section;
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::Gpu;
 use crate::hub::fetch::Body;
-use crate::model::{Region, Weights};
-use crate::checkpoint::layout::TensorId;
+use crate::model::Weights;
 use js_sys::Uint8Array;
-use std::ops::Range;
 use wasm_bindgen::prelude::*;
 
 /// Bytes that are gathered before they are written to the GPU.
@@ -28,17 +27,6 @@ extern "C" {
     ) -> Result<(), JsValue>;
 }
 
-/// A run of a file's bytes that belongs to one tensor.
-#[derive(Clone, Debug)]
-pub struct Section {
-    /// The tensor.
-    pub id: TensorId,
-    /// Elements or scales.
-    pub region: Region,
-    /// Bytes of the file.
-    pub bytes: Range<u64>,
-}
-
 /// Reads a file in order and hands its sections to the GPU.
 pub struct Download<'a> {
     gpu: &'a Gpu,
@@ -57,9 +45,10 @@ impl<'a> Download<'a> {
     /// # Errors
     /// `webgpu-unavailable` if the device is not the browser's.
     pub fn new(gpu: &'a Gpu, weights: &'a Weights, start: u64) -> Result<Self> {
-        let raw = gpu.queue.as_webgpu().ok_or_else(|| {
-            Error::new(ErrorCode::WebgpuUnavailable, "The GPU queue is not the browser's.")
-        })?;
+        let raw = gpu
+            .queue
+            .as_webgpu()
+            .ok_or_else(|| Error::new(ErrorCode::WebgpuUnavailable, "The GPU queue is not the browser's."))?;
         let queue = raw.clone().unchecked_into();
         Ok(Self { gpu, weights, queue, block: Uint8Array::new_with_length(BLOCK), filled: 0, start })
     }
@@ -135,7 +124,8 @@ impl<'a> Download<'a> {
             }
         }
         let kept = (block.end - done) as u32;
-        self.block.copy_within(self.filled - kept, 0, self.filled);
+        // At most three bytes of a word that began in this block.
+        self.block.copy_within(0, (self.filled - kept) as i32, self.filled as i32);
         self.filled = kept;
         self.start = done;
         Ok(())

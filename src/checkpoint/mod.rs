@@ -1,5 +1,6 @@
 //! Checkpoints: reading the published `pytorch_model.bin`, reading and writing quantized model folders.
 
+pub mod folder;
 pub mod layout;
 
 use crate::config::ModelConfig;

@@ -2,8 +2,8 @@
 
 use super::buffers::Memory;
 use crate::error::{Error, ErrorCode, Result};
-use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 /// What the caller wants of the device.
 #[derive(Clone, Debug, Default)]
@@ -18,13 +18,10 @@ pub struct Gpu {
     pub device: wgpu::Device,
     /// Its queue.
     pub queue: wgpu::Queue,
-    /// What the adapter says of itself.
-    pub adapter: wgpu::AdapterInfo,
     /// Bytes that this engine holds on the device.
     pub memory: Rc<Memory>,
     /// Set once the device is lost: the browser's reason.
-    lost: std::sync::Arc<std::sync::Mutex<Option<String>>>,
-    _not_send: std::marker::PhantomData<Rc<RefCell<()>>>,
+    lost: Arc<Mutex<Option<String>>>,
 }
 
 impl Gpu {
@@ -67,21 +64,14 @@ impl Gpu {
             })
             .await
             .map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;
-        let lost = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let lost = Arc::new(Mutex::new(None));
         let slot = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
             if let Ok(mut slot) = slot.lock() {
                 *slot = Some(format!("{reason:?}: {message}"));
             }
         });
-        Ok(Self {
-            device,
-            queue,
-            adapter: adapter.get_info(),
-            memory: Rc::default(),
-            lost,
-            _not_send: std::marker::PhantomData,
-        })
+        Ok(Self { device, queue, memory: Rc::default(), lost })
     }
 
     /// Fails once the device is lost.

@@ -58,16 +58,6 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Number of pipelines made.
-    pub fn len(&self) -> usize {
-        self.made.len()
-    }
-
-    /// True before the first pipeline.
-    pub fn is_empty(&self) -> bool {
-        self.made.is_empty()
-    }
-
     /// The kernel `spec` with `bindings`. Validation errors go to the caller's error scope.
     ///
     /// # Errors

@@ -33,6 +33,19 @@ impl Client {
         Self { location, token, signal }
     }
 
+    /// A client for another repository of the same endpoint.
+    pub fn elsewhere(&self, repository: &str, revision: &str) -> Self {
+        let location = match &self.location {
+            Location::Repository { endpoint, .. } => Location::Repository {
+                endpoint: endpoint.clone(),
+                repository: repository.to_owned(),
+                revision: revision.to_owned(),
+            },
+            folder => folder.clone(),
+        };
+        Self { location, token: self.token.clone(), signal: self.signal.clone() }
+    }
+
     /// Fails if the caller has aborted.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ mod tables;
 #[cfg(all(test, feature = "native-gpu"))]
 mod tests;
 
-pub use tables::{Placement, Region, Weights, row_bytes};
+pub use tables::{Placement, Weights};
 
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;

@@ -83,8 +83,6 @@ pub struct Plan {
     pub logits_of_row: Stages,
     /// Logits of up to [`super::scratch::LOGIT_ROWS`] rows of h.
     pub logits_of_rows: Stages,
-    /// Pipelines made.
-    pub pipelines: usize,
 }
 
 impl Plan {
@@ -106,7 +104,6 @@ impl Plan {
             prefill,
             logits_of_row: b.logits_of_row()?,
             logits_of_rows: b.logits_of_rows()?,
-            pipelines: b.kernels.len(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Weight tables on the GPU: where each tensor of the checkpoint lies, and how its bytes get there.
 
+use crate::checkpoint::folder::{Region, row_bytes};
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::layout::{Pattention, Side, TableFormat, TableShape, TensorId, padded_slots};
 use crate::config::{GROUP_SIZE, ModelConfig};
@@ -7,15 +8,6 @@ use crate::error::{Error, Result};
 use crate::gpu::shader::ShaderSpec;
 use crate::gpu::{Access, Binding, Gpu, GpuBuffer};
 use std::ops::Range;
-
-/// The two byte streams that a quantized table consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Region {
-    /// `weight_packed`, or `weight` of an f16 table, or a vector of the final LayerNorm.
-    Elements,
-    /// `weight_scale`.
-    Scales,
-}
 
 /// A run of rows of a table, in a buffer of its own: elements first, then scales.
 #[derive(Debug)]
@@ -50,17 +42,17 @@ pub struct Placement<'a> {
 
 impl Table {
     fn new(gpu: &Gpu, label: &str, format: TableFormat, shape: TableShape) -> Self {
-        let row_bytes = row_bytes(format, shape.cols, Region::Elements);
+        let element_bytes = row_bytes(format, shape.cols, Region::Elements);
         let limit = gpu.device.limits().max_storage_buffer_binding_size.min(gpu.device.limits().max_buffer_size / 2);
         // Whole blocks of rows, so that scales stay aligned to words where the table is cut.
-        let rows_per_part = ((limit / row_bytes) as usize / 256 * 256).max(256);
+        let rows_per_part = ((limit / element_bytes) as usize / 256 * 256).max(256);
         let parts = (0..shape.rows)
             .step_by(rows_per_part)
             .map(|first_row| {
                 let rows = rows_per_part.min(shape.rows - first_row);
                 // 256 is the largest alignment that a storage binding's offset may need.
-                let scales_offset = (rows as u64 * row_bytes).next_multiple_of(256);
-                let scales = rows as u64 * self::row_bytes(format, shape.cols, Region::Scales);
+                let scales_offset = (rows as u64 * element_bytes).next_multiple_of(256);
+                let scales = rows as u64 * row_bytes(format, shape.cols, Region::Scales);
                 let buffer = GpuBuffer::storage(gpu, label, scales_offset + scales);
                 TablePart { first_row, rows, buffer, scales_offset }
             })
@@ -114,15 +106,6 @@ impl Table {
             })
         });
         pieces.collect()
-    }
-}
-
-/// Bytes of one row in a region.
-pub fn row_bytes(format: TableFormat, cols: usize, region: Region) -> u64 {
-    match (region, format.is_quantized()) {
-        (Region::Elements, _) => (cols * format.bits() / 8) as u64,
-        (Region::Scales, true) => (cols / GROUP_SIZE * 2) as u64,
-        (Region::Scales, false) => 0,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::checkpoint::TableSource;
+use crate::checkpoint::folder::{Region, row_bytes};
 use crate::checkpoint::layout::{TableFormat, TensorId, tensors};
 use crate::config::{NormActivation, PartialConfig};
 use crate::gpu::GpuOptions;
