@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { progressInWords, progressShare, resultInWords, TokenMeter, writingInWords } from "../../www/lib/status.js";
+
+test("progress in words", () => {
+  const cases = [
+    [{ phase: "resolve", loadedBytes: 0, totalBytes: 0 }, "Looking for the model"],
+    [{ phase: "download", loadedBytes: 12.34e6, totalBytes: 28.4e6, bytesPerSecond: 4e6 }, "Downloading: 12.3 of 28.4 MB (43 %), 4.0 MB/s"],
+    [{ phase: "download", loadedBytes: 299.9e6, totalBytes: 300e6, bytesPerSecond: 0 }, "Downloading: 300 of 300 MB (99 %)"],
+    [{ phase: "download", loadedBytes: 5e6, totalBytes: null }, "Downloading: 5.0 MB"],
+    [{ phase: "ready", loadedBytes: 5e6, totalBytes: 5e6 }, "Ready"],
+    [{ phase: "something new", loadedBytes: 0, totalBytes: 0 }, "Loading"],
+  ];
+  for (const [progress, words] of cases) assert.equal(progressInWords(progress), words);
+  assert.equal(progressShare({ loadedBytes: 5, totalBytes: 4 }), 1);
+  assert.equal(progressShare({ loadedBytes: 5, totalBytes: null }), null);
+});
+
+test("results in words", () => {
+  assert.equal(writingInWords(1, 0), "1 token");
+  const usage = { completionTokens: 256, decodeTokensPerSecond: 1204.4, timeToFirstTokenMs: 24.2 };
+  assert.equal(resultInWords({ usage, finishReason: "length" }), "256 tokens · 1,204 tokens/s · first after 24 ms");
+  assert.equal(resultInWords({ usage: { ...usage, timeToFirstTokenMs: null, decodeTokensPerSecond: null }, finishReason: "abort" }), "256 tokens · stopped");
+});
+
+test("the meter leaves out the wait for the first token", () => {
+  const times = [1000, 1010, 1020];
+  const meter = new TokenMeter(() => times.shift());
+  meter.add();
+  assert.equal(meter.tokensPerSecond, 0);
+  meter.add();
+  meter.add();
+  assert.deepEqual([meter.count, meter.tokensPerSecond], [3, 100]);
+});

@@ -1,0 +1,78 @@
+// Numbers and states in words, for the element's status line.
+
+const PHASES = {
+  resolve: "Looking for the model",
+  download: "Downloading",
+  cache: "Reading from the browser's storage",
+  quantize: "Converting",
+  upload: "Moving to the GPU",
+  compile: "Preparing the GPU",
+  ready: "Ready",
+};
+
+/** Bytes as megabytes (10^6), with one decimal below 100: "12.3". */
+export function megabytes(bytes) {
+  const value = bytes / 1e6;
+  return value < 100 ? value.toFixed(1) : value.toFixed(0);
+}
+
+/** A rate with as many digits as mean something: "3.4", "87", "1,204". */
+export function rate(value) {
+  return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
+}
+
+/** Share of the bytes that are there, 0 to 1; null where the total is not known. */
+export function progressShare({ loadedBytes, totalBytes }) {
+  return totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
+}
+
+/** "Downloading: 12.3 of 28.4 MB (43 %)". The percentage is rounded down: 100 % means all of it. */
+export function progressInWords(progress) {
+  const phase = PHASES[progress.phase] ?? "Loading";
+  if (progress.phase === "ready" || !(progress.loadedBytes > 0)) return phase;
+  const share = progressShare(progress);
+  const amount = share === null
+    ? `${megabytes(progress.loadedBytes)} MB`
+    : `${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes)} MB (${Math.floor(share * 100)} %)`;
+  const speed = progress.phase === "download" && progress.bytesPerSecond > 0 ? `, ${megabytes(progress.bytesPerSecond)} MB/s` : "";
+  return `${phase}: ${amount}${speed}`;
+}
+
+/** "42 tokens · 310 tokens/s": while writing. */
+export function writingInWords(tokens, tokensPerSecond) {
+  const count = tokens === 1 ? "1 token" : `${tokens.toLocaleString("en")} tokens`;
+  return tokensPerSecond > 0 ? `${count} · ${rate(tokensPerSecond)} tokens/s` : count;
+}
+
+const ENDINGS = { abort: "stopped", context: "the context is full", stop: "the text ended" };
+
+/** "256 tokens · 310 tokens/s · first after 24 ms · stopped": after writing. */
+export function resultInWords({ usage, finishReason }) {
+  const parts = [writingInWords(usage.completionTokens, usage.decodeTokensPerSecond)];
+  if (usage.timeToFirstTokenMs > 0) parts.push(`first after ${rate(usage.timeToFirstTokenMs)} ms`);
+  if (ENDINGS[finishReason]) parts.push(ENDINGS[finishReason]);
+  return parts.join(" · ");
+}
+
+/** Counts tokens and measures their rate, the first one's waiting time left out. */
+export class TokenMeter {
+  #now;
+  #first = 0;
+  #last = 0;
+  count = 0;
+
+  constructor(now = () => performance.now()) {
+    this.#now = now;
+  }
+
+  add() {
+    this.#last = this.#now();
+    if (this.count === 0) this.#first = this.#last;
+    this.count += 1;
+  }
+
+  get tokensPerSecond() {
+    const seconds = (this.#last - this.#first) / 1000;
+    return seconds > 0 ? (this.count - 1) / seconds : 0;
+  }
+}

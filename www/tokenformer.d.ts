@@ -1,0 +1,281 @@
+// Types of tokenformer.js, written by hand: the contract.
+
+/** Stable codes of {@link TokenFormerError}. */
+export type ErrorCode =
+  | "webgpu-unavailable"
+  | "model-not-found"
+  | "unauthorized"
+  | "rate-limited"
+  | "network"
+  | "integrity"
+  | "quota"
+  | "unsupported-checkpoint"
+  | "invalid-config"
+  | "invalid-argument"
+  | "out-of-memory"
+  | "device-lost"
+  | "aborted"
+  | "disposed";
+
+/** What every method throws or rejects with. `message` is a sentence for people. */
+export class TokenFormerError extends Error {
+  constructor(code: ErrorCode, message: string, details?: { hint?: string; cause?: unknown });
+  readonly name: "TokenFormerError";
+  readonly code: ErrorCode;
+  /** What to do next, as a sentence. */
+  readonly hint: string;
+}
+
+/** Precision of a quantized model: q4 has 4-bit tables and an 8-bit embedding, q8 has 8 bits everywhere, f16 is not quantized. */
+export type Quantization = "q4" | "q8" | "f16";
+
+/** A list of token ids: integers from 0. */
+export type TokenIds = ArrayLike<number> & Iterable<number> & (readonly number[] | IntegerArray);
+
+type IntegerArray = Int8Array | Uint8Array | Uint8ClampedArray | Int16Array | Uint16Array | Int32Array | Uint32Array;
+
+/** A model's shape, in the field names of config.json. */
+export interface ModelConfig {
+  model_type: "tokenformer";
+  num_layers: number;
+  hidden_size: number;
+  num_attention_heads: number;
+  qkv_slot_num: number;
+  proj_slot_num: number;
+  ffn_slot_num: number;
+  padded_vocab_size: number;
+  max_position_embeddings: number;
+  [field: string]: unknown;
+}
+
+export interface LoadProgress {
+  phase: "resolve" | "download" | "cache" | "quantize" | "upload" | "compile" | "ready";
+  loadedBytes: number;
+  /** null while it is not known. */
+  totalBytes: number | null;
+  /** null between files. */
+  file: string | null;
+  fromCache: boolean;
+  bytesPerSecond: number;
+}
+
+export interface LoadOptions {
+  /** Branch, tag or commit of a hub repository. Default: "main". */
+  revision?: string;
+  /** Address of the hub, http or https. Default: "https://huggingface.co". */
+  endpoint?: string;
+  /** Access token; sent to the endpoint only. Default: none. */
+  token?: string;
+  /** Precision of the weights. Default: that of the folder. */
+  quantization?: Quantization;
+  /** The model's shape, where the folder has no usable config.json. Default: none. */
+  config?: Partial<ModelConfig>;
+  /** Tokens of context, at least 1. Default: the smaller of 2048 and what the model was trained for. */
+  contextLength?: number;
+  /** Keep downloaded models in the browser's storage. Default: true. */
+  cache?: boolean;
+  /** Where the model computes. Default: "auto". */
+  backend?: "auto" | "webgpu" | "cpu";
+  /** Aborts loading, which then rejects with `aborted`. Default: none. */
+  signal?: AbortSignal;
+  /** Called with every step of loading. Default: none. */
+  onProgress?: (progress: LoadProgress) => void;
+}
+
+export interface GenerateOptions {
+  /** Most tokens to write; an integer, at least 1. Default: 256. */
+  maxTokens?: number;
+  /** From 0, which always takes the likeliest token. Default: 0.8. */
+  temperature?: number;
+  /** Draw from the k likeliest tokens; an integer from 0, which is off. Default: 0. */
+  topK?: number;
+  /** Draw from the likeliest tokens that make up this much probability; above 0, at most 1. Default: 0.95. */
+  topP?: number;
+  /** Drop tokens below this share of the likeliest one's probability; from 0, below 1. Default: 0. */
+  minP?: number;
+  /** Above 1 discourages tokens of prompt and output; above 0. Default: 1. */
+  repetitionPenalty?: number;
+  /** Lowers every token that the output has already; -2 to 2. Default: 0. */
+  presencePenalty?: number;
+  /** Lowers tokens by how often the output has them; -2 to 2. Default: 0. */
+  frequencyPenalty?: number;
+  /** An integer from 0, below 2^53. Default: a random one, which the result tells. */
+  seed?: number;
+  /** Texts that end the output and are not part of it; none may be empty. Default: []. */
+  stop?: readonly string[];
+  /** Numbers added to the logits of token ids. Default: {}. */
+  logitBias?: Readonly<Record<number, number>>;
+  /** How many likeliest tokens to report with every token; 0 to 20. Default: 0. */
+  logprobs?: number;
+  /** Ends writing early, normally, with finishReason "abort". Default: none. */
+  signal?: AbortSignal;
+}
+
+export interface TopLogprob {
+  tokenId: number;
+  text: string;
+  logprob: number;
+}
+
+/** One token. The text may be empty while a character or a possible stop text is held back. */
+export interface Chunk {
+  text: string;
+  tokenId: number;
+  /** Natural logarithm, of the unmodified distribution. Present where `logprobs` is above 0. */
+  logprob?: number;
+  /** Present where `logprobs` is above 0. */
+  topLogprobs?: TopLogprob[];
+}
+
+export interface Usage {
+  promptTokens: number;
+  completionTokens: number;
+  /** Tokens of the prompt that were still in the context. */
+  cachedPromptTokens: number;
+  /** null where no token was written. */
+  timeToFirstTokenMs: number | null;
+  /** null where nothing was measured. */
+  prefillTokensPerSecond: number | null;
+  /** null where nothing was measured. */
+  decodeTokensPerSecond: number | null;
+}
+
+export interface GenerateResult {
+  text: string;
+  tokenIds: number[];
+  /** "stop": the model or a stop text ended it; "length": maxTokens; "context": the context filled up. */
+  finishReason: "stop" | "length" | "abort" | "context";
+  /** The seed that was used. */
+  seed: number;
+  usage: Usage;
+}
+
+export interface ScoreOptions {
+  /** What comes before the text and is not scored. Default: "". */
+  context?: string | TokenIds;
+}
+
+export interface ScoreItem extends ScoreOptions {
+  text: string | TokenIds;
+}
+
+export interface ScoreResult {
+  tokenIds: number[];
+  /** Natural logarithms; the first is null where the context is empty. */
+  logprobs: (number | null)[];
+  /** Whether each token is the likeliest one. */
+  isGreedy: boolean[];
+  /** null where nothing was scored. */
+  perplexity: number | null;
+}
+
+/** A snapshot. */
+export interface ModelInfo {
+  /** "owner/name", the folder's address, or the embedded model's name. */
+  id: string;
+  /** The commit; null where the model comes from a folder. */
+  revision: string | null;
+  config: ModelConfig;
+  /** What each kind of table has. */
+  quantization: unknown;
+  backend: "webgpu" | "cpu";
+  /** null on the CPU. */
+  adapter: string | null;
+  features: string[];
+  /** Which variants of the kernels were chosen. */
+  variants: unknown;
+  notes: string[];
+  contextLength: number;
+  weightBytes: number;
+  kvBytes: number;
+  /** 0 after `dispose`. */
+  gpuBytes: number;
+  wasmHeapBytes: number;
+}
+
+/**
+ * A loaded model. Calls queue in order; a generator holds the queue from its first `next` to its end.
+ * Inside a loop over a generator only `encode`, `decode`, `info` and `dispose` may be awaited: every
+ * other call waits for the generator, which waits for the loop.
+ */
+export class TokenFormer {
+  private constructor();
+
+  /**
+   * Loads a model: a hub repository "owner/name", the address of a folder (absolute, or beginning
+   * with "/", "./" or "../"), or, without a name, the embedded one.
+   */
+  static load(name?: string, options?: LoadOptions): Promise<TokenFormer>;
+
+  /** Always allowed, also after `dispose`. */
+  readonly info: ModelInfo;
+
+  /** Writes on from a prompt. Mistakes in the arguments reject the first `next`. Leaving the loop early frees everything. */
+  generate(prompt: string | TokenIds, options?: GenerateOptions): AsyncGenerator<Chunk, GenerateResult, undefined>;
+
+  /** Writes on from a prompt and resolves to the whole. */
+  complete(prompt: string | TokenIds, options?: GenerateOptions): Promise<GenerateResult>;
+
+  /** How likely every token of a text is. */
+  score(text: string | TokenIds, options?: ScoreOptions): Promise<ScoreResult>;
+  score(items: readonly ScoreItem[]): Promise<ScoreResult[]>;
+
+  /** The logits after the last token: one for every id of the padded vocabulary. */
+  logits(tokenIds: TokenIds): Promise<Float32Array>;
+
+  encode(text: string): Promise<number[]>;
+  decode(tokenIds: TokenIds): Promise<string>;
+
+  /** Forgets the context: a seed then gives the same text again. */
+  reset(): Promise<void>;
+
+  /** Aborts every call and frees everything. Calling it again changes nothing. */
+  dispose(): Promise<void>;
+}
+
+/** Events of <token-former>. None of them bubbles. */
+export interface TokenFormerEventMap {
+  load: CustomEvent<TokenFormer>;
+  progress: CustomEvent<LoadProgress>;
+  token: CustomEvent<Chunk>;
+  done: CustomEvent<GenerateResult>;
+  error: CustomEvent<TokenFormerError>;
+}
+
+/** The element <token-former>. */
+export interface TokenFormerElement extends HTMLElement {
+  /** The loaded model, or null. */
+  readonly model: TokenFormer | null;
+  /** Loads the model that the attributes name, unless it is the loaded one. */
+  load(): Promise<TokenFormer>;
+  /** Writes on from `prompt`, or from what stands in the field; loads first if needed. */
+  generate(prompt?: string | TokenIds): Promise<GenerateResult>;
+  /** Ends the text that is being written, or the loading before it. */
+  stop(): void;
+  /** Empties the output and makes the model forget. */
+  reset(): Promise<void>;
+
+  addEventListener<K extends keyof TokenFormerEventMap>(
+    type: K,
+    listener: (this: TokenFormerElement, event: TokenFormerEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener<K extends Exclude<keyof HTMLElementEventMap, keyof TokenFormerEventMap>>(
+    type: K,
+    listener: (this: TokenFormerElement, event: HTMLElementEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<K extends keyof TokenFormerEventMap>(
+    type: K,
+    listener: (this: TokenFormerElement, event: TokenFormerEventMap[K]) => unknown,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | EventListenerOptions): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "token-former": TokenFormerElement;
+  }
+}
