@@ -103,7 +103,7 @@ impl<'a> Download<'a> {
             }
             let (offset, len) = ((from - s.bytes.start) as usize, (to - from) as usize);
             for p in self.weights.place(s.id, s.region, offset, len)? {
-                let buffer = p.buffer.as_webgpu().map(|b| -> &JsValue { b.as_ref() }).unwrap_or(&JsValue::UNDEFINED);
+                let Some(buffer) = p.buffer.as_webgpu() else { continue }; // `new` made sure that it is
                 let at = (from - block.start) as usize + p.bytes.start;
                 let (whole, rest) = (p.bytes.len() / 4 * 4, p.bytes.len() % 4);
                 let failed = |e: JsValue| {
