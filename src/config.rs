@@ -220,8 +220,8 @@ impl ModelConfig {
             return bad(format!("layernorm_epsilon is {}; it must be between 0 and 1.", self.layernorm_epsilon));
         }
         let head = self.head_size();
-        if !head.is_multiple_of(8) || head > 128 {
-            return bad(format!("The head size is {head}; it must be a multiple of 8 and at most 128."));
+        if !head.is_multiple_of(8) || head > 112 {
+            return bad(format!("The head size is {head}; it must be a multiple of 8 and at most 112."));
         }
         if !self.rotary_dims().is_multiple_of(2) {
             return bad(format!("{} rotated dimensions per head cannot be paired.", self.rotary_dims()));

@@ -1,3 +1,37 @@
 //! Checkpoints: reading the published `pytorch_model.bin`, reading and writing quantized model folders.
+//!
+//! The parsers do no I/O: they say which bytes they want next and check what they get, so that they run on
+//! files, on HTTP ranges and on a browser's storage alike.
+//!
+//! - [`zip`], [`pickle`], [`torch`], [`names`]: the published format, from container to tensor names.
+//! - [`layout`]: the tensors of a model and their order; what both formats meet in.
+//! - [`quantize`], [`folder`]: the quantized format, its numbers and where they stand in a file.
+//! - `files`, `write`: local files (native).
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod files;
+pub mod folder;
 pub mod layout;
+pub mod names;
+pub mod pickle;
+pub mod quantize;
+pub mod torch;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod write;
+pub mod zip;
+
+use crate::config::ModelConfig;
+use crate::error::Result;
+
+/// A model's weights as f32, whatever they are stored as.
+pub trait TableSource {
+    /// Shape of the model.
+    fn config(&self) -> &ModelConfig;
+
+    /// A tensor in the layout of [`layout::TensorId::shape`], row by row: value tables are transposed
+    /// to [d_out, slots] and slots are padded with zeros. The final LayerNorm's vectors are [d].
+    ///
+    /// # Errors
+    /// If the bytes cannot be read or contradict the format.
+    fn table(&mut self, id: layout::TensorId) -> Result<Vec<f32>>;
+}

@@ -1,5 +1,16 @@
-//! Text generation over a [`Backend`].
+//! Text generation over a [`Backend`]: prompts, prefix reuse, the loop, and what is returned.
 
 mod backend;
+mod completion;
+mod model;
+mod options;
+mod score;
+#[cfg(test)]
+mod tests;
+mod text;
 
 pub use backend::{Backend, Logits};
+pub use completion::{Chunk, Completion, FinishReason, Generation, Logprob, Usage};
+pub use model::{AbortFlag, Model};
+pub use options::{GenerateOptions, Prompt};
+pub use score::{Score, ScoreItem};

@@ -10,5 +10,5 @@ export const EMBEDDED_MODEL = "tokenformer-38m-gutenberg";
 export const EMBEDDED_FOLDER = new URL(`models/${EMBEDDED_MODEL}/`, ROOT).href;
 
 /** Address of the wasm-bindgen glue and of the WebAssembly file. */
-export const ENGINE_SCRIPT = new URL("tokenformer_web.js", ROOT).href;
-export const ENGINE_WASM = new URL("tokenformer_web_bg.wasm", ROOT).href;
+export const ENGINE_SCRIPT = new URL("tokenformer-web.js", ROOT).href;
+export const ENGINE_WASM = new URL("tokenformer-web_bg.wasm", ROOT).href;

@@ -1,0 +1,90 @@
+// First half of a Pattention for one token, and the LM head: y = W·f(x).
+//   LAYERNORM   f = LN                       scores of query, key, value (fused) or of the feed-forward part
+//   COMBINE     f joins the parts of a split attention: scores of the output projection
+//   FINAL_NORM  f = LN(·)·w + b              logits, W = E
+//
+// Bindings
+//   0, 1  table W[ROWS, 32·GROUPS] (table.wgsl)
+//   2     step      uniform Step
+//   3     x         f32 [T, 32·GROUPS]: the residual stream h, of which row step.row is read (row 0
+//                   unless FINAL_NORM); for COMBINE the parts that attention_decode.wgsl left
+//   4     y         f32 [ROWS], from Y_START on
+//   5     norm      f32 [2, 32·GROUPS]: w, then b (FINAL_NORM only)
+// Grid: ceil(ROWS / ROWS_PER_WG) workgroups, in x and y if there are more than 65,535.
+// Constants: ROWS, Y_START, EPSILON (LayerNorm), and for COMBINE those of attention_decode.wgsl.
+
+#include "matvec.wgsl"
+#include "step.wgsl"
+
+const COLS = GROUPS * 32u;
+@group(0) @binding(2) var<uniform> step: Step;
+@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+#if FINAL_NORM
+@group(0) @binding(5) var<storage, read> norm: array<f32>;
+#endif
+#if COMBINE
+#include "attention_parts.wgsl"
+#endif
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>) {
+#if COMBINE
+    let parts = part_count(step.past + 1u);
+#else
+#if FINAL_NORM
+    let x_row = step.row * COLS;
+#else
+    let x_row = 0u;
+#endif
+    // Two sweeps, as the reference does: the variance of what is left after the mean is taken off.
+    var sum = 0.0;
+    for (var i = local; i < COLS; i += WG) {
+        sum += x[x_row + i];
+    }
+    let mean = workgroup_sum(local, sum) / f32(COLS);
+    sum = 0.0;
+    for (var i = local; i < COLS; i += WG) {
+        let c = x[x_row + i] - mean;
+        sum += c * c;
+    }
+    let scale = inverseSqrt(workgroup_sum(local, sum) / f32(COLS) + EPSILON);
+#endif
+
+    let lane = local % LANES;
+    let first_row = (group.y * grid.x + group.x) * ROWS_PER_WG + local / LANES * 4u;
+    // Rows past the end are computed as copies of the last one and dropped at the end.
+    let rows = min(vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(ROWS - 1u));
+    var total = vec4<f32>();
+    for (var first = 0u; first < GROUPS; first += CHUNK_GROUPS) {
+        let count = min(CHUNK_GROUPS, GROUPS - first);
+        workgroupBarrier();
+        for (var i = local; i < count * 8u; i += WG) {
+            let g = i / 8u;
+            let j = i % 8u;
+            let column = columns(j) + vec4<u32>((first + g) * 32u);
+            var v: vec4<f32>;
+            for (var c = 0u; c < 4u; c++) {
+#if COMBINE
+                v[c] = combined(column[c], parts);
+#else
+                v[c] = (x[x_row + column[c]] - mean) * scale;
+#if FINAL_NORM
+                v[c] = v[c] * norm[column[c]] + norm[COLS + column[c]];
+#endif
+#endif
+            }
+            xs[j * XS_STRIDE + g] = v;
+        }
+        workgroupBarrier();
+        total = accumulate(rows, first, count, lane, total);
+    }
+    total = sum_lanes(local, total);
+    if lane == 0u {
+        for (var r = 0u; r < 4u; r++) {
+            if first_row + r < ROWS {
+                y[Y_START + first_row + r] = total[r];
+            }
+        }
+    }
+}

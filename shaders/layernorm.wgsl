@@ -1,0 +1,47 @@
+// u[t] = LN(h[t]) for the rows of a chunk; with FINAL_NORM, u[t] = LN(h[first_row + t])·w + b.
+//
+// Bindings
+//   0  step   uniform Step
+//   1  h      f32 [T, COLS]
+//   2  u      f32 [T, COLS]
+//   3  norm   f32 [2, COLS]: w, then b (FINAL_NORM only)
+// Grid: (1, T) workgroups of WG threads. Constants: COLS, EPSILON.
+
+#include "reduce.wgsl"
+#include "step.wgsl"
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> h: array<f32>;
+@group(0) @binding(2) var<storage, read_write> u: array<f32>;
+#if FINAL_NORM
+@group(0) @binding(3) var<storage, read> norm: array<f32>;
+#endif
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
+#if FINAL_NORM
+    let source = (step.first_row + group.y) * COLS;
+#else
+    let source = group.y * COLS;
+#endif
+    let dest = group.y * COLS;
+    var sum = 0.0;
+    for (var i = local; i < COLS; i += WG) {
+        sum += h[source + i];
+    }
+    let mean = workgroup_sum(local, sum) / f32(COLS);
+    sum = 0.0;
+    for (var i = local; i < COLS; i += WG) {
+        let c = h[source + i] - mean;
+        sum += c * c;
+    }
+    let scale = inverseSqrt(workgroup_sum(local, sum) / f32(COLS) + EPSILON);
+    for (var i = local; i < COLS; i += WG) {
+        let v = (h[source + i] - mean) * scale;
+#if FINAL_NORM
+        u[dest + i] = v * norm[i] + norm[COLS + i];
+#else
+        u[dest + i] = v;
+#endif
+    }
+}

@@ -1,0 +1,87 @@
+// Y = X·Wᵀ for the tokens of a chunk; the table is dequantized once per tile into workgroup memory.
+//   RESIDUAL   Y += X·Wᵀ
+// With SEGMENTS > 1 the rows of W fall into equal segments, and segment z reads its own columns of X
+// (the value tables of query, key and value, each with its own weights).
+//
+// Bindings
+//   0, 1  table W[SEGMENTS · SEGMENT_ROWS, 32·GROUPS] (table.wgsl)
+//   2     step   uniform Step
+//   3     x      f32 [T, SEGMENTS · 32·GROUPS]
+//   4     y      f32 [T, Y_STRIDE], written from column Y_START on
+// Grid: (ceil(SEGMENT_ROWS / TILE), ceil(T / TILE), SEGMENTS) workgroups of 256 threads, 4 × 4 results each.
+// Constants: SEGMENTS, SEGMENT_ROWS, Y_STRIDE, Y_START.
+
+#include "table_group.wgsl"
+#include "step.wgsl"
+
+const TILE = 64u;
+const QUADS = TILE / 4u;
+const COLS = GROUPS * 32u;
+const X_STRIDE = SEGMENTS * COLS;
+
+@group(0) @binding(2) var<uniform> step: Step;
+@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+// Column k of the tile: [k · QUADS + q] holds rows 4q … 4q + 3.
+var<workgroup> xs: array<vec4<f32>, 32u * QUADS>;
+// Row n of the tile: [k4 · TILE + n] holds columns 4·k4 … 4·k4 + 3.
+var<workgroup> ws: array<vec4<f32>, 8u * TILE>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let segment = group.z;
+    let n0 = group.x * TILE;
+    let t0 = group.y * TILE;
+    let tq = local / 16u; // rows t0 + 4·tq …
+    let nq = local % 16u; // columns n0 + nq, + 16, + 32, + 48
+    var acc: array<vec4<f32>, 4>; // acc[j]: column nq + 16·j, one row per component
+    for (var g = 0u; g < GROUPS; g++) {
+        for (var i = local; i < 32u * QUADS; i += 256u) {
+            let k = i % 32u;
+            let q = i / 32u;
+            var v = vec4<f32>();
+            for (var c = 0u; c < 4u; c++) {
+                let t = t0 + q * 4u + c;
+                if t < step.count {
+                    v[c] = x[t * X_STRIDE + segment * COLS + g * 32u + k];
+                }
+            }
+            xs[k * QUADS + q] = v;
+        }
+        if local < TILE {
+            // Rows past the end are copies of the last one and are never stored.
+            let n = min(n0 + local, SEGMENT_ROWS - 1u);
+            var w = table_group((segment * SEGMENT_ROWS + n) * GROUPS + g);
+            for (var k4 = 0u; k4 < 8u; k4++) {
+                ws[k4 * TILE + local] = w[k4];
+            }
+        }
+        workgroupBarrier();
+        for (var k4 = 0u; k4 < 8u; k4++) {
+            let a0 = xs[(k4 * 4u) * QUADS + tq];
+            let a1 = xs[(k4 * 4u + 1u) * QUADS + tq];
+            let a2 = xs[(k4 * 4u + 2u) * QUADS + tq];
+            let a3 = xs[(k4 * 4u + 3u) * QUADS + tq];
+            for (var j = 0u; j < 4u; j++) {
+                let w = ws[k4 * TILE + nq + 16u * j];
+                acc[j] += a0 * w.x + a1 * w.y + a2 * w.z + a3 * w.w;
+            }
+        }
+        workgroupBarrier();
+    }
+    for (var j = 0u; j < 4u; j++) {
+        let n = n0 + nq + 16u * j;
+        for (var c = 0u; c < 4u; c++) {
+            let t = t0 + tq * 4u + c;
+            if n < SEGMENT_ROWS && t < step.count {
+                let at = t * Y_STRIDE + Y_START + segment * SEGMENT_ROWS + n;
+#if RESIDUAL
+                y[at] += acc[j][c];
+#else
+                y[at] = acc[j][c];
+#endif
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+// What changes from step to step.
+struct Step {
+    // Tokens in the KV cache before this step.
+    past: u32,
+    // Tokens of this step, T.
+    count: u32,
+    // Row of h whose logits are wanted (keys.wgsl with the final LayerNorm).
+    row: u32,
+    // First row of h whose logits are wanted (layernorm.wgsl with the final LayerNorm).
+    first_row: u32,
+}

@@ -1,0 +1,111 @@
+// Second half of a Pattention for one token: y = Pᵀ·Θ(s).
+//   RESIDUAL   h += y                      output projection, feed-forward part
+//   QKV        three Pattentions fused (SEGMENTS = 3, ROWS = 3·d): the query is rotated and kept, key
+//              and value are rotated (key), rounded to f16 and appended to the KV cache
+//
+// Bindings
+//   0, 1  table Pᵀ[ROWS, 32·GROUPS] (table.wgsl)
+//   2     step     uniform Step
+//   3     s        f32 [ROWS / SEGMENT_ROWS, 32·GROUPS]: scores
+//   4     y        f32 [SEGMENT_ROWS]: h (RESIDUAL) or the query (QKV)
+//   5     keys     f16 pairs [context, d/2] (QKV only)
+//   6     values   f16 pairs [context, d/2] (QKV only)
+//   7     angles   vec2<f32> [context, r/2]: cos and sin (QKV only)
+// Grid: ROWS / ROWS_PER_WG workgroups; a workgroup's rows belong to one segment (both are multiples of 32).
+// Constants: ROWS, SEGMENT_ROWS, SLOTS, HEAD (QKV), ROTARY (QKV).
+
+#include "matvec.wgsl"
+#include "theta.wgsl"
+#include "step.wgsl"
+
+@group(0) @binding(2) var<uniform> step: Step;
+@group(0) @binding(3) var<storage, read> s: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+#if QKV
+@group(0) @binding(5) var<storage, read_write> keys: array<u32>;
+@group(0) @binding(6) var<storage, read_write> values: array<u32>;
+@group(0) @binding(7) var<storage, read> angles: array<vec2<f32>>;
+#include "rotary.wgsl"
+#endif
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let first_row = group.x * ROWS_PER_WG + local / LANES * 4u;
+    let segment = group.x * ROWS_PER_WG / SEGMENT_ROWS;
+    let s_row = segment * GROUPS * 32u;
+
+    var row_max = 0.0;
+#if SOFTMAX
+    row_max = s[s_row];
+    for (var i = local; i < SLOTS; i += WG) {
+        row_max = max(row_max, s[s_row + i]);
+    }
+    row_max = workgroup_max(local, row_max);
+#endif
+    var sum = 0.0;
+    for (var i = local; i < SLOTS; i += WG) {
+        sum += statistic(s[s_row + i], row_max);
+    }
+    let scale = theta_scale(workgroup_sum(local, sum));
+
+    let lane = local % LANES;
+    let in_segment = first_row - segment * SEGMENT_ROWS;
+#if QKV
+    // Query and key keep the two halves of a rotary pair side by side; the value keeps its order.
+    var rows = vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u);
+    if segment < 2u {
+        for (var r = 0u; r < 4u; r++) {
+            rows[r] = segment * SEGMENT_ROWS + unpaired(in_segment + r);
+        }
+    }
+#else
+    let rows = vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u);
+#endif
+    var total = vec4<f32>();
+    for (var first = 0u; first < GROUPS; first += CHUNK_GROUPS) {
+        let count = min(CHUNK_GROUPS, GROUPS - first);
+        workgroupBarrier();
+        for (var i = local; i < count * 8u; i += WG) {
+            let g = i / 8u;
+            let j = i % 8u;
+            let column = columns(j) + vec4<u32>((first + g) * 32u);
+            var v = vec4<f32>();
+            for (var c = 0u; c < 4u; c++) {
+                if column[c] < SLOTS {
+                    v[c] = theta(s[s_row + column[c]], scale, row_max);
+                }
+            }
+            xs[j * XS_STRIDE + g] = v;
+        }
+        workgroupBarrier();
+        total = accumulate(rows, first, count, lane, total);
+    }
+    total = sum_lanes(local, total);
+    if lane != 0u {
+        return;
+    }
+#if QKV
+    if segment < 2u {
+        total = vec4<f32>(rotated(step.past, in_segment, total.xy), rotated(step.past, in_segment + 2u, total.zw));
+    }
+    if segment == 0u {
+        for (var r = 0u; r < 4u; r++) {
+            y[in_segment + r] = total[r];
+        }
+    } else {
+        let packed = vec2<u32>(pack2x16float(total.xy), pack2x16float(total.zw));
+        let at = (step.past * SEGMENT_ROWS + in_segment) / 2u;
+        if segment == 1u {
+            keys[at] = packed.x;
+            keys[at + 1u] = packed.y;
+        } else {
+            values[at] = packed.x;
+            values[at + 1u] = packed.y;
+        }
+    }
+#else
+    for (var r = 0u; r < 4u; r++) {
+        y[first_row + r] += total[r];
+    }
+#endif
+}

@@ -1,0 +1,303 @@
+//! The classes `Engine` and `Generation` that `www/lib/model.js` drives.
+
+use super::js;
+use super::load::{Loaded, Request, load};
+use crate::checkpoint::layout::Quantization;
+use crate::error::{Error, ErrorCode};
+use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
+use crate::model::GpuModel;
+use crate::sampling::SamplingOptions;
+use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+use web_sys::AbortSignal;
+
+/// A loaded model. The JavaScript side never calls two methods at once, but for `info` and `abort`.
+#[wasm_bindgen]
+pub struct Engine(Rc<Inner>);
+
+struct Inner {
+    /// Taken out while an asynchronous call works with it, gone for ever after `dispose`.
+    model: RefCell<Option<Model<GpuModel>>>,
+    abort: AbortFlag,
+    info: RefCell<Info>,
+}
+
+/// The contract's `info`.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Info {
+    id: String,
+    revision: String,
+    config: crate::config::ModelConfig,
+    quantization: Quantization,
+    backend: &'static str,
+    adapter: Adapter,
+    features: Vec<String>,
+    variants: Vec<String>,
+    notes: Vec<String>,
+    context_length: usize,
+    weight_bytes: u64,
+    kv_bytes: u64,
+    gpu_bytes: u64,
+    wasm_heap_bytes: u64,
+}
+
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Adapter {
+    vendor: String,
+    architecture: String,
+    device: String,
+    description: String,
+}
+
+/// The generate options as `www/lib/options.js` passes them: all there, all checked.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    max_tokens: f64,
+    temperature: f32,
+    top_k: f64,
+    top_p: f32,
+    min_p: f32,
+    repetition_penalty: f32,
+    presence_penalty: f32,
+    frequency_penalty: f32,
+    #[serde(default)]
+    seed: Option<f64>,
+    #[serde(default)]
+    stop: Vec<String>,
+    #[serde(default)]
+    logit_bias: Vec<(u32, f32)>,
+    logprobs: usize,
+}
+
+impl Inner {
+    fn take(&self) -> Result<Model<GpuModel>, JsValue> {
+        let model = self.model.try_borrow_mut().ok().and_then(|mut m| m.take());
+        model.ok_or_else(|| js::error(&Error::new(ErrorCode::Disposed, "The model is disposed, or in another call.")))
+    }
+
+    fn put_back(&self, model: Model<GpuModel>) {
+        *self.model.borrow_mut() = Some(model);
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Model<GpuModel>) -> crate::error::Result<T>) -> Result<T, JsValue> {
+        let mut model = self.take()?;
+        let result = work(&mut model);
+        self.put_back(model);
+        result.map_err(|e| js::error(&e))
+    }
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// Loads a model; see `Request`.
+    pub async fn load(request: JsValue, on_progress: Function, signal: Option<AbortSignal>) -> Result<Engine, JsValue> {
+        let load = async {
+            let request: Request = js::parse(request)?;
+            let loaded = load(&request, &on_progress, signal).await?;
+            Ok(Engine::new(request, loaded))
+        };
+        load.await.map_err(|e: Error| js::error(&e))
+    }
+
+    fn new(request: Request, loaded: Loaded) -> Self {
+        let Loaded { model, quantization, notes } = loaded;
+        let backend = model.backend();
+        let info = Info {
+            id: request.id,
+            revision: request.revision,
+            config: backend.config().clone(),
+            quantization,
+            backend: "webgpu",
+            adapter: adapter_info(backend.gpu()),
+            features: Vec::new(),
+            variants: vec!["portable f32".into()],
+            notes,
+            context_length: backend.context_length(),
+            weight_bytes: backend.weight_bytes(),
+            kv_bytes: backend.kv_bytes(),
+            gpu_bytes: 0,
+            wasm_heap_bytes: 0,
+        };
+        let model = RefCell::new(Some(model));
+        Self(Rc::new(Inner { model, abort: AbortFlag::default(), info: RefCell::new(info) }))
+    }
+
+    /// What the model is and what it occupies.
+    pub fn info(&self) -> Result<JsValue, JsValue> {
+        let mut info = self.0.info.borrow_mut();
+        if let Ok(model) = self.0.model.try_borrow()
+            && let Some(model) = model.as_ref()
+        {
+            info.gpu_bytes = model.backend().gpu().memory.bytes();
+        }
+        info.wasm_heap_bytes = heap_bytes();
+        js::value(&*info).map_err(|e| js::error(&e))
+    }
+
+    /// Token ids of a text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, JsValue> {
+        self.0.with(|m| m.tokenizer()?.encode(text))
+    }
+
+    /// Text of token ids.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, JsValue> {
+        self.0.with(|m| Ok(m.tokenizer()?.decode(ids)))
+    }
+
+    /// Begins a completion.
+    pub async fn start(&self, prompt: JsValue, options: JsValue) -> Result<Generation, JsValue> {
+        let begin = || {
+            let o: Options = js::parse(options)?;
+            let options = GenerateOptions {
+                max_tokens: o.max_tokens as usize,
+                sampling: SamplingOptions {
+                    temperature: o.temperature,
+                    top_k: o.top_k as u32,
+                    top_p: o.top_p,
+                    min_p: o.min_p,
+                    repetition_penalty: o.repetition_penalty,
+                    presence_penalty: o.presence_penalty,
+                    frequency_penalty: o.frequency_penalty,
+                    logit_bias: o.logit_bias,
+                    seed: o.seed.map_or_else(random_seed, |s| s as u64),
+                },
+                stop: o.stop,
+                logprobs: o.logprobs,
+            };
+            Ok((as_prompt(&prompt)?, options))
+        };
+        let (prompt, options) = begin().map_err(|e: Error| js::error(&e))?;
+        self.0.abort.clear();
+        let generation = self.0.with(|m| generate::Generation::start(m, &prompt, options, self.0.abort.clone()))?;
+        Ok(Generation { inner: self.0.clone(), generation: RefCell::new(Some(generation)) })
+    }
+
+    /// Scores `[{ text, context }]`.
+    pub async fn score(&self, items: Array) -> Result<JsValue, JsValue> {
+        let field = |item: &JsValue, key: &str| Reflect::get(item, &key.into()).unwrap_or(JsValue::UNDEFINED);
+        let parsed: crate::error::Result<Vec<ScoreItem>> = items
+            .iter()
+            .map(|i| Ok(ScoreItem { text: as_prompt(&field(&i, "text"))?, context: as_prompt(&field(&i, "context"))? }))
+            .collect();
+        let parsed = parsed.map_err(|e| js::error(&e))?;
+        self.0.abort.clear();
+        let mut model = self.0.take()?;
+        let scores = model.score(&parsed, &self.0.abort).await;
+        self.0.put_back(model);
+        scores.and_then(|s| js::value(&s)).map_err(|e| js::error(&e))
+    }
+
+    /// Logits after the last id, V long.
+    pub async fn logits(&self, ids: Vec<u32>) -> Result<Float32Array, JsValue> {
+        self.0.abort.clear();
+        let mut model = self.0.take()?;
+        let logits = model.logits(&ids, &self.0.abort).await;
+        self.0.put_back(model);
+        logits.map(|l| Float32Array::from(l.as_slice())).map_err(|e| js::error(&e))
+    }
+
+    /// Makes the call that runs end soon.
+    pub fn abort(&self) {
+        self.0.abort.set();
+    }
+
+    /// Forgets the context.
+    pub fn reset(&self) -> Result<(), JsValue> {
+        self.0.with(|m| {
+            m.reset();
+            Ok(())
+        })
+    }
+
+    /// Frees everything on the GPU.
+    pub fn dispose(&self) {
+        self.0.abort.set();
+        if let Ok(mut model) = self.0.model.try_borrow_mut() {
+            *model = None;
+        }
+        let mut info = self.0.info.borrow_mut();
+        info.gpu_bytes = 0;
+    }
+}
+
+/// A completion that is being written.
+#[wasm_bindgen]
+pub struct Generation {
+    inner: Rc<Inner>,
+    /// Taken out while `next` works with it.
+    generation: RefCell<Option<generate::Generation>>,
+}
+
+#[wasm_bindgen]
+impl Generation {
+    /// The next chunk, or undefined at the end.
+    pub async fn next(&self) -> Result<JsValue, JsValue> {
+        let busy = || js::error(&Error::invalid_argument("The last next() has not ended yet."));
+        let mut generation = self.generation.borrow_mut().take().ok_or_else(busy)?;
+        let result = match self.inner.take() {
+            Ok(mut model) => {
+                let result = generation.next(&mut model).await;
+                self.inner.put_back(model);
+                result.map_err(|e| js::error(&e))
+            }
+            Err(e) => Err(e),
+        };
+        *self.generation.borrow_mut() = Some(generation);
+        match result? {
+            Some(chunk) => js::value(&chunk).map_err(|e| js::error(&e)),
+            None => Ok(JsValue::UNDEFINED),
+        }
+    }
+
+    /// The whole, so far.
+    pub fn result(&self) -> Result<JsValue, JsValue> {
+        match self.generation.borrow().as_ref() {
+            Some(g) => js::value(&g.result()).map_err(|e| js::error(&e)),
+            None => Err(js::error(&Error::invalid_argument("next() has not ended yet."))),
+        }
+    }
+
+    /// Ends it at the next step.
+    pub fn abort(&self) {
+        self.inner.abort.set();
+    }
+}
+
+/// What the browser tells of the GPU; wgpu keeps only a part of it.
+fn adapter_info(gpu: &crate::gpu::Gpu) -> Adapter {
+    let device = gpu.device.as_webgpu().map(|d| -> &JsValue { d.as_ref() });
+    let info = device.and_then(|d| Reflect::get(d, &"adapterInfo".into()).ok()).unwrap_or(JsValue::UNDEFINED);
+    let text = |key: &str| Reflect::get(&info, &key.into()).ok().and_then(|v| v.as_string()).unwrap_or_default();
+    Adapter {
+        vendor: text("vendor"),
+        architecture: text("architecture"),
+        device: text("device"),
+        description: text("description"),
+    }
+}
+
+fn as_prompt(v: &JsValue) -> crate::error::Result<Prompt> {
+    if let Some(text) = v.as_string() {
+        return Ok(Prompt::Text(text));
+    }
+    let ids = v.dyn_ref::<Uint32Array>().ok_or_else(|| Error::invalid_argument("A text is neither text nor ids."))?;
+    Ok(Prompt::Ids(ids.to_vec()))
+}
+
+/// An integer in [0, 2⁵³).
+fn random_seed() -> u64 {
+    (js_sys::Math::random() * (1u64 << 53) as f64) as u64
+}
+
+/// Size of this module's memory in bytes.
+fn heap_bytes() -> u64 {
+    let memory = wasm_bindgen::memory().dyn_into::<js_sys::WebAssembly::Memory>();
+    let buffer = memory.ok().and_then(|m| m.buffer().dyn_into::<js_sys::ArrayBuffer>().ok());
+    buffer.map_or(0, |b| u64::from(b.byte_length()))
+}

@@ -1,0 +1,186 @@
+//! Reading a model folder: which bytes of `model.safetensors` (or of a shard) are which table.
+//!
+//! No I/O here: the caller brings the header, and gets byte ranges in the order of the file.
+
+use super::layout::{Quantization, TableFormat, TensorId, tensors};
+use crate::config::{GROUP_SIZE, ModelConfig};
+use crate::error::{Error, Result};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Longest header that is read; the largest published model's has 200 kB.
+const HEADER_LIMIT: u64 = 16 << 20;
+
+/// The two byte streams that a quantized table consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Region {
+    /// `weight_packed`, or `weight` of an f16 table, or a vector of the final LayerNorm.
+    Elements,
+    /// `weight_scale`.
+    Scales,
+}
+
+/// Bytes of one row of a table in a region.
+pub fn row_bytes(format: TableFormat, cols: usize, region: Region) -> u64 {
+    match (region, format.is_quantized()) {
+        (Region::Elements, _) => (cols * format.bits() / 8) as u64,
+        (Region::Scales, true) => (cols / GROUP_SIZE * 2) as u64,
+        (Region::Scales, false) => 0,
+    }
+}
+
+/// A run of a file's bytes that belongs to one tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The tensor.
+    pub id: TensorId,
+    /// Elements or scales.
+    pub region: Region,
+    /// Bytes of the file.
+    pub bytes: Range<u64>,
+}
+
+/// Length of the JSON header, from the file's first eight bytes.
+///
+/// # Errors
+/// `unsupported-checkpoint` if the length is absurd.
+pub fn header_len(first: [u8; 8]) -> Result<usize> {
+    let n = u64::from_le_bytes(first);
+    if (2..=HEADER_LIMIT).contains(&n) {
+        return Ok(n as usize);
+    }
+    Err(Error::unsupported(format!("The file says that its header has {n} bytes: it is no safetensors file."))
+        .hint("model.safetensors must be what the convert tool wrote."))
+}
+
+/// The tables that one file holds.
+#[derive(Debug)]
+pub struct Shard {
+    /// Formats of the tables; `None` for the final LayerNorm's vectors.
+    pub formats: BTreeMap<TensorId, Option<TableFormat>>,
+    /// Their bytes, in the order of the file.
+    pub sections: Vec<Section>,
+    /// The file's size in bytes.
+    pub file_bytes: u64,
+}
+
+impl Shard {
+    /// Reads the JSON header of a file.
+    ///
+    /// # Errors
+    /// `unsupported-checkpoint` for a header that contradicts itself, `invalid-config` for tensors whose
+    /// shape is not the one that `config` wants.
+    pub fn parse(json: &[u8], config: &ModelConfig) -> Result<Self> {
+        let metadata: Metadata = serde_json::from_slice(json).map_err(|e| {
+            Error::unsupported(format!("The header of model.safetensors cannot be used: {e}.")).caused_by(e)
+        })?;
+        let data_start = 8 + json.len() as u64;
+        let mut shard = Self {
+            formats: BTreeMap::new(),
+            sections: Vec::new(),
+            file_bytes: data_start + metadata.data_len() as u64,
+        };
+        for id in tensors(config) {
+            shard.add(id, &metadata, data_start, config)?;
+        }
+        shard.sections.sort_by_key(|s| s.bytes.start);
+        Ok(shard)
+    }
+
+    fn add(&mut self, id: TensorId, metadata: &Metadata, data_start: u64, config: &ModelConfig) -> Result<()> {
+        let (name, shape) = (id.name(), id.shape(config));
+        let mut section = |region, info: &TensorInfo| {
+            let (from, to) = info.data_offsets;
+            self.sections.push(Section { id, region, bytes: data_start + from as u64..data_start + to as u64 });
+        };
+        let packed = format!("{name}.weight_packed");
+        let format = if let Some(info) = metadata.info(&packed) {
+            let format = [TableFormat::Q4, TableFormat::Q8]
+                .into_iter()
+                .find(|f| info.dtype == Dtype::I32 && info.shape == [shape.rows, shape.cols * f.bits() / 32]);
+            let format = format.ok_or_else(|| wrong(&packed, info, &[shape.rows, shape.cols]))?;
+            section(Region::Elements, info);
+            let scale = format!("{name}.weight_scale");
+            let info = metadata.info(&scale);
+            let info = info.ok_or_else(|| Error::invalid_config(format!("{packed} has no {scale}.")))?;
+            expect(&scale, info, Dtype::F16, &[shape.rows, shape.cols / GROUP_SIZE])?;
+            section(Region::Scales, info);
+            Some(format)
+        } else if matches!(id, TensorId::NormWeight | TensorId::NormBias) {
+            let Some(info) = metadata.info(&name) else { return Ok(()) };
+            expect(&name, info, Dtype::F32, &[shape.cols])?;
+            section(Region::Elements, info);
+            None
+        } else {
+            let name = format!("{name}.weight");
+            let Some(info) = metadata.info(&name) else { return Ok(()) };
+            expect(&name, info, Dtype::F16, &[shape.rows, shape.cols])?;
+            section(Region::Elements, info);
+            Some(TableFormat::F16)
+        };
+        self.formats.insert(id, format);
+        Ok(())
+    }
+
+    /// The precision, as the tables of this file tell it.
+    ///
+    /// # Errors
+    /// `invalid-config` if the tables have formats that do not go together.
+    pub fn quantization(&self) -> Result<Quantization> {
+        let fits = |q: &Quantization| self.formats.iter().all(|(id, format)| *format == id.format(*q));
+        Quantization::ALL.into_iter().find(fits).ok_or_else(|| {
+            Error::invalid_config("The tables of model.safetensors have precisions that do not go together.")
+                .hint("Convert the model again: q4, q8 and f16 are known.")
+        })
+    }
+}
+
+/// Checks that the shards together hold every tensor of the model.
+///
+/// # Errors
+/// `invalid-config` that names the first missing tensor.
+pub fn check_complete(shards: &[Shard], config: &ModelConfig) -> Result<()> {
+    match tensors(config).find(|id| !shards.iter().any(|s| s.formats.contains_key(id))) {
+        None => Ok(()),
+        Some(id) => Err(Error::invalid_config(format!("The model has no tensor {}.", id.name()))
+            .hint("Its config.json may belong to another model, or the conversion was not finished.")),
+    }
+}
+
+/// Names of the shards, from `model.safetensors.index.json`, in the order of their names.
+///
+/// # Errors
+/// `unsupported-checkpoint` if the index cannot be read or names files outside its folder.
+pub fn shard_names(index_json: &[u8]) -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let bad = |what: String| Error::unsupported(format!("model.safetensors.index.json {what}."));
+    let index: Index = serde_json::from_slice(index_json).map_err(|e| bad(format!("cannot be read: {e}")))?;
+    let mut names: Vec<String> = index.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() || names.len() > 1000 {
+        return Err(bad(format!("names {} files", names.len())));
+    }
+    let plain = |n: &String| n.ends_with(".safetensors") && !n.contains(['/', '\\', ':', '?', '#', '%']);
+    match names.iter().find(|n| !plain(n)) {
+        None => Ok(names),
+        Some(name) => Err(bad(format!("names the file {name:?}"))),
+    }
+}
+
+fn expect(name: &str, info: &TensorInfo, dtype: Dtype, shape: &[usize]) -> Result<()> {
+    if info.dtype == dtype && info.shape == shape { Ok(()) } else { Err(wrong(name, info, shape)) }
+}
+
+fn wrong(name: &str, info: &TensorInfo, shape: &[usize]) -> Error {
+    Error::invalid_config(format!(
+        "{name} is {:?} {:?}, which does not fit the {shape:?} that config.json implies.",
+        info.dtype, info.shape
+    ))
+    .hint("Its config.json may belong to another model.")
+}

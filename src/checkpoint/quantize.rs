@@ -1,0 +1,223 @@
+//! compressed-tensors' `pack-quantized`, symmetric, in groups of 32 with f16 scales.
+//!
+//! Element i of a row lies at bit i·b of its words, stored as q + 2^(b−1); value = q · scale.
+
+use super::layout::TableFormat;
+use crate::config::GROUP_SIZE;
+use crate::error::{Error, Result};
+use half::f16;
+
+/// Divisors of a group's largest magnitude that are tried as its 4-bit scale. 7.5 would use the range
+/// −8…7 best for evenly spread values; smaller scales clip outliers, larger ones spare them.
+const Q4_DIVISORS: [f32; 6] = [6.5, 7.0, 7.5, 8.0, 8.6, 9.4];
+/// With 8 bits, clipping never pays.
+const Q8_DIVISORS: [f32; 1] = [127.0];
+
+/// A table in stored form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// `weight_packed`, or `weight` for f16.
+    pub elements: Vec<u8>,
+    /// `weight_scale`; empty for f16.
+    pub scales: Vec<u8>,
+}
+
+impl Stored {
+    /// Appends rows of f32 values, [_, cols] with cols a multiple of [`GROUP_SIZE`].
+    ///
+    /// # Errors
+    /// `unsupported-checkpoint` for NaN, infinite values and values that f16 cannot hold.
+    pub fn push(&mut self, values: &[f32], format: TableFormat) -> Result<()> {
+        match format {
+            TableFormat::F16 => self.push_f16(values),
+            TableFormat::Q4 => self.push_groups::<4>(values, &Q4_DIVISORS),
+            TableFormat::Q8 => self.push_groups::<8>(values, &Q8_DIVISORS),
+        }
+    }
+
+    fn push_f16(&mut self, values: &[f32]) -> Result<()> {
+        self.elements.reserve(values.len() * 2);
+        for v in values {
+            let h = f16::from_f32(*v);
+            if !h.is_finite() {
+                return Err(unusable(*v));
+            }
+            self.elements.extend(h.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn push_groups<const BITS: usize>(&mut self, values: &[f32], divisors: &[f32]) -> Result<()> {
+        let (groups, _) = values.as_chunks::<GROUP_SIZE>();
+        self.elements.reserve(values.len() * BITS / 8);
+        self.scales.reserve(groups.len() * 2);
+        for group in groups {
+            let (scale, q) = quantize_group::<BITS>(group, divisors)?;
+            self.scales.extend(scale.to_le_bytes());
+            for word in q.chunks_exact(32 / BITS) {
+                let bits =
+                    word.iter().enumerate().fold(0u32, |w, (i, q)| w | ((*q + (1 << (BITS - 1))) as u32) << (i * BITS));
+                self.elements.extend(bits.to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// The values that are stored.
+    pub fn dequantize(&self, format: TableFormat) -> Vec<f32> {
+        let halves = |bytes: &[u8]| -> Vec<f32> {
+            bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+        };
+        if !format.is_quantized() {
+            return halves(&self.elements);
+        }
+        let bits = format.bits();
+        let (mask, offset) = ((1u32 << bits) - 1, 1i32 << (bits - 1));
+        let mut out = Vec::with_capacity(self.scales.len() / 2 * GROUP_SIZE);
+        for (group, scale) in self.elements.chunks_exact(GROUP_SIZE * bits / 8).zip(halves(&self.scales)) {
+            for word in group.as_chunks::<4>().0 {
+                let word = u32::from_le_bytes(*word);
+                out.extend((0..32 / bits).map(|i| ((word >> (i * bits) & mask) as i32 - offset) as f32 * scale));
+            }
+        }
+        out
+    }
+}
+
+fn unusable(v: f32) -> Error {
+    Error::unsupported(format!("A weight is {v}, which cannot be stored.")).hint("The checkpoint is damaged.")
+}
+
+/// The scale (as it is stored) and the integers of a group that make the squared error least, of the
+/// scales tried: each divisor, and for the best of them the least-squares scale for its integers.
+fn quantize_group<const BITS: usize>(x: &[f32; GROUP_SIZE], divisors: &[f32]) -> Result<(f16, [i32; GROUP_SIZE])> {
+    // `max` drops NaN, a sum does not.
+    let sum: f32 = x.iter().sum();
+    let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
+    if !sum.is_finite() || !largest.is_finite() {
+        let bad = x.iter().copied().find(|v| !v.is_finite());
+        return Err(unusable(bad.unwrap_or(largest)));
+    }
+    let mut best = (f32::INFINITY, f16::ZERO, [0; GROUP_SIZE]);
+    let mut try_scale = |scale: f32| -> Result<()> {
+        let stored = f16::from_f32(scale);
+        if !stored.is_finite() {
+            return Err(unusable(largest));
+        }
+        let (error, q) = round::<BITS>(x, stored.to_f32());
+        if error < best.0 {
+            best = (error, stored, q);
+        }
+        Ok(())
+    };
+    for divisor in divisors {
+        try_scale(largest / divisor)?;
+    }
+    let (xq, qq) = x.iter().zip(best.2).fold((0.0, 0.0), |(a, b), (x, q)| (a + x * q as f32, b + (q * q) as f32));
+    if qq > 0.0 {
+        let (mut error, mut scale, mut integers) = best;
+        let stored = f16::from_f32(xq / qq);
+        if stored.is_finite() {
+            let (e, q) = round::<BITS>(x, stored.to_f32());
+            if e < error {
+                (error, scale, integers) = (e, stored, q);
+            }
+        }
+        best = (error, scale, integers);
+    }
+    Ok((best.1, best.2))
+}
+
+/// Nearest integers at a scale, and the squared error that remains.
+fn round<const BITS: usize>(x: &[f32; GROUP_SIZE], scale: f32) -> (f32, [i32; GROUP_SIZE]) {
+    let (low, high) = (-((1 << (BITS - 1)) as f32), ((1 << (BITS - 1)) - 1) as f32);
+    // A scale that f16 rounds to 0 (weights below 1e-7) makes every element 0.
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    let mut q = [0; GROUP_SIZE];
+    let mut error = 0.0;
+    for (q, x) in q.iter_mut().zip(x) {
+        // Adding and taking off 1.5·2²³ rounds to even, in two instructions that vectorize.
+        const MAGIC: f32 = 12_582_912.0;
+        let n = ((x * inverse).clamp(low, high) + MAGIC) - MAGIC;
+        let e = x - n * scale;
+        error += e * e;
+        *q = n as i32;
+    }
+    (error, q)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stored(values: &[f32], format: TableFormat) -> Stored {
+        let mut s = Stored::default();
+        s.push(values, format).expect("finite");
+        s
+    }
+
+    #[test]
+    fn the_layout_of_words() {
+        let mut x = [0.0; 32];
+        x[0] = 7.0;
+        x[1] = -7.0;
+        x[9] = 3.0;
+        let s = stored(&x, TableFormat::Q4);
+        assert_eq!(s.dequantize(TableFormat::Q4)[..2], [7.0, -7.0]);
+        assert_eq!((s.elements[0] & 15, s.elements[0] >> 4, s.elements[4] >> 4), (15, 1, 11));
+        assert_eq!((s.elements.len(), s.scales.len()), (16, 2));
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_refused() {
+        for (bad, formats) in [
+            (f32::NAN, &[TableFormat::Q4, TableFormat::Q8, TableFormat::F16][..]),
+            (f32::INFINITY, &[TableFormat::Q4, TableFormat::Q8, TableFormat::F16]),
+            (1e6, &[TableFormat::F16]),
+            (1e9, &[TableFormat::Q4, TableFormat::Q8]),
+        ] {
+            for format in formats {
+                let mut values = [0.5; 64];
+                values[40] = bad;
+                let e = Stored::default().push(&values, *format).expect_err("refused");
+                assert_eq!(e.code, crate::error::ErrorCode::UnsupportedCheckpoint);
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_and_tiny_values_stay_zero() {
+        for value in [0.0, 1e-30, -1e-12] {
+            for format in [TableFormat::Q4, TableFormat::Q8] {
+                assert_eq!(stored(&[value; 32], format).dequantize(format), [0.0; 32]);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn errors_are_bounded(x in prop::collection::vec(-3.0f32..3.0, 96)) {
+            for (format, steps) in [(TableFormat::Q4, 7.0), (TableFormat::Q8, 127.0)] {
+                let back = stored(&x, format).dequantize(format);
+                for (x, back) in x.chunks(32).zip(back.chunks(32)) {
+                    // No worse in squares than the plain scale with rounding errors of half a step.
+                    let bound = x.iter().fold(0f32, |m, v| m.max(v.abs())) / steps * 0.5 * 1.01;
+                    let error: f32 = x.iter().zip(back).map(|(a, b)| (a - b) * (a - b)).sum();
+                    prop_assert!(error <= bound * bound * 32.0);
+                }
+            }
+            let back = stored(&x, TableFormat::F16).dequantize(TableFormat::F16);
+            prop_assert!(x.iter().zip(back).all(|(a, b)| (a - b).abs() <= a.abs() / 1024.0 + 1e-7));
+        }
+
+        #[test]
+        fn what_was_dequantized_quantizes_to_itself(q in prop::collection::vec(-7i32..8, 64)) {
+            let mut values: Vec<f32> = q.iter().map(|q| *q as f32 * 0.125).collect();
+            for group in values.chunks_mut(32) {
+                group[5] = 0.875; // 7 steps, so that the divisor 7 finds the scale
+            }
+            prop_assert_eq!(stored(&values, TableFormat::Q4).dequantize(TableFormat::Q4), values);
+        }
+    }
+}

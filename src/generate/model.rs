@@ -1,0 +1,171 @@
+//! A backend with its tokenizer and the tokens that its KV cache holds.
+
+use super::backend::{Backend, Logits};
+use super::options::Prompt;
+use crate::error::{Error, ErrorCode, Result};
+use crate::tokenizer::Tokenizer;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Set from outside to end what runs.
+#[derive(Clone, Debug, Default)]
+pub struct AbortFlag(Rc<Cell<bool>>);
+
+impl AbortFlag {
+    /// Asks for the end.
+    pub fn set(&self) {
+        self.0.set(true);
+    }
+
+    /// Withdraws it, before something new is begun.
+    pub fn clear(&self) {
+        self.0.set(false);
+    }
+
+    /// Was the end asked for?
+    pub fn is_set(&self) -> bool {
+        self.0.get()
+    }
+
+    /// # Errors
+    /// `aborted` if the end was asked for.
+    pub fn check(&self) -> Result<()> {
+        if self.is_set() { Err(Error::new(ErrorCode::Aborted, "The call was aborted.")) } else { Ok(()) }
+    }
+}
+
+/// A model that writes.
+pub struct Model<B> {
+    pub(super) backend: B,
+    tokenizer: Option<Tokenizer>,
+    /// Tokens of the KV cache.
+    cached: Vec<u32>,
+}
+
+impl<B: Backend> Model<B> {
+    /// Joins an engine with a tokenizer, if there is one.
+    ///
+    /// # Errors
+    /// `invalid-config` if the tokenizer has ids that the model does not know.
+    pub fn new(backend: B, tokenizer: Option<Tokenizer>) -> Result<Self> {
+        let vocab = backend.config().padded_vocab_size;
+        if let Some(t) = &tokenizer
+            && t.size() > vocab
+        {
+            let size = t.size();
+            return Err(Error::invalid_config(format!("The tokenizer has {size} ids, but the model only {vocab}."))
+                .hint("Use the tokenizer.json that the model was trained with."));
+        }
+        Ok(Self { backend, tokenizer, cached: Vec::new() })
+    }
+
+    /// The engine.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// `invalid-config` without one.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer.as_ref().ok_or_else(|| {
+            Error::invalid_config("This model has no tokenizer.json, so it takes and gives token ids only.")
+                .hint("Put the tokenizer.json of its training into its folder.")
+        })
+    }
+
+    /// Ids below this stand for something: the tokenizer's, or all V without one.
+    pub fn real_ids(&self) -> usize {
+        self.tokenizer.as_ref().map_or(self.backend.config().padded_vocab_size, Tokenizer::size)
+    }
+
+    /// Bytes of a token; none without a tokenizer.
+    pub(super) fn token_bytes(&self, id: u32) -> Vec<u8> {
+        self.tokenizer.as_ref().map_or_else(Vec::new, |t| t.token_bytes(id))
+    }
+
+    /// Token ids of a prompt.
+    ///
+    /// # Errors
+    /// `invalid-argument` for no ids or ids out of range, `invalid-config` for text without a tokenizer.
+    pub fn prompt_ids(&self, prompt: &Prompt) -> Result<Vec<u32>> {
+        let ids = match prompt {
+            Prompt::Text(text) if text.is_empty() => vec![0],
+            Prompt::Text(text) => self.tokenizer()?.encode(text)?,
+            Prompt::Ids(ids) => ids.clone(),
+        };
+        self.check_ids(&ids)?;
+        Ok(ids)
+    }
+
+    /// # Errors
+    /// `invalid-argument` for no ids or ids out of range.
+    pub(super) fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        if ids.is_empty() {
+            return Err(Error::invalid_argument("There are no token ids."));
+        }
+        let vocab = self.backend.config().padded_vocab_size;
+        match ids.iter().find(|id| **id as usize >= vocab) {
+            None => Ok(()),
+            Some(id) => Err(Error::invalid_argument(format!("Token id {id} is out of range: the model has {vocab}."))),
+        }
+    }
+
+    /// Keeps of the KV cache what `ids` begins with, but at most `most` tokens; gives their number.
+    pub(super) fn reuse(&mut self, ids: &[u32], most: usize) -> usize {
+        let common = self.cached.iter().zip(ids).take_while(|(a, b)| a == b).count().min(most);
+        self.backend.truncate(common);
+        self.cached.truncate(common);
+        common
+    }
+
+    /// Forgets the context.
+    pub fn reset(&mut self) {
+        self.reuse(&[], 0);
+    }
+
+    /// One step of the engine, at most [`Backend::max_chunk`] tokens.
+    pub(super) async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        let result = self.backend.forward(ids, logits).await;
+        match &result {
+            Ok(_) => self.cached.extend_from_slice(ids),
+            // Whatever happened: the cache holds what the engine says that it holds.
+            Err(_) => self.reuse_nothing_unsure(),
+        }
+        result
+    }
+
+    fn reuse_nothing_unsure(&mut self) {
+        let len = self.backend.len().min(self.cached.len());
+        self.cached.truncate(len);
+        self.backend.truncate(len);
+    }
+
+    /// Appends `ids` in steps; logits (as asked for) only of the last step.
+    pub(super) async fn extend(&mut self, ids: &[u32], logits: Logits, abort: &AbortFlag) -> Result<Vec<f32>> {
+        let chunk = self.backend.max_chunk();
+        let mut rest = ids;
+        while rest.len() > chunk {
+            abort.check()?;
+            self.forward(&rest[..chunk], Logits::None).await?;
+            rest = &rest[chunk..];
+        }
+        abort.check()?;
+        self.forward(rest, logits).await
+    }
+
+    /// Logits after the last of `ids`, V long.
+    ///
+    /// # Errors
+    /// `invalid-argument` for ids that are out of range or do not fit the context; the engine's.
+    pub async fn logits(&mut self, ids: &[u32], abort: &AbortFlag) -> Result<Vec<f32>> {
+        self.check_ids(ids)?;
+        let most = self.backend.context_length();
+        if ids.len() > most {
+            return Err(Error::invalid_argument(format!("{} tokens do not fit the context of {most}.", ids.len())));
+        }
+        let reused = self.reuse(ids, ids.len() - 1);
+        self.extend(&ids[reused..], Logits::Last, abort).await
+    }
+}

@@ -1,0 +1,313 @@
+//! The loop over a made-up engine whose logits depend on the whole context, and which checks how it is used.
+
+use super::*;
+use crate::config::{ModelConfig, PartialConfig};
+use crate::error::{Error, ErrorCode, Result};
+use crate::sampling::SamplingOptions;
+use crate::tokenizer::Tokenizer;
+use crate::tokenizer::tests::NEOX_JSON;
+use pollster::block_on;
+use proptest::prelude::*;
+
+struct FakeBackend {
+    config: ModelConfig,
+    tokens: Vec<u32>,
+    context: usize,
+    /// Logits asked for and tokens given, call by call.
+    calls: Vec<(usize, Logits)>,
+    /// The call (counted from 0) that fails.
+    fail_at: Option<usize>,
+    /// Aborts when this call (counted from 0) runs.
+    abort_at: Option<(usize, AbortFlag)>,
+    /// If set, the completion's ids, whatever the context; otherwise a hash of the context.
+    script: Option<(usize, Vec<u32>)>,
+}
+
+impl FakeBackend {
+    fn new(vocab: usize, context: usize) -> Self {
+        let json = format!(
+            r#"{{"num_layers":1,"hidden_size":32,"num_attention_heads":1,"qkv_slot_num":32,"proj_slot_num":32,
+            "ffn_slot_num":32,"padded_vocab_size":{vocab},"max_position_embeddings":2048}}"#
+        );
+        let config = PartialConfig::from_json(json.as_bytes()).and_then(PartialConfig::finish).expect("config");
+        Self { config, tokens: Vec::new(), context, calls: Vec::new(), fail_at: None, abort_at: None, script: None }
+    }
+
+    fn logits_after(&self, len: usize) -> Vec<f32> {
+        let vocab = self.config.padded_vocab_size;
+        if let Some((prompt, ids)) = &self.script {
+            let mut logits = vec![0.0; vocab];
+            logits[ids.get((len - prompt).min(ids.len())).copied().unwrap_or(0) as usize] = 100.0;
+            return logits;
+        }
+        let hash = self.tokens[..len].iter().fold(17u32, |h, t| (h ^ t).wrapping_mul(0x0100_0193).rotate_left(5));
+        (0..vocab as u32).map(|i| ((hash ^ i).wrapping_mul(0x9E37_79B9) >> 20) as f32 / 400.0).collect()
+    }
+}
+
+impl Backend for FakeBackend {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn context_length(&self) -> usize {
+        self.context
+    }
+
+    fn max_chunk(&self) -> usize {
+        4
+    }
+
+    fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.tokens.truncate(len);
+    }
+
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        assert!(!ids.is_empty() && ids.len() <= 4 && self.tokens.len() + ids.len() <= self.context, "a legal step");
+        let call = self.calls.len();
+        self.calls.push((ids.len(), logits));
+        if self.fail_at == Some(call) {
+            return Err(Error::new(ErrorCode::DeviceLost, "lost"));
+        }
+        if let Some((at, flag)) = &self.abort_at
+            && *at == call
+        {
+            flag.set();
+        }
+        self.tokens.extend_from_slice(ids);
+        let len = self.tokens.len();
+        Ok(match logits {
+            Logits::None => Vec::new(),
+            Logits::Last => self.logits_after(len),
+            Logits::All => (len - ids.len() + 1..=len).flat_map(|l| self.logits_after(l)).collect(),
+        })
+    }
+}
+
+fn ids_only(context: usize) -> Model<FakeBackend> {
+    Model::new(FakeBackend::new(64, context), None).expect("model")
+}
+
+fn with_text(script: &str, prompt_tokens: usize) -> Model<FakeBackend> {
+    let tokenizer = Tokenizer::from_json(NEOX_JSON).expect("tokenizer");
+    let mut backend = FakeBackend::new(50_304, 100);
+    backend.script = Some((prompt_tokens, tokenizer.encode(script).expect("ids")));
+    Model::new(backend, Some(tokenizer)).expect("model")
+}
+
+fn greedy(max_tokens: usize) -> GenerateOptions {
+    let sampling = SamplingOptions { temperature: 0.0, logit_bias: vec![(0, -1e3)], ..Default::default() };
+    GenerateOptions { max_tokens, sampling, ..Default::default() }
+}
+
+fn run(model: &mut Model<FakeBackend>, prompt: &Prompt, options: GenerateOptions) -> Result<(Vec<Chunk>, Completion)> {
+    let mut generation = Generation::start(model, prompt, options, AbortFlag::default())?;
+    let mut chunks = Vec::new();
+    while let Some(chunk) = block_on(generation.next(model))? {
+        chunks.push(chunk);
+    }
+    let result = generation.result();
+    assert_eq!(chunks.iter().map(|c| c.text.as_str()).collect::<String>(), result.text);
+    assert_eq!(chunks.iter().map(|c| c.token_id).collect::<Vec<_>>(), result.token_ids);
+    assert_eq!(model.backend().tokens, model.backend().tokens[..model.backend().len()]);
+    Ok((chunks, result))
+}
+
+fn ids(n: u32) -> Prompt {
+    Prompt::Ids((0..n).map(|i| i * 7 % 64).collect())
+}
+
+#[test]
+fn a_long_prompt_is_prefilled_in_steps_and_only_the_last_gives_logits() {
+    let mut model = ids_only(50);
+    let (_, result) = run(&mut model, &ids(10), greedy(3)).expect("text");
+    let calls = &model.backend().calls;
+    let last = Logits::Last;
+    assert_eq!(*calls, [(4, Logits::None), (4, Logits::None), (2, last), (1, last), (1, last)]);
+    assert_eq!(result.finish_reason, FinishReason::Length);
+    assert_eq!((result.usage.prompt_tokens, result.usage.completion_tokens), (10, 3));
+    assert!(result.usage.time_to_first_token_ms.is_some());
+}
+
+#[test]
+fn a_common_beginning_is_not_computed_again() {
+    let mut model = ids_only(50);
+    let (_, first) = run(&mut model, &ids(10), greedy(3)).expect("text");
+    let (_, again) = run(&mut model, &ids(10), greedy(3)).expect("text");
+    assert_eq!((again.usage.cached_prompt_tokens, &again.token_ids), (9, &first.token_ids));
+    // Going on with what was written: the last token was never put into the cache.
+    let Prompt::Ids(mut longer) = ids(10) else { unreachable!() };
+    longer.extend(&first.token_ids);
+    longer.push(5);
+    let (_, on) = run(&mut model, &Prompt::Ids(longer.clone()), greedy(3)).expect("text");
+    assert_eq!(on.usage.cached_prompt_tokens, 12);
+    model.reset();
+    let (_, fresh) = run(&mut model, &Prompt::Ids(longer), greedy(3)).expect("text");
+    assert_eq!((fresh.usage.cached_prompt_tokens, fresh.token_ids), (0, on.token_ids));
+}
+
+#[test]
+fn a_full_context_ends_the_text() {
+    let (_, result) = run(&mut ids_only(12), &ids(10), greedy(50)).expect("text");
+    assert_eq!((result.finish_reason, result.token_ids.len()), (FinishReason::Context, 2));
+    let (_, result) = run(&mut ids_only(12), &ids(10), greedy(2)).expect("text");
+    assert_eq!(result.finish_reason, FinishReason::Length);
+    let e = run(&mut ids_only(12), &ids(12), greedy(2)).expect_err("no room");
+    assert_eq!(e.code, ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn end_of_text_and_stop_strings_are_left_out() {
+    let mut model = with_text("One two three<|endoftext|>four", 2);
+    let (_, result) =
+        run(&mut model, &Prompt::Text("Hello,".into()), GenerateOptions { max_tokens: 9, ..greedy(9) }).expect("text");
+    // The script's end of text is suppressed by the bias of `greedy`: take it off.
+    assert_ne!(result.finish_reason, FinishReason::Stop);
+    let mut options = greedy(9);
+    options.sampling.logit_bias.clear();
+    let (_, result) = run(&mut model, &Prompt::Text("Hello,".into()), options.clone()).expect("text");
+    assert_eq!((result.text.as_str(), result.finish_reason), ("One two three", FinishReason::Stop));
+    options.stop = vec!["o th".into(), "zzz".into()];
+    let (_, result) = run(&mut model, &Prompt::Text("Hello,".into()), options).expect("text");
+    assert_eq!((result.text.as_str(), result.finish_reason), ("One tw", FinishReason::Stop));
+    assert_eq!(result.token_ids.len(), 2);
+}
+
+#[test]
+fn characters_that_span_tokens_come_whole() {
+    let text = "naïve 🏳️‍🌈 日本語";
+    let mut model = with_text(text, 2);
+    let mut options = greedy(60);
+    options.sampling.logit_bias.clear();
+    let (chunks, result) = run(&mut model, &Prompt::Text("Hello,".into()), options).expect("text");
+    assert_eq!(result.text, text);
+    assert!(chunks.iter().any(|c| c.text.is_empty()) && chunks.iter().all(|c| !c.text.contains('\u{fffd}')));
+}
+
+#[test]
+fn logprobs_are_of_the_unmodified_distribution() {
+    let mut options = GenerateOptions { logprobs: 2, ..greedy(4) };
+    options.sampling.repetition_penalty = 1.7;
+    let (chunks, _) = run(&mut ids_only(50), &ids(3), options).expect("text");
+    let model = ids_only(50);
+    let mut backend = model.backend;
+    backend.tokens = (0..3).map(|i| i * 7).collect();
+    for chunk in chunks {
+        let logits = backend.logits_after(backend.len());
+        let sum: f64 = logits.iter().map(|x| f64::from(*x).exp()).sum();
+        let want = f64::from(logits[chunk.token_id as usize]) - sum.ln();
+        assert!((chunk.logprob.expect("asked for") - want).abs() < 1e-6);
+        let top = chunk.top_logprobs.expect("asked for");
+        assert!(top.len() == 2 && top[0].logprob >= top[1].logprob);
+        backend.tokens.push(chunk.token_id);
+    }
+}
+
+#[test]
+fn bad_prompts() {
+    let mut model = ids_only(50);
+    for (prompt, code) in [
+        (Prompt::Ids(vec![]), ErrorCode::InvalidArgument),
+        (Prompt::Ids(vec![64]), ErrorCode::InvalidArgument),
+        (Prompt::Ids(vec![1; 5000]), ErrorCode::InvalidArgument),
+        (Prompt::Text("hello".into()), ErrorCode::InvalidConfig),
+    ] {
+        assert_eq!(run(&mut model, &prompt, greedy(1)).expect_err("bad").code, code, "{prompt:?}");
+    }
+    // "" is end-of-text, which needs no tokenizer.
+    assert_eq!(run(&mut model, &Prompt::Text(String::new()), greedy(1)).expect("text").1.usage.prompt_tokens, 1);
+    for options in [
+        GenerateOptions { max_tokens: 0, ..greedy(1) },
+        GenerateOptions { logprobs: 21, ..greedy(1) },
+        GenerateOptions { stop: vec![String::new()], ..greedy(1) },
+    ] {
+        assert_eq!(run(&mut model, &ids(2), options).expect_err("bad").code, ErrorCode::InvalidArgument);
+    }
+    let stop = GenerateOptions { stop: vec!["x".into()], ..greedy(1) };
+    assert_eq!(run(&mut model, &ids(2), stop).expect_err("no tokenizer").code, ErrorCode::InvalidConfig);
+    let small = Model::new(FakeBackend::new(64, 9), Tokenizer::from_json(NEOX_JSON).ok());
+    assert_eq!(small.err().expect("too many ids").code, ErrorCode::InvalidConfig);
+}
+
+#[test]
+fn an_abort_or_a_failure_at_any_call_leaves_a_usable_model() {
+    let want = run(&mut ids_only(50), &ids(10), greedy(5)).expect("text").1;
+    for call in 0..7usize {
+        let mut model = ids_only(50);
+        let flag = AbortFlag::default();
+        model.backend.abort_at = Some((call, flag.clone()));
+        let mut generation = Generation::start(&model, &ids(10), greedy(5), flag.clone()).expect("start");
+        while block_on(generation.next(&mut model)).expect("an abort is no error").is_some() {}
+        let result = generation.result();
+        assert_eq!(result.finish_reason, FinishReason::Abort, "call {call}");
+        assert_eq!(result.token_ids, want.token_ids[..call.saturating_sub(2)], "call {call}");
+        flag.clear();
+        assert_eq!(run(&mut model, &ids(10), greedy(5)).expect("text").1.token_ids, want.token_ids);
+
+        let mut model = ids_only(50);
+        model.backend.fail_at = Some(call);
+        let e = run(&mut model, &ids(10), greedy(5)).expect_err("the engine's error");
+        assert_eq!(e.code, ErrorCode::DeviceLost);
+        assert_eq!(run(&mut model, &ids(10), greedy(5)).expect("text").1.token_ids, want.token_ids);
+    }
+}
+
+fn scores(model: &mut Model<FakeBackend>, items: &[(Vec<u32>, Vec<u32>)]) -> Result<Vec<Score>> {
+    let items: Vec<_> = items
+        .iter()
+        .map(|(c, t)| ScoreItem { context: Prompt::Ids(c.clone()), text: Prompt::Ids(t.clone()) })
+        .collect();
+    block_on(model.score(&items, &AbortFlag::default()))
+}
+
+#[test]
+fn score_limits() {
+    let mut model = ids_only(12);
+    let one = scores(&mut model, &[(vec![], vec![5])]).expect("score");
+    assert_eq!((one[0].logprobs.as_slice(), one[0].perplexity), ([None].as_slice(), None));
+    assert!(scores(&mut model, &[(vec![1; 6], vec![2; 6])]).is_ok(), "exactly the context");
+    for bad in [(vec![1; 6], vec![2; 7]), (vec![], vec![]), (vec![], vec![64]), (vec![99], vec![1])] {
+        assert_eq!(scores(&mut model, &[bad]).expect_err("bad").code, ErrorCode::InvalidArgument);
+    }
+}
+
+proptest! {
+    #[test]
+    fn scores_do_not_depend_on_what_was_cached(
+        items in prop::collection::vec((prop::collection::vec(0u32..3, 0..9), prop::collection::vec(0u32..3, 1..9)), 1..6),
+    ) {
+        let together = scores(&mut ids_only(20), &items).expect("scores");
+        for (item, score) in items.iter().zip(together) {
+            let alone = scores(&mut ids_only(20), std::slice::from_ref(item)).expect("score");
+            prop_assert_eq!(&alone[0], &score);
+            let mut backend = FakeBackend::new(64, 20);
+            backend.tokens = [item.0.clone(), item.1.clone()].concat();
+            for (i, id) in item.1.iter().enumerate() {
+                let want = (item.0.len() + i > 0).then(|| {
+                    let logits = backend.logits_after(item.0.len() + i);
+                    f64::from(logits[*id as usize]) - logits.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln()
+                });
+                let got = score.logprobs[i];
+                prop_assert!(got.is_some() == want.is_some() && (got.unwrap_or(0.0) - want.unwrap_or(0.0)).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn prefix_reuse_never_changes_the_text(
+        prompts in prop::collection::vec(prop::collection::vec(0u32..3, 1..12), 1..6), seed in 0u64..1000,
+    ) {
+        let mut model = ids_only(40);
+        for prompt in prompts {
+            let mut options = greedy(6);
+            options.sampling = SamplingOptions { seed, ..Default::default() };
+            let kept = run(&mut model, &Prompt::Ids(prompt.clone()), options.clone()).expect("text").1;
+            let fresh = run(&mut ids_only(40), &Prompt::Ids(prompt), options).expect("text").1;
+            prop_assert_eq!((kept.token_ids, kept.finish_reason), (fresh.token_ids, fresh.finish_reason));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Opening a device, and what it can do.
+
+use super::buffers::Memory;
+use crate::error::{Error, ErrorCode, Result};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+/// What the caller wants of the device.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Ask for WebGPU's default limits only, whatever the adapter offers.
+    pub default_limits: bool,
+}
+
+/// An open device with its queue.
+pub struct Gpu {
+    /// The device.
+    pub device: wgpu::Device,
+    /// Its queue.
+    pub queue: wgpu::Queue,
+    /// Bytes that this engine holds on the device.
+    pub memory: Rc<Memory>,
+    /// Set once the device is lost: the browser's reason.
+    lost: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Opens the fastest adapter.
+    ///
+    /// # Errors
+    /// `webgpu-unavailable` without an adapter or if it refuses a device.
+    pub async fn open(options: &GpuOptions) -> Result<Self> {
+        let unavailable = |message: String| {
+            Error::new(ErrorCode::WebgpuUnavailable, message)
+                .hint("Use a recent Chrome, Edge, Safari or Firefox with WebGPU and hardware acceleration switched on.")
+        };
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let adapter = instance
+            .request_adapter(&wgpu::RequestAdapterOptions {
+                power_preference: wgpu::PowerPreference::HighPerformance,
+                ..Default::default()
+            })
+            .await
+            .map_err(|e| unavailable("No WebGPU adapter was found.".into()).caused_by(e.to_string()))?;
+        let offered = adapter.limits();
+        let defaults = wgpu::Limits::default();
+        // Everything works within the default limits. Larger bindings spare the embedding a split, and
+        // larger buffers are needed as soon as a table is bigger than the default maximum.
+        let required_limits = if options.default_limits {
+            defaults
+        } else {
+            wgpu::Limits {
+                max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+                max_buffer_size: offered.max_buffer_size,
+                ..defaults
+            }
+        };
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("tokenformer-web"),
+                required_features: wgpu::Features::empty(),
+                required_limits,
+                ..Default::default()
+            })
+            .await
+            .map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;
+        let lost = Arc::new(Mutex::new(None));
+        let slot = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if let Ok(mut slot) = slot.lock() {
+                *slot = Some(format!("{reason:?}: {message}"));
+            }
+        });
+        Ok(Self { device, queue, memory: Rc::default(), lost })
+    }
+
+    /// Fails once the device is lost.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub fn check(&self) -> Result<()> {
+        match self.lost.lock().ok().and_then(|lost| lost.clone()) {
+            None => Ok(()),
+            Some(reason) => Err(Error::new(ErrorCode::DeviceLost, "The GPU device was lost.")
+                .hint("Load the model again; if it happens again, close other tabs that use the GPU.")
+                .caused_by(reason)),
+        }
+    }
+
+    /// Runs `work` inside error scopes for validation and memory, and waits for their verdict.
+    ///
+    /// # Errors
+    /// `work`'s own, `out-of-memory`, or `webgpu-unavailable` with the validation message.
+    pub async fn scoped<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let result = work();
+        let validation = validation.pop();
+        let memory = memory.pop();
+        if let Some(e) = validation.await {
+            return Err(Error::new(ErrorCode::WebgpuUnavailable, format!("{what} failed on this GPU: {e}."))
+                .hint("Please report this with the browser's and the GPU's name."));
+        }
+        if let Some(e) = memory.await {
+            return Err(Error::new(ErrorCode::OutOfMemory, format!("{what} does not fit into the GPU's memory."))
+                .hint("Use a smaller model, a smaller contextLength or quantization \"q4\".")
+                .caused_by(e.to_string()));
+        }
+        self.check()?;
+        result
+    }
+
+    /// Copies `bytes` bytes of a buffer with `MAP_READ` to the host, once all submitted work is done.
+    ///
+    /// # Errors
+    /// `device-lost` if mapping fails.
+    pub async fn read(&self, staging: &wgpu::Buffer, bytes: u64) -> Result<Vec<f32>> {
+        let lost = |e: String| {
+            Error::new(ErrorCode::DeviceLost, "The GPU did not return its result.")
+                .hint("Load the model again.")
+                .caused_by(e)
+        };
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
+            let _ = sender.send(result); // the receiver is only gone if the caller no longer waits
+        });
+        // On the web the browser polls; natively nobody else does.
+        #[cfg(not(target_arch = "wasm32"))]
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| lost(e.to_string()))?;
+        receiver.await.map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
+        let values = {
+            let view = staging.get_mapped_range(0..bytes).map_err(|e| lost(e.to_string()))?;
+            bytemuck::pod_collect_to_vec(&view)
+        };
+        staging.unmap();
+        self.check()?;
+        Ok(values)
+    }
+}

@@ -1,0 +1,134 @@
+//! Pipelines, made once for each [`ShaderSpec`], and dispatches with their bind groups made ahead.
+
+use super::Gpu;
+use super::shader::ShaderSpec;
+use crate::error::Result;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// How a kernel uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<uniform>`.
+    Uniform,
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    Write,
+}
+
+/// A buffer range and how the kernel uses it; bindings are numbered in order.
+#[derive(Clone, Debug)]
+pub struct Binding<'a> {
+    /// Binding number in the shader.
+    pub index: u32,
+    /// How the kernel uses it.
+    pub access: Access,
+    /// What is bound.
+    pub range: wgpu::BufferBinding<'a>,
+}
+
+impl<'a> Binding<'a> {
+    /// A whole buffer.
+    pub fn new(index: u32, access: Access, buffer: &'a wgpu::Buffer) -> Self {
+        Self { index, access, range: buffer.as_entire_buffer_binding() }
+    }
+}
+
+/// A compiled pipeline with one set of buffers.
+#[derive(Clone)]
+pub struct Kernel {
+    pipeline: Rc<wgpu::ComputePipeline>,
+    bind_group: wgpu::BindGroup,
+}
+
+impl Kernel {
+    /// Records a dispatch of `grid` workgroups.
+    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, grid: [u32; 3]) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+    }
+}
+
+/// Makes pipelines, each once.
+#[derive(Default)]
+pub struct Kernels {
+    made: HashMap<String, (Rc<wgpu::ComputePipeline>, wgpu::BindGroupLayout)>,
+}
+
+impl Kernels {
+    /// The kernel `spec` with `bindings`. Validation errors go to the caller's error scope.
+    ///
+    /// # Errors
+    /// If the shader's files contradict each other.
+    pub fn kernel(&mut self, gpu: &Gpu, spec: &ShaderSpec, bindings: &[Binding<'_>]) -> Result<Kernel> {
+        let label = spec.label();
+        if !self.made.contains_key(&label) {
+            let made = compile(gpu, spec, &label, bindings)?;
+            self.made.insert(label.clone(), made);
+        }
+        let (pipeline, layout) = &self.made[&label];
+        let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&label),
+            layout,
+            entries: &bindings
+                .iter()
+                .map(|b| wgpu::BindGroupEntry {
+                    binding: b.index,
+                    resource: wgpu::BindingResource::Buffer(b.range.clone()),
+                })
+                .collect::<Vec<_>>(),
+        });
+        Ok(Kernel { pipeline: pipeline.clone(), bind_group })
+    }
+}
+
+fn compile(
+    gpu: &Gpu,
+    spec: &ShaderSpec,
+    label: &str,
+    bindings: &[Binding<'_>],
+) -> Result<(Rc<wgpu::ComputePipeline>, wgpu::BindGroupLayout)> {
+    let label = Some(label);
+    let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label,
+        source: wgpu::ShaderSource::Wgsl(spec.source()?.into()),
+    });
+    let entries: Vec<_> = bindings
+        .iter()
+        .map(|b| wgpu::BindGroupLayoutEntry {
+            binding: b.index,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match b.access {
+                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+    let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label,
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        // Every kernel writes its workgroup memory before it reads it.
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    Ok((Rc::new(pipeline), layout))
+}

@@ -1,0 +1,10 @@
+//! The GPU below the model: device, shaders, pipelines, buffers, readback.
+
+mod buffers;
+mod device;
+mod kernel;
+pub mod shader;
+
+pub use buffers::{GpuBuffer, Memory};
+pub use device::{Gpu, GpuOptions};
+pub use kernel::{Access, Binding, Kernel, Kernels};

@@ -1,0 +1,185 @@
+//! A TokenFormer on the GPU: weights, KV cache, and the steps that run over them.
+
+mod plan;
+mod scratch;
+mod tables;
+#[cfg(all(test, feature = "native-gpu"))]
+mod tests;
+
+pub use tables::{Placement, Weights};
+
+use crate::checkpoint::layout::Quantization;
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+use crate::generate::{Backend, Logits};
+use crate::gpu::Gpu;
+use plan::Plan;
+use scratch::{LOGIT_ROWS, MAX_CHUNK, Scratch};
+use std::rc::Rc;
+
+/// A model that is being loaded: room on the GPU that is filled tensor by tensor.
+pub struct Loading {
+    /// The device.
+    pub gpu: Rc<Gpu>,
+    /// Where the bytes go.
+    pub weights: Weights,
+    config: ModelConfig,
+    context_length: usize,
+}
+
+/// A model that can run.
+pub struct GpuModel {
+    gpu: Rc<Gpu>,
+    config: ModelConfig,
+    context_length: usize,
+    /// Keeps the buffers alive that the bind groups name.
+    _weights: Weights,
+    scratch: Scratch,
+    plan: Plan,
+    weight_bytes: u64,
+    len: usize,
+}
+
+/// `Step` of `shaders/step.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Step {
+    past: u32,
+    count: u32,
+    row: u32,
+    first_row: u32,
+}
+
+impl Loading {
+    /// Allocates the weights.
+    ///
+    /// # Errors
+    /// `out-of-memory` if they do not fit, `invalid-argument` for an impossible context length.
+    pub async fn new(
+        gpu: Rc<Gpu>,
+        config: ModelConfig,
+        quantization: Quantization,
+        context_length: Option<usize>,
+    ) -> Result<Self> {
+        let context_length = context_length.unwrap_or(config.default_context_length());
+        if context_length < 2 || context_length > config.max_position_embeddings {
+            let most = config.max_position_embeddings;
+            return Err(Error::invalid_argument(format!(
+                "contextLength is {context_length}; this model allows 2 to {most}."
+            )));
+        }
+        let weights =
+            gpu.scoped("Making room for the weights", || Ok(Weights::new(&gpu, &config, quantization))).await?;
+        Ok(Self { gpu, weights, config, context_length })
+    }
+
+    /// Compiles the kernels and allocates the KV cache, once all bytes are written.
+    ///
+    /// # Errors
+    /// `out-of-memory`, or `webgpu-unavailable` if a kernel does not compile.
+    pub async fn finish(self) -> Result<GpuModel> {
+        let Self { gpu, weights, config, context_length } = self;
+        let weight_bytes = gpu.memory.bytes();
+        let scratch =
+            gpu.scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, context_length))).await?;
+        let plan = gpu.scoped("Compiling the kernels", || Plan::new(&gpu, &config, &weights, &scratch)).await?;
+        Ok(GpuModel { gpu, config, context_length, _weights: weights, scratch, plan, weight_bytes, len: 0 })
+    }
+}
+
+impl GpuModel {
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Bytes of the weights on the GPU.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
+    }
+
+    /// Bytes of the KV cache.
+    pub fn kv_bytes(&self) -> u64 {
+        self.scratch.kv_bytes
+    }
+
+    /// Dispatches of one decode step, logits included.
+    pub fn dispatches_per_token(&self) -> usize {
+        self.plan.embed.len() + self.plan.decode.len() + self.plan.logits_of_row.len()
+    }
+
+    fn write_step(&self, past: usize, count: usize, row: usize, first_row: usize) {
+        let step = Step { past: past as u32, count: count as u32, row: row as u32, first_row: first_row as u32 };
+        self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
+    }
+
+    /// Records with `work` in one compute pass, then copies `copy` bytes of logits out, in one submit.
+    fn submit(&self, copy: u64, work: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        work(&mut encoder.begin_compute_pass(&Default::default()));
+        if copy > 0 {
+            encoder.copy_buffer_to_buffer(&self.scratch.logits.buffer, 0, &self.scratch.staging.buffer, 0, copy);
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    async fn read(&self, bytes: u64, out: &mut Vec<f32>) -> Result<()> {
+        out.extend(self.gpu.read(&self.scratch.staging.buffer, bytes).await?);
+        Ok(())
+    }
+}
+
+impl Backend for GpuModel {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn context_length(&self) -> usize {
+        self.context_length
+    }
+
+    fn max_chunk(&self) -> usize {
+        MAX_CHUNK
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        self.gpu.check()?;
+        let (past, count) = (self.len, ids.len());
+        if count == 0 || count > MAX_CHUNK || past + count > self.context_length {
+            return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
+        }
+        self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(ids));
+        self.write_step(past, count, count - 1, 0);
+        let row_bytes = self.config.padded_vocab_size as u64 * 4;
+        let last = logits == Logits::Last;
+        self.submit(if last { row_bytes } else { 0 }, |pass| {
+            self.plan.embed.record(pass, past, count);
+            if count == 1 { &self.plan.decode } else { &self.plan.prefill }.record(pass, past, count);
+            if last {
+                self.plan.logits_of_row.record(pass, past, count);
+            }
+        });
+        let mut out = Vec::new();
+        if last {
+            self.read(row_bytes, &mut out).await?;
+        }
+        if logits == Logits::All {
+            for first in (0..count).step_by(LOGIT_ROWS) {
+                let rows = LOGIT_ROWS.min(count - first);
+                self.write_step(past, rows, 0, first);
+                self.submit(rows as u64 * row_bytes, |pass| self.plan.logits_of_rows.record(pass, past, rows));
+                self.read(rows as u64 * row_bytes, &mut out).await?;
+            }
+        }
+        self.len += count;
+        Ok(out)
+    }
+}

@@ -1,0 +1,364 @@
+//! The dispatches of a step, with pipelines and bind groups made once at load.
+
+use super::scratch::Scratch;
+use super::tables::{LayerTables, Table, TablePart, Weights};
+use crate::checkpoint::layout::{Pattention, padded_slots};
+use crate::config::{ModelConfig, NormActivation};
+use crate::error::Result;
+use crate::gpu::shader::ShaderSpec;
+use crate::gpu::{Access, Binding, Gpu, Kernel, Kernels};
+
+/// Positions that one workgroup of a decode step's attention scans, and its threads.
+pub const PART: usize = 128;
+/// Side of a tile of `matmul.wgsl`.
+const TILE: u32 = 64;
+/// Query rows of a workgroup of `attention_prefill.wgsl`.
+const QUERY_TILE: u32 = 16;
+/// Threads of a workgroup where the kernel leaves the choice.
+const WG: usize = 128;
+/// Threads that share a row of a matrix–vector product.
+const LANES: usize = 32;
+/// Rows that one workgroup of a matrix–vector product makes (`matvec.wgsl`).
+const ROWS_PER_WG: usize = WG / LANES * 4;
+/// Most groups of 32 activations in workgroup memory at a time: 12 KiB of the 16 KiB that are sure.
+const MAX_CHUNK_GROUPS: usize = 96;
+
+/// How many workgroups a dispatch has, given the tokens T and the cached positions of a step.
+#[derive(Clone, Copy, Debug)]
+enum Grid {
+    Fixed([u32; 3]),
+    /// (x, T, z).
+    PerToken(u32, u32),
+    /// (x, ⌈T / tile⌉, z).
+    PerTile(u32, u32, u32),
+    /// (heads, parts of the attention).
+    PerPart(u32),
+}
+
+impl Grid {
+    fn of(self, past: usize, count: usize) -> [u32; 3] {
+        let t = count as u32;
+        match self {
+            Self::Fixed(grid) => grid,
+            Self::PerToken(x, z) => [x, t, z],
+            Self::PerTile(x, tile, z) => [x, t.div_ceil(tile), z],
+            Self::PerPart(heads) => [heads, (past + count).div_ceil(PART) as u32, 1],
+        }
+    }
+}
+
+/// One dispatch of a plan.
+struct Stage {
+    kernel: Kernel,
+    grid: Grid,
+}
+
+/// Dispatches in order.
+#[derive(Default)]
+pub struct Stages(Vec<Stage>);
+
+impl Stages {
+    /// Records all dispatches for a step of `count` tokens after `past`.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize) {
+        for stage in &self.0 {
+            stage.kernel.dispatch(pass, stage.grid.of(past, count));
+        }
+    }
+
+    /// Number of dispatches.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Everything that can be dispatched for a model.
+pub struct Plan {
+    /// Embedding lookup of a chunk.
+    pub embed: Stages,
+    /// All layers, for one token: seven dispatches each.
+    pub decode: Stages,
+    /// All layers, for a chunk of tokens.
+    pub prefill: Stages,
+    /// Logits of one row of h.
+    pub logits_of_row: Stages,
+    /// Logits of up to [`super::scratch::LOGIT_ROWS`] rows of h.
+    pub logits_of_rows: Stages,
+}
+
+impl Plan {
+    /// Compiles every pipeline and makes every bind group.
+    ///
+    /// # Errors
+    /// If a shader's files contradict each other; validation errors go to the caller's error scope.
+    pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, scratch: &Scratch) -> Result<Self> {
+        let mut b = Builder { gpu, config, weights, scratch, kernels: Kernels::default() };
+        let mut decode = Stages::default();
+        let mut prefill = Stages::default();
+        for (layer, tables) in weights.layers.iter().enumerate() {
+            b.decode_layer(&mut decode, layer, tables)?;
+            b.prefill_layer(&mut prefill, layer, tables)?;
+        }
+        Ok(Self {
+            embed: b.embed()?,
+            decode,
+            prefill,
+            logits_of_row: b.logits_of_row()?,
+            logits_of_rows: b.logits_of_rows()?,
+        })
+    }
+}
+
+struct Builder<'a> {
+    gpu: &'a Gpu,
+    config: &'a ModelConfig,
+    weights: &'a Weights,
+    scratch: &'a Scratch,
+    kernels: Kernels,
+}
+
+fn read(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
+    Binding::new(index, Access::Read, buffer)
+}
+
+fn write(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
+    Binding::new(index, Access::Write, buffer)
+}
+
+/// Constants of `matvec.wgsl` for a table.
+fn matvec(table: &Table, kernel: &'static str) -> ShaderSpec {
+    let groups = table.shape().cols / 32;
+    let chunks = groups.div_ceil(MAX_CHUNK_GROUPS);
+    table
+        .constants(ShaderSpec::new(kernel).with("WG", WG).with("LANES", LANES))
+        .with("CHUNK_GROUPS", groups.div_ceil(chunks))
+}
+
+/// Workgroups for `n` units, folded into a second dimension where one is too short.
+fn fold(n: usize) -> Grid {
+    let n = n as u32;
+    let x = n.min(65_535);
+    Grid::Fixed([x, n.div_ceil(x), 1])
+}
+
+impl<'a> Builder<'a> {
+    fn step(&self, index: u32) -> Binding<'a> {
+        Binding::new(index, Access::Uniform, &self.scratch.step.buffer)
+    }
+
+    fn theta(&self, spec: ShaderSpec) -> ShaderSpec {
+        spec.flag(match self.config.norm_activation_type {
+            NormActivation::L2NormGelu => "L2_NORM_GELU",
+            NormActivation::GeluL2Norm => "GELU_L2_NORM",
+            NormActivation::Softmax => "SOFTMAX",
+        })
+    }
+
+    fn parts(&self, spec: ShaderSpec) -> ShaderSpec {
+        spec.with("PART", PART)
+            .with("MAX_PARTS", self.scratch.max_parts)
+            .with("D_MODEL", self.config.hidden_size)
+            .with("HEAD", self.config.head_size())
+    }
+
+    fn push(&mut self, stages: &mut Stages, spec: ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<()> {
+        let kernel = self.kernels.kernel(self.gpu, &spec, bindings)?;
+        stages.0.push(Stage { kernel, grid });
+        Ok(())
+    }
+
+    /// Scores of a Pattention for one token: x is h, or the parts of the attention with COMBINE.
+    fn keys(&mut self, stages: &mut Stages, table: &Table, x: &wgpu::Buffer, combine: bool) -> Result<()> {
+        let rows = table.shape().rows;
+        let spec = matvec(table, "keys")
+            .with("ROWS", rows)
+            .with("Y_START", 0)
+            .with_f32("EPSILON", self.config.layernorm_epsilon);
+        let spec = if combine { self.parts(spec).flag("COMBINE") } else { spec.flag("LAYERNORM") };
+        for part in &table.parts {
+            let mut bindings = table.bindings(part);
+            bindings.extend([self.step(2), read(3, x), write(4, &self.scratch.scores.buffer)]);
+            self.push(stages, spec.clone(), fold(rows.div_ceil(ROWS_PER_WG)), &bindings)?;
+        }
+        Ok(())
+    }
+
+    fn values(&mut self, stages: &mut Stages, table: &Table, p: Pattention, qkv: Option<usize>) -> Result<()> {
+        let (s, d) = (self.scratch, self.config.hidden_size);
+        let spec = matvec(table, "values")
+            .with("ROWS", table.shape().rows)
+            .with("SEGMENT_ROWS", d)
+            .with("SLOTS", p.slots(self.config));
+        let spec = self.theta(spec);
+        let (spec, y) = match qkv {
+            Some(_) => (self.rotary(spec).flag("QKV"), &s.q.buffer),
+            None => (spec.flag("RESIDUAL"), &s.h.buffer),
+        };
+        for part in &table.parts {
+            let mut bindings = table.bindings(part);
+            bindings.extend([self.step(2), read(3, &s.scores.buffer), write(4, y)]);
+            if let Some(layer) = qkv {
+                let (keys, values) = &s.cache[layer];
+                bindings.extend([write(5, &keys.buffer), write(6, &values.buffer), read(7, &s.angles.buffer)]);
+            }
+            self.push(stages, spec.clone(), fold(table.shape().rows / ROWS_PER_WG), &bindings)?;
+        }
+        Ok(())
+    }
+
+    fn rotary(&self, spec: ShaderSpec) -> ShaderSpec {
+        spec.with("HEAD", self.config.head_size()).with("ROTARY", self.config.rotary_dims())
+    }
+
+    fn decode_layer(&mut self, stages: &mut Stages, layer: usize, t: &LayerTables) -> Result<()> {
+        let s = self.scratch;
+        self.keys(stages, &t.qkv_keys, &s.h.buffer, false)?;
+        self.values(stages, &t.qkv_values, Pattention::Query, Some(layer))?;
+        let (keys, values) = &s.cache[layer];
+        let spec = self.parts(ShaderSpec::new("attention_decode").with("WG", PART));
+        let bindings = [
+            self.step(0),
+            read(1, &s.q.buffer),
+            read(2, &keys.buffer),
+            read(3, &values.buffer),
+            write(4, &s.parts.buffer),
+        ];
+        self.push(stages, spec, Grid::PerPart(self.config.num_attention_heads as u32), &bindings)?;
+        self.keys(stages, &t.proj_keys, &s.parts.buffer, true)?;
+        self.values(stages, &t.proj_values, Pattention::Proj, None)?;
+        self.keys(stages, &t.mlp_keys, &s.h.buffer, false)?;
+        self.values(stages, &t.mlp_values, Pattention::Mlp, None)
+    }
+
+    fn layernorm(&mut self, stages: &mut Stages, final_norm: bool) -> Result<()> {
+        let s = self.scratch;
+        let spec = ShaderSpec::new("layernorm")
+            .with("WG", WG)
+            .with("COLS", self.config.hidden_size)
+            .with_f32("EPSILON", self.config.layernorm_epsilon)
+            .flag_if("FINAL_NORM", final_norm);
+        let mut bindings = vec![self.step(0), read(1, &s.h.buffer), write(2, &s.u.buffer)];
+        if final_norm {
+            bindings.push(read(3, &self.weights.norm.buffer));
+        }
+        self.push(stages, spec, Grid::PerToken(1, 1), &bindings)
+    }
+
+    /// Y (+)= X·Wᵀ for every part of a table.
+    fn matmul(
+        &mut self,
+        stages: &mut Stages,
+        table: &Table,
+        segments: usize,
+        x: &wgpu::Buffer,
+        (y, y_stride): (&wgpu::Buffer, usize),
+        residual: bool,
+    ) -> Result<()> {
+        for part in &table.parts {
+            let TablePart { first_row, rows, .. } = *part;
+            let segment_rows = rows / segments;
+            let spec = table
+                .constants(ShaderSpec::new("matmul"))
+                .with("SEGMENTS", segments)
+                .with("SEGMENT_ROWS", segment_rows)
+                .with("Y_STRIDE", y_stride)
+                .with("Y_START", first_row)
+                .flag_if("RESIDUAL", residual);
+            let mut bindings = table.bindings(part);
+            bindings.extend([self.step(2), read(3, x), write(4, y)]);
+            let grid = Grid::PerTile((segment_rows as u32).div_ceil(TILE), TILE, segments as u32);
+            self.push(stages, spec, grid, &bindings)?;
+        }
+        Ok(())
+    }
+
+    fn weights(&mut self, stages: &mut Stages, p: Pattention, segments: usize) -> Result<()> {
+        let slots = p.slots(self.config);
+        let spec = self.theta(
+            ShaderSpec::new("weights")
+                .with("WG", WG)
+                .with("SEGMENTS", segments)
+                .with("COLS", padded_slots(slots))
+                .with("SLOTS", slots),
+        );
+        let bindings = [self.step(0), write(1, &self.scratch.scores.buffer)];
+        self.push(stages, spec, Grid::PerToken(segments as u32, 1), &bindings)
+    }
+
+    fn prefill_layer(&mut self, stages: &mut Stages, layer: usize, t: &LayerTables) -> Result<()> {
+        let (s, d) = (self.scratch, self.config.hidden_size);
+        let (h, u, scores) = (&s.h.buffer, &s.u.buffer, &s.scores.buffer);
+        self.layernorm(stages, false)?;
+        self.matmul(stages, &t.qkv_keys, 1, u, (scores, t.qkv_keys.shape().rows), false)?;
+        self.weights(stages, Pattention::Query, 3)?;
+        self.matmul(stages, &t.qkv_values, 3, scores, (&s.qkv.buffer, 3 * d), false)?;
+        let (keys, values) = &s.cache[layer];
+        let spec = self.rotary(ShaderSpec::new("append").with("WG", WG).with("D_MODEL", d));
+        let bindings = [
+            self.step(0),
+            read(1, &s.qkv.buffer),
+            write(2, &s.q.buffer),
+            write(3, &keys.buffer),
+            write(4, &values.buffer),
+            read(5, &s.angles.buffer),
+        ];
+        self.push(stages, spec, Grid::PerToken((d as u32 / 2).div_ceil(WG as u32), 3), &bindings)?;
+        let spec = ShaderSpec::new("attention_prefill").with("D_MODEL", d).with("HEAD", self.config.head_size());
+        let bindings =
+            [self.step(0), read(1, &s.q.buffer), read(2, &keys.buffer), read(3, &values.buffer), write(4, u)];
+        let heads = self.config.num_attention_heads as u32;
+        self.push(stages, spec, Grid::PerTile(heads, QUERY_TILE, 1), &bindings)?;
+        self.matmul(stages, &t.proj_keys, 1, u, (scores, t.proj_keys.shape().rows), false)?;
+        self.weights(stages, Pattention::Proj, 1)?;
+        self.matmul(stages, &t.proj_values, 1, scores, (h, d), true)?;
+        self.layernorm(stages, false)?;
+        self.matmul(stages, &t.mlp_keys, 1, u, (scores, t.mlp_keys.shape().rows), false)?;
+        self.weights(stages, Pattention::Mlp, 1)?;
+        self.matmul(stages, &t.mlp_values, 1, scores, (h, d), true)
+    }
+
+    fn embed(&mut self) -> Result<Stages> {
+        let mut stages = Stages::default();
+        let table = &self.weights.embedding;
+        let groups = table.shape().cols / 32;
+        for part in &table.parts {
+            let spec = table
+                .constants(ShaderSpec::new("embed").with("WG", 32))
+                .with("FIRST_ROW", part.first_row)
+                .with("PART_ROWS", part.rows);
+            let mut bindings = table.bindings(part);
+            bindings.extend([self.step(2), read(3, &self.scratch.ids.buffer), write(4, &self.scratch.h.buffer)]);
+            self.push(&mut stages, spec, Grid::PerToken(groups.div_ceil(32) as u32, 1), &bindings)?;
+        }
+        Ok(stages)
+    }
+
+    fn logits_of_row(&mut self) -> Result<Stages> {
+        let mut stages = Stages::default();
+        let table = &self.weights.embedding;
+        for part in &table.parts {
+            let spec = matvec(table, "keys")
+                .with("ROWS", part.rows)
+                .with("Y_START", part.first_row)
+                .with_f32("EPSILON", self.config.layernorm_epsilon)
+                .flag("FINAL_NORM");
+            let mut bindings = table.bindings(part);
+            bindings.extend([
+                self.step(2),
+                read(3, &self.scratch.h.buffer),
+                write(4, &self.scratch.logits.buffer),
+                read(5, &self.weights.norm.buffer),
+            ]);
+            self.push(&mut stages, spec, fold(part.rows.div_ceil(ROWS_PER_WG)), &bindings)?;
+        }
+        Ok(stages)
+    }
+
+    fn logits_of_rows(&mut self) -> Result<Stages> {
+        let mut stages = Stages::default();
+        let s = self.scratch;
+        self.layernorm(&mut stages, true)?;
+        let vocab = self.config.padded_vocab_size;
+        self.matmul(&mut stages, &self.weights.embedding, 1, &s.u.buffer, (&s.logits.buffer, vocab), false)?;
+        Ok(stages)
+    }
+}

@@ -1,0 +1,91 @@
+//! Everything on the GPU that is not a weight: the KV cache, the residual stream, scores, logits.
+
+use super::plan::PART;
+use crate::checkpoint::layout::{Pattention, padded_slots};
+use crate::config::ModelConfig;
+use crate::gpu::{Gpu, GpuBuffer};
+
+/// Most tokens of one prefill step.
+pub const MAX_CHUNK: usize = 256;
+/// Rows of logits that are made at a time where all are wanted.
+pub const LOGIT_ROWS: usize = 16;
+
+/// Buffers of one model.
+pub struct Scratch {
+    /// Uniform `Step` of `shaders/step.wgsl`.
+    pub step: GpuBuffer,
+    /// Token ids of the step, u32 [MAX_CHUNK].
+    pub ids: GpuBuffer,
+    /// Residual stream, f32 [MAX_CHUNK, d].
+    pub h: GpuBuffer,
+    /// Normalized stream, then the attention's output, f32 [MAX_CHUNK, d].
+    pub u: GpuBuffer,
+    /// Scores and weights of a Pattention, f32 [MAX_CHUNK, the widest].
+    pub scores: GpuBuffer,
+    /// Query, key and value of a chunk, f32 [MAX_CHUNK, 3, d].
+    pub qkv: GpuBuffer,
+    /// Rotated queries, f32 [MAX_CHUNK, d].
+    pub q: GpuBuffer,
+    /// Parts of a decode step's attention (`shaders/attention_parts.wgsl`).
+    pub parts: GpuBuffer,
+    /// cos and sin of the rotary angles, f32 [context, r/2, 2].
+    pub angles: GpuBuffer,
+    /// Logits, f32 [LOGIT_ROWS, V].
+    pub logits: GpuBuffer,
+    /// Logits on their way to the host.
+    pub staging: GpuBuffer,
+    /// Keys and values of each layer, f16 [context, d].
+    pub cache: Vec<(GpuBuffer, GpuBuffer)>,
+    /// Parts that a full context is split into.
+    pub max_parts: usize,
+    /// Bytes of the KV cache.
+    pub kv_bytes: u64,
+}
+
+impl Scratch {
+    /// Allocates for a context of `context_length` tokens and uploads the rotary angles.
+    pub fn new(gpu: &Gpu, config: &ModelConfig, context_length: usize) -> Self {
+        use wgpu::BufferUsages as U;
+        let d = config.hidden_size;
+        let f32s = |label: &str, n: usize| GpuBuffer::storage(gpu, label, n as u64 * 4);
+        let slots = |p: Pattention| padded_slots(p.slots(config));
+        let widest = (3 * slots(Pattention::Query)).max(slots(Pattention::Proj)).max(slots(Pattention::Mlp));
+        let max_parts = context_length.div_ceil(PART);
+        let angles = rotary_angles(config, context_length);
+        let cache_bytes = (context_length * d * 2) as u64;
+        let cache = |label: &str| GpuBuffer::storage(gpu, label, cache_bytes);
+        let logit_bytes = (LOGIT_ROWS * config.padded_vocab_size * 4) as u64;
+        let this = Self {
+            step: GpuBuffer::new(gpu, "step", 16, U::UNIFORM | U::COPY_DST),
+            ids: f32s("ids", MAX_CHUNK),
+            h: f32s("h", MAX_CHUNK * d),
+            u: f32s("u", MAX_CHUNK * d),
+            scores: f32s("scores", MAX_CHUNK * widest),
+            qkv: f32s("qkv", MAX_CHUNK * 3 * d),
+            q: f32s("q", MAX_CHUNK * d),
+            parts: f32s("parts", max_parts * (d + 2 * config.num_attention_heads)),
+            angles: f32s("angles", angles.len()),
+            logits: GpuBuffer::storage(gpu, "logits", logit_bytes),
+            staging: GpuBuffer::new(gpu, "staging", logit_bytes, U::MAP_READ | U::COPY_DST),
+            cache: (0..config.num_layers).map(|_| (cache("key cache"), cache("value cache"))).collect(),
+            max_parts,
+            kv_bytes: 2 * cache_bytes * config.num_layers as u64,
+        };
+        gpu.queue.write_buffer(&this.angles.buffer, 0, bytemuck::cast_slice(&angles));
+        this
+    }
+}
+
+/// cos and sin of position · base^(−2i/r), computed in f64: [context, r/2, 2].
+fn rotary_angles(config: &ModelConfig, context_length: usize) -> Vec<f32> {
+    let r = config.rotary_dims();
+    let frequencies: Vec<f64> = (0..r / 2).map(|i| config.rotary_emb_base.powf(-2.0 * i as f64 / r as f64)).collect();
+    let mut out = Vec::with_capacity(context_length * r);
+    for position in 0..context_length {
+        for f in &frequencies {
+            let angle = position as f64 * f;
+            out.extend([angle.cos() as f32, angle.sin() as f32]);
+        }
+    }
+    out
+}

@@ -1,0 +1,222 @@
+//! Weight tables on the GPU: where each tensor of the checkpoint lies, and how its bytes get there.
+
+use crate::checkpoint::folder::{Region, row_bytes};
+use crate::checkpoint::layout::Quantization;
+use crate::checkpoint::layout::{Pattention, Side, TableFormat, TableShape, TensorId, padded_slots};
+use crate::config::{GROUP_SIZE, ModelConfig};
+use crate::error::{Error, Result};
+use crate::gpu::shader::ShaderSpec;
+use crate::gpu::{Access, Binding, Gpu, GpuBuffer};
+use std::ops::Range;
+
+/// A run of rows of a table, in a buffer of its own: elements first, then scales.
+#[derive(Debug)]
+pub struct TablePart {
+    /// First row of the table that lies here.
+    pub first_row: usize,
+    /// Rows that lie here.
+    pub rows: usize,
+    buffer: GpuBuffer,
+    scales_offset: u64,
+}
+
+/// A table W[rows, cols] on the GPU; several tables of the checkpoint may be fused in one.
+#[derive(Debug)]
+pub struct Table {
+    format: TableFormat,
+    shape: TableShape,
+    /// One part, unless the table is larger than one binding may be.
+    pub parts: Vec<TablePart>,
+}
+
+/// Where a piece of a tensor's bytes goes.
+#[derive(Debug)]
+pub struct Placement<'a> {
+    /// The buffer to write to.
+    pub buffer: &'a wgpu::Buffer,
+    /// Offset in it, in bytes.
+    pub offset: u64,
+    /// Which of the piece's bytes.
+    pub bytes: Range<usize>,
+}
+
+impl Table {
+    fn new(gpu: &Gpu, label: &str, format: TableFormat, shape: TableShape) -> Self {
+        let element_bytes = row_bytes(format, shape.cols, Region::Elements);
+        let limit = gpu.device.limits().max_storage_buffer_binding_size.min(gpu.device.limits().max_buffer_size / 2);
+        // Whole blocks of rows, so that scales stay aligned to words where the table is cut.
+        let rows_per_part = ((limit / element_bytes) as usize / 256 * 256).max(256);
+        let parts = (0..shape.rows)
+            .step_by(rows_per_part)
+            .map(|first_row| {
+                let rows = rows_per_part.min(shape.rows - first_row);
+                // 256 is the largest alignment that a storage binding's offset may need.
+                let scales_offset = (rows as u64 * element_bytes).next_multiple_of(256);
+                let scales = rows as u64 * row_bytes(format, shape.cols, Region::Scales);
+                let buffer = GpuBuffer::storage(gpu, label, scales_offset + scales);
+                TablePart { first_row, rows, buffer, scales_offset }
+            })
+            .collect();
+        Self { format, shape, parts }
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> TableShape {
+        self.shape
+    }
+
+    /// The shader constants that describe this table.
+    pub fn constants(&self, spec: ShaderSpec) -> ShaderSpec {
+        spec.with("GROUPS", self.shape.cols / GROUP_SIZE).flag(match self.format {
+            TableFormat::Q4 => "Q4",
+            TableFormat::Q8 => "Q8",
+            TableFormat::F16 => "F16",
+        })
+    }
+
+    /// Bindings 0 and 1 of `shaders/table.wgsl`.
+    pub fn bindings<'a>(&self, part: &'a TablePart) -> Vec<Binding<'a>> {
+        let range = |offset, bytes: u64| wgpu::BufferBinding {
+            buffer: &part.buffer.buffer,
+            offset,
+            size: std::num::NonZeroU64::new(bytes.next_multiple_of(16)),
+        };
+        let bytes = |region| part.rows as u64 * row_bytes(self.format, self.shape.cols, region);
+        let elements = Binding { index: 0, access: Access::Read, range: range(0, bytes(Region::Elements)) };
+        if !self.format.is_quantized() {
+            return vec![elements];
+        }
+        let scales = range(part.scales_offset, bytes(Region::Scales));
+        vec![elements, Binding { index: 1, access: Access::Read, range: scales }]
+    }
+
+    /// Where `len` bytes at `offset` of the region of the rows from `first_row` on belong.
+    fn place(&self, first_row: usize, region: Region, offset: usize, len: usize) -> Vec<Placement<'_>> {
+        let row_bytes = row_bytes(self.format, self.shape.cols, region) as usize;
+        let start = first_row * row_bytes + offset;
+        let pieces = self.parts.iter().filter_map(|part| {
+            let part_start = part.first_row * row_bytes;
+            let from = start.max(part_start);
+            let to = (start + len).min(part_start + part.rows * row_bytes);
+            let base = if region == Region::Scales { part.scales_offset } else { 0 };
+            (from < to).then(|| Placement {
+                buffer: &part.buffer.buffer,
+                offset: base + (from - part_start) as u64,
+                bytes: from - start..to - start,
+            })
+        });
+        pieces.collect()
+    }
+}
+
+/// Fused tables of one layer.
+#[derive(Debug)]
+pub struct LayerTables {
+    /// Key tables of query, key and value: [3·slots, d].
+    pub qkv_keys: Table,
+    /// Their value tables, transposed: [3·d, slots].
+    pub qkv_values: Table,
+    /// [slots, d].
+    pub proj_keys: Table,
+    /// [d, slots].
+    pub proj_values: Table,
+    /// [slots, d].
+    pub mlp_keys: Table,
+    /// [d, slots].
+    pub mlp_values: Table,
+}
+
+/// All weights of a model on the GPU.
+#[derive(Debug)]
+pub struct Weights {
+    config: ModelConfig,
+    /// E[V, d].
+    pub embedding: Table,
+    /// One entry per layer.
+    pub layers: Vec<LayerTables>,
+    /// Weight and bias of the final LayerNorm, f32 [2, d].
+    pub norm: GpuBuffer,
+}
+
+impl Weights {
+    /// Allocates room for every tensor; all of it starts as zeros.
+    pub fn new(gpu: &Gpu, config: &ModelConfig, quantization: Quantization) -> Self {
+        let d = config.hidden_size;
+        let table = |label: &str, rows, cols| Table::new(gpu, label, quantization.tokens(), TableShape { rows, cols });
+        let slots = |p: Pattention| padded_slots(p.slots(config));
+        let (qkv, proj, mlp) = (slots(Pattention::Query), slots(Pattention::Proj), slots(Pattention::Mlp));
+        let embedding = Table::new(gpu, "embedding", quantization.embedding(), TensorId::Embedding.shape(config));
+        let layers = (0..config.num_layers).map(|_| LayerTables {
+            qkv_keys: table("qkv keys", 3 * qkv, d),
+            qkv_values: table("qkv values", 3 * d, qkv),
+            proj_keys: table("proj keys", proj, d),
+            proj_values: table("proj values", d, proj),
+            mlp_keys: table("mlp keys", mlp, d),
+            mlp_values: table("mlp values", d, mlp),
+        });
+        let norm = GpuBuffer::storage(gpu, "final norm", 2 * d as u64 * 4);
+        Self { config: config.clone(), embedding, layers: layers.collect(), norm }
+    }
+
+    /// Where `len` bytes at `offset` of one of a tensor's regions belong. Offset and length are
+    /// multiples of 4, except that the last piece of a region may end anywhere.
+    ///
+    /// # Errors
+    /// `invalid-config` for a tensor that the model does not have, or bytes past its end.
+    pub fn place(&self, id: TensorId, region: Region, offset: usize, len: usize) -> Result<Vec<Placement<'_>>> {
+        let outside = || Error::invalid_config(format!("{} has no bytes {offset} to {}.", id.name(), offset + len));
+        let shape = id.shape(&self.config);
+        let (table, first_row) = match id {
+            TensorId::Embedding => (&self.embedding, 0),
+            TensorId::Tokens { layer, pattention, side } => {
+                let l = self.layers.get(layer).ok_or_else(outside)?;
+                let fused = match pattention {
+                    Pattention::Query => 0,
+                    Pattention::Key => shape.rows,
+                    Pattention::Value => 2 * shape.rows,
+                    _ => 0,
+                };
+                let table = match (pattention, side) {
+                    (Pattention::Proj, Side::Keys) => &l.proj_keys,
+                    (Pattention::Proj, Side::Values) => &l.proj_values,
+                    (Pattention::Mlp, Side::Keys) => &l.mlp_keys,
+                    (Pattention::Mlp, Side::Values) => &l.mlp_values,
+                    (_, Side::Keys) => &l.qkv_keys,
+                    (_, Side::Values) => &l.qkv_values,
+                };
+                (table, fused)
+            }
+            TensorId::NormWeight | TensorId::NormBias => {
+                let bytes = self.config.hidden_size * 4;
+                if offset + len > bytes {
+                    return Err(outside());
+                }
+                let base = if id == TensorId::NormBias { bytes } else { 0 };
+                let buffer = &self.norm.buffer;
+                return Ok(vec![Placement { buffer, offset: (base + offset) as u64, bytes: 0..len }]);
+            }
+        };
+        if offset + len > shape.rows * row_bytes(table.format, shape.cols, region) as usize {
+            return Err(outside());
+        }
+        Ok(table.place(first_row, region, offset, len))
+    }
+
+    /// Writes bytes from this module's memory; see [`place`](Self::place).
+    ///
+    /// # Errors
+    /// Those of [`place`](Self::place).
+    pub fn write(&self, gpu: &Gpu, id: TensorId, region: Region, offset: usize, data: &[u8]) -> Result<()> {
+        for piece in self.place(id, region, offset, data.len())? {
+            let bytes = &data[piece.bytes];
+            let whole = bytes.len() / 4 * 4;
+            gpu.queue.write_buffer(piece.buffer, piece.offset, &bytes[..whole]);
+            if whole < bytes.len() {
+                let mut last = [0; 4];
+                last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+                gpu.queue.write_buffer(piece.buffer, piece.offset + whole as u64, &last);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Choosing the next token from logits, and the log-probabilities of tokens.
+//!
+//! The order is fixed by the public interface: repetition penalty, presence and frequency penalty,
+//! logit bias, temperature, top-k, top-p, min-p, draw.
+
+mod logprobs;
+mod options;
+mod rng;
+
+pub use logprobs::{LogProbs, TokenLogprob};
+pub use options::SamplingOptions;
+
+use std::collections::HashMap;
+
+/// Chooses tokens for one completion.
+pub struct Sampler {
+    options: SamplingOptions,
+    /// Tokens of prompt and output, with how often the output holds each.
+    seen: HashMap<u32, u32>,
+    /// Ids below this are drawn.
+    real_ids: usize,
+    index: u32,
+}
+
+/// A candidate: token id and its logit after penalties, bias and temperature.
+type Candidate = (u32, f32);
+
+impl Sampler {
+    /// A sampler for a completion of `prompt` that draws ids below `real_ids`.
+    pub fn new(options: SamplingOptions, prompt: &[u32], real_ids: usize) -> Self {
+        let seen = prompt.iter().map(|id| (*id, 0)).collect();
+        Self { options, seen, real_ids, index: 0 }
+    }
+
+    /// Chooses the next token from `logits[V]` and takes note of it.
+    pub fn next(&mut self, logits: &[f32]) -> u32 {
+        let id = self.choose(logits);
+        *self.seen.entry(id).or_default() += 1;
+        self.index += 1;
+        id
+    }
+
+    fn choose(&self, logits: &[f32]) -> u32 {
+        let o = &self.options;
+        let adjusted = self.adjusted(logits);
+        if o.temperature == 0.0 {
+            return best(adjusted.iter().copied());
+        }
+        let mut kept: Vec<Candidate> = (0..).zip(adjusted.iter().map(|x| x / o.temperature)).collect();
+        if o.top_k > 0 && (o.top_k as usize) < kept.len() {
+            kept.select_nth_unstable_by(o.top_k as usize - 1, order);
+            kept.truncate(o.top_k as usize);
+        }
+        let highest = kept.iter().map(|c| c.1).fold(f32::NEG_INFINITY, f32::max);
+        if o.top_p < 1.0 {
+            keep_top_p(&mut kept, o.top_p, highest);
+        }
+        let floor = if o.min_p > 0.0 { highest + o.min_p.ln() } else { f32::NEG_INFINITY };
+        let noisy =
+            kept.into_iter().filter(|c| c.1 >= floor).map(|(id, x)| (id, x + rng::gumbel(o.seed, self.index, id)));
+        noisy.min_by(order).map_or(0, |c| c.0)
+    }
+
+    /// Logits of the real ids after penalties and bias.
+    fn adjusted(&self, logits: &[f32]) -> Vec<f32> {
+        let o = &self.options;
+        let mut x = logits[..self.real_ids.min(logits.len())].to_vec();
+        for (id, count) in &self.seen {
+            let Some(x) = x.get_mut(*id as usize) else { continue };
+            *x = if *x > 0.0 { *x / o.repetition_penalty } else { *x * o.repetition_penalty };
+            if *count > 0 {
+                *x -= o.presence_penalty + o.frequency_penalty * *count as f32;
+            }
+        }
+        for (id, bias) in &o.logit_bias {
+            if let Some(x) = x.get_mut(*id as usize) {
+                *x += bias;
+            }
+        }
+        x
+    }
+}
+
+/// Better candidates first; of equals, the lower id.
+fn order(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
+
+/// Index of the highest value; of equals, the lowest index.
+pub fn best(values: impl Iterator<Item = f32>) -> u32 {
+    (0..).zip(values).min_by(order).map_or(0, |c| c.0)
+}
+
+/// Keeps the smallest set of best candidates whose probability (among `kept`) is at least `top_p`.
+fn keep_top_p(kept: &mut Vec<Candidate>, top_p: f32, highest: f32) {
+    let weight = |c: &Candidate| f64::from((c.1 - highest).exp());
+    let wanted = f64::from(top_p) * kept.iter().map(weight).sum::<f64>();
+    // The set is small as a rule: sort the best few, and more only where they do not suffice.
+    let (mut sorted, mut sum) = (0, 0.0);
+    let mut step = 256;
+    while sorted < kept.len() {
+        let rest = &mut kept[sorted..];
+        let n = step.min(rest.len());
+        if n < rest.len() {
+            rest.select_nth_unstable_by(n - 1, order);
+        }
+        rest[..n].sort_unstable_by(order);
+        for (i, c) in rest[..n].iter().enumerate() {
+            sum += weight(c);
+            if sum >= wanted {
+                kept.truncate(sorted + i + 1);
+                return;
+            }
+        }
+        sorted += n;
+        step *= 8;
+    }
+}
+
+#[cfg(test)]
+mod tests;

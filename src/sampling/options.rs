@@ -1,0 +1,98 @@
+//! Sampling options and their ranges.
+
+use crate::error::{Error, Result};
+
+/// How the next token is chosen. Defaults are those of the public interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SamplingOptions {
+    /// Divides the logits; 0 is greedy. At least 0.
+    pub temperature: f32,
+    /// Keep the k best; 0 is off.
+    pub top_k: u32,
+    /// Keep the smallest set of best tokens that holds this probability; in (0, 1], 1 is off.
+    pub top_p: f32,
+    /// Drop tokens less probable than this share of the best one; in [0, 1), 0 is off.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of tokens of prompt and output (CTRL, Keskar et
+    /// al. 2019); above 0, 1 is off.
+    pub repetition_penalty: f32,
+    /// Subtracted from tokens that the output holds; in [−2, 2].
+    pub presence_penalty: f32,
+    /// Subtracted for each time that the output holds the token; in [−2, 2].
+    pub frequency_penalty: f32,
+    /// Added to the logits of single tokens.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// Key of the random numbers; below 2⁵³.
+    pub seed: u64,
+}
+
+impl Default for SamplingOptions {
+    fn default() -> Self {
+        Self {
+            temperature: 0.8,
+            top_k: 0,
+            top_p: 0.95,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: 0,
+        }
+    }
+}
+
+impl SamplingOptions {
+    /// Checks every range; NaN is in none.
+    ///
+    /// # Errors
+    /// `invalid-argument` that names the option as JavaScript spells it.
+    pub fn validate(&self) -> Result<()> {
+        let check = |ok: bool, name: &str, range: &str, value: f32| {
+            let message = || format!("{name} is {value}; it must be {range}.");
+            if ok { Ok(()) } else { Err(Error::invalid_argument(message())) }
+        };
+        let penalty = -2.0..=2.0;
+        check(self.temperature >= 0.0 && self.temperature.is_finite(), "temperature", "at least 0", self.temperature)?;
+        check(self.top_p > 0.0 && self.top_p <= 1.0, "topP", "above 0 and at most 1", self.top_p)?;
+        check((0.0..1.0).contains(&self.min_p), "minP", "at least 0 and below 1", self.min_p)?;
+        let repetition = self.repetition_penalty;
+        check(repetition > 0.0 && repetition.is_finite(), "repetitionPenalty", "above 0", repetition)?;
+        check(penalty.contains(&self.presence_penalty), "presencePenalty", "between -2 and 2", self.presence_penalty)?;
+        let frequency = self.frequency_penalty;
+        check(penalty.contains(&frequency), "frequencyPenalty", "between -2 and 2", frequency)?;
+        for (id, bias) in &self.logit_bias {
+            check(bias.is_finite(), &format!("logitBias of token {id}"), "a finite number", *bias)?;
+        }
+        if self.seed >= 1 << 53 {
+            return Err(Error::invalid_argument(format!("seed is {}; it must be below 2^53.", self.seed)));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_of_range_values_are_named() {
+        let ok = SamplingOptions::default();
+        assert!(ok.validate().is_ok());
+        for (bad, name) in [
+            (SamplingOptions { temperature: -0.1, ..ok.clone() }, "temperature"),
+            (SamplingOptions { temperature: f32::NAN, ..ok.clone() }, "temperature"),
+            (SamplingOptions { top_p: 0.0, ..ok.clone() }, "topP"),
+            (SamplingOptions { top_p: 1.1, ..ok.clone() }, "topP"),
+            (SamplingOptions { min_p: 1.0, ..ok.clone() }, "minP"),
+            (SamplingOptions { repetition_penalty: 0.0, ..ok.clone() }, "repetitionPenalty"),
+            (SamplingOptions { presence_penalty: 2.1, ..ok.clone() }, "presencePenalty"),
+            (SamplingOptions { frequency_penalty: f32::NAN, ..ok.clone() }, "frequencyPenalty"),
+            (SamplingOptions { logit_bias: vec![(7, f32::INFINITY)], ..ok.clone() }, "logitBias of token 7"),
+            (SamplingOptions { seed: 1 << 53, ..ok.clone() }, "seed"),
+        ] {
+            let e = bad.validate().expect_err(name);
+            assert!(e.message.starts_with(name), "{e}");
+        }
+    }
+}
