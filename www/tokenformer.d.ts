@@ -164,7 +164,7 @@ export interface ScoreResult {
   /** Natural logarithms; the first is null where the context is empty. */
   logprobs: (number | null)[];
   /** Whether each token is the likeliest one. */
-  isGreedy: boolean[];
+  isGreedy: boolean;
   /** null where nothing was scored. */
   perplexity: number | null;
 }

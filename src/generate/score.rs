@@ -25,8 +25,8 @@ pub struct Score {
     /// Natural logarithm of each token's probability over all V logits; null for a first token that
     /// follows nothing.
     pub logprobs: Vec<Option<f64>>,
-    /// Is the token the most probable of the real ids? False where there is no log-probability.
-    pub is_greedy: Vec<bool>,
+    /// Was every scored token the most probable of the real ids?
+    pub is_greedy: bool,
     /// exp(−mean of the log-probabilities); null if there are none.
     pub perplexity: Option<f64>,
 }
@@ -77,12 +77,7 @@ impl<B: Backend> Model<B> {
         // The logits after position p score token p + 1; the last position's are not needed.
         let first = context.len().saturating_sub(1);
         let unscored = usize::from(context.is_empty());
-        let mut score = Score {
-            logprobs: vec![None; unscored],
-            is_greedy: vec![false; unscored],
-            token_ids: text,
-            perplexity: None,
-        };
+        let mut score = Score { logprobs: vec![None; unscored], is_greedy: true, token_ids: text, perplexity: None };
         let mut at = self.reuse(&ids, first);
         if first > at {
             self.extend(&ids[at..first], Logits::None, abort).await?;
@@ -96,7 +91,7 @@ impl<B: Backend> Model<B> {
             let logits = self.forward(&ids[at..at + n], Logits::All).await?;
             for (row, id) in logits.chunks_exact(vocab).zip(&ids[at + 1..]) {
                 score.logprobs.push(Some(LogProbs::new(row).of(*id)));
-                score.is_greedy.push(best(row[..real].iter().copied()) == *id);
+                score.is_greedy &= best(row[..real].iter().copied()) == *id;
             }
             at += n;
         }

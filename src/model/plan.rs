@@ -16,10 +16,10 @@ const TILE: u32 = 64;
 const QUERY_TILE: u32 = 16;
 /// Threads of a workgroup where the kernel leaves the choice.
 const WG: usize = 128;
-/// Threads that share a row of a matrix–vector product.
-const LANES: usize = 32;
-/// Rows that one workgroup of a matrix–vector product makes (`matvec.wgsl`).
-const ROWS_PER_WG: usize = WG / LANES * 4;
+/// Most rows of a layer's table that one workgroup makes, so that small models use the whole GPU too.
+const MOST_ROWS: usize = 32;
+/// Most threads that share a row of a matrix–vector product.
+const MAX_LANES: usize = 32;
 /// Most groups of 32 activations in workgroup memory at a time: 12 KiB of the 16 KiB that are sure.
 const MAX_CHUNK_GROUPS: usize = 96;
 
@@ -124,13 +124,26 @@ fn write(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
     Binding::new(index, Access::Write, buffer)
 }
 
-/// Constants of `matvec.wgsl` for a table.
-fn matvec(table: &Table, kernel: &'static str) -> ShaderSpec {
+/// How a matrix–vector product is shared out (`matvec.wgsl`).
+struct Matvec {
+    spec: ShaderSpec,
+    grid: Grid,
+}
+
+/// Constants and grid of `matvec.wgsl` for `rows` rows of a table; a workgroup makes at most `most_rows`.
+fn matvec(table: &Table, kernel: &'static str, rows: usize, most_rows: usize) -> Matvec {
     let groups = table.shape().cols / 32;
+    // As many lanes as keep all busy: 12 groups (d = 384) are three rounds of 4 lanes, but 32 lanes
+    // would leave 20 without work.
+    let rounds = |lanes: usize| groups.div_ceil(lanes) * lanes;
+    let lanes = [32, 16, 8, 4].into_iter().filter(|l| *l <= MAX_LANES).min_by_key(|l| rounds(*l)).unwrap_or(4);
+    let threads = (lanes * most_rows / 4).min(WG);
     let chunks = groups.div_ceil(MAX_CHUNK_GROUPS);
-    table
-        .constants(ShaderSpec::new(kernel).with("WG", WG).with("LANES", LANES))
+    let spec = table
+        .constants(ShaderSpec::new(kernel).with("WG", threads).with("LANES", lanes))
         .with("CHUNK_GROUPS", groups.div_ceil(chunks))
+        .with("ROWS", rows);
+    Matvec { spec, grid: fold(rows.div_ceil(threads / lanes * 4)) }
 }
 
 /// Workgroups for `n` units, folded into a second dimension where one is too short.
@@ -168,26 +181,22 @@ impl<'a> Builder<'a> {
 
     /// Scores of a Pattention for one token: x is h, or the parts of the attention with COMBINE.
     fn keys(&mut self, stages: &mut Stages, table: &Table, x: &wgpu::Buffer, combine: bool) -> Result<()> {
-        let rows = table.shape().rows;
-        let spec = matvec(table, "keys")
-            .with("ROWS", rows)
-            .with("Y_START", 0)
-            .with_f32("EPSILON", self.config.layernorm_epsilon);
+        let Matvec { spec, grid } = matvec(table, "keys", table.shape().rows, MOST_ROWS);
+        let spec = spec.with("Y_START", 0).with_f32("EPSILON", self.config.layernorm_epsilon);
         let spec = if combine { self.parts(spec).flag("COMBINE") } else { spec.flag("LAYERNORM") };
         for part in &table.parts {
             let mut bindings = table.bindings(part);
             bindings.extend([self.step(2), read(3, x), write(4, &self.scratch.scores.buffer)]);
-            self.push(stages, spec.clone(), fold(rows.div_ceil(ROWS_PER_WG)), &bindings)?;
+            self.push(stages, spec.clone(), grid, &bindings)?;
         }
         Ok(())
     }
 
     fn values(&mut self, stages: &mut Stages, table: &Table, p: Pattention, qkv: Option<usize>) -> Result<()> {
         let (s, d) = (self.scratch, self.config.hidden_size);
-        let spec = matvec(table, "values")
-            .with("ROWS", table.shape().rows)
-            .with("SEGMENT_ROWS", d)
-            .with("SLOTS", p.slots(self.config));
+        // Segments are multiples of 32 rows, so a workgroup's rows never straddle two.
+        let Matvec { spec, grid } = matvec(table, "values", table.shape().rows, MOST_ROWS);
+        let spec = spec.with("SEGMENT_ROWS", d).with("SLOTS", p.slots(self.config));
         let spec = self.theta(spec);
         let (spec, y) = match qkv {
             Some(_) => (self.rotary(spec).flag("QKV"), &s.q.buffer),
@@ -200,7 +209,7 @@ impl<'a> Builder<'a> {
                 let (keys, values) = &s.cache[layer];
                 bindings.extend([write(5, &keys.buffer), write(6, &values.buffer), read(7, &s.angles.buffer)]);
             }
-            self.push(stages, spec.clone(), fold(table.shape().rows / ROWS_PER_WG), &bindings)?;
+            self.push(stages, spec.clone(), grid, &bindings)?;
         }
         Ok(())
     }
@@ -336,8 +345,8 @@ impl<'a> Builder<'a> {
         let mut stages = Stages::default();
         let table = &self.weights.embedding;
         for part in &table.parts {
-            let spec = matvec(table, "keys")
-                .with("ROWS", part.rows)
+            let Matvec { spec, grid } = matvec(table, "keys", part.rows, usize::MAX / WG);
+            let spec = spec
                 .with("Y_START", part.first_row)
                 .with_f32("EPSILON", self.config.layernorm_epsilon)
                 .flag("FINAL_NORM");
@@ -348,7 +357,7 @@ impl<'a> Builder<'a> {
                 write(4, &self.scratch.logits.buffer),
                 read(5, &self.weights.norm.buffer),
             ]);
-            self.push(&mut stages, spec, fold(part.rows.div_ceil(ROWS_PER_WG)), &bindings)?;
+            self.push(&mut stages, spec, grid, &bindings)?;
         }
         Ok(stages)
     }
