@@ -1,27 +1,33 @@
 // Y = X·Wᵀ for the tokens of a chunk; the table is dequantized once per tile into workgroup memory.
 //   RESIDUAL   Y += X·Wᵀ
-// With SEGMENTS > 1 the rows of W fall into equal segments, and segment z reads its own columns of X
-// (the value tables of query, key and value, each with its own weights).
+// The rows of W may fall into equal segments; segment z reads its own columns of X (the value tables of
+// query, key and value, each with its own weights).
 //
 // Bindings
-//   0, 1  table W[SEGMENTS · SEGMENT_ROWS, 32·GROUPS] (table.wgsl)
+//   0, 1  table W[segments · segment_rows, 32·groups] (table.wgsl)
 //   2     step   uniform Step
-//   3     x      f32 [T, SEGMENTS · 32·GROUPS]
-//   4     y      f32 [T, Y_STRIDE], written from column Y_START on
-// Grid: (ceil(SEGMENT_ROWS / TILE), ceil(T / TILE), SEGMENTS) workgroups of 256 threads, 4 × 4 results each.
-// Constants: SEGMENTS, SEGMENT_ROWS, Y_STRIDE, Y_START.
+//   3     x      f32 [T, segments · 32·groups]
+//   4     y      f32 [T, y_stride], written from column y_start on
+//   5     shape  uniform Shape: not constants, so that one pipeline serves every table of a model
+// Grid: (ceil(segment_rows / TILE), ceil(T / TILE), segments) workgroups of 256 threads, 4 × 4 results each.
 
 #include "table_group.wgsl"
 #include "step.wgsl"
 
 const TILE = 64u;
 const QUADS = TILE / 4u;
-const COLS = GROUPS * 32u;
-const X_STRIDE = SEGMENTS * COLS;
+struct Shape {
+    groups: u32,
+    segments: u32,
+    segment_rows: u32,
+    y_stride: u32,
+    y_start: u32,
+}
 
 @group(0) @binding(2) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read> x: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<uniform> shape: Shape;
 
 // Column k of the tile: [k · QUADS + q] holds rows 4q … 4q + 3.
 var<workgroup> xs: array<vec4<f32>, 32u * QUADS>;
@@ -31,12 +37,13 @@ var<workgroup> ws: array<vec4<f32>, 8u * TILE>;
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let segment = group.z;
+    let cols = shape.groups * 32u;
     let n0 = group.x * TILE;
     let t0 = group.y * TILE;
     let tq = local / 16u; // rows t0 + 4·tq …
     let nq = local % 16u; // columns n0 + nq, + 16, + 32, + 48
     var acc: array<vec4<f32>, 4>; // acc[j]: column nq + 16·j, one row per component
-    for (var g = 0u; g < GROUPS; g++) {
+    for (var g = 0u; g < shape.groups; g++) {
         for (var i = local; i < 32u * QUADS; i += 256u) {
             let k = i % 32u;
             let q = i / 32u;
@@ -44,15 +51,15 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             for (var c = 0u; c < 4u; c++) {
                 let t = t0 + q * 4u + c;
                 if t < step.count {
-                    v[c] = x[t * X_STRIDE + segment * COLS + g * 32u + k];
+                    v[c] = x[(t * shape.segments + segment) * cols + g * 32u + k];
                 }
             }
             xs[k * QUADS + q] = v;
         }
         if local < TILE {
             // Rows past the end are copies of the last one and are never stored.
-            let n = min(n0 + local, SEGMENT_ROWS - 1u);
-            var w = table_group((segment * SEGMENT_ROWS + n) * GROUPS + g);
+            let n = min(n0 + local, shape.segment_rows - 1u);
+            var w = table_group((segment * shape.segment_rows + n) * shape.groups + g);
             for (var k4 = 0u; k4 < 8u; k4++) {
                 ws[k4 * TILE + local] = w[k4];
             }
@@ -74,8 +81,8 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         let n = n0 + nq + 16u * j;
         for (var c = 0u; c < 4u; c++) {
             let t = t0 + tq * 4u + c;
-            if n < SEGMENT_ROWS && t < step.count {
-                let at = t * Y_STRIDE + Y_START + segment * SEGMENT_ROWS + n;
+            if n < shape.segment_rows && t < step.count {
+                let at = t * shape.y_stride + shape.y_start + segment * shape.segment_rows + n;
 #if RESIDUAL
                 y[at] += acc[j][c];
 #else

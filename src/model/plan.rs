@@ -158,6 +158,18 @@ impl<'a> Builder<'a> {
         Binding::new(index, Access::Uniform, &self.scratch.step.buffer)
     }
 
+    /// A small uniform buffer that never changes. The bind group keeps it alive.
+    fn uniform(&self, values: [usize; 5]) -> wgpu::Buffer {
+        let buffer = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("shape"),
+            size: 32,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&values.map(|v| v as u32)));
+        buffer
+    }
+
     fn theta(&self, spec: ShaderSpec) -> ShaderSpec {
         spec.flag(match self.config.norm_activation_type {
             NormActivation::L2NormGelu => "L2_NORM_GELU",
@@ -265,15 +277,12 @@ impl<'a> Builder<'a> {
         for part in &table.parts {
             let TablePart { first_row, rows, .. } = *part;
             let segment_rows = rows / segments;
-            let spec = table
-                .constants(ShaderSpec::new("matmul"))
-                .with("SEGMENTS", segments)
-                .with("SEGMENT_ROWS", segment_rows)
-                .with("Y_STRIDE", y_stride)
-                .with("Y_START", first_row)
-                .flag_if("RESIDUAL", residual);
+            let spec = table.format_flag(ShaderSpec::new("matmul")).flag_if("RESIDUAL", residual);
+            let groups = table.shape().cols / 32;
+            let shape = self.uniform([groups, segments, segment_rows, y_stride, first_row]);
             let mut bindings = table.bindings(part);
-            bindings.extend([self.step(2), read(3, x), write(4, y)]);
+            let shape = Binding::new(5, Access::Uniform, &shape);
+            bindings.extend([self.step(2), read(3, x), write(4, y), shape]);
             let grid = Grid::PerTile((segment_rows as u32).div_ceil(TILE), TILE, segments as u32);
             self.push(stages, spec, grid, &bindings)?;
         }

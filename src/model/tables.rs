@@ -67,7 +67,12 @@ impl Table {
 
     /// The shader constants that describe this table.
     pub fn constants(&self, spec: ShaderSpec) -> ShaderSpec {
-        spec.with("GROUPS", self.shape.cols / GROUP_SIZE).flag(match self.format {
+        self.format_flag(spec.with("GROUPS", self.shape.cols / GROUP_SIZE))
+    }
+
+    /// The flag of the table's format alone, for kernels that take the shape at run time.
+    pub fn format_flag(&self, spec: ShaderSpec) -> ShaderSpec {
+        spec.flag(match self.format {
             TableFormat::Q4 => "Q4",
             TableFormat::Q8 => "Q8",
             TableFormat::F16 => "F16",
