@@ -56,7 +56,8 @@ export interface LoadProgress {
   /** null between files. */
   file: string | null;
   fromCache: boolean;
-  bytesPerSecond: number;
+  /** null but while downloading. */
+  bytesPerSecond: number | null;
 }
 
 export interface LoadOptions {
@@ -169,21 +170,27 @@ export interface ScoreResult {
   perplexity: number | null;
 }
 
+/** What the browser tells of the GPU; empty texts where it tells nothing. */
+export interface Adapter {
+  vendor: string;
+  architecture: string;
+  device: string;
+  description: string;
+}
+
 /** A snapshot. */
 export interface ModelInfo {
   /** "owner/name", the folder's address, or the embedded model's name. */
   id: string;
-  /** The commit; null where the model comes from a folder. */
-  revision: string | null;
+  /** The revision that was asked for. */
+  revision: string;
   config: ModelConfig;
-  /** What each kind of table has. */
-  quantization: unknown;
+  quantization: Quantization;
   backend: "webgpu" | "cpu";
-  /** null on the CPU. */
-  adapter: string | null;
+  adapter: Adapter;
   features: string[];
   /** Which variants of the kernels were chosen. */
-  variants: unknown;
+  variants: string[];
   notes: string[];
   contextLength: number;
   weightBytes: number;

@@ -37,6 +37,7 @@ test("nothing is loaded before a method is called or autoload is set", async () 
   lazy.setAttribute("autoload", "");
   await pause();
   assert.equal(lazy.model.info.id, "a/b");
+  assert.equal(textOfPart(lazy, "status"), "Ready on fake");
   assert.deepEqual(lazy.told, ["progress", "progress", "load"]);
 });
 

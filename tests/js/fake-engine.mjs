@@ -46,7 +46,7 @@ export class FakeEngine {
   }
 
   info() {
-    return { id: this.request.id, adapter: "fake", gpuBytes: 100 };
+    return { id: this.request.id, adapter: { vendor: "fake", architecture: "", device: "", description: "" }, gpuBytes: 100 };
   }
 
   encode(text) {

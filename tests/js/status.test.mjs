@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { progressInWords, progressShare, resultInWords, TokenMeter, writingInWords } from "../../www/lib/status.js";
+import { adapterInWords, progressInWords, progressShare, resultInWords, TokenMeter, writingInWords } from "../../www/lib/status.js";
 
 test("progress in words", () => {
   const cases = [
@@ -31,4 +31,12 @@ test("the meter leaves out the wait for the first token", () => {
   meter.add();
   meter.add();
   assert.deepEqual([meter.count, meter.tokensPerSecond], [3, 100]);
+});
+
+test("adapters in words", () => {
+  const adapter = { vendor: "nvidia", architecture: "hopper", device: "", description: "" };
+  assert.equal(adapterInWords(adapter), "nvidia hopper");
+  assert.equal(adapterInWords({ ...adapter, description: "NVIDIA H100" }), "NVIDIA H100");
+  assert.equal(adapterInWords({ vendor: "", architecture: "", device: "", description: "" }), "");
+  assert.equal(adapterInWords(null), "");
 });

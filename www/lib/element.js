@@ -7,7 +7,7 @@ import { aborted, toTokenFormerError } from "./errors.js";
 import { checkTextOrIds } from "./inputs.js";
 import { TokenFormer } from "./model.js";
 import { checkGenerateOptions } from "./options.js";
-import { resultInWords, TokenMeter, writingInWords } from "./status.js";
+import { adapterInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
 
 /** Node has no elements; importing the module there must still work. */
 const Base = globalThis.HTMLElement ?? class {};
@@ -125,7 +125,8 @@ export class TokenFormerElement extends Base {
         throw aborted("Loading");
       }
       this.#model = model;
-      this.#view.showIdle(model.info.adapter ? `Ready on ${model.info.adapter}` : "Ready");
+      const adapter = adapterInWords(model.info.adapter);
+      this.#view.showIdle(adapter ? `Ready on ${adapter}` : "Ready");
       this.#tell("load", model);
       return model;
     } catch (thrown) {

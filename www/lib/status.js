@@ -44,6 +44,12 @@ export function writingInWords(tokens, tokensPerSecond) {
   return tokensPerSecond > 0 ? `${count} · ${rate(tokensPerSecond)} tokens/s` : count;
 }
 
+/** The GPU's name as far as the browser tells it: "nvidia ampere"; "" where it tells nothing. */
+export function adapterInWords(adapter) {
+  if (!adapter) return "";
+  return adapter.description || [adapter.vendor, adapter.device || adapter.architecture].filter(Boolean).join(" ");
+}
+
 const ENDINGS = { abort: "stopped", context: "the context is full", stop: "the text ended" };
 
 /** "256 tokens · 310 tokens/s · first after 24 ms · stopped": after writing. */

@@ -1,7 +1,7 @@
 // The page around the element: examples, and what the loaded model tells about itself.
 
 import "../tokenformer.js";
-import { megabytes } from "../lib/status.js";
+import { adapterInWords, megabytes } from "../lib/status.js";
 
 const byId = (id) => document.getElementById(id);
 const writer = byId("writer");
@@ -16,7 +16,7 @@ byId("examples").addEventListener("click", ({ target }) => {
 
 writer.addEventListener("load", ({ detail: model }) => {
   const { adapter, backend, id, weightBytes, gpuBytes, contextLength, notes } = model.info;
-  byId("adapter").textContent = adapter || backend;
+  byId("adapter").textContent = adapterInWords(adapter) || backend;
   byId("model").textContent = id;
   byId("weights").textContent = `${megabytes(weightBytes)} MB`;
   byId("memory").textContent = `${megabytes(gpuBytes)} MB`;

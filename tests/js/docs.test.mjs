@@ -1,0 +1,51 @@
+// The README and the types say what the table of options says.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { attributeName } from "../../www/lib/attributes.js";
+import { ERROR_CODES } from "../../www/lib/errors.js";
+import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../../www/lib/options.js";
+
+const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+const TYPES = { string: "string", url: "http(s) address", boolean: "boolean", object: "object", texts: "array of strings", biases: "object { id: number }",
+  signal: "AbortSignal", function: "function" };
+
+/** An option as the README's table shows it. */
+export function optionRow(name, option) {
+  const type = option.type === "enum" ? option.values.map((v) => `"${v}"`).join(", ")
+    : option.type === "integer" || option.type === "number" ? `${option.type} ${rangeInWords(option)}`
+    : TYPES[option.type];
+  const attribute = ["signal", "function"].includes(option.type) ? "" : `\`${attributeName(name, option)}\``;
+  const standard = option.default === undefined ? "" : `\`${JSON.stringify(option.default)}\``;
+  return `| \`${name}\` | ${attribute} | ${type} | ${standard} | ${option.about} |`;
+}
+
+for (const [title, table] of [["load", LOAD_OPTIONS], ["generate", GENERATE_OPTIONS]]) {
+  test(`the README's table of ${title} options is the code's`, () => {
+    const readme = read("README.md");
+    for (const [name, option] of Object.entries(table)) {
+      const row = optionRow(name, option);
+      assert.ok(readme.includes(row), `README.md lacks this row:\n${row}`);
+    }
+  });
+
+  test(`the types name every ${title} option and its default`, () => {
+    const types = read("www/tokenformer.d.ts");
+    const [, body] = types.split(`export interface ${title === "load" ? "Load" : "Generate"}Options {`);
+    const declared = body.slice(0, body.indexOf("\n}"));
+    assert.deepEqual([...declared.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name), Object.keys(table));
+    for (const [name, option] of Object.entries(table)) {
+      const [comment] = declared.match(new RegExp(`/\\*\\*[^\\n]*\\n {2}${name}\\?:`));
+      if (option.default !== undefined) assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
+    }
+  });
+}
+
+test("every error code is typed and has its remedy in the README", () => {
+  const [types, readme] = [read("www/tokenformer.d.ts"), read("README.md")];
+  for (const code of ERROR_CODES) {
+    assert.ok(types.includes(`| "${code}"`), code);
+    assert.match(readme, new RegExp(`^\\| \`${code}\` \\| .+ \\| .+ \\|$`, "m"), code);
+  }
+});
