@@ -25,6 +25,8 @@ const CONFIG_LIMIT: usize = 1 << 20;
 const TOKENIZER_LIMIT: usize = 64 << 20;
 /// Least time between two progress reports of a download, in seconds.
 const REPORT_EVERY: f64 = 0.05;
+/// The weights of a model that is not sharded.
+const SINGLE_FILE: &str = "model.safetensors";
 /// Whose tokenizer the published models share.
 const SHARED_TOKENIZER: &str = "EleutherAI/gpt-neox-20b";
 
@@ -190,13 +192,20 @@ struct OpenFile {
 
 impl Files {
     async fn open(client: &Client, config: &ModelConfig) -> Result<Self> {
-        let names = match client.bytes("model.safetensors.index.json", TOKENIZER_LIMIT).await {
-            Ok(json) => shard_names(&json)?,
-            Err(e) if e.code == ErrorCode::ModelNotFound => vec!["model.safetensors".to_owned()],
+        let config = config.clone();
+        match OpenFile::open(client, SINGLE_FILE, &config).await {
+            Ok(open) => return Ok(Self { names: vec![SINGLE_FILE.to_owned()], config, open }),
+            Err(e) if e.code == ErrorCode::ModelNotFound => {}
             Err(e) => return Err(e),
-        };
-        let open = OpenFile::open(client, &names[0], config).await?;
-        Ok(Self { names, config: config.clone(), open })
+        }
+        let json = client.bytes("model.safetensors.index.json", TOKENIZER_LIMIT).await.map_err(|e| match e.code {
+            ErrorCode::ModelNotFound => Error::new(e.code, "The folder has neither model.safetensors nor its index.")
+                .hint("Check the address; a pytorch_model.bin must be converted first (see the README)."),
+            _ => e,
+        })?;
+        let names = shard_names(&json)?;
+        let open = OpenFile::open(client, &names[0], &config).await?;
+        Ok(Self { names, config, open })
     }
 
     fn quantization(&self) -> Result<Quantization> {
