@@ -1,0 +1,91 @@
+// What the browser tests share: servers, headless Chromium with WebGPU on the CPU, pages that load the module.
+
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { serve } from "../../scripts/static-server.mjs";
+import { findBrowser } from "./find-browser.mjs";
+
+const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
+export const OUTPUT = path("tests/out/");
+
+/** Where dist/ stands on the first origin: never at the root, since a build must run from anywhere. */
+export const SUB_PATH = "/some/sub/path/";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-quic",
+  "--no-first-run",
+];
+
+/** Starts the servers and a browser; `close` ends both. */
+export async function start() {
+  mkdirSync(OUTPUT, { recursive: true });
+  const requests = [];
+  const onRequest = (request) => requests.push(`${request.method} ${request.url}`);
+  const mounts = {
+    [SUB_PATH]: path("dist"),
+    "/oracle/": path("target/oracle"),
+    "/blank/": path("tests/browser/pages"),
+  };
+  const server = await serve(mounts, { onRequest });
+  const other = await serve(mounts);
+  const executablePath = await findBrowser();
+  if (!executablePath) throw new Error("No headless Chromium: run scripts/setup --tests.");
+  const browser = await chromium.launch({ executablePath, args: FLAGS });
+  return {
+    server,
+    /** A second origin with nothing but Access-Control-Allow-Origin. */
+    other,
+    browser,
+    /** What the first origin was asked for, as "GET /path". */
+    requests,
+    async close() {
+      await browser.close();
+      await Promise.all([server.close(), other.close()]);
+    },
+  };
+}
+
+/** A page at `url` that keeps what goes wrong in `page.problems`. */
+export async function open(world, url, viewport = { width: 1280, height: 900 }) {
+  const page = await world.browser.newPage({ viewport });
+  page.setDefaultTimeout(180_000);
+  page.problems = [];
+  page.on("console", (m) => ["error", "warning"].includes(m.type()) && page.problems.push(m.text()));
+  page.on("pageerror", (e) => page.problems.push(String(e)));
+  await page.goto(url);
+  return page;
+}
+
+/** An empty page that has imported the module from `from` as `globalThis.TokenFormer`. */
+export async function modulePage(world, from = world.server.origin) {
+  const page = await open(world, `${world.server.origin}/blank/`);
+  await page.evaluate(async (url) => {
+    const module = await import(url);
+    globalThis.TokenFormer = module.TokenFormer;
+    /** Code and message of the error that `call` ends in. */
+    globalThis.failure = async (call) => {
+      try {
+        await call();
+      } catch (e) {
+        return { isOurs: e instanceof module.TokenFormerError, code: e.code, message: e.message, hint: e.hint };
+      }
+      return null;
+    };
+  }, `${from}${SUB_PATH}tokenformer.js`);
+  return page;
+}
+
+/** ‖got − want‖₂ / ‖want‖₂. */
+export function relativeError(got, want) {
+  if (got.length !== want.length) throw new Error(`${got.length} values instead of ${want.length}`);
+  const norm = (values) => Math.sqrt(values.reduce((sum, v) => sum + v * v, 0));
+  return norm(got.map((g, i) => g - want[i])) / norm(want);
+}
