@@ -2,7 +2,7 @@
 
 use super::download::Download;
 use super::js;
-use crate::checkpoint::folder::{Shard, check_complete, header_len, shard_names};
+use crate::checkpoint::folder::{Shard, check_complete, header_len, quantization, shard_names};
 use crate::checkpoint::layout::Quantization;
 use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, ErrorCode, Result};
@@ -139,7 +139,7 @@ pub async fn load(request: &Request, on_progress: &Function, signal: Option<Abor
     // The device is asked for before the large download: without one there is no use for it.
     let gpu = Rc::new(Gpu::open(&GpuOptions::default()).await?);
     let files = Files::open(&client, &config).await?;
-    let quantization = files.quantization()?;
+    let quantization = quantization(&files.shards)?;
     if let Some(wanted) = request.quantization
         && wanted != quantization
     {
@@ -174,11 +174,13 @@ async fn tokenizer(request: &Request, client: &Client) -> Result<Option<Tokenize
     Tokenizer::from_json(&json).map(Some)
 }
 
-/// The safetensors files of a folder; the first is open, with its header read.
+/// The safetensors files of a folder, with their headers read.
 struct Files {
     names: Vec<String>,
+    shards: Vec<Shard>,
     config: ModelConfig,
-    open: OpenFile,
+    /// The only file, still open, if the model is not sharded.
+    open: Option<OpenFile>,
 }
 
 /// A file whose header was read, and the bytes that came with it.
@@ -194,7 +196,10 @@ impl Files {
     async fn open(client: &Client, config: &ModelConfig) -> Result<Self> {
         let config = config.clone();
         match OpenFile::open(client, SINGLE_FILE, &config).await {
-            Ok(open) => return Ok(Self { names: vec![SINGLE_FILE.to_owned()], config, open }),
+            Ok(mut open) => {
+                let shards = vec![std::mem::take(&mut open.shard)];
+                return Self { names: vec![SINGLE_FILE.to_owned()], shards, config, open: Some(open) }.checked();
+            }
             Err(e) if e.code == ErrorCode::ModelNotFound => {}
             Err(e) => return Err(e),
         }
@@ -203,42 +208,37 @@ impl Files {
                 .hint("Check the address; a pytorch_model.bin must be converted first (see the README)."),
             _ => e,
         })?;
+        // All headers first: the precision and the size of the whole must be known before the download.
         let names = shard_names(&json)?;
-        let open = OpenFile::open(client, &names[0], &config).await?;
-        Ok(Self { names, config, open })
+        let mut shards = Vec::with_capacity(names.len());
+        for name in &names {
+            shards.push(OpenFile::open(client, name, &config).await?.shard);
+        }
+        Self { names, shards, config, open: None }.checked()
     }
 
-    fn quantization(&self) -> Result<Quantization> {
-        self.open.shard.quantization()
+    fn checked(self) -> Result<Self> {
+        check_complete(&self.shards, &self.config)?;
+        Ok(self)
     }
 
     async fn download(mut self, client: &Client, loading: &Loading, progress: &Reporter<'_>) -> Result<()> {
-        // The size of further shards is known when they are opened.
-        let single = self.names.len() == 1;
-        progress.total.set(single.then_some(self.open.shard.file_bytes));
+        progress.total.set(Some(self.shards.iter().map(|s| s.file_bytes).sum()));
         progress.started.set(Instant::now());
-        let mut shards = Vec::new();
-        for (i, name) in self.names.iter().enumerate() {
-            if i > 0 {
-                self.open = OpenFile::open(client, name, &self.config).await?;
-                if self.open.shard.quantization()?
-                    != shards.first().map_or(Ok(Quantization::F16), Shard::quantization)?
-                {
-                    return Err(Error::invalid_config(format!("{name} has another precision than the first shard.")));
-                }
-            }
-            let OpenFile { body, shard, data_start, rest } = &mut self.open;
-            progress.add(name, *data_start)?;
-            Download::new(&loading.gpu, &loading.weights, *data_start)?
-                .run(body, rest, &shard.sections, shard.file_bytes, |n| {
+        for (name, shard) in self.names.iter().zip(&self.shards) {
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => OpenFile::open(client, name, &self.config).await?,
+            };
+            progress.add(name, open.data_start)?;
+            Download::new(&loading.gpu, &loading.weights, open.data_start)?
+                .run(&mut open.body, &open.rest, &shard.sections, shard.file_bytes, |n| {
                     client.check_abort()?;
                     progress.add(name, n)
                 })
                 .await?;
-            let empty = Shard { formats: Default::default(), sections: Vec::new(), file_bytes: 0 };
-            shards.push(std::mem::replace(shard, empty));
         }
-        check_complete(&shards, &self.config)
+        Ok(())
     }
 }
 

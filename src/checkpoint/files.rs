@@ -211,7 +211,7 @@ impl ModelFolder {
             shards.push(shard);
         }
         folder::check_complete(&shards, &config)?;
-        let quantization = shards.first().map_or(Ok(Quantization::F16), Shard::quantization)?;
+        let quantization = folder::quantization(&shards)?;
         Ok(Self { files, shards, config, quantization })
     }
 }

@@ -56,7 +56,7 @@ pub fn header_len(first: [u8; 8]) -> Result<usize> {
 }
 
 /// The tables that one file holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shard {
     /// Formats of the tables; `None` for the final LayerNorm's vectors.
     pub formats: BTreeMap<TensorId, Option<TableFormat>>,
@@ -123,18 +123,19 @@ impl Shard {
         self.formats.insert(id, format);
         Ok(())
     }
+}
 
-    /// The precision, as the tables of this file tell it.
-    ///
-    /// # Errors
-    /// `invalid-config` if the tables have formats that do not go together.
-    pub fn quantization(&self) -> Result<Quantization> {
-        let fits = |q: &Quantization| self.formats.iter().all(|(id, format)| *format == id.format(*q));
-        Quantization::ALL.into_iter().find(fits).ok_or_else(|| {
-            Error::invalid_config("The tables of model.safetensors have precisions that do not go together.")
-                .hint("Convert the model again: q4, q8 and f16 are known.")
-        })
-    }
+/// The precision, as the tables of all shards tell it.
+///
+/// # Errors
+/// `invalid-config` if the tables have formats that do not go together.
+pub fn quantization(shards: &[Shard]) -> Result<Quantization> {
+    // An embedding alone does not tell: q4 and q8 have the same.
+    let fits = |q: &Quantization| shards.iter().flat_map(|s| &s.formats).all(|(id, format)| *format == id.format(*q));
+    Quantization::ALL.into_iter().find(fits).ok_or_else(|| {
+        Error::invalid_config("The tables of the model have precisions that do not go together.")
+            .hint("Convert the model again: q4, q8 and f16 are known.")
+    })
 }
 
 /// Checks that the shards together hold every tensor of the model.

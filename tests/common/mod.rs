@@ -1,6 +1,8 @@
 //! What the native tests share.
 #![allow(dead_code)] // each test uses a part
 
+pub mod torch_zip;
+
 use safetensors::SafeTensors;
 use std::path::PathBuf;
 
