@@ -1,4 +1,17 @@
-//! TokenFormer in a web page.
+//! TokenFormer (arXiv 2410.23168) in a web page: the map of the crate.
+//!
+//! As data flows, so do the modules, in one direction:
+//!
+//! 1. [`hub`] names the files of a model and says what a server's answer means;
+//! 2. [`checkpoint`] reads the published format and our own, and quantizes;
+//! 3. [`gpu`] owns the device, and makes pipelines and counted buffers of `shaders/`;
+//! 4. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart;
+//! 5. [`sampling`] draws a token from logits;
+//! 6. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
+//! 7. `api` exports all this to JavaScript (wasm only).
+//!
+//! [`mod@reference`] computes the same in plain f32 on the CPU and shares nothing with 3 and 4: it is the oracle of the tests.
+//! ARCHITECTURE.md follows a token through all of it.
 #![deny(unsafe_code)]
 
 #[cfg(target_arch = "wasm32")]
