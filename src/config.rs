@@ -75,6 +75,12 @@ pub struct PartialConfig {
     pub tie_word_embeddings: Option<bool>,
 }
 
+impl<'de> Deserialize<'de> for ModelConfig {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        PartialConfig::deserialize(deserializer)?.finish().map_err(serde::de::Error::custom)
+    }
+}
+
 impl PartialConfig {
     /// Parses `config.json`; unknown fields are ignored.
     pub fn from_json(json: &[u8]) -> Result<Self> {

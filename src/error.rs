@@ -19,6 +19,8 @@ pub enum ErrorCode {
     Integrity,
     /// The browser's storage is full.
     Quota,
+    /// The browser's storage cannot be used at all; the public interface calls it `quota` as well.
+    Storage,
     /// The checkpoint is of a kind that this program does not read.
     UnsupportedCheckpoint,
     /// `config.json`, the tokenizer or the tensors' shapes contradict each other or the format.
@@ -45,7 +47,7 @@ impl ErrorCode {
             Self::RateLimited => "rate-limited",
             Self::Network => "network",
             Self::Integrity => "integrity",
-            Self::Quota => "quota",
+            Self::Quota | Self::Storage => "quota",
             Self::UnsupportedCheckpoint => "unsupported-checkpoint",
             Self::InvalidConfig => "invalid-config",
             Self::InvalidArgument => "invalid-argument",

@@ -22,10 +22,14 @@ pub mod error;
 pub mod generate;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub mod gpu;
+pub mod hash;
 pub mod hub;
+#[cfg(target_arch = "wasm32")]
+mod load;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub mod model;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod reference;
 pub mod sampling;
+pub mod store;
 pub mod tokenizer;

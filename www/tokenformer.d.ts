@@ -56,8 +56,10 @@ export interface LoadProgress {
   /** null between files. */
   file: string | null;
   fromCache: boolean;
-  /** null but while downloading. */
+  /** Of the last seconds; null but while downloading. */
   bytesPerSecond: number | null;
+  /** An estimate; null but while downloading. */
+  secondsLeft: number | null;
 }
 
 export interface LoadOptions {
@@ -67,7 +69,7 @@ export interface LoadOptions {
   endpoint?: string;
   /** Access token; sent to the endpoint only. Default: none. */
   token?: string;
-  /** Precision of the weights. Default: that of the folder. */
+  /** Precision of the weights. Default: that of the folder, q4 for a checkpoint that is not quantized yet. */
   quantization?: Quantization;
   /** The model's shape, where the folder has no usable config.json. Default: none. */
   config?: Partial<ModelConfig>;
@@ -81,6 +83,26 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /** Called with every step of loading. Default: none. */
   onProgress?: (progress: LoadProgress) => void;
+}
+
+/** A model in this browser's storage. */
+export interface StoredModel {
+  id: string;
+  /** The commit, or a hash that names the contents of a folder. */
+  revision: string;
+  quantization: Quantization;
+  bytes: number;
+  /** False while a part of it is missing: the next load goes on with it. */
+  complete: boolean;
+  /** Milliseconds since 1970. */
+  lastUsed: number;
+}
+
+export interface DeleteOptions {
+  /** Branch, tag or commit. Default: all. */
+  revision?: string;
+  /** Precision. Default: all. */
+  quantization?: Quantization;
 }
 
 export interface GenerateOptions {
@@ -213,6 +235,18 @@ export class TokenFormer {
    * with "/", "./" or "../"), or, without a name, the embedded one.
    */
   static load(name?: string, options?: LoadOptions): Promise<TokenFormer>;
+
+  /** What is stored in this browser, the last used first. */
+  static models(): Promise<StoredModel[]>;
+
+  /** Deletes what is stored of a model and resolves to the bytes that this freed. */
+  static delete(id: string, options?: DeleteOptions): Promise<number>;
+
+  /** Bytes that this origin uses and may use, and whether the browser keeps them when space gets short. */
+  static storage(): Promise<{ usage: number; quota: number; persisted: boolean }>;
+
+  /** Asks the browser to keep what is stored. Firefox asks the visitor: do not wait for it while loading. */
+  static persist(): Promise<boolean>;
 
   /** Always allowed, also after `dispose`. */
   readonly info: ModelInfo;

@@ -1,10 +1,10 @@
 //! The classes `Engine` and `Generation` that `www/lib/model.js` drives.
 
 use super::js;
-use super::load::{Loaded, Request, load};
 use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode};
 use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
+use crate::load::{Loaded, Request, load};
 use crate::model::GpuModel;
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
@@ -106,11 +106,11 @@ impl Engine {
     }
 
     fn new(request: Request, loaded: Loaded) -> Self {
-        let Loaded { model, quantization, notes } = loaded;
+        let Loaded { model, quantization, revision, notes } = loaded;
         let backend = model.backend();
         let info = Info {
             id: request.id,
-            revision: request.revision,
+            revision,
             config: backend.config().clone(),
             quantization,
             backend: "webgpu",

@@ -5,6 +5,7 @@ use super::layout::{Quantization, Side, TensorId, tensors};
 use super::names::{self, Names};
 use super::pickle::{self, TorchTensor};
 use super::quantize::Stored;
+use super::stream::Conversion;
 use super::torch::{Archive, TensorBytes, decode};
 use super::{TableSource, zip};
 use crate::config::{ModelConfig, PartialConfig};
@@ -97,6 +98,18 @@ impl<R: Read + Seek> PytorchFile<R> {
         let mut out = Vec::with_capacity(data.len() / bytes.dtype.size());
         decode(bytes.dtype, &data, &mut out);
         Ok(out)
+    }
+
+    /// Plans the conversion while the file streams by; `data_offset` as in [`Conversion::new`].
+    pub fn conversion(
+        &mut self,
+        quantization: Quantization,
+        unit_bytes: u64,
+        data_offset: impl Fn(&zip::Entry) -> Option<u64>,
+    ) -> Result<Conversion> {
+        let len = self.reader.seek(SeekFrom::End(0)).map_err(unreadable)?;
+        let (archive, config) = (&self.archive, &self.config);
+        Conversion::new(archive, &self.state, &self.names, config, quantization, len, unit_bytes, data_offset)
     }
 
     /// Key of a tensor in the checkpoint, for messages.

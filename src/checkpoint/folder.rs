@@ -14,7 +14,7 @@ use std::ops::Range;
 const HEADER_LIMIT: u64 = 16 << 20;
 
 /// The two byte streams that a quantized table consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Region {
     /// `weight_packed`, or `weight` of an f16 table, or a vector of the final LayerNorm.
     Elements,

@@ -6,7 +6,7 @@ use crate::config::{GROUP_SIZE, ModelConfig};
 use serde::{Deserialize, Serialize};
 
 /// The five Pattentions of a layer, in the order in which they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Pattention {
     /// Makes the query of the causal attention.
     Query,
@@ -46,7 +46,7 @@ impl Pattention {
 }
 
 /// The two tables of a Pattention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Side {
     /// Key parameter tokens K[n, d_in].
     Keys,
@@ -55,7 +55,7 @@ pub enum Side {
 }
 
 /// A tensor of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TensorId {
     /// E[V, d]: embedding and LM head.
     Embedding,

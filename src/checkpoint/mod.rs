@@ -6,16 +6,20 @@
 //! - [`zip`], [`pickle`], [`torch`], [`names`]: the published format, from container to tensor names.
 //! - [`layout`]: the tensors of a model and their order; what both formats meet in.
 //! - [`quantize`], [`folder`]: the quantized format, its numbers and where they stand in a file.
+//! - [`unit`], [`stream`]: the pieces of a download, and their conversion while they pass by.
 //! - `files`, `write`: local files (native).
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;
 pub mod folder;
 pub mod layout;
+pub mod manifest;
 pub mod names;
 pub mod pickle;
 pub mod quantize;
+pub mod stream;
 pub mod torch;
+pub mod unit;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod write;
 pub mod zip;

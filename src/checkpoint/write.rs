@@ -4,6 +4,7 @@ use super::TableSource;
 use super::files::PytorchFile;
 use super::folder::{Region, row_bytes};
 use super::layout::{Pattention, Quantization, TableFormat, TensorId, tensors};
+use super::manifest::{MANIFEST, Manifest};
 use super::quantize::Stored;
 use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::error::{Error, Result};
@@ -14,6 +15,8 @@ use std::path::Path;
 
 /// Rows of the embedding that are read at a time.
 const EMBEDDING_BLOCK: usize = 1024;
+/// Bytes that are hashed at a time.
+const READ_BYTES: usize = 1 << 20;
 /// Largest file in bytes: below 2 GB, which some hosts and file systems cannot pass.
 pub const SHARD_BYTES: u64 = 1_900_000_000;
 
@@ -86,7 +89,7 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error {
     }
 }
 
-/// Writes `config.json`, `tokenizer.json` and the weights into `output`, which must be an existing
+/// Writes `config.json`, `tokenizer.json`, the weights and `manifest.json` into `output`, which must be an existing
 /// empty folder. `on_bytes` learns how many bytes of the checkpoint's elements have been used.
 ///
 /// # Errors
@@ -135,8 +138,28 @@ pub fn write_folder<R: Read + Seek>(
     if let (Some(q), Some(object)) = (quantization_config(quantization), json.as_object_mut()) {
         object.insert("quantization_config".into(), q);
     }
-    // Last: a folder without config.json is not a model yet.
-    write("config.json", pretty(&json).as_bytes())
+    write("config.json", pretty(&json).as_bytes())?;
+    let mut files = names;
+    files.push("config.json".into());
+    files.extend((shards.len() > 1).then(|| "model.safetensors.index.json".into()));
+    files.extend(tokenizer_json.map(|_| "tokenizer.json".into()));
+    write(MANIFEST, pretty(&json!(manifest(output, &files)?)).as_bytes())
+}
+
+/// Sizes and hashes of what was written.
+fn manifest(folder: &Path, files: &[String]) -> Result<Manifest> {
+    let mut manifest = Manifest::new();
+    for name in files {
+        let path = folder.join(name);
+        let mut file = File::open(&path).map_err(failed(&path))?;
+        let size = file.metadata().map_err(failed(&path))?.len();
+        manifest.add(name, size, || {
+            let mut bytes = Vec::with_capacity(READ_BYTES);
+            Read::by_ref(&mut file).take(READ_BYTES as u64).read_to_end(&mut bytes).map_err(failed(&path))?;
+            Ok(bytes)
+        })?;
+    }
+    Ok(manifest)
 }
 
 fn pretty(value: &Value) -> String {

@@ -241,6 +241,17 @@ fn zip64_extra(mut extra: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Where an entry's data most likely begins, without having read its local header: `torch.save` puts data at
+/// multiples of 64, and lets only a data descriptor (16 bytes, 24 for ZIP64) follow it.
+pub fn likely_data_offset(entry: &Entry) -> Option<u64> {
+    let first = entry.header_offset + LOCAL_HEADER_LEN + entry.name.len() as u64;
+    let aligned = |descriptor: u64| {
+        let start = entry.limit.checked_sub(descriptor + entry.size)?;
+        (start % 64 == 0 && (first..first + 128).contains(&start)).then_some(start)
+    };
+    [16, 24, 0].into_iter().find_map(aligned)
+}
+
 /// Where an entry's data begins in the file. `header`: the first [`LOCAL_HEADER_LEN`] bytes of its local header.
 ///
 /// The *local* lengths of name and extra field count; they differ from the directory's.

@@ -2,6 +2,12 @@
 
 #[cfg(target_arch = "wasm32")]
 pub mod fetch;
+pub mod listing;
+#[cfg(target_arch = "wasm32")]
+pub mod ranges;
+pub mod retry;
+#[cfg(target_arch = "wasm32")]
+pub mod timer;
 
 use crate::error::{Error, ErrorCode};
 
@@ -25,17 +31,30 @@ pub enum Location {
 }
 
 impl Location {
+    /// Address of an API call about the revision: `revision` or `tree`. A folder has none.
+    pub fn api(&self, call: &str) -> Option<String> {
+        match self {
+            Self::Folder { .. } => None,
+            Self::Repository { endpoint, repository, revision } => {
+                Some(format!("{endpoint}/api/models/{repository}/{call}/{}", segment(revision)))
+            }
+        }
+    }
+
     /// URL of one of the files.
     pub fn url(&self, file: &str) -> String {
         match self {
             Self::Folder { url } => format!("{url}{file}"),
             Self::Repository { endpoint, repository, revision } => {
-                // A revision may be a branch with a slash in it, which the hub wants encoded.
-                let revision = revision.replace('%', "%25").replace('/', "%2F").replace(['?', '#'], "");
-                format!("{endpoint}/{repository}/resolve/{revision}/{file}")
+                format!("{endpoint}/{repository}/resolve/{}/{file}", segment(revision))
             }
         }
     }
+}
+
+/// Text as one segment of a path: a revision may be a branch with a slash in it, which the hub wants encoded.
+fn segment(text: &str) -> String {
+    text.replace('%', "%25").replace('/', "%2F").replace('?', "%3F").replace('#', "%23")
 }
 
 /// The error that an HTTP answer means, if it is one. The hub's `X-Error-Code` decides before the status.

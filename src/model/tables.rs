@@ -163,6 +163,17 @@ impl Weights {
         Self { config: config.clone(), embedding, layers: layers.collect(), norm }
     }
 
+    /// Bytes of a tensor's region.
+    pub fn region_bytes(&self, id: TensorId, region: Region) -> u64 {
+        let shape = id.shape(&self.config);
+        let format = match id {
+            TensorId::Embedding => self.embedding.format,
+            TensorId::Tokens { layer, .. } => self.layers.get(layer).map_or(TableFormat::F16, |l| l.qkv_keys.format),
+            TensorId::NormWeight | TensorId::NormBias => return shape.cols as u64 * 4,
+        };
+        shape.rows as u64 * row_bytes(format, shape.cols, region)
+    }
+
     /// Where `len` bytes at `offset` of one of a tensor's regions belong. Offset and length are
     /// multiples of 4, except that the last piece of a region may end anywhere.
     ///

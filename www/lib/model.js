@@ -11,6 +11,7 @@ import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inpu
 import { Lock } from "./lock.js";
 import { resolveName } from "./names.js";
 import { checkGenerateOptions, checkLoadOptions } from "./options.js";
+import { deleteModel, persist, storage, storedModels } from "./storage.js";
 import { nothingWritten, Writing } from "./writing.js";
 
 const LOADED = Symbol("made by load");
@@ -44,6 +45,26 @@ export class TokenFormer {
     const request = { ...resolveName(name), ...rest };
     if (signal?.aborted) throw aborted("Loading", signal.reason);
     return new TokenFormer(LOADED, await loadEngine(request, onProgress, signal));
+  }
+
+  /** What is stored in this browser: [{ id, revision, quantization, bytes, complete, lastUsed }]. */
+  static models() {
+    return storedModels();
+  }
+
+  /** Deletes a stored model, of one revision and precision if these are given; resolves to the bytes freed. */
+  static delete(id, options) {
+    return deleteModel(id, options);
+  }
+
+  /** How much storage this origin uses and may use: { usage, quota, persisted }. */
+  static storage() {
+    return storage();
+  }
+
+  /** Asks the browser to keep what is stored when space gets short; resolves to its answer. */
+  static persist() {
+    return persist();
   }
 
   /** A snapshot of what the model is and what it occupies. */

@@ -29,7 +29,7 @@ export const LOAD_OPTIONS = Object.freeze({
   revision: { type: "string", default: "main", pattern: REVISION, shape: "a branch, tag or commit", about: "branch, tag or commit of a hub repository" },
   endpoint: { type: "url", default: "https://huggingface.co", about: "address of the hub" },
   token: { type: "string", default: undefined, pattern: TOKEN, shape: "an access token", about: "access token, sent to the endpoint only" },
-  quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision of the weights; left out, the folder's own" },
+  quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision of the weights; left out, that of the folder, q4 for a checkpoint that is not quantized yet" },
   config: { type: "object", default: undefined, about: "the model's shape in the field names of config.json, where the folder has none" },
   contextLength: { type: "integer", min: 1, max: 2 ** 20, default: undefined, about: "tokens of context; left out, the smaller of 2048 and what the model was trained for" },
   cache: { type: "boolean", default: true, about: "keep downloaded models in the browser's storage" },
@@ -55,6 +55,12 @@ export const GENERATE_OPTIONS = Object.freeze({
   signal: { type: "signal", default: undefined, about: "ends writing early" },
 });
 
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const DELETE_OPTIONS = Object.freeze({
+  revision: { type: "string", default: undefined, pattern: REVISION, shape: "a branch, tag or commit", about: "branch, tag or commit; left out, all" },
+  quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision; left out, all" },
+});
+
 /** Options of `TokenFormer.load`, checked and complete. Throws `invalid-argument`. */
 export function checkLoadOptions(options) {
   return checkOptions(LOAD_OPTIONS, options);
@@ -63,6 +69,11 @@ export function checkLoadOptions(options) {
 /** Options of `generate` and `complete`, checked and complete. Throws `invalid-argument`. */
 export function checkGenerateOptions(options) {
   return checkOptions(GENERATE_OPTIONS, options);
+}
+
+/** Options of `TokenFormer.delete`, checked and complete. Throws `invalid-argument`. */
+export function checkDeleteOptions(options) {
+  return checkOptions(DELETE_OPTIONS, options);
 }
 
 function checkOptions(table, options = {}) {

@@ -1,0 +1,270 @@
+//! Loading a model: from its name to weights on the GPU, by way of the store or the network.
+//!
+//! `source` finds it, `plan` (with `quantized` and `published`) says what is to be read, `units` does it, `upload`
+//! writes to the GPU, `progress` tells.
+
+mod digest;
+mod plan;
+mod progress;
+mod published;
+mod quantized;
+mod source;
+mod units;
+mod upload;
+
+use crate::checkpoint::layout::Quantization;
+use crate::checkpoint::stream::is_misplaced;
+use crate::config::PartialConfig;
+use crate::error::{Error, ErrorCode, Result};
+use crate::generate::Model;
+use crate::gpu::{Gpu, GpuOptions};
+use crate::hash::sha256;
+use crate::hub::Location;
+use crate::hub::fetch::Client;
+use crate::hub::listing::is_commit;
+use crate::model::{GpuModel, Loading};
+use crate::store::cache::{Cache, advice, find};
+use crate::store::indexed_db::{IndexedDb, free_bytes};
+use crate::store::lock::Lock;
+use crate::store::{ModelKey, ModelRecord, Store};
+use crate::tokenizer::Tokenizer;
+use js_sys::{Date, Function, Uint8Array};
+use plan::Plan;
+use progress::Reporter;
+use serde::Deserialize;
+use source::Source;
+use std::rc::Rc;
+use units::Units;
+use web_sys::AbortSignal;
+
+/// What `www/lib/model.js` asks for; everything is checked there.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// What `info.id` shows.
+    pub id: String,
+    /// Branch, tag or commit.
+    pub revision: String,
+    /// URL of a model folder, with a slash at its end, …
+    pub folder_url: Option<String>,
+    /// … or a repository of the hub at this endpoint.
+    pub repository: Option<String>,
+    pub endpoint: String,
+    pub token: Option<String>,
+    pub quantization: Option<Quantization>,
+    pub config: Option<PartialConfig>,
+    pub context_length: Option<usize>,
+    pub cache: bool,
+    pub backend: Option<String>,
+}
+
+/// A loaded model and what is told about it.
+pub struct Loaded {
+    pub model: Model<GpuModel>,
+    pub quantization: Quantization,
+    pub revision: String,
+    pub notes: Vec<String>,
+}
+
+/// One load.
+struct Load<'a> {
+    request: &'a Request,
+    signal: Option<AbortSignal>,
+    progress: Rc<Reporter>,
+    store: Option<IndexedDb>,
+    gpu: Option<Rc<Gpu>>,
+    notes: Vec<String>,
+}
+
+/// Loads the model that `request` names.
+///
+/// # Errors
+/// The codes of the public interface.
+pub async fn load(request: &Request, on_progress: &Function, signal: Option<AbortSignal>) -> Result<Loaded> {
+    if request.backend.as_deref() == Some("cpu") {
+        return Err(Error::new(ErrorCode::WebgpuUnavailable, "This version has no CPU backend.")
+            .hint("Leave backend out, and use a browser with WebGPU."));
+    }
+    let progress = Rc::new(Reporter::new(on_progress));
+    progress.phase("resolve")?;
+    let mut load = Load { request, signal, progress, store: None, gpu: None, notes: Vec::new() };
+    if request.cache {
+        match IndexedDb::open().await {
+            Ok(store) => load.store = Some(store),
+            Err(e) => load.notes.push(format!("The model runs, but is not kept for the next visit. {e}")),
+        }
+    }
+    load.run().await
+}
+
+impl Load<'_> {
+    async fn run(mut self) -> Result<Loaded> {
+        // A commit never changes: what is stored of it needs nobody's word.
+        if is_commit(&self.request.revision)
+            && let Some(loaded) = self.stored(|m| m.key.commit == self.request.revision).await?
+        {
+            return Ok(loaded);
+        }
+        let source = match Source::open(self.request, self.signal.clone()).await {
+            Ok(source) => source,
+            Err(e) if e.code == ErrorCode::Network => {
+                let revision = &self.request.revision;
+                let same = |m: &ModelRecord| m.requested == *revision || m.key.commit == *revision;
+                let Some(mut loaded) = self.stored(same).await? else { return Err(e) };
+                let note = "The server cannot be reached: this is the copy that was stored on an earlier visit.";
+                loaded.notes.push(note.into());
+                return Ok(loaded);
+            }
+            Err(e) => return Err(e),
+        };
+        if let Some(commit) = &source.commit
+            && let Some(loaded) = self.stored(|m| m.key.commit == *commit).await?
+        {
+            return Ok(loaded);
+        }
+        // The device is asked for before the large download: without one there is no use for it.
+        self.gpu().await?;
+        // Another tab may be loading the same model: then it is waited for, and what it stored is used.
+        let name = format!("tokenformer-web {} {}", self.endpoint(), self.request.id);
+        let lock = match &self.store {
+            Some(_) => Lock::acquire(&name, self.signal.as_ref()).await,
+            None => None,
+        };
+        source.client.check_abort()?;
+        if let (Some(_), Some(commit)) = (&lock, &source.commit)
+            && let Some(loaded) = self.stored(|m| m.key.commit == *commit).await?
+        {
+            return Ok(loaded);
+        }
+        match self.planned(&source, false).await {
+            Err(e) if is_misplaced(&e) => self.planned(&source, true).await,
+            result => result,
+        }
+    }
+
+    fn endpoint(&self) -> &str {
+        match self.request.repository {
+            Some(_) => self.request.endpoint.trim_end_matches('/'),
+            None => "",
+        }
+    }
+
+    async fn gpu(&mut self) -> Result<Rc<Gpu>> {
+        if let Some(gpu) = &self.gpu {
+            return Ok(gpu.clone());
+        }
+        Ok(self.gpu.insert(Rc::new(Gpu::open(&GpuOptions::default()).await?)).clone())
+    }
+
+    /// Loads a complete model from the store; `None` if there is none, or it is damaged.
+    async fn stored(&mut self, fits: impl Fn(&ModelRecord) -> bool) -> Result<Option<Loaded>> {
+        let Some(store) = self.store.clone() else { return Ok(None) };
+        let Ok(models) = store.models().await else { return Ok(None) };
+        let Request { id, quantization, config, .. } = self.request;
+        let found = find(&models, self.endpoint(), id, *quantization, |m| m.complete && fits(m));
+        let Some(record) = found else { return Ok(None) };
+        if let Some(given) = config.clone()
+            && given.or(as_partial(record)).finish()? != record.config
+        {
+            return Ok(None);
+        }
+        let tokenizer = match record.has_tokenizer {
+            true => match store.tokenizer(&record.key).await {
+                Ok(Some((hash, bytes))) if digest::digest(&bytes).await == hash => Some(bytes.to_vec()),
+                _ => return Ok(None),
+            },
+            false => None,
+        };
+        let gpu = self.gpu().await?;
+        let location = Location::Folder { url: String::new() };
+        let client = Rc::new(Client::new(location, None, self.signal.clone())?);
+        let quantization = record.key.quantization;
+        let loading = Loading::new(gpu, record.config.clone(), quantization, self.request.context_length).await?;
+        let mut cache = Cache::open(store, record.clone(), Some(record)).await;
+        if !cache.is_complete() {
+            return Ok(None);
+        }
+        let mut units = Units { client: &client, loading: &loading, progress: &self.progress, cache: &mut cache };
+        if !units.load_stored(record.units, id).await? {
+            return Ok(None);
+        }
+        cache.complete(Date::now()).await;
+        let revision = record.key.commit.clone();
+        self.finish(loading, tokenizer.as_deref(), &client, quantization, revision).await.map(Some)
+    }
+
+    /// Loads from a source what is not stored.
+    async fn planned(&mut self, source: &Source, exact: bool) -> Result<Loaded> {
+        let plan = Plan::new(source, self.request, exact).await?;
+        let tokenizer = source.tokenizer().await?;
+        let gpu = self.gpu().await?;
+        let loading = Loading::new(gpu, plan.config.clone(), plan.quantization, self.request.context_length).await?;
+        let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
+        let mut cache = self.cache(&plan, &revision, tokenizer.as_deref()).await;
+        let mut units =
+            Units { client: &source.client, loading: &loading, progress: &self.progress, cache: &mut cache };
+        let result = units.load(&plan).await;
+        if result.is_ok() {
+            cache.complete(Date::now()).await;
+        }
+        self.notes.append(&mut cache.notes);
+        result?;
+        self.finish(loading, tokenizer.as_deref(), &source.client, plan.quantization, revision).await
+    }
+
+    async fn cache(&mut self, plan: &Plan, commit: &str, tokenizer: Option<&[u8]>) -> Cache<IndexedDb> {
+        let key = ModelKey {
+            endpoint: self.endpoint().to_owned(),
+            id: self.request.id.clone(),
+            commit: commit.to_owned(),
+            quantization: plan.quantization,
+        };
+        let record = ModelRecord {
+            key,
+            requested: self.request.revision.clone(),
+            config: plan.config.clone(),
+            has_tokenizer: tokenizer.is_some(),
+            units: plan.units(),
+            bytes: 0,
+            complete: false,
+            last_used: Date::now(),
+        };
+        let Some(store) = self.store.clone() else { return Cache::off(record) };
+        let models = store.models().await.unwrap_or_default();
+        let existing = models.iter().find(|m| m.key == record.key);
+        let needed = plan.stored_bytes.saturating_sub(existing.map_or(0, |m| m.bytes));
+        if let Some(free) = free_bytes().await.filter(|free| *free < needed) {
+            self.notes.push(advice(needed, free, &models, &record.key));
+            return Cache::off(record);
+        }
+        if let Some(json) = tokenizer
+            && let Err(e) = store.put_tokenizer(&record.key, &sha256(json), Uint8Array::from(json)).await
+        {
+            self.notes.push(format!("The model runs, but is not kept for the next visit. {e}"));
+            return Cache::off(record);
+        }
+        Cache::open(store, record, existing).await
+    }
+
+    async fn finish(
+        &mut self,
+        loading: Loading,
+        tokenizer: Option<&[u8]>,
+        client: &Client,
+        quantization: Quantization,
+        revision: String,
+    ) -> Result<Loaded> {
+        self.progress.phase("compile")?;
+        let tokenizer = tokenizer.map(Tokenizer::from_json).transpose()?;
+        let model = loading.finish().await?;
+        client.check_abort()?;
+        let model = Model::new(model, tokenizer)?;
+        self.progress.phase("ready")?;
+        Ok(Loaded { model, quantization, revision, notes: std::mem::take(&mut self.notes) })
+    }
+}
+
+fn as_partial(record: &ModelRecord) -> PartialConfig {
+    let json = serde_json::to_vec(&record.config).unwrap_or_default();
+    PartialConfig::from_json(&json).unwrap_or_default()
+}

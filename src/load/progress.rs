@@ -1,0 +1,128 @@
+//! The contract's progress: honest about where bytes come from, and never going back.
+
+use crate::api::js;
+use crate::error::Result;
+use js_sys::Function;
+use serde::Serialize;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use wasm_bindgen::prelude::*;
+use web_time::Instant;
+
+/// Least time between two reports of a download, in seconds.
+const REPORT_EVERY: f64 = 0.05;
+/// The rate is that of the last seconds.
+const WINDOW: f64 = 3.0;
+
+/// What `onProgress` gets.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress<'a> {
+    phase: &'a str,
+    loaded_bytes: u64,
+    total_bytes: Option<u64>,
+    file: Option<&'a str>,
+    from_cache: bool,
+    bytes_per_second: Option<f64>,
+    seconds_left: Option<f64>,
+}
+
+/// Calls the caller's `onProgress`.
+pub struct Reporter {
+    callback: Function,
+    started: Instant,
+    loaded: Cell<u64>,
+    total: Cell<Option<u64>>,
+    reported: Cell<f64>,
+    file: RefCell<String>,
+    /// Bytes that the network brought so far, with the time in seconds.
+    arrived: RefCell<VecDeque<(f64, u64)>>,
+}
+
+impl Reporter {
+    /// A reporter to a callback.
+    pub fn new(callback: &Function) -> Self {
+        Self {
+            callback: callback.clone(),
+            started: Instant::now(),
+            loaded: Cell::new(0),
+            total: Cell::new(None),
+            reported: Cell::new(f64::NEG_INFINITY),
+            file: RefCell::default(),
+            arrived: RefCell::default(),
+        }
+    }
+
+    /// Tells of a phase without a file.
+    ///
+    /// # Errors
+    /// If the report cannot be passed to JavaScript.
+    pub fn phase(&self, phase: &str) -> Result<()> {
+        self.report(phase, None, false, None)
+    }
+
+    /// From now on, so many bytes are to come.
+    pub fn expect(&self, total: u64) {
+        self.loaded.set(0);
+        self.total.set(Some(total));
+    }
+
+    /// The file that is read now.
+    pub fn file(&self, name: &str) {
+        name.clone_into(&mut self.file.borrow_mut());
+    }
+
+    /// Bytes came from the network. `count`: they count as loaded.
+    pub fn arrived(&self, bytes: u64, count: bool) {
+        let now = self.started.elapsed().as_secs_f64();
+        let mut arrived = self.arrived.borrow_mut();
+        let before = arrived.back().map_or(0, |(_, n)| *n);
+        arrived.push_back((now, before + bytes));
+        while arrived.front().is_some_and(|(t, _)| now - t > WINDOW) && arrived.len() > 2 {
+            arrived.pop_front();
+        }
+        drop(arrived);
+        if count {
+            self.add(bytes, false);
+        }
+    }
+
+    /// Bytes are there.
+    pub fn add(&self, bytes: u64, from_cache: bool) {
+        self.loaded.set(self.loaded.get() + bytes);
+        let now = self.started.elapsed().as_secs_f64();
+        if now - self.reported.get() >= REPORT_EVERY || self.total.get() == Some(self.loaded.get()) {
+            self.reported.set(now);
+            let rate = if from_cache { None } else { self.rate() };
+            let phase = if from_cache { "cache" } else { "download" };
+            let _ = self.report(phase, Some(&self.file.borrow()), from_cache, rate); // a report must not stop a load
+        }
+    }
+
+    /// Bytes per second, over the last seconds.
+    fn rate(&self) -> Option<f64> {
+        let arrived = self.arrived.borrow();
+        let (first, last) = (arrived.front()?, arrived.back()?);
+        let seconds = last.0 - first.0;
+        (seconds > 0.0).then(|| (last.1 - first.1) as f64 / seconds)
+    }
+
+    fn report(&self, phase: &str, file: Option<&str>, from_cache: bool, rate: Option<f64>) -> Result<()> {
+        let (loaded_bytes, total_bytes) = (self.loaded.get(), self.total.get());
+        let left = total_bytes.map(|total| total.saturating_sub(loaded_bytes) as f64);
+        let seconds_left = left.zip(rate).filter(|(_, rate)| *rate > 0.0).map(|(left, rate)| left / rate);
+        let bytes_per_second = rate;
+        let progress = js::value(&Progress {
+            phase,
+            loaded_bytes,
+            total_bytes,
+            file,
+            from_cache,
+            bytes_per_second,
+            seconds_left,
+        })?;
+        // A callback that throws is the caller's matter and must not break the load.
+        let _ = self.callback.call1(&JsValue::NULL, &progress);
+        Ok(())
+    }
+}

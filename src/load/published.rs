@@ -1,0 +1,144 @@
+//! A published checkpoint: `pytorch_model.bin`, converted while it streams by.
+
+use super::Request;
+use super::plan::{FilePlan, Plan, Work};
+use super::source::Source;
+use super::units::blame;
+use crate::checkpoint::layout::{Quantization, tensors};
+use crate::checkpoint::names::{self, Names};
+use crate::checkpoint::stream::{Conversion, is_misplaced};
+use crate::checkpoint::torch::Archive;
+use crate::checkpoint::unit::unit_bytes;
+use crate::checkpoint::{pickle, zip};
+use crate::config::PartialConfig;
+use crate::error::{Error, ErrorCode, Result};
+use crate::hub::Location;
+use crate::hub::listing::FileInfo;
+use crate::hub::ranges::{measure, peek};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Name of the file.
+const FILE: &str = "pytorch_model.bin";
+
+/// Plans to convert a checkpoint; `None` if there is none. What tells its contents is added to `identity`.
+pub async fn plan(
+    source: &Source,
+    request: &Request,
+    config_json: Option<PartialConfig>,
+    exact: bool,
+    identity: &mut Vec<u8>,
+) -> Result<Option<Plan>> {
+    let Some(info) = source.listing.file(FILE) else { return Ok(None) };
+    let Some((size, version)) = size(source, &info).await? else { return Ok(None) };
+    identity.extend(version.as_bytes());
+    let mut checkpoint = Checkpoint { source, size };
+    match checkpoint.plan(request, config_json, exact, info.clone(), identity).await {
+        Ok(plan) => Ok(Some(plan)),
+        Err(e) if matches!(e.code, ErrorCode::UnsupportedCheckpoint | ErrorCode::InvalidConfig) => {
+            let info = FileInfo { size: Some(size), ..info };
+            Err(blame(source, &info, e).await)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// The file's size and version; `None` if there is no such file.
+async fn size(source: &Source, info: &FileInfo) -> Result<Option<(u64, String)>> {
+    if let Some(size) = info.size {
+        return Ok(Some((size, String::new())));
+    }
+    let first = match peek(&source.client, FILE, 0..1).await {
+        Ok(first) => first,
+        Err(e) if e.code == ErrorCode::ModelNotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let size = match first.total {
+        Some(total) => total,
+        None => measure(&source.client, FILE).await?,
+    };
+    Ok(Some((size, first.version)))
+}
+
+struct Checkpoint<'a> {
+    source: &'a Source,
+    size: u64,
+}
+
+impl Checkpoint<'_> {
+    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        let wanted = range.end.min(self.size).saturating_sub(range.start);
+        let bytes = peek(&self.source.client, FILE, range).await?.bytes;
+        if bytes.len() as u64 == wanted {
+            return Ok(bytes);
+        }
+        Err(Error::new(ErrorCode::Integrity, format!("{FILE} is shorter than was said.")).hint("Try again."))
+    }
+
+    async fn plan(
+        &mut self,
+        request: &Request,
+        config_json: Option<PartialConfig>,
+        exact: bool,
+        info: FileInfo,
+        identity: &mut Vec<u8>,
+    ) -> Result<Plan> {
+        let tail_range = zip::tail_range(self.size);
+        let tail = self.read(tail_range.clone()).await?;
+        let directory = zip::find_directory(&tail, self.size)?;
+        let bytes = match directory.range.start.checked_sub(tail_range.start) {
+            Some(at) => tail[at as usize..(directory.range.end - tail_range.start) as usize].to_vec(),
+            None => self.read(directory.range.clone()).await?,
+        };
+        // The directory has a checksum of every entry.
+        identity.extend(&bytes);
+        let archive = Archive::new(zip::parse_directory(&bytes, &directory)?)?;
+        let state = self.state_dict(archive.pickle()).await?;
+        let names = Names::resolve(&state)?;
+        let repository = match self.source.client.location() {
+            Location::Repository { repository, .. } => repository.split('/').next_back(),
+            Location::Folder { url } => url.trim_end_matches('/').split('/').next_back(),
+        };
+        let config = names::resolve_config(&names.shapes, repository, config_json, request.config.clone())?;
+        tensors(&config).try_for_each(|id| names.get(id).map(|_| ()))?;
+        let quantization = request.quantization.unwrap_or(Quantization::Q4);
+        let unit = unit_bytes(self.size);
+        let convert = |offset: &dyn Fn(&zip::Entry) -> Option<u64>| {
+            Conversion::new(&archive, &state, &names, &config, quantization, self.size, unit, offset)
+        };
+        let planned = if exact { None } else { Some(convert(&zip::likely_data_offset)) };
+        let conversion = match planned {
+            Some(Err(e)) if !is_misplaced(&e) => return Err(e),
+            Some(Ok(conversion)) => conversion,
+            _ => {
+                let offsets = self.data_offsets(&archive).await?;
+                convert(&|entry| offsets.get(&entry.header_offset).copied())?
+            }
+        };
+        let stored_bytes = conversion.stored_bytes();
+        let units = conversion.units.clone();
+        let work = Work::Convert(Box::new(conversion));
+        let file = FilePlan { info, bytes: self.size, units, prefix: Vec::new(), work };
+        Ok(Plan { config, quantization, files: vec![file], stored_bytes, identity: String::new() })
+    }
+
+    async fn state_dict(&self, entry: &zip::Entry) -> Result<Vec<pickle::TorchTensor>> {
+        // Everything up to the next entry: the local header tells where in it the pickle begins.
+        let room = zip::LOCAL_HEADER_LEN + 2 * u64::from(u16::MAX);
+        let start = entry.header_offset;
+        let bytes = self.read(start..entry.limit.min(start + room + entry.size)).await?;
+        let data = (zip::local_data_offset(&bytes, entry)? - start) as usize;
+        pickle::parse_state_dict(&bytes[data..data + entry.size as usize])
+    }
+
+    /// Where the data of the entries begins, by their local headers: a request for each.
+    async fn data_offsets(&self, archive: &Archive) -> Result<HashMap<u64, u64>> {
+        let mut offsets = HashMap::new();
+        for entry in &archive.entries {
+            let start = entry.header_offset;
+            let header = self.read(start..start + zip::LOCAL_HEADER_LEN).await?;
+            offsets.insert(start, zip::local_data_offset(&header, entry)?);
+        }
+        Ok(offsets)
+    }
+}

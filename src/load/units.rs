@@ -1,0 +1,308 @@
+//! The heart of loading: unit after unit from the store or the network to the GPU, verified on the way.
+
+use super::digest::digest;
+use super::plan::{FilePlan, Plan, Work};
+use super::progress::Reporter;
+use super::source::{Source, damaged};
+use super::upload::Uploader;
+use crate::checkpoint::stream::is_misplaced;
+use crate::checkpoint::unit::pieces;
+use crate::error::{Error, ErrorCode, Result};
+use crate::hash::Sha256;
+use crate::hub::fetch::Client;
+use crate::hub::listing::FileInfo;
+use crate::hub::ranges::{OnBytes, Reader};
+use crate::hub::timer::breathe;
+use crate::model::Loading;
+use crate::store::cache::Cache;
+use crate::store::{Store, UnitRecord};
+use futures_util::StreamExt;
+use js_sys::Uint8Array;
+use std::cell::Cell;
+use std::ops::Range;
+use std::rc::Rc;
+use web_time::{Duration, Instant};
+
+/// Bytes that are converted or hashed at a time: a few milliseconds of work.
+const SLICE: u32 = 1 << 20;
+/// Longest that the page may wait for its turn.
+const TURN: Duration = Duration::from_millis(12);
+/// Stored units that are read ahead.
+const READ_AHEAD: usize = 4;
+
+/// Work on this thread that lets others have their turn.
+struct Turns(Cell<Instant>);
+
+impl Turns {
+    async fn give_way(&self) {
+        if self.0.get().elapsed() >= TURN {
+            breathe().await;
+            self.0.set(Instant::now());
+        }
+    }
+}
+
+/// Loads the units of a model.
+pub struct Units<'a, S> {
+    pub client: &'a Rc<Client>,
+    pub loading: &'a Loading,
+    pub progress: &'a Rc<Reporter>,
+    pub cache: &'a mut Cache<S>,
+}
+
+/// What came of a unit.
+struct Fetched {
+    bytes: Uint8Array,
+    record: UnitRecord,
+}
+
+impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
+    /// Puts all of a planned model onto the GPU, and what is new into the cache.
+    ///
+    /// # Errors
+    /// `integrity` for bytes that are not what they should be, and those of the network, the GPU and the file.
+    pub async fn load(&mut self, plan: &Plan) -> Result<()> {
+        let by_stored = self.cache.is_complete();
+        let stored = (0..plan.units()).filter_map(|u| self.cache.unit(u)).map(|u| u.len).sum();
+        self.progress.expect(if by_stored { stored } else { plan.files.iter().map(|f| f.bytes).sum() });
+        let mut first = 0;
+        for file in &plan.files {
+            self.progress.file(&file.info.path);
+            let result = self.file(file, first, by_stored).await;
+            if let Err(e) = &result
+                && (e.code == ErrorCode::Integrity || is_misplaced(e))
+                && !matches!(&file.work, Work::Copy(_) if file.info.manifest.is_some())
+            {
+                // Without hashes of its parts nothing tells which part of the file was wrong.
+                self.cache.forget(first..first + file.units.len()).await;
+            }
+            result?;
+            first += file.units.len();
+        }
+        Ok(())
+    }
+
+    /// Puts a complete stored model onto the GPU; false if some of it cannot be used.
+    ///
+    /// # Errors
+    /// Those of the GPU.
+    pub async fn load_stored(&mut self, units: usize, file: &str) -> Result<bool> {
+        self.progress.file(file);
+        self.progress.expect((0..units).filter_map(|u| self.cache.unit(u)).map(|u| u.len).sum());
+        let mut uploader = Uploader::new(self.loading)?;
+        Ok(self.stored(0..units, &mut uploader, true).await? == units)
+    }
+
+    /// Uploads stored units up to the first that is missing or damaged, whose number it returns.
+    async fn stored(&self, units: Range<usize>, uploader: &mut Uploader<'_>, by_stored: bool) -> Result<usize> {
+        let known = units.clone().map_while(|u| self.cache.unit(u).map(|record| self.verified(u, record)));
+        let mut done = units.start;
+        let mut verified = std::pin::pin!(futures_util::stream::iter(known).buffered(READ_AHEAD));
+        while let Some(Some((bytes, record))) = verified.next().await {
+            self.client.check_abort()?;
+            uploader.write(&record.pieces, &bytes)?;
+            self.progress.add(if by_stored { record.len } else { record.source_bytes }, true);
+            done += 1;
+        }
+        Ok(done)
+    }
+
+    /// Bytes of a stored unit; `None` if they are missing or damaged.
+    async fn verified<'r>(&self, unit: usize, record: &'r UnitRecord) -> Option<(Uint8Array, &'r UnitRecord)> {
+        let bytes = self.cache.read(unit).await?;
+        (digest(&bytes).await == record.sha256).then_some((bytes, record))
+    }
+
+    async fn file(&mut self, file: &FilePlan, first: usize, by_stored: bool) -> Result<()> {
+        let mut uploader = Uploader::new(self.loading)?;
+        let mut hasher = Sha256::default();
+        let count = file.units.len();
+        let mut reader: Option<(Reader, usize)> = None;
+        let turns = Turns(Cell::new(Instant::now()));
+        let mut unit = 0;
+        while unit < count {
+            let done = self.stored(first + unit..first + count, &mut uploader, by_stored).await? - first;
+            if done > unit {
+                unit = done;
+                let state = self.cache.unit(first + done - 1).map(|r| r.hash_state.clone()).unwrap_or_default();
+                hasher = Sha256::resume(&state).unwrap_or_default();
+                continue;
+            }
+            let expected = self.cache.unit(first + unit).map(|r| r.sha256.clone());
+            // One reader goes on through all that is missing from here; a damaged unit gets one of its own.
+            let end = match expected {
+                Some(_) => unit + 1,
+                None => (unit..count).find(|u| self.cache.unit(first + u).is_some()).unwrap_or(count),
+            };
+            if reader.as_ref().is_none_or(|(_, until)| unit >= *until) {
+                let run = file.units[unit].start..file.units[end - 1].end;
+                reader = Some((self.reader(file, run, by_stored), end));
+            }
+            let Some((from, _)) = reader.as_mut() else { continue };
+            let mut fetched = match &file.work {
+                Work::Copy(_) => self.copy(file, unit, from, &mut hasher, &turns).await?,
+                Work::Convert(_) => self.convert(file, unit, from, &mut hasher, &turns).await?,
+            };
+            fetched.record.hash_state = hasher.state();
+            if expected.is_some_and(|sha256| sha256 != fetched.record.sha256) {
+                return Err(damaged(&file.info.path));
+            }
+            uploader.write(&fetched.record.pieces, &fetched.bytes)?;
+            if by_stored {
+                self.progress.add(fetched.record.len, false);
+            }
+            self.cache.keep(first + unit, fetched.record, fetched.bytes).await;
+            self.client.check_abort()?;
+            unit += 1;
+        }
+        match &file.info.sha256 {
+            Some(sha256) if *sha256 != hasher.finish() => Err(damaged(&file.info.path)),
+            _ => Ok(()),
+        }
+    }
+
+    fn reader(&self, file: &FilePlan, run: Range<u64>, by_stored: bool) -> Reader {
+        let prefix = (!file.prefix.is_empty()).then(|| Uint8Array::from(file.prefix.as_slice()));
+        let progress = self.progress.clone();
+        let on_bytes: OnBytes = Rc::new(move |bytes| progress.arrived(bytes, !by_stored));
+        Reader::new(self.client.clone(), &file.info.path, file.bytes, run, prefix, on_bytes)
+    }
+
+    /// A unit as it is.
+    async fn copy(
+        &self,
+        file: &FilePlan,
+        unit: usize,
+        reader: &mut Reader,
+        hasher: &mut Sha256,
+        turns: &Turns,
+    ) -> Result<Fetched> {
+        let range = file.units[unit].clone();
+        let bytes = Uint8Array::new_with_length((range.end - range.start) as u32);
+        let mut filled = 0;
+        while let Some(piece) = next_of(reader, &range, u64::from(filled)).await? {
+            bytes.set(&piece, filled);
+            filled += piece.length();
+            if needs_hash(file) {
+                hash(&piece, hasher, turns).await;
+            }
+        }
+        let sha256 = digest(&bytes).await;
+        let wrong = |(r, h): (Range<u64>, &str)| r == range && h != sha256;
+        if file.info.manifest.iter().flat_map(|m| m.chunks()).any(wrong) {
+            return Err(damaged(&file.info.path));
+        }
+        let pieces = match &file.work {
+            Work::Copy(sections) => pieces(&range, sections),
+            Work::Convert(_) => Vec::new(),
+        };
+        let len = range.end - range.start;
+        Ok(Fetched { bytes, record: UnitRecord { len, sha256, source_bytes: len, pieces, hash_state: String::new() } })
+    }
+
+    /// A unit as it is converted.
+    async fn convert(
+        &self,
+        file: &FilePlan,
+        unit: usize,
+        reader: &mut Reader,
+        hasher: &mut Sha256,
+        turns: &Turns,
+    ) -> Result<Fetched> {
+        let range = file.units[unit].clone();
+        let Work::Convert(conversion) = &file.work else {
+            return Err(Error::invalid_config("There is nothing to convert."));
+        };
+        let mut converter = conversion.begin(unit);
+        let mut done = 0;
+        let mut slice = Vec::new();
+        while let Some(piece) = next_of(reader, &range, done).await? {
+            for at in (0..piece.length()).step_by(SLICE as usize) {
+                let part = piece.subarray(at, piece.length().min(at + SLICE));
+                slice.resize(part.length() as usize, 0);
+                part.copy_to(&mut slice);
+                done += slice.len() as u64;
+                if needs_hash(file) {
+                    hasher.update(&slice);
+                }
+                if let Err(e) = converter.push(&slice) {
+                    if is_misplaced(&e) || !needs_hash(file) {
+                        return Err(e);
+                    }
+                    // Are these the bytes that the hub has at all?
+                    hash(&piece.subarray(at + part.length(), piece.length()), hasher, turns).await;
+                    let position = range.start + done + u64::from(piece.length() - at - part.length());
+                    return Err(blame_rest(self.client, &file.info, file.bytes, position, hasher.clone(), e).await);
+                }
+                turns.give_way().await;
+            }
+        }
+        let converted = converter.finish();
+        let bytes = Uint8Array::from(converted.bytes.as_slice());
+        let sha256 = digest(&bytes).await;
+        let (len, source_bytes) = (converted.bytes.len() as u64, range.end - range.start);
+        let pieces = converted.pieces;
+        Ok(Fetched { bytes, record: UnitRecord { len, sha256, source_bytes, pieces, hash_state: String::new() } })
+    }
+}
+
+/// The next bytes of a unit of which `done` are there; `None` at its end. Readers and units end together.
+async fn next_of(reader: &mut Reader, range: &Range<u64>, done: u64) -> Result<Option<Uint8Array>> {
+    let position = range.start + done;
+    if position == range.end {
+        return Ok(None);
+    }
+    let Some((at, piece)) = reader.next().await? else {
+        return Err(Error::new(ErrorCode::Integrity, "A file ended early.").hint("Try again."));
+    };
+    let (from, to) = (position - at, (range.end - at).min(u64::from(piece.length())));
+    if to < u64::from(piece.length()) {
+        reader.put_back(range.end, piece.subarray(to as u32, piece.length()));
+    }
+    Ok(Some(piece.subarray(from as u32, to as u32)))
+}
+
+/// True for a file whose hash as a whole is known.
+fn needs_hash(file: &FilePlan) -> bool {
+    file.info.sha256.is_some()
+}
+
+async fn hash(bytes: &Uint8Array, hasher: &mut Sha256, turns: &Turns) {
+    for at in (0..bytes.length()).step_by(SLICE as usize) {
+        hasher.update(&bytes.subarray(at, bytes.length().min(at + SLICE)).to_vec());
+        turns.give_way().await;
+    }
+}
+
+/// Which error to tell of a file that cannot be understood: that it is damaged, if its hash says so.
+pub async fn blame(source: &Source, file: &FileInfo, e: Error) -> Error {
+    match file.size {
+        Some(size) if file.sha256.is_some() => blame_rest(&source.client, file, size, 0, Sha256::default(), e).await,
+        _ => e,
+    }
+}
+
+/// The same for a file that is hashed up to `position`.
+async fn blame_rest(
+    client: &Rc<Client>,
+    file: &FileInfo,
+    size: u64,
+    position: u64,
+    mut hasher: Sha256,
+    e: Error,
+) -> Error {
+    let turns = Turns(Cell::new(Instant::now()));
+    let ignore: OnBytes = Rc::new(|_| ());
+    let mut reader = Reader::new(client.clone(), &file.path, size, position..size, None, ignore);
+    loop {
+        match reader.next().await {
+            Ok(Some((_, piece))) => hash(&piece, &mut hasher, &turns).await,
+            Ok(None) => break,
+            Err(network) => return network,
+        }
+    }
+    match &file.sha256 {
+        Some(sha256) if *sha256 != hasher.finish() => damaged(&file.path).caused_by(e),
+        _ => e,
+    }
+}
