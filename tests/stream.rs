@@ -83,3 +83,38 @@ fn data_that_begins_elsewhere_is_noticed() {
     assert!(is_misplaced(&failed), "{failed}");
     assert!(is_misplaced(&source.conversion(Quantization::Q8, 1 << 30, |_| None).expect_err("no plan")));
 }
+
+/// A file beyond 4 GiB, most of which is a hole: sizes and offsets stand in ZIP64 fields, and the data of the tensors is
+/// still where it is believed to be.
+#[test]
+fn checkpoints_beyond_4_gib() {
+    let json = r#"{"num_layers":2,"hidden_size":64,"num_attention_heads":2,"qkv_slot_num":40,"proj_slot_num":64,
+        "ffn_slot_num":96,"padded_vocab_size":300}"#;
+    let config = tokenformer_web::config::PartialConfig::from_json(json.as_bytes()).expect("config");
+    let shape = config.clone().finish().expect("config");
+    let folder = tempfile::tempdir().expect("folder");
+    let (small, big) = (folder.path().join("small.bin"), folder.path().join("big.bin"));
+    let hole = (4 << 30) + 12_345;
+    common::big_checkpoint::write(&small, &shape, 1, 0).expect("small");
+    common::big_checkpoint::write(&big, &shape, 1, hole).expect("big");
+    assert!(fs::metadata(&big).expect("file").len() > hole);
+    let open = |path| PytorchFile::open(path, Some(config.clone())).expect("index");
+    let (mut small, mut source) = (open(&small), open(&big));
+    for id in tensors(&shape) {
+        assert!(small.table(id).expect("table") == source.table(id).expect("table"), "{id:?}");
+    }
+    let mut file = open_file(&big);
+    let plan = source.conversion(Quantization::Q4, 1 << 20, zip::likely_data_offset).expect("plan");
+    let last = plan.units.len() - 1;
+    let mut converter = plan.begin(last);
+    let mut bytes = Vec::new();
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(plan.units[last].start)).expect("seek");
+    file.read_to_end(&mut bytes).expect("read");
+    converter.push(&bytes[bytes.len() - bytes.len().min(1 << 30)..]).expect("headers where they are believed to be");
+    assert!(!converter.finish().pieces.is_empty());
+}
+
+fn open_file(path: &std::path::Path) -> fs::File {
+    open(path).expect("file")
+}

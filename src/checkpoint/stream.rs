@@ -27,6 +27,8 @@ struct Source {
     /// Key in the checkpoint, for messages.
     key: String,
     bytes: Range<u64>,
+    /// Where its entry begins: what lies before is of no use.
+    header: u64,
     dtype: Dtype,
     rows: usize,
     cols: usize,
@@ -98,7 +100,8 @@ impl Conversion {
             let rows = (located.len / (cols * located.dtype.size()) as u64) as usize;
             let transposed = matches!(id, TensorId::Tokens { side: Side::Values, .. });
             let key = tensor.name.clone();
-            sources.push(Source { ids: vec![id], key, bytes, dtype: located.dtype, rows, cols, transposed });
+            let header = entry.header_offset;
+            sources.push(Source { ids: vec![id], key, bytes, header, dtype: located.dtype, rows, cols, transposed });
         }
         sources.sort_by_key(|s| (s.bytes.start, s.bytes.end, s.transposed));
         sources.dedup_by(|next, first| {
@@ -182,6 +185,9 @@ fn cut(sources: &[Source], file_len: u64, wanted: u64) -> Vec<Range<u64>> {
     let mut cuts = vec![0];
     for s in sources {
         let step = if s.transposed { s.bytes.end - s.bytes.start } else { s.row_bytes() * BLOCK_ROWS as u64 };
+        while s.header.saturating_sub(cuts[cuts.len() - 1]) >= wanted {
+            cuts.push(cuts[cuts.len() - 1] + wanted);
+        }
         let mut at = s.bytes.start;
         while at < s.bytes.end {
             at = s.bytes.end.min(at + step.max(1));

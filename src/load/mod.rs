@@ -255,6 +255,7 @@ impl Load<'_> {
         revision: String,
     ) -> Result<Loaded> {
         self.progress.phase("compile")?;
+        client.check_abort()?;
         let tokenizer = tokenizer.map(Tokenizer::from_json).transpose()?;
         let model = loading.finish().await?;
         client.check_abort()?;

@@ -53,9 +53,19 @@ export async function start() {
   };
 }
 
+/** A context of its own storage, in whose pages timers run 50 times as fast, so that waits between attempts cost nothing. */
+export async function quickContext(world) {
+  const context = await world.browser.newContext();
+  await context.addInitScript(() => {
+    const setTimeout = globalThis.setTimeout;
+    globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / 50, ...rest);
+  });
+  return context;
+}
+
 /** A page at `url` that keeps what goes wrong in `page.problems`. */
-export async function open(world, url, viewport = { width: 1280, height: 900 }) {
-  const page = await world.browser.newPage({ viewport });
+export async function open(world, url, { viewport = { width: 1280, height: 900 }, context } = {}) {
+  const page = await (context ? context.newPage() : world.browser.newPage({ viewport }));
   page.setDefaultTimeout(180_000);
   page.problems = [];
   page.on("console", (m) => ["error", "warning"].includes(m.type()) && page.problems.push(m.text()));
@@ -65,8 +75,8 @@ export async function open(world, url, viewport = { width: 1280, height: 900 }) 
 }
 
 /** An empty page that has imported the module from `from` as `globalThis.TokenFormer`. */
-export async function modulePage(world, from = world.server.origin) {
-  const page = await open(world, `${world.server.origin}/blank/`);
+export async function modulePage(world, from = world.server.origin, context = undefined) {
+  const page = await open(world, `${world.server.origin}/blank/`, { context });
   await page.evaluate(async (url) => {
     const module = await import(url);
     globalThis.TokenFormer = module.TokenFormer;

@@ -1,6 +1,7 @@
 //! What the native tests share.
 #![allow(dead_code)] // each test uses a part
 
+pub mod big_checkpoint;
 pub mod torch_zip;
 
 use safetensors::SafeTensors;

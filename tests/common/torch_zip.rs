@@ -76,6 +76,12 @@ fn tuple(out: &mut Vec<u8>, items: &[usize]) {
 
 /// The pickle of an OrderedDict of tensors, protocol 2.
 pub fn pickle(storages: &[Storage], views: &[View]) -> Vec<u8> {
+    let lens: Vec<_> = storages.iter().map(|s| (s.kind, s.values.len())).collect();
+    pickle_of(&lens, views)
+}
+
+/// The same, of storages of which only element type and length are known.
+pub fn pickle_of(storages: &[(Kind, usize)], views: &[View]) -> Vec<u8> {
     let mut out = vec![0x80, 2];
     global(&mut out, "collections", "OrderedDict");
     out.extend(b")Rq\x00(");
@@ -84,10 +90,10 @@ pub fn pickle(storages: &[Storage], views: &[View]) -> Vec<u8> {
         global(&mut out, "torch._utils", "_rebuild_tensor_v2");
         out.extend(b"((");
         text(&mut out, "storage");
-        global(&mut out, "torch", storages[v.storage].kind.class());
+        global(&mut out, "torch", storages[v.storage].0.class());
         text(&mut out, &v.storage.to_string());
         text(&mut out, "cpu");
-        int(&mut out, storages[v.storage].values.len());
+        int(&mut out, storages[v.storage].1);
         out.extend(b"tQ");
         int(&mut out, v.offset);
         tuple(&mut out, &v.shape);

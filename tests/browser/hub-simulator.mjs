@@ -1,0 +1,273 @@
+// A hub to test against: the API, redirects of large files to signed addresses on another origin, CORS as the
+// real one has it, and faults on demand.
+
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import { once } from "node:events";
+
+const LARGE = 1 << 20;
+const EXPOSED = "X-Repo-Commit, X-Error-Code, X-Error-Message, Link, ETag, X-Linked-Size, X-Linked-Etag";
+const sha1 = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash("sha1")).digest("hex");
+
+/**
+ * Starts a hub.
+ *
+ * `repositories`: by "owner/name", `{ files: { path: Buffer | file path }, token?, gated?, hashes? }`, where `hashes`
+ * replaces what is told as the SHA-256 of a file. A fault is `{ kind, match?, server?, times?, … }`; see `body`.
+ */
+export async function startHub(repositories, { plain = false, exposeRange = true, exposeRetryAfter = false } = {}) {
+  const hub = {
+    repositories,
+    faults: [],
+    /** `{ server, path, range, status, bytes }` of every answer. */
+    requests: [],
+    /** What a real CDN or a careful reviewer would object to. */
+    violations: [],
+    gate: null,
+  };
+  let signature = 1;
+  const api = await listen((request, response) => answerHub(request, response));
+  const cdn = await listen((request, response) => answerCdn(request, response));
+  hub.endpoint = api.origin;
+  hub.cdn = cdn.origin;
+  /** Body bytes that were sent of files whose path ends so. */
+  hub.sent = (suffix = "") => hub.requests.filter((r) => r.path.endsWith(suffix)).reduce((n, r) => n + r.bytes, 0);
+  /** Addresses that were signed so far lead nowhere from now on. */
+  hub.expire = () => (signature += 1);
+  /** Lets about `bytes` more through and holds the rest back; resolves once that is so. */
+  hub.holdAfter = (bytes) => {
+    let reached;
+    const held = new Promise((resolve) => (reached = resolve));
+    let release;
+    const open = new Promise((resolve) => (release = resolve));
+    hub.gate = { left: bytes, reached, open };
+    hub.release = () => {
+      hub.gate = null;
+      release();
+    };
+    return held;
+  };
+  hub.close = () => {
+    hub.release?.();
+    return Promise.all([api.close(), cdn.close()]);
+  };
+  return hub;
+
+  function note(server, request, url) {
+    const entry = { server, path: decodeURIComponent(url.pathname), range: request.headers.range ?? null, status: 0, bytes: 0 };
+    hub.requests.push(entry);
+    const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+    for (const repository of Object.values(repositories)) {
+      if (repository.token && request.url.includes(repository.token)) hub.violations.push(`token in ${request.url}`);
+    }
+    const range = entry.range;
+    if (range && !/^bytes=\d+-\d*$/.test(range)) hub.violations.push(`range ${range}`);
+    if (server === "cdn" && token) hub.violations.push("token sent to the CDN");
+    return { entry, token };
+  }
+
+  async function answerHub(request, response) {
+    const url = new URL(request.url, api.origin);
+    const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED };
+    if (request.method === "OPTIONS") {
+      const allowed = { "Access-Control-Allow-Headers": "Authorization, Range", "Access-Control-Allow-Methods": "GET, HEAD" };
+      return end(response, 204, { ...headers, ...allowed });
+    }
+    const { entry, token } = note("hub", request, url);
+    const fault = take("hub", entry);
+    if (fault?.kind === "status") return fail(response, entry, headers, fault);
+    const refuse = (status, code) => {
+      entry.status = status;
+      return end(response, status, { ...headers, ...(code && { "X-Error-Code": code }), "Content-Type": "application/json" }, "{}");
+    };
+    const called = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree)\/([^/]+)$/.exec(url.pathname);
+    const resolved = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
+    if ((!called && !resolved) || (plain && called)) return refuse(404);
+    const name = (called ?? resolved)[1];
+    const repository = repositories[name];
+    if (!repository || (repository.token && !token && !repository.gated)) return refuse(token ? 404 : 401, "RepoNotFound");
+    if (repository.gated && token !== repository.token) return refuse(token ? 403 : 401, "GatedRepo");
+    if (repository.token && token !== repository.token) return refuse(401);
+    const commit = repository.commit ?? sha1(name);
+    const revision = decodeURIComponent(called ? called[3] : resolved[2]);
+    if (![commit, "main", ...(repository.branches ?? [])].includes(revision)) return refuse(404, "RevisionNotFound");
+    if (called?.[2] === "revision") return json(response, entry, headers, { id: name, sha: commit });
+    if (called) return tree(response, entry, headers, repository, url);
+    const file = await fileOf(repository, decodeURIComponent(resolved[3]));
+    if (!file) return refuse(404, "EntryNotFound");
+    if (file.size < LARGE || plain) return body(request, response, entry, headers, file, fault);
+    entry.status = 302;
+    const Location = `${cdn.origin}/${name}/${resolved[3]}?signature=${signature}`;
+    return end(response, 302, { ...headers, Location });
+  }
+
+  async function answerCdn(request, response) {
+    const url = new URL(request.url, cdn.origin);
+    if (request.method === "OPTIONS") {
+      hub.violations.push(`preflight of ${url.pathname}`);
+      return end(response, 403, {});
+    }
+    const { entry } = note("cdn", request, url);
+    const headers = { "Access-Control-Allow-Origin": "*" };
+    if (exposeRange) headers["Access-Control-Expose-Headers"] = "Content-Range, ETag";
+    const fault = take("cdn", entry);
+    if (fault?.kind === "status") return fail(response, entry, headers, fault);
+    if (Number(url.searchParams.get("signature")) !== signature) {
+      entry.status = 403;
+      return end(response, 403, hub.opaqueExpiry ? {} : headers, "expired");
+    }
+    const [, owner, name, path] = /^\/([^/]+)\/([^/]+)\/(.+)$/.exec(url.pathname);
+    const file = await fileOf(repositories[`${owner}/${name}`], decodeURIComponent(path));
+    return body(request, response, entry, headers, file, fault);
+  }
+
+  function take(server, entry) {
+    const fits = (f) => (f.server ?? "cdn") === server && (f.match ?? /./).test(entry.path) && (f.times ?? 1) > 0;
+    const fault = hub.faults.find(fits);
+    if (fault) fault.times = (fault.times ?? 1) - 1;
+    return fault;
+  }
+
+  function fail(response, entry, headers, { status, code, retryAfter }) {
+    entry.status = status;
+    const more = { ...(code && { "X-Error-Code": code }), ...(retryAfter !== undefined && { "Retry-After": retryAfter }) };
+    if (exposeRetryAfter) headers["Access-Control-Expose-Headers"] = `${EXPOSED}, Retry-After`;
+    return end(response, status, { ...headers, ...more }, "fault");
+  }
+
+  function json(response, entry, headers, value) {
+    entry.status = 200;
+    return end(response, 200, { ...headers, "Content-Type": "application/json" }, JSON.stringify(value));
+  }
+
+  /** Pages of three entries, so that every repository has more than one. */
+  async function tree(response, entry, headers, repository, url) {
+    const paths = Object.keys(repository.files);
+    const from = Number(url.searchParams.get("cursor") ?? 0);
+    const page = await Promise.all(
+      paths.slice(from, from + 3).map(async (path) => {
+        const file = await fileOf(repository, path);
+        if (file.size >= LARGE) {
+          const oid = repository.hashes?.[path] ?? (await sha256(file));
+          return { type: "file", path, size: file.size, oid: sha1(path), lfs: { oid, size: file.size, pointerSize: 134 } };
+        }
+        const bytes = await whole(file);
+        return { type: "file", path, size: file.size, oid: repository.hashes?.[path] ?? sha1(`blob ${bytes.length}\0`, bytes) };
+      }),
+    );
+    if (from + 3 < paths.length) {
+      headers.Link = `<${api.origin}${url.pathname}?recursive=true&cursor=${from + 3}>; rel="next"`;
+    }
+    return json(response, entry, headers, page);
+  }
+
+  /**
+   * Sends a file or a range of it, with a fault: `cut` after `after` bytes, `stall` after `after` bytes, `corrupt` the
+   * byte `at` of the file, `short` by `less` bytes without an error, `long` by some, `no-range`, `wrong-range`, `html`,
+   * `slow` to `rate` bytes per second.
+   */
+  async function body(request, response, entry, headers, file, fault) {
+    if (fault?.kind === "html") {
+      entry.status = 200;
+      return end(response, 200, { ...headers, "Content-Type": "text/html; charset=utf-8" }, "<!doctype html><p>Hello");
+    }
+    let [from, to, status] = [0, file.size - 1, 200];
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
+    if (range && fault?.kind !== "no-range" && !hub.ignoresRanges) {
+      [from, to, status] = [Number(range[1]), Math.min(Number(range[2] || to), to), 206];
+      if (from > to) {
+        entry.status = 416;
+        return end(response, 416, { ...headers, "Content-Range": `bytes */${file.size}` });
+      }
+      if (fault?.kind === "wrong-range") [from, to] = [from + 1, Math.min(to + 1, file.size - 1)];
+      headers["Content-Range"] = `bytes ${from}-${to}/${file.size}`;
+    }
+    let length = to - from + 1;
+    if (fault?.kind === "short") length = Math.max(0, length - fault.less);
+    if (!["short", "long"].includes(fault?.kind)) headers["Content-Length"] = length;
+    entry.status = status;
+    response.writeHead(status, { ...headers, "Content-Type": "application/octet-stream", ETag: `"${file.size}"` });
+    const closed = once(response, "close");
+    let position = from;
+    for await (let piece of read(file, from, from + length)) {
+      if (fault?.kind === "corrupt" && position <= fault.at && fault.at < position + piece.length) {
+        piece = Buffer.from(piece);
+        piece[fault.at - position] ^= 0x10;
+      }
+      const limited = ["cut", "stall"].includes(fault?.kind) ? fault.after - (position - from) : Infinity;
+      const part = piece.subarray(0, Math.max(0, Math.min(piece.length, limited)));
+      if (hub.gate) {
+        hub.gate.left -= part.length;
+        if (hub.gate.left < 0) {
+          hub.gate.reached();
+          await Promise.race([hub.gate.open, closed]);
+        }
+      }
+      if (response.destroyed) return;
+      entry.bytes += part.length;
+      position += part.length;
+      if (!response.write(part)) await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed]);
+      if (limited <= piece.length) {
+        if (fault.kind === "cut") response.destroy();
+        return; // stalled for ever, or until the client goes away
+      }
+      if (fault?.kind === "slow") await new Promise((resolve) => setTimeout(resolve, (part.length / fault.rate) * 1000));
+    }
+    if (fault?.kind === "long") response.write(Buffer.alloc(1000));
+    response.end();
+  }
+}
+
+async function listen(answer) {
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    origin: `http://127.0.0.1:${server.address().port}`,
+    close() {
+      server.closeAllConnections();
+      return new Promise((done) => server.close(done));
+    },
+  };
+}
+
+function end(response, status, headers, text = "") {
+  response.writeHead(status, headers);
+  response.end(text);
+}
+
+async function fileOf(repository, path) {
+  const source = repository?.files[path];
+  if (source === undefined) return null;
+  if (Buffer.isBuffer(source)) return { source, size: source.length };
+  return { source, size: (await stat(source)).size };
+}
+
+async function* read({ source }, from, to) {
+  const step = 1 << 16;
+  if (Buffer.isBuffer(source)) {
+    for (let at = from; at < to; at += step) yield source.subarray(at, Math.min(to, at + step));
+  } else if (to > from) {
+    yield* createReadStream(source, { start: from, end: to - 1, highWaterMark: step });
+  }
+}
+
+async function whole(file) {
+  const pieces = [];
+  for await (const piece of read(file, 0, file.size)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+const hashes = new Map();
+
+async function sha256(file) {
+  if (hashes.has(file.source)) return hashes.get(file.source);
+  const hash = createHash("sha256");
+  for await (const piece of read(file, 0, file.size)) hash.update(piece);
+  hashes.set(file.source, hash.digest("hex"));
+  return hashes.get(file.source);
+}

@@ -1,0 +1,385 @@
+// Loading from a hub: streamed, resumed, verified, kept. The hub is a simulator with faults.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { modulePage, quickContext, relativeError, start } from "./harness.mjs";
+import { startHub } from "./hub-simulator.mjs";
+
+const medium = fileURLToPath(new URL("../../target/oracle/medium/", import.meta.url));
+const CHECKPOINT = readFileSync(`${medium}pytorch_model.bin`);
+const WEIGHTS = readFileSync(`${medium}quantized/model.safetensors`);
+const CONFIG = readFileSync(`${medium}config.json`);
+const QUANTIZED_CONFIG = readFileSync(`${medium}quantized/config.json`);
+const MANIFEST = readFileSync(`${medium}quantized/manifest.json`);
+/** What is sent besides the weights: lists, small files, directory and headers. */
+const SMALL = 300_000;
+
+const repositories = () => ({
+  "o/published": { files: { "README.md": Buffer.from("x"), "config.json": CONFIG, "pytorch_model.bin": CHECKPOINT } },
+  "o/folder": { files: { "config.json": QUANTIZED_CONFIG, "manifest.json": MANIFEST, "model.safetensors": WEIGHTS } },
+  "o/bare": { files: { "config.json": QUANTIZED_CONFIG, "model.safetensors": WEIGHTS } },
+});
+
+let world;
+const hubs = [];
+before(async () => {
+  world = await start();
+});
+after(async () => {
+  await Promise.all(hubs.map((hub) => hub.close()));
+  await world?.close();
+});
+
+/** A hub, a context with storage of its own, and a page in it whose `fill(name, options)` loads weights. */
+async function setUp(options = {}, more = {}) {
+  const hub = await startHub({ ...repositories(), ...more }, options);
+  hubs.push(hub);
+  const context = await quickContext(world);
+  const page = await loadingPage(hub, context);
+  return { hub, context, page };
+}
+
+async function loadingPage(hub, context) {
+  const page = await modulePage(world, undefined, context);
+  await page.evaluate((endpoint) => {
+    /**
+     * Loads a model up to the compilation of its kernels, which takes seconds on the CPU and has nothing to do with
+     * loading: "loaded" and the progress, or the code of the error.
+     */
+    globalThis.fill = async (name, options = {}) => {
+      const controller = new AbortController();
+      const progress = [];
+      globalThis.controller = controller;
+      const onProgress = (p) => {
+        progress.push(p);
+        if (p.phase === "compile") controller.abort("filled");
+      };
+      try {
+        await TokenFormer.load(name, { endpoint, signal: controller.signal, onProgress, ...options });
+      } catch (e) {
+        const filled = e.code === "aborted" && progress.at(-1)?.phase === "compile";
+        return { outcome: filled ? "loaded" : e.code, message: `${e.message} ${e.hint}`, progress };
+      }
+      return { outcome: "not aborted", progress };
+    };
+  }, hub.endpoint);
+  return page;
+}
+
+const fill = (page, name, options) => page.evaluate(([name, options]) => fill(name, options), [name, options]);
+const models = (page) => page.evaluate(() => TokenFormer.models());
+
+function assertHonest(progress) {
+  let last = { loadedBytes: 0 };
+  for (const p of progress.filter((p) => ["download", "cache"].includes(p.phase))) {
+    assert.ok(p.loadedBytes >= last.loadedBytes, "progress never goes back");
+    assert.ok(p.loadedBytes <= p.totalBytes, "progress never passes the total");
+    assert.equal(p.fromCache, p.phase === "cache");
+    last = p;
+  }
+  assert.equal(last.loadedBytes, last.totalBytes, "progress ends at the total");
+}
+
+test("a published checkpoint opens by its name, and the next visit downloads nothing", async () => {
+  const { hub, context, page } = await setUp();
+  const first = await fill(page, "o/published", { quantization: "q4" });
+  assert.equal(first.outcome, "loaded", first.message);
+  assertHonest(first.progress);
+  const download = first.progress.filter((p) => p.phase === "download");
+  assert.ok(download.every((p) => !p.fromCache) && download.some((p) => p.bytesPerSecond > 0 && p.secondsLeft >= 0));
+  assert.equal(download.at(-1).totalBytes, CHECKPOINT.length);
+  const [stored] = await models(page);
+  assert.deepEqual([stored.id, stored.quantization, stored.complete], ["o/published", "q4", true]);
+  assert.ok(stored.bytes < WEIGHTS.length + 1000 && stored.bytes > 0.9 * WEIGHTS.length);
+  await page.close();
+
+  hub.requests.length = 0;
+  const again = await loadingPage(hub, context);
+  const result = await again.evaluate(async (endpoint) => {
+    const progress = [];
+    const model = await TokenFormer.load("o/published", { endpoint, quantization: "q4", onProgress: (p) => progress.push(p) });
+    const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
+    const { info } = model;
+    await model.dispose();
+    return { progress, logits, info };
+  }, hub.endpoint);
+  assert.deepEqual(hub.requests.filter((r) => r.server === "cdn"), []);
+  assertHonest(result.progress);
+  assert.equal(result.info.revision, stored.revision);
+  assert.equal(result.info.quantization, "q4");
+
+  // The same numbers as the folder that `convert` wrote from the same file.
+  const want = await again.evaluate(async (endpoint) => {
+    const model = await TokenFormer.load("o/folder", { endpoint, cache: false });
+    const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
+    await model.dispose();
+    return logits;
+  }, hub.endpoint);
+  assert.equal(relativeError(result.logits, want), 0);
+  assert.equal((await models(again)).length, 1, "cache: false keeps nothing");
+
+  // Without a network the stored copy is used, and a note says so.
+  await context.setOffline(true);
+  const offline = await fill(again, "o/published", { quantization: "q4" });
+  await context.setOffline(false);
+  assert.equal(offline.outcome, "loaded", offline.message);
+  assert.deepEqual(hub.violations, []);
+  assert.deepEqual(again.problems.filter((p) => !/ERR_INTERNET_DISCONNECTED/.test(p)), []);
+  const freed = await again.evaluate(() => TokenFormer.delete("o/published", { quantization: "q4" }));
+  assert.equal(freed, stored.bytes);
+  assert.deepEqual(await models(again), []);
+  await context.close();
+});
+
+test("what fails once is overcome", async () => {
+  const { hub, context, page } = await setUp({ exposeRetryAfter: true });
+  const once = [
+    { kind: "cut", after: 300_000, times: 3 },
+    { kind: "short", less: 1000, times: 2 },
+    { kind: "long" },
+    { kind: "no-range" },
+    { kind: "wrong-range" },
+    { kind: "stall", after: 100_000 },
+    { kind: "slow", rate: 20_000_000 },
+    { kind: "status", status: 429, retryAfter: 1 },
+    { kind: "status", status: 500, times: 2 },
+    { kind: "status", status: 503, server: "hub", match: /tree/ },
+    { kind: "status", status: 403 },
+    { kind: "cut", after: 10, server: "hub", match: /config/ },
+  ];
+  for (const fault of once) {
+    for (const name of ["o/published", "o/folder"]) {
+      hub.faults.push({ ...fault });
+      const { outcome, message, progress } = await fill(page, name);
+      const left = hub.faults.splice(0);
+      assert.equal(outcome, "loaded", `${name} ${JSON.stringify(fault)} ${message}`);
+      assert.ok(left[0].times <= 0, `${name} ${JSON.stringify(fault)} was met`);
+      assertHonest(progress);
+      await page.evaluate((name) => TokenFormer.delete(name), name);
+    }
+  }
+  hub.expire();
+  for (const opaque of [false, true]) {
+    hub.opaqueExpiry = opaque;
+    const held = hub.holdAfter(2_500_000);
+    const loading = fill(page, "o/published");
+    await held;
+    hub.expire();
+    hub.release();
+    assert.equal((await loading).outcome, "loaded", "signed addresses that expire are fetched again");
+    await page.evaluate(() => TokenFormer.delete("o/published"));
+  }
+  assert.deepEqual(hub.violations, []);
+  await context.close();
+});
+
+test("what fails for ever is the right error, and leaves nothing wrong behind", async () => {
+  const { hub, context, page } = await setUp({ exposeRetryAfter: true });
+  const always = [
+    [{ kind: "cut", after: 1000 }, "network"],
+    [{ kind: "stall", after: 0 }, "network"],
+    [{ kind: "status", status: 500 }, "network"],
+    [{ kind: "status", status: 429 }, "rate-limited"],
+    [{ kind: "status", status: 429, retryAfter: 3600 }, "rate-limited"],
+    [{ kind: "status", status: 403 }, "unauthorized"],
+    [{ kind: "status", status: 404 }, "model-not-found"],
+    [{ kind: "html" }, "model-not-found"],
+    [{ kind: "status", server: "hub", match: /api/, status: 401, code: "RepoNotFound" }, "model-not-found"],
+    [{ kind: "status", server: "hub", match: /resolve/, status: 403, code: "GatedRepo" }, "unauthorized"],
+    [{ kind: "status", server: "hub", match: /resolve/, status: 404, code: "EntryNotFound" }, "model-not-found"],
+  ];
+  for (const [fault, code] of always) {
+    for (const name of ["o/published", "o/bare"]) {
+      hub.faults.push({ ...fault, times: Infinity });
+      const { outcome, message } = await fill(page, name);
+      hub.faults.length = 0;
+      assert.equal(outcome, code, `${name} ${JSON.stringify(fault)}: ${message}`);
+    }
+  }
+  for (const name of ["o/published", "o/bare"]) assert.equal((await fill(page, name)).outcome, "loaded");
+  assert.deepEqual(hub.violations, []);
+  await context.close();
+});
+
+test("a wrong byte is an integrity error, is not kept, and the next attempt succeeds", async () => {
+  const { hub, context, page } = await setUp();
+  const at = 2_400_000; // in the third chunk of the folder
+  for (const [name, path] of [["o/published", "pytorch_model.bin"], ["o/bare", "model.safetensors"], ["o/folder", "model.safetensors"]]) {
+    hub.requests.length = 0;
+    hub.faults.push({ kind: "corrupt", at, times: Infinity });
+    const damaged = await fill(page, name);
+    hub.faults.length = 0;
+    assert.equal(damaged.outcome, "integrity", `${name} ${damaged.message}`);
+    assert.ok((await models(page)).every((m) => !m.complete || m.id !== name));
+    const before = hub.sent(path);
+    assert.equal((await fill(page, name)).outcome, "loaded", name);
+    if (name === "o/folder") {
+      assert.ok(hub.sent(path) - before < 2.2e6, "with hashes of the chunks, only what is missing is fetched again");
+    }
+  }
+  // A damaged directory, pickle or header is not blamed on the format.
+  for (const [name, at] of [["o/published", 700], ["o/published", CHECKPOINT.length - 30], ["o/bare", 20]]) {
+    await page.evaluate((name) => TokenFormer.delete(name), name);
+    hub.faults.push({ kind: "corrupt", at, times: Infinity });
+    const { outcome, message } = await fill(page, name);
+    hub.faults.length = 0;
+    assert.equal(outcome, "integrity", `${name} ${at}: ${message}`);
+  }
+  // A file that is right, but of another kind.
+  const other = await setUp({}, { "o/other": { files: { "config.json": CONFIG, "pytorch_model.bin": Buffer.alloc(2e6, 7) } } });
+  assert.equal((await fill(other.page, "o/other")).outcome, "unsupported-checkpoint");
+  await other.context.close();
+  await context.close();
+});
+
+test("a load that was cut goes on where it was", async () => {
+  const { hub, context, page } = await setUp();
+  // Twice the tab is closed in mid-download.
+  let open = page;
+  for (const bytes of [7e6, 6e6]) {
+    const held = hub.holdAfter(bytes);
+    const loading = fill(open, "o/published").catch(() => null);
+    await held;
+    // What has come is stored: four units can be on their way.
+    await open.waitForFunction(async () => (await TokenFormer.models())[0]?.bytes > 0);
+    await open.close();
+    await loading;
+    hub.release();
+    open = await loadingPage(hub, context);
+  }
+  const last = await fill(open, "o/published");
+  assert.equal(last.outcome, "loaded", last.message);
+  assertHonest(last.progress);
+  assert.ok(last.progress.some((p) => p.phase === "cache" && p.fromCache));
+  const sent = hub.sent("pytorch_model.bin");
+  assert.ok(sent <= 1.1 * CHECKPOINT.length + 2 * (8 << 20) + SMALL, `${sent} bytes were sent`);
+
+  // Once more by abort, which answers at once and leaves nothing half-written.
+  await open.evaluate(() => TokenFormer.delete("o/published"));
+  const held = hub.holdAfter(9e6);
+  const loading = fill(open, "o/published");
+  await held;
+  const waited = await open.evaluate(async () => {
+    const from = performance.now();
+    controller.abort();
+    await Promise.resolve();
+    return performance.now() - from;
+  });
+  assert.equal((await loading).outcome, "aborted");
+  assert.ok(waited < 100);
+  hub.release();
+  assert.equal((await fill(open, "o/published")).outcome, "loaded");
+  await context.close();
+});
+
+test("a damaged or missing record is fetched again", async () => {
+  const { hub, context, page } = await setUp();
+  for (const [name, path] of [["o/published", "pytorch_model.bin"], ["o/folder", "model.safetensors"]]) {
+    assert.equal((await fill(page, name)).outcome, "loaded");
+    for (const harm of ["flip", "delete"]) {
+      await page.evaluate(async ([name, harm]) => {
+        const database = await new Promise((resolve) => {
+          const request = indexedDB.open("tokenformer-web");
+          request.onsuccess = () => resolve(request.result);
+        });
+        const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+        const store = () => database.transaction("data", "readwrite").objectStore("data");
+        const key = (await done(store().getAllKeys())).filter((k) => k.includes(name) && /\d$/.test(k))[1];
+        if (harm === "delete") await done(store().delete(key));
+        else {
+          const bytes = new Uint8Array(await (await done(store().get(key))).arrayBuffer());
+          bytes[bytes.length >> 1] ^= 4;
+          await done(store().put(new Blob([bytes]), key));
+        }
+        database.close();
+      }, [name, harm]);
+      hub.requests.length = 0;
+      const { outcome, message, progress } = await fill(page, name);
+      assert.equal(outcome, "loaded", `${name} ${harm}: ${message}`);
+      assertHonest(progress);
+      const sent = hub.sent(path);
+      assert.ok(sent > 0 && sent < 3e6, `${name} ${harm}: ${sent} bytes were sent again`);
+      hub.requests.length = 0;
+      assert.equal((await fill(page, name)).outcome, "loaded");
+      assert.equal(hub.sent(path), 0);
+    }
+  }
+  await context.close();
+});
+
+test("two tabs share one download", async () => {
+  const { hub, context, page } = await setUp();
+  const second = await loadingPage(hub, context);
+  const results = await Promise.all([fill(page, "o/published"), fill(second, "o/published")]);
+  assert.deepEqual(results.map((r) => r.outcome), ["loaded", "loaded"]);
+  assert.ok(hub.sent("pytorch_model.bin") < CHECKPOINT.length + SMALL);
+  await context.close();
+});
+
+test("a storage that is full or small stops nothing", async () => {
+  const { hub, context, page } = await setUp();
+  const note = async (pages) =>
+    pages.evaluate(async (endpoint) => {
+      const model = await TokenFormer.load("o/published", { endpoint });
+      const { notes } = model.info;
+      await model.dispose();
+      return notes;
+    }, hub.endpoint);
+  // The estimate says so before the download.
+  await page.evaluate(() => {
+    StorageManager.prototype.estimate = async () => ({ usage: 1e6, quota: 2e6 });
+  });
+  const [estimated] = await note(page);
+  assert.match(estimated, /4 MB/);
+  assert.match(estimated, /1 MB more/);
+  assert.deepEqual(await models(page), []);
+  // The browser says so in the middle.
+  const full = await loadingPage(hub, context);
+  await full.evaluate(() => {
+    const put = IDBObjectStore.prototype.put;
+    let puts = 0;
+    IDBObjectStore.prototype.put = function (value, key) {
+      if (this.name === "data" && ++puts > 2) throw new DOMException("no room", "QuotaExceededError");
+      return put.call(this, value, key);
+    };
+  });
+  assert.equal((await fill(full, "o/published")).outcome, "loaded");
+  assert.deepEqual(await models(full), [], "what can never become whole takes no room");
+  await context.close();
+});
+
+test("tokens go to the endpoint alone, and gates and private repositories are told apart", async () => {
+  const token = "hf_secret";
+  const files = repositories()["o/folder"].files;
+  const { hub, context, page } = await setUp({}, { "o/private": { token, files }, "o/gated": { token, gated: true, files } });
+  const outcome = async (name, options) => (await fill(page, name, options)).outcome;
+  assert.equal(await outcome("o/private"), "model-not-found");
+  assert.equal(await outcome("o/private", { token: "hf_wrong" }), "unauthorized");
+  assert.equal(await outcome("o/gated"), "unauthorized");
+  assert.equal(await outcome("o/private", { token }), "loaded");
+  assert.equal(await outcome("o/gated", { token }), "loaded");
+  assert.equal(await outcome("o/nothing"), "model-not-found");
+  assert.equal(await outcome("o/folder", { revision: "no-such-branch" }), "model-not-found");
+  assert.equal(await outcome("o/folder", { quantization: "q8" }), "invalid-argument");
+  assert.deepEqual(hub.violations, []);
+  await context.close();
+});
+
+test("plain hosts, servers that ignore ranges, and sizes that nobody tells", async () => {
+  for (const [plain, ignoresRanges, exposeRange] of [[true, false, true], [true, true, true], [false, true, true], [false, false, false]]) {
+    const { hub, context, page } = await setUp({ plain, exposeRange });
+    hub.ignoresRanges = ignoresRanges;
+    for (const name of ["o/published", "o/bare", "o/folder"]) {
+      const { outcome, message, progress } = await fill(page, name);
+      assert.equal(outcome, "loaded", `${name} ${JSON.stringify({ plain, ignoresRanges, exposeRange })}: ${message}`);
+      assertHonest(progress);
+      const before = hub.sent();
+      assert.equal((await fill(page, name)).outcome, "loaded");
+      assert.ok(plain || hub.sent() - before < SMALL);
+    }
+    assert.deepEqual(hub.violations, []);
+    await context.close();
+  }
+});
