@@ -54,11 +54,15 @@ impl Stored {
         for group in groups {
             let (scale, q) = quantize_group::<BITS>(group, divisors)?;
             self.scales.extend(scale.to_le_bytes());
-            for word in q.chunks_exact(32 / BITS) {
-                let bits =
-                    word.iter().enumerate().fold(0u32, |w, (i, q)| w | ((*q + (1 << (BITS - 1))) as u32) << (i * BITS));
-                self.elements.extend(bits.to_le_bytes());
+            // The words of a group side by side: the shifts of an element's place in them vectorize.
+            let mut words = [0u32; GROUP_SIZE];
+            let (count, per_word) = (BITS, 32 / BITS);
+            for i in 0..per_word {
+                for (word, bits) in words[..count].iter_mut().enumerate() {
+                    *bits |= ((q[word * per_word + i] + (1 << (BITS - 1))) as u32) << (i * BITS);
+                }
             }
+            words[..count].iter().for_each(|w| self.elements.extend(w.to_le_bytes()));
         }
         Ok(())
     }
@@ -88,62 +92,102 @@ fn unusable(v: f32) -> Error {
     Error::unsupported(format!("A weight is {v}, which cannot be stored.")).hint("The checkpoint is damaged.")
 }
 
+/// Sums are kept in so many lanes: in one, every addition would wait for the one before it.
+const LANES: usize = 8;
+/// Adding and taking off 1.5·2²³ rounds to even, in two instructions that vectorize.
+const MAGIC: f32 = 12_582_912.0;
+
+/// The sum over a group of two terms per element.
+#[inline(always)]
+fn sums(x: &[f32; GROUP_SIZE], term: impl Fn(f32) -> [f32; 2]) -> [f32; 2] {
+    let (mut a, mut b) = ([0.0; LANES], [0.0; LANES]);
+    for lanes in x.as_chunks::<LANES>().0 {
+        for i in 0..LANES {
+            let [ta, tb] = term(lanes[i]);
+            a[i] += ta;
+            b[i] += tb;
+        }
+    }
+    let sum = |v: [f32; LANES]| ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7]));
+    [sum(a), sum(b)]
+}
+
+/// The nearest integer at a scale, as a float.
+#[inline(always)]
+fn nearest<const BITS: usize>(x: f32, inverse: f32) -> f32 {
+    let (low, high) = (-((1 << (BITS - 1)) as f32), ((1 << (BITS - 1)) - 1) as f32);
+    let scaled = x * inverse;
+    let scaled = if scaled < low { low } else { scaled };
+    let scaled = if scaled > high { high } else { scaled };
+    (scaled + MAGIC) - MAGIC
+}
+
+/// A scale that f16 rounds to 0 (weights below 1e-7) makes every element 0.
+fn inverse(scale: f32) -> f32 {
+    if scale > 0.0 { 1.0 / scale } else { 0.0 }
+}
+
+/// The f16 next to a scale, as f32. Converting there and back is slow without hardware for it.
+fn as_stored(scale: f32) -> f32 {
+    let bits = scale.to_bits();
+    if (6.2e-5..65_000.0).contains(&scale) {
+        // f16 has 13 bits less; half of the last one that stays is added, less a bit where that one is even.
+        f32::from_bits((bits + 0xfff + ((bits >> 13) & 1)) & !0x1fff)
+    } else {
+        f16::from_f32(scale).to_f32()
+    }
+}
+
+/// The squared error that a scale leaves.
+fn error<const BITS: usize>(x: &[f32; GROUP_SIZE], scale: f32) -> f32 {
+    let inverse = inverse(scale);
+    let [error, _] = sums(x, |x| {
+        let e = x - nearest::<BITS>(x, inverse) * scale;
+        [e * e, 0.0]
+    });
+    error
+}
+
 /// The scale (as it is stored) and the integers of a group that make the squared error least, of the
 /// scales tried: each divisor, and for the best of them the least-squares scale for its integers.
 fn quantize_group<const BITS: usize>(x: &[f32; GROUP_SIZE], divisors: &[f32]) -> Result<(f16, [i32; GROUP_SIZE])> {
-    // `max` drops NaN, a sum does not.
-    let sum: f32 = x.iter().sum();
-    let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
+    let mut magnitudes = [0f32; LANES];
+    for lanes in x.as_chunks::<LANES>().0 {
+        for i in 0..LANES {
+            magnitudes[i] = if lanes[i].abs() > magnitudes[i] { lanes[i].abs() } else { magnitudes[i] };
+        }
+    }
+    let largest = magnitudes.iter().fold(0f32, |m, v| m.max(*v));
+    // A maximum drops NaN, a sum does not.
+    let [sum, _] = sums(x, |x| [x, 0.0]);
     if !sum.is_finite() || !largest.is_finite() {
         let bad = x.iter().copied().find(|v| !v.is_finite());
         return Err(unusable(bad.unwrap_or(largest)));
     }
-    let mut best = (f32::INFINITY, f16::ZERO, [0; GROUP_SIZE]);
-    let mut try_scale = |scale: f32| -> Result<()> {
-        let stored = f16::from_f32(scale);
+    let mut best = (f32::INFINITY, 0.0);
+    for divisor in divisors {
+        let stored = as_stored(largest / divisor);
         if !stored.is_finite() {
             return Err(unusable(largest));
         }
-        let (error, q) = round::<BITS>(x, stored.to_f32());
+        let error = error::<BITS>(x, stored);
         if error < best.0 {
-            best = (error, stored, q);
+            best = (error, stored);
         }
-        Ok(())
-    };
-    for divisor in divisors {
-        try_scale(largest / divisor)?;
     }
-    let (xq, qq) = x.iter().zip(best.2).fold((0.0, 0.0), |(a, b), (x, q)| (a + x * q as f32, b + (q * q) as f32));
+    let at = inverse(best.1);
+    let [xq, qq] = sums(x, |x| {
+        let q = nearest::<BITS>(x, at);
+        [x * q, q * q]
+    });
     if qq > 0.0 {
-        let (mut error, mut scale, mut integers) = best;
-        let stored = f16::from_f32(xq / qq);
-        if stored.is_finite() {
-            let (e, q) = round::<BITS>(x, stored.to_f32());
-            if e < error {
-                (error, scale, integers) = (e, stored, q);
-            }
+        let stored = as_stored(xq / qq);
+        if stored.is_finite() && error::<BITS>(x, stored) < best.0 {
+            best.1 = stored;
         }
-        best = (error, scale, integers);
     }
-    Ok((best.1, best.2))
-}
-
-/// Nearest integers at a scale, and the squared error that remains.
-fn round<const BITS: usize>(x: &[f32; GROUP_SIZE], scale: f32) -> (f32, [i32; GROUP_SIZE]) {
-    let (low, high) = (-((1 << (BITS - 1)) as f32), ((1 << (BITS - 1)) - 1) as f32);
-    // A scale that f16 rounds to 0 (weights below 1e-7) makes every element 0.
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    let mut q = [0; GROUP_SIZE];
-    let mut error = 0.0;
-    for (q, x) in q.iter_mut().zip(x) {
-        // Adding and taking off 1.5·2²³ rounds to even, in two instructions that vectorize.
-        const MAGIC: f32 = 12_582_912.0;
-        let n = ((x * inverse).clamp(low, high) + MAGIC) - MAGIC;
-        let e = x - n * scale;
-        error += e * e;
-        *q = n as i32;
-    }
-    (error, q)
+    let at = inverse(best.1);
+    Ok((f16::from_f32(best.1), x.map(|x| nearest::<BITS>(x, at) as i32)))
 }
 
 #[cfg(test)]
@@ -155,6 +199,13 @@ mod tests {
         let mut s = Stored::default();
         s.push(values, format).expect("finite");
         s
+    }
+
+    proptest! {
+        #[test]
+        fn scales_round_to_f16(scale in prop_oneof![0f32..70_000.0, 0f32..1e-3]) {
+            prop_assert_eq!(as_stored(scale).to_bits(), f16::from_f32(scale).to_f32().to_bits());
+        }
     }
 
     #[test]

@@ -136,6 +136,8 @@ impl Conversion {
             header_bytes: Vec::new(),
             pending: Vec::new(),
             values: Vec::new(),
+            columns: Vec::new(),
+            groups: Stored::default(),
             stored: Stored::default(),
             first_row: None,
             out: Converted::default(),
@@ -180,6 +182,11 @@ pub fn is_misplaced(e: &Error) -> bool {
     e.message == MISPLACED
 }
 
+/// The smaller of two lengths, one of which may be larger than memory.
+fn at_most(len: usize, limit: u64) -> usize {
+    (len as u64).min(limit) as usize
+}
+
 /// Cuts the file where at least a unit's length has gathered and conversion can begin anew.
 fn cut(sources: &[Source], file_len: u64, wanted: u64) -> Vec<Range<u64>> {
     let mut cuts = vec![0];
@@ -219,6 +226,9 @@ pub struct UnitConverter<'a> {
     pending: Vec<u8>,
     /// A block as f32.
     values: Vec<f32>,
+    /// A block of a value table transposed, and that quantized.
+    columns: Vec<f32>,
+    groups: Stored,
     /// The part of the table that this unit holds, as far as it is converted.
     stored: Stored,
     /// First row of that part.
@@ -232,7 +242,7 @@ impl UnitConverter<'_> {
     /// # Errors
     /// `unsupported-checkpoint` for weights that cannot be stored, and [`is_misplaced`] ones.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
-        bytes = &bytes[..bytes.len().min((self.end - self.position) as usize)];
+        bytes = &bytes[..at_most(bytes.len(), self.end - self.position)];
         let plan = self.plan;
         self.check_headers(bytes)?;
         while !bytes.is_empty() {
@@ -241,7 +251,7 @@ impl UnitConverter<'_> {
                 return Ok(());
             };
             if self.position < source.bytes.start {
-                let skip = bytes.len().min((source.bytes.start - self.position) as usize);
+                let skip = at_most(bytes.len(), source.bytes.start - self.position);
                 bytes = &bytes[skip..];
                 self.position += skip as u64;
                 continue;
@@ -342,7 +352,9 @@ impl UnitConverter<'_> {
         d: usize,
         slots: usize,
     ) -> Result<()> {
-        let mut columns = vec![0.0; d * BLOCK_ROWS];
+        let mut columns = std::mem::take(&mut self.columns);
+        columns.clear();
+        columns.resize(d * BLOCK_ROWS, 0.0);
         // Four columns at a time share the cache lines that they are read from.
         for first in (0..d).step_by(16) {
             for row in 0..rows {
@@ -351,7 +363,9 @@ impl UnitConverter<'_> {
                 }
             }
         }
-        let mut groups = Stored::default();
+        let mut groups = std::mem::take(&mut self.groups);
+        groups.elements.clear();
+        groups.scales.clear();
         groups.push(&columns, format)?;
         for (from, to, region) in [
             (&groups.elements, &mut self.stored.elements, Region::Elements),
@@ -366,6 +380,7 @@ impl UnitConverter<'_> {
                 to[row * stride + group * len..][..len].copy_from_slice(bytes);
             }
         }
+        (self.columns, self.groups) = (columns, groups);
         Ok(())
     }
 

@@ -153,7 +153,7 @@ impl Opened {
         let chunk = self.info.manifest.as_ref().filter(|m| m.size == bytes).and_then(|m| m.chunk_bytes);
         let units = cut(bytes, chunk.unwrap_or_else(|| unit_bytes(bytes)));
         let mut prefix = self.start;
-        prefix.truncate(bytes as usize);
+        prefix.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
         let work = Work::Copy(Vec::new());
         Ok((FilePlan { info: self.info, bytes, units, prefix, work }, shard))
     }
