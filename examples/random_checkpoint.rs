@@ -4,7 +4,7 @@
 //! usage: cargo run --release --example random_checkpoint -- MODEL OUTPUT [HOLE]
 //!
 //! MODEL is a published model (TokenFormer-150M, …) or "medium", 21 MB. OUTPUT becomes a folder with
-//! pytorch_model.bin, config.json and quantized/. HOLE bytes of zeros come before the tensors (they take no room).
+//! pytorch_model.bin, config.json and quantized/ ("medium": sharded/ and unaligned.bin as well). HOLE bytes of zeros come before the tensors (they take no room).
 
 #[path = "../tests/common/big_checkpoint.rs"]
 mod big_checkpoint;
@@ -18,6 +18,9 @@ use tokenformer_web::checkpoint::layout::Quantization;
 use tokenformer_web::checkpoint::write::{SHARD_BYTES, write_folder};
 use tokenformer_web::config::{ModelConfig, PartialConfig};
 use tokenformer_web::error::{Error, Result};
+
+/// Cuts the medium model into three.
+const SMALL_SHARD: u64 = 1_300_000;
 
 const MEDIUM: &str = r#"{"num_layers":4,"hidden_size":256,"num_attention_heads":4,"qkv_slot_num":250,"proj_slot_num":256,
     "ffn_slot_num":1024,"padded_vocab_size":4000,"max_position_embeddings":256}"#;
@@ -51,7 +54,15 @@ fn run(arguments: &[String]) -> Result<()> {
     let json = serde_json::to_vec_pretty(&config).map_err(|e| Error::invalid_config(e.to_string()))?;
     std::fs::write(folder.join("config.json"), &json).map_err(io)?;
     let checkpoint = folder.join("pytorch_model.bin");
-    big_checkpoint::write(&checkpoint, &config, 2026, hole).map_err(io)?;
+    big_checkpoint::write(&checkpoint, &config, 2026, hole, 64).map_err(io)?;
     let mut source = PytorchFile::open(&checkpoint, Some(PartialConfig::from_json(&json)?))?;
-    write_folder(&mut source, Quantization::Q4, None, &quantized, SHARD_BYTES, |_| {})
+    write_folder(&mut source, Quantization::Q4, None, &quantized, SHARD_BYTES, |_| {})?;
+    if model == "medium" && hole == 0 {
+        let sharded = folder.join("sharded");
+        std::fs::create_dir(&sharded).map_err(io)?;
+        write_folder(&mut source, Quantization::Q4, None, &sharded, SMALL_SHARD, |_| {})?;
+        // The same weights, but laid out as torch.save never does.
+        big_checkpoint::write(&folder.join("unaligned.bin"), &config, 2026, 0, 4).map_err(io)?;
+    }
+    Ok(())
 }

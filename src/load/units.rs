@@ -68,15 +68,20 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         let mut first = 0;
         for file in &plan.files {
             self.progress.file(&file.info.path);
-            let result = self.file(file, first, by_stored).await;
-            if let Err(e) = &result
-                && (e.code == ErrorCode::Integrity || is_misplaced(e))
-                && !matches!(&file.work, Work::Copy(_) if file.info.manifest.is_some())
-            {
-                // Without hashes of its parts nothing tells which part of the file was wrong.
-                self.cache.forget(first..first + file.units.len()).await;
+            let of_file = first..first + file.units.len();
+            match self.file(file, first, by_stored).await {
+                Err(e) if is_misplaced(&e) => {
+                    self.cache.forget(of_file).await;
+                    return Err(e);
+                }
+                Err(e) => return Err(e),
+                // Nothing tells which part of the file is wrong.
+                Ok(false) => {
+                    self.cache.forget(of_file).await;
+                    return Err(damaged(&file.info.path));
+                }
+                Ok(true) => {}
             }
-            result?;
             first += file.units.len();
         }
         Ok(())
@@ -113,7 +118,8 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         (digest(&bytes).await == record.sha256).then_some((bytes, record))
     }
 
-    async fn file(&mut self, file: &FilePlan, first: usize, by_stored: bool) -> Result<()> {
+    /// Loads the units of one file; false if the file as a whole is not what it should be.
+    async fn file(&mut self, file: &FilePlan, first: usize, by_stored: bool) -> Result<bool> {
         let mut uploader = Uploader::new(self.loading)?;
         let mut hasher = Sha256::default();
         let count = file.units.len();
@@ -145,7 +151,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             };
             fetched.record.hash_state = hasher.state();
             if expected.is_some_and(|sha256| sha256 != fetched.record.sha256) {
-                return Err(damaged(&file.info.path));
+                return Ok(false);
             }
             uploader.write(&fetched.record.pieces, &fetched.bytes)?;
             if by_stored {
@@ -155,10 +161,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             self.client.check_abort()?;
             unit += 1;
         }
-        match &file.info.sha256 {
-            Some(sha256) if *sha256 != hasher.finish() => Err(damaged(&file.info.path)),
-            _ => Ok(()),
-        }
+        Ok(file.info.sha256.as_ref().is_none_or(|sha256| *sha256 == hasher.finish()))
     }
 
     fn reader(&self, file: &FilePlan, run: Range<u64>, by_stored: bool) -> Reader {

@@ -1,7 +1,7 @@
 // Loading from a hub: streamed, resumed, verified, kept. The hub is a simulator with faults.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { modulePage, quickContext, relativeError, start } from "./harness.mjs";
@@ -13,12 +13,16 @@ const WEIGHTS = readFileSync(`${medium}quantized/model.safetensors`);
 const CONFIG = readFileSync(`${medium}config.json`);
 const QUANTIZED_CONFIG = readFileSync(`${medium}quantized/config.json`);
 const MANIFEST = readFileSync(`${medium}quantized/manifest.json`);
+const UNALIGNED = readFileSync(`${medium}unaligned.bin`);
+const SHARDED = Object.fromEntries(readdirSync(`${medium}sharded`).map((name) => [name, readFileSync(`${medium}sharded/${name}`)]));
 /** What is sent besides the weights: lists, small files, directory and headers. */
 const SMALL = 300_000;
 
 const repositories = () => ({
   "o/published": { files: { "README.md": Buffer.from("x"), "config.json": CONFIG, "pytorch_model.bin": CHECKPOINT } },
   "o/folder": { files: { "config.json": QUANTIZED_CONFIG, "manifest.json": MANIFEST, "model.safetensors": WEIGHTS } },
+  "o/sharded": { files: SHARDED },
+  "o/unaligned": { files: { "config.json": CONFIG, "pytorch_model.bin": UNALIGNED } },
   "o/bare": { files: { "config.json": QUANTIZED_CONFIG, "model.safetensors": WEIGHTS } },
 });
 
@@ -111,13 +115,15 @@ test("a published checkpoint opens by its name, and the next visit downloads not
   assert.equal(result.info.quantization, "q4");
 
   // The same numbers as the folder that `convert` wrote from the same file.
-  const want = await again.evaluate(async (endpoint) => {
-    const model = await TokenFormer.load("o/folder", { endpoint, cache: false });
-    const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
-    await model.dispose();
-    return logits;
-  }, hub.endpoint);
-  assert.equal(relativeError(result.logits, want), 0);
+  for (const name of ["o/folder", "o/sharded", "o/unaligned"]) {
+    const same = await again.evaluate(async ([endpoint, name]) => {
+      const model = await TokenFormer.load(name, { endpoint, cache: false });
+      const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
+      await model.dispose();
+      return logits;
+    }, [hub.endpoint, name]);
+    assert.equal(relativeError(result.logits, same), 0, name);
+  }
   assert.equal((await models(again)).length, 1, "cache: false keeps nothing");
 
   // Without a network the stored copy is used, and a note says so.
@@ -371,7 +377,7 @@ test("plain hosts, servers that ignore ranges, and sizes that nobody tells", asy
   for (const [plain, ignoresRanges, exposeRange] of [[true, false, true], [true, true, true], [false, true, true], [false, false, false]]) {
     const { hub, context, page } = await setUp({ plain, exposeRange });
     hub.ignoresRanges = ignoresRanges;
-    for (const name of ["o/published", "o/bare", "o/folder"]) {
+    for (const name of ["o/published", "o/bare", "o/folder", "o/sharded"]) {
       const { outcome, message, progress } = await fill(page, name);
       assert.equal(outcome, "loaded", `${name} ${JSON.stringify({ plain, ignoresRanges, exposeRange })}: ${message}`);
       assertHonest(progress);

@@ -6,6 +6,9 @@ test("progress in words", () => {
   const cases = [
     [{ phase: "resolve", loadedBytes: 0, totalBytes: 0 }, "Looking for the model"],
     [{ phase: "download", loadedBytes: 12.34e6, totalBytes: 28.4e6, bytesPerSecond: 4e6 }, "Downloading: 12.3 of 28.4 MB (43 %), 4.0 MB/s"],
+    [{ phase: "download", loadedBytes: 1e6, totalBytes: 9e6, bytesPerSecond: 2e5, secondsLeft: 40.2 }, "Downloading: 1.0 of 9.0 MB (11 %), 0.2 MB/s, about 40 s left"],
+    [{ phase: "download", loadedBytes: 1e9, totalBytes: 2e9, bytesPerSecond: 5e6, secondsLeft: 200 }, "Downloading: 1000 of 2000 MB (50 %), 5.0 MB/s, about 3 min left"],
+    [{ phase: "download", loadedBytes: 8e6, totalBytes: 9e6, bytesPerSecond: 5e6, secondsLeft: 0.2 }, "Downloading: 8.0 of 9.0 MB (88 %), 5.0 MB/s"],
     [{ phase: "download", loadedBytes: 299.9e6, totalBytes: 300e6, bytesPerSecond: 0 }, "Downloading: 300 of 300 MB (99 %)"],
     [{ phase: "download", loadedBytes: 5e6, totalBytes: null }, "Downloading: 5.0 MB"],
     [{ phase: "ready", loadedBytes: 5e6, totalBytes: 5e6 }, "Ready"],

@@ -26,7 +26,7 @@ export function progressShare({ loadedBytes, totalBytes }) {
   return totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
 }
 
-/** "Downloading: 12.3 of 28.4 MB (43 %)". The percentage is rounded down: 100 % means all of it. */
+/** "Downloading: 12.3 of 28.4 MB (43 %), 4.1 MB/s, about 4 s left". The percentage is rounded down: 100 % means all of it. */
 export function progressInWords(progress) {
   const phase = PHASES[progress.phase] ?? "Loading";
   if (progress.phase === "ready" || !(progress.loadedBytes > 0)) return phase;
@@ -35,7 +35,13 @@ export function progressInWords(progress) {
     ? `${megabytes(progress.loadedBytes)} MB`
     : `${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes)} MB (${Math.floor(share * 100)} %)`;
   const speed = progress.phase === "download" && progress.bytesPerSecond > 0 ? `, ${megabytes(progress.bytesPerSecond)} MB/s` : "";
-  return `${phase}: ${amount}${speed}`;
+  return `${phase}: ${amount}${speed}${timeLeft(progress)}`;
+}
+
+/** ", about 40 s left"; nothing for the last seconds. */
+function timeLeft({ phase, secondsLeft }) {
+  if (phase !== "download" || !(secondsLeft >= 3)) return "";
+  return secondsLeft < 90 ? `, about ${Math.round(secondsLeft)} s left` : `, about ${Math.round(secondsLeft / 60)} min left`;
 }
 
 /** "42 tokens · 310 tokens/s": while writing. */

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { engineModule } from "../../www/lib/engine-module.js";
+import { EMBEDDED_MODEL } from "../../www/lib/locations.js";
+import { TokenFormer } from "../../www/lib/model.js";
+
+const calls = [];
+engineModule.load = async () => ({
+  storedModels: async () => [{ id: "o/n" }],
+  deleteModels: async (...call) => {
+    calls.push(call);
+    if (call[0] === "o/bad") throw Object.assign(new Error("The storage failed."), { code: "quota", hint: "Free some." });
+    return 123;
+  },
+});
+
+test("models and delete reach the engine with checked names", async () => {
+  assert.deepEqual(await TokenFormer.models(), [{ id: "o/n" }]);
+  assert.equal(await TokenFormer.delete("o/n", { revision: "main", quantization: "q4" }), 123);
+  await TokenFormer.delete(EMBEDDED_MODEL);
+  await TokenFormer.delete("https://example.org/model");
+  assert.deepEqual(calls, [
+    ["o/n", "main", "q4"],
+    [EMBEDDED_MODEL, undefined, undefined],
+    ["https://example.org/model/", undefined, undefined],
+  ]);
+  calls.length = 0;
+  const bad = [[], [7], ["no name"], ["o/n", { quantization: "q5" }], ["o/n", { everything: true }], ["o/n", { revision: "a..b" }]];
+  for (const call of bad) await assert.rejects(TokenFormer.delete(...call), { code: "invalid-argument" }, JSON.stringify(call));
+  assert.deepEqual(calls, []);
+  await assert.rejects(TokenFormer.delete("o/bad"), { name: "TokenFormerError", code: "quota", hint: "Free some." });
+});
+
+test("storage and persist answer where the browser has nothing to say", async () => {
+  const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  const as = (storage) => Object.defineProperty(globalThis, "navigator", { value: { storage }, configurable: true });
+  as(undefined);
+  assert.deepEqual(await TokenFormer.storage(), { usage: 0, quota: 0, persisted: false });
+  assert.equal(await TokenFormer.persist(), false);
+  as({ estimate: async () => ({ usage: 5, quota: 9 }), persisted: async () => true, persist: async () => true });
+  assert.deepEqual(await TokenFormer.storage(), { usage: 5, quota: 9, persisted: true });
+  assert.equal(await TokenFormer.persist(), true);
+  as({ estimate: async () => Promise.reject(new Error("no")), persisted: async () => Promise.reject(new Error("no")) });
+  assert.deepEqual(await TokenFormer.storage(), { usage: 0, quota: 0, persisted: false });
+  if (before) Object.defineProperty(globalThis, "navigator", before);
+  else delete globalThis.navigator;
+});
