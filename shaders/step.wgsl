@@ -8,4 +8,6 @@ struct Step {
     row: u32,
     // First row of h whose logits are wanted (layernorm.wgsl with the final LayerNorm).
     first_row: u32,
+    // Number of the token that is chosen after this step, from 0 (sample_*.wgsl).
+    index: u32,
 }

@@ -93,6 +93,16 @@ impl Inner {
     }
 }
 
+impl Engine {
+    /// Works with the model while no other call does.
+    pub(super) fn with_model<T>(
+        &self,
+        work: impl FnOnce(&mut Model<GpuModel>) -> crate::error::Result<T>,
+    ) -> Result<T, JsValue> {
+        self.0.with(work)
+    }
+}
+
 #[wasm_bindgen]
 impl Engine {
     /// Loads a model; see `Request`.
@@ -105,7 +115,7 @@ impl Engine {
         load.await.map_err(|e: Error| js::error(&e))
     }
 
-    fn new(request: Request, loaded: Loaded) -> Self {
+    pub(super) fn new(request: Request, loaded: Loaded) -> Self {
         let Loaded { model, quantization, revision, notes } = loaded;
         let backend = model.backend();
         let info = Info {

@@ -1,5 +1,6 @@
 //! What JavaScript sees: the wasm exports behind `www/tokenformer.js`.
 
+mod bench;
 mod engine;
 pub mod js;
 mod stored;

@@ -2,6 +2,7 @@
 
 use crate::config::ModelConfig;
 use crate::error::Result;
+use crate::sampling::SamplingOptions;
 
 /// Which logits a forward pass is to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,4 +41,32 @@ pub trait Backend {
     /// Appends `ids` (1 to `max_chunk`, all below V, fitting into the context) to the KV cache and
     /// returns the logits asked for.
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>>;
+
+    /// Begins a completion of `prompt` whose tokens the engine chooses, below `real_ids`. With `wants_logits`,
+    /// every [`Chosen`] has its logits.
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool);
+
+    /// Appends `ids` as [`forward`](Self::forward) does, and chooses the completion's first token.
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()>;
+
+    /// Appends the token that was chosen last, which nobody need know yet, and chooses the next.
+    async fn choose_next(&mut self) -> Result<()>;
+
+    /// The oldest chosen token that was not asked for yet.
+    async fn chosen(&mut self) -> Result<Chosen>;
+
+    /// How many tokens are well chosen before the first is asked for.
+    fn steps_ahead(&self) -> usize;
+
+    /// Ends the completion: tokens that were not asked for are forgotten, but not taken off the KV cache.
+    fn stop_choosing(&mut self);
+}
+
+/// A token that the engine chose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// The token.
+    pub id: u32,
+    /// The logits that it was chosen from, if they are wanted.
+    pub logits: Option<Vec<f32>>,
 }

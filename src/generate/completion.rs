@@ -1,11 +1,11 @@
 //! The generation loop: prefill, then a token at a time.
 
-use super::backend::{Backend, Logits};
+use super::backend::{Backend, Chosen};
 use super::model::{AbortFlag, Model};
 use super::options::{GenerateOptions, Prompt};
 use super::text::TextAssembler;
 use crate::error::{Error, ErrorCode, Result};
-use crate::sampling::{LogProbs, Sampler};
+use crate::sampling::LogProbs;
 use serde::Serialize;
 use web_time::Instant;
 
@@ -99,12 +99,13 @@ struct Sampled {
 pub struct Generation {
     prompt: Vec<u32>,
     options: GenerateOptions,
-    sampler: Sampler,
     assembler: TextAssembler<Sampled>,
     abort: AbortFlag,
-    /// Tokens sampled so far, those of a stop string included.
+    /// Steps made so far.
+    made: usize,
+    /// Tokens that came of them, those of a stop string included.
     sampled: usize,
-    /// The last of them, which the KV cache does not hold yet.
+    /// The last of them, if the KV cache does not hold it yet.
     pending: Option<u32>,
     finish: Option<FinishReason>,
     text: String,
@@ -141,11 +142,11 @@ impl Generation {
             .hint("Shorten it, or load the model with a larger contextLength."));
         }
         Ok(Self {
-            sampler: Sampler::new(options.sampling.clone(), &prompt, model.real_ids()),
             assembler: TextAssembler::new(&options.stop),
             prompt,
             options,
             abort,
+            made: 0,
             sampled: 0,
             pending: None,
             finish: None,
@@ -175,46 +176,49 @@ impl Generation {
             }
             match self.step(model).await {
                 Ok(()) => {}
-                Err(e) if e.code == ErrorCode::Aborted => self.end(FinishReason::Abort),
+                Err(e) if e.code == ErrorCode::Aborted => self.end(model, FinishReason::Abort),
                 Err(e) => {
-                    self.end(FinishReason::Abort);
+                    self.end(model, FinishReason::Abort);
                     return Err(e);
                 }
             }
         }
     }
 
-    /// Makes one token and decides whether it is the last.
+    /// Takes the next token and decides whether it is the last. Steps are made ahead of the tokens that are known; those
+    /// that turn out to be too many leave no trace.
     async fn step<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
-        let logits = match self.pending {
-            Some(id) => {
-                self.abort.check()?;
-                model.forward(&[id], Logits::Last).await?
-            }
-            None => {
-                self.cached_prompt_tokens = model.reuse(&self.prompt, self.prompt.len() - 1);
-                model.extend(&self.prompt[self.cached_prompt_tokens..], Logits::Last, &self.abort).await?
-            }
-        };
-        // An abort that came while the step ran discards its token: nothing more is written.
         self.abort.check()?;
-        let id = self.sampler.next(&logits);
+        if self.made == 0 {
+            self.cached_prompt_tokens = model.reuse(&self.prompt, self.prompt.len() - 1);
+            let prompt = (self.prompt.as_slice(), self.cached_prompt_tokens);
+            model.begin(prompt, &self.options.sampling, self.options.logprobs > 0, &self.abort).await?;
+            self.made = 1;
+        }
+        let most = self.options.max_tokens.min(model.backend().context_length() - self.prompt.len());
+        while self.made < most && self.made - self.sampled < model.backend().steps_ahead() {
+            model.choose_next(self.pending.take()).await?;
+            self.made += 1;
+        }
+        let (Chosen { id, logits }, is_cached) = model.chosen().await?;
+        // An abort that came meanwhile discards the token: nothing more is written.
+        self.abort.check()?;
+        self.pending = (!is_cached).then_some(id);
         let now = Instant::now();
         self.first_token.get_or_insert(now);
         self.last_token = Some(now);
         self.sampled += 1;
-        self.pending = Some(id);
         if id == END_OF_TEXT {
-            self.end(FinishReason::Stop);
+            self.end(model, FinishReason::Stop);
             return Ok(());
         }
-        let (logprob, top_logprobs) = self.logprobs(model, id, &logits);
+        let (logprob, top_logprobs) = self.logprobs(model, id, logits.as_deref().unwrap_or_default());
         if self.assembler.push(Sampled { id, logprob, top_logprobs }, &model.token_bytes(id)) {
-            self.end(FinishReason::Stop);
+            self.end(model, FinishReason::Stop);
         } else if self.sampled == self.options.max_tokens {
-            self.end(FinishReason::Length);
+            self.end(model, FinishReason::Length);
         } else if self.prompt.len() + self.sampled == model.backend().context_length() {
-            self.end(FinishReason::Context);
+            self.end(model, FinishReason::Context);
         }
         Ok(())
     }
@@ -232,7 +236,8 @@ impl Generation {
         (Some(p.of(id)), Some(top.collect()))
     }
 
-    fn end(&mut self, reason: FinishReason) {
+    fn end<B: Backend>(&mut self, model: &mut Model<B>, reason: FinishReason) {
+        model.end_choosing();
         self.assembler.finish();
         self.finish.get_or_insert(reason);
     }

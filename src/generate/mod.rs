@@ -9,7 +9,7 @@ mod score;
 mod tests;
 mod text;
 
-pub use backend::{Backend, Logits};
+pub use backend::{Backend, Chosen, Logits};
 pub use completion::{Chunk, Completion, FinishReason, Generation, Logprob, Usage};
 pub use model::{AbortFlag, Model};
 pub use options::{GenerateOptions, Prompt};

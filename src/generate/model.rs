@@ -1,8 +1,9 @@
 //! A backend with its tokenizer and the tokens that its KV cache holds.
 
-use super::backend::{Backend, Logits};
+use super::backend::{Backend, Chosen, Logits};
 use super::options::Prompt;
 use crate::error::{Error, ErrorCode, Result};
+use crate::sampling::SamplingOptions;
 use crate::tokenizer::Tokenizer;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -40,6 +41,8 @@ pub struct Model<B> {
     tokenizer: Option<Tokenizer>,
     /// Tokens of the KV cache.
     cached: Vec<u32>,
+    /// Tokens that the KV cache has besides these, since they were chosen and not asked for yet.
+    unknown: usize,
 }
 
 impl<B: Backend> Model<B> {
@@ -56,7 +59,7 @@ impl<B: Backend> Model<B> {
             return Err(Error::invalid_config(format!("The tokenizer has {size} ids, but the model only {vocab}."))
                 .hint("Use the tokenizer.json that the model was trained with."));
         }
-        Ok(Self { backend, tokenizer, cached: Vec::new() })
+        Ok(Self { backend, tokenizer, cached: Vec::new(), unknown: 0 })
     }
 
     /// The engine.
@@ -153,6 +156,58 @@ impl<B: Backend> Model<B> {
         }
         abort.check()?;
         self.forward(rest, logits).await
+    }
+
+    /// Begins a completion after `ids`, whose last step chooses its first token.
+    pub(super) async fn begin(
+        &mut self,
+        (prompt, from): (&[u32], usize),
+        sampling: &SamplingOptions,
+        wants_logits: bool,
+        abort: &AbortFlag,
+    ) -> Result<()> {
+        let real_ids = self.real_ids();
+        self.backend.begin_choosing(sampling, prompt, real_ids, wants_logits);
+        self.unknown = 0;
+        let chunk = self.backend.max_chunk();
+        let mut rest = &prompt[from..];
+        while rest.len() > chunk {
+            abort.check()?;
+            self.forward(&rest[..chunk], Logits::None).await?;
+            rest = &rest[chunk..];
+        }
+        abort.check()?;
+        self.backend.choose_after(rest).await?;
+        self.cached.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// One more step of a completion. `pending` is its input, if that is known already.
+    pub(super) async fn choose_next(&mut self, pending: Option<u32>) -> Result<()> {
+        self.backend.choose_next().await?;
+        match pending {
+            Some(id) => self.cached.push(id),
+            None => self.unknown += 1,
+        }
+        Ok(())
+    }
+
+    /// The oldest chosen token that was not asked for yet; true if the KV cache has it.
+    pub(super) async fn chosen(&mut self) -> Result<(Chosen, bool)> {
+        let chosen = self.backend.chosen().await?;
+        let is_cached = self.unknown > 0;
+        if is_cached {
+            self.unknown -= 1;
+            self.cached.push(chosen.id);
+        }
+        Ok((chosen, is_cached))
+    }
+
+    /// Ends a completion: what was made ahead is taken off the KV cache.
+    pub(super) fn end_choosing(&mut self) {
+        self.backend.stop_choosing();
+        self.unknown = 0;
+        self.reuse_nothing_unsure();
     }
 
     /// Logits after the last of `ids`, V long.

@@ -3,11 +3,12 @@
 use super::*;
 use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, ErrorCode, Result};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{Sampler, SamplingOptions};
 use crate::tokenizer::Tokenizer;
 use crate::tokenizer::tests::NEOX_JSON;
 use pollster::block_on;
 use proptest::prelude::*;
+use std::collections::VecDeque;
 
 struct FakeBackend {
     config: ModelConfig,
@@ -21,6 +22,14 @@ struct FakeBackend {
     abort_at: Option<(usize, AbortFlag)>,
     /// If set, the completion's ids, whatever the context; otherwise a hash of the context.
     script: Option<(usize, Vec<u32>)>,
+    /// Chooses the tokens of the completion that runs.
+    sampler: Option<Sampler>,
+    wants_logits: bool,
+    /// Tokens that were not asked for, and the last of all.
+    untold: VecDeque<Chosen>,
+    last: u32,
+    /// Steps that are made ahead.
+    ahead: usize,
 }
 
 impl FakeBackend {
@@ -30,7 +39,20 @@ impl FakeBackend {
             "ffn_slot_num":32,"padded_vocab_size":{vocab},"max_position_embeddings":2048}}"#
         );
         let config = PartialConfig::from_json(json.as_bytes()).and_then(PartialConfig::finish).expect("config");
-        Self { config, tokens: Vec::new(), context, calls: Vec::new(), fail_at: None, abort_at: None, script: None }
+        Self {
+            config,
+            tokens: Vec::new(),
+            context,
+            calls: Vec::new(),
+            fail_at: None,
+            abort_at: None,
+            script: None,
+            sampler: None,
+            wants_logits: false,
+            untold: VecDeque::new(),
+            last: 0,
+            ahead: 1,
+        }
     }
 
     fn logits_after(&self, len: usize) -> Vec<f32> {
@@ -85,6 +107,35 @@ impl Backend for FakeBackend {
             Logits::Last => self.logits_after(len),
             Logits::All => (len - ids.len() + 1..=len).flat_map(|l| self.logits_after(l)).collect(),
         })
+    }
+
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+        self.sampler = Some(Sampler::new(options.clone(), prompt, real_ids));
+        self.untold.clear();
+        self.wants_logits = wants_logits;
+    }
+
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
+        let logits = self.forward(ids, Logits::Last).await?;
+        self.last = self.sampler.as_mut().expect("begun").next(&logits);
+        self.untold.push_back(Chosen { id: self.last, logits: self.wants_logits.then_some(logits) });
+        Ok(())
+    }
+
+    async fn choose_next(&mut self) -> Result<()> {
+        self.choose_after(&[self.last]).await
+    }
+
+    async fn chosen(&mut self) -> Result<Chosen> {
+        Ok(self.untold.pop_front().expect("a step was made"))
+    }
+
+    fn steps_ahead(&self) -> usize {
+        self.ahead
+    }
+
+    fn stop_choosing(&mut self) {
+        (self.sampler, self.untold) = (None, VecDeque::new());
     }
 }
 
@@ -309,5 +360,23 @@ proptest! {
             let fresh = run(&mut ids_only(40), &Prompt::Ids(prompt), options).expect("text").1;
             prop_assert_eq!((kept.token_ids, kept.finish_reason), (fresh.token_ids, fresh.finish_reason));
         }
+    }
+}
+
+#[test]
+fn steps_made_ahead_change_nothing_but_their_number() {
+    for (script, stop) in
+        [("the quick brown fox jumps over the lazy dog", "lazy"), ("a b c d e f g h i j", "none of it")]
+    {
+        let mut results = Vec::new();
+        for ahead in [1, 2, 7, 40] {
+            let mut model = with_text(script, 2);
+            model.backend.ahead = ahead;
+            let options = GenerateOptions { stop: vec![stop.into()], ..greedy(30) };
+            let (chunks, result) = run(&mut model, &Prompt::Ids(vec![5, 6]), options).expect("text");
+            results.push((chunks, result.text, result.token_ids, result.finish_reason));
+        }
+        let first = results.remove(0);
+        assert!(results.iter().all(|r| *r == first), "{script}");
     }
 }

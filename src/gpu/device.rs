@@ -110,20 +110,42 @@ impl Gpu {
         result
     }
 
-    /// Copies `bytes` bytes of a buffer with `MAP_READ` to the host, once all submitted work is done.
+    /// Reads `bytes` bytes of a buffer with `MAP_READ`, once all submitted work is done.
     ///
     /// # Errors
     /// `device-lost` if mapping fails.
-    pub async fn read(&self, staging: &wgpu::Buffer, bytes: u64) -> Result<Vec<f32>> {
+    pub async fn read<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(
+        &self,
+        staging: &wgpu::Buffer,
+        bytes: u64,
+    ) -> Result<Vec<T>> {
+        let pending = self.start_read(staging, bytes);
+        self.finish_read(staging, pending).await
+    }
+
+    /// Begins to read; what is submitted from now on is not waited for.
+    pub fn start_read(&self, staging: &wgpu::Buffer, bytes: u64) -> PendingRead {
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
+            let _ = sender.send(result); // the receiver is only gone if the caller no longer waits
+        });
+        PendingRead { receiver, bytes }
+    }
+
+    /// Waits for a read that was begun.
+    ///
+    /// # Errors
+    /// `device-lost` if mapping fails.
+    pub async fn finish_read<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(
+        &self,
+        staging: &wgpu::Buffer,
+        PendingRead { receiver, bytes }: PendingRead,
+    ) -> Result<Vec<T>> {
         let lost = |e: String| {
             Error::new(ErrorCode::DeviceLost, "The GPU did not return its result.")
                 .hint("Load the model again.")
                 .caused_by(e)
         };
-        let (sender, receiver) = futures_channel::oneshot::channel();
-        staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
-            let _ = sender.send(result); // the receiver is only gone if the caller no longer waits
-        });
         // On the web the browser polls; natively nobody else does.
         #[cfg(not(target_arch = "wasm32"))]
         self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| lost(e.to_string()))?;
@@ -136,4 +158,11 @@ impl Gpu {
         self.check()?;
         Ok(values)
     }
+}
+
+/// A read that was begun.
+#[derive(Debug)]
+pub struct PendingRead {
+    receiver: futures_channel::oneshot::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    bytes: u64,
 }

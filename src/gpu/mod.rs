@@ -6,5 +6,5 @@ mod kernel;
 pub mod shader;
 
 pub use buffers::{GpuBuffer, Memory};
-pub use device::{Gpu, GpuOptions};
+pub use device::{Gpu, GpuOptions, PendingRead};
 pub use kernel::{Access, Binding, Kernel, Kernels};

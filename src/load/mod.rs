@@ -58,6 +58,25 @@ pub struct Request {
     pub backend: Option<String>,
 }
 
+impl Request {
+    /// A request that only names a model.
+    pub fn named(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            revision: String::new(),
+            folder_url: None,
+            repository: None,
+            endpoint: String::new(),
+            token: None,
+            quantization: None,
+            config: None,
+            context_length: None,
+            cache: false,
+            backend: None,
+        }
+    }
+}
+
 /// A loaded model and what is told about it.
 pub struct Loaded {
     pub model: Model<GpuModel>,

@@ -1,5 +1,6 @@
 //! A TokenFormer on the GPU: weights, KV cache, and the steps that run over them.
 
+mod choose;
 mod plan;
 mod scratch;
 mod tables;
@@ -11,8 +12,10 @@ pub use tables::{Placement, Weights};
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::generate::{Backend, Logits};
+use crate::generate::{Backend, Chosen, Logits};
 use crate::gpu::Gpu;
+use crate::sampling::SamplingOptions;
+use choose::Choosing;
 use plan::Plan;
 use scratch::{LOGIT_ROWS, MAX_CHUNK, Scratch};
 use std::rc::Rc;
@@ -36,6 +39,7 @@ pub struct GpuModel {
     _weights: Weights,
     scratch: Scratch,
     plan: Plan,
+    choosing: Choosing,
     weight_bytes: u64,
     len: usize,
 }
@@ -48,6 +52,8 @@ struct Step {
     count: u32,
     row: u32,
     first_row: u32,
+    index: u32,
+    padding: [u32; 3],
 }
 
 impl Loading {
@@ -83,7 +89,8 @@ impl Loading {
         let scratch =
             gpu.scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, context_length))).await?;
         let plan = gpu.scoped("Compiling the kernels", || Plan::new(&gpu, &config, &weights, &scratch)).await?;
-        Ok(GpuModel { gpu, config, context_length, _weights: weights, scratch, plan, weight_bytes, len: 0 })
+        let choosing = Choosing::default();
+        Ok(GpuModel { gpu, config, context_length, _weights: weights, scratch, plan, choosing, weight_bytes, len: 0 })
     }
 }
 
@@ -105,11 +112,12 @@ impl GpuModel {
 
     /// Dispatches of one decode step, logits included.
     pub fn dispatches_per_token(&self) -> usize {
-        self.plan.embed.len() + self.plan.decode.len() + self.plan.logits_of_row.len()
+        self.plan.embed.len() + self.plan.decode.len() + self.plan.logits_of_row.len() + self.plan.choose.len()
     }
 
     fn write_step(&self, past: usize, count: usize, row: usize, first_row: usize) {
-        let step = Step { past: past as u32, count: count as u32, row: row as u32, first_row: first_row as u32 };
+        let [past, count, row, first_row] = [past, count, row, first_row].map(|n| n as u32);
+        let step = Step { past, count, row, first_row, index: self.choosing.made as u32, padding: [0; 3] };
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
     }
 
@@ -123,8 +131,33 @@ impl GpuModel {
         self.gpu.queue.submit([encoder.finish()]);
     }
 
+    /// A step of `count` tokens, whose ids are on the GPU, that chooses a token.
+    fn choose(&mut self, count: usize) -> Result<()> {
+        self.gpu.check()?;
+        let past = self.len;
+        if count == 0 || count > MAX_CHUNK || past + count > self.context_length {
+            return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
+        }
+        self.write_step(past, count, count - 1, 0);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            self.plan.embed.record(&mut pass, past, count);
+            if count == 1 { &self.plan.decode } else { &self.plan.prefill }.record(&mut pass, past, count);
+            self.plan.logits_of_row.record(&mut pass, past, count);
+            self.plan.choose.record(&mut pass, past, count);
+        }
+        let staging = self.choosing.copy_out(&self.gpu, &self.scratch.choose, &mut encoder);
+        self.gpu.queue.submit([encoder.finish()]);
+        if let Some(staging) = staging {
+            self.choosing.ask(&self.gpu, staging);
+        }
+        self.len += count;
+        Ok(())
+    }
+
     async fn read(&self, bytes: u64, out: &mut Vec<f32>) -> Result<()> {
-        out.extend(self.gpu.read(&self.scratch.staging.buffer, bytes).await?);
+        out.extend(self.gpu.read::<f32>(&self.scratch.staging.buffer, bytes).await?);
         Ok(())
     }
 }
@@ -181,5 +214,43 @@ impl Backend for GpuModel {
         }
         self.len += count;
         Ok(out)
+    }
+
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+        let vocab = self.config.padded_vocab_size;
+        let choosing = &mut self.choosing;
+        choosing.begin(&self.gpu, &self.scratch.choose, options, prompt, (real_ids, vocab), wants_logits);
+    }
+
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
+        if ids.len() <= MAX_CHUNK {
+            self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(ids));
+        }
+        self.choose(ids.len())
+    }
+
+    async fn choose_next(&mut self) -> Result<()> {
+        self.choose(1)
+    }
+
+    async fn chosen(&mut self) -> Result<Chosen> {
+        let id = self.choosing.next(&self.gpu, &self.scratch.choose).await?;
+        let mut logits = None;
+        if self.choosing.wants_logits {
+            let row_bytes = self.config.padded_vocab_size as u64 * 4;
+            self.submit(row_bytes, |_| ());
+            let mut values = Vec::new();
+            self.read(row_bytes, &mut values).await?;
+            logits = Some(values);
+        }
+        Ok(Chosen { id, logits })
+    }
+
+    fn steps_ahead(&self) -> usize {
+        self.choosing.steps_ahead()
+    }
+
+    fn stop_choosing(&mut self) {
+        self.choosing.stop();
     }
 }

@@ -1,5 +1,6 @@
 //! The dispatches of a step, with pipelines and bind groups made once at load.
 
+use super::choose::{ADJUST_TOKENS, RING};
 use super::scratch::Scratch;
 use super::tables::{LayerTables, Table, TablePart, Weights};
 use crate::checkpoint::layout::{Pattention, padded_slots};
@@ -15,7 +16,7 @@ const TILE: u32 = 64;
 /// Query rows of a workgroup of `attention_prefill.wgsl`.
 const QUERY_TILE: u32 = 16;
 /// Threads of a workgroup where the kernel leaves the choice.
-const WG: usize = 128;
+pub const WG: usize = 128;
 /// Most rows of a layer's table that one workgroup makes, so that small models use the whole GPU too.
 const MOST_ROWS: usize = 32;
 /// Most threads that share a row of a matrix–vector product.
@@ -83,6 +84,8 @@ pub struct Plan {
     pub logits_of_row: Stages,
     /// Logits of up to [`super::scratch::LOGIT_ROWS`] rows of h.
     pub logits_of_rows: Stages,
+    /// Choosing a token from the logits of a row: two dispatches.
+    pub choose: Stages,
 }
 
 impl Plan {
@@ -104,6 +107,7 @@ impl Plan {
             prefill,
             logits_of_row: b.logits_of_row()?,
             logits_of_rows: b.logits_of_rows()?,
+            choose: b.choose()?,
         })
     }
 }
@@ -368,6 +372,38 @@ impl<'a> Builder<'a> {
             ]);
             self.push(&mut stages, spec, grid, &bindings)?;
         }
+        Ok(stages)
+    }
+
+    fn choose(&mut self) -> Result<Stages> {
+        let mut stages = Stages::default();
+        let (s, c) = (self.scratch, &self.scratch.choose);
+        let vocab = self.config.padded_vocab_size;
+        let groups = vocab.div_ceil(ADJUST_TOKENS);
+        let sampling = Binding::new(1, Access::Uniform, &c.sampling.buffer);
+        let spec = ShaderSpec::new("sample_adjust").with("WG", WG).with("V", vocab);
+        let bindings = [
+            self.step(0),
+            sampling.clone(),
+            read(2, &s.logits.buffer),
+            read(3, &c.seen.buffer),
+            read(4, &c.bias.buffer),
+            write(5, &c.adjusted.buffer),
+            write(6, &c.partials.buffer),
+        ];
+        self.push(&mut stages, spec, Grid::Fixed([groups as u32, 1, 1]), &bindings)?;
+        let spec = ShaderSpec::new("sample_pick").with("WG", 256).with("V", vocab);
+        let spec = spec.with("PARTIALS", groups).with("RING", RING);
+        let bindings = [
+            self.step(0),
+            sampling,
+            read(2, &c.adjusted.buffer),
+            read(3, &c.partials.buffer),
+            write(4, &c.seen.buffer),
+            write(5, &s.ids.buffer),
+            write(6, &c.tokens.buffer),
+        ];
+        self.push(&mut stages, spec, Grid::Fixed([1, 1, 1]), &bindings)?;
         Ok(stages)
     }
 

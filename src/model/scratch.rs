@@ -1,5 +1,6 @@
 //! Everything on the GPU that is not a weight: the KV cache, the residual stream, scores, logits.
 
+use super::choose::ChooseBuffers;
 use super::plan::PART;
 use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::ModelConfig;
@@ -32,6 +33,8 @@ pub struct Scratch {
     pub angles: GpuBuffer,
     /// Logits, f32 [LOGIT_ROWS, V].
     pub logits: GpuBuffer,
+    /// For choosing tokens.
+    pub choose: ChooseBuffers,
     /// Logits on their way to the host.
     pub staging: GpuBuffer,
     /// Keys and values of each layer, f16 [context, d].
@@ -56,7 +59,7 @@ impl Scratch {
         let cache = |label: &str| GpuBuffer::storage(gpu, label, cache_bytes);
         let logit_bytes = (LOGIT_ROWS * config.padded_vocab_size * 4) as u64;
         let this = Self {
-            step: GpuBuffer::new(gpu, "step", 16, U::UNIFORM | U::COPY_DST),
+            step: GpuBuffer::new(gpu, "step", 32, U::UNIFORM | U::COPY_DST),
             ids: f32s("ids", MAX_CHUNK),
             h: f32s("h", MAX_CHUNK * d),
             u: f32s("u", MAX_CHUNK * d),
@@ -66,6 +69,7 @@ impl Scratch {
             parts: f32s("parts", max_parts * (d + 2 * config.num_attention_heads)),
             angles: f32s("angles", angles.len()),
             logits: GpuBuffer::storage(gpu, "logits", logit_bytes),
+            choose: ChooseBuffers::new(gpu, config),
             staging: GpuBuffer::new(gpu, "staging", logit_bytes, U::MAP_READ | U::COPY_DST),
             cache: (0..config.num_layers).map(|_| (cache("key cache"), cache("value cache"))).collect(),
             max_parts,

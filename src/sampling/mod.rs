@@ -1,4 +1,5 @@
-//! Choosing the next token from logits, and the log-probabilities of tokens.
+//! Choosing the next token from logits, and the log-probabilities of tokens. A GPU does the same in
+//! `shaders/sample_*.wgsl`; this is what it is compared with.
 //!
 //! The order is fixed by the public interface: repetition penalty, presence and frequency penalty,
 //! logit bias, temperature, top-k, top-p, min-p, draw.
@@ -34,13 +35,19 @@ impl Sampler {
 
     /// Chooses the next token from `logits[V]` and takes note of it.
     pub fn next(&mut self, logits: &[f32]) -> u32 {
-        let id = self.choose(logits);
-        *self.seen.entry(id).or_default() += 1;
-        self.index += 1;
+        let id = self.would_choose(logits);
+        self.note(id);
         id
     }
 
-    fn choose(&self, logits: &[f32]) -> u32 {
+    /// Takes note of a token, whoever chose it.
+    pub fn note(&mut self, id: u32) {
+        *self.seen.entry(id).or_default() += 1;
+        self.index += 1;
+    }
+
+    /// The token that `logits[V]` give next.
+    pub fn would_choose(&self, logits: &[f32]) -> u32 {
         let o = &self.options;
         let adjusted = self.adjusted(logits);
         if o.temperature == 0.0 {

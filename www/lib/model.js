@@ -5,12 +5,13 @@
 // - `steps` is held while the engine itself works. `encode` and `decode`, which touch no state, and
 //   `dispose` take only this one, so that they may be called inside a `for await` over a generator.
 
+import { measure } from "./benchmark.js";
 import { engineModule } from "./engine-module.js";
 import { aborted, invalidArgument, isTrap, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { Lock } from "./lock.js";
 import { resolveName } from "./names.js";
-import { checkGenerateOptions, checkLoadOptions } from "./options.js";
+import { checkBenchmarkOptions, checkGenerateOptions, checkLoadOptions } from "./options.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
 import { nothingWritten, Writing } from "./writing.js";
 
@@ -65,6 +66,16 @@ export class TokenFormer {
   /** Asks the browser to keep what is stored when space gets short; resolves to its answer. */
   static persist() {
     return persist();
+  }
+
+  /** For benchmarks: a model of a published shape with random weights, which needs no download. */
+  static async random(id, { quantization = "q4", contextLength } = {}) {
+    const { Engine } = await engineModule.load();
+    try {
+      return new TokenFormer(LOADED, await Engine.random({ id, quantization, contextLength }));
+    } catch (error) {
+      throw toTokenFormerError(error);
+    }
   }
 
   /** A snapshot of what the model is and what it occupies. */
@@ -135,6 +146,16 @@ export class TokenFormer {
   async decode(tokenIds) {
     const ids = checkIds("tokenIds", tokenIds, { allowEmpty: true });
     return this.#invoke("decode", (engine) => engine.decode(ids), { inTurn: false });
+  }
+
+  /** Measures how fast the model is on this device. The context is forgotten. */
+  async benchmark(options) {
+    const checked = checkBenchmarkOptions(options);
+    const step = await this.#invoke("benchmark", async (engine) => engine.stepInfo());
+    const complete = (ids, given) => this.complete(ids, given);
+    const measured = await measure(complete, () => this.reset(), this.info.config.padded_vocab_size, checked);
+    await this.reset();
+    return { ...measured, ...step, ...checked };
   }
 
   /** Forgets the context, so that a seed gives the same text again. */

@@ -56,6 +56,15 @@ export const GENERATE_OPTIONS = Object.freeze({
 });
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const BENCHMARK_OPTIONS = Object.freeze({
+  promptTokens: { type: "integer", min: 1, max: 2 ** 20, default: 512, about: "tokens of the prompt" },
+  maxTokens: { type: "integer", min: 2, max: 2 ** 20, default: 129, about: "tokens to write" },
+  runs: { type: "integer", min: 1, max: 1000, default: 5, about: "measured runs, after one that is not" },
+  temperature: { type: "number", min: 0, default: 0, about: "0 is greedy" },
+  topP: { type: "number", min: 0, aboveMin: true, max: 1, default: 1, about: "as for generate" },
+});
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const DELETE_OPTIONS = Object.freeze({
   revision: { type: "string", default: undefined, pattern: REVISION, shape: "a branch, tag or commit", about: "branch, tag or commit; left out, all" },
   quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision; left out, all" },
@@ -69,6 +78,11 @@ export function checkLoadOptions(options) {
 /** Options of `generate` and `complete`, checked and complete. Throws `invalid-argument`. */
 export function checkGenerateOptions(options) {
   return checkOptions(GENERATE_OPTIONS, options);
+}
+
+/** Options of `benchmark`, checked and complete. Throws `invalid-argument`. */
+export function checkBenchmarkOptions(options) {
+  return checkOptions(BENCHMARK_OPTIONS, options);
 }
 
 /** Options of `TokenFormer.delete`, checked and complete. Throws `invalid-argument`. */

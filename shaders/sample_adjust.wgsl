@@ -1,0 +1,84 @@
+// First half of choosing a token: logits → penalties, bias, temperature, and the best of every 4·WG tokens.
+//
+// Bindings
+//   0  step       uniform Step
+//   1  sampling   uniform Sampling
+//   2  logits     f32 [V]
+//   3  seen       u32 [V]: see sampling.wgsl
+//   4  bias       f32 [V]
+//   5  adjusted   f32 [V]
+//   6  partials   vec4<f32> [grid]: the highest adjusted value, the best score, its id (bits)
+// Grid: ceil(V / (4·WG)) workgroups. Constants: WG, V.
+
+#include "philox.wgsl"
+#include "sampling.wgsl"
+#include "step.wgsl"
+
+@group(0) @binding(0) var<uniform> step: Step;
+@group(0) @binding(1) var<uniform> sampling: Sampling;
+@group(0) @binding(2) var<storage, read> logits: array<f32>;
+@group(0) @binding(3) var<storage, read> seen: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> adjusted: array<f32>;
+@group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
+
+var<workgroup> highest: array<f32, WG>;
+var<workgroup> best_score: array<f32, WG>;
+var<workgroup> best_id: array<u32, WG>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    let block = group.x * WG + local;
+    // Where tokens may be dropped the draw has to wait for the second half.
+    let draws = sampling.temperature > 0.0 && keeps_all(sampling);
+    var noise = vec4<f32>();
+    if draws {
+        noise = gumbel(sampling.seed, step.index, block);
+    }
+    var top = LOWEST;
+    var score = LOWEST;
+    var winner = 0xffffffffu;
+    for (var i = 0u; i < 4u; i++) {
+        let id = block * 4u + i;
+        if id >= V {
+            break;
+        }
+        var x = logits[id];
+        let s = seen[id];
+        if s != 0u {
+            x = select(x * sampling.repetition, x / sampling.repetition, x > 0.0);
+            let count = s & ~SEEN;
+            if count > 0u {
+                x -= sampling.presence + sampling.frequency * f32(count);
+            }
+        }
+        x += bias[id];
+        if sampling.temperature > 0.0 {
+            x /= sampling.temperature;
+        }
+        x = select(LOWEST, max(x, LOWEST), id < sampling.real_ids);
+        adjusted[id] = x;
+        top = max(top, x);
+        if id < sampling.real_ids && is_better(x + noise[i], id, score, winner) {
+            score = x + noise[i];
+            winner = id;
+        }
+    }
+    highest[local] = top;
+    best_score[local] = score;
+    best_id[local] = winner;
+    for (var half = WG / 2u; half > 0u; half >>= 1u) {
+        workgroupBarrier();
+        if local < half {
+            let other = local + half;
+            highest[local] = max(highest[local], highest[other]);
+            if is_better(best_score[other], best_id[other], best_score[local], best_id[local]) {
+                best_score[local] = best_score[other];
+                best_id[local] = best_id[other];
+            }
+        }
+    }
+    if local == 0u {
+        partials[group.x] = vec4<f32>(highest[0], best_score[0], bitcast<f32>(best_id[0]), 0.0);
+    }
+}

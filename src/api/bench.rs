@@ -1,0 +1,101 @@
+//! For benchmarks: models with random weights, which need no download, and what a step consists of.
+
+use super::engine::Engine;
+use super::js;
+use crate::checkpoint::folder::Region;
+use crate::checkpoint::layout::{Quantization, tensors};
+use crate::checkpoint::stream::regions;
+use crate::config::PartialConfig;
+use crate::error::{Error, Result};
+use crate::generate::Model;
+use crate::gpu::{Gpu, GpuOptions};
+use crate::load::{Loaded, Request};
+use crate::model::Loading;
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+
+/// What to make.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RandomRequest {
+    /// Name of a published model, whose shape it has.
+    id: String,
+    quantization: Quantization,
+    context_length: Option<usize>,
+}
+
+/// What a decode step consists of.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StepInfo {
+    dispatches_per_token: usize,
+    bytes_per_token: u64,
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// A model of a published shape with random weights: as fast as the real one, and without sense.
+    pub async fn random(request: JsValue) -> std::result::Result<Engine, JsValue> {
+        let make = async {
+            let request: RandomRequest = js::parse(request)?;
+            let model = random(&request).await?;
+            let (id, quantization) = (request.id, request.quantization);
+            Ok(Engine::new(
+                Request::named(&id),
+                Loaded { model, quantization, revision: "random".into(), notes: Vec::new() },
+            ))
+        };
+        make.await.map_err(|e: Error| js::error(&e))
+    }
+
+    /// `{ dispatchesPerToken, bytesPerToken }`.
+    #[wasm_bindgen(js_name = stepInfo)]
+    pub fn step_info(&self) -> std::result::Result<JsValue, JsValue> {
+        let info = self.with_model(|model| {
+            let backend = model.backend();
+            Ok(StepInfo {
+                dispatches_per_token: backend.dispatches_per_token(),
+                bytes_per_token: backend.weight_bytes(),
+            })
+        })?;
+        js::value(&info).map_err(|e| js::error(&e))
+    }
+}
+
+async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>> {
+    let unknown = || Error::invalid_argument(format!("{} is none of the published models.", request.id));
+    let config = PartialConfig::preset(&request.id).ok_or_else(unknown)?.finish()?;
+    let gpu = Rc::new(Gpu::open(&GpuOptions::default()).await?);
+    let loading = Loading::new(gpu.clone(), config.clone(), request.quantization, request.context_length).await?;
+    let mut state = 0x2026_1124u32;
+    let noise: Vec<u8> = (0..1 << 20)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state >> 11) as u8
+        })
+        .collect();
+    // Small weights of either sign in every format: f16 elements and scales of about ±0.01 (0x2000 and up).
+    let halves: Vec<u8> = noise.chunks_exact(2).flat_map(|b| [b[0], 0x20 | (b[1] & 0x80)]).collect();
+    let scales: Vec<u8> = noise.chunks_exact(2).flat_map(|b| [b[0], 0x14]).collect();
+    let ones: Vec<u8> = 1f32.to_le_bytes().repeat(config.hidden_size);
+    for id in tensors(&config) {
+        for (region, bytes) in regions(id, &config, request.quantization) {
+            let source = match (id.format(request.quantization), region) {
+                (None, _) => &ones,
+                (Some(_), Region::Scales) => &scales,
+                (Some(f), _) if f.is_quantized() => &noise,
+                _ => &halves,
+            };
+            let mut at = 0;
+            while at < bytes {
+                let len = source.len().min((bytes - at) as usize);
+                loading.weights.write(&gpu, id, region, at as usize, &source[..len])?;
+                at += len as u64;
+            }
+        }
+    }
+    Model::new(loading.finish().await?, None)
+}

@@ -1,0 +1,219 @@
+//! Choosing tokens on the GPU: the token goes into the next step there, and the host reads it late.
+//!
+//! Every step leaves its token in a ring; after every few steps the ring is copied out and mapped while further steps
+//! run. So the host's round trip to the GPU is paid for by nobody, as long as enough steps are ahead of it.
+
+use super::plan::WG;
+use crate::config::ModelConfig;
+use crate::error::Result;
+
+use crate::gpu::{Gpu, GpuBuffer, PendingRead};
+use crate::sampling::SamplingOptions;
+use std::collections::VecDeque;
+use web_time::Instant;
+
+/// Tokens that the ring holds: more than are ever ahead.
+pub const RING: usize = 64;
+/// Most steps whose tokens are read at a time.
+const MOST_AT_A_TIME: usize = 16;
+/// Tokens shall not come in gusts: so many seconds of steps at most are read at a time.
+const GUST: f64 = 0.03;
+/// Tokens that one workgroup of `sample_adjust.wgsl` looks at.
+pub const ADJUST_TOKENS: usize = 4 * WG;
+/// Bit of `seen` that `sampling.wgsl` calls SEEN.
+const SEEN: u32 = 1 << 31;
+
+/// `Sampling` of `shaders/sampling.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Sampling {
+    temperature: f32,
+    top_p: f32,
+    min_p_floor: f32,
+    top_k: u32,
+    repetition: f32,
+    presence: f32,
+    frequency: f32,
+    real_ids: u32,
+    seed: [u32; 2],
+    padding: [u32; 2],
+}
+
+/// Buffers of `sample_adjust.wgsl` and `sample_pick.wgsl`.
+pub struct ChooseBuffers {
+    /// Uniform `Sampling`.
+    pub sampling: GpuBuffer,
+    /// What prompt and output hold, u32 [V].
+    pub seen: GpuBuffer,
+    /// Logit bias, f32 [V].
+    pub bias: GpuBuffer,
+    /// Logits after penalties, bias and temperature, f32 [V].
+    pub adjusted: GpuBuffer,
+    /// vec4<f32> for every workgroup of `sample_adjust.wgsl`.
+    pub partials: GpuBuffer,
+    /// Tokens chosen, u32 [RING].
+    pub tokens: GpuBuffer,
+}
+
+impl ChooseBuffers {
+    /// Allocates for a vocabulary.
+    pub fn new(gpu: &Gpu, config: &ModelConfig) -> Self {
+        use wgpu::BufferUsages as U;
+        let vocab = config.padded_vocab_size as u64;
+        let f32s = |label, n: u64| GpuBuffer::storage(gpu, label, n * 4);
+        Self {
+            sampling: GpuBuffer::new(gpu, "sampling", size_of::<Sampling>() as u64, U::UNIFORM | U::COPY_DST),
+            seen: f32s("seen", vocab),
+            bias: f32s("bias", vocab),
+            adjusted: f32s("adjusted", vocab),
+            partials: f32s("partials", vocab.div_ceil(ADJUST_TOKENS as u64) * 4),
+            tokens: f32s("tokens", RING as u64),
+        }
+    }
+
+    /// Uploads the options of a completion.
+    fn write(&self, gpu: &Gpu, options: &SamplingOptions, prompt: &[u32], real_ids: usize, vocab: usize) {
+        let sampling = Sampling {
+            // The best one alone: nothing is drawn, whatever the temperature.
+            temperature: if options.top_k == 1 { 0.0 } else { options.temperature },
+            top_p: options.top_p,
+            min_p_floor: if options.min_p > 0.0 { options.min_p.ln() } else { f32::MIN },
+            top_k: options.top_k,
+            repetition: options.repetition_penalty,
+            presence: options.presence_penalty,
+            frequency: options.frequency_penalty,
+            real_ids: real_ids.min(vocab) as u32,
+            seed: [options.seed as u32, (options.seed >> 32) as u32],
+            padding: [0; 2],
+        };
+        let (mut seen, mut bias) = (vec![0u32; vocab], vec![0f32; vocab]);
+        for id in prompt {
+            if let Some(s) = seen.get_mut(*id as usize) {
+                *s = SEEN;
+            }
+        }
+        for (id, b) in &options.logit_bias {
+            if let Some(x) = bias.get_mut(*id as usize) {
+                *x += b;
+            }
+        }
+        gpu.queue.write_buffer(&self.sampling.buffer, 0, bytemuck::bytes_of(&sampling));
+        gpu.queue.write_buffer(&self.seen.buffer, 0, bytemuck::cast_slice(&seen));
+        gpu.queue.write_buffer(&self.bias.buffer, 0, bytemuck::cast_slice(&bias));
+    }
+}
+
+/// Tokens on their way to the host.
+struct Flight {
+    first: usize,
+    count: usize,
+    staging: GpuBuffer,
+    read: PendingRead,
+}
+
+/// A completion's tokens between GPU and host.
+#[derive(Default)]
+pub struct Choosing {
+    /// Tokens chosen on the GPU, by number; of these, `asked` are on their way to the host.
+    pub made: usize,
+    asked: usize,
+    flights: VecDeque<Flight>,
+    told: VecDeque<u32>,
+    /// Staging buffers that are not in use.
+    idle: Vec<GpuBuffer>,
+    at_a_time: usize,
+    /// When the last flight came in.
+    last: Option<Instant>,
+    /// The host wants the logits of every step as well, so none may be ahead.
+    pub wants_logits: bool,
+}
+
+impl Choosing {
+    /// Begins a completion.
+    pub fn begin(
+        &mut self,
+        gpu: &Gpu,
+        buffers: &ChooseBuffers,
+        options: &SamplingOptions,
+        prompt: &[u32],
+        (real_ids, vocab): (usize, usize),
+        wants_logits: bool,
+    ) {
+        self.stop();
+        (self.made, self.asked, self.at_a_time, self.wants_logits) = (0, 0, 1, wants_logits);
+        self.last = None;
+        buffers.write(gpu, options, prompt, real_ids, vocab);
+    }
+
+    /// Steps that may be made before the token of the first is known.
+    pub fn steps_ahead(&self) -> usize {
+        if self.wants_logits { 1 } else { 2 * self.at_a_time.max(1) }
+    }
+
+    /// To be called with the encoder of a step that chooses: copies the ring out if it is time.
+    pub fn copy_out(
+        &mut self,
+        gpu: &Gpu,
+        buffers: &ChooseBuffers,
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> Option<GpuBuffer> {
+        self.made += 1;
+        (self.made - self.asked >= self.at_a_time).then(|| self.copy(gpu, buffers, encoder))
+    }
+
+    fn copy(&mut self, gpu: &Gpu, buffers: &ChooseBuffers, encoder: &mut wgpu::CommandEncoder) -> GpuBuffer {
+        use wgpu::BufferUsages as U;
+        let bytes = RING as u64 * 4;
+        let staging = self.idle.pop();
+        let staging = staging.unwrap_or_else(|| GpuBuffer::new(gpu, "token staging", bytes, U::MAP_READ | U::COPY_DST));
+        encoder.copy_buffer_to_buffer(&buffers.tokens.buffer, 0, &staging.buffer, 0, bytes);
+        staging
+    }
+
+    /// To be called once the encoder that copies to `staging` is submitted.
+    pub fn ask(&mut self, gpu: &Gpu, staging: GpuBuffer) {
+        let read = gpu.start_read(&staging.buffer, RING as u64 * 4);
+        self.flights.push_back(Flight { first: self.asked, count: self.made - self.asked, staging, read });
+        self.asked = self.made;
+    }
+
+    /// The oldest token that the host does not know; the caller has made it.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub async fn next(&mut self, gpu: &Gpu, buffers: &ChooseBuffers) -> Result<u32> {
+        loop {
+            if let Some(token) = self.told.pop_front() {
+                return Ok(token);
+            }
+            if self.flights.is_empty() {
+                let mut encoder = gpu.device.create_command_encoder(&Default::default());
+                let staging = self.copy(gpu, buffers, &mut encoder);
+                gpu.queue.submit([encoder.finish()]);
+                self.ask(gpu, staging);
+            }
+            let Some(Flight { first, count, staging, read }) = self.flights.pop_front() else { continue };
+            let ring: Vec<u32> = gpu.finish_read(&staging.buffer, read).await?;
+            self.told.extend((first..first + count).map(|i| ring[i % RING]));
+            self.idle.push(staging);
+            let now = Instant::now();
+            if let Some(last) = self.last.replace(now) {
+                let step = (now - last).as_secs_f64() / count as f64;
+                let fits = if step > 0.0 { (GUST / step) as usize } else { MOST_AT_A_TIME };
+                // At most doubled: a first flight may have come early.
+                self.at_a_time = fits.clamp(1, MOST_AT_A_TIME).min(2 * self.at_a_time);
+            }
+        }
+    }
+
+    /// Forgets all tokens that the host does not know.
+    pub fn stop(&mut self) {
+        for flight in self.flights.drain(..) {
+            // Ends the mapping: the buffer can be used again.
+            flight.staging.buffer.unmap();
+            self.idle.push(flight.staging);
+        }
+        self.told.clear();
+        (self.made, self.asked) = (0, 0);
+    }
+}

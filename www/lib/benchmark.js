@@ -1,0 +1,42 @@
+// How fast a model is: prompts of arbitrary tokens, the same way that every caller takes.
+
+/** Token 0 would end a text. */
+const NO_END = Object.freeze({ 0: -1e4 });
+
+/** Median, least and greatest of some numbers. */
+export function spread(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median = sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return { median, min: sorted[0], max: sorted.at(-1) };
+}
+
+/** `count` token ids, spread over the vocabulary. */
+export function arbitraryIds(count, vocabulary) {
+  let state = 1;
+  return Array.from({ length: count }, () => {
+    state = (state * 48271) % 2147483647;
+    return 1 + (state % (vocabulary - 1));
+  });
+}
+
+/**
+ * Runs `complete` once to warm up and `runs` times to measure.
+ * @param {(ids: number[], options: object) => Promise<{ usage: object }>} complete
+ * @param {() => Promise<void>} reset
+ */
+export async function measure(complete, reset, vocabulary, { promptTokens, maxTokens, runs, temperature, topP }) {
+  const ids = arbitraryIds(promptTokens, vocabulary);
+  const usages = [];
+  for (let run = 0; run <= runs; run++) {
+    await reset();
+    const { usage } = await complete(ids, { maxTokens, temperature, topP, seed: run, logitBias: NO_END });
+    if (run > 0) usages.push(usage);
+  }
+  const of = (field) => spread(usages.map((usage) => usage[field]));
+  return {
+    decodeTokensPerSecond: of("decodeTokensPerSecond"),
+    prefillTokensPerSecond: of("prefillTokensPerSecond"),
+    timeToFirstTokenMs: of("timeToFirstTokenMs"),
+  };
+}

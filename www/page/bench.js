@@ -1,0 +1,45 @@
+// The page that measures: the published shapes with random weights, made here.
+//
+// bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address.
+
+import { TokenFormer } from "../tokenformer.js";
+
+const query = new URLSearchParams(location.search);
+const output = document.getElementById("output");
+const button = document.getElementById("run");
+const results = [];
+
+async function run() {
+  button.disabled = true;
+  results.length = 0;
+  const number = (name, fallback) => Number(query.get(name) ?? fallback);
+  const names = (query.get("models") ?? document.getElementById("models").value).split(",");
+  for (const name of names) {
+    try {
+      const model = await TokenFormer.random(`Haiyang-W/TokenFormer-${name}`, { quantization: query.get("quantization") ?? "q4" });
+      const { adapter, gpuBytes } = model.info;
+      const base = { runs: number("runs", 5), promptTokens: number("promptTokens", 512), maxTokens: number("maxTokens", 129) };
+      const cases = { greedy: base, sampled: { ...base, temperature: 0.8, topP: 0.95 } };
+      if (query.has("long")) cases.long = { ...base, promptTokens: 1900, runs: 3 };
+      if (query.has("prefill")) cases.prefill = { ...base, promptTokens: 1024, maxTokens: 2 };
+      for (const [kind, options] of Object.entries(cases)) {
+        results.push({ model: name, kind, ...(await model.benchmark(options)) });
+        show({ adapter, gpuBytes, results });
+      }
+      await model.dispose();
+    } catch (error) {
+      results.push({ model: name, error: `${error.code}: ${error.message} ${error.cause ?? ""}` });
+      show({ results });
+    }
+  }
+  button.disabled = false;
+  if (query.has("report")) await fetch(query.get("report"), { method: "POST", body: output.textContent });
+}
+
+function show(value) {
+  output.textContent = JSON.stringify({ browser: navigator.userAgent, ...value }, null, 1);
+  if (query.has("log")) fetch(query.get("log"), { method: "POST", body: JSON.stringify(results.at(-1)) });
+}
+
+button.addEventListener("click", run);
+if (query.has("run")) run();
