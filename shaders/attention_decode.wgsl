@@ -5,7 +5,7 @@
 //   0  step     uniform Step
 //   1  q        f32 [D_MODEL], paired order
 //   2  keys     f16 octets [context, D_MODEL / 8] as vec4<u32>, paired order
-//   3  values   f16 pairs [context, D_MODEL / 2]
+//   3  values   f16 octets [context, D_MODEL / 8] as vec4<u32>
 //   4  parts    f32, see attention_parts.wgsl
 // Grid: (heads, part_count(past + 1)); the scan ends at the true length.
 // Constants: WG = PART threads, one per position for the scores; HEAD, D_MODEL, MAX_PARTS.
@@ -17,15 +17,16 @@
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> keys: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> values: array<u32>;
+@group(0) @binding(3) var<storage, read> values: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> parts: array<f32>;
 
-const PAIRS = HEAD / 2u;
-// Teams share the positions of the weighted sum; a team has a thread per pair of dimensions.
-const TEAMS = WG / PAIRS;
+const OCTETS = HEAD / 8u;
+// Teams share the positions of the weighted sum; a team has a thread per eight dimensions.
+const TEAMS = WG / OCTETS;
 var<workgroup> query: array<f32, HEAD>;
 var<workgroup> weights: array<f32, WG>;
-var<workgroup> sums: array<vec2<f32>, TEAMS * PAIRS>;
+var<workgroup> sums: array<f32, TEAMS * HEAD>;
+var<workgroup> weight_sums: array<f32, TEAMS>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -50,30 +51,52 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         }
     }
     let highest = workgroup_max(local, score);
-    let weight = select(0.0, exp(score - highest), local < count);
-    weights[local] = weight;
-    let sum = workgroup_sum(local, weight); // its barriers also publish `weights`
+    weights[local] = select(0.0, exp(score - highest), local < count);
+    workgroupBarrier();
 
-    let team = local / PAIRS;
-    let pair = local % PAIRS;
+    let team = local / OCTETS;
+    let octet = local % OCTETS;
     if team < TEAMS {
-        var acc = vec2<f32>();
-        for (var p = team; p < count; p += TEAMS) {
-            acc += weights[p] * unpack2x16float(values[(first + p) * (D_MODEL / 2u) + head * PAIRS + pair]);
+        var low = vec4<f32>();
+        var high = vec4<f32>();
+        var weight_sum = 0.0;
+        let column = head * OCTETS + octet;
+        // Four positions at a time, so that their loads are on their way together. Past the end the weight is 0.
+        for (var p = team; p < count; p += TEAMS * 4u) {
+            var words: array<vec4<u32>, 4>;
+            for (var i = 0u; i < 4u; i++) {
+                words[i] = values[(first + min(p + i * TEAMS, count - 1u)) * (D_MODEL / 8u) + column];
+            }
+            for (var i = 0u; i < 4u; i++) {
+                let at = p + i * TEAMS;
+                let w = select(0.0, weights[min(at, WG - 1u)], at < count);
+                weight_sum += w;
+                let v = words[i];
+                low += w * vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
+                high += w * vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w));
+            }
         }
-        sums[local] = acc;
+        for (var c = 0u; c < 4u; c++) {
+            sums[team * HEAD + octet * 8u + c] = low[c];
+            sums[team * HEAD + octet * 8u + 4u + c] = high[c];
+        }
+        if octet == 0u {
+            weight_sums[team] = weight_sum;
+        }
     }
     workgroupBarrier();
-    if local < PAIRS {
-        var acc = sums[local];
-        for (var t = 1u; t < TEAMS; t++) {
-            acc += sums[t * PAIRS + local];
+    if local < HEAD {
+        var acc = 0.0;
+        for (var t = 0u; t < TEAMS; t++) {
+            acc += sums[t * HEAD + local];
         }
-        let at = group.y * D_MODEL + head * HEAD + local * 2u;
-        parts[at] = acc.x;
-        parts[at + 1u] = acc.y;
+        parts[group.y * D_MODEL + head * HEAD + local] = acc;
     }
     if local == 0u {
+        var sum = 0.0;
+        for (var t = 0u; t < TEAMS; t++) {
+            sum += weight_sums[t];
+        }
         let stats = STATS + (group.y * HEADS + head) * 2u;
         parts[stats] = highest;
         parts[stats + 1u] = sum;

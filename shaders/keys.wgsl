@@ -18,10 +18,10 @@
 
 const COLS = GROUPS * 32u;
 @group(0) @binding(2) var<uniform> step: Step;
-@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 #if FINAL_NORM
-@group(0) @binding(5) var<storage, read> norm: array<f32>;
+@group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
 #endif
 #if COMBINE
 #include "attention_parts.wgsl"
@@ -29,26 +29,51 @@ const COLS = GROUPS * 32u;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>) {
+    var a: array<vec4<f32>, ITEMS>;
+    var b: array<vec4<f32>, ITEMS>;
 #if COMBINE
     let parts = part_count(step.past + 1u);
+    weigh_parts(local, parts);
+    for (var i = 0u; i < ITEMS; i++) {
+        let item = min(local + i * WG, GROUPS * 4u - 1u);
+        a[i] = combined(item * 2u, parts);
+        b[i] = combined(item * 2u + 1u, parts);
+    }
 #else
 #if FINAL_NORM
-    let x_row = step.row * COLS;
+    let x_row = step.row * (COLS / 4u);
 #else
     let x_row = 0u;
 #endif
-    // Two sweeps, as the reference does: the variance of what is left after the mean is taken off.
     var sum = 0.0;
-    for (var i = local; i < COLS; i += WG) {
-        sum += x[x_row + i];
+    for (var i = 0u; i < ITEMS; i++) {
+        let item = local + i * WG;
+        if item < GROUPS * 4u {
+            a[i] = x[x_row + item * 2u];
+            b[i] = x[x_row + item * 2u + 1u];
+            sum += dot(a[i] + b[i], vec4<f32>(1.0));
+        }
     }
+    // Two rounds, as the reference does: the variance of what is left after the mean is taken off.
     let mean = workgroup_sum(local, sum) / f32(COLS);
     sum = 0.0;
-    for (var i = local; i < COLS; i += WG) {
-        let c = x[x_row + i] - mean;
-        sum += c * c;
+    for (var i = 0u; i < ITEMS; i++) {
+        if local + i * WG < GROUPS * 4u {
+            a[i] -= mean;
+            b[i] -= mean;
+            sum += dot(a[i], a[i]) + dot(b[i], b[i]);
+        }
     }
     let scale = inverseSqrt(workgroup_sum(local, sum) / f32(COLS) + EPSILON);
+    for (var i = 0u; i < ITEMS; i++) {
+        a[i] *= scale;
+        b[i] *= scale;
+#if FINAL_NORM
+        let item = min(local + i * WG, GROUPS * 4u - 1u);
+        a[i] = a[i] * norm[item * 2u] + norm[COLS / 4u + item * 2u];
+        b[i] = b[i] * norm[item * 2u + 1u] + norm[COLS / 4u + item * 2u + 1u];
+#endif
+    }
 #endif
 
     let lane = local % LANES;
@@ -59,22 +84,11 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     for (var first = 0u; first < GROUPS; first += CHUNK_GROUPS) {
         let count = min(CHUNK_GROUPS, GROUPS - first);
         workgroupBarrier();
-        for (var i = local; i < count * 8u; i += WG) {
-            let g = i / 8u;
-            let j = i % 8u;
-            let column = columns(j) + vec4<u32>((first + g) * 32u);
-            var v: vec4<f32>;
-            for (var c = 0u; c < 4u; c++) {
-#if COMBINE
-                v[c] = combined(column[c], parts);
-#else
-                v[c] = (x[x_row + column[c]] - mean) * scale;
-#if FINAL_NORM
-                v[c] = v[c] * norm[column[c]] + norm[COLS + column[c]];
-#endif
-#endif
+        for (var i = 0u; i < ITEMS; i++) {
+            let item = local + i * WG;
+            if item >= first * 4u && item < (first + count) * 4u {
+                stage(item, first, a[i], b[i]);
             }
-            xs[j * XS_STRIDE + g] = v;
         }
         workgroupBarrier();
         total = accumulate(rows, first, count, lane, total);

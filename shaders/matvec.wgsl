@@ -1,7 +1,7 @@
 // Core of a matrix–vector product y = W·x for one token, four rows of W per lane group.
 //
 // A workgroup of WG threads is WG / LANES lane groups; the LANES threads of one share the groups of 32
-// columns of its four rows. x lies in workgroup memory, CHUNK_GROUPS groups at a time, since a whole
+// columns of its four rows. What a thread needs of the activations it reads once, into registers. x lies in workgroup memory, CHUNK_GROUPS groups at a time, since a whole
 // row of activations may not fit into 16 KiB:
 //   xs[j · CHUNK_GROUPS + g] = the j-th vec4 of group g, so that neighbouring lanes (neighbouring g)
 //   read neighbouring addresses. For Q4 the j-th vec4 holds the even (j even) or odd (j odd) elements
@@ -15,12 +15,18 @@ const ROWS_PER_WG = WG / LANES * 4u;
 const XS_STRIDE = CHUNK_GROUPS;
 var<workgroup> xs: array<vec4<f32>, CHUNK_GROUPS * 8u>;
 
-// Columns (inside the group of 32) that vec4 j of a group holds.
-fn columns(j: u32) -> vec4<u32> {
+// An *item* is eight consecutive columns: word w (0 … 3) of a group of 32. A thread holds ITEMS of them.
+const ITEMS = (GROUPS * 4u + WG - 1u) / WG;
+
+// Puts eight columns, item `item` of those from group `first` on, into workgroup memory.
+fn stage(item: u32, first: u32, a: vec4<f32>, b: vec4<f32>) {
+    let at = (item & 3u) * 2u * XS_STRIDE + (item >> 2u) - first;
 #if Q4
-    return vec4<u32>(0u, 2u, 4u, 6u) + vec4<u32>((j >> 1u) * 8u + (j & 1u));
+    xs[at] = vec4<f32>(a.xz, b.xz);
+    xs[at + XS_STRIDE] = vec4<f32>(a.yw, b.yw);
 #else
-    return vec4<u32>(0u, 1u, 2u, 3u) + vec4<u32>(j * 4u);
+    xs[at] = a;
+    xs[at + XS_STRIDE] = b;
 #endif
 }
 

@@ -19,7 +19,7 @@
 #include "step.wgsl"
 
 @group(0) @binding(2) var<uniform> step: Step;
-@group(0) @binding(3) var<storage, read> s: array<f32>;
+@group(0) @binding(3) var<storage, read> s: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 #if QKV
 @group(0) @binding(5) var<storage, read_write> keys: array<u32>;
@@ -32,21 +32,43 @@
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let first_row = group.x * ROWS_PER_WG + local / LANES * 4u;
     let segment = group.x * ROWS_PER_WG / SEGMENT_ROWS;
-    let s_row = segment * GROUPS * 32u;
+    let s_row = segment * GROUPS * 8u;
 
+    var a: array<vec4<f32>, ITEMS>;
+    var b: array<vec4<f32>, ITEMS>;
+    for (var i = 0u; i < ITEMS; i++) {
+        let item = min(local + i * WG, GROUPS * 4u - 1u);
+        a[i] = s[s_row + item * 2u];
+        b[i] = s[s_row + item * 2u + 1u];
+    }
     var row_max = 0.0;
 #if SOFTMAX
-    row_max = s[s_row];
-    for (var i = local; i < SLOTS; i += WG) {
-        row_max = max(row_max, s[s_row + i]);
+    row_max = -3.4e38;
+    for (var i = 0u; i < ITEMS; i++) {
+        let column = (local + i * WG) * 8u;
+        for (var c = 0u; c < 4u; c++) {
+            row_max = select(row_max, max(row_max, a[i][c]), column + c < SLOTS);
+            row_max = select(row_max, max(row_max, b[i][c]), column + 4u + c < SLOTS);
+        }
     }
     row_max = workgroup_max(local, row_max);
 #endif
     var sum = 0.0;
-    for (var i = local; i < SLOTS; i += WG) {
-        sum += statistic(s[s_row + i], row_max);
+    for (var i = 0u; i < ITEMS; i++) {
+        let column = (local + i * WG) * 8u;
+        for (var c = 0u; c < 4u; c++) {
+            sum += select(0.0, statistic(a[i][c], row_max), column + c < SLOTS);
+            sum += select(0.0, statistic(b[i][c], row_max), column + 4u + c < SLOTS);
+        }
     }
     let scale = theta_scale(workgroup_sum(local, sum));
+    for (var i = 0u; i < ITEMS; i++) {
+        let column = (local + i * WG) * 8u;
+        for (var c = 0u; c < 4u; c++) {
+            a[i][c] = select(0.0, theta(a[i][c], scale, row_max), column + c < SLOTS);
+            b[i][c] = select(0.0, theta(b[i][c], scale, row_max), column + 4u + c < SLOTS);
+        }
+    }
 
     let lane = local % LANES;
     let in_segment = first_row - segment * SEGMENT_ROWS;
@@ -65,17 +87,11 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     for (var first = 0u; first < GROUPS; first += CHUNK_GROUPS) {
         let count = min(CHUNK_GROUPS, GROUPS - first);
         workgroupBarrier();
-        for (var i = local; i < count * 8u; i += WG) {
-            let g = i / 8u;
-            let j = i % 8u;
-            let column = columns(j) + vec4<u32>((first + g) * 32u);
-            var v = vec4<f32>();
-            for (var c = 0u; c < 4u; c++) {
-                if column[c] < SLOTS {
-                    v[c] = theta(s[s_row + column[c]], scale, row_max);
-                }
+        for (var i = 0u; i < ITEMS; i++) {
+            let item = local + i * WG;
+            if item >= first * 4u && item < (first + count) * 4u {
+                stage(item, first, a[i], b[i]);
             }
-            xs[j * XS_STRIDE + g] = v;
         }
         workgroupBarrier();
         total = accumulate(rows, first, count, lane, total);

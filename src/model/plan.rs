@@ -17,12 +17,12 @@ const TILE: u32 = 64;
 const QUERY_TILE: u32 = 16;
 /// Threads of a workgroup where the kernel leaves the choice.
 pub const WG: usize = 128;
-/// Most rows of a layer's table that one workgroup makes, so that small models use the whole GPU too.
-const MOST_ROWS: usize = 32;
-/// Most threads that share a row of a matrix–vector product.
-const MAX_LANES: usize = 32;
-/// Most groups of 32 activations in workgroup memory at a time: 12 KiB of the 16 KiB that are sure.
-const MAX_CHUNK_GROUPS: usize = 96;
+/// Most groups of 32 activations in workgroup memory at a time: 8 KiB of the 16 KiB that are sure.
+const MAX_CHUNK_GROUPS: usize = 64;
+/// Most weights of parts of the attention in workgroup memory, 4 bytes and as many for their sums.
+const MAX_PART_WEIGHTS: usize = 256;
+/// Workgroups that a kernel should have, so that no part of a large GPU is idle.
+const ENOUGH_GROUPS: f64 = 132.0;
 
 /// How many workgroups a dispatch has, given the tokens T and the cached positions of a step.
 #[derive(Clone, Copy, Debug)]
@@ -134,14 +134,28 @@ struct Matvec {
     grid: Grid,
 }
 
-/// Constants and grid of `matvec.wgsl` for `rows` rows of a table; a workgroup makes at most `most_rows`.
-fn matvec(table: &Table, kernel: &'static str, rows: usize, most_rows: usize) -> Matvec {
+/// Threads of a workgroup and threads that share a row, for `rows` rows of `groups` groups.
+///
+/// What costs time is, in this order: waiting for memory (rounds of loads, one after the other), reading the
+/// activations anew in every workgroup, lanes without work, and too few workgroups to fill the GPU.
+fn share(groups: usize, rows: usize) -> (usize, usize) {
+    let sizes = [64, 128, 256].into_iter().flat_map(|wg| [8, 16, 32, 64, 128].map(|lanes| (wg, lanes)));
+    let cost = |(wg, lanes): (usize, usize)| {
+        let rounds = groups.div_ceil(lanes) as f64;
+        let items = (groups * 4).div_ceil(wg) as f64;
+        let workgroups = rows.div_ceil(wg / lanes * 4) as f64;
+        let waste = rounds * lanes as f64 / groups as f64;
+        let filling = (ENOUGH_GROUPS / workgroups).max(1.0) + workgroups / (8.0 * ENOUGH_GROUPS);
+        (rounds + 0.7 * items + 0.5 * waste) * filling.sqrt()
+    };
+    let fits = |&(wg, lanes): &(usize, usize)| lanes <= wg && rows.is_multiple_of(wg / lanes * 4);
+    sizes.filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or((WG, 32))
+}
+
+/// Constants and grid of `matvec.wgsl` for `rows` rows of a table.
+fn matvec(table: &Table, kernel: &'static str, rows: usize) -> Matvec {
     let groups = table.shape().cols / 32;
-    // As many lanes as keep all busy: 12 groups (d = 384) are three rounds of 4 lanes, but 32 lanes
-    // would leave 20 without work.
-    let rounds = |lanes: usize| groups.div_ceil(lanes) * lanes;
-    let lanes = [32, 16, 8, 4].into_iter().filter(|l| *l <= MAX_LANES).min_by_key(|l| rounds(*l)).unwrap_or(4);
-    let threads = (lanes * most_rows / 4).min(WG);
+    let (threads, lanes) = share(groups, rows);
     let chunks = groups.div_ceil(MAX_CHUNK_GROUPS);
     let spec = table
         .constants(ShaderSpec::new(kernel).with("WG", threads).with("LANES", lanes))
@@ -187,6 +201,7 @@ impl<'a> Builder<'a> {
             .with("MAX_PARTS", self.scratch.max_parts)
             .with("D_MODEL", self.config.hidden_size)
             .with("HEAD", self.config.head_size())
+            .flag_if("FEW_PARTS", self.config.num_attention_heads * self.scratch.max_parts <= MAX_PART_WEIGHTS)
     }
 
     fn push(&mut self, stages: &mut Stages, spec: ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<()> {
@@ -197,7 +212,7 @@ impl<'a> Builder<'a> {
 
     /// Scores of a Pattention for one token: x is h, or the parts of the attention with COMBINE.
     fn keys(&mut self, stages: &mut Stages, table: &Table, x: &wgpu::Buffer, combine: bool) -> Result<()> {
-        let Matvec { spec, grid } = matvec(table, "keys", table.shape().rows, MOST_ROWS);
+        let Matvec { spec, grid } = matvec(table, "keys", table.shape().rows);
         let spec = spec.with("Y_START", 0).with_f32("EPSILON", self.config.layernorm_epsilon);
         let spec = if combine { self.parts(spec).flag("COMBINE") } else { spec.flag("LAYERNORM") };
         for part in &table.parts {
@@ -210,8 +225,8 @@ impl<'a> Builder<'a> {
 
     fn values(&mut self, stages: &mut Stages, table: &Table, p: Pattention, qkv: Option<usize>) -> Result<()> {
         let (s, d) = (self.scratch, self.config.hidden_size);
-        // Segments are multiples of 32 rows, so a workgroup's rows never straddle two.
-        let Matvec { spec, grid } = matvec(table, "values", table.shape().rows, MOST_ROWS);
+        // `share` makes workgroups of whole divisors of the rows; those of a segment are as many for each.
+        let Matvec { spec, grid } = matvec(table, "values", table.shape().rows);
         let spec = spec.with("SEGMENT_ROWS", d).with("SLOTS", p.slots(self.config));
         let spec = self.theta(spec);
         let (spec, y) = match qkv {
@@ -358,7 +373,7 @@ impl<'a> Builder<'a> {
         let mut stages = Stages::default();
         let table = &self.weights.embedding;
         for part in &table.parts {
-            let Matvec { spec, grid } = matvec(table, "keys", part.rows, usize::MAX / WG);
+            let Matvec { spec, grid } = matvec(table, "keys", part.rows);
             let spec = spec
                 .with("Y_START", part.first_row)
                 .with_f32("EPSILON", self.config.layernorm_epsilon)
