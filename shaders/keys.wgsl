@@ -45,29 +45,23 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
 #else
     let x_row = 0u;
 #endif
-    var sum = 0.0;
+    // Mean and variance in one round: of x less its first element, so that a common offset costs no digits.
+    let pivot = x[x_row].x;
+    var sums = vec2<f32>();
     for (var i = 0u; i < ITEMS; i++) {
         let item = local + i * WG;
         if item < GROUPS * 4u {
-            a[i] = x[x_row + item * 2u];
-            b[i] = x[x_row + item * 2u + 1u];
-            sum += dot(a[i] + b[i], vec4<f32>(1.0));
+            a[i] = x[x_row + item * 2u] - pivot;
+            b[i] = x[x_row + item * 2u + 1u] - pivot;
+            sums += vec2<f32>(dot(a[i] + b[i], vec4<f32>(1.0)), dot(a[i], a[i]) + dot(b[i], b[i]));
         }
     }
-    // Two rounds, as the reference does: the variance of what is left after the mean is taken off.
-    let mean = workgroup_sum(local, sum) / f32(COLS);
-    sum = 0.0;
+    sums = workgroup_sum2(local, sums) / f32(COLS);
+    let mean = sums.x;
+    let scale = inverseSqrt(max(sums.y - mean * mean, 0.0) + EPSILON);
     for (var i = 0u; i < ITEMS; i++) {
-        if local + i * WG < GROUPS * 4u {
-            a[i] -= mean;
-            b[i] -= mean;
-            sum += dot(a[i], a[i]) + dot(b[i], b[i]);
-        }
-    }
-    let scale = inverseSqrt(workgroup_sum(local, sum) / f32(COLS) + EPSILON);
-    for (var i = 0u; i < ITEMS; i++) {
-        a[i] *= scale;
-        b[i] *= scale;
+        a[i] = (a[i] - mean) * scale;
+        b[i] = (b[i] - mean) * scale;
 #if FINAL_NORM
         let item = min(local + i * WG, GROUPS * 4u - 1u);
         a[i] = a[i] * norm[item * 2u] + norm[COLS / 4u + item * 2u];

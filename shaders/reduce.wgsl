@@ -16,6 +16,22 @@ fn workgroup_sum(local: u32, value: f32) -> f32 {
     return tree[0];
 }
 
+var<workgroup> tree2: array<vec2<f32>, WG>;
+
+// Two sums at once.
+fn workgroup_sum2(local: u32, value: vec2<f32>) -> vec2<f32> {
+    workgroupBarrier();
+    tree2[local] = value;
+    for (var half = WG / 2u; half > 0u; half >>= 1u) {
+        workgroupBarrier();
+        if local < half {
+            tree2[local] += tree2[local + half];
+        }
+    }
+    workgroupBarrier();
+    return tree2[0];
+}
+
 fn workgroup_max(local: u32, value: f32) -> f32 {
     workgroupBarrier();
     tree[local] = value;

@@ -6,7 +6,7 @@
 //   2  logits     f32 [V]
 //   3  seen       u32 [V]: see sampling.wgsl
 //   4  bias       f32 [V]
-//   5  adjusted   f32 [V]
+//   5  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>; lowest where nothing is to be drawn
 //   6  partials   vec4<f32> [grid]: the highest adjusted value, the best score, its id (bits)
 // Grid: ceil(V / (4·WG)) workgroups. Constants: WG, V.
 
@@ -19,7 +19,7 @@
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> seen: array<u32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> adjusted: array<f32>;
+@group(0) @binding(5) var<storage, read_write> adjusted: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
 
 var<workgroup> highest: array<f32, WG>;
@@ -38,6 +38,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     var top = LOWEST;
     var score = LOWEST;
     var winner = 0xffffffffu;
+    var values = vec4<f32>(LOWEST);
     for (var i = 0u; i < 4u; i++) {
         let id = block * 4u + i;
         if id >= V {
@@ -57,12 +58,15 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             x /= sampling.temperature;
         }
         x = select(LOWEST, max(x, LOWEST), id < sampling.real_ids);
-        adjusted[id] = x;
+        values[i] = x;
         top = max(top, x);
         if id < sampling.real_ids && is_better(x + noise[i], id, score, winner) {
             score = x + noise[i];
             winner = id;
         }
+    }
+    if block < (V + 3u) / 4u {
+        adjusted[block] = values;
     }
     highest[local] = top;
     best_score[local] = score;

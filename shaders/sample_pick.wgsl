@@ -8,7 +8,7 @@
 // Bindings
 //   0  step       uniform Step
 //   1  sampling   uniform Sampling
-//   2  adjusted   f32 [V]
+//   2  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>
 //   3  partials   vec4<f32> [PARTIALS], from sample_adjust.wgsl
 //   4  seen       u32 [V]: the token is counted
 //   5  ids        u32: the token
@@ -21,7 +21,9 @@
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<uniform> sampling: Sampling;
-@group(0) @binding(2) var<storage, read> adjusted: array<f32>;
+@group(0) @binding(2) var<storage, read> adjusted: array<vec4<f32>>;
+
+const BLOCKS = (V + 3u) / 4u;
 @group(0) @binding(3) var<storage, read> partials: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> seen: array<u32>;
 @group(0) @binding(5) var<storage, read_write> ids: array<u32>;
@@ -60,15 +62,21 @@ fn last_key(local: u32, top: f32, limit: u32, by_mass: bool, share: f32) -> u32 
             chosen_bin = 255u;
         }
         workgroupBarrier();
-        for (var id = local; id < sampling.real_ids; id += WG) {
-            let x = adjusted[id];
-            let key = key_of(x, top);
-            if key <= limit && (round == 0u || (key >> (shift + 8u)) == prefix) {
-                let bin = (key >> shift) & 0xffu;
-                let weight = select(1u, u32(exp(x - top) * FIXED), by_mass);
-                let old = atomicAdd(&bins_low[bin], weight);
-                if old + weight < old {
-                    atomicAdd(&bins_high[bin], 1u);
+        // Tokens that are not real have the last key and weigh nothing, or are more than are kept by count.
+        for (var block = local; block < BLOCKS; block += 2u * WG) {
+            let next = min(block + WG, BLOCKS - 1u);
+            let values = array<vec4<f32>, 2>(adjusted[block], adjusted[next]);
+            for (var i = 0u; i < 8u; i++) {
+                let x = values[i >> 2u][i & 3u];
+                let key = key_of(x, top);
+                let is_new = i < 4u || block + WG < BLOCKS;
+                if is_new && key <= limit && (round == 0u || (key >> (shift + 8u)) == prefix) {
+                    let bin = (key >> shift) & 0xffu;
+                    let weight = select(1u, u32(exp(x - top) * FIXED), by_mass);
+                    let old = atomicAdd(&bins_low[bin], weight);
+                    if old + weight < old {
+                        atomicAdd(&bins_high[bin], 1u);
+                    }
                 }
             }
         }
@@ -137,13 +145,19 @@ fn main(@builtin(local_invocation_index) local: u32) {
         }
         score = LOWEST;
         winner = 0xffffffffu;
-        for (var id = local; id < sampling.real_ids; id += WG) {
-            let x = adjusted[id];
-            if key_of(x, top) <= limit && x - top >= sampling.min_p_floor {
-                let noisy = x + gumbel(sampling.seed, step.index, id >> 2u)[id & 3u];
-                if is_better(noisy, id, score, winner) {
+        for (var block = local; block < BLOCKS; block += WG) {
+            let values = adjusted[block];
+            let kept = vec4<f32>(values > vec4<f32>(LOWEST)) * vec4<f32>(values - top >= vec4<f32>(sampling.min_p_floor));
+            if dot(kept, vec4<f32>(1.0)) == 0.0 || key_of(max(max(values.x, values.y), max(values.z, values.w)), top) > limit {
+                continue;
+            }
+            let noise = gumbel(sampling.seed, step.index, block);
+            for (var i = 0u; i < 4u; i++) {
+                let noisy = values[i] + noise[i];
+                let stays = kept[i] > 0.0 && key_of(values[i], top) <= limit;
+                if stays && is_better(noisy, block * 4u + i, score, winner) {
                     score = noisy;
-                    winner = id;
+                    winner = block * 4u + i;
                 }
             }
         }

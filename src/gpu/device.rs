@@ -45,13 +45,15 @@ impl Gpu {
         let offered = adapter.limits();
         let defaults = wgpu::Limits::default();
         // Everything works within the default limits. Larger bindings spare the embedding a split, and
-        // larger buffers are needed as soon as a table is bigger than the default maximum.
+        // larger buffers are needed as soon as a table is bigger than the default maximum. More workgroup
+        // memory holds a long row of activations at once.
         let required_limits = if options.default_limits {
             defaults
         } else {
             wgpu::Limits {
                 max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
                 max_buffer_size: offered.max_buffer_size,
+                max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
                 ..defaults
             }
         };

@@ -47,7 +47,7 @@ pub struct ChooseBuffers {
     pub seen: GpuBuffer,
     /// Logit bias, f32 [V].
     pub bias: GpuBuffer,
-    /// Logits after penalties, bias and temperature, f32 [V].
+    /// Logits after penalties, bias and temperature, f32 [4·⌈V / 4⌉].
     pub adjusted: GpuBuffer,
     /// vec4<f32> for every workgroup of `sample_adjust.wgsl`.
     pub partials: GpuBuffer,
@@ -65,7 +65,7 @@ impl ChooseBuffers {
             sampling: GpuBuffer::new(gpu, "sampling", size_of::<Sampling>() as u64, U::UNIFORM | U::COPY_DST),
             seen: f32s("seen", vocab),
             bias: f32s("bias", vocab),
-            adjusted: f32s("adjusted", vocab),
+            adjusted: f32s("adjusted", vocab.next_multiple_of(4)),
             partials: f32s("partials", vocab.div_ceil(ADJUST_TOKENS as u64) * 4),
             tokens: f32s("tokens", RING as u64),
         }

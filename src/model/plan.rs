@@ -17,8 +17,10 @@ const TILE: u32 = 64;
 const QUERY_TILE: u32 = 16;
 /// Threads of a workgroup where the kernel leaves the choice.
 pub const WG: usize = 128;
-/// Most groups of 32 activations in workgroup memory at a time: 8 KiB of the 16 KiB that are sure.
-const MAX_CHUNK_GROUPS: usize = 64;
+/// Workgroup memory that the kernels need besides activations: sums, and weights of parts of the attention.
+const WORKGROUP_BYTES: usize = 8 << 10;
+/// Most workgroup memory used for activations: more would keep other workgroups off the same unit.
+const MOST_ACTIVATION_BYTES: usize = 24 << 10;
 /// Most weights of parts of the attention in workgroup memory, 4 bytes and as many for their sums.
 const MAX_PART_WEIGHTS: usize = 256;
 /// Workgroups that a kernel should have, so that no part of a large GPU is idle.
@@ -153,10 +155,11 @@ fn share(groups: usize, rows: usize) -> (usize, usize) {
 }
 
 /// Constants and grid of `matvec.wgsl` for `rows` rows of a table.
-fn matvec(table: &Table, kernel: &'static str, rows: usize) -> Matvec {
+fn matvec(gpu: &Gpu, table: &Table, kernel: &'static str, rows: usize) -> Matvec {
     let groups = table.shape().cols / 32;
     let (threads, lanes) = share(groups, rows);
-    let chunks = groups.div_ceil(MAX_CHUNK_GROUPS);
+    let memory = gpu.device.limits().max_compute_workgroup_storage_size as usize - WORKGROUP_BYTES;
+    let chunks = (groups * 128).div_ceil(memory.min(MOST_ACTIVATION_BYTES));
     let spec = table
         .constants(ShaderSpec::new(kernel).with("WG", threads).with("LANES", lanes))
         .with("CHUNK_GROUPS", groups.div_ceil(chunks))
@@ -212,7 +215,7 @@ impl<'a> Builder<'a> {
 
     /// Scores of a Pattention for one token: x is h, or the parts of the attention with COMBINE.
     fn keys(&mut self, stages: &mut Stages, table: &Table, x: &wgpu::Buffer, combine: bool) -> Result<()> {
-        let Matvec { spec, grid } = matvec(table, "keys", table.shape().rows);
+        let Matvec { spec, grid } = matvec(self.gpu, table, "keys", table.shape().rows);
         let spec = spec.with("Y_START", 0).with_f32("EPSILON", self.config.layernorm_epsilon);
         let spec = if combine { self.parts(spec).flag("COMBINE") } else { spec.flag("LAYERNORM") };
         for part in &table.parts {
@@ -226,7 +229,7 @@ impl<'a> Builder<'a> {
     fn values(&mut self, stages: &mut Stages, table: &Table, p: Pattention, qkv: Option<usize>) -> Result<()> {
         let (s, d) = (self.scratch, self.config.hidden_size);
         // `share` makes workgroups of whole divisors of the rows; those of a segment are as many for each.
-        let Matvec { spec, grid } = matvec(table, "values", table.shape().rows);
+        let Matvec { spec, grid } = matvec(self.gpu, table, "values", table.shape().rows);
         let spec = spec.with("SEGMENT_ROWS", d).with("SLOTS", p.slots(self.config));
         let spec = self.theta(spec);
         let (spec, y) = match qkv {
@@ -373,7 +376,7 @@ impl<'a> Builder<'a> {
         let mut stages = Stages::default();
         let table = &self.weights.embedding;
         for part in &table.parts {
-            let Matvec { spec, grid } = matvec(table, "keys", part.rows);
+            let Matvec { spec, grid } = matvec(self.gpu, table, "keys", part.rows);
             let spec = spec
                 .with("Y_START", part.first_row)
                 .with_f32("EPSILON", self.config.layernorm_epsilon)
