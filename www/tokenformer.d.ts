@@ -98,6 +98,37 @@ export interface StoredModel {
   lastUsed: number;
 }
 
+export interface BenchmarkOptions {
+  /** Tokens of the prompt; an integer, at least 1. Default: 512. */
+  promptTokens?: number;
+  /** Tokens to write; an integer, at least 2. Default: 129. */
+  maxTokens?: number;
+  /** Measured runs, after one that is not; an integer, at least 1. Default: 5. */
+  runs?: number;
+  /** 0 is greedy. Default: 0. */
+  temperature?: number;
+  /** As for `generate`. Default: 1. */
+  topP?: number;
+}
+
+/** Median, least and greatest of all runs. */
+export interface Spread {
+  median: number;
+  min: number;
+  max: number;
+}
+
+export interface BenchmarkResult extends Required<BenchmarkOptions> {
+  decodeTokensPerSecond: Spread;
+  /** To the first token. */
+  prefillTokensPerSecond: Spread;
+  timeToFirstTokenMs: Spread;
+  /** Dispatches of one decode step, choosing the token included. */
+  dispatchesPerToken: number;
+  /** Bytes of weights that a decode step reads. */
+  bytesPerToken: number;
+}
+
 export interface DeleteOptions {
   /** Branch, tag or commit. Default: all. */
   revision?: string;
@@ -236,6 +267,9 @@ export class TokenFormer {
    */
   static load(name?: string, options?: LoadOptions): Promise<TokenFormer>;
 
+  /** For benchmarks: a model of a published shape ("Haiyang-W/TokenFormer-450M") with random weights, made without a download. */
+  static random(id: string, options?: { quantization?: Quantization; contextLength?: number }): Promise<TokenFormer>;
+
   /** What is stored in this browser, the last used first. */
   static models(): Promise<StoredModel[]>;
 
@@ -266,6 +300,9 @@ export class TokenFormer {
 
   encode(text: string): Promise<number[]>;
   decode(tokenIds: TokenIds): Promise<string>;
+
+  /** Measures how fast the model is here, with prompts of arbitrary tokens. The context is forgotten. */
+  benchmark(options?: BenchmarkOptions): Promise<BenchmarkResult>;
 
   /** Forgets the context: a seed then gives the same text again. */
   reset(): Promise<void>;

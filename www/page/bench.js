@@ -41,5 +41,6 @@ function show(value) {
   if (query.has("log")) fetch(query.get("log"), { method: "POST", body: JSON.stringify(results.at(-1)) });
 }
 
+document.querySelector("main").hidden = query.has("report");
 button.addEventListener("click", run);
 if (query.has("run")) run();
