@@ -79,6 +79,16 @@ pub struct Body {
     file: String,
 }
 
+impl Failure {
+    /// Without a network there is no use in trying again: what is stored can be used at once.
+    #[must_use]
+    pub fn unless_offline(self) -> Self {
+        let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
+        let online = Reflect::get(&navigator, &"onLine".into()).ok().and_then(|o| o.as_bool());
+        if online == Some(false) { Self { again: Again::Never, ..self } } else { self }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self { error, again: Again::Never }
@@ -241,7 +251,7 @@ impl Client {
             let response = self.send(url, None, true, &attempt).await.map_err(|e| {
                 attempt.abort();
                 let error = self.check_abort().err().unwrap_or_else(|| network(WHAT, &e));
-                Failure { error, again: Again::Later }
+                Failure { error, again: Again::Later }.unless_offline()
             })?;
             let header = |name: &str| response.headers().get(name).ok().flatten();
             let is_page = header("Content-Type").is_some_and(|t| t.starts_with("text/html"));

@@ -213,7 +213,7 @@ pub async fn peek(client: &Client, file: &str, range: Range<u64>) -> Result<Peek
 pub async fn small(client: &Client, file: &str, size: Option<u64>, limit: usize) -> Result<Vec<u8>> {
     client
         .retry(async || {
-            let Opened { mut body, .. } = client.get(file, None).await?;
+            let Opened { mut body, .. } = client.get(file, None).await.map_err(Failure::unless_offline)?;
             let mut bytes = Vec::new();
             while let Some(piece) = body.next().await? {
                 if bytes.len() + piece.length() as usize > limit {

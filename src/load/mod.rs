@@ -242,6 +242,7 @@ impl Load<'_> {
             key,
             requested: self.request.revision.clone(),
             config: plan.config.clone(),
+            is_converted: plan.files.iter().any(|f| matches!(f.work, plan::Work::Convert(_))),
             has_tokenizer: tokenizer.is_some(),
             units: plan.units(),
             bytes: 0,

@@ -3,7 +3,7 @@
 //! Every step leaves its token in a ring; after every few steps the ring is copied out and mapped while further steps
 //! run. So the host's round trip to the GPU is paid for by nobody, as long as enough steps are ahead of it.
 
-use super::plan::WG;
+use super::matvec::WG;
 use crate::config::ModelConfig;
 use crate::error::Result;
 

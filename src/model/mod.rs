@@ -1,6 +1,7 @@
 //! A TokenFormer on the GPU: weights, KV cache, and the steps that run over them.
 
 mod choose;
+mod matvec;
 mod plan;
 mod scratch;
 mod tables;

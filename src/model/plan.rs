@@ -1,6 +1,7 @@
 //! The dispatches of a step, with pipelines and bind groups made once at load.
 
 use super::choose::{ADJUST_TOKENS, RING};
+use super::matvec::{Matvec, WG, matvec};
 use super::scratch::Scratch;
 use super::tables::{LayerTables, Table, TablePart, Weights};
 use crate::checkpoint::layout::{Pattention, padded_slots};
@@ -15,16 +16,8 @@ pub const PART: usize = 128;
 const TILE: u32 = 64;
 /// Query rows of a workgroup of `attention_prefill.wgsl`.
 const QUERY_TILE: u32 = 16;
-/// Threads of a workgroup where the kernel leaves the choice.
-pub const WG: usize = 128;
-/// Workgroup memory that the kernels need besides activations: sums, and weights of parts of the attention.
-const WORKGROUP_BYTES: usize = 8 << 10;
-/// Most workgroup memory used for activations: more would keep other workgroups off the same unit.
-const MOST_ACTIVATION_BYTES: usize = 24 << 10;
 /// Most weights of parts of the attention in workgroup memory, 4 bytes and as many for their sums.
 const MAX_PART_WEIGHTS: usize = 256;
-/// Workgroups that a kernel should have, so that no part of a large GPU is idle.
-const ENOUGH_GROUPS: f64 = 132.0;
 
 /// How many workgroups a dispatch has, given the tokens T and the cached positions of a step.
 #[derive(Clone, Copy, Debug)]
@@ -130,43 +123,6 @@ fn write(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
     Binding::new(index, Access::Write, buffer)
 }
 
-/// How a matrix–vector product is shared out (`matvec.wgsl`).
-struct Matvec {
-    spec: ShaderSpec,
-    grid: Grid,
-}
-
-/// Threads of a workgroup and threads that share a row, for `rows` rows of `groups` groups.
-///
-/// What costs time is, in this order: waiting for memory (rounds of loads, one after the other), reading the
-/// activations anew in every workgroup, lanes without work, and too few workgroups to fill the GPU.
-fn share(groups: usize, rows: usize) -> (usize, usize) {
-    let sizes = [64, 128, 256].into_iter().flat_map(|wg| [8, 16, 32, 64, 128].map(|lanes| (wg, lanes)));
-    let cost = |(wg, lanes): (usize, usize)| {
-        let rounds = groups.div_ceil(lanes) as f64;
-        let items = (groups * 4).div_ceil(wg) as f64;
-        let workgroups = rows.div_ceil(wg / lanes * 4) as f64;
-        let waste = rounds * lanes as f64 / groups as f64;
-        let filling = (ENOUGH_GROUPS / workgroups).max(1.0) + workgroups / (8.0 * ENOUGH_GROUPS);
-        (rounds + 0.7 * items + 0.5 * waste) * filling.sqrt()
-    };
-    let fits = |&(wg, lanes): &(usize, usize)| lanes <= wg && rows.is_multiple_of(wg / lanes * 4);
-    sizes.filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or((WG, 32))
-}
-
-/// Constants and grid of `matvec.wgsl` for `rows` rows of a table.
-fn matvec(gpu: &Gpu, table: &Table, kernel: &'static str, rows: usize) -> Matvec {
-    let groups = table.shape().cols / 32;
-    let (threads, lanes) = share(groups, rows);
-    let memory = gpu.device.limits().max_compute_workgroup_storage_size as usize - WORKGROUP_BYTES;
-    let chunks = (groups * 128).div_ceil(memory.min(MOST_ACTIVATION_BYTES));
-    let spec = table
-        .constants(ShaderSpec::new(kernel).with("WG", threads).with("LANES", lanes))
-        .with("CHUNK_GROUPS", groups.div_ceil(chunks))
-        .with("ROWS", rows);
-    Matvec { spec, grid: fold(rows.div_ceil(threads / lanes * 4)) }
-}
-
 /// Workgroups for `n` units, folded into a second dimension where one is too short.
 fn fold(n: usize) -> Grid {
     let n = n as u32;
@@ -215,7 +171,8 @@ impl<'a> Builder<'a> {
 
     /// Scores of a Pattention for one token: x is h, or the parts of the attention with COMBINE.
     fn keys(&mut self, stages: &mut Stages, table: &Table, x: &wgpu::Buffer, combine: bool) -> Result<()> {
-        let Matvec { spec, grid } = matvec(self.gpu, table, "keys", table.shape().rows);
+        let Matvec { spec, workgroups } = matvec(self.gpu, table, "keys", table.shape().rows);
+        let grid = fold(workgroups);
         let spec = spec.with("Y_START", 0).with_f32("EPSILON", self.config.layernorm_epsilon);
         let spec = if combine { self.parts(spec).flag("COMBINE") } else { spec.flag("LAYERNORM") };
         for part in &table.parts {
@@ -229,7 +186,8 @@ impl<'a> Builder<'a> {
     fn values(&mut self, stages: &mut Stages, table: &Table, p: Pattention, qkv: Option<usize>) -> Result<()> {
         let (s, d) = (self.scratch, self.config.hidden_size);
         // `share` makes workgroups of whole divisors of the rows; those of a segment are as many for each.
-        let Matvec { spec, grid } = matvec(self.gpu, table, "values", table.shape().rows);
+        let Matvec { spec, workgroups } = matvec(self.gpu, table, "values", table.shape().rows);
+        let grid = fold(workgroups);
         let spec = spec.with("SEGMENT_ROWS", d).with("SLOTS", p.slots(self.config));
         let spec = self.theta(spec);
         let (spec, y) = match qkv {
@@ -376,7 +334,8 @@ impl<'a> Builder<'a> {
         let mut stages = Stages::default();
         let table = &self.weights.embedding;
         for part in &table.parts {
-            let Matvec { spec, grid } = matvec(self.gpu, table, "keys", part.rows);
+            let Matvec { spec, workgroups } = matvec(self.gpu, table, "keys", part.rows);
+            let grid = fold(workgroups);
             let spec = spec
                 .with("Y_START", part.first_row)
                 .with_f32("EPSILON", self.config.layernorm_epsilon)

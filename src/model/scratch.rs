@@ -7,7 +7,7 @@ use crate::config::ModelConfig;
 use crate::gpu::{Gpu, GpuBuffer};
 
 /// Most tokens of one prefill step.
-pub const MAX_CHUNK: usize = 256;
+pub const MAX_CHUNK: usize = 512;
 /// Rows of logits that are made at a time where all are wanted.
 pub const LOGIT_ROWS: usize = 16;
 

@@ -136,7 +136,12 @@ pub fn find<'a>(
 ) -> Option<&'a ModelRecord> {
     let known = |m: &&ModelRecord| {
         let ModelKey { endpoint: e, id: i, quantization: q, .. } = &m.key;
-        e == endpoint && i == id && quantization.is_none_or(|wanted| wanted == *q) && fits(m)
+        // Left out, the precision is the folder's own, or q4 where the folder has none.
+        let is_wanted = match quantization {
+            Some(wanted) => wanted == *q,
+            None => !m.is_converted || *q == Quantization::Q4,
+        };
+        e == endpoint && i == id && is_wanted && fits(m)
     };
     models.iter().filter(known).max_by(|a, b| {
         (a.complete, a.last_used).partial_cmp(&(b.complete, b.last_used)).unwrap_or(std::cmp::Ordering::Equal)
@@ -188,6 +193,7 @@ mod tests {
             },
             requested: "main".into(),
             config: ModelConfig::preset("TokenFormer-150M").expect("preset"),
+            is_converted: true,
             has_tokenizer: false,
             units,
             bytes: 0,
@@ -270,6 +276,11 @@ mod tests {
         assert_eq!(find(&models, hub, "o/a", None, |_| true), Some(&models[0]));
         assert_eq!(find(&models, hub, "o/a", Some(Quantization::Q8), |_| true), None);
         assert_eq!(find(&models, hub, "o/a", None, |m| m.key.commit.starts_with('b')), Some(&models[1]));
+        models[0].key.quantization = Quantization::Q8;
+        assert_eq!(find(&models, hub, "o/a", None, |m| m.complete), None, "q8 is nobody's default");
+        models[0].is_converted = false;
+        assert_eq!(find(&models, hub, "o/a", None, |m| m.complete), Some(&models[0]), "but may be a folder's own");
+        models[0].key.quantization = Quantization::Q4;
         let text = advice(60_000_000, 15_000_000, &models, &models[1].key);
         assert!(text.contains("60 MB") && text.contains("15 MB"), "{text}");
         assert!(text.contains("o/b q4 (20 MB), o/a q4 (30 MB)"), "{text}");

@@ -48,6 +48,8 @@ pub struct ModelRecord {
     pub requested: String,
     /// Its shape.
     pub config: ModelConfig,
+    /// True if it was converted while it was downloaded: its precision is the caller's choice, not the folder's.
+    pub is_converted: bool,
     /// True if `tokenizer.json` is stored as well.
     pub has_tokenizer: bool,
     /// How many units the whole has.

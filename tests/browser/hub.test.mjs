@@ -128,9 +128,11 @@ test("a published checkpoint opens by its name, and the next visit downloads not
 
   // Without a network the stored copy is used, and a note says so.
   await context.setOffline(true);
-  const offline = await fill(again, "o/published", { quantization: "q4" });
+  const offline = await fill(again, "o/published");
+  const other = await fill(again, "o/published", { quantization: "q8" });
   await context.setOffline(false);
   assert.equal(offline.outcome, "loaded", offline.message);
+  assert.equal(other.outcome, "network", "of another precision nothing is stored");
   assert.deepEqual(hub.violations, []);
   assert.deepEqual(again.problems.filter((p) => !/ERR_INTERNET_DISCONNECTED/.test(p)), []);
   const freed = await again.evaluate(() => TokenFormer.delete("o/published", { quantization: "q4" }));
