@@ -20,6 +20,8 @@ pub struct Gpu {
     pub queue: wgpu::Queue,
     /// Bytes that this engine holds on the device.
     pub memory: Rc<Memory>,
+    /// The "GPU" is a program on the CPU.
+    pub is_software: bool,
     /// Set once the device is lost: the browser's reason.
     lost: Arc<Mutex<Option<String>>>,
 }
@@ -73,7 +75,8 @@ impl Gpu {
                 *slot = Some(format!("{reason:?}: {message}"));
             }
         });
-        Ok(Self { device, queue, memory: Rc::default(), lost })
+        let is_software = is_software(&adapter, &device);
+        Ok(Self { device, queue, memory: Rc::default(), is_software, lost })
     }
 
     /// Fails once the device is lost.
@@ -160,6 +163,24 @@ impl Gpu {
         self.check()?;
         Ok(values)
     }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn is_software(adapter: &wgpu::Adapter, _device: &wgpu::Device) -> bool {
+    adapter.get_info().device_type == wgpu::DeviceType::Cpu
+}
+
+/// wgpu does not tell on the web; the browser's own description does.
+#[cfg(target_arch = "wasm32")]
+fn is_software(_adapter: &wgpu::Adapter, device: &wgpu::Device) -> bool {
+    use js_sys::Reflect;
+    use wasm_bindgen::JsValue;
+    let Some(device) = device.as_webgpu() else { return false };
+    let get = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
+    let info = get(device.as_ref(), "adapterInfo");
+    !info.is_undefined()
+        && (get(&info, "isFallbackAdapter").is_truthy()
+            || get(&info, "architecture").as_string().as_deref() == Some("swiftshader"))
 }
 
 /// A read that was begun.

@@ -39,10 +39,17 @@ fn share(groups: usize, rows: usize) -> (usize, usize) {
     sizes.filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or((WG, 32))
 }
 
+/// The same for a GPU that is a program: every thread waits at every barrier in turn, so few of them, all busy.
+fn share_on_cpu(groups: usize) -> (usize, usize) {
+    let rounds = |lanes: usize| groups.div_ceil(lanes) * lanes;
+    let lanes = [32, 16, 8, 4].into_iter().min_by_key(|l| rounds(*l)).unwrap_or(4);
+    ((lanes * 8).min(WG), lanes)
+}
+
 /// Constants and grid of `matvec.wgsl` for `rows` rows of a table.
 pub fn matvec(gpu: &Gpu, table: &Table, kernel: &'static str, rows: usize) -> Matvec {
     let groups = table.shape().cols / 32;
-    let (threads, lanes) = share(groups, rows);
+    let (threads, lanes) = if gpu.is_software { share_on_cpu(groups) } else { share(groups, rows) };
     let memory = gpu.device.limits().max_compute_workgroup_storage_size as usize - WORKGROUP_BYTES;
     let chunks = (groups * 128).div_ceil(memory.min(MOST_ACTIVATION_BYTES));
     let spec = table

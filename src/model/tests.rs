@@ -177,8 +177,16 @@ async fn compare(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, tokens: u
     drop(model);
 }
 
+/// A GPU that shares work as a real one does, software or not.
 fn gpu(options: &GpuOptions) -> Rc<Gpu> {
-    Rc::new(pollster::block_on(Gpu::open(options)).expect("a GPU: the tests need at least a software Vulkan device"))
+    gpu_that_is(false, options)
+}
+
+fn gpu_that_is(software: bool, options: &GpuOptions) -> Rc<Gpu> {
+    let gpu = pollster::block_on(Gpu::open(options));
+    let mut gpu = gpu.expect("a GPU: the tests need at least a software Vulkan device");
+    gpu.is_software = software;
+    Rc::new(gpu)
 }
 
 const UNEVEN: &str = r#"{"num_layers":2,"hidden_size":160,"num_attention_heads":2,"qkv_slot_num":100,
@@ -186,13 +194,13 @@ const UNEVEN: &str = r#"{"num_layers":2,"hidden_size":160,"num_attention_heads":
 
 #[test]
 fn every_precision_agrees_with_the_reference() {
-    let gpu = gpu(&GpuOptions::default());
-    for q in Quantization::ALL {
+    let gpus = [true, false].map(|software| gpu_that_is(software, &GpuOptions::default()));
+    for (gpu, q) in gpus.iter().flat_map(|gpu| Quantization::ALL.map(|q| (gpu, q))) {
         // 150 tokens need two parts of the split attention; 37 and 113 are multiples of nothing.
         let mut c = config(UNEVEN);
         // f16 scales of an odd number of groups would begin inside a word where the padding begins.
         c.qkv_slot_num = 98;
-        pollster::block_on(compare(&gpu, &c, q, 150, 37));
+        pollster::block_on(compare(gpu, &c, q, 150, 37));
     }
 }
 
