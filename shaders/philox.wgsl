@@ -27,6 +27,6 @@ fn philox(start: vec4<u32>, seed: vec2<u32>) -> vec4<u32> {
 // −ln(−ln u) for the ids 4·block … 4·block + 3 at step `index` of a completion, u uniform in (0, 1).
 fn gumbel(seed: vec2<u32>, index: u32, block: u32) -> vec4<f32> {
     let words = philox(vec4<u32>(block, index, 0u, 0u), seed);
-    let u = (vec4<f32>(words >> vec4<u32>(8u)) + 0.5) / 16777216.0;
+    let u = (vec4<f32>(words >> vec4<u32>(9u)) + 0.5) / 8388608.0; // one bit more, and the highest would round to 1
     return -log(-log(u));
 }

@@ -54,10 +54,11 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             }
         }
         x += bias[id];
-        if sampling.temperature > 0.0 {
-            x /= sampling.temperature;
+        x = finite(x);
+        if sampling.temperature > 0.0 && x > LOWEST {
+            x = finite(x / sampling.temperature);
         }
-        x = select(LOWEST, max(x, LOWEST), id < sampling.real_ids);
+        x = select(LOWEST, x, id < sampling.real_ids);
         values[i] = x;
         top = max(top, x);
         if id < sampling.real_ids && is_better(x + noise[i], id, score, winner) {

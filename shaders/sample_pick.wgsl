@@ -175,7 +175,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
         }
     }
     if local == 0u {
-        let id = min(best_id[0], V - 1u);
+        let id = min(best_id[0], sampling.real_ids - 1u);
         ids[0] = id;
         tokens[step.index % RING] = id;
         seen[id] = (seen[id] | SEEN) + 1u;

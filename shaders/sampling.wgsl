@@ -19,6 +19,13 @@ struct Sampling {
 // Bit of `seen` that says that prompt or output hold the token; the other bits count it in the output.
 const SEEN = 0x80000000u;
 const LOWEST = -3.4e38;
+const HIGHEST = 3.4e38;
+
+// Extreme options may make values infinite, and damaged weights make NaN: such a token is the last to be chosen.
+// (By its bits: a compiler may take it that NaN never occurs.)
+fn finite(x: f32) -> f32 {
+    return select(clamp(x, LOWEST, HIGHEST), LOWEST, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
+}
 
 // True if a has the higher score, or the lower id at the same: an order without ties.
 fn is_better(a_score: f32, a_id: u32, b_score: f32, b_id: u32) -> bool {

@@ -58,14 +58,12 @@ pub struct ModelConfig {
 #[allow(missing_docs)] // the fields of `ModelConfig`
 pub struct PartialConfig {
     pub model_type: Option<String>,
-    #[serde(alias = "num_hidden_layers")]
     pub num_layers: Option<usize>,
     pub hidden_size: Option<usize>,
     pub num_attention_heads: Option<usize>,
     pub qkv_slot_num: Option<usize>,
     pub proj_slot_num: Option<usize>,
     pub ffn_slot_num: Option<usize>,
-    #[serde(alias = "vocab_size")]
     pub padded_vocab_size: Option<usize>,
     pub max_position_embeddings: Option<usize>,
     pub rotary_pct: Option<f64>,
@@ -73,7 +71,13 @@ pub struct PartialConfig {
     pub norm_activation_type: Option<NormActivation>,
     pub layernorm_epsilon: Option<f64>,
     pub tie_word_embeddings: Option<bool>,
+    /// Why a `config.json` cannot be used. It matters only where something else does not tell the shape.
+    #[serde(skip)]
+    pub unreadable: Option<String>,
 }
+
+/// Other names of fields, as libraries write them.
+const ALIASES: [(&str, &str); 2] = [("num_layers", "num_hidden_layers"), ("padded_vocab_size", "vocab_size")];
 
 impl<'de> Deserialize<'de> for ModelConfig {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
@@ -82,13 +86,39 @@ impl<'de> Deserialize<'de> for ModelConfig {
 }
 
 impl PartialConfig {
-    /// Parses `config.json`; unknown fields are ignored.
+    /// Parses `config.json`. Unknown fields are ignored, numbers may be strings, and of two names for the same thing
+    /// the one in [`ModelConfig`] counts.
+    ///
+    /// # Errors
+    /// `invalid-config`.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        serde_json::from_slice(json).map_err(|e| {
+        use serde_json::{Number, Value};
+        let unreadable = |e: serde_json::Error| {
             Error::invalid_config(format!("config.json cannot be read: {e}."))
-                .hint("It must be a JSON object with the fields that the README lists.")
+                .hint("It must be a JSON object with the fields that the README names under \"Convert a model\".")
                 .caused_by(e)
-        })
+        };
+        let mut value: Value = serde_json::from_slice(json).map_err(unreadable)?;
+        if let Some(fields) = value.as_object_mut() {
+            for (name, alias) in ALIASES {
+                if let Some(other) = fields.remove(alias) {
+                    fields.entry(name).or_insert(other);
+                }
+            }
+            for value in fields.values_mut() {
+                if let Some(number) = value.as_str().and_then(|text| text.trim().parse::<Number>().ok()) {
+                    *value = number.into();
+                }
+            }
+        }
+        serde_json::from_value(value).map_err(unreadable)
+    }
+
+    /// Parses the `config.json` of a published checkpoint, whose tensors tell most of it: that it cannot be read
+    /// matters only once something is missing.
+    pub fn of_published(json: &[u8]) -> Self {
+        Self::from_json(json)
+            .unwrap_or_else(|e| Self { unreadable: Some(format!("{} {}", e.message, e.hint)), ..Self::default() })
     }
 
     /// Fills what is missing here from `other`.
@@ -108,6 +138,7 @@ impl PartialConfig {
             norm_activation_type: self.norm_activation_type.or(other.norm_activation_type),
             layernorm_epsilon: self.layernorm_epsilon.or(other.layernorm_epsilon),
             tie_word_embeddings: self.tie_word_embeddings.or(other.tie_word_embeddings),
+            unreadable: self.unreadable.or(other.unreadable),
         }
     }
 
@@ -130,6 +161,9 @@ impl PartialConfig {
 
     /// Checks and completes: shapes must be there, the rest defaults to what the published models have.
     pub fn finish(self) -> Result<ModelConfig> {
+        if let Some(unreadable) = self.unreadable {
+            return Err(Error::invalid_config(unreadable));
+        }
         if let Some(t) = &self.model_type
             && t != "tokenformer"
         {
@@ -256,6 +290,15 @@ mod tests {
         let c = ModelConfig::preset("TokenFormer-900M").expect("preset");
         let json = serde_json::to_vec(&c).expect("json");
         assert_eq!(ModelConfig::from_json(&json).expect("parsed"), c);
+    }
+
+    #[test]
+    fn other_spellings_are_understood() {
+        let json = br#"{"num_layers":"2","num_hidden_layers":3,"hidden_size":64,"vocab_size":100,"rotary_pct":"0.5"}"#;
+        let c = PartialConfig::from_json(json).expect("config");
+        assert_eq!((c.num_layers, c.padded_vocab_size, c.rotary_pct), (Some(2), Some(100), Some(0.5)));
+        let c = PartialConfig::from_json(br#"{"padded_vocab_size":128,"vocab_size":100}"#).expect("config");
+        assert_eq!(c.padded_vocab_size, Some(128));
     }
 
     #[test]

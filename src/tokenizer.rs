@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use std::collections::HashMap;
 use tokenizers::DecoderWrapper;
 
+/// No vocabulary has more ids (`config.rs` allows as many rows).
+const MOST_IDS: u32 = 1 << 20;
+
 /// A tokenizer.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -27,7 +30,11 @@ impl Tokenizer {
             return Err(bad("tokenizer.json has no byte-level decoder.".into()));
         }
         let highest = inner.get_vocab(true).into_values().max();
-        let size = highest.ok_or_else(|| bad("tokenizer.json has no tokens.".into()))? as usize + 1;
+        let highest = highest.ok_or_else(|| bad("tokenizer.json has no tokens.".into()))?;
+        if highest >= MOST_IDS {
+            return Err(bad(format!("tokenizer.json has a token with id {highest}.")));
+        }
+        let size = highest as usize + 1;
         Ok(Self { inner, bytes_of_char: byte_level_alphabet(), size })
     }
 
@@ -138,6 +145,11 @@ pub(crate) mod tests {
             let e = Tokenizer::from_json(bad).err().expect("an error");
             assert_eq!(e.code, crate::error::ErrorCode::InvalidConfig);
         }
+        let text = std::str::from_utf8(NEOX_JSON).expect("UTF-8");
+        assert!(text.contains(": 50251"), "a token of the vocabulary");
+        let absurd = text.replacen(": 50251", ": 4294967295", 1);
+        let e = Tokenizer::from_json(absurd.as_bytes()).err().expect("an error");
+        assert_eq!(e.code, crate::error::ErrorCode::InvalidConfig, "{e}");
     }
 
     proptest! {

@@ -51,11 +51,9 @@ fn perplexity(model: &mut Reference, windows: usize) -> (f64, usize) {
 }
 
 #[test]
+#[ignore = "needs the original checkpoint: TOKENFORMER_CHECKPOINT"]
 fn float32_agrees_with_pytorch() {
-    let Ok(path) = std::env::var("TOKENFORMER_CHECKPOINT") else {
-        println!("not compared: TOKENFORMER_CHECKPOINT is not set");
-        return;
-    };
+    let path = std::env::var("TOKENFORMER_CHECKPOINT").expect("TOKENFORMER_CHECKPOINT");
     let path = Path::new(&path);
     let config = PartialConfig::from_json(&read(&shipped().join("config.json")).expect("config")).expect("config");
     let mut model = load(&mut PytorchFile::open(path, Some(config)).expect("checkpoint"));

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use std::io::Cursor;
 use tokenformer_web::checkpoint::TableSource;
 use tokenformer_web::checkpoint::files::{ModelFolder, PytorchFile};
-use tokenformer_web::checkpoint::folder::{Shard, header_len};
+use tokenformer_web::checkpoint::folder::{Region, Shard, header_len};
 use tokenformer_web::checkpoint::layout::{Pattention, Quantization, Side, TensorId, tensors};
+use tokenformer_web::checkpoint::names::resolve_config;
 use tokenformer_web::checkpoint::write::write_folder;
 use tokenformer_web::config::PartialConfig;
 use tokenformer_web::error::{Error, ErrorCode, Result};
@@ -169,6 +170,52 @@ fn folder(quantization: Quantization, shard_bytes: u64) -> (tempfile::TempDir, V
     let folder = tempfile::tempdir().expect("folder");
     write_folder(&mut source, quantization, None, folder.path(), shard_bytes, |_| {}).expect("written");
     (folder, tables)
+}
+
+#[test]
+fn numbers_of_a_folder_that_are_not_finite_are_refused() {
+    for quantization in Quantization::ALL {
+        let (folder, _) = folder(quantization, u64::MAX);
+        let path = folder.path().join("model.safetensors");
+        let good = std::fs::read(&path).expect("file");
+        let config = ModelFolder::open(folder.path()).expect("folder").config().clone();
+        let header = header_len(good[..8].try_into().expect("8 bytes")).expect("length");
+        let shard = Shard::parse(&good[8..8 + header], &config).expect("header");
+        let mut refused = 0;
+        for s in &shard.sections {
+            let mut bytes = good.clone();
+            // Infinity in both f16 and the upper half of an f32.
+            let end = s.bytes.end as usize;
+            bytes[end - 2..end].copy_from_slice(&[0x80, 0x7f]);
+            std::fs::write(&path, &bytes).expect("write");
+            let read = ModelFolder::open(folder.path()).expect("folder").table(s.id);
+            let is_packed = s.region == Region::Elements && s.id.format(quantization).is_some_and(|f| f.is_quantized());
+            assert_eq!(read.as_ref().err().map(|e| e.code), (!is_packed).then_some(ErrorCode::UnsupportedCheckpoint));
+            refused += usize::from(!is_packed);
+        }
+        assert!(refused >= tensors(&config).count());
+    }
+}
+
+#[test]
+fn a_config_that_cannot_be_read_matters_only_where_it_is_needed() {
+    let (storages, views) = tiny_model(Kind::F32, "", 2);
+    let good = archive(&storages, &views, Variant::default());
+    let told = PartialConfig::of_published(b"{\"norm_activation_type\": \"relu\", \"num_attention_heads\": 1}");
+    let e = read_all(good.clone(), told).expect_err("an unknown activation");
+    assert_eq!(e.code, ErrorCode::InvalidConfig);
+    assert!(e.message.contains("relu"), "{e}");
+    let told = PartialConfig::of_published(b"{\"num_attention_heads\": \"1\", \"num_hidden_layers\": 1, \"num_layers\": 1}");
+    read_all(good, told).expect("strings and both names");
+    // The shapes and the name of a published model say everything.
+    let preset = PartialConfig::preset("TokenFormer-150M").expect("preset");
+    let shapes = PartialConfig { num_attention_heads: None, max_position_embeddings: None, ..preset };
+    for json in [&b"<html>"[..], b"{\"norm_activation_type\": \"relu\"}"] {
+        let told = Some(PartialConfig::of_published(json));
+        let config = resolve_config(&shapes, Some("TokenFormer-150M"), told.clone(), None).expect("preset");
+        assert_eq!(config.num_attention_heads, 12);
+        assert!(resolve_config(&shapes, Some("another"), told, None).is_err());
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ export type ErrorCode =
   | "aborted"
   | "disposed";
 
-/** What every method throws or rejects with. `message` is a sentence for people. */
+/** What every call of the interface throws or rejects with. `message` is a sentence for people. */
 export class TokenFormerError extends Error {
   constructor(code: ErrorCode, message: string, details?: { hint?: string; cause?: unknown });
   readonly name: "TokenFormerError";
@@ -235,7 +235,7 @@ export interface Adapter {
 export interface ModelInfo {
   /** "owner/name", the folder's address, or the embedded model's name. */
   id: string;
-  /** The revision that was asked for. */
+  /** The commit, or, of a folder, a hash that names its contents. */
   revision: string;
   config: ModelConfig;
   quantization: Quantization;

@@ -5,6 +5,7 @@ use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode};
 use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
 use crate::load::{Loaded, Request, load};
+use crate::gpu::Memory;
 use crate::model::GpuModel;
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
@@ -23,6 +24,8 @@ struct Inner {
     model: RefCell<Option<Model<GpuModel>>>,
     abort: AbortFlag,
     info: RefCell<Info>,
+    /// Outlives the model, so that `info` tells what `dispose` left.
+    memory: Rc<Memory>,
 }
 
 /// The contract's `info`.
@@ -59,11 +62,11 @@ struct Adapter {
 #[serde(rename_all = "camelCase")]
 struct Options {
     max_tokens: f64,
-    temperature: f32,
+    temperature: f64,
     top_k: f64,
-    top_p: f32,
-    min_p: f32,
-    repetition_penalty: f32,
+    top_p: f64,
+    min_p: f64,
+    repetition_penalty: f64,
     presence_penalty: f32,
     frequency_penalty: f32,
     #[serde(default)]
@@ -71,7 +74,7 @@ struct Options {
     #[serde(default)]
     stop: Vec<String>,
     #[serde(default)]
-    logit_bias: Vec<(u32, f32)>,
+    logit_bias: Vec<(u32, f64)>,
     logprobs: usize,
 }
 
@@ -134,20 +137,24 @@ impl Engine {
             gpu_bytes: 0,
             wasm_heap_bytes: 0,
         };
+        let memory = backend.gpu().memory.clone();
         let model = RefCell::new(Some(model));
-        Self(Rc::new(Inner { model, abort: AbortFlag::default(), info: RefCell::new(info) }))
+        Self(Rc::new(Inner { model, abort: AbortFlag::default(), info: RefCell::new(info), memory }))
     }
 
     /// What the model is and what it occupies.
     pub fn info(&self) -> Result<JsValue, JsValue> {
         let mut info = self.0.info.borrow_mut();
-        if let Ok(model) = self.0.model.try_borrow()
-            && let Some(model) = model.as_ref()
-        {
-            info.gpu_bytes = model.backend().gpu().memory.bytes();
-        }
+        info.gpu_bytes = self.0.memory.bytes();
         info.wasm_heap_bytes = heap_bytes();
         js::value(&*info).map_err(|e| js::error(&e))
+    }
+
+    /// The `GPUDevice`, or undefined.
+    pub fn device(&self) -> JsValue {
+        let device = self.0.model.try_borrow().ok();
+        let device = device.as_ref().and_then(|m| m.as_ref()).and_then(|m| m.backend().gpu().device.as_webgpu());
+        device.map_or(JsValue::UNDEFINED, |d| AsRef::<JsValue>::as_ref(&*d).clone())
     }
 
     /// Token ids of a text.
@@ -157,7 +164,7 @@ impl Engine {
 
     /// Text of token ids.
     pub fn decode(&self, ids: &[u32]) -> Result<String, JsValue> {
-        self.0.with(|m| Ok(m.tokenizer()?.decode(ids)))
+        self.0.with(|m| m.decode(ids))
     }
 
     /// Begins a completion.
@@ -167,15 +174,12 @@ impl Engine {
             let options = GenerateOptions {
                 max_tokens: o.max_tokens as usize,
                 sampling: SamplingOptions {
-                    temperature: o.temperature,
                     top_k: o.top_k as u32,
-                    top_p: o.top_p,
-                    min_p: o.min_p,
-                    repetition_penalty: o.repetition_penalty,
                     presence_penalty: o.presence_penalty,
                     frequency_penalty: o.frequency_penalty,
-                    logit_bias: o.logit_bias,
+                    logit_bias: o.logit_bias.into_iter().map(|(id, bias)| (id, as_f32(bias))).collect(),
                     seed: o.seed.map_or_else(random_seed, |s| s as u64),
+                    ..SamplingOptions::from_f64(o.temperature, o.top_p, o.min_p, o.repetition_penalty)
                 },
                 stop: o.stop,
                 logprobs: o.logprobs,
@@ -231,8 +235,6 @@ impl Engine {
         if let Ok(mut model) = self.0.model.try_borrow_mut() {
             *model = None;
         }
-        let mut info = self.0.info.borrow_mut();
-        info.gpu_bytes = 0;
     }
 }
 
@@ -298,6 +300,11 @@ fn as_prompt(v: &JsValue) -> crate::error::Result<Prompt> {
     }
     let ids = v.dyn_ref::<Uint32Array>().ok_or_else(|| Error::invalid_argument("A text is neither text nor ids."))?;
     Ok(Prompt::Ids(ids.to_vec()))
+}
+
+/// The nearest finite f32.
+fn as_f32(x: f64) -> f32 {
+    x.clamp(f32::MIN.into(), f32::MAX.into()) as f32
 }
 
 /// An integer in [0, 2⁵³).

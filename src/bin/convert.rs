@@ -73,7 +73,8 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
             input: raw.value_from_os_str("--input", path).map_err(text)?,
             quantization: Quantization::from_name(&name)
                 .ok_or_else(|| format!("--quantization is {name:?}; it must be q4, q8 or f16"))?,
-            output: raw.value_from_os_str("--output", path).map_err(text)?,
+            // Without a slash at its end, another name can be made of it.
+            output: raw.value_from_os_str("--output", path).map_err(text)?.components().collect(),
             config: raw.opt_value_from_os_str("--config", path).map_err(text)?,
             tokenizer: raw.opt_value_from_os_str("--tokenizer", path).map_err(text)?,
             shard_bytes: raw.opt_value_from_str("--shard-bytes").map_err(text)?.unwrap_or(SHARD_BYTES),
@@ -94,7 +95,7 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
 
     fn run(a: &Arguments) -> Result<()> {
         let config = beside(a.config.as_ref(), &a.input, "config.json")?;
-        let config = config.map(|json| PartialConfig::from_json(&json)).transpose()?;
+        let config = config.map(|json| PartialConfig::of_published(&json));
         let tokenizer = beside(a.tokenizer.as_ref(), &a.input, "tokenizer.json")?;
         // The folder's name tells a published model where config.json does not.
         let folder = std::path::absolute(&a.input).ok();

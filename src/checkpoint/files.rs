@@ -241,6 +241,9 @@ impl TableSource for ModelFolder {
         let mut stored = Stored::default();
         for section in shard.sections.iter().filter(|s| s.id == id) {
             let bytes = read_range(file, section.bytes.clone())?;
+            if !folder::are_finite(id, section.region, self.quantization, &bytes) {
+                return Err(folder::not_finite(id));
+            }
             match section.region {
                 Region::Elements => stored.elements = bytes,
                 Region::Scales => stored.scales = bytes,

@@ -93,7 +93,13 @@ impl Shard {
         let (name, shape) = (id.name(), id.shape(config));
         let mut section = |region, info: &TensorInfo| {
             let (from, to) = info.data_offsets;
-            self.sections.push(Section { id, region, bytes: data_start + from as u64..data_start + to as u64 });
+            let bytes = data_start + from as u64..data_start + to as u64;
+            if !bytes.start.is_multiple_of(info.dtype.bitsize() as u64 / 8) {
+                return Err(Error::unsupported(format!("{} begins inside a word of its file.", id.name()))
+                    .hint("Write it with the convert tool, or with safetensors' own writer."));
+            }
+            self.sections.push(Section { id, region, bytes });
+            Ok(())
         };
         let packed = format!("{name}.weight_packed");
         let format = if let Some(info) = metadata.info(&packed) {
@@ -101,28 +107,44 @@ impl Shard {
                 .into_iter()
                 .find(|f| info.dtype == Dtype::I32 && info.shape == [shape.rows, shape.cols * f.bits() / 32]);
             let format = format.ok_or_else(|| wrong(&packed, info, &[shape.rows, shape.cols]))?;
-            section(Region::Elements, info);
+            section(Region::Elements, info)?;
             let scale = format!("{name}.weight_scale");
             let info = metadata.info(&scale);
             let info = info.ok_or_else(|| Error::invalid_config(format!("{packed} has no {scale}.")))?;
             expect(&scale, info, Dtype::F16, &[shape.rows, shape.cols / GROUP_SIZE])?;
-            section(Region::Scales, info);
+            section(Region::Scales, info)?;
             Some(format)
         } else if matches!(id, TensorId::NormWeight | TensorId::NormBias) {
             let Some(info) = metadata.info(&name) else { return Ok(()) };
             expect(&name, info, Dtype::F32, &[shape.cols])?;
-            section(Region::Elements, info);
+            section(Region::Elements, info)?;
             None
         } else {
             let name = format!("{name}.weight");
             let Some(info) = metadata.info(&name) else { return Ok(()) };
             expect(&name, info, Dtype::F16, &[shape.rows, shape.cols])?;
-            section(Region::Elements, info);
+            section(Region::Elements, info)?;
             Some(TableFormat::F16)
         };
         self.formats.insert(id, format);
         Ok(())
     }
+}
+
+/// True if all numbers among some of a tensor's bytes are finite: a scale or weight that is not would spoil every
+/// token. Packed elements are integers.
+pub fn are_finite(id: TensorId, region: Region, quantization: Quantization, bytes: &[u8]) -> bool {
+    match (id.format(quantization), region) {
+        (None, _) => bytes.as_chunks::<4>().0.iter().all(|b| f32::from_le_bytes(*b).is_finite()),
+        (Some(format), Region::Elements) if format.is_quantized() => true,
+        _ => bytes.as_chunks::<2>().0.iter().all(|b| u16::from_le_bytes(*b) & 0x7c00 != 0x7c00),
+    }
+}
+
+/// The error of a table with numbers that are not finite.
+pub fn not_finite(id: TensorId) -> Error {
+    Error::unsupported(format!("{} holds values that are not finite.", id.name()))
+        .hint("The model is damaged: convert the checkpoint again.")
 }
 
 /// The precision, as the tables of all shards tell it.

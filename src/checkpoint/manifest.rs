@@ -107,7 +107,8 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?;
         for f in &manifest.files {
             let count = match f.chunk_bytes {
-                Some(len) if (1 << 16..=16 << 20).contains(&len) => f.size.div_ceil(len),
+                // Whole words, so that no number is cut.
+                Some(len) if (1 << 16..=16 << 20).contains(&len) && len % 8 == 0 => f.size.div_ceil(len),
                 Some(len) => return Err(bad(format!("chunks of {len} bytes"))),
                 None => 0,
             };
@@ -150,7 +151,7 @@ mod tests {
         let json = serde_json::to_string(&manifest).expect("json");
         assert_eq!(Manifest::from_json(json.as_bytes()).expect("read"), Some(manifest));
         for (from, to) in
-            [("1048576", "1"), ("1048576", "2097152"), (&file_hash(&json), "x"), ("\"files\"", "\"fils\"")]
+            [("1048576", "1"), ("1048576", "1048577"), ("1048576", "2097152"), (&file_hash(&json), "x"), ("\"files\"", "\"fils\"")]
         {
             assert!(Manifest::from_json(json.replace(from, to).as_bytes()).is_err(), "{from}");
         }

@@ -180,7 +180,7 @@ fn wrong_shape(tensor: &TorchTensor, want: &str) -> Error {
 /// The model's configuration: shapes first, then a published model's name, then `config.json`; what the
 /// user passes wins over the last two. Numbers that contradict the shapes are refused, except that
 ///
-/// - a published model (name and shapes agree) does not depend on its `config.json` at all, and
+/// - a published model (name and shapes agree) does not depend on its `config.json` at all, readable or not, and
 /// - a `config.json` may tell the vocabulary without padding.
 pub fn resolve_config(
     shapes: &PartialConfig,

@@ -88,6 +88,16 @@ impl<B: Backend> Model<B> {
         self.tokenizer.as_ref().map_or_else(Vec::new, |t| t.token_bytes(id))
     }
 
+    /// Text of token ids; rows of the embedding that no token uses are empty.
+    ///
+    /// # Errors
+    /// `invalid-argument` for ids that the model does not have, `invalid-config` without a tokenizer.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        let tokenizer = self.tokenizer()?;
+        self.check_range(ids)?;
+        Ok(tokenizer.decode(ids))
+    }
+
     /// Token ids of a prompt.
     ///
     /// # Errors
@@ -108,6 +118,10 @@ impl<B: Backend> Model<B> {
         if ids.is_empty() {
             return Err(Error::invalid_argument("There are no token ids."));
         }
+        self.check_range(ids)
+    }
+
+    fn check_range(&self, ids: &[u32]) -> Result<()> {
         let vocab = self.backend.config().padded_vocab_size;
         match ids.iter().find(|id| **id as usize >= vocab) {
             None => Ok(()),

@@ -92,17 +92,19 @@ impl Gpu {
         }
     }
 
-    /// Runs `work` inside error scopes for validation and memory, and waits for their verdict.
+    /// Runs `work` inside error scopes for validation, the driver's own errors and memory, and waits for their verdict.
     ///
     /// # Errors
     /// `work`'s own, `out-of-memory`, or `webgpu-unavailable` with the validation message.
     pub async fn scoped<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        // What a driver cannot compile is an internal error.
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let result = work();
-        let validation = validation.pop();
-        let memory = memory.pop();
-        if let Some(e) = validation.await {
+        let (validation, internal, memory) = (validation.pop(), internal.pop(), memory.pop());
+        let (validation, internal) = (validation.await, internal.await);
+        if let Some(e) = validation.or(internal) {
             return Err(Error::new(ErrorCode::WebgpuUnavailable, format!("{what} failed on this GPU: {e}."))
                 .hint("Please report this with the browser's and the GPU's name."));
         }
@@ -181,6 +183,13 @@ fn is_software(_adapter: &wgpu::Adapter, device: &wgpu::Device) -> bool {
     !info.is_undefined()
         && (get(&info, "isFallbackAdapter").is_truthy()
             || get(&info, "architecture").as_string().as_deref() == Some("swiftshader"))
+}
+
+impl Drop for Gpu {
+    /// Dropping a device frees nothing on the web until the garbage collector finds it.
+    fn drop(&mut self) {
+        self.device.destroy();
+    }
 }
 
 /// A read that was begun.

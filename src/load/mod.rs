@@ -203,7 +203,8 @@ impl Load<'_> {
         if !cache.is_complete() {
             return Ok(None);
         }
-        let mut units = Units { client: &client, loading: &loading, progress: &self.progress, cache: &mut cache };
+        let (client, progress) = (&client, &self.progress);
+        let mut units = Units { client, loading: &loading, quantization, progress, cache: &mut cache };
         if !units.load_stored(record.units, id).await? {
             return Ok(None);
         }
@@ -220,8 +221,8 @@ impl Load<'_> {
         let loading = Loading::new(gpu, plan.config.clone(), plan.quantization, self.request.context_length).await?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
         let mut cache = self.cache(&plan, &revision, tokenizer.as_deref()).await;
-        let mut units =
-            Units { client: &source.client, loading: &loading, progress: &self.progress, cache: &mut cache };
+        let (client, quantization, progress) = (&source.client, plan.quantization, &self.progress);
+        let mut units = Units { client, loading: &loading, quantization, progress, cache: &mut cache };
         let result = units.load(&plan).await;
         if result.is_ok() {
             cache.complete(Date::now()).await;

@@ -52,10 +52,10 @@ impl Plan {
     /// # Errors
     /// `model-not-found` without weights, those of the network, and those of what is there.
     pub async fn new(source: &Source, request: &Request, exact: bool) -> Result<Self> {
-        let stored = source.config().await?;
-        let mut identity = stored.as_ref().map_or_else(Vec::new, |(_, json)| json.clone());
-        let config_json = stored.map(|(config, _)| config);
-        let plan = match quantized::plan(source, request, config_json.clone(), &mut identity).await? {
+        let config_json = source.config().await?;
+        let config_json = config_json.as_deref();
+        let mut identity = config_json.unwrap_or_default().to_vec();
+        let plan = match quantized::plan(source, request, config_json, &mut identity).await? {
             Some(plan) => Some(plan),
             None => published::plan(source, request, config_json, exact, &mut identity).await?,
         };

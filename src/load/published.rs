@@ -25,7 +25,7 @@ const FILE: &str = "pytorch_model.bin";
 pub async fn plan(
     source: &Source,
     request: &Request,
-    config_json: Option<PartialConfig>,
+    config_json: Option<&[u8]>,
     exact: bool,
     identity: &mut Vec<u8>,
 ) -> Result<Option<Plan>> {
@@ -78,7 +78,7 @@ impl Checkpoint<'_> {
     async fn plan(
         &mut self,
         request: &Request,
-        config_json: Option<PartialConfig>,
+        config_json: Option<&[u8]>,
         exact: bool,
         info: FileInfo,
         identity: &mut Vec<u8>,
@@ -99,7 +99,8 @@ impl Checkpoint<'_> {
             Location::Repository { repository, .. } => repository.split('/').next_back(),
             Location::Folder { url } => url.trim_end_matches('/').split('/').next_back(),
         };
-        let config = names::resolve_config(&names.shapes, repository, config_json, request.config.clone())?;
+        let told = config_json.map(PartialConfig::of_published);
+        let config = names::resolve_config(&names.shapes, repository, told, request.config.clone())?;
         tensors(&config).try_for_each(|id| names.get(id).map(|_| ()))?;
         let quantization = request.quantization.unwrap_or(Quantization::Q4);
         let unit = unit_bytes(self.size);

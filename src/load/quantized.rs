@@ -23,7 +23,7 @@ const FIRST: u64 = 64 << 10;
 pub async fn plan(
     source: &Source,
     request: &Request,
-    config_json: Option<PartialConfig>,
+    config_json: Option<&[u8]>,
     identity: &mut Vec<u8>,
 ) -> Result<Option<Plan>> {
     let single = match source.listing.file(SINGLE_FILE) {
@@ -42,7 +42,10 @@ pub async fn plan(
             return Err(Error::new(ErrorCode::ModelNotFound, "The folder has no config.json.")
                 .hint("Check the address, or pass the model's shape as the config option."));
         }
-        (given, stored) => given.clone().unwrap_or_default().or(stored.unwrap_or_default()).finish()?,
+        (given, stored) => {
+            let stored = stored.map(PartialConfig::from_json).transpose()?.unwrap_or_default();
+            given.clone().unwrap_or_default().or(stored).finish()?
+        }
     };
     let mut files = Vec::new();
     let mut shards = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::Request;
 use crate::checkpoint::manifest::{MANIFEST, Manifest};
-use crate::config::{ModelConfig, PartialConfig};
+use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::hash::{git_blob_id, sha256};
 use crate::hub::Location;
@@ -92,11 +92,10 @@ impl Source {
     /// `config.json`, if there is one.
     ///
     /// # Errors
-    /// Those of the network; `invalid-config` if it cannot be read.
-    pub async fn config(&self) -> Result<Option<(PartialConfig, Vec<u8>)>> {
+    /// Those of the network.
+    pub async fn config(&self) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.listing.file("config.json") else { return Ok(None) };
-        let Some(json) = self.optional(&file, CONFIG_LIMIT).await? else { return Ok(None) };
-        Ok(Some((PartialConfig::from_json(&json)?, json)))
+        self.optional(&file, CONFIG_LIMIT).await
     }
 
     /// `tokenizer.json`, if there is one; a published model without gets the one that all share.

@@ -5,8 +5,10 @@ use super::plan::{FilePlan, Plan, Work};
 use super::progress::Reporter;
 use super::source::{Source, damaged};
 use super::upload::Uploader;
+use crate::checkpoint::folder::{Region, are_finite, not_finite};
+use crate::checkpoint::layout::{Quantization, TableFormat};
 use crate::checkpoint::stream::is_misplaced;
-use crate::checkpoint::unit::pieces;
+use crate::checkpoint::unit::{Piece, pieces};
 use crate::error::{Error, ErrorCode, Result};
 use crate::hash::Sha256;
 use crate::hub::fetch::Client;
@@ -46,6 +48,7 @@ impl Turns {
 pub struct Units<'a, S> {
     pub client: &'a Rc<Client>,
     pub loading: &'a Loading,
+    pub quantization: Quantization,
     pub progress: &'a Rc<Reporter>,
     pub cache: &'a mut Cache<S>,
 }
@@ -199,6 +202,9 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             Work::Copy(sections) => pieces(&range, sections),
             Work::Convert(_) => Vec::new(),
         };
+        for p in &pieces {
+            check_finite(p, self.quantization, &bytes, turns).await?;
+        }
         let len = range.end - range.start;
         Ok(Fetched { bytes, record: UnitRecord { len, sha256, source_bytes: len, pieces, hash_state: String::new() } })
     }
@@ -268,6 +274,21 @@ async fn next_of(reader: &mut Reader, range: &Range<u64>, done: u64) -> Result<O
 /// True for a file whose hash as a whole is known.
 fn needs_hash(file: &FilePlan) -> bool {
     file.info.sha256.is_some()
+}
+
+async fn check_finite(piece: &Piece, quantization: Quantization, unit: &Uint8Array, turns: &Turns) -> Result<()> {
+    if piece.region == Region::Elements && piece.id.format(quantization).is_some_and(TableFormat::is_quantized) {
+        return Ok(());
+    }
+    let end = piece.at + piece.len;
+    for at in (piece.at..end).step_by(SLICE as usize) {
+        let slice = unit.subarray(at, end.min(at + SLICE)).to_vec();
+        if !are_finite(piece.id, piece.region, quantization, &slice) {
+            return Err(not_finite(piece.id));
+        }
+        turns.give_way().await;
+    }
+    Ok(())
 }
 
 async fn hash(bytes: &Uint8Array, hasher: &mut Sha256, turns: &Turns) {

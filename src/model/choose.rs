@@ -74,8 +74,7 @@ impl ChooseBuffers {
     /// Uploads the options of a completion.
     fn write(&self, gpu: &Gpu, options: &SamplingOptions, prompt: &[u32], real_ids: usize, vocab: usize) {
         let sampling = Sampling {
-            // The best one alone: nothing is drawn, whatever the temperature.
-            temperature: if options.top_k == 1 { 0.0 } else { options.temperature },
+            temperature: if options.is_greedy() { 0.0 } else { options.temperature },
             top_p: options.top_p,
             min_p_floor: if options.min_p > 0.0 { options.min_p.ln() } else { f32::MIN },
             top_k: options.top_k,

@@ -33,7 +33,6 @@ pub struct Loading {
 
 /// A model that can run.
 pub struct GpuModel {
-    gpu: Rc<Gpu>,
     config: ModelConfig,
     context_length: usize,
     /// Keeps the buffers alive that the bind groups name.
@@ -43,6 +42,8 @@ pub struct GpuModel {
     choosing: Choosing,
     weight_bytes: u64,
     len: usize,
+    /// Last, so that it goes after its buffers.
+    gpu: Rc<Gpu>,
 }
 
 /// `Step` of `shaders/step.wgsl`.
@@ -69,14 +70,13 @@ impl Loading {
         context_length: Option<usize>,
     ) -> Result<Self> {
         let context_length = context_length.unwrap_or(config.default_context_length());
-        if context_length < 2 || context_length > config.max_position_embeddings {
+        if context_length == 0 || context_length > config.max_position_embeddings {
             let most = config.max_position_embeddings;
             return Err(Error::invalid_argument(format!(
-                "contextLength is {context_length}; this model allows 2 to {most}."
+                "contextLength is {context_length}; this model allows 1 to {most}."
             )));
         }
-        let weights =
-            gpu.scoped("Making room for the weights", || Ok(Weights::new(&gpu, &config, quantization))).await?;
+        let weights = gpu.scoped("Making room for the weights", || Weights::new(&gpu, &config, quantization)).await?;
         Ok(Self { gpu, weights, config, context_length })
     }
 

@@ -8,7 +8,7 @@ use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
 use crate::error::Result;
 use crate::gpu::shader::ShaderSpec;
-use crate::gpu::{Access, Binding, Gpu, Kernel, Kernels};
+use crate::gpu::{Access, Binding, Gpu, GpuBuffer, Kernel, Kernels};
 
 /// Positions that one workgroup of a decode step's attention scans, and its threads.
 pub const PART: usize = 128;
@@ -81,6 +81,8 @@ pub struct Plan {
     pub logits_of_rows: Stages,
     /// Choosing a token from the logits of a row: two dispatches.
     pub choose: Stages,
+    /// What bind groups name besides weights and scratch.
+    _uniforms: Vec<GpuBuffer>,
 }
 
 impl Plan {
@@ -89,7 +91,7 @@ impl Plan {
     /// # Errors
     /// If a shader's files contradict each other; validation errors go to the caller's error scope.
     pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, scratch: &Scratch) -> Result<Self> {
-        let mut b = Builder { gpu, config, weights, scratch, kernels: Kernels::default() };
+        let mut b = Builder { gpu, config, weights, scratch, kernels: Kernels::default(), uniforms: Vec::new() };
         let mut decode = Stages::default();
         let mut prefill = Stages::default();
         for (layer, tables) in weights.layers.iter().enumerate() {
@@ -103,6 +105,7 @@ impl Plan {
             logits_of_row: b.logits_of_row()?,
             logits_of_rows: b.logits_of_rows()?,
             choose: b.choose()?,
+            _uniforms: b.uniforms,
         })
     }
 }
@@ -113,6 +116,7 @@ struct Builder<'a> {
     weights: &'a Weights,
     scratch: &'a Scratch,
     kernels: Kernels,
+    uniforms: Vec<GpuBuffer>,
 }
 
 fn read(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
@@ -135,15 +139,13 @@ impl<'a> Builder<'a> {
         Binding::new(index, Access::Uniform, &self.scratch.step.buffer)
     }
 
-    /// A small uniform buffer that never changes. The bind group keeps it alive.
-    fn uniform(&self, values: [usize; 5]) -> wgpu::Buffer {
-        let buffer = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("shape"),
-            size: 32,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        self.gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&values.map(|v| v as u32)));
+    /// A small uniform buffer that never changes.
+    fn uniform(&mut self, values: [usize; 5]) -> wgpu::Buffer {
+        use wgpu::BufferUsages as U;
+        let uniform = GpuBuffer::new(self.gpu, "shape", 32, U::UNIFORM | U::COPY_DST);
+        self.gpu.queue.write_buffer(&uniform.buffer, 0, bytemuck::cast_slice(&values.map(|v| v as u32)));
+        let buffer = uniform.buffer.clone();
+        self.uniforms.push(uniform);
         buffer
     }
 

@@ -4,7 +4,7 @@ use crate::checkpoint::folder::{Region, row_bytes};
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::layout::{Pattention, Side, TableFormat, TableShape, TensorId, padded_slots};
 use crate::config::{GROUP_SIZE, ModelConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::shader::ShaderSpec;
 use crate::gpu::{Access, Binding, Gpu, GpuBuffer};
 use std::ops::Range;
@@ -43,9 +43,7 @@ pub struct Placement<'a> {
 impl Table {
     fn new(gpu: &Gpu, label: &str, format: TableFormat, shape: TableShape) -> Self {
         let element_bytes = row_bytes(format, shape.cols, Region::Elements);
-        let limit = gpu.device.limits().max_storage_buffer_binding_size.min(gpu.device.limits().max_buffer_size / 2);
-        // Whole blocks of rows, so that scales stay aligned to words where the table is cut.
-        let rows_per_part = ((limit / element_bytes) as usize / 256 * 256).max(256);
+        let rows_per_part = Self::rows_per_part(gpu, format, shape.cols);
         let parts = (0..shape.rows)
             .step_by(rows_per_part)
             .map(|first_row| {
@@ -58,6 +56,13 @@ impl Table {
             })
             .collect();
         Self { format, shape, parts }
+    }
+
+    /// Rows that one binding can hold, in whole blocks, so that scales stay aligned to words where a table is cut.
+    fn rows_per_part(gpu: &Gpu, format: TableFormat, cols: usize) -> usize {
+        let limits = gpu.device.limits();
+        let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size / 2);
+        ((limit / row_bytes(format, cols, Region::Elements)) as usize / 256 * 256).max(256)
     }
 
     /// Rows and columns.
@@ -145,9 +150,26 @@ pub struct Weights {
 
 impl Weights {
     /// Allocates room for every tensor; all of it starts as zeros.
-    pub fn new(gpu: &Gpu, config: &ModelConfig, quantization: Quantization) -> Self {
+    ///
+    /// # Errors
+    /// `out-of-memory` for tables of parameter tokens that one binding cannot hold: only the embedding is split.
+    pub fn new(gpu: &Gpu, config: &ModelConfig, quantization: Quantization) -> Result<Self> {
         let d = config.hidden_size;
-        let table = |label: &str, rows, cols| Table::new(gpu, label, quantization.tokens(), TableShape { rows, cols });
+        let largest = [Pattention::Query, Pattention::Proj, Pattention::Mlp]
+            .map(|p| padded_slots(p.slots(config)) * if p == Pattention::Query { 3 } else { 1 });
+        let format = quantization.tokens();
+        for slots in largest {
+            let shape = TableShape { rows: slots, cols: d };
+            if shape.rows > Table::rows_per_part(gpu, format, d) || d > Table::rows_per_part(gpu, format, slots) {
+                let bytes = slots as u64 * row_bytes(format, d, Region::Elements);
+                return Err(Error::new(
+                    ErrorCode::OutOfMemory,
+                    format!("A table of {} MB is larger than this GPU can bind.", bytes.div_ceil(1_000_000)),
+                )
+                .hint("Use quantization \"q4\" or a smaller model."));
+            }
+        }
+        let table = |label: &str, rows, cols| Table::new(gpu, label, format, TableShape { rows, cols });
         let slots = |p: Pattention| padded_slots(p.slots(config));
         let (qkv, proj, mlp) = (slots(Pattention::Query), slots(Pattention::Proj), slots(Pattention::Mlp));
         let embedding = Table::new(gpu, "embedding", quantization.embedding(), TensorId::Embedding.shape(config));
@@ -160,7 +182,7 @@ impl Weights {
             mlp_values: table("mlp values", d, mlp),
         });
         let norm = GpuBuffer::storage(gpu, "final norm", 2 * d as u64 * 4);
-        Self { config: config.clone(), embedding, layers: layers.collect(), norm }
+        Ok(Self { config: config.clone(), embedding, layers: layers.collect(), norm })
     }
 
     /// Bytes of a tensor's region.

@@ -236,6 +236,28 @@ fn memory_is_returned() {
 }
 
 #[test]
+fn tables_that_no_binding_holds_are_refused() {
+    let gpu = gpu(&GpuOptions { default_limits: true });
+    let mut c = config(UNEVEN);
+    (c.num_layers, c.hidden_size, c.num_attention_heads) = (1, 4096, 64);
+    for (qkv, ffn) in [(64, 65_536), (32_768, 64)] {
+        (c.qkv_slot_num, c.ffn_slot_num) = (qkv, ffn);
+        let refused = pollster::block_on(Loading::new(gpu.clone(), c.clone(), Quantization::Q8, None));
+        assert_eq!(refused.err().map(|e| e.code), Some(crate::error::ErrorCode::OutOfMemory));
+        assert_eq!(gpu.memory.bytes(), 0);
+    }
+}
+
+#[test]
+fn a_context_of_one_token_gives_logits() {
+    let gpu = gpu(&GpuOptions::default());
+    let (mut model, mut reference) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q8, 1));
+    let h = reference.forward(&[9], false).expect("reference").last;
+    let got = pollster::block_on(model.forward(&[9], Logits::Last)).expect("step");
+    assert!(relative_error(&got, &reference.logits(&h)) < TOLERANCE);
+}
+
+#[test]
 fn impossible_steps_are_errors() {
     let gpu = gpu(&GpuOptions::default());
     let (mut model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q8, 8));

@@ -26,6 +26,19 @@ pub struct Sampler {
 /// A candidate: token id and its logit after penalties, bias and temperature.
 type Candidate = (u32, f32);
 
+/// Largest magnitude of a logit after penalties, bias and temperature: differences of such values stay comparable.
+const LARGEST: f32 = 3.4e38;
+
+/// A logit at a temperature; what is last stays so.
+fn cooled(x: f32, temperature: f32) -> f32 {
+    if x == -LARGEST { x } else { finite(x / temperature) }
+}
+
+/// Extreme options may make values infinite, and damaged weights make NaN: such a token is the last to be chosen.
+fn finite(x: f32) -> f32 {
+    if x.is_nan() { -LARGEST } else { x.clamp(-LARGEST, LARGEST) }
+}
+
 impl Sampler {
     /// A sampler for a completion of `prompt` that draws ids below `real_ids`.
     pub fn new(options: SamplingOptions, prompt: &[u32], real_ids: usize) -> Self {
@@ -50,10 +63,10 @@ impl Sampler {
     pub fn would_choose(&self, logits: &[f32]) -> u32 {
         let o = &self.options;
         let adjusted = self.adjusted(logits);
-        if o.temperature == 0.0 {
+        if o.is_greedy() {
             return best(adjusted.iter().copied());
         }
-        let mut kept: Vec<Candidate> = (0..).zip(adjusted.iter().map(|x| x / o.temperature)).collect();
+        let mut kept: Vec<Candidate> = (0..).zip(adjusted.iter().map(|x| cooled(*x, o.temperature))).collect();
         if o.top_k > 0 && (o.top_k as usize) < kept.len() {
             kept.select_nth_unstable_by(o.top_k as usize - 1, order);
             kept.truncate(o.top_k as usize);
@@ -84,6 +97,7 @@ impl Sampler {
                 *x += bias;
             }
         }
+        x.iter_mut().for_each(|x| *x = finite(*x));
         x
     }
 }

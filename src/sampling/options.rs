@@ -42,7 +42,40 @@ impl Default for SamplingOptions {
     }
 }
 
+/// Below this temperature any two different logits are too far apart for the second to be drawn, and quotients
+/// could leave the range of f32.
+const COLDEST: f32 = 1e-30;
+
 impl SamplingOptions {
+    /// True if the best token is always chosen and nothing is drawn.
+    pub fn is_greedy(&self) -> bool {
+        self.temperature < COLDEST || self.top_k == 1
+    }
+
+    /// Brings values that JavaScript holds in 64 bits into the ranges of 32: 0.99999999 must not become 1 where 1 is
+    /// not allowed, nor 1e-50 become 0.
+    #[must_use]
+    pub fn from_f64(temperature: f64, top_p: f64, min_p: f64, repetition_penalty: f64) -> Self {
+        let narrow = |x: f64, least: f32, most: f32| x.clamp(least.into(), most.into()) as f32;
+        // What is out of range stays so, for `validate` to name it.
+        let keep = |x: f64, is_allowed: bool, least: f32, most: f32| {
+            if is_allowed { narrow(x, least, most) } else { x as f32 }
+        };
+        let below_one = 1.0 - f32::EPSILON / 2.0;
+        Self {
+            temperature: keep(temperature, temperature >= 0.0 && temperature.is_finite(), 0.0, f32::MAX),
+            top_p: keep(top_p, top_p > 0.0, f32::MIN_POSITIVE, f32::MAX),
+            min_p: keep(min_p, min_p < 1.0, f32::MIN, below_one),
+            repetition_penalty: keep(
+                repetition_penalty,
+                repetition_penalty > 0.0 && repetition_penalty.is_finite(),
+                f32::MIN_POSITIVE,
+                f32::MAX,
+            ),
+            ..Self::default()
+        }
+    }
+
     /// Checks every range; NaN is in none.
     ///
     /// # Errors
@@ -74,6 +107,23 @@ impl SamplingOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn doubles_near_the_edges_stay_inside() {
+        for (temperature, top_p, min_p, repetition) in
+            [(1e39, 1e-50, 0.999_999_999, 1e-50), (1e-45, 1.0 - 1e-12, 1e-60, 1e39), (0.0, 1.0, 0.0, 1.0)]
+        {
+            let o = SamplingOptions::from_f64(temperature, top_p, min_p, repetition);
+            assert!(o.validate().is_ok(), "{o:?}");
+        }
+        for (temperature, top_p, min_p, repetition) in
+            [(-1e-50, 0.0, 0.0, 1.0), (0.0, -1e-50, 0.0, 1.0), (0.0, 1.0, 1.0, 1.0), (0.0, 1.0, 0.0, 0.0)]
+        {
+            let o = SamplingOptions::from_f64(temperature, top_p, min_p, repetition);
+            assert!(temperature < 0.0 || o.validate().is_err(), "{o:?}");
+        }
+        assert!(SamplingOptions::from_f64(f64::NAN, 1.0, 0.0, 1.0).validate().is_err());
+    }
 
     #[test]
     fn out_of_range_values_are_named() {

@@ -12,11 +12,12 @@ fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 }
 
 /// Gumbel noise for the choice of token `id` at `index` of a completion: −ln(−ln u) with u uniform in
-/// (0, 1), in steps of 2⁻²⁴, so that neither logarithm meets 0.
+/// (0, 1), in steps of 2⁻²³: an f32 holds every (n + ½) · 2⁻²³, so that u is never 0 or 1 and neither logarithm
+/// meets 0. With a 24th bit the highest values would round to 1, and their noise to infinity.
 pub fn gumbel(seed: u64, index: u32, id: u32) -> f32 {
     // One block serves four neighbouring ids.
     let words = philox4x32([id / 4, index, 0, 0], [seed as u32, (seed >> 32) as u32]);
-    let u = ((words[id as usize % 4] >> 8) as f32 + 0.5) / (1 << 24) as f32;
+    let u = ((words[id as usize % 4] >> 9) as f32 + 0.5) / (1 << 23) as f32;
     -(-u.ln()).ln()
 }
 
@@ -28,6 +29,17 @@ mod tests {
     fn known_answers_of_random123() {
         assert_eq!(philox4x32([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
         assert_eq!(philox4x32([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+    }
+
+    #[test]
+    fn the_highest_words_give_finite_noise() {
+        // Their 24 highest bits are all set.
+        for (seed, index, id) in [(1, 26, 138), (1, 562, 43_063), (7, 35, 12_376)] {
+            let words = philox4x32([id / 4, index, 0, 0], [seed as u32, 0]);
+            assert_eq!(words[id as usize % 4] >> 8, 0xff_ffff);
+            let noise = gumbel(seed, index, id);
+            assert!(noise > 15.0 && noise < 17.0, "{noise}");
+        }
     }
 
     #[test]

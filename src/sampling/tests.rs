@@ -86,6 +86,23 @@ fn only_real_ids_are_drawn() {
 }
 
 #[test]
+fn extreme_options_and_nan_choose_a_real_token() {
+    let logits = [3.0, -2.0, 7.0, f32::NAN, 5.0];
+    for o in [
+        SamplingOptions { temperature: 1e-38, ..plain(1) },
+        SamplingOptions { temperature: 1e-29, ..plain(1) },
+        SamplingOptions { repetition_penalty: f32::MIN_POSITIVE, ..plain(1) },
+        SamplingOptions { logit_bias: vec![(2, f32::MAX)], ..plain(1) },
+        SamplingOptions { min_p: 1.0 - f32::EPSILON / 2.0, top_p: f32::MIN_POSITIVE, ..plain(1) },
+        greedy(),
+    ] {
+        assert_eq!(Sampler::new(o.clone(), &[2], 5).next(&logits), 2, "{o:?}");
+    }
+    let hot = SamplingOptions { temperature: f32::MAX, ..plain(1) };
+    assert!(!reachable(&hot, &logits).contains(&3));
+}
+
+#[test]
 fn a_seed_repeats_and_another_differs() {
     let logits: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
     let run = |seed| {

@@ -12,14 +12,16 @@ after(() => world?.close());
 
 test("the module works from another origin with nothing but Access-Control-Allow-Origin", async () => {
   const page = await modulePage(world, world.other.origin);
-  const { text, problems } = await page.evaluate(async () => {
+  const { text, before, after } = await page.evaluate(async () => {
     const model = await TokenFormer.load();
     const { text } = await model.complete("Once upon a time", { maxTokens: 3, temperature: 0 });
+    const before = model.info.gpuBytes;
     await model.dispose();
-    return { text };
+    return { text, before, after: model.info.gpuBytes };
   });
   assert.ok(text.length > 0);
-  assert.equal(problems, undefined);
+  assert.ok(before > 30e6, "weights, cache and scratch are counted");
+  assert.equal(after, 0, "dispose gives everything back");
   assert.deepEqual(page.problems, []);
   await page.close();
 });

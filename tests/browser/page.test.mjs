@@ -12,13 +12,17 @@ after(() => world?.close());
 
 for (const width of [1280, 360]) {
   test(`a visitor generates and stops, ${width} px wide`, async () => {
-    const page = await open(world, `${world.server.origin}${SUB_PATH}`, { width, height: 800 });
+    const page = await open(world, `${world.server.origin}${SUB_PATH}`, { viewport: { width, height: 800 } });
+    assert.equal(await page.evaluate(() => innerWidth), width);
     await page.screenshot({ path: `${OUTPUT}empty-${width}.png` });
-    const asked = world.requests.filter((r) => r.includes("/models/")).length;
-    assert.equal(asked, width === 1280 ? 0 : asked, "nothing is downloaded before the visitor acts");
+    const asked = () => world.requests.filter((r) => r.includes("/models/")).length;
+    const askedBefore = asked();
+    await page.evaluate(() => new Promise((done) => requestIdleCallback(done)));
+    assert.equal(asked(), askedBefore, "nothing is downloaded before the visitor acts");
     await page.getByRole("button", { name: /^generate/i }).click();
-    await page.waitForFunction(() => document.querySelector("token-former").model !== null);
     await page.screenshot({ path: `${OUTPUT}loading-${width}.png` });
+    await page.waitForFunction(() => document.querySelector("token-former").model !== null);
+    assert.ok(asked() > askedBefore);
     const text = () => page.evaluate(() => document.querySelector("token-former").shadowRoot.textContent);
     const before = await text();
     await page.waitForFunction(

@@ -8,7 +8,7 @@ import { ERROR_CODES } from "../../www/lib/errors.js";
 import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../../www/lib/options.js";
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
-const TYPES = { string: "string", url: "http(s) address", boolean: "boolean", object: "object", texts: "array of strings", biases: "object { id: number }",
+const TYPES = { string: "string", url: "http(s) address", boolean: "boolean", shape: "object", texts: "array of strings", biases: "object { id: number }",
   signal: "AbortSignal", function: "function" };
 
 /** An option as the README's table shows it. */

@@ -70,6 +70,19 @@ test("a failed loading is told once, and can be tried again", async () => {
   assert.equal((await writer.generate()).text, "A");
 });
 
+test("a model that was disposed or whose engine stopped is loaded anew", async () => {
+  const it = element({ prompt: "a", "max-tokens": "1" });
+  const first = await it.load();
+  await first.dispose();
+  assert.equal((await it.generate()).text, "A");
+  const second = it.model;
+  assert.notEqual(second, first);
+  await assert.rejects(it.generate("stop"), { code: "device-lost" });
+  assert.equal((await it.generate("a")).text, "A");
+  assert.notEqual(it.model, second);
+  assert.equal(FakeEngine.made.length, 3);
+});
+
 test("stop ends the writing normally and the loading with aborted", async () => {
   const writer = element({ prompt: "x" });
   writer.addEventListener("token", () => writer.stop(), { once: true });

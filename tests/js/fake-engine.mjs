@@ -46,7 +46,11 @@ export class FakeEngine {
   }
 
   info() {
-    return { id: this.request.id, adapter: { vendor: "fake", architecture: "", device: "", description: "" }, gpuBytes: 100 };
+    return { id: this.request.id, adapter: { vendor: "fake", architecture: "", device: "", description: "" }, gpuBytes: this.disposed ? 0 : 100 };
+  }
+
+  device() {
+    return { destroy: () => (this.destroyed = true) };
   }
 
   encode(text) {
@@ -63,6 +67,10 @@ export class FakeEngine {
     return this.exclusive("start", async () => {
       await soon();
       if (prompt === "trap") throw new WebAssembly.RuntimeError("unreachable");
+      if (prompt === "stop") {
+        calls.stop(new WebAssembly.RuntimeError("unreachable"));
+        await new Promise(() => {}); // nobody settles it
+      }
       if (prompt === "refuse") throw Object.assign(new Error("No."), { code: "invalid-argument", hint: "Say please." });
       this.open += 1;
       return new FakeGeneration(this, options);
@@ -144,15 +152,22 @@ class FakeGeneration {
   }
 }
 
+let calls;
+
 /** Puts the fake in the real engine's place. */
 export function useFakeEngine() {
-  const calls = { loads: 0, discards: 0 };
+  const watching = new Set();
+  calls = { loads: 0, discards: 0, watching, stop: (error) => [...watching].forEach((onStop) => onStop(error)) };
   engineModule.load = async () => {
     calls.loads += 1;
     return { Engine: FakeEngine };
   };
   engineModule.discard = () => {
     calls.discards += 1;
+  };
+  engineModule.watch = (_, onStop) => {
+    watching.add(onStop);
+    return () => watching.delete(onStop);
   };
   return calls;
 }

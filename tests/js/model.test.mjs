@@ -65,6 +65,25 @@ test("the engine's errors keep code and hint; a trap starts a new engine next ti
   assert.equal(model.info.gpuBytes, 0);
 });
 
+test("an engine that stops between two steps fails the call, and dispose does not hang", async () => {
+  const { model, engine } = await loaded();
+  const { model: other } = await loaded();
+  await rejects(model.complete("stop"), "device-lost");
+  await rejects(model.score("a"), "device-lost");
+  await rejects(other.score("a"), "device-lost"); // of the same instance
+  assert.ok(calls.discards > 0);
+  await model.dispose();
+  await other.dispose();
+  assert.equal(engine.destroyed, true);
+  assert.equal(model.info.gpuBytes, 0);
+  assert.equal(calls.watching.size, 0);
+  FakeEngine.beforeLoad = async () => {
+    calls.stop(new Error("unreachable"));
+    await new Promise(() => {});
+  };
+  await rejects(TokenFormer.load(), "device-lost");
+});
+
 test("a generator yields chunks and returns complete's result", async () => {
   const { model, engine } = await loaded();
   const chunks = model.generate("x", { maxTokens: 3, logitBias: { 5: -1, 7: 2 } });

@@ -59,7 +59,7 @@ function parse(attribute, text, option) {
     case "integer":
     case "number":
       return parseNumber(attribute, text);
-    case "object":
+    case "shape":
     case "texts":
     case "biases":
       return parseJson(attribute, text);

@@ -5,7 +5,7 @@ import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttribu
 import { ElementView } from "./element-view.js";
 import { aborted, toTokenFormerError } from "./errors.js";
 import { checkTextOrIds } from "./inputs.js";
-import { TokenFormer } from "./model.js";
+import { isUsable, TokenFormer } from "./model.js";
 import { checkGenerateOptions } from "./options.js";
 import { adapterInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
 
@@ -61,7 +61,9 @@ export class TokenFormerElement extends Base {
   /** Loads the model that the attributes name, unless it is the loaded one; resolves to it. */
   load() {
     const key = JSON.stringify(LOADING_ATTRIBUTES.map((name) => this.getAttribute(name)));
-    if (this.#loading?.key === key) return this.#loading.promise;
+    // A model that was disposed, or whose engine stopped, is loaded anew.
+    const isDead = this.#model && !isUsable(this.#model);
+    if (this.#loading?.key === key && !isDead) return this.#loading.promise;
     this.#unload();
     const loading = { key, controller: new AbortController(), promise: null };
     this.#loading = loading;

@@ -5,6 +5,8 @@ import { ENGINE_SCRIPT, ENGINE_WASM } from "./locations.js";
 
 let starting = null;
 let restarts = 0;
+/** What is called when an instance stops outside of any call, by module. */
+const watchers = new WeakMap();
 
 /** An object, so that tests can put another engine in its place. */
 export const engineModule = {
@@ -22,12 +24,27 @@ export const engineModule = {
     starting = null;
     restarts += 1;
   },
+
+  /**
+   * An asynchronous call goes on in a microtask. What it throws there reaches nobody who waits for the call, only
+   * the page's error event: from there it is handed to `onStop`. Returns the function that ends the watch.
+   */
+  watch(module, onStop) {
+    if (!watchers.has(module)) watchers.set(module, new Set());
+    watchers.get(module).add(onStop);
+    return () => watchers.get(module).delete(onStop);
+  },
 };
 
 async function start() {
   // The glue keeps its instance in a module variable; another query makes another module.
   const script = restarts === 0 ? ENGINE_SCRIPT : `${ENGINE_SCRIPT}?restart=${restarts}`;
   const [module, wasm] = await Promise.all([import(script), fetchWasm()]);
+  globalThis.addEventListener?.("error", ({ error }) => {
+    // The stack of everything that this instance does leads through its glue.
+    if (!String(error?.stack).includes(`${script}:`)) return;
+    for (const onStop of [...(watchers.get(module) ?? [])]) onStop(error);
+  });
   await module.default({ module_or_path: wasm });
   return module;
 }

@@ -47,6 +47,15 @@ export function aborted(what, cause) {
   return new TokenFormerError("aborted", `${what} was aborted.`, { cause });
 }
 
+/** The error of an engine that stopped, for whatever reason. */
+export function stopped(cause) {
+  const said = cause instanceof Error ? cause.message : String(cause);
+  return new TokenFormerError("device-lost", `The engine stopped unexpectedly: ${said}`, {
+    hint: "Load the model again; if it happens again, please report it with what the browser's console says.",
+    cause,
+  });
+}
+
 /** True where WebAssembly stopped in the middle of a call, after which that instance cannot be used. */
 export function isTrap(error) {
   return error instanceof WebAssembly.RuntimeError;
@@ -88,9 +97,5 @@ export function toTokenFormerError(error) {
   if (error instanceof TypeError && /fetch|network|load failed|importing a module|imported module/i.test(said)) {
     return make("network", `A file could not be fetched: ${said}`);
   }
-  return make(
-    "device-lost",
-    `The engine stopped unexpectedly: ${said}`,
-    "Load the model again; if it happens again, please report it with what the browser's console says.",
-  );
+  return stopped(error);
 }

@@ -7,7 +7,7 @@
 
 import { measure } from "./benchmark.js";
 import { engineModule } from "./engine-module.js";
-import { aborted, invalidArgument, isTrap, TokenFormerError, toTokenFormerError } from "./errors.js";
+import { aborted, invalidArgument, isTrap, stopped, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { Lock } from "./lock.js";
 import { resolveName } from "./names.js";
@@ -18,8 +18,17 @@ import { nothingWritten, Writing } from "./writing.js";
 const LOADED = Symbol("made by load");
 const LARGEST_U32 = 2 ** 32 - 1;
 
+/** False once a model is disposed or its engine has stopped. */
+export let isUsable;
+
 export class TokenFormer {
+  static {
+    isUsable = (model) => !model.#disposal && !model.#failure;
+  }
+
   #engine;
+  /** The engine's GPUDevice. */
+  #device;
   #turns = new Lock();
   #steps = new Lock();
   /** Calls that have not ended, as the functions that abort them. */
@@ -30,14 +39,20 @@ export class TokenFormer {
   #writing = null;
   /** Why the engine can be used no more. */
   #failure = null;
+  /** Rejects the step that the engine makes now. */
+  #failStep = null;
+  #unwatch;
   #disposal = null;
   #lastInfo = null;
 
   /** Not for callers: use `TokenFormer.load`. */
-  constructor(key, engine) {
+  constructor(key, { engine, module } = {}) {
     if (key !== LOADED) throw invalidArgument("A model is made by TokenFormer.load().", "Write: await TokenFormer.load(name, options).");
     this.#engine = engine;
+    this.#device = engine.device();
     this.#lastInfo = engine.info();
+    const self = new WeakRef(this); // the watch must not keep a model alive that everybody forgot
+    this.#unwatch = engineModule.watch(module, (error) => self.deref()?.#fail(stopped(error)));
   }
 
   /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. */
@@ -70,12 +85,7 @@ export class TokenFormer {
 
   /** For benchmarks: a model of a published shape with random weights, which needs no download. */
   static async random(id, { quantization = "q4", contextLength } = {}) {
-    const { Engine } = await engineModule.load();
-    try {
-      return new TokenFormer(LOADED, await Engine.random({ id, quantization, contextLength }));
-    } catch (error) {
-      throw toTokenFormerError(error);
-    }
+    return new TokenFormer(LOADED, await makeEngine(({ Engine }) => Engine.random({ id, quantization, contextLength })));
   }
 
   /** A snapshot of what the model is and what it occupies. */
@@ -176,14 +186,18 @@ export class TokenFormer {
     try {
       // A generator that waits for its caller can still tell its end after the engine is gone.
       if (!this.#failure) await this.#writing?.finish().catch(() => this.#writing.close());
-      this.#lastInfo = this.info;
       await engine.dispose();
+      this.#lastInfo = engine.info(); // what is left on the GPU: nothing
     } catch (error) {
       // After a trap the engine's own call fails as well, which tells nothing new.
       if (!this.#failure) throw toTokenFormerError(error);
     } finally {
+      if (this.#failure) {
+        this.#device?.destroy(); // what the engine can no longer do
+        this.#lastInfo = { ...this.#lastInfo, gpuBytes: 0 };
+      }
       this.#engine = null;
-      this.#lastInfo = { ...this.#lastInfo, gpuBytes: 0 };
+      this.#unwatch();
       if (!this.#failure) engine.free?.();
       release();
     }
@@ -221,11 +235,15 @@ export class TokenFormer {
     const release = await this.#steps.acquire();
     this.#stepping = call;
     try {
-      return await work(this.#engine);
+      return await new Promise((resolve, reject) => {
+        this.#failStep = reject;
+        (async () => work(this.#engine))().then(resolve, reject);
+      });
     } catch (error) {
       this.#noteTrap(error);
       throw toTokenFormerError(error);
     } finally {
+      this.#failStep = null;
       this.#stepping = null;
       release();
     }
@@ -284,9 +302,29 @@ export class TokenFormer {
   }
 
   #noteTrap(error) {
-    if (!isTrap(error) || this.#failure) return;
-    this.#failure = toTokenFormerError(error);
+    if (isTrap(error)) this.#fail(toTokenFormerError(error));
+  }
+
+  #fail(error) {
+    if (this.#failure || this.#disposal) return this.#failStep?.(error);
+    this.#failure = error;
     engineModule.discard();
+    this.#failStep?.(error);
+  }
+}
+
+/** Makes an engine with `make(module)`, once the module runs; rejects if the module stops meanwhile. */
+async function makeEngine(make) {
+  const module = await engineModule.load();
+  let unwatch;
+  const stop = new Promise((_, reject) => (unwatch = engineModule.watch(module, (error) => reject(stopped(error)))));
+  try {
+    return { module, engine: await Promise.race([make(module), stop]) };
+  } catch (error) {
+    if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) engineModule.discard();
+    throw toTokenFormerError(error);
+  } finally {
+    unwatch();
   }
 }
 
@@ -301,7 +339,7 @@ async function loadEngine(request, onProgress, signal) {
       globalThis.reportError?.(error); // the caller's mistake must not stop the loading
     }
   };
-  const loading = engineModule.load().then(({ Engine }) => {
+  const loading = makeEngine(({ Engine }) => {
     if (over) throw aborted("Loading");
     return Engine.load(request, tell, signal);
   });
@@ -311,11 +349,10 @@ async function loadEngine(request, onProgress, signal) {
     signal?.addEventListener("abort", stop, { once: true });
   });
   try {
-    const engine = await Promise.race([loading, abort]);
-    if (!signal?.aborted) return engine;
+    const made = await Promise.race([loading, abort]);
+    if (!signal?.aborted) return made;
     throw aborted("Loading", signal.reason);
   } catch (error) {
-    if (isTrap(error)) engineModule.discard();
     if (signal?.aborted) loading.then(discard, () => {});
     throw toTokenFormerError(error);
   } finally {
@@ -325,7 +362,7 @@ async function loadEngine(request, onProgress, signal) {
 }
 
 /** Frees an engine that came too late. */
-async function discard(engine) {
+async function discard({ engine }) {
   await engine.dispose();
   engine.free?.();
 }

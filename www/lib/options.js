@@ -7,7 +7,7 @@ import { normalizeEndpoint } from "./names.js";
 /**
  * A row of the table.
  * @typedef {object} Option
- * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"object"|"texts"|"biases"|"signal"|"function"} type
+ * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"signal"|"function"} type
  * @property {unknown} default undefined: described in `about`
  * @property {string} about one line for people
  * @property {string[]} [values] of an enum
@@ -24,13 +24,32 @@ const REVISION = /^(?!.*\.\.)[^\u0000-\u0020\u007f~^:?*#%[\\]+$/u;
 // What an HTTP header can hold.
 const TOKEN = /^[\u0021-\u007e]+$/;
 
+/** Numbers of a config.json, with their ranges; what else it holds is left to the engine. */
+const count = { type: "integer", min: 1, max: 2 ** 20 };
+const SHAPE = Object.freeze({
+  num_layers: count,
+  hidden_size: count,
+  num_attention_heads: count,
+  qkv_slot_num: count,
+  proj_slot_num: count,
+  ffn_slot_num: count,
+  padded_vocab_size: count,
+  max_position_embeddings: count,
+  rotary_pct: { type: "number", min: 0, max: 1 },
+  rotary_emb_base: { type: "number", min: 1 },
+  layernorm_epsilon: { type: "number", min: 0, aboveMin: true, max: 1, belowMax: true },
+  norm_activation_type: { type: "enum", values: ["l2_norm_gelu", "gelu_l2_norm", "softmax"] },
+  model_type: { type: "enum", values: ["tokenformer"] },
+  tie_word_embeddings: { type: "enum", values: [true] },
+});
+
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const LOAD_OPTIONS = Object.freeze({
   revision: { type: "string", default: "main", pattern: REVISION, shape: "a branch, tag or commit", about: "branch, tag or commit of a hub repository" },
   endpoint: { type: "url", default: "https://huggingface.co", about: "address of the hub" },
   token: { type: "string", default: undefined, pattern: TOKEN, shape: "an access token", about: "access token, sent to the endpoint only" },
   quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision of the weights; left out, that of the folder, q4 for a checkpoint that is not quantized yet" },
-  config: { type: "object", default: undefined, about: "the model's shape in the field names of config.json, where the folder has none" },
+  config: { type: "shape", default: undefined, about: "the model's shape in the field names of config.json, where the folder has none" },
   contextLength: { type: "integer", min: 1, max: 2 ** 20, default: undefined, about: "tokens of context; left out, the smaller of 2048 and what the model was trained for" },
   cache: { type: "boolean", default: true, about: "keep downloaded models in the browser's storage" },
   backend: { type: "enum", values: ["auto", "webgpu", "cpu"], default: "auto", about: "where the model computes" },
@@ -118,7 +137,7 @@ const CHECKS = {
   enum(name, value, { values }) {
     if (!values.includes(value)) {
       const got = typeof value === "string" ? JSON.stringify(value) : typeName(value);
-      throw invalidArgument(`${name} must be ${values.map((v) => `"${v}"`).join(" or ")}, not ${got}.`);
+      throw invalidArgument(`${name} must be ${values.map((v) => JSON.stringify(v)).join(" or ")}, not ${got}.`);
     }
     return value;
   },
@@ -134,9 +153,13 @@ const CHECKS = {
     if (typeof value !== "boolean") throw wrong(name, "true or false", value);
     return value;
   },
-  object(name, value) {
+  shape(name, value) {
     if (!isPlainObject(value)) throw wrong(name, "a plain object", value);
-    return value;
+    const given = { ...value };
+    for (const [field, option] of Object.entries(SHAPE)) {
+      if (given[field] !== undefined) CHECKS[option.type](`${name}.${field}`, given[field], option);
+    }
+    return given;
   },
   texts(name, value) {
     if (!Array.isArray(value)) throw wrong(name, "an array of strings", value);

@@ -1,0 +1,62 @@
+// An engine that stops in the middle: every call ends, and the next load works.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { modulePage, start } from "./harness.mjs";
+
+let world;
+before(async () => {
+  world = await start();
+});
+after(() => world?.close());
+
+test("what is thrown between two steps fails the call, dispose ends, and the next load starts anew", async () => {
+  const page = await modulePage(world);
+  const seen = await page.evaluate(async (origin) => {
+    const folder = `${origin}/oracle/fixtures/head64-q4/`;
+    const { submit } = GPUQueue.prototype;
+    const breakAfter = (submits) => {
+      let left = submits;
+      GPUQueue.prototype.submit = function (commands) {
+        if (left-- <= 0) throw new TypeError("broken on purpose");
+        return submit.call(this, commands);
+      };
+    };
+    const model = await TokenFormer.load(folder);
+    const other = await TokenFormer.load(folder);
+    // In the middle of an asynchronous call: no promise hears of it.
+    breakAfter(3);
+    const failed = await failure(() => model.complete([1, 2, 3], { maxTokens: 50, logitBias: { 0: -1000 } }));
+    GPUQueue.prototype.submit = submit;
+    const later = await failure(() => model.logits([1]));
+    const ofTheSame = await failure(() => other.logits([1]));
+    await Promise.all([model.dispose(), other.dispose()]);
+    const { gpuBytes } = model.info;
+    const again = await TokenFormer.load(folder);
+    const { tokenIds } = await again.complete([1, 2, 3], { maxTokens: 2, logitBias: { 0: -1000 } });
+    await again.dispose();
+    return { codes: [failed, later, ofTheSame].map((f) => f?.code), message: failed?.message, gpuBytes, tokens: tokenIds.length };
+  }, world.server.origin);
+  assert.deepEqual(seen.codes, ["device-lost", "device-lost", "device-lost"]);
+  assert.match(seen.message, /broken on purpose/);
+  assert.deepEqual([seen.gpuBytes, seen.tokens], [0, 2]);
+  await page.close();
+});
+
+test("contexts of one token, ids out of range and configs that contradict are told by name", async () => {
+  const page = await modulePage(world);
+  const seen = await page.evaluate(async (origin) => {
+    const model = await TokenFormer.load(`${origin}/oracle/fixtures/head64-q8/`, { contextLength: 1 });
+    const { length } = await model.logits([5]);
+    const noRoom = await failure(() => model.complete([5]));
+    await model.dispose();
+    const embedded = await TokenFormer.load();
+    const decoded = [await failure(() => embedded.decode([999_999])), await embedded.decode([50_303]), await embedded.decode([])];
+    await embedded.dispose();
+    return { length, noRoom, decoded };
+  }, world.server.origin);
+  assert.ok(seen.length > 0);
+  assert.equal(seen.noRoom.code, "invalid-argument");
+  assert.deepEqual([seen.decoded[0].code, seen.decoded[1], seen.decoded[2]], ["invalid-argument", "", ""]);
+  await page.close();
+});
