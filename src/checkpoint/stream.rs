@@ -171,7 +171,7 @@ pub fn regions(
 }
 
 /// The error that means: read the local headers, and plan anew with what they say.
-fn misplaced() -> Error {
+pub fn misplaced() -> Error {
     Error::unsupported(MISPLACED)
 }
 

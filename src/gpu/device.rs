@@ -69,12 +69,7 @@ impl Gpu {
             .await
             .map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;
         let lost = Arc::new(Mutex::new(None));
-        let slot = lost.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            if let Ok(mut slot) = slot.lock() {
-                *slot = Some(format!("{reason:?}: {message}"));
-            }
-        });
+        watch(&device, lost.clone());
         let is_software = is_software(&adapter, &device);
         Ok(Self { device, queue, memory: Rc::default(), is_software, lost })
     }
@@ -165,6 +160,32 @@ impl Gpu {
         self.check()?;
         Ok(values)
     }
+}
+
+/// Notes in `slot` why the device is lost, once it is.
+#[cfg(not(target_arch = "wasm32"))]
+fn watch(device: &wgpu::Device, slot: Arc<Mutex<Option<String>>>) {
+    device.set_device_lost_callback(move |reason, message| {
+        if let Ok(mut slot) = slot.lock() {
+            *slot = Some(format!("{reason:?}: {message}"));
+        }
+    });
+}
+
+/// wgpu frees its callback with the device, whose end is what the callback is for: so the promise itself is awaited.
+#[cfg(target_arch = "wasm32")]
+fn watch(device: &wgpu::Device, slot: Arc<Mutex<Option<String>>>) {
+    use wasm_bindgen::JsCast;
+    let Some(device) = device.as_webgpu() else { return };
+    let Ok(lost) = js_sys::Reflect::get(device.as_ref(), &"lost".into()) else { return };
+    let Ok(lost) = lost.dyn_into::<js_sys::Promise>() else { return };
+    wasm_bindgen_futures::spawn_local(async move {
+        let Ok(info) = wasm_bindgen_futures::JsFuture::from(lost).await else { return };
+        let text = |key: &str| js_sys::Reflect::get(&info, &key.into()).ok().and_then(|v| v.as_string());
+        if let Ok(mut slot) = slot.lock() {
+            *slot = Some(format!("{}: {}", text("reason").unwrap_or_default(), text("message").unwrap_or_default()));
+        }
+    });
 }
 
 #[cfg(not(target_arch = "wasm32"))]

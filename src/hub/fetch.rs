@@ -22,6 +22,10 @@ extern "C" {
     fn any_signal(signals: &Array) -> std::result::Result<AbortSignal, JsValue>;
 }
 
+/// Attempts for a file that may not be there at all, where some hosts give no readable answer.
+const ATTEMPTS_IF_OPTIONAL: u32 = 2;
+const NO_ANSWER: &str = "no answer came";
+
 /// Longest answer of the API that is read, in bytes.
 const API_LIMIT: usize = 16 << 20;
 
@@ -36,6 +40,8 @@ pub struct Client {
     signed: RefCell<HashMap<String, String>>,
     /// The server answers a request for a range with the whole file.
     ignores_ranges: Cell<bool>,
+    /// Attempts without progress before a request has failed.
+    attempts: Cell<u32>,
 }
 
 /// A failed attempt.
@@ -101,8 +107,8 @@ impl Client {
     /// # Errors
     /// `webgpu-unavailable` where the browser has no `AbortController`.
     pub fn new(location: Location, token: Option<String>, signal: Option<AbortSignal>) -> Result<Self> {
-        let (signed, ignores_ranges) = (RefCell::default(), Cell::new(false));
-        Ok(Self { location, token, signal, own: controller()?, signed, ignores_ranges })
+        let (signed, ignores_ranges, attempts) = (RefCell::default(), Cell::new(false), Cell::new(ATTEMPTS));
+        Ok(Self { location, token, signal, own: controller()?, signed, ignores_ranges, attempts })
     }
 
     /// A client for another repository of the same endpoint.
@@ -140,6 +146,11 @@ impl Client {
         self.ignores_ranges.get()
     }
 
+    /// From now on, files are asked for that may not be there: few attempts will do. Or they must be there.
+    pub fn expect_absences(&self, expect: bool) {
+        self.attempts.set(if expect { ATTEMPTS_IF_OPTIONAL } else { ATTEMPTS });
+    }
+
     /// Fails if the caller has aborted.
     ///
     /// # Errors
@@ -172,7 +183,7 @@ impl Client {
     pub async fn wait_after(&self, failure: Failure, failures: u32) -> Result<()> {
         self.check_abort()?;
         let wait = match failure.again {
-            _ if failures >= ATTEMPTS => return Err(failure.error),
+            _ if failures >= self.attempts.get() => return Err(failure.error),
             Again::Never => return Err(failure.error),
             Again::Now => Duration::ZERO,
             Again::Later => backoff(failures, js_sys::Math::random()),
@@ -212,9 +223,8 @@ impl Client {
         if led_away && !used_signed {
             self.signed.borrow_mut().insert(file.to_owned(), response.url());
         }
-        let header = response.headers().get("Content-Range").ok().flatten();
-        let told = header.as_deref().and_then(content_range);
         let header = |name: &str| response.headers().get(name).ok().flatten();
+        let told = header("Content-Range").as_deref().and_then(content_range);
         let version = header("ETag").or_else(|| header("Last-Modified")).unwrap_or_default();
         let opened = |start, total| -> std::result::Result<Opened, Failure> {
             let body = Body::open(&response, file, attempt.clone())?;
@@ -265,14 +275,7 @@ impl Client {
                 return Err(failure);
             }
             let mut body = Body::open(&response, WHAT, attempt)?;
-            let mut json = Vec::new();
-            while let Some(piece) = body.next().await? {
-                if json.len() > API_LIMIT {
-                    return Err(Error::new(ErrorCode::Network, format!("{WHAT} is too long.")).into());
-                }
-                json.extend(piece.to_vec());
-            }
-            Ok(Some((json, header("Link"))))
+            Ok(Some((body.whole(API_LIMIT).await?, header("Link"))))
         })
         .await
     }
@@ -301,7 +304,7 @@ impl Client {
         }
         set(&init, "headers", &headers)?;
         let response = race(&global_fetch(url, &init), STALL).await?;
-        response.ok_or_else(|| JsValue::from(js_sys::Error::new("no answer came")))?.dyn_into()
+        response.ok_or_else(|| JsValue::from(js_sys::Error::new(NO_ANSWER)))?.dyn_into()
     }
 
     fn signals(&self, attempt: &AbortController) -> Array {
@@ -367,7 +370,12 @@ impl Body {
     /// # Errors
     /// `network` if the connection breaks or stalls.
     pub async fn next(&mut self) -> std::result::Result<Option<Uint8Array>, Failure> {
-        let failed = |e: &JsValue| Failure { error: network(&self.file, e), again: Again::Later };
+        let failed = |e: &JsValue| {
+            let error = Error::new(ErrorCode::Network, format!("The connection broke while {} came.", self.file))
+                .hint("Try again: what is stored is not downloaded again.")
+                .caused_by(message_of(e));
+            Failure { error, again: Again::Later }
+        };
         let result = race(&self.reader.read(), STALL).await.map_err(|e| failed(&e))?;
         let result = result.ok_or_else(|| failed(&js_sys::Error::new("nothing came for a while")))?;
         let get = |key: &str| Reflect::get(&result, &key.into()).unwrap_or(JsValue::UNDEFINED);
@@ -375,6 +383,22 @@ impl Body {
             return Ok(None);
         }
         get("value").dyn_into::<Uint8Array>().map(Some).map_err(|e| failed(&e))
+    }
+
+    /// All bytes, of which there may be at most `limit`.
+    ///
+    /// # Errors
+    /// Those of [`next`](Self::next), `invalid-config` for more.
+    pub async fn whole(&mut self, limit: usize) -> std::result::Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next().await? {
+            if bytes.len() + piece.length() as usize > limit {
+                let error = format!("{} is larger than {} MB.", self.file, limit >> 20);
+                return Err(Error::invalid_config(error).into());
+            }
+            bytes.extend(piece.to_vec());
+        }
+        Ok(bytes)
     }
 }
 
@@ -395,9 +419,21 @@ pub fn aborted() -> Error {
     Error::new(ErrorCode::Aborted, "Loading was aborted.")
 }
 
+/// True if no answer could be read: the server is out of reach, or does not allow this origin to see its answer, which
+/// some hosts do for files that they do not have.
+pub fn is_opaque(e: &Error) -> bool {
+    e.message.ends_with(OPAQUE) && e.source.as_ref().is_none_or(|s| s.to_string() != NO_ANSWER)
+}
+
+const OPAQUE: &str = "could not be fetched: the connection failed.";
+
 fn network(file: &str, e: &JsValue) -> Error {
-    let cause = Reflect::get(e, &"message".into()).ok().and_then(|m| m.as_string()).unwrap_or_default();
-    Error::new(ErrorCode::Network, format!("{file} could not be fetched: the connection failed."))
+    let cause = message_of(e);
+    Error::new(ErrorCode::Network, format!("{file} {OPAQUE}"))
         .hint("Check the network and that the server allows other origins (CORS), then try again: what is stored is not downloaded again.")
         .caused_by(cause)
+}
+
+fn message_of(e: &JsValue) -> String {
+    Reflect::get(e, &"message".into()).ok().and_then(|m| m.as_string()).unwrap_or_default()
 }

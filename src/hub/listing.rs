@@ -70,11 +70,15 @@ impl Listing {
         Ok(())
     }
 
-    /// Adds what the manifest knows; the hub's own hashes win.
+    /// Adds what the manifest knows. What the hub itself says wins: a manifest that says otherwise is an old one.
     pub fn add_manifest(&mut self, manifest: &Manifest) {
         for m in &manifest.files {
             if let Some(f) = self.files.iter_mut().find(|f| f.path == m.path) {
-                f.manifest = Some(m.clone());
+                let agrees = f.size.is_none_or(|size| size == m.size)
+                    && f.sha256.as_ref().is_none_or(|sha256| *sha256 == m.sha256)
+                    // A git object id says all of a small file.
+                    && f.git_oid.is_none();
+                f.manifest = agrees.then(|| m.clone());
             } else if !self.complete {
                 // The hashes of its chunks say all that the hash of the whole would.
                 let sha256 = m.chunks.is_empty().then(|| m.sha256.clone());
@@ -140,6 +144,23 @@ mod tests {
         assert_eq!((large.size, large.sha256.as_deref(), large.git_oid), (Some(5_000_000_000), Some("ab"), None));
         assert_eq!(Listing::default().file("x").map(|f| f.size), Some(None));
         assert!(listing.add_page(b"<html>").is_err());
+    }
+
+    #[test]
+    fn a_stale_manifest_is_not_believed() {
+        let file = |size, sha256: &str| {
+            format!("{{\"path\":\"model.safetensors\",\"size\":{size},\"sha256\":\"{sha256}\"}}")
+        };
+        let (right, wrong) = ("a".repeat(64), "b".repeat(64));
+        for (told, agrees) in [(file(9, &right), true), (file(8, &right), false), (file(9, &wrong), false)] {
+            let mut listing = Listing::complete();
+            let lfs = format!("{{\"oid\":\"{right}\",\"size\":9}}");
+            let page = format!("[{{\"type\":\"file\",\"path\":\"model.safetensors\",\"size\":9,\"lfs\":{lfs}}}]");
+            listing.add_page(page.as_bytes()).expect("page");
+            let manifest = format!("{{\"format\":1,\"files\":[{told}]}}");
+            listing.add_manifest(&Manifest::from_json(manifest.as_bytes()).expect("manifest").expect("known"));
+            assert_eq!(listing.file("model.safetensors").expect("listed").manifest.is_some(), agrees, "{told}");
+        }
     }
 
     #[test]

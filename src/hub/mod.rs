@@ -1,5 +1,6 @@
 //! Where a model's files come from: a folder on any static host, or a repository of the hub.
 
+pub mod budget;
 #[cfg(target_arch = "wasm32")]
 pub mod fetch;
 pub mod listing;

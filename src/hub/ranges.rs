@@ -1,5 +1,6 @@
 //! Reading a large file in order, a few ranges at a time, through every fault that can be overcome.
 
+use super::budget::Budget;
 use super::fetch::{Again, Client, Failure, Opened};
 use super::retry::PROGRESS_BYTES;
 use crate::checkpoint::unit::unit_bytes;
@@ -19,9 +20,7 @@ pub type OnBytes = Rc<dyn Fn(u64)>;
 
 /// Reads a part of one file in the order of the file.
 pub struct Reader {
-    client: Rc<Client>,
-    file: String,
-    on_bytes: OnBytes,
+    fetching: Fetching,
     /// Ranges that are not asked for yet.
     waiting: VecDeque<Range<u64>>,
     /// Ranges that are on their way.
@@ -36,17 +35,34 @@ struct Part {
     position: u64,
     range: Range<u64>,
     pieces: UnboundedReceiver<Result<Uint8Array>>,
+    budget: Rc<Budget>,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.budget.close();
+    }
+}
+
+/// What every request for a part of one file needs to know.
+#[derive(Clone)]
+struct Fetching {
+    client: Rc<Client>,
+    file: String,
+    /// What the server told this version of the file by, where nothing else tells one from another.
+    version: Option<String>,
+    on_bytes: OnBytes,
 }
 
 impl Reader {
-    /// A reader of `run`. `prefix` is the beginning of the file, as
-    /// far as it is already there.
+    /// A reader of `run`. `prefix` is the beginning of the file, as far as it is already there; another `version` of
+    /// the file than this one is an error.
     pub fn new(
         client: Rc<Client>,
-        file: &str,
-        file_bytes: u64,
+        (file, file_bytes): (&str, u64),
         run: Range<u64>,
         prefix: Option<Uint8Array>,
+        version: Option<String>,
         on_bytes: OnBytes,
     ) -> Self {
         let have = prefix.as_ref().map_or(0, |p| u64::from(p.length()));
@@ -59,7 +75,8 @@ impl Reader {
             at = end;
         }
         let first = prefix.filter(|_| run.start == 0 && have > 0).map(|p| (0, p));
-        Self { client, file: file.into(), on_bytes, waiting, running: VecDeque::new(), prefix: first, returned: None }
+        let fetching = Fetching { client, file: file.into(), version, on_bytes };
+        Self { fetching, waiting, running: VecDeque::new(), prefix: first, returned: None }
     }
 
     /// The next bytes with their position in the file, or `None` after the last.
@@ -72,7 +89,7 @@ impl Reader {
         }
         self.start();
         if let Some(prefix) = self.prefix.take() {
-            (self.on_bytes)(u64::from(prefix.1.length()));
+            (self.fetching.on_bytes)(u64::from(prefix.1.length()));
             return Ok(Some(prefix));
         }
         loop {
@@ -84,11 +101,13 @@ impl Reader {
             }
             use futures_util::StreamExt;
             let Some(piece) = part.pieces.next().await else {
-                self.client.check_abort()?;
-                return Err(Error::new(ErrorCode::Network, format!("{} stopped coming.", self.file)).hint("Try again."));
+                self.fetching.client.check_abort()?;
+                let error = format!("{} stopped coming.", self.fetching.file);
+                return Err(Error::new(ErrorCode::Network, error).hint("Try again."));
             };
             let (piece, at) = (piece?, part.position);
             part.position += u64::from(piece.length());
+            part.budget.take(piece.length().into());
             return Ok(Some((at, piece)));
         }
     }
@@ -101,70 +120,80 @@ impl Reader {
     /// Asks for as many ranges as may be on their way.
     fn start(&mut self) {
         while self.running.len() < PARALLEL {
-            if self.client.ignores_ranges() && !self.running.is_empty() {
+            let ignores_ranges = self.fetching.client.ignores_ranges();
+            if ignores_ranges && !self.running.is_empty() {
                 return;
             }
             let Some(mut range) = self.waiting.pop_front() else { return };
-            if self.client.ignores_ranges() {
+            if ignores_ranges {
                 // Every request brings the whole file: one must do for all that is left.
                 range.end = self.waiting.back().map_or(range.end, |last| last.end);
                 self.waiting.clear();
             }
             let (sender, pieces) = unbounded();
-            let part = Part { position: range.start, range: range.clone(), pieces };
-            let (client, file, on_bytes) = (self.client.clone(), self.file.clone(), self.on_bytes.clone());
+            let budget = Rc::new(Budget::default());
+            self.running.push_back(Part { position: range.start, range: range.clone(), pieces, budget: budget.clone() });
+            let fetching = self.fetching.clone();
             spawn_local(async move {
-                if let Err(e) = fetch(&client, &file, range, &on_bytes, &sender).await {
+                if let Err(e) = fetching.fetch(range, &sender, &budget).await {
                     let _ = sender.unbounded_send(Err(e)); // if nobody listens, nobody needs to know
                 }
             });
-            self.running.push_back(part);
         }
     }
 }
 
-/// Fetches a range; what came before a fault is not asked for again.
-async fn fetch(
-    client: &Client,
-    file: &str,
-    range: Range<u64>,
-    on_bytes: &OnBytes,
-    pieces: &UnboundedSender<Result<Uint8Array>>,
-) -> Result<()> {
-    let (mut position, mut failures, mut progress_from) = (range.start, 0, range.start);
-    while position < range.end {
-        let attempt = async {
-            let Opened { mut body, start, .. } = client.get(file, Some(&(position..range.end))).await?;
-            let mut skip = position - start; // not 0 where the server sends the whole file
-            while position < range.end {
-                let Some(piece) = body.next().await? else {
-                    let error = Error::new(ErrorCode::Network, format!("The server ended {file} early."));
-                    return Err(Failure { error: error.hint("Try again."), again: Again::Later });
-                };
-                let skipped = skip.min(u64::from(piece.length()));
-                skip -= skipped;
-                // More than was asked for is dropped: the next range brings it.
-                let end = u64::from(piece.length()).min(skipped + range.end - position);
-                if end > skipped {
-                    let wanted = piece.subarray(skipped as u32, end as u32);
-                    position += end - skipped;
-                    on_bytes(end - skipped);
-                    if pieces.unbounded_send(Ok(wanted)).is_err() {
-                        position = range.end; // nobody reads any more
+impl Fetching {
+    /// Fetches a range; what came before a fault is not asked for again.
+    async fn fetch(
+        &self,
+        range: Range<u64>,
+        pieces: &UnboundedSender<Result<Uint8Array>>,
+        budget: &Budget,
+    ) -> Result<()> {
+        let Self { client, file, version, on_bytes } = self;
+        let (mut position, mut failures, mut progress_from) = (range.start, 0, range.start);
+        while position < range.end {
+            let attempt = async {
+                let Opened { mut body, start, version: got, .. } = client.get(file, Some(&(position..range.end))).await?;
+                if version.as_ref().is_some_and(|v| !got.is_empty() && *v != got) {
+                    let error = format!("{file} was changed while it was read.");
+                    return Err(Error::new(ErrorCode::Integrity, error).hint("Load again.").into());
+                }
+                let mut skip = position - start; // not 0 where the server sends the whole file
+                while position < range.end {
+                    let Some(piece) = body.next().await? else { return Err(ended_early(file)) };
+                    let skipped = skip.min(u64::from(piece.length()));
+                    skip -= skipped;
+                    // More than was asked for is dropped: the next range brings it.
+                    let end = u64::from(piece.length()).min(skipped + range.end - position);
+                    if end > skipped {
+                        let wanted = piece.subarray(skipped as u32, end as u32);
+                        position += end - skipped;
+                        on_bytes(end - skipped);
+                        if pieces.unbounded_send(Ok(wanted)).is_err() {
+                            position = range.end; // nobody reads any more
+                        }
+                        budget.bring(end - skipped).await;
                     }
                 }
+                Ok::<(), Failure>(())
+            };
+            if let Err(failure) = attempt.await {
+                if position - progress_from >= PROGRESS_BYTES {
+                    (failures, progress_from) = (0, position);
+                }
+                failures += 1;
+                client.wait_after(failure, failures).await?;
             }
-            Ok::<(), Failure>(())
-        };
-        if let Err(failure) = attempt.await {
-            if position - progress_from >= PROGRESS_BYTES {
-                (failures, progress_from) = (0, position);
-            }
-            failures += 1;
-            client.wait_after(failure, failures).await?;
         }
+        Ok(())
     }
-    Ok(())
+}
+
+fn ended_early(file: &str) -> Failure {
+    let error = Error::new(ErrorCode::Network, format!("The server ended {file} early.")).hint("Try again.");
+    Failure { error, again: Again::Later }
 }
 
 /// A part of a file, and what is known of the whole.
@@ -198,8 +227,7 @@ pub async fn peek(client: &Client, file: &str, range: Range<u64>) -> Result<Peek
             // What ends early is either all there is or a cut connection: only the size tells.
             let expected = total.map_or(0, |t| t.min(range.end).saturating_sub(range.start) as usize);
             if bytes.len() < expected {
-                let error = Error::new(ErrorCode::Network, format!("The server ended {file} early."));
-                return Err(Failure { error: error.hint("Try again."), again: Again::Later });
+                return Err(ended_early(file));
             }
             Ok(Peek { bytes, total, version })
         })
@@ -214,13 +242,7 @@ pub async fn small(client: &Client, file: &str, size: Option<u64>, limit: usize)
     client
         .retry(async || {
             let Opened { mut body, .. } = client.get(file, None).await.map_err(Failure::unless_offline)?;
-            let mut bytes = Vec::new();
-            while let Some(piece) = body.next().await? {
-                if bytes.len() + piece.length() as usize > limit {
-                    return Err(Error::invalid_config(format!("{file} is larger than {} MB.", limit >> 20)).into());
-                }
-                bytes.extend(piece.to_vec());
-            }
+            let bytes = body.whole(limit).await?;
             match size {
                 Some(size) if size != bytes.len() as u64 => {
                     let error = format!("{file} has {} bytes instead of {size}.", bytes.len());

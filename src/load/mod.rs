@@ -13,7 +13,7 @@ mod units;
 mod upload;
 
 use crate::checkpoint::layout::Quantization;
-use crate::checkpoint::stream::is_misplaced;
+use crate::checkpoint::stream::{is_misplaced, misplaced};
 use crate::config::PartialConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::generate::Model;
@@ -23,7 +23,7 @@ use crate::hub::Location;
 use crate::hub::fetch::Client;
 use crate::hub::listing::is_commit;
 use crate::model::{GpuModel, Loading};
-use crate::store::cache::{Cache, advice, find};
+use crate::store::cache::{Cache, NOT_KEPT, advice, find};
 use crate::store::indexed_db::{IndexedDb, free_bytes};
 use crate::store::lock::Lock;
 use crate::store::{ModelKey, ModelRecord, Store};
@@ -110,7 +110,7 @@ pub async fn load(request: &Request, on_progress: &Function, signal: Option<Abor
     if request.cache {
         match IndexedDb::open().await {
             Ok(store) => load.store = Some(store),
-            Err(e) => load.notes.push(format!("The model runs, but is not kept for the next visit. {e}")),
+            Err(e) => load.notes.push(format!("{NOT_KEPT}. {e}")),
         }
     }
     load.run().await
@@ -199,7 +199,12 @@ impl Load<'_> {
         let client = Rc::new(Client::new(location, None, self.signal.clone())?);
         let quantization = record.key.quantization;
         let loading = Loading::new(gpu, record.config.clone(), quantization, self.request.context_length).await?;
-        let mut cache = Cache::open(store, record.clone(), Some(record)).await;
+        let mut kept = record.clone();
+        if !is_commit(&self.request.revision) {
+            // Without a network it is found again by the name that it has now.
+            kept.requested.clone_from(&self.request.revision);
+        }
+        let mut cache = Cache::open(store, kept, Some(record), true).await;
         if !cache.is_complete() {
             return Ok(None);
         }
@@ -220,7 +225,10 @@ impl Load<'_> {
         let gpu = self.gpu().await?;
         let loading = Loading::new(gpu, plan.config.clone(), plan.quantization, self.request.context_length).await?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
-        let mut cache = self.cache(&plan, &revision, tokenizer.as_deref()).await;
+        let mut cache = self.cache(&plan, &revision, exact).await?;
+        if let Some(json) = &tokenizer {
+            cache.keep_tokenizer(&sha256(json), Uint8Array::from(json.as_slice())).await;
+        }
         let (client, quantization, progress) = (&source.client, plan.quantization, &self.progress);
         let mut units = Units { client, loading: &loading, quantization, progress, cache: &mut cache };
         let result = units.load(&plan).await;
@@ -228,11 +236,16 @@ impl Load<'_> {
             cache.complete(Date::now()).await;
         }
         self.notes.append(&mut cache.notes);
+        self.notes.append(&mut source.notes.borrow_mut());
         result?;
         self.finish(loading, tokenizer.as_deref(), &source.client, plan.quantization, revision).await
     }
 
-    async fn cache(&mut self, plan: &Plan, commit: &str, tokenizer: Option<&[u8]>) -> Cache<IndexedDb> {
+    /// The place in the store of what is planned.
+    ///
+    /// # Errors
+    /// [`misplaced`] if what is there was made by an exact plan, and this one is not.
+    async fn cache(&mut self, plan: &Plan, commit: &str, is_exact: bool) -> Result<Cache<IndexedDb>> {
         let key = ModelKey {
             endpoint: self.endpoint().to_owned(),
             id: self.request.id.clone(),
@@ -244,27 +257,26 @@ impl Load<'_> {
             requested: self.request.revision.clone(),
             config: plan.config.clone(),
             is_converted: plan.files.iter().any(|f| matches!(f.work, plan::Work::Convert(_))),
-            has_tokenizer: tokenizer.is_some(),
+            has_tokenizer: false,
             units: plan.units(),
+            plan: plan.digest(),
+            is_exact,
             bytes: 0,
             complete: false,
             last_used: Date::now(),
         };
-        let Some(store) = self.store.clone() else { return Cache::off(record) };
+        let Some(store) = self.store.clone() else { return Ok(Cache::off(record)) };
         let models = store.models().await.unwrap_or_default();
         let existing = models.iter().find(|m| m.key == record.key);
+        if existing.is_some_and(|m| m.is_exact && !is_exact) {
+            return Err(misplaced());
+        }
         let needed = plan.stored_bytes.saturating_sub(existing.map_or(0, |m| m.bytes));
-        if let Some(free) = free_bytes().await.filter(|free| *free < needed) {
+        let too_little = free_bytes().await.filter(|free| *free < needed);
+        if let Some(free) = too_little {
             self.notes.push(advice(needed, free, &models, &record.key));
-            return Cache::off(record);
         }
-        if let Some(json) = tokenizer
-            && let Err(e) = store.put_tokenizer(&record.key, &sha256(json), Uint8Array::from(json)).await
-        {
-            self.notes.push(format!("The model runs, but is not kept for the next visit. {e}"));
-            return Cache::off(record);
-        }
-        Cache::open(store, record, existing).await
+        Ok(Cache::open(store, record, existing, too_little.is_none()).await)
     }
 
     async fn finish(

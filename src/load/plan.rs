@@ -6,7 +6,8 @@ use crate::checkpoint::folder::Section;
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::Conversion;
 use crate::config::ModelConfig;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::Result;
+use crate::hash::sha256;
 use crate::hub::listing::FileInfo;
 use std::ops::Range;
 
@@ -32,8 +33,11 @@ pub struct FilePlan {
     pub bytes: u64,
     /// Consecutive ranges that cover it.
     pub units: Vec<Range<u64>>,
-    /// Its beginning, which had to be read to make this plan.
-    pub prefix: Vec<u8>,
+    /// Parts that had to be read to make this plan, with their positions. What streams by must be the same, or the
+    /// plan is that of another file.
+    pub seen: Vec<(u64, Vec<u8>)>,
+    /// What the server told this version of the file by, where no hash tells one from another.
+    pub version: Option<String>,
     /// What becomes of its bytes.
     pub work: Work,
 }
@@ -46,28 +50,57 @@ pub enum Work {
     Convert(Box<Conversion>),
 }
 
+impl FilePlan {
+    /// The file's beginning, as far as it was read.
+    pub fn prefix(&self) -> Option<&[u8]> {
+        self.seen.iter().find(|(position, _)| *position == 0).map(|(_, bytes)| bytes.as_slice())
+    }
+
+    /// True if bytes at a position are those that this plan was made from.
+    pub fn agrees(&self, position: u64, bytes: &[u8]) -> bool {
+        self.seen.iter().all(|(from, seen)| {
+            let (start, end) = (position.max(*from), (position + bytes.len() as u64).min(from + seen.len() as u64));
+            start >= end
+                || bytes[(start - position) as usize..(end - position) as usize]
+                    == seen[(start - from) as usize..(end - from) as usize]
+        })
+    }
+
+    /// True if some of these bytes are among those that this plan was made from.
+    pub fn was_seen(&self, range: &Range<u64>) -> bool {
+        self.seen.iter().any(|(from, seen)| *from < range.end && range.start < from + seen.len() as u64)
+    }
+}
+
 impl Plan {
     /// Plans to load what is at a source. `exact`: read where the checkpoint's entries begin, do not guess.
     ///
     /// # Errors
     /// `model-not-found` without weights, those of the network, and those of what is there.
     pub async fn new(source: &Source, request: &Request, exact: bool) -> Result<Self> {
-        let config_json = source.config().await?;
-        let config_json = config_json.as_deref();
+        let config_json = source.config.as_deref();
         let mut identity = config_json.unwrap_or_default().to_vec();
         let plan = match quantized::plan(source, request, config_json, &mut identity).await? {
             Some(plan) => Some(plan),
             None => published::plan(source, request, config_json, exact, &mut identity).await?,
         };
         let Some(mut plan) = plan else {
-            return Err(Error::new(
-                ErrorCode::ModelNotFound,
-                "There is neither a model.safetensors nor a pytorch_model.bin.",
-            )
-            .hint("Check the model's name or address."));
+            return Err(source.nothing_here());
         };
-        plan.identity = crate::hash::sha256(&identity)[..40].to_owned();
+        plan.identity = sha256(&identity)[..40].to_owned();
         Ok(plan)
+    }
+
+    /// Names the plan: what is stored by another one cannot be used.
+    pub fn digest(&self) -> String {
+        let mut text = Vec::new();
+        for file in &self.files {
+            text.extend(format!("{} {} {:?}\n", file.info.path, file.bytes, file.units).bytes());
+            for (position, bytes) in &file.seen {
+                text.extend(format!("{position} {}\n", sha256(bytes)).bytes());
+            }
+        }
+        sha256(&text)
     }
 
     /// How many units all files have.

@@ -32,6 +32,8 @@ pub struct Reporter {
     callback: Function,
     started: Instant,
     loaded: Cell<u64>,
+    /// The most that was told so far: what has to be read once more does not make it less.
+    told: Cell<u64>,
     total: Cell<Option<u64>>,
     reported: Cell<f64>,
     file: RefCell<String>,
@@ -46,6 +48,7 @@ impl Reporter {
             callback: callback.clone(),
             started: Instant::now(),
             loaded: Cell::new(0),
+            told: Cell::new(0),
             total: Cell::new(None),
             reported: Cell::new(f64::NEG_INFINITY),
             file: RefCell::default(),
@@ -108,7 +111,9 @@ impl Reporter {
     }
 
     fn report(&self, phase: &str, file: Option<&str>, from_cache: bool, rate: Option<f64>) -> Result<()> {
-        let (loaded_bytes, total_bytes) = (self.loaded.get(), self.total.get());
+        let total_bytes = self.total.get();
+        let loaded_bytes = self.loaded.get().max(self.told.get()).min(total_bytes.unwrap_or(u64::MAX));
+        self.told.set(loaded_bytes);
         let left = total_bytes.map(|total| total.saturating_sub(loaded_bytes) as f64);
         let seconds_left = left.zip(rate).filter(|(_, rate)| *rate > 0.0).map(|(left, rate)| left / rate);
         let bytes_per_second = rate;

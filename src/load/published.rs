@@ -32,15 +32,32 @@ pub async fn plan(
     let Some(info) = source.listing.file(FILE) else { return Ok(None) };
     let Some((size, version)) = size(source, &info).await? else { return Ok(None) };
     identity.extend(version.as_bytes());
-    let mut checkpoint = Checkpoint { source, size };
-    match checkpoint.plan(request, config_json, exact, info.clone(), identity).await {
-        Ok(plan) => Ok(Some(plan)),
-        Err(e) if matches!(e.code, ErrorCode::UnsupportedCheckpoint | ErrorCode::InvalidConfig) => {
-            let info = FileInfo { size: Some(size), ..info };
-            Err(blame(source, &info, e).await)
+    let is_strange = |e: &Error| matches!(e.code, ErrorCode::UnsupportedCheckpoint | ErrorCode::InvalidConfig);
+    let attempt = async |identity: &mut Vec<u8>| {
+        let version = Some(version.clone()).filter(|v| !v.is_empty() && info.manifest.is_none());
+        let file = FilePlan {
+            info: info.clone(),
+            bytes: size,
+            units: Vec::new(),
+            seen: Vec::new(),
+            version,
+            work: Work::Copy(Vec::new()),
+        };
+        Checkpoint { source, file }.plan(request, config_json, exact, identity).await
+    };
+    let known = identity.len();
+    let e = match attempt(identity).await {
+        // What was read may have been damaged on its way: once more.
+        Err(e) if is_strange(&e) => {
+            identity.truncate(known);
+            match attempt(identity).await {
+                Err(e) => e,
+                planned => return planned.map(Some),
+            }
         }
-        Err(e) => Err(e),
-    }
+        planned => return planned.map(Some),
+    };
+    Err(if is_strange(&e) { blame(source, &FileInfo { size: Some(size), ..info }, e).await } else { e })
 }
 
 /// The file's size and version; `None` if there is no such file.
@@ -48,11 +65,7 @@ async fn size(source: &Source, info: &FileInfo) -> Result<Option<(u64, String)>>
     if let Some(size) = info.size {
         return Ok(Some((size, String::new())));
     }
-    let first = match peek(&source.client, FILE, 0..1).await {
-        Ok(first) => first,
-        Err(e) if e.code == ErrorCode::ModelNotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
+    let Some(first) = source.if_there(async || peek(&source.client, FILE, 0..1).await).await? else { return Ok(None) };
     let size = match first.total {
         Some(total) => total,
         None => measure(&source.client, FILE).await?,
@@ -62,30 +75,31 @@ async fn size(source: &Source, info: &FileInfo) -> Result<Option<(u64, String)>>
 
 struct Checkpoint<'a> {
     source: &'a Source,
-    size: u64,
+    file: FilePlan,
 }
 
 impl Checkpoint<'_> {
-    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
-        let wanted = range.end.min(self.size).saturating_sub(range.start);
+    async fn read(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
+        let (start, wanted) = (range.start, range.end.min(self.file.bytes).saturating_sub(range.start));
         let bytes = peek(&self.source.client, FILE, range).await?.bytes;
         if bytes.len() as u64 == wanted {
+            self.file.seen.push((start, bytes.clone()));
             return Ok(bytes);
         }
         Err(Error::new(ErrorCode::Integrity, format!("{FILE} is shorter than was said.")).hint("Try again."))
     }
 
     async fn plan(
-        &mut self,
+        mut self,
         request: &Request,
         config_json: Option<&[u8]>,
         exact: bool,
-        info: FileInfo,
         identity: &mut Vec<u8>,
     ) -> Result<Plan> {
-        let tail_range = zip::tail_range(self.size);
+        let size = self.file.bytes;
+        let tail_range = zip::tail_range(size);
         let tail = self.read(tail_range.clone()).await?;
-        let directory = zip::find_directory(&tail, self.size)?;
+        let directory = zip::find_directory(&tail, size)?;
         let bytes = match directory.range.start.checked_sub(tail_range.start) {
             Some(at) => tail[at as usize..(directory.range.end - tail_range.start) as usize].to_vec(),
             None => self.read(directory.range.clone()).await?,
@@ -103,9 +117,9 @@ impl Checkpoint<'_> {
         let config = names::resolve_config(&names.shapes, repository, told, request.config.clone())?;
         tensors(&config).try_for_each(|id| names.get(id).map(|_| ()))?;
         let quantization = request.quantization.unwrap_or(Quantization::Q4);
-        let unit = unit_bytes(self.size);
+        let unit = unit_bytes(size);
         let convert = |offset: &dyn Fn(&zip::Entry) -> Option<u64>| {
-            Conversion::new(&archive, &state, &names, &config, quantization, self.size, unit, offset)
+            Conversion::new(&archive, &state, &names, &config, quantization, size, unit, offset)
         };
         let planned = if exact { None } else { Some(convert(&zip::likely_data_offset)) };
         let conversion = match planned {
@@ -118,12 +132,11 @@ impl Checkpoint<'_> {
         };
         let stored_bytes = conversion.stored_bytes();
         let units = conversion.units.clone();
-        let work = Work::Convert(Box::new(conversion));
-        let file = FilePlan { info, bytes: self.size, units, prefix: Vec::new(), work };
+        let file = FilePlan { units, work: Work::Convert(Box::new(conversion)), ..self.file };
         Ok(Plan { config, quantization, files: vec![file], stored_bytes, identity: String::new() })
     }
 
-    async fn state_dict(&self, entry: &zip::Entry) -> Result<Vec<pickle::TorchTensor>> {
+    async fn state_dict(&mut self, entry: &zip::Entry) -> Result<Vec<pickle::TorchTensor>> {
         // Everything up to the next entry: the local header tells where in it the pickle begins.
         let room = zip::LOCAL_HEADER_LEN + 2 * u64::from(u16::MAX);
         let start = entry.header_offset;
@@ -133,7 +146,7 @@ impl Checkpoint<'_> {
     }
 
     /// Where the data of the entries begins, by their local headers: a request for each.
-    async fn data_offsets(&self, archive: &Archive) -> Result<HashMap<u64, u64>> {
+    async fn data_offsets(&mut self, archive: &Archive) -> Result<HashMap<u64, u64>> {
         let mut offsets = HashMap::new();
         for entry in &archive.entries {
             let start = entry.header_offset;

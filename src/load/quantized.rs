@@ -2,7 +2,7 @@
 
 use super::Request;
 use super::plan::{FilePlan, Plan, Work};
-use super::source::{Source, damaged};
+use super::source::Source;
 use super::units::blame;
 use crate::checkpoint::folder::{Shard, check_complete, header_len, quantization, shard_names};
 use crate::checkpoint::layout::Quantization;
@@ -10,7 +10,7 @@ use crate::checkpoint::unit::{cut, unit_bytes};
 use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::hub::listing::FileInfo;
-use crate::hub::ranges::{Peek, peek, small};
+use crate::hub::ranges::{Peek, peek};
 
 /// The weights of a model that is not sharded.
 const SINGLE_FILE: &str = "model.safetensors";
@@ -50,9 +50,9 @@ pub async fn plan(
     let mut files = Vec::new();
     let mut shards = Vec::new();
     for o in opened {
-        identity.extend(o.header());
-        identity.extend(o.version.as_bytes());
         let (file, shard) = o.parse(source, &config).await?;
+        identity.extend(file.prefix().unwrap_or_default());
+        identity.extend(file.version.iter().flat_map(|v| v.bytes()));
         files.push(file);
         shards.push(shard);
     }
@@ -80,16 +80,7 @@ fn check_wanted(wanted: Option<Quantization>, stored: Quantization) -> Result<()
 
 async fn shards(source: &Source) -> Result<Option<Vec<Opened>>> {
     let Some(index) = source.listing.file(INDEX) else { return Ok(None) };
-    let json = match small(&source.client, &index.path, index.size, INDEX_LIMIT).await {
-        Ok(json) => json,
-        Err(e) if e.code == ErrorCode::ModelNotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    if index.sha256.as_ref().is_some_and(|h| *h != crate::hash::sha256(&json))
-        || index.git_oid.as_ref().is_some_and(|h| *h != crate::hash::git_blob_id(&json))
-    {
-        return Err(damaged(INDEX));
-    }
+    let Some(json) = source.optional(&index, INDEX_LIMIT).await? else { return Ok(None) };
     let mut opened = Vec::new();
     for name in shard_names(&json)? {
         let missing = || Error::new(ErrorCode::ModelNotFound, format!("The model's file {name} is missing."));
@@ -104,61 +95,58 @@ struct Opened {
     info: FileInfo,
     /// The file's beginning: length, header, and perhaps more.
     start: Vec<u8>,
-    header_len: Result<usize>,
     version: String,
 }
 
 impl Opened {
     async fn open(source: &Source, info: FileInfo) -> Result<Option<Self>> {
         let name = info.path.clone();
-        let read = async |from: u64, to: u64| peek(&source.client, &name, from..to).await;
-        let Peek { bytes: mut start, version, .. } = match read(0, FIRST).await {
-            Ok(peeked) => peeked,
-            Err(e) if e.code == ErrorCode::ModelNotFound => return Ok(None),
-            Err(e) => return Err(e),
+        let Some(first) = source.if_there(async || peek(&source.client, &name, 0..FIRST).await).await? else {
+            return Ok(None);
         };
-        let header_len = start.first_chunk().map_or_else(|| Err(short(&name)), |first| header_len(*first));
-        if let Ok(len) = header_len
+        let Peek { bytes: mut start, version, .. } = first;
+        if let Some(Ok(len)) = start.first_chunk().map(|first| header_len(*first))
             && start.len() < 8 + len
         {
             let have = start.len() as u64;
-            start.extend(read(have, 8 + len as u64).await?.bytes);
+            start.extend(peek(&source.client, &name, have..8 + len as u64).await?.bytes);
         }
-        Ok(Some(Self { info, start, header_len, version }))
+        Ok(Some(Self { info, start, version }))
     }
 
-    fn header(&self) -> &[u8] {
-        let end = self.header_len.as_ref().map_or(0, |len| 8 + len);
-        self.start.get(8..end).unwrap_or_default()
-    }
-
-    async fn parse(self, source: &Source, config: &ModelConfig) -> Result<(FilePlan, Shard)> {
+    fn shard(&self, config: &ModelConfig) -> Result<Shard> {
         let name = &self.info.path;
-        let parsed = match &self.header_len {
-            Ok(_) if self.header().is_empty() => Err(short(name)),
-            Ok(_) => Shard::parse(self.header(), config),
-            Err(_) => Err(short(name)),
-        };
-        let parsed = parsed.and_then(|shard| match self.info.size {
+        let len = header_len(*self.start.first_chunk().ok_or_else(|| short(name))?)?;
+        let shard = Shard::parse(self.start.get(8..8 + len).ok_or_else(|| short(name))?, config)?;
+        match self.info.size {
             Some(size) if size != shard.file_bytes => {
                 Err(Error::unsupported(format!("{name} has {size} bytes, but its header says {}.", shard.file_bytes)))
             }
             _ => Ok(shard),
-        });
-        let shard = match parsed {
+        }
+    }
+
+    async fn parse(mut self, source: &Source, config: &ModelConfig) -> Result<(FilePlan, Shard)> {
+        let shard = match self.shard(config) {
             Ok(shard) => shard,
-            Err(e) => {
-                let e = self.header_len.err().unwrap_or(e);
-                return Err(blame(source, &self.info, e).await);
+            // What was read may have been damaged on its way: once more.
+            Err(_) => {
+                self = Self::open(source, self.info).await?.ok_or_else(|| source.nothing_here())?;
+                match self.shard(config) {
+                    Ok(shard) => shard,
+                    Err(e) => return Err(blame(source, &self.info, e).await),
+                }
             }
         };
         let bytes = shard.file_bytes;
-        let chunk = self.info.manifest.as_ref().filter(|m| m.size == bytes).and_then(|m| m.chunk_bytes);
-        let units = cut(bytes, chunk.unwrap_or_else(|| unit_bytes(bytes)));
-        let mut prefix = self.start;
-        prefix.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let manifest = self.info.manifest.as_ref().filter(|m| m.size == bytes);
+        let units = cut(bytes, manifest.and_then(|m| m.chunk_bytes).unwrap_or_else(|| unit_bytes(bytes)));
+        let has_hash = manifest.is_some() || self.info.sha256.is_some();
+        let version = Some(self.version).filter(|v| !v.is_empty() && !has_hash);
+        self.start.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let seen = vec![(0, self.start)];
         let work = Work::Copy(Vec::new());
-        Ok((FilePlan { info: self.info, bytes, units, prefix, work }, shard))
+        Ok((FilePlan { info: self.info, bytes, units, seen, version, work }, shard))
     }
 }
 

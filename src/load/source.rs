@@ -6,12 +6,15 @@ use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::hash::{git_blob_id, sha256};
 use crate::hub::Location;
-use crate::hub::fetch::Client;
+use crate::hub::fetch::{Client, is_opaque};
 use crate::hub::listing::{FileInfo, Listing, commit, next_page};
-use crate::hub::ranges::small;
+use crate::hub::ranges::{peek, small};
+use std::cell::RefCell;
 use std::rc::Rc;
 use web_sys::AbortSignal;
 
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
 /// Largest small files that are read, in bytes.
 const CONFIG_LIMIT: usize = 1 << 20;
 const TOKENIZER_LIMIT: usize = 64 << 20;
@@ -29,6 +32,12 @@ pub struct Source {
     pub listing: Listing,
     /// The commit, or a hash that names the contents; `None` while nothing tells.
     pub commit: Option<String>,
+    /// `config.json`, if there is one.
+    pub config: Option<Vec<u8>>,
+    /// Why a file was taken for missing that may not be: the first such reason.
+    refused: RefCell<Option<Error>>,
+    /// What the user should know.
+    pub notes: RefCell<Vec<String>>,
 }
 
 impl Source {
@@ -47,55 +56,100 @@ impl Source {
             (None, None) => return Err(Error::invalid_argument("Neither a folder nor a repository is named.")),
         };
         let mut source = Self::resolve(Client::new(location, request.token.clone(), signal)?).await?;
+        // First what every folder has: whoever answers this can be reached.
+        source.config = match source.listing.file(CONFIG) {
+            Some(file) => source.optional(&file, CONFIG_LIMIT).await?,
+            None => None,
+        };
         if let Some(file) = source.listing.file(MANIFEST)
             && let Some(json) = source.optional(&file, MANIFEST_LIMIT).await?
             && let Some(manifest) = Manifest::from_json(&json)?
         {
             source.listing.add_manifest(&manifest);
             source.commit.get_or_insert_with(|| manifest.identity());
+            if let (Some(json), Some(file)) = (&source.config, source.listing.file(CONFIG)) {
+                check_small(&file, json)?;
+            }
         }
         Ok(source)
     }
 
     /// Asks the hub for the commit and its files. A static host has no API and is taken as it is.
     async fn resolve(client: Client) -> Result<Self> {
-        let plain = |client| Self { client: Rc::new(client), listing: Listing::default(), commit: None };
-        let Some(url) = client.location().api("revision") else { return Ok(plain(client)) };
-        let Some((answer, _)) = client.api(&url).await? else { return Ok(plain(client)) };
+        let place = |client, listing, commit| {
+            let (client, notes) = (Rc::new(client), RefCell::default());
+            Self { client, listing, commit, config: None, refused: RefCell::default(), notes }
+        };
+        let Some(url) = client.location().api("revision") else { return Ok(place(client, Listing::default(), None)) };
+        let Some((answer, _)) = client.api(&url).await? else { return Ok(place(client, Listing::default(), None)) };
         let commit = commit(&answer)?;
         let client = client.pinned(&commit);
         let mut listing = Listing::complete();
         let mut next = client.location().api("tree").map(|url| format!("{url}?recursive=true"));
         for _ in 0..MAX_PAGES {
             let Some(url) = next.take() else { break };
-            let Some((json, link)) = client.api(&url).await? else { break };
+            let Some((json, link)) = client.api(&url).await? else {
+                // It knows the revision and lists nothing: every file is asked for.
+                listing = Listing::default();
+                break;
+            };
             listing.add_page(&json)?;
             next = link.as_deref().and_then(next_page).map(str::to_owned);
         }
-        Ok(Self { client: Rc::new(client), listing, commit: Some(commit) })
+        Ok(place(client, listing, Some(commit)))
+    }
+
+    /// `work` for a file that may not be there; then `None`.
+    ///
+    /// Static hosts say so in many ways: by 404, by 403, or by an answer that lacks the header which would let this
+    /// origin see it. The last looks like a lost network, so that a file that is there is asked for once more.
+    ///
+    /// # Errors
+    /// Those of `work` that do not mean that there is no such file.
+    pub async fn if_there<T>(&self, work: impl AsyncFnOnce() -> Result<T>) -> Result<Option<T>> {
+        let is_folder = matches!(self.client.location(), Location::Folder { .. });
+        self.client.expect_absences(is_folder && self.config.is_some());
+        let result = work().await;
+        self.client.expect_absences(false);
+        let e = match result {
+            Ok(found) => return Ok(Some(found)),
+            Err(e) if e.code == ErrorCode::ModelNotFound => return Ok(None),
+            Err(e) => e,
+        };
+        let may_be_missing = match e.code {
+            ErrorCode::Unauthorized => is_folder,
+            ErrorCode::Network => is_folder && self.config.is_some() && is_opaque(&e) && self.is_reachable().await,
+            _ => false,
+        };
+        if !may_be_missing {
+            return Err(e);
+        }
+        self.refused.borrow_mut().get_or_insert(e);
+        Ok(None)
+    }
+
+    async fn is_reachable(&self) -> bool {
+        peek(&self.client, CONFIG, 0..1).await.is_ok()
+    }
+
+    /// Why there is no model here: what the host said when it was asked for its files.
+    pub fn nothing_here(&self) -> Error {
+        self.refused.take().unwrap_or_else(|| {
+            Error::new(ErrorCode::ModelNotFound, "There is neither a model.safetensors nor a pytorch_model.bin.")
+                .hint("Check the model's name or address.")
+        })
     }
 
     /// A small file whose hash is checked, or `None` if there is none.
-    async fn optional(&self, file: &FileInfo, limit: usize) -> Result<Option<Vec<u8>>> {
-        let bytes = match small(&self.client, &file.path, file.size, limit).await {
-            Ok(bytes) => bytes,
-            Err(e) if e.code == ErrorCode::ModelNotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        let manifest = file.manifest.as_ref().map(|m| &m.sha256);
-        let is_right = file.sha256.as_ref().is_none_or(|h| *h == sha256(&bytes))
-            && manifest.is_none_or(|h| *h == sha256(&bytes))
-            && file.git_oid.as_ref().is_none_or(|h| *h == git_blob_id(&bytes));
-        if is_right { Ok(Some(bytes)) } else { Err(damaged(&file.path)) }
-    }
-
-    /// `config.json`, if there is one.
     ///
     /// # Errors
-    /// Those of the network.
-    pub async fn config(&self) -> Result<Option<Vec<u8>>> {
-        let Some(file) = self.listing.file("config.json") else { return Ok(None) };
-        self.optional(&file, CONFIG_LIMIT).await
+    /// Those of the network, `integrity`.
+    pub async fn optional(&self, file: &FileInfo, limit: usize) -> Result<Option<Vec<u8>>> {
+        let bytes = self.if_there(async || small(&self.client, &file.path, file.size, limit).await).await?;
+        match bytes {
+            Some(bytes) => check_small(file, &bytes).map(|()| Some(bytes)),
+            None => Ok(None),
+        }
     }
 
     /// `tokenizer.json`, if there is one; a published model without gets the one that all share.
@@ -103,22 +157,41 @@ impl Source {
     /// # Errors
     /// Those of the network.
     pub async fn tokenizer(&self) -> Result<Option<Vec<u8>>> {
-        if let Some(file) = self.listing.file("tokenizer.json")
+        if let Some(file) = self.listing.file(TOKENIZER)
             && let Some(json) = self.optional(&file, TOKENIZER_LIMIT).await?
         {
             return Ok(Some(json));
         }
         match self.client.location() {
-            Location::Repository { repository, .. } if is_published(repository) => {
-                let shared = Self::resolve(self.client.elsewhere(SHARED_TOKENIZER, "main")?).await?;
-                match shared.listing.file("tokenizer.json") {
-                    Some(file) => shared.optional(&file, TOKENIZER_LIMIT).await,
-                    None => Ok(None),
+            Location::Repository { repository, .. } if is_published(repository) => match self.shared_tokenizer().await {
+                Err(e) if matches!(e.code, ErrorCode::ModelNotFound | ErrorCode::Unauthorized) => {
+                    let note = format!("There is no tokenizer, so the model takes and gives token ids only. {e}");
+                    self.notes.borrow_mut().push(note);
+                    Ok(None)
                 }
-            }
+                result => result,
+            },
             _ => Ok(None),
         }
     }
+
+    async fn shared_tokenizer(&self) -> Result<Option<Vec<u8>>> {
+        let shared = Self::resolve(self.client.elsewhere(SHARED_TOKENIZER, "main")?).await?;
+        match shared.listing.file(TOKENIZER) {
+            Some(file) => shared.optional(&file, TOKENIZER_LIMIT).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// # Errors
+/// `integrity` if a small file is not what the hub or the manifest says.
+fn check_small(file: &FileInfo, bytes: &[u8]) -> Result<()> {
+    let manifest = file.manifest.as_ref().map(|m| &m.sha256);
+    let mut sha256s = file.sha256.iter().chain(manifest);
+    let is_right =
+        sha256s.all(|h| *h == sha256(bytes)) && file.git_oid.as_ref().is_none_or(|h| *h == git_blob_id(bytes));
+    if is_right { Ok(()) } else { Err(damaged(&file.path)) }
 }
 
 /// True for the models of the paper's authors.

@@ -5,9 +5,9 @@ use super::plan::{FilePlan, Plan, Work};
 use super::progress::Reporter;
 use super::source::{Source, damaged};
 use super::upload::Uploader;
-use crate::checkpoint::folder::{Region, are_finite, not_finite};
+use crate::checkpoint::folder::{Region, Section, are_finite, not_finite};
 use crate::checkpoint::layout::{Quantization, TableFormat};
-use crate::checkpoint::stream::is_misplaced;
+use crate::checkpoint::stream::{Conversion, is_misplaced};
 use crate::checkpoint::unit::{Piece, pieces};
 use crate::error::{Error, ErrorCode, Result};
 use crate::hash::Sha256;
@@ -32,15 +32,23 @@ const TURN: Duration = Duration::from_millis(12);
 /// Stored units that are read ahead.
 const READ_AHEAD: usize = 4;
 
-/// Work on this thread that lets others have their turn.
-struct Turns(Cell<Instant>);
+/// Work on this thread that lets others have their turn, and ends when the caller aborts.
+struct Turns {
+    client: Rc<Client>,
+    since: Cell<Instant>,
+}
 
 impl Turns {
-    async fn give_way(&self) {
-        if self.0.get().elapsed() >= TURN {
+    fn new(client: &Rc<Client>) -> Self {
+        Self { client: client.clone(), since: Cell::new(Instant::now()) }
+    }
+
+    async fn give_way(&self) -> Result<()> {
+        if self.since.get().elapsed() >= TURN {
             breathe().await;
-            self.0.set(Instant::now());
+            self.since.set(Instant::now());
         }
+        self.client.check_abort()
     }
 }
 
@@ -127,7 +135,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         let mut hasher = Sha256::default();
         let count = file.units.len();
         let mut reader: Option<(Reader, usize)> = None;
-        let turns = Turns(Cell::new(Instant::now()));
+        let turns = Turns::new(self.client);
         let mut unit = 0;
         while unit < count {
             let done = self.stored(first + unit..first + count, &mut uploader, by_stored).await? - first;
@@ -148,10 +156,11 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
                 reader = Some((self.reader(file, run, by_stored), end));
             }
             let Some((from, _)) = reader.as_mut() else { continue };
-            let mut fetched = match &file.work {
-                Work::Copy(_) => self.copy(file, unit, from, &mut hasher, &turns).await?,
-                Work::Convert(_) => self.convert(file, unit, from, &mut hasher, &turns).await?,
+            let fetched = match &file.work {
+                Work::Copy(sections) => self.copy(file, sections, unit, from, &mut hasher, &turns).await?,
+                Work::Convert(conversion) => self.convert(file, conversion, unit, from, &mut hasher, &turns).await?,
             };
+            let Some(mut fetched) = fetched else { return Ok(false) };
             fetched.record.hash_state = hasher.state();
             if expected.is_some_and(|sha256| sha256 != fetched.record.sha256) {
                 return Ok(false);
@@ -168,60 +177,61 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
     }
 
     fn reader(&self, file: &FilePlan, run: Range<u64>, by_stored: bool) -> Reader {
-        let prefix = (!file.prefix.is_empty()).then(|| Uint8Array::from(file.prefix.as_slice()));
+        // What is compared with the stream must not be the stream: only what is kept as it is need not come twice.
+        let prefix = file.prefix().filter(|_| matches!(file.work, Work::Copy(_))).map(Uint8Array::from);
         let progress = self.progress.clone();
         let on_bytes: OnBytes = Rc::new(move |bytes| progress.arrived(bytes, !by_stored));
-        Reader::new(self.client.clone(), &file.info.path, file.bytes, run, prefix, on_bytes)
+        let name = (file.info.path.as_str(), file.bytes);
+        Reader::new(self.client.clone(), name, run, prefix, file.version.clone(), on_bytes)
     }
 
-    /// A unit as it is.
+    /// A unit as it is; `None` if the file is not the one that was planned for.
     async fn copy(
         &self,
         file: &FilePlan,
+        sections: &[Section],
         unit: usize,
         reader: &mut Reader,
         hasher: &mut Sha256,
         turns: &Turns,
-    ) -> Result<Fetched> {
+    ) -> Result<Option<Fetched>> {
         let range = file.units[unit].clone();
         let bytes = Uint8Array::new_with_length((range.end - range.start) as u32);
         let mut filled = 0;
         while let Some(piece) = next_of(reader, &range, u64::from(filled)).await? {
             bytes.set(&piece, filled);
+            let at = range.start + u64::from(filled);
             filled += piece.length();
+            if file.was_seen(&(at..at + u64::from(piece.length()))) && !file.agrees(at, &piece.to_vec()) {
+                return Ok(None);
+            }
             if needs_hash(file) {
-                hash(&piece, hasher, turns).await;
+                hash(&piece, hasher, turns).await?;
             }
         }
-        let sha256 = digest(&bytes).await;
-        let wrong = |(r, h): (Range<u64>, &str)| r == range && h != sha256;
-        if file.info.manifest.iter().flat_map(|m| m.chunks()).any(wrong) {
-            return Err(damaged(&file.info.path));
-        }
-        let pieces = match &file.work {
-            Work::Copy(sections) => pieces(&range, sections),
-            Work::Convert(_) => Vec::new(),
-        };
+        let pieces = pieces(&range, sections);
         for p in &pieces {
             check_finite(p, self.quantization, &bytes, turns).await?;
         }
-        let len = range.end - range.start;
-        Ok(Fetched { bytes, record: UnitRecord { len, sha256, source_bytes: len, pieces, hash_state: String::new() } })
+        let fetched = Fetched::new(bytes, pieces, &range).await;
+        let wrong = |(r, h): (Range<u64>, &str)| r == range && h != fetched.record.sha256;
+        if file.info.manifest.iter().flat_map(|m| m.chunks()).any(wrong) {
+            return Err(damaged(&file.info.path));
+        }
+        Ok(Some(fetched))
     }
 
-    /// A unit as it is converted.
+    /// A unit as it is converted; `None` if the file is not the one that was planned for.
     async fn convert(
         &self,
         file: &FilePlan,
+        conversion: &Conversion,
         unit: usize,
         reader: &mut Reader,
         hasher: &mut Sha256,
         turns: &Turns,
-    ) -> Result<Fetched> {
+    ) -> Result<Option<Fetched>> {
         let range = file.units[unit].clone();
-        let Work::Convert(conversion) = &file.work else {
-            return Err(Error::invalid_config("There is nothing to convert."));
-        };
         let mut converter = conversion.begin(unit);
         let mut done = 0;
         let mut slice = Vec::new();
@@ -230,6 +240,9 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
                 let part = piece.subarray(at, piece.length().min(at + SLICE));
                 slice.resize(part.length() as usize, 0);
                 part.copy_to(&mut slice);
+                if !file.agrees(range.start + done, &slice) {
+                    return Ok(None);
+                }
                 done += slice.len() as u64;
                 if needs_hash(file) {
                     hasher.update(&slice);
@@ -239,19 +252,25 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
                         return Err(e);
                     }
                     // Are these the bytes that the hub has at all?
-                    hash(&piece.subarray(at + part.length(), piece.length()), hasher, turns).await;
+                    hash(&piece.subarray(at + part.length(), piece.length()), hasher, turns).await?;
                     let position = range.start + done + u64::from(piece.length() - at - part.length());
-                    return Err(blame_rest(self.client, &file.info, file.bytes, position, hasher.clone(), e).await);
+                    let rest = (file.bytes, position, hasher.clone());
+                    return Err(blame_rest(self.client, &file.info, Some(file), rest, e).await);
                 }
-                turns.give_way().await;
+                turns.give_way().await?;
             }
         }
         let converted = converter.finish();
         let bytes = Uint8Array::from(converted.bytes.as_slice());
+        Ok(Some(Fetched::new(bytes, converted.pieces, &range).await))
+    }
+}
+
+impl Fetched {
+    async fn new(bytes: Uint8Array, pieces: Vec<Piece>, range: &Range<u64>) -> Self {
+        let (len, source_bytes) = (u64::from(bytes.length()), range.end - range.start);
         let sha256 = digest(&bytes).await;
-        let (len, source_bytes) = (converted.bytes.len() as u64, range.end - range.start);
-        let pieces = converted.pieces;
-        Ok(Fetched { bytes, record: UnitRecord { len, sha256, source_bytes, pieces, hash_state: String::new() } })
+        Self { bytes, record: UnitRecord { len, sha256, source_bytes, pieces, hash_state: String::new() } }
     }
 }
 
@@ -286,47 +305,57 @@ async fn check_finite(piece: &Piece, quantization: Quantization, unit: &Uint8Arr
         if !are_finite(piece.id, piece.region, quantization, &slice) {
             return Err(not_finite(piece.id));
         }
-        turns.give_way().await;
+        turns.give_way().await?;
     }
     Ok(())
 }
 
-async fn hash(bytes: &Uint8Array, hasher: &mut Sha256, turns: &Turns) {
+async fn hash(bytes: &Uint8Array, hasher: &mut Sha256, turns: &Turns) -> Result<()> {
     for at in (0..bytes.length()).step_by(SLICE as usize) {
         hasher.update(&bytes.subarray(at, bytes.length().min(at + SLICE)).to_vec());
-        turns.give_way().await;
+        turns.give_way().await?;
     }
+    Ok(())
 }
 
 /// Which error to tell of a file that cannot be understood: that it is damaged, if its hash says so.
 pub async fn blame(source: &Source, file: &FileInfo, e: Error) -> Error {
+    // A file with hashes of chunks has one of the whole in the same place.
+    let sha256 = file.sha256.clone().or_else(|| file.manifest.as_ref().map(|m| m.sha256.clone()));
+    let file = FileInfo { sha256, ..file.clone() };
     match file.size {
-        Some(size) if file.sha256.is_some() => blame_rest(&source.client, file, size, 0, Sha256::default(), e).await,
+        Some(size) if file.sha256.is_some() => {
+            blame_rest(&source.client, &file, None, (size, 0, Sha256::default()), e).await
+        }
         _ => e,
     }
 }
 
-/// The same for a file that is hashed up to `position`.
+/// The same for a file of `size` bytes that is hashed up to `position`, and of which `plan` may be a wrong idea.
 async fn blame_rest(
     client: &Rc<Client>,
     file: &FileInfo,
-    size: u64,
-    position: u64,
-    mut hasher: Sha256,
+    plan: Option<&FilePlan>,
+    (size, position, mut hasher): (u64, u64, Sha256),
     e: Error,
 ) -> Error {
-    let turns = Turns(Cell::new(Instant::now()));
+    let turns = Turns::new(client);
     let ignore: OnBytes = Rc::new(|_| ());
-    let mut reader = Reader::new(client.clone(), &file.path, size, position..size, None, ignore);
+    let mut reader = Reader::new(client.clone(), (&file.path, size), position..size, None, None, ignore);
+    let mut agrees = true;
     loop {
         match reader.next().await {
-            Ok(Some((_, piece))) => hash(&piece, &mut hasher, &turns).await,
+            Ok(Some((at, piece))) => {
+                let range = at..at + u64::from(piece.length());
+                agrees &= plan.is_none_or(|p| !p.was_seen(&range) || p.agrees(at, &piece.to_vec()));
+                if let Err(aborted) = hash(&piece, &mut hasher, &turns).await {
+                    return aborted;
+                }
+            }
             Ok(None) => break,
             Err(network) => return network,
         }
     }
-    match &file.sha256 {
-        Some(sha256) if *sha256 != hasher.finish() => damaged(&file.path).caused_by(e),
-        _ => e,
-    }
+    let is_right = file.sha256.as_ref().is_none_or(|sha256| *sha256 == hasher.finish());
+    if is_right && agrees { e } else { damaged(&file.path).caused_by(e) }
 }

@@ -7,10 +7,14 @@ use crate::error::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+/// What is noted where a model cannot be stored.
+pub const NOT_KEPT: &str = "The model runs, but is not kept for the next visit";
+
 /// The units of one model.
 #[derive(Debug)]
 pub struct Cache<S> {
     store: Option<S>,
+    writable: bool,
     record: ModelRecord,
     units: BTreeMap<usize, UnitRecord>,
     /// What the user should know.
@@ -20,32 +24,42 @@ pub struct Cache<S> {
 impl<S: Store> Cache<S> {
     /// A cache that keeps nothing.
     pub fn off(record: ModelRecord) -> Self {
-        Self { store: None, record, units: BTreeMap::new(), notes: Vec::new() }
+        Self { store: None, writable: false, record, units: BTreeMap::new(), notes: Vec::new() }
     }
 
-    /// Looks what is there of the model. What was cut into other units than `record` says is forgotten.
-    pub async fn open(store: S, record: ModelRecord, existing: Option<&ModelRecord>) -> Self {
-        let mut cache = Self { store: None, record, units: BTreeMap::new(), notes: Vec::new() };
-        match cache.look(&store, existing).await {
-            Ok(()) => cache.store = Some(store),
-            Err(e) => cache.note(&e),
+    /// Looks what is there of the model. What was made by another plan than `record` says is forgotten. Without
+    /// `may_write` what is there is used, and nothing new is kept.
+    pub async fn open(store: S, record: ModelRecord, existing: Option<&ModelRecord>, may_write: bool) -> Self {
+        let mut cache = Self::off(record);
+        if let Err(e) = cache.look(&store, existing, may_write).await {
+            cache.note(&e);
+            return cache;
         }
+        cache.writable = may_write;
+        if may_write
+            && let Err(e) = store.put_model(&cache.record).await
+            && !cache.record.complete
+        {
+            cache.writable = false;
+            cache.note(&e);
+        }
+        cache.store = Some(store);
         cache
     }
 
-    async fn look(&mut self, store: &S, existing: Option<&ModelRecord>) -> Result<()> {
+    async fn look(&mut self, store: &S, existing: Option<&ModelRecord>, may_write: bool) -> Result<()> {
         let record = &mut self.record;
         match existing {
-            Some(e) if (e.units, &e.config) == (record.units, &record.config) => {
+            Some(e) if (e.units, &e.config, &e.plan) == (record.units, &record.config, &record.plan) => {
                 self.units = store.units(&record.key).await?.into_iter().filter(|(u, _)| *u < e.units).collect();
                 record.complete = e.complete && self.units.len() == e.units;
-                record.has_tokenizer |= e.has_tokenizer;
+                record.has_tokenizer = e.has_tokenizer;
             }
-            Some(_) => store.delete(&record.key).await?,
-            None => {}
+            Some(_) if may_write => store.delete(&record.key).await?,
+            _ => {}
         }
         record.bytes = self.units.values().map(|u| u.len).sum();
-        store.put_model(record).await
+        Ok(())
     }
 
     /// What is known of a stored unit.
@@ -60,7 +74,7 @@ impl<S: Store> Cache<S> {
 
     /// True while units are kept.
     pub fn is_on(&self) -> bool {
-        self.store.is_some()
+        self.writable
     }
 
     /// Bytes of a stored unit; `None` if they cannot be had, whatever the reason.
@@ -68,12 +82,22 @@ impl<S: Store> Cache<S> {
         self.store.as_ref()?.unit(&self.record.key, unit).await.ok().flatten()
     }
 
+    /// Stores `tokenizer.json`.
+    pub async fn keep_tokenizer(&mut self, sha256: &str, bytes: S::Bytes) {
+        let Some(store) = self.store.as_ref().filter(|_| self.writable) else { return };
+        match store.put_tokenizer(&self.record.key, sha256, bytes).await {
+            Ok(()) => self.record.has_tokenizer = true,
+            Err(e) => self.give_up(&e).await,
+        }
+    }
+
     /// Stores a unit. Without storage only its record is remembered.
     pub async fn keep(&mut self, unit: usize, record: UnitRecord, bytes: S::Bytes) {
-        if let Some(store) = &self.store {
+        let known = self.units.get(&unit).map_or(0, |u| u.len);
+        if let Some(store) = self.store.as_ref().filter(|_| self.writable) {
             let stored = match store.put_unit(&self.record.key, unit, &record, bytes).await {
                 Ok(()) => {
-                    self.record.bytes += record.len;
+                    self.record.bytes = self.record.bytes + record.len - known;
                     store.put_model(&self.record).await
                 }
                 failed => failed,
@@ -103,18 +127,29 @@ impl<S: Store> Cache<S> {
 
     /// Marks the model complete, or used once more, at `now` (milliseconds since 1970).
     pub async fn complete(&mut self, now: f64) {
-        let Some(store) = &self.store else { return };
-        self.record.complete = self.units.len() == self.record.units;
-        self.record.last_used = now;
-        if let Err(e) = store.put_model(&self.record).await {
+        let Some(store) = self.store.as_ref().filter(|_| self.writable) else { return };
+        // Somebody may have deleted it meanwhile, in another tab too: what counts is what is there.
+        let there = store.units(&self.record.key).await.map_or(0, |units| units.len());
+        if there == 0 {
+            return;
+        }
+        let record = ModelRecord { complete: there == self.record.units, last_used: now, ..self.record.clone() };
+        let stored = store.put_model(&record).await;
+        // That it was used once more need not be known.
+        if let Err(e) = stored
+            && !self.record.complete
+        {
             self.give_up(&e).await;
         }
+        self.record = record;
     }
 
-    /// Goes on without storage. What is there of a model that does not fit only takes space away.
+    /// Goes on without storing. What is there of a model that does not fit only takes space away.
     async fn give_up(&mut self, e: &Error) {
-        if let Some(store) = self.store.take()
-            && e.code == ErrorCode::Quota
+        self.writable = false;
+        if e.code == ErrorCode::Quota
+            && !self.record.complete
+            && let Some(store) = self.store.take()
         {
             let _ = store.delete(&self.record.key).await; // the first error is the one to tell
         }
@@ -122,7 +157,7 @@ impl<S: Store> Cache<S> {
     }
 
     fn note(&mut self, e: &Error) {
-        self.notes.push(format!("The model runs, but is not kept for the next visit. {e}"));
+        self.notes.push(format!("{NOT_KEPT}. {e}"));
     }
 }
 
@@ -168,8 +203,7 @@ pub fn advice(needed: u64, free: u64, models: &[ModelRecord], keep: &ModelKey) -
         names => format!("Delete what was not used for long, {}", names.join(", ")),
     };
     format!(
-        "The model runs, but is not kept for the next visit: it takes {} MB, and the browser allows {} MB more. \
-         {what}, to keep it.",
+        "{NOT_KEPT}: it takes {} MB, and the browser allows {} MB more. {what}, to keep it.",
         mb(needed),
         mb(free)
     )
@@ -196,6 +230,8 @@ mod tests {
             is_converted: true,
             has_tokenizer: false,
             units,
+            plan: String::new(),
+            is_exact: false,
             bytes: 0,
             complete: false,
             last_used: 0.0,
@@ -220,7 +256,7 @@ mod tests {
     fn what_was_kept_is_there_the_next_time() {
         block_on(async {
             let store = MemoryStore::default();
-            let mut cache = Cache::open(store.clone(), record("o/a", 3), None).await;
+            let mut cache = Cache::open(store.clone(), record("o/a", 3), None, true).await;
             keep(&mut cache, 0).await;
             keep(&mut cache, 1).await;
             cache.complete(1.0).await;
@@ -228,7 +264,7 @@ mod tests {
             let existing = stored(&store, "o/a").await;
             assert_eq!(existing.as_ref().map(|m| (m.complete, m.bytes)), Some((false, 20)));
 
-            let mut cache = Cache::open(store.clone(), record("o/a", 3), existing.as_ref()).await;
+            let mut cache = Cache::open(store.clone(), record("o/a", 3), existing.as_ref(), true).await;
             assert!(cache.unit(1).is_some() && cache.unit(2).is_none() && !cache.is_complete());
             assert_eq!(cache.read(1).await, Some(vec![1; 10]));
             keep(&mut cache, 2).await;
@@ -241,8 +277,14 @@ mod tests {
             let existing = stored(&store, "o/a").await;
             assert_eq!(existing.as_ref().map(|m| (m.complete, m.bytes)), Some((false, 20)));
 
-            // Cut otherwise: nothing of it can be used.
-            let cache = Cache::open(store.clone(), record("o/a", 4), existing.as_ref()).await;
+            // Cut otherwise, or by another directory: nothing of it can be used.
+            for other in [record("o/a", 4), ModelRecord { plan: "other".into(), ..record("o/a", 3) }] {
+                let cache = Cache::open(store.clone(), other, existing.as_ref(), false).await;
+                assert!(cache.unit(0).is_none());
+                assert_eq!(store.units(&record("o/a", 3).key).await.expect("units").len(), 2, "nothing is written");
+            }
+            let other = ModelRecord { plan: "other".into(), ..record("o/a", 3) };
+            let cache = Cache::open(store.clone(), other, existing.as_ref(), true).await;
             assert!(cache.unit(0).is_none() && cache.read(0).await.is_none());
         });
     }
@@ -251,10 +293,10 @@ mod tests {
     fn a_full_storage_stops_nothing_and_leaves_nothing() {
         block_on(async {
             let store = MemoryStore::default();
-            let mut other = Cache::open(store.clone(), record("o/b", 1), None).await;
+            let mut other = Cache::open(store.clone(), record("o/b", 1), None, true).await;
             keep(&mut other, 0).await;
             store.limit(25);
-            let mut cache = Cache::open(store.clone(), record("o/a", 3), None).await;
+            let mut cache = Cache::open(store.clone(), record("o/a", 3), None, true).await;
             for n in 0..3 {
                 keep(&mut cache, n).await;
             }
@@ -263,6 +305,47 @@ mod tests {
             assert!(cache.unit(2).is_some(), "hash states are still needed");
             assert!(stored(&store, "o/a").await.is_none());
             assert_eq!(other.read(0).await, Some(vec![0; 10]));
+        });
+    }
+
+    #[test]
+    fn a_full_storage_neither_hides_nor_deletes_what_is_complete() {
+        block_on(async {
+            let store = MemoryStore::default();
+            let mut cache = Cache::open(store.clone(), record("o/a", 2), None, true).await;
+            keep(&mut cache, 0).await;
+            keep(&mut cache, 1).await;
+            cache.keep_tokenizer("hash", vec![1]).await;
+            cache.complete(1.0).await;
+            store.refuse_records(true);
+            store.limit(0);
+            let existing = stored(&store, "o/a").await;
+            let mut cache = Cache::open(store.clone(), record("o/a", 2), existing.as_ref(), true).await;
+            assert!(cache.is_complete() && cache.read(1).await.is_some() && cache.notes.is_empty());
+            // A damaged unit is fetched again, and cannot be stored.
+            keep(&mut cache, 1).await;
+            cache.complete(2.0).await;
+            assert_eq!(cache.notes.len(), 1);
+            let now = stored(&store, "o/a").await;
+            assert_eq!(now, existing, "nothing was lost");
+            assert_eq!(store.units(&record("o/a", 2).key).await.expect("units").len(), 2);
+        });
+    }
+
+    #[test]
+    fn what_was_deleted_meanwhile_is_not_called_complete() {
+        block_on(async {
+            let store = MemoryStore::default();
+            let key = record("o/a", 2).key;
+            let mut cache = Cache::open(store.clone(), record("o/a", 2), None, true).await;
+            keep(&mut cache, 0).await;
+            store.delete(&key).await.expect("deleted");
+            keep(&mut cache, 1).await;
+            cache.complete(1.0).await;
+            assert_eq!(stored(&store, "o/a").await.map(|m| m.complete), Some(false));
+            store.delete(&key).await.expect("deleted");
+            cache.complete(2.0).await;
+            assert_eq!(stored(&store, "o/a").await, None);
         });
     }
 

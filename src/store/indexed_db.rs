@@ -266,6 +266,29 @@ async fn completion(transaction: &IdbTransaction) -> Result<(), JsValue> {
     first_event(transaction.as_ref(), &["complete"], &["abort"], error).await
 }
 
+/// Listeners that go with it: who waits may be dropped before anything happens.
+struct Listeners<'a> {
+    target: &'a web_sys::EventTarget,
+    names: Vec<(&'a str, Closure<dyn FnMut()>)>,
+}
+
+impl<'a> Listeners<'a> {
+    fn add(&mut self, name: &'a str, listener: Closure<dyn FnMut()>) -> Result<(), JsValue> {
+        self.target.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref())?;
+        self.names.push((name, listener));
+        Ok(())
+    }
+}
+
+impl Drop for Listeners<'_> {
+    fn drop(&mut self) {
+        for (name, listener) in &self.names {
+            // It was added, so it can be removed.
+            let _ = self.target.remove_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
+        }
+    }
+}
+
 /// Waits for the first of some events.
 async fn first_event(
     target: &web_sys::EventTarget,
@@ -275,24 +298,21 @@ async fn first_event(
 ) -> Result<(), JsValue> {
     let (sender, receiver) = oneshot::channel();
     let sender = Rc::new(RefCell::new(Some(sender)));
-    let listener = |is_good: bool| {
-        let sender = sender.clone();
-        Closure::<dyn FnMut()>::new(move || {
-            if let Some(sender) = sender.borrow_mut().take() {
-                let _ = sender.send(is_good); // nobody waits any more: then nobody needs to know
-            }
-        })
-    };
-    let (ok, failed) = (listener(true), listener(false));
-    let all = || good.iter().map(|n| (n, &ok)).chain(bad.iter().map(|n| (n, &failed)));
-    for (name, listener) in all() {
-        target.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref())?;
+    let mut listeners = Listeners { target, names: Vec::new() };
+    for (names, is_good) in [(good, true), (bad, false)] {
+        for name in names {
+            let sender = sender.clone();
+            listeners.add(
+                name,
+                Closure::new(move || {
+                    if let Some(sender) = sender.borrow_mut().take() {
+                        let _ = sender.send(is_good); // nobody waits any more: then nobody needs to know
+                    }
+                }),
+            )?;
+        }
     }
-    let is_good = receiver.await.unwrap_or(false);
-    for (name, listener) in all() {
-        target.remove_event_listener_with_callback(name, listener.as_ref().unchecked_ref())?;
-    }
-    if is_good { Ok(()) } else { Err(error()) }
+    if receiver.await.unwrap_or(false) { Ok(()) } else { Err(error()) }
 }
 
 #[wasm_bindgen]

@@ -17,6 +17,7 @@ pub struct MemoryStore {
     units: Rc<RefCell<Units>>,
     tokenizers: Rc<RefCell<Tokenizers>>,
     quota: Rc<Cell<Option<u64>>>,
+    refuses_records: Rc<Cell<bool>>,
 }
 
 impl MemoryStore {
@@ -25,11 +26,9 @@ impl MemoryStore {
         self.quota.set(Some(bytes));
     }
 
-    /// Flips a bit of a stored unit.
-    pub fn damage(&self, key: &ModelKey, unit: usize) {
-        if let Some(byte) = self.units.borrow_mut().get_mut(&(key.text(), unit)).and_then(|(_, b)| b.first_mut()) {
-            *byte ^= 1;
-        }
+    /// From now on, records of models fit or do not.
+    pub fn refuse_records(&self, refuse: bool) {
+        self.refuses_records.set(refuse);
     }
 
     fn bytes(&self) -> u64 {
@@ -45,6 +44,9 @@ impl Store for MemoryStore {
     }
 
     async fn put_model(&self, model: &ModelRecord) -> Result<()> {
+        if self.refuses_records.get() {
+            return Err(Error::new(ErrorCode::Quota, "The storage is full."));
+        }
         self.models.borrow_mut().insert(model.key.text(), model.clone());
         Ok(())
     }

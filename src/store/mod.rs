@@ -16,7 +16,7 @@ use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
 /// Changes when stored models of older versions can no longer be used.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a stored model is known by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,10 @@ pub struct ModelRecord {
     pub has_tokenizer: bool,
     /// How many units the whole has.
     pub units: usize,
+    /// Hash of how the files are cut, and of the bytes of theirs that say so: units of another plan are of no use.
+    pub plan: String,
+    /// The plan needed to know where a checkpoint's entries begin; a guess would not fit.
+    pub is_exact: bool,
     /// Bytes stored so far.
     pub bytes: u64,
     /// Nothing is missing, and the hashes that the hub told were right.

@@ -26,6 +26,10 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     /** What a real CDN or a careful reviewer would object to. */
     violations: [],
     gate: null,
+    /** How files that are not there are answered: a status, or "opaque" for an answer without CORS headers. */
+    missing: null,
+    /** Part of every ETag. */
+    version: 1,
   };
   let signature = 1;
   const api = await listen((request, response) => answerHub(request, response));
@@ -53,6 +57,8 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     hub.release?.();
     return Promise.all([api.close(), cdn.close()]);
   };
+  /** The address of a repository's files, as those of a folder on a static host. */
+  hub.folder = (name) => `${api.origin}/${name}/resolve/main/`;
   return hub;
 
   function note(server, request, url) {
@@ -86,17 +92,19 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     const resolved = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
     if ((!called && !resolved) || (plain && called)) return refuse(404);
     const name = (called ?? resolved)[1];
-    const repository = repositories[name];
+    const repository = repositories[name] ?? (plain ? { files: {} } : undefined);
     if (!repository || (repository.token && !token && !repository.gated)) return refuse(token ? 404 : 401, "RepoNotFound");
     if (repository.gated && token !== repository.token) return refuse(token ? 403 : 401, "GatedRepo");
     if (repository.token && token !== repository.token) return refuse(401);
     const commit = repository.commit ?? sha1(name);
     const revision = decodeURIComponent(called ? called[3] : resolved[2]);
     if (![commit, "main", ...(repository.branches ?? [])].includes(revision)) return refuse(404, "RevisionNotFound");
+    if (called?.[2] === "tree" && hub.hasNoTree) return refuse(404);
     if (called?.[2] === "revision") return json(response, entry, headers, { id: name, sha: commit });
     if (called) return tree(response, entry, headers, repository, url);
     const file = await fileOf(repository, decodeURIComponent(resolved[3]));
-    if (!file) return refuse(404, "EntryNotFound");
+    if (!file && hub.missing === "opaque") return end(response, 404, {}); // the page may not see even that
+    if (!file) return hub.missing ? refuse(hub.missing) : refuse(404, plain ? undefined : "EntryNotFound");
     if (file.size < LARGE || plain) return body(request, response, entry, headers, file, fault);
     entry.status = 302;
     const Location = `${cdn.origin}/${name}/${resolved[3]}?signature=${signature}`;
@@ -188,7 +196,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     if (fault?.kind === "short") length = Math.max(0, length - fault.less);
     if (!["short", "long"].includes(fault?.kind)) headers["Content-Length"] = length;
     entry.status = status;
-    response.writeHead(status, { ...headers, "Content-Type": "application/octet-stream", ETag: `"${file.size}"` });
+    response.writeHead(status, { ...headers, "Content-Type": "application/octet-stream", ETag: `"${file.size}-${hub.version}"` });
     const closed = once(response, "close");
     let position = from;
     for await (let piece of read(file, from, from + length)) {

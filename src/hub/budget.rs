@@ -1,0 +1,64 @@
+//! Bytes that came and were not taken yet: who brings more waits.
+
+use futures_channel::oneshot;
+use std::cell::{Cell, RefCell};
+
+/// Most bytes that lie about for one request. A range never has as many; a server that sends whole files does.
+const MOST: u64 = 32 << 20;
+
+/// Counts the bytes between a task that brings them and one that takes them.
+#[derive(Debug, Default)]
+pub struct Budget {
+    lying: Cell<u64>,
+    closed: Cell<bool>,
+    waiting: RefCell<Option<oneshot::Sender<()>>>,
+}
+
+impl Budget {
+    /// Bytes were brought: waits while there are too many.
+    pub async fn bring(&self, bytes: u64) {
+        self.lying.set(self.lying.get() + bytes);
+        while self.lying.get() > MOST && !self.closed.get() {
+            let (sender, receiver) = oneshot::channel();
+            self.waiting.replace(Some(sender));
+            let _ = receiver.await; // either way it is time to look again
+        }
+    }
+
+    /// Bytes were taken.
+    pub fn take(&self, bytes: u64) {
+        self.lying.set(self.lying.get().saturating_sub(bytes));
+        if self.lying.get() <= MOST / 2 {
+            self.waiting.take();
+        }
+    }
+
+    /// Nobody takes any more.
+    pub fn close(&self) {
+        self.closed.set(true);
+        self.waiting.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn who_brings_too_much_waits_until_half_is_taken_or_nobody_takes() {
+        let context = &mut Context::from_waker(Waker::noop());
+        for close in [false, true] {
+            let budget = Budget::default();
+            assert_eq!(pin!(budget.bring(MOST)).poll(context), Poll::Ready(()));
+            let mut more = pin!(budget.bring(1));
+            assert_eq!(more.as_mut().poll(context), Poll::Pending);
+            budget.take(MOST / 2 - 1);
+            assert_eq!(more.as_mut().poll(context), Poll::Pending);
+            if close { budget.close() } else { budget.take(2) }
+            assert_eq!(more.as_mut().poll(context), Poll::Ready(()));
+        }
+    }
+}
