@@ -8,12 +8,12 @@
 // Grid: (ceil(GROUPS / WG), T); a thread dequantizes one group of 32 elements. Tokens of other parts are left alone.
 // Constants: FIRST_ROW, PART_ROWS.
 
-#include "table_group.wgsl"
+#include "table_octet.wgsl"
 #include "step.wgsl"
 
 @group(0) @binding(2) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read> ids: array<u32>;
-@group(0) @binding(4) var<storage, read_write> h: array<f32>;
+@group(0) @binding(4) var<storage, read_write> h: array<vec4<f32>>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
@@ -23,9 +23,10 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
     if g >= GROUPS || t >= step.count || row >= PART_ROWS {
         return;
     }
-    var group = table_group(row * GROUPS + g);
-    let at = (t * GROUPS + g) * 32u;
-    for (var i = 0u; i < 32u; i++) {
-        h[at + i] = group[i / 4u][i % 4u];
+    for (var i = 0u; i < 4u; i++) {
+        let octet = table_octet(row * GROUPS + g, i);
+        let at = (t * GROUPS + g) * 8u + i * 2u;
+        h[at] = octet.low;
+        h[at + 1u] = octet.high;
     }
 }

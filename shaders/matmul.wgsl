@@ -1,94 +1,103 @@
 // Y = X·Wᵀ for the tokens of a chunk; the table is dequantized once per tile into workgroup memory.
 //   RESIDUAL   Y += X·Wᵀ
 // The rows of W may fall into equal segments; segment z reads its own columns of X (the value tables of
-// query, key and value, each with its own weights).
+// query, key and value, each with its own weights). Where a table has few rows, the sum over columns is split into
+// parts, so that there are workgroups enough; sum_parts.wgsl joins them.
 //
 // Bindings
 //   0, 1  table W[segments · segment_rows, 32·groups] (table.wgsl)
 //   2     step   uniform Step
-//   3     x      f32 [T, segments · 32·groups]
-//   4     y      f32 [T, y_stride], written from column y_start on
+//   3     x      f32 [T, segments · 32·groups] as vec4<f32>
+//   4     y      f32 [T, y_stride], written from column y_start on; with parts [parts, T, y_stride]
 //   5     shape  uniform Shape: not constants, so that one pipeline serves every table of a model
-// Grid: (ceil(segment_rows / TILE), ceil(T / TILE), segments) workgroups of 256 threads, 4 × 4 results each.
+// Grid: (ceil(segment_rows / TILE_N), ceil(T / TILE_T), segments · parts) workgroups of 128 threads.
+//
+// A thread makes 8 × 8 results, so that of four columns 16 reads of workgroup memory feed 256 multiplications. Its
+// tokens and rows lie 8 and 16 apart: neighbouring threads read neighbouring addresses.
 
-#include "table_group.wgsl"
+#include "table_octet.wgsl"
 #include "step.wgsl"
 
-const TILE = 64u;
-const QUADS = TILE / 4u;
+const TILE_T = 64u;
+const TILE_N = 128u;
 struct Shape {
     groups: u32,
     segments: u32,
     segment_rows: u32,
     y_stride: u32,
     y_start: u32,
+    parts: u32,
 }
 
 @group(0) @binding(2) var<uniform> step: Step;
-@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<uniform> shape: Shape;
 
-// Column k of the tile: [k · QUADS + q] holds rows 4q … 4q + 3.
-var<workgroup> xs: array<vec4<f32>, 32u * QUADS>;
-// Row n of the tile: [k4 · TILE + n] holds columns 4·k4 … 4·k4 + 3.
-var<workgroup> ws: array<vec4<f32>, 8u * TILE>;
+// 16 columns of both tiles: [k · TILE + i] holds columns 4·k … 4·k + 3 of token or row i.
+var<workgroup> xs: array<vec4<f32>, 4u * TILE_T>;
+var<workgroup> ws: array<vec4<f32>, 4u * TILE_N>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
-    let segment = group.z;
-    let cols = shape.groups * 32u;
-    let n0 = group.x * TILE;
-    let t0 = group.y * TILE;
-    let tq = local / 16u; // rows t0 + 4·tq …
-    let nq = local % 16u; // columns n0 + nq, + 16, + 32, + 48
-    var acc: array<vec4<f32>, 4>; // acc[j]: column nq + 16·j, one row per component
-    for (var g = 0u; g < shape.groups; g++) {
-        for (var i = local; i < 32u * QUADS; i += 256u) {
-            let k = i % 32u;
-            let q = i / 32u;
-            var v = vec4<f32>();
-            for (var c = 0u; c < 4u; c++) {
-                let t = t0 + q * 4u + c;
-                if t < step.count {
-                    v[c] = x[(t * shape.segments + segment) * cols + g * 32u + k];
-                }
-            }
-            xs[k * QUADS + q] = v;
-        }
-        if local < TILE {
-            // Rows past the end are copies of the last one and are never stored.
-            let n = min(n0 + local, shape.segment_rows - 1u);
-            var w = table_group((segment * shape.segment_rows + n) * shape.groups + g);
-            for (var k4 = 0u; k4 < 8u; k4++) {
-                ws[k4 * TILE + local] = w[k4];
-            }
-        }
+    let segment = group.z % shape.segments;
+    let part = group.z / shape.segments;
+    let n0 = group.x * TILE_N;
+    let t0 = group.y * TILE_T;
+    let tq = local / 16u; // tokens t0 + tq, + 8, …
+    let nq = local % 16u; // rows n0 + nq, + 16, …
+    // Tokens and rows past the end are copies of the last and are never stored.
+    let row = (segment * shape.segment_rows + min(n0 + local, shape.segment_rows - 1u)) * shape.groups;
+    #unroll I 2
+    let token$I = min(t0 + (local + $Iu * 128u) / 4u, step.count - 1u);
+    let from$I = (token$I * shape.segments + segment) * shape.groups * 8u + local % 4u;
+    #end
+    #unroll I 8
+    #unroll J 8
+    var c$I_$J = 0.0;
+    #end
+    #end
+
+    // A round is half a group of 32 columns.
+    let rounds = shape.groups * 2u;
+    let end = (part + 1u) * rounds / shape.parts;
+    for (var round = part * rounds / shape.parts; round < end; round++) {
+        #unroll I 2
+        let v$I = x[from$I + round * 4u];
+        let octet$I = table_octet(row + round / 2u, round % 2u * 2u + $Iu);
+        #end
         workgroupBarrier();
-        for (var k4 = 0u; k4 < 8u; k4++) {
-            let a0 = xs[(k4 * 4u) * QUADS + tq];
-            let a1 = xs[(k4 * 4u + 1u) * QUADS + tq];
-            let a2 = xs[(k4 * 4u + 2u) * QUADS + tq];
-            let a3 = xs[(k4 * 4u + 3u) * QUADS + tq];
-            for (var j = 0u; j < 4u; j++) {
-                let w = ws[k4 * TILE + nq + 16u * j];
-                acc[j] += a0 * w.x + a1 * w.y + a2 * w.z + a3 * w.w;
-            }
-        }
+        #unroll I 2
+        xs[local % 4u * TILE_T + (local + $Iu * 128u) / 4u] = v$I;
+        ws[$Iu * 2u * TILE_N + local] = octet$I.low;
+        ws[($Iu * 2u + 1u) * TILE_N + local] = octet$I.high;
+        #end
         workgroupBarrier();
+        for (var k = 0u; k < 4u; k++) {
+            #unroll I 8
+            let a$I = xs[k * TILE_T + tq + $Iu * 8u];
+            #end
+            #unroll J 8
+            let w$J = ws[k * TILE_N + nq + $Ju * 16u];
+            #unroll I 8
+            c$I_$J = fma(a$I.w, w$J.w, fma(a$I.z, w$J.z, fma(a$I.y, w$J.y, fma(a$I.x, w$J.x, c$I_$J))));
+            #end
+            #end
+        }
     }
-    for (var j = 0u; j < 4u; j++) {
-        let n = n0 + nq + 16u * j;
-        for (var c = 0u; c < 4u; c++) {
-            let t = t0 + tq * 4u + c;
-            if n < shape.segment_rows && t < step.count {
-                let at = t * shape.y_stride + shape.y_start + segment * shape.segment_rows + n;
+
+    #unroll I 8
+    if t0 + tq + $Iu * 8u < step.count {
+        let at = (part * step.count + t0 + tq + $Iu * 8u) * shape.y_stride + shape.y_start + segment * shape.segment_rows;
+        #unroll J 8
+        if n0 + nq + $Ju * 16u < shape.segment_rows {
 #if RESIDUAL
-                y[at] += acc[j][c];
+            y[at + n0 + nq + $Ju * 16u] += c$I_$J;
 #else
-                y[at] = acc[j][c];
+            y[at + n0 + nq + $Ju * 16u] = c$I_$J;
 #endif
-            }
         }
+        #end
     }
+    #end
 }

@@ -12,8 +12,9 @@ use crate::gpu::{Access, Binding, Gpu, GpuBuffer, Kernel, Kernels};
 
 /// Positions that one workgroup of a decode step's attention scans, and its threads.
 pub const PART: usize = 128;
-/// Side of a tile of `matmul.wgsl`.
-const TILE: u32 = 64;
+/// Tokens and rows of a tile of `matmul.wgsl`.
+const TILE_T: u32 = 64;
+pub const TILE_N: u32 = 128;
 /// Query rows of a workgroup of `attention_prefill.wgsl`.
 const QUERY_TILE: u32 = 16;
 /// Most weights of parts of the attention in workgroup memory, 4 bytes and as many for their sums.
@@ -140,7 +141,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A small uniform buffer that never changes.
-    fn uniform(&mut self, values: [usize; 5]) -> wgpu::Buffer {
+    fn uniform(&mut self, values: [usize; 6]) -> wgpu::Buffer {
         use wgpu::BufferUsages as U;
         let uniform = GpuBuffer::new(self.gpu, "shape", 32, U::UNIFORM | U::COPY_DST);
         self.gpu.queue.write_buffer(&uniform.buffer, 0, bytemuck::cast_slice(&values.map(|v| v as u32)));
@@ -256,17 +257,25 @@ impl<'a> Builder<'a> {
         (y, y_stride): (&wgpu::Buffer, usize),
         residual: bool,
     ) -> Result<()> {
+        let splits = self.scratch.splits.filter(|s| table.parts.len() == 1 && segments == 1 && s.applies_to(y_stride));
+        let (out, parts) = splits.map_or((y, 1), |s| (&self.scratch.products.buffer, s.parts));
         for part in &table.parts {
             let TablePart { first_row, rows, .. } = *part;
             let segment_rows = rows / segments;
-            let spec = table.format_flag(ShaderSpec::new("matmul")).flag_if("RESIDUAL", residual);
+            let spec = table.format_flag(ShaderSpec::new("matmul")).flag_if("RESIDUAL", residual && parts == 1);
             let groups = table.shape().cols / 32;
-            let shape = self.uniform([groups, segments, segment_rows, y_stride, first_row]);
+            let shape = self.uniform([groups, segments, segment_rows, y_stride, first_row, parts]);
             let mut bindings = table.bindings(part);
             let shape = Binding::new(5, Access::Uniform, &shape);
-            bindings.extend([self.step(2), read(3, x), write(4, y), shape]);
-            let grid = Grid::PerTile((segment_rows as u32).div_ceil(TILE), TILE, segments as u32);
-            self.push(stages, spec, grid, &bindings)?;
+            bindings.extend([self.step(2), read(3, x), write(4, out), shape]);
+            let (x, z) = ((segment_rows as u32).div_ceil(TILE_N), (segments * parts) as u32);
+            self.push(stages, spec, Grid::PerTile(x, TILE_T, z), &bindings)?;
+        }
+        if parts > 1 {
+            let spec = ShaderSpec::new("sum_parts").with("WG", WG).with("COLS", y_stride).with("PARTS", parts);
+            let bindings = [self.step(0), read(1, out), write(2, y)];
+            let grid = Grid::PerToken(y_stride.div_ceil(4 * WG) as u32, 1);
+            self.push(stages, spec.flag_if("RESIDUAL", residual), grid, &bindings)?;
         }
         Ok(())
     }

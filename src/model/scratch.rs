@@ -1,15 +1,42 @@
 //! Everything on the GPU that is not a weight: the KV cache, the residual stream, scores, logits.
 
 use super::choose::ChooseBuffers;
-use super::plan::PART;
+use super::plan::{PART, TILE_N};
 use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::ModelConfig;
 use crate::gpu::{Gpu, GpuBuffer};
 
-/// Most tokens of one prefill step.
-pub const MAX_CHUNK: usize = 512;
+/// Most tokens of one prefill step: enough for the narrow products to fill a large GPU.
+pub const MAX_CHUNK: usize = 1024;
 /// Rows of logits that are made at a time where all are wanted.
 pub const LOGIT_ROWS: usize = 16;
+
+/// Tokens of a step and rows of a table that fill a large GPU with workgroups of `matmul.wgsl`.
+const ENOUGH_TILES: usize = 512;
+const MOST_PARTS: usize = 4;
+
+/// Into how many parts the sums of narrow products are split.
+#[derive(Clone, Copy, Debug)]
+pub struct Splits {
+    /// Parts of a split sum.
+    pub parts: usize,
+    /// Products of more rows are not split.
+    most_rows: usize,
+}
+
+impl Splits {
+    /// For products of up to `rows` rows; `None` where that would bring nothing.
+    fn new(gpu: &Gpu, rows: usize) -> Option<Self> {
+        let tiles = rows.div_ceil(TILE_N as usize) * MAX_CHUNK / 64;
+        let parts = (ENOUGH_TILES / tiles).min(MOST_PARTS);
+        (parts > 1 && !gpu.is_software).then_some(Self { parts, most_rows: rows })
+    }
+
+    /// True for a product of so many rows.
+    pub fn applies_to(self, rows: usize) -> bool {
+        rows <= self.most_rows && rows.is_multiple_of(4)
+    }
+}
 
 /// Buffers of one model.
 pub struct Scratch {
@@ -25,6 +52,9 @@ pub struct Scratch {
     pub scores: GpuBuffer,
     /// Query, key and value of a chunk, f32 [MAX_CHUNK, 3, d].
     pub qkv: GpuBuffer,
+    /// How narrow products are split, and room for their parts, f32 [parts, MAX_CHUNK, d].
+    pub splits: Option<Splits>,
+    pub products: GpuBuffer,
     /// Rotated queries, f32 [MAX_CHUNK, d].
     pub q: GpuBuffer,
     /// Parts of a decode step's attention (`shaders/attention_parts.wgsl`).
@@ -53,6 +83,7 @@ impl Scratch {
         let f32s = |label: &str, n: usize| GpuBuffer::storage(gpu, label, n as u64 * 4);
         let slots = |p: Pattention| padded_slots(p.slots(config));
         let widest = (3 * slots(Pattention::Query)).max(slots(Pattention::Proj)).max(slots(Pattention::Mlp));
+        let splits = Splits::new(gpu, d);
         let max_parts = context_length.div_ceil(PART);
         let angles = rotary_angles(config, context_length);
         let cache_bytes = (context_length * d * 2) as u64;
@@ -65,6 +96,8 @@ impl Scratch {
             u: f32s("u", MAX_CHUNK * d),
             scores: f32s("scores", MAX_CHUNK * widest),
             qkv: f32s("qkv", MAX_CHUNK * 3 * d),
+            splits,
+            products: f32s("products", splits.map_or(0, |s| s.parts * MAX_CHUNK * d)),
             q: f32s("q", MAX_CHUNK * d),
             parts: f32s("parts", max_parts * (d + 2 * config.num_attention_heads)),
             angles: f32s("angles", angles.len()),
