@@ -29,7 +29,16 @@ var<workgroup> sums: array<f32, TEAMS * HEAD>;
 var<workgroup> weight_sums: array<f32, TEAMS>;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
+fn main(
+    @builtin(local_invocation_index) local: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+#if SUBGROUPS
+    @builtin(subgroup_size) width: u32,
+#endif
+) {
+#if SUBGROUPS
+    subgroup_width = width;
+#endif
     let head = group.x;
     let first = group.y * PART;
     let count = min(PART, step.past + 1u - first);

@@ -28,7 +28,17 @@ const COLS = GROUPS * 32u;
 #endif
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>) {
+fn main(
+    @builtin(local_invocation_index) local: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+#if SUBGROUPS
+    @builtin(subgroup_size) width: u32,
+#endif
+) {
+#if SUBGROUPS
+    subgroup_width = width;
+#endif
     var a: array<vec4<f32>, ITEMS>;
     var b: array<vec4<f32>, ITEMS>;
 #if COMBINE

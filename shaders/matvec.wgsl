@@ -1,8 +1,8 @@
 // Core of a matrix–vector product y = W·x for one token, four rows of W per lane group.
 //
 // A workgroup of WG threads is WG / LANES lane groups; the LANES threads of one share the groups of 32
-// columns of its four rows. What a thread needs of the activations it reads once, into registers. x lies in workgroup memory, CHUNK_GROUPS groups at a time, since a whole
-// row of activations may not fit into 16 KiB:
+// columns of its four rows. What a thread needs of the activations it reads once, into registers. x lies in workgroup
+// memory, CHUNK_GROUPS groups at a time, since a whole row of activations may not fit into 16 KiB:
 //   xs[j · CHUNK_GROUPS + g] = the j-th vec4 of group g, so that neighbouring lanes (neighbouring g)
 //   read neighbouring addresses. For Q4 the j-th vec4 holds the even (j even) or odd (j odd) elements
 //   of word j/2, which is the order in which nibbles fall out of a word.
@@ -80,6 +80,23 @@ var<workgroup> lane_sums: array<vec4<f32>, WG>;
 
 // Sum over the lanes of each lane group; valid in lane 0. Every thread of the workgroup must call it.
 fn sum_lanes(local: u32, value: vec4<f32>) -> vec4<f32> {
+#if SUBGROUPS
+    var own = value;
+    let width = min(LANES, subgroup_width);
+    // The bound must be uniform to the compiler, which does not know that the width is.
+    for (var step = 1u; step < LANES; step <<= 1u) {
+        own += select(vec4<f32>(), subgroupShuffleXor(own, step), step < width);
+    }
+    if local % width == 0u {
+        lane_sums[local / width] = own;
+    }
+    workgroupBarrier();
+    var sum = vec4<f32>();
+    for (var i = 0u; i < LANES / width; i++) {
+        sum += lane_sums[local / LANES * (LANES / width) + i];
+    }
+    return sum;
+#else
     lane_sums[local] = value;
     for (var half = LANES / 2u; half > 0u; half >>= 1u) {
         workgroupBarrier();
@@ -88,4 +105,5 @@ fn sum_lanes(local: u32, value: vec4<f32>) -> vec4<f32> {
         }
     }
     return lane_sums[local];
+#endif
 }

@@ -1,7 +1,58 @@
-// Sum and maximum over a workgroup of WG threads (a power of two), by a tree. Every thread of the
-// workgroup must call them; the first barrier also orders what was written to workgroup memory before.
+// Sum and maximum over a workgroup of WG threads (a power of two). Every thread of the workgroup must call them; the
+// first barrier also orders what was written to workgroup memory before.
+//   SUBGROUPS   threads of a subgroup join by themselves, then one of each by workgroup memory: two barriers instead
+//               of one for every halving. Subgroups are taken to be runs of neighbouring local indices; their width is
+//               what the builtin says, set by main in `subgroup_width`.
 
 var<workgroup> tree: array<f32, WG>;
+var<workgroup> tree2: array<vec2<f32>, WG>;
+
+#if SUBGROUPS
+var<private> subgroup_width: u32;
+
+fn workgroup_sum(local: u32, value: f32) -> f32 {
+    let own = subgroupAdd(value);
+    workgroupBarrier(); // an earlier result may still be being read
+    if local % subgroup_width == 0u {
+        tree[local / subgroup_width] = own;
+    }
+    workgroupBarrier();
+    var sum = tree[0];
+    for (var i = 1u; i < WG / subgroup_width; i++) {
+        sum += tree[i];
+    }
+    return sum;
+}
+
+// Two sums at once.
+fn workgroup_sum2(local: u32, value: vec2<f32>) -> vec2<f32> {
+    let own = subgroupAdd(value);
+    workgroupBarrier();
+    if local % subgroup_width == 0u {
+        tree2[local / subgroup_width] = own;
+    }
+    workgroupBarrier();
+    var sum = tree2[0];
+    for (var i = 1u; i < WG / subgroup_width; i++) {
+        sum += tree2[i];
+    }
+    return sum;
+}
+
+fn workgroup_max(local: u32, value: f32) -> f32 {
+    let own = subgroupMax(value);
+    workgroupBarrier();
+    if local % subgroup_width == 0u {
+        tree[local / subgroup_width] = own;
+    }
+    workgroupBarrier();
+    var highest = tree[0];
+    for (var i = 1u; i < WG / subgroup_width; i++) {
+        highest = max(highest, tree[i]);
+    }
+    return highest;
+}
+#else
 
 fn workgroup_sum(local: u32, value: f32) -> f32 {
     workgroupBarrier(); // an earlier result may still be being read
@@ -15,8 +66,6 @@ fn workgroup_sum(local: u32, value: f32) -> f32 {
     workgroupBarrier();
     return tree[0];
 }
-
-var<workgroup> tree2: array<vec2<f32>, WG>;
 
 // Two sums at once.
 fn workgroup_sum2(local: u32, value: vec2<f32>) -> vec2<f32> {
@@ -44,3 +93,4 @@ fn workgroup_max(local: u32, value: f32) -> f32 {
     workgroupBarrier();
     return tree[0];
 }
+#endif

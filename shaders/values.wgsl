@@ -29,7 +29,16 @@
 #endif
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
+fn main(
+    @builtin(local_invocation_index) local: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+#if SUBGROUPS
+    @builtin(subgroup_size) width: u32,
+#endif
+) {
+#if SUBGROUPS
+    subgroup_width = width;
+#endif
     let first_row = group.x * ROWS_PER_WG + local / LANES * 4u;
     let segment = group.x * ROWS_PER_WG / SEGMENT_ROWS;
     let s_row = segment * GROUPS * 8u;

@@ -267,8 +267,11 @@ export class TokenFormer {
    */
   static load(name?: string, options?: LoadOptions): Promise<TokenFormer>;
 
-  /** For benchmarks: a model of a published shape ("Haiyang-W/TokenFormer-450M") with random weights, made without a download. */
-  static random(id: string, options?: { quantization?: Quantization; contextLength?: number }): Promise<TokenFormer>;
+  /**
+   * For benchmarks: a model of a published shape ("Haiyang-W/TokenFormer-450M") with random weights, made without a
+   * download. `subgroups: false` does without that feature of the GPU.
+   */
+  static random(id: string, options?: { quantization?: Quantization; contextLength?: number; subgroups?: boolean }): Promise<TokenFormer>;
 
   /** What is stored in this browser, the last used first. */
   static models(): Promise<StoredModel[]>;

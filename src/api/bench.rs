@@ -23,6 +23,8 @@ struct RandomRequest {
     id: String,
     quantization: Quantization,
     context_length: Option<usize>,
+    /// Kernels may use subgroups where there are any.
+    subgroups: bool,
 }
 
 /// What a decode step consists of.
@@ -66,7 +68,7 @@ impl Engine {
 async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>> {
     let unknown = || Error::invalid_argument(format!("{} is none of the published models.", request.id));
     let config = PartialConfig::preset(&request.id).ok_or_else(unknown)?.finish()?;
-    let gpu = Rc::new(Gpu::open(&GpuOptions::default()).await?);
+    let gpu = Rc::new(Gpu::open(&GpuOptions { no_subgroups: !request.subgroups, ..Default::default() }).await?);
     let loading = Loading::new(gpu.clone(), config.clone(), request.quantization, request.context_length).await?;
     let mut state = 0x2026_1124u32;
     let noise: Vec<u8> = (0..1 << 20)

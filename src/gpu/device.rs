@@ -1,6 +1,7 @@
 //! Opening a device, and what it can do.
 
 use super::buffers::Memory;
+use super::features;
 use crate::error::{Error, ErrorCode, Result};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,8 @@ use std::sync::{Arc, Mutex};
 pub struct GpuOptions {
     /// Ask for WebGPU's default limits only, whatever the adapter offers.
     pub default_limits: bool,
+    /// Do without subgroups, even if the adapter has them.
+    pub no_subgroups: bool,
 }
 
 /// An open device with its queue.
@@ -22,6 +25,8 @@ pub struct Gpu {
     pub memory: Rc<Memory>,
     /// The "GPU" is a program on the CPU.
     pub is_software: bool,
+    /// Kernels may use subgroups.
+    pub has_subgroups: bool,
     /// Set once the device is lost: the browser's reason.
     lost: Arc<Mutex<Option<String>>>,
 }
@@ -37,12 +42,12 @@ impl Gpu {
                 .hint("Use a recent Chrome, Edge, Safari or Firefox with WebGPU and hardware acceleration switched on.")
         };
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-        let adapter = instance
-            .request_adapter(&wgpu::RequestAdapterOptions {
-                power_preference: wgpu::PowerPreference::HighPerformance,
-                ..Default::default()
-            })
-            .await
+        let wanted = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let (adapter, raw) = features::request_adapter(&instance, &wanted).await;
+        let adapter = adapter
             .map_err(|e| unavailable("No WebGPU adapter was found.".into()).caused_by(e.to_string()))?;
         let offered = adapter.limits();
         let defaults = wgpu::Limits::default();
@@ -59,19 +64,15 @@ impl Gpu {
                 ..defaults
             }
         };
-        let (device, queue) = adapter
-            .request_device(&wgpu::DeviceDescriptor {
-                label: Some("tokenformer-web"),
-                required_features: wgpu::Features::empty(),
-                required_limits,
-                ..Default::default()
-            })
-            .await
+        let descriptor =
+            wgpu::DeviceDescriptor { label: Some("tokenformer-web"), required_limits, ..Default::default() };
+        let (opened, has_subgroups) = features::request_device(&adapter, raw, descriptor, !options.no_subgroups).await;
+        let (device, queue) = opened
             .map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;
         let lost = Arc::new(Mutex::new(None));
         watch(&device, lost.clone());
         let is_software = is_software(&adapter, &device);
-        Ok(Self { device, queue, memory: Rc::default(), is_software, lost })
+        Ok(Self { device, queue, memory: Rc::default(), is_software, has_subgroups, lost })
     }
 
     /// Fails once the device is lost.

@@ -2,6 +2,7 @@
 
 mod buffers;
 mod device;
+mod features;
 mod kernel;
 pub mod shader;
 

@@ -39,6 +39,9 @@ sources![
     "weights.wgsl",
 ];
 
+/// The flag of kernels that use subgroups.
+pub const SUBGROUPS: &str = "SUBGROUPS";
+
 /// A value that a shader is compiled with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Constant {
@@ -113,6 +116,10 @@ impl ShaderSpec {
     /// The WGSL text.
     pub fn source(&self) -> Result<String> {
         let mut out = String::new();
+        // A browser wants to be told; naga knows subgroups, but not yet that they may be enabled.
+        if cfg!(target_arch = "wasm32") && self.flag_is_set(SUBGROUPS) {
+            out.push_str("enable subgroups;\n");
+        }
         for (name, value) in &self.constants {
             let _ = match value {
                 Constant::Flag => Ok(()),

@@ -2,7 +2,7 @@
 
 use super::tables::Table;
 use crate::gpu::Gpu;
-use crate::gpu::shader::ShaderSpec;
+use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
 
 /// Threads of a workgroup where nothing better is known.
 pub const WG: usize = 128;
@@ -55,7 +55,8 @@ pub fn matvec(gpu: &Gpu, table: &Table, kernel: &'static str, rows: usize) -> Ma
     let spec = table
         .constants(ShaderSpec::new(kernel).with("WG", threads).with("LANES", lanes))
         .with("CHUNK_GROUPS", groups.div_ceil(chunks))
-        .with("ROWS", rows);
+        .with("ROWS", rows)
+        .flag_if(SUBGROUPS, gpu.has_subgroups);
     Matvec { spec, workgroups: rows.div_ceil(threads / lanes * 4) }
 }
 

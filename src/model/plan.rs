@@ -7,7 +7,7 @@ use super::tables::{LayerTables, Table, TablePart, Weights};
 use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
 use crate::error::Result;
-use crate::gpu::shader::ShaderSpec;
+use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
 use crate::gpu::{Access, Binding, Gpu, GpuBuffer, Kernel, Kernels};
 
 /// Positions that one workgroup of a decode step's attention scans, and its threads.
@@ -219,6 +219,7 @@ impl<'a> Builder<'a> {
         self.values(stages, &t.qkv_values, Pattention::Query, Some(layer))?;
         let (keys, values) = &s.cache[layer];
         let spec = self.parts(ShaderSpec::new("attention_decode").with("WG", PART));
+        let spec = spec.flag_if(SUBGROUPS, self.gpu.has_subgroups);
         let bindings = [
             self.step(0),
             read(1, &s.q.buffer),

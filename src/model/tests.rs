@@ -177,9 +177,18 @@ async fn compare(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, tokens: u
     drop(model);
 }
 
-/// A GPU that shares work as a real one does, software or not.
+/// A GPU that shares work as a real one does, software or not, without subgroups.
 fn gpu(options: &GpuOptions) -> Rc<Gpu> {
-    gpu_that_is(false, options)
+    gpu_that_is(false, &GpuOptions { no_subgroups: true, ..options.clone() })
+}
+
+/// With subgroups, if the machine has them.
+fn gpu_with_subgroups() -> Option<Rc<Gpu>> {
+    let gpu = gpu_that_is(false, &GpuOptions::default());
+    if !gpu.has_subgroups {
+        println!("no subgroups here");
+    }
+    gpu.has_subgroups.then_some(gpu)
 }
 
 fn gpu_that_is(software: bool, options: &GpuOptions) -> Rc<Gpu> {
@@ -194,8 +203,9 @@ const UNEVEN: &str = r#"{"num_layers":2,"hidden_size":160,"num_attention_heads":
 
 #[test]
 fn every_precision_agrees_with_the_reference() {
-    let gpus = [true, false].map(|software| gpu_that_is(software, &GpuOptions::default()));
-    for (gpu, q) in gpus.iter().flat_map(|gpu| Quantization::ALL.map(|q| (gpu, q))) {
+    let portable = GpuOptions { no_subgroups: true, ..Default::default() };
+    let gpus = [true, false].map(|software| gpu_that_is(software, &portable));
+    for (gpu, q) in gpus.iter().chain(gpu_with_subgroups().iter()).flat_map(|gpu| Quantization::ALL.map(|q| (gpu, q))) {
         // 150 tokens need two parts of the split attention; 37 and 113 are multiples of nothing.
         let mut c = config(UNEVEN);
         // f16 scales of an odd number of groups would begin inside a word where the padding begins.
@@ -205,8 +215,24 @@ fn every_precision_agrees_with_the_reference() {
 }
 
 #[test]
+fn subgroups_agree_with_the_reference() {
+    let Some(gpu) = gpu_with_subgroups() else { return };
+    for (hidden, heads, slots, activation) in [
+        (64, 1, 98, NormActivation::L2NormGelu),
+        (192, 2, 900, NormActivation::GeluL2Norm),
+        (224, 2, 98, NormActivation::Softmax),
+        (1024, 16, 4096, NormActivation::L2NormGelu),
+    ] {
+        let mut c = config(UNEVEN);
+        (c.num_layers, c.norm_activation_type) = (1, activation);
+        (c.hidden_size, c.num_attention_heads, c.ffn_slot_num) = (hidden, heads, slots);
+        pollster::block_on(compare(&gpu, &c, Quantization::Q4, 21, 18));
+    }
+}
+
+#[test]
 fn head_sizes_and_activations_agree_with_the_reference() {
-    let gpu = gpu(&GpuOptions { default_limits: true });
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     for (hidden, heads) in [(64, 1), (192, 2), (96, 3), (224, 2)] {
         let mut c = config(UNEVEN);
         (c.hidden_size, c.num_attention_heads) = (hidden, heads);
@@ -219,7 +245,7 @@ fn head_sizes_and_activations_agree_with_the_reference() {
 
 #[test]
 fn long_rows_are_read_in_chunks() {
-    let gpu = gpu(&GpuOptions { default_limits: true });
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     let mut c = config(UNEVEN);
     // 3,200 and 6,144 slots: more activations than workgroup memory holds at a time.
     (c.num_layers, c.ffn_slot_num, c.proj_slot_num) = (1, 6144, 3200);
@@ -237,7 +263,7 @@ fn memory_is_returned() {
 
 #[test]
 fn tables_that_no_binding_holds_are_refused() {
-    let gpu = gpu(&GpuOptions { default_limits: true });
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     let mut c = config(UNEVEN);
     (c.num_layers, c.hidden_size, c.num_attention_heads) = (1, 4096, 64);
     for (qkv, ffn) in [(64, 65_536), (32_768, 64)] {
@@ -299,7 +325,7 @@ async fn choose(
 #[test]
 fn tokens_are_chosen_as_the_host_would() {
     const STEPS: usize = 16;
-    let gpu = gpu(&GpuOptions { default_limits: true });
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     let mut c = config(UNEVEN);
     (c.num_layers, c.padded_vocab_size) = (1, 2777);
     let (model, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 200));
@@ -350,7 +376,7 @@ fn tokens_are_chosen_as_the_host_would() {
 
 #[test]
 fn steps_that_were_too_many_leave_no_trace() {
-    let gpu = gpu(&GpuOptions { default_limits: true });
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     let (model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q4, 100));
     let mut model = Model::new(model, None).expect("model");
     let sampling =

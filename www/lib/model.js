@@ -84,8 +84,9 @@ export class TokenFormer {
   }
 
   /** For benchmarks: a model of a published shape with random weights, which needs no download. */
-  static async random(id, { quantization = "q4", contextLength } = {}) {
-    return new TokenFormer(LOADED, await makeEngine(({ Engine }) => Engine.random({ id, quantization, contextLength })));
+  static async random(id, { quantization = "q4", contextLength, subgroups = true } = {}) {
+    const request = { id, quantization, contextLength, subgroups };
+    return new TokenFormer(LOADED, await makeEngine(({ Engine }) => Engine.random(request)));
   }
 
   /** A snapshot of what the model is and what it occupies. */

@@ -1,6 +1,7 @@
 // The page that measures: the published shapes with random weights, made here.
 //
-// bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address.
+// bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
+// without that feature.
 
 import { TokenFormer } from "../tokenformer.js";
 
@@ -16,15 +17,18 @@ async function run() {
   const names = (query.get("models") ?? document.getElementById("models").value).split(",");
   for (const name of names) {
     try {
-      const model = await TokenFormer.random(`Haiyang-W/TokenFormer-${name}`, { quantization: query.get("quantization") ?? "q4" });
-      const { adapter, gpuBytes } = model.info;
+      const model = await TokenFormer.random(`Haiyang-W/TokenFormer-${name}`, {
+        quantization: query.get("quantization") ?? "q4",
+        subgroups: query.get("subgroups") !== "0",
+      });
+      const { adapter, variants, gpuBytes } = model.info;
       const base = { runs: number("runs", 5), promptTokens: number("promptTokens", 512), maxTokens: number("maxTokens", 129) };
       const cases = { greedy: base, sampled: { ...base, temperature: 0.8, topP: 0.95 } };
       if (query.has("long")) cases.long = { ...base, promptTokens: 1900, runs: 3 };
       if (query.has("prefill")) cases.prefill = { ...base, promptTokens: 1024, maxTokens: 2 };
       for (const [kind, options] of Object.entries(cases)) {
         results.push({ model: name, kind, ...(await model.benchmark(options)) });
-        show({ adapter, gpuBytes, results });
+        show({ adapter, variants, gpuBytes, results });
       }
       await model.dispose();
     } catch (error) {
