@@ -39,6 +39,12 @@ fn main(
 #if SUBGROUPS
     subgroup_width = width;
 #endif
+    let lane = local % LANES;
+    let first_row = (group.y * grid.x + group.x) * ROWS_PER_WG + local / LANES * 4u;
+    // Rows past the end are computed as copies of the last one and dropped at the end.
+    let rows = min(vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(ROWS - 1u));
+    var ahead = load_groups(rows, lane);
+
     var a: array<vec4<f32>, ITEMS>;
     var b: array<vec4<f32>, ITEMS>;
 #if COMBINE
@@ -80,10 +86,6 @@ fn main(
     }
 #endif
 
-    let lane = local % LANES;
-    let first_row = (group.y * grid.x + group.x) * ROWS_PER_WG + local / LANES * 4u;
-    // Rows past the end are computed as copies of the last one and dropped at the end.
-    let rows = min(vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(ROWS - 1u));
     var total = vec4<f32>();
     for (var first = 0u; first < GROUPS; first += CHUNK_GROUPS) {
         let count = min(CHUNK_GROUPS, GROUPS - first);
@@ -95,7 +97,7 @@ fn main(
             }
         }
         workgroupBarrier();
-        total = accumulate(rows, first, count, lane, total);
+        total = accumulate(rows, first, count, lane, total, &ahead);
     }
     total = sum_lanes(local, total);
     if lane == 0u {

@@ -18,6 +18,9 @@ var<workgroup> xs: array<vec4<f32>, CHUNK_GROUPS * 8u>;
 // An *item* is eight consecutive columns: word w (0 … 3) of a group of 32. A thread holds ITEMS of them.
 const ITEMS = (GROUPS * 4u + WG - 1u) / WG;
 
+// Groups that a thread multiplies, at most.
+const ROUNDS = (CHUNK_GROUPS + LANES - 1u) / LANES * ((GROUPS + CHUNK_GROUPS - 1u) / CHUNK_GROUPS);
+
 // Puts eight columns, item `item` of those from group `first` on, into workgroup memory.
 fn stage(item: u32, first: u32, a: vec4<f32>, b: vec4<f32>) {
     let at = (item & 3u) * 2u * XS_STRIDE + (item >> 2u) - first;
@@ -30,11 +33,69 @@ fn stage(item: u32, first: u32, a: vec4<f32>, b: vec4<f32>) {
 #endif
 }
 
-// Adds the part of the product that groups `first` … `first + count − 1` give, for rows
-// rows.x … rows.w; their x is in `xs`.
-fn accumulate(rows: vec4<u32>, first: u32, count: u32, lane: u32, sum: vec4<f32>) -> vec4<f32> {
+// A group of 32 elements as it is stored.
+struct Group {
+    a: vec4<u32>,
+#if !Q4
+    b: vec4<u32>,
+#endif
+#if F16
+    c: vec4<u32>,
+    d: vec4<u32>,
+#else
+    scales: u32,
+#endif
+}
+
+// One group of each of a thread's four rows.
+struct Groups {
+    #unroll R 4
+    g$R: Group,
+    #end
+}
+
+fn load_group(index: u32) -> Group {
+    var w: Group;
+    w.a = table_quants[index * VECS];
+#if !Q4
+    w.b = table_quants[index * VECS + 1u];
+#endif
+#if F16
+    w.c = table_quants[index * VECS + 2u];
+    w.d = table_quants[index * VECS + 3u];
+#else
+    w.scales = table_scales[index >> 1u];
+#endif
+    return w;
+}
+
+// Group `g` of four rows. Called well before the values are needed (before the activations are read and normalized,
+// and while the groups before are multiplied): the way from memory takes longer than either.
+fn load_groups(rows: vec4<u32>, g: u32) -> Groups {
+    let at = min(g, GROUPS - 1u);
+    var w: Groups;
+    #unroll R 4
+    w.g$R = load_group(rows[$R] * GROUPS + at);
+    #end
+    return w;
+}
+
+// Adds the part of the product that groups `first` … `first + count − 1` give, for rows rows.x … rows.w; their x is
+// in `xs`. `ahead` holds group `first + lane`, and then the first of what follows.
+fn accumulate(
+    rows: vec4<u32>,
+    first: u32,
+    count: u32,
+    lane: u32,
+    sum: vec4<f32>,
+    ahead: ptr<function, Groups>,
+) -> vec4<f32> {
     var total = sum;
     for (var g = lane; g < count; g += LANES) {
+        let now = *ahead;
+        if ROUNDS > 1u {
+            *ahead = load_groups(rows, first + select(count + lane, g + LANES, g + LANES < count));
+        }
         let x0 = xs[g];
         let x1 = xs[XS_STRIDE + g];
         let x2 = xs[2u * XS_STRIDE + g];
@@ -47,31 +108,29 @@ fn accumulate(rows: vec4<u32>, first: u32, count: u32, lane: u32, sum: vec4<f32>
         // Σ (q − OFFSET)·x = Σ q·x − OFFSET·Σ x: the second sum is shared by the four rows.
         let offset = OFFSET * dot(x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7, vec4<f32>(1.0));
 #endif
-        for (var r = 0u; r < 4u; r++) {
-            let index = rows[r] * GROUPS + first + g;
+        #unroll R 4
+        {
+            let w = now.g$R;
 #if Q4
-            let w = table_quants[index];
-            let products = even_nibbles(w.x) * x0 + odd_nibbles(w.x) * x1 + even_nibbles(w.y) * x2 + odd_nibbles(w.y) * x3
-                + even_nibbles(w.z) * x4 + odd_nibbles(w.z) * x5 + even_nibbles(w.w) * x6 + odd_nibbles(w.w) * x7;
-            total[r] += table_scale(index) * (dot(products, vec4<f32>(1.0)) - offset);
+            let products = even_nibbles(w.a.x) * x0 + odd_nibbles(w.a.x) * x1 + even_nibbles(w.a.y) * x2 + odd_nibbles(w.a.y) * x3
+                + even_nibbles(w.a.z) * x4 + odd_nibbles(w.a.z) * x5 + even_nibbles(w.a.w) * x6 + odd_nibbles(w.a.w) * x7;
 #endif
 #if Q8
-            let a = table_quants[index * 2u];
-            let b = table_quants[index * 2u + 1u];
-            let products = bytes(a.x) * x0 + bytes(a.y) * x1 + bytes(a.z) * x2 + bytes(a.w) * x3
-                + bytes(b.x) * x4 + bytes(b.y) * x5 + bytes(b.z) * x6 + bytes(b.w) * x7;
-            total[r] += table_scale(index) * (dot(products, vec4<f32>(1.0)) - offset);
+            let products = bytes(w.a.x) * x0 + bytes(w.a.y) * x1 + bytes(w.a.z) * x2 + bytes(w.a.w) * x3
+                + bytes(w.b.x) * x4 + bytes(w.b.y) * x5 + bytes(w.b.z) * x6 + bytes(w.b.w) * x7;
 #endif
 #if F16
-            let a = table_quants[index * 4u];
-            let b = table_quants[index * 4u + 1u];
-            let c = table_quants[index * 4u + 2u];
-            let d = table_quants[index * 4u + 3u];
-            total[r] += dot(halves(a.x, a.y), x0) + dot(halves(a.z, a.w), x1) + dot(halves(b.x, b.y), x2)
-                + dot(halves(b.z, b.w), x3) + dot(halves(c.x, c.y), x4) + dot(halves(c.z, c.w), x5)
-                + dot(halves(d.x, d.y), x6) + dot(halves(d.z, d.w), x7);
+            total[$R] += dot(halves(w.a.x, w.a.y), x0) + dot(halves(w.a.z, w.a.w), x1) + dot(halves(w.b.x, w.b.y), x2)
+                + dot(halves(w.b.z, w.b.w), x3) + dot(halves(w.c.x, w.c.y), x4) + dot(halves(w.c.z, w.c.w), x5)
+                + dot(halves(w.d.x, w.d.y), x6) + dot(halves(w.d.z, w.d.w), x7);
+#else
+            total[$R] += scale_of(w.scales, rows[$R] * GROUPS + first + g) * (dot(products, vec4<f32>(1.0)) - offset);
 #endif
         }
+        #end
+    }
+    if CHUNK_GROUPS < GROUPS && lane >= count {
+        *ahead = load_groups(rows, first + count + lane);
     }
     return total;
 }

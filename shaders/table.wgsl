@@ -24,7 +24,12 @@ const VECS = 4u;
 
 // Scale of group `index` = row · GROUPS + group.
 fn table_scale(index: u32) -> f32 {
-    let pair = unpack2x16float(table_scales[index >> 1u]);
+    return scale_of(table_scales[index >> 1u], index);
+}
+
+// The same from the word that holds it.
+fn scale_of(word: u32, index: u32) -> f32 {
+    let pair = unpack2x16float(word);
     return select(pair.x, pair.y, (index & 1u) == 1u);
 }
 #endif

@@ -42,6 +42,20 @@ fn main(
     let first_row = group.x * ROWS_PER_WG + local / LANES * 4u;
     let segment = group.x * ROWS_PER_WG / SEGMENT_ROWS;
     let s_row = segment * GROUPS * 8u;
+    let lane = local % LANES;
+    let in_segment = first_row - segment * SEGMENT_ROWS;
+#if QKV
+    // Query and key keep the two halves of a rotary pair side by side; the value keeps its order.
+    var rows = vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u);
+    if segment < 2u {
+        for (var r = 0u; r < 4u; r++) {
+            rows[r] = segment * SEGMENT_ROWS + unpaired(in_segment + r);
+        }
+    }
+#else
+    let rows = vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u);
+#endif
+    var ahead = load_groups(rows, lane);
 
     var a: array<vec4<f32>, ITEMS>;
     var b: array<vec4<f32>, ITEMS>;
@@ -79,19 +93,6 @@ fn main(
         }
     }
 
-    let lane = local % LANES;
-    let in_segment = first_row - segment * SEGMENT_ROWS;
-#if QKV
-    // Query and key keep the two halves of a rotary pair side by side; the value keeps its order.
-    var rows = vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u);
-    if segment < 2u {
-        for (var r = 0u; r < 4u; r++) {
-            rows[r] = segment * SEGMENT_ROWS + unpaired(in_segment + r);
-        }
-    }
-#else
-    let rows = vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u);
-#endif
     var total = vec4<f32>();
     for (var first = 0u; first < GROUPS; first += CHUNK_GROUPS) {
         let count = min(CHUNK_GROUPS, GROUPS - first);
@@ -103,7 +104,7 @@ fn main(
             }
         }
         workgroupBarrier();
-        total = accumulate(rows, first, count, lane, total);
+        total = accumulate(rows, first, count, lane, total, &ahead);
     }
     total = sum_lanes(local, total);
     if lane != 0u {

@@ -205,7 +205,8 @@ fn a_config_that_cannot_be_read_matters_only_where_it_is_needed() {
     let e = read_all(good.clone(), told).expect_err("an unknown activation");
     assert_eq!(e.code, ErrorCode::InvalidConfig);
     assert!(e.message.contains("relu"), "{e}");
-    let told = PartialConfig::of_published(b"{\"num_attention_heads\": \"1\", \"num_hidden_layers\": 1, \"num_layers\": 1}");
+    let told =
+        PartialConfig::of_published(b"{\"num_attention_heads\": \"1\", \"num_hidden_layers\": 1, \"num_layers\": 1}");
     read_all(good, told).expect("strings and both names");
     // The shapes and the name of a published model say everything.
     let preset = PartialConfig::preset("TokenFormer-150M").expect("preset");

@@ -4,8 +4,8 @@ use super::js;
 use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode};
 use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
-use crate::load::{Loaded, Request, load};
 use crate::gpu::Memory;
+use crate::load::{Loaded, Request, load};
 use crate::model::GpuModel;
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
@@ -154,7 +154,7 @@ impl Engine {
     pub fn device(&self) -> JsValue {
         let device = self.0.model.try_borrow().ok();
         let device = device.as_ref().and_then(|m| m.as_ref()).and_then(|m| m.backend().gpu().device.as_webgpu());
-        device.map_or(JsValue::UNDEFINED, |d| AsRef::<JsValue>::as_ref(&*d).clone())
+        device.map_or(JsValue::UNDEFINED, |d| AsRef::<JsValue>::as_ref(d).clone())
     }
 
     /// Token ids of a text.

@@ -150,9 +150,13 @@ mod tests {
         }
         let json = serde_json::to_string(&manifest).expect("json");
         assert_eq!(Manifest::from_json(json.as_bytes()).expect("read"), Some(manifest));
-        for (from, to) in
-            [("1048576", "1"), ("1048576", "1048577"), ("1048576", "2097152"), (&file_hash(&json), "x"), ("\"files\"", "\"fils\"")]
-        {
+        for (from, to) in [
+            ("1048576", "1"),
+            ("1048576", "1048577"),
+            ("1048576", "2097152"),
+            (&file_hash(&json), "x"),
+            ("\"files\"", "\"fils\""),
+        ] {
             assert!(Manifest::from_json(json.replace(from, to).as_bytes()).is_err(), "{from}");
         }
         assert!(Manifest::from_json(b"{\"format\":2}").expect("other").is_none());

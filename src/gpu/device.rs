@@ -47,8 +47,8 @@ impl Gpu {
             ..Default::default()
         };
         let (adapter, raw) = features::request_adapter(&instance, &wanted).await;
-        let adapter = adapter
-            .map_err(|e| unavailable("No WebGPU adapter was found.".into()).caused_by(e.to_string()))?;
+        let adapter =
+            adapter.map_err(|e| unavailable("No WebGPU adapter was found.".into()).caused_by(e.to_string()))?;
         let offered = adapter.limits();
         let defaults = wgpu::Limits::default();
         // Everything works within the default limits. Larger bindings spare the embedding a split, and
@@ -67,8 +67,8 @@ impl Gpu {
         let descriptor =
             wgpu::DeviceDescriptor { label: Some("tokenformer-web"), required_limits, ..Default::default() };
         let (opened, has_subgroups) = features::request_device(&adapter, raw, descriptor, !options.no_subgroups).await;
-        let (device, queue) = opened
-            .map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;
+        let (device, queue) =
+            opened.map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;
         let lost = Arc::new(Mutex::new(None));
         watch(&device, lost.clone());
         let is_software = is_software(&adapter, &device);

@@ -1,6 +1,8 @@
 //! Asking for subgroups, which wgpu knows natively but does not ask a browser for.
 
-use wgpu::{Adapter, Device, DeviceDescriptor, Instance, Queue, RequestAdapterError, RequestAdapterOptions, RequestDeviceError};
+use wgpu::{
+    Adapter, Device, DeviceDescriptor, Instance, Queue, RequestAdapterError, RequestAdapterOptions, RequestDeviceError,
+};
 
 type Opened = Result<(Device, Queue), RequestDeviceError>;
 
@@ -62,9 +64,8 @@ mod web {
         ) -> Option<Self> {
             let method: Function = Reflect::get(object, &name.into()).ok()?.dyn_into().ok()?;
             let method = method.bind0(object);
-            let closure = Closure::new(move |argument| {
-                work(&method, argument).unwrap_or_else(|e| Promise::reject(&e).into())
-            });
+            let closure =
+                Closure::new(move |argument| work(&method, argument).unwrap_or_else(|e| Promise::reject(&e).into()));
             Reflect::set(object, &name.into(), closure.as_ref()).ok()?;
             Some(Self { object, name, _closure: closure })
         }
@@ -130,10 +131,12 @@ mod web {
             adapter.request_device(&descriptor)
         };
         let opened = request.await;
-        let has = opened.as_ref().is_ok_and(|(device, _)| device.as_webgpu().is_some_and(|d| {
-            let d: &JsValue = d.as_ref();
-            d.dyn_ref::<Object>().is_some_and(|d| offers(d).is_ok_and(|yes| yes.is_truthy()))
-        }));
+        let has = opened.as_ref().is_ok_and(|(device, _)| {
+            device.as_webgpu().is_some_and(|d| {
+                let d: &JsValue = d.as_ref();
+                d.dyn_ref::<Object>().is_some_and(|d| offers(d).is_ok_and(|yes| yes.is_truthy()))
+            })
+        });
         (opened, has)
     }
 }

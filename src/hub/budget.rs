@@ -57,7 +57,11 @@ mod tests {
             assert_eq!(more.as_mut().poll(context), Poll::Pending);
             budget.take(MOST / 2 - 1);
             assert_eq!(more.as_mut().poll(context), Poll::Pending);
-            if close { budget.close() } else { budget.take(2) }
+            if close {
+                budget.close()
+            } else {
+                budget.take(2)
+            }
             assert_eq!(more.as_mut().poll(context), Poll::Ready(()));
         }
     }

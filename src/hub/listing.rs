@@ -148,9 +148,8 @@ mod tests {
 
     #[test]
     fn a_stale_manifest_is_not_believed() {
-        let file = |size, sha256: &str| {
-            format!("{{\"path\":\"model.safetensors\",\"size\":{size},\"sha256\":\"{sha256}\"}}")
-        };
+        let file =
+            |size, sha256: &str| format!("{{\"path\":\"model.safetensors\",\"size\":{size},\"sha256\":\"{sha256}\"}}");
         let (right, wrong) = ("a".repeat(64), "b".repeat(64));
         for (told, agrees) in [(file(9, &right), true), (file(8, &right), false), (file(9, &wrong), false)] {
             let mut listing = Listing::complete();

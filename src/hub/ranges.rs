@@ -132,7 +132,12 @@ impl Reader {
             }
             let (sender, pieces) = unbounded();
             let budget = Rc::new(Budget::default());
-            self.running.push_back(Part { position: range.start, range: range.clone(), pieces, budget: budget.clone() });
+            self.running.push_back(Part {
+                position: range.start,
+                range: range.clone(),
+                pieces,
+                budget: budget.clone(),
+            });
             let fetching = self.fetching.clone();
             spawn_local(async move {
                 if let Err(e) = fetching.fetch(range, &sender, &budget).await {
@@ -155,7 +160,8 @@ impl Fetching {
         let (mut position, mut failures, mut progress_from) = (range.start, 0, range.start);
         while position < range.end {
             let attempt = async {
-                let Opened { mut body, start, version: got, .. } = client.get(file, Some(&(position..range.end))).await?;
+                let Opened { mut body, start, version: got, .. } =
+                    client.get(file, Some(&(position..range.end))).await?;
                 if version.as_ref().is_some_and(|v| !got.is_empty() && *v != got) {
                     let error = format!("{file} was changed while it was read.");
                     return Err(Error::new(ErrorCode::Integrity, error).hint("Load again.").into());

@@ -215,7 +215,7 @@ impl Load<'_> {
         }
         cache.complete(Date::now()).await;
         let revision = record.key.commit.clone();
-        self.finish(loading, tokenizer.as_deref(), &client, quantization, revision).await.map(Some)
+        self.finish(loading, tokenizer.as_deref(), client, quantization, revision).await.map(Some)
     }
 
     /// Loads from a source what is not stored.

@@ -163,14 +163,16 @@ impl Source {
             return Ok(Some(json));
         }
         match self.client.location() {
-            Location::Repository { repository, .. } if is_published(repository) => match self.shared_tokenizer().await {
-                Err(e) if matches!(e.code, ErrorCode::ModelNotFound | ErrorCode::Unauthorized) => {
-                    let note = format!("There is no tokenizer, so the model takes and gives token ids only. {e}");
-                    self.notes.borrow_mut().push(note);
-                    Ok(None)
+            Location::Repository { repository, .. } if is_published(repository) => {
+                match self.shared_tokenizer().await {
+                    Err(e) if matches!(e.code, ErrorCode::ModelNotFound | ErrorCode::Unauthorized) => {
+                        let note = format!("There is no tokenizer, so the model takes and gives token ids only. {e}");
+                        self.notes.borrow_mut().push(note);
+                        Ok(None)
+                    }
+                    result => result,
                 }
-                result => result,
-            },
+            }
             _ => Ok(None),
         }
     }

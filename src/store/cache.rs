@@ -202,11 +202,7 @@ pub fn advice(needed: u64, free: u64, models: &[ModelRecord], keep: &ModelKey) -
         [] => "Free some space on the disk".into(),
         names => format!("Delete what was not used for long, {}", names.join(", ")),
     };
-    format!(
-        "{NOT_KEPT}: it takes {} MB, and the browser allows {} MB more. {what}, to keep it.",
-        mb(needed),
-        mb(free)
-    )
+    format!("{NOT_KEPT}: it takes {} MB, and the browser allows {} MB more. {what}, to keep it.", mb(needed), mb(free))
 }
 
 #[cfg(test)]

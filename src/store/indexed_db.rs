@@ -269,20 +269,22 @@ async fn completion(transaction: &IdbTransaction) -> Result<(), JsValue> {
 /// Listeners that go with it: who waits may be dropped before anything happens.
 struct Listeners<'a> {
     target: &'a web_sys::EventTarget,
-    names: Vec<(&'a str, Closure<dyn FnMut()>)>,
+    added: Vec<(&'a str, Listener)>,
 }
 
+type Listener = Closure<dyn FnMut()>;
+
 impl<'a> Listeners<'a> {
-    fn add(&mut self, name: &'a str, listener: Closure<dyn FnMut()>) -> Result<(), JsValue> {
+    fn add(&mut self, name: &'a str, listener: Listener) -> Result<(), JsValue> {
         self.target.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref())?;
-        self.names.push((name, listener));
+        self.added.push((name, listener));
         Ok(())
     }
 }
 
 impl Drop for Listeners<'_> {
     fn drop(&mut self) {
-        for (name, listener) in &self.names {
+        for (name, listener) in &self.added {
             // It was added, so it can be removed.
             let _ = self.target.remove_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
         }
@@ -298,7 +300,7 @@ async fn first_event(
 ) -> Result<(), JsValue> {
     let (sender, receiver) = oneshot::channel();
     let sender = Rc::new(RefCell::new(Some(sender)));
-    let mut listeners = Listeners { target, names: Vec::new() };
+    let mut listeners = Listeners { target, added: Vec::new() };
     for (names, is_good) in [(good, true), (bad, false)] {
         for name in names {
             let sender = sender.clone();
