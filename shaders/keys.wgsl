@@ -43,7 +43,7 @@ fn main(
     let first_row = (group.y * grid.x + group.x) * ROWS_PER_WG + local / LANES * 4u;
     // Rows past the end are computed as copies of the last one and dropped at the end.
     let rows = min(vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(ROWS - 1u));
-    var ahead = load_groups(rows, lane);
+    let ahead = load_ahead(rows, lane);
 
     var a: array<vec4<f32>, ITEMS>;
     var b: array<vec4<f32>, ITEMS>;
@@ -97,7 +97,7 @@ fn main(
             }
         }
         workgroupBarrier();
-        total = accumulate(rows, first, count, lane, total, &ahead);
+        total = accumulate(rows, first, count, lane, total, ahead);
     }
     total = sum_lanes(local, total);
     if lane == 0u {

@@ -18,9 +18,6 @@ var<workgroup> xs: array<vec4<f32>, CHUNK_GROUPS * 8u>;
 // An *item* is eight consecutive columns: word w (0 … 3) of a group of 32. A thread holds ITEMS of them.
 const ITEMS = (GROUPS * 4u + WG - 1u) / WG;
 
-// Groups that a thread multiplies, at most.
-const ROUNDS = (CHUNK_GROUPS + LANES - 1u) / LANES * ((GROUPS + CHUNK_GROUPS - 1u) / CHUNK_GROUPS);
-
 // Puts eight columns, item `item` of those from group `first` on, into workgroup memory.
 fn stage(item: u32, first: u32, a: vec4<f32>, b: vec4<f32>) {
     let at = (item & 3u) * 2u * XS_STRIDE + (item >> 2u) - first;
@@ -69,69 +66,90 @@ fn load_group(index: u32) -> Group {
     return w;
 }
 
-// Group `g` of four rows. Called well before the values are needed (before the activations are read and normalized,
-// and while the groups before are multiplied): the way from memory takes longer than either.
 fn load_groups(rows: vec4<u32>, g: u32) -> Groups {
-    let at = min(g, GROUPS - 1u);
     var w: Groups;
     #unroll R 4
-    w.g$R = load_group(rows[$R] * GROUPS + at);
+    w.g$R = load_group(rows[$R] * GROUPS + g);
     #end
     return w;
 }
 
-// Adds the part of the product that groups `first` … `first + count − 1` give, for rows rows.x … rows.w; their x is
-// in `xs`. `ahead` holds group `first + lane`, and then the first of what follows.
-fn accumulate(
-    rows: vec4<u32>,
-    first: u32,
-    count: u32,
-    lane: u32,
-    sum: vec4<f32>,
-    ahead: ptr<function, Groups>,
-) -> vec4<f32> {
+// Adds what group `g` of the rows gives; its x lies in `xs` as group `at`.
+fn add_products(rows: vec4<u32>, g: u32, at: u32, groups: Groups, sum: vec4<f32>) -> vec4<f32> {
     var total = sum;
-    for (var g = lane; g < count; g += LANES) {
-        let now = *ahead;
-        if ROUNDS > 1u {
-            *ahead = load_groups(rows, first + select(count + lane, g + LANES, g + LANES < count));
-        }
-        let x0 = xs[g];
-        let x1 = xs[XS_STRIDE + g];
-        let x2 = xs[2u * XS_STRIDE + g];
-        let x3 = xs[3u * XS_STRIDE + g];
-        let x4 = xs[4u * XS_STRIDE + g];
-        let x5 = xs[5u * XS_STRIDE + g];
-        let x6 = xs[6u * XS_STRIDE + g];
-        let x7 = xs[7u * XS_STRIDE + g];
+    let x0 = xs[at];
+    let x1 = xs[XS_STRIDE + at];
+    let x2 = xs[2u * XS_STRIDE + at];
+    let x3 = xs[3u * XS_STRIDE + at];
+    let x4 = xs[4u * XS_STRIDE + at];
+    let x5 = xs[5u * XS_STRIDE + at];
+    let x6 = xs[6u * XS_STRIDE + at];
+    let x7 = xs[7u * XS_STRIDE + at];
 #if !F16
-        // Σ (q − OFFSET)·x = Σ q·x − OFFSET·Σ x: the second sum is shared by the four rows.
-        let offset = OFFSET * dot(x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7, vec4<f32>(1.0));
+    // Σ (q − OFFSET)·x = Σ q·x − OFFSET·Σ x: the second sum is shared by the four rows.
+    let offset = OFFSET * dot(x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7, vec4<f32>(1.0));
 #endif
-        #unroll R 4
-        {
-            let w = now.g$R;
+    #unroll R 4
+    {
+        let w = groups.g$R;
 #if Q4
-            let products = even_nibbles(w.a.x) * x0 + odd_nibbles(w.a.x) * x1 + even_nibbles(w.a.y) * x2 + odd_nibbles(w.a.y) * x3
-                + even_nibbles(w.a.z) * x4 + odd_nibbles(w.a.z) * x5 + even_nibbles(w.a.w) * x6 + odd_nibbles(w.a.w) * x7;
+        let products = even_nibbles(w.a.x) * x0 + odd_nibbles(w.a.x) * x1 + even_nibbles(w.a.y) * x2 + odd_nibbles(w.a.y) * x3
+            + even_nibbles(w.a.z) * x4 + odd_nibbles(w.a.z) * x5 + even_nibbles(w.a.w) * x6 + odd_nibbles(w.a.w) * x7;
 #endif
 #if Q8
-            let products = bytes(w.a.x) * x0 + bytes(w.a.y) * x1 + bytes(w.a.z) * x2 + bytes(w.a.w) * x3
-                + bytes(w.b.x) * x4 + bytes(w.b.y) * x5 + bytes(w.b.z) * x6 + bytes(w.b.w) * x7;
+        let products = bytes(w.a.x) * x0 + bytes(w.a.y) * x1 + bytes(w.a.z) * x2 + bytes(w.a.w) * x3
+            + bytes(w.b.x) * x4 + bytes(w.b.y) * x5 + bytes(w.b.z) * x6 + bytes(w.b.w) * x7;
 #endif
 #if F16
-            total[$R] += dot(halves(w.a.x, w.a.y), x0) + dot(halves(w.a.z, w.a.w), x1) + dot(halves(w.b.x, w.b.y), x2)
-                + dot(halves(w.b.z, w.b.w), x3) + dot(halves(w.c.x, w.c.y), x4) + dot(halves(w.c.z, w.c.w), x5)
-                + dot(halves(w.d.x, w.d.y), x6) + dot(halves(w.d.z, w.d.w), x7);
+        total[$R] += dot(halves(w.a.x, w.a.y), x0) + dot(halves(w.a.z, w.a.w), x1) + dot(halves(w.b.x, w.b.y), x2)
+            + dot(halves(w.b.z, w.b.w), x3) + dot(halves(w.c.x, w.c.y), x4) + dot(halves(w.c.z, w.c.w), x5)
+            + dot(halves(w.d.x, w.d.y), x6) + dot(halves(w.d.z, w.d.w), x7);
 #else
-            total[$R] += scale_of(w.scales, rows[$R] * GROUPS + first + g) * (dot(products, vec4<f32>(1.0)) - offset);
+        total[$R] += scale_of(w.scales, rows[$R] * GROUPS + g) * (dot(products, vec4<f32>(1.0)) - offset);
 #endif
-        }
-        #end
     }
-    if CHUNK_GROUPS < GROUPS && lane >= count {
-        *ahead = load_groups(rows, first + count + lane);
+    #end
+    return total;
+}
+
+// All that a thread reads of the table, ROUNDS times one group of each row. With AHEAD it is asked for before the
+// activations are read and normalized: the way from memory takes longer than that. (Without, a thread has too many
+// groups for its registers, or the activations come in chunks; then nothing is held.)
+struct Ahead {
+#if AHEAD
+    #unroll I ROUNDS
+    r$I: Groups,
+    #end
+#else
+    nothing: u32,
+#endif
+}
+
+fn load_ahead(rows: vec4<u32>, lane: u32) -> Ahead {
+    var ahead: Ahead;
+#if AHEAD
+    #unroll I ROUNDS
+    ahead.r$I = load_groups(rows, min(lane + $Iu * LANES, GROUPS - 1u));
+    #end
+#endif
+    return ahead;
+}
+
+// Adds the part of the product that groups `first` … `first + count − 1` give, for rows rows.x … rows.w; their x is
+// in `xs`.
+fn accumulate(rows: vec4<u32>, first: u32, count: u32, lane: u32, sum: vec4<f32>, ahead: Ahead) -> vec4<f32> {
+    var total = sum;
+#if AHEAD
+    #unroll I ROUNDS
+    if lane + $Iu * LANES < GROUPS {
+        total = add_products(rows, lane + $Iu * LANES, lane + $Iu * LANES, ahead.r$I, total);
     }
+    #end
+#else
+    for (var g = lane; g < count; g += LANES) {
+        total = add_products(rows, first + g, g, load_groups(rows, first + g), total);
+    }
+#endif
     return total;
 }
 

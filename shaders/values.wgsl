@@ -55,7 +55,7 @@ fn main(
 #else
     let rows = vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u);
 #endif
-    var ahead = load_groups(rows, lane);
+    let ahead = load_ahead(rows, lane);
 
     var a: array<vec4<f32>, ITEMS>;
     var b: array<vec4<f32>, ITEMS>;
@@ -104,7 +104,7 @@ fn main(
             }
         }
         workgroupBarrier();
-        total = accumulate(rows, first, count, lane, total, &ahead);
+        total = accumulate(rows, first, count, lane, total, ahead);
     }
     total = sum_lanes(local, total);
     if lane != 0u {

@@ -1,7 +1,7 @@
 //! WGSL sources with a tiny preprocessor: `#include "file"` (each file once), `#if FLAG`, `#if !FLAG`, `#else`,
 //! `#endif`, `#unroll I N` … `#end` (N copies of the lines between, with 0, 1, … for `$I`: values in registers need
-//! names, and not every compiler unrolls a loop over an array), and one list of constants that makes source, pipeline
-//! key, label and grid.
+//! names, and not every compiler unrolls a loop over an array; N is a number or a constant), and one list of constants
+//! that makes source, pipeline key, label and grid.
 
 use crate::error::{Error, ErrorCode, Result};
 use std::collections::HashSet;
@@ -135,6 +135,20 @@ impl ShaderSpec {
         self.constants.iter().any(|(n, c)| *n == name && *c == Constant::Flag)
     }
 
+    /// Repeats what stands between `#unroll I N` and its `#end`; `None` if one is missing.
+    fn unroll(&self, text: &str) -> Option<String> {
+        // The innermost first: the last that begins ends first.
+        let Some(start) = text.rfind("#unroll ") else { return (!text.contains("#end\n")).then(|| text.to_owned()) };
+        let (head, rest) = text.split_at(start);
+        let (directive, rest) = rest.split_once('\n')?;
+        let (body, tail) = rest.split_once("#end\n")?;
+        let mut words = directive.split_whitespace().skip(1);
+        let (name, count) = (format!("${}", words.next()?), words.next()?);
+        let count = count.parse().unwrap_or_else(|_| self.get(count));
+        let copies: String = (0..count).map(|i| body.replace(&name, &i.to_string())).collect();
+        self.unroll(&format!("{}{copies}{}", head.trim_end_matches(' '), tail))
+    }
+
     fn expand(&self, file: &str, included: &mut HashSet<String>, out: &mut String) -> Result<()> {
         if !included.insert(file.to_owned()) {
             return Ok(());
@@ -144,7 +158,7 @@ impl ShaderSpec {
             SOURCES.iter().find(|(name, _)| *name == file).ok_or_else(|| broken("there is no such file".into()))?;
         // One entry per open #if: is this branch taken?
         let mut branches: Vec<bool> = Vec::new();
-        let unrolled = unroll(text).ok_or_else(|| broken("#unroll without #end".into()))?;
+        let unrolled = self.unroll(text).ok_or_else(|| broken("#unroll without #end".into()))?;
         for line in unrolled.lines() {
             let mut words = line.trim_start().splitn(2, ' ');
             let (directive, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default().trim());
@@ -175,29 +189,19 @@ impl ShaderSpec {
     }
 }
 
-/// Repeats what stands between `#unroll I N` and its `#end`; `None` if one is missing.
-fn unroll(text: &str) -> Option<String> {
-    // The innermost first: the last that begins ends first.
-    let Some(start) = text.rfind("#unroll ") else { return (!text.contains("#end\n")).then(|| text.to_owned()) };
-    let (head, rest) = text.split_at(start);
-    let (directive, rest) = rest.split_once('\n')?;
-    let (body, tail) = rest.split_once("#end\n")?;
-    let mut words = directive.split_whitespace().skip(1);
-    let (name, count) = (format!("${}", words.next()?), words.next()?.parse::<usize>().ok()?);
-    let copies: String = (0..count).map(|i| body.replace(&name, &i.to_string())).collect();
-    unroll(&format!("{}{copies}{}", head.trim_end_matches(' '), tail))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn loops_are_written_out() {
-        let text = "a\n  #unroll I 2\n  #unroll J 3\n  c$I_$J;\n  #end\n#end\nb\n";
+        let spec = ShaderSpec::new("test").with("N", 2);
+        let unroll = |text| spec.unroll(text);
+        let text = "a\n  #unroll I N\n  #unroll J 3\n  c$I_$J;\n  #end\n#end\nb\n";
         let got: Vec<_> = unroll(text).expect("text").split_whitespace().map(str::to_owned).collect();
         assert_eq!(got, ["a", "c0_0;", "c0_1;", "c0_2;", "c1_0;", "c1_1;", "c1_2;", "b"]);
         assert_eq!(unroll("#unroll I 2\na\n"), None);
+        assert_eq!(unroll("#unroll I MISSING\na\n#end\n").as_deref(), Some(""));
         assert_eq!(unroll("a\n#end\n"), None);
         assert_eq!(unroll("#if A\n#endif\n").as_deref(), Some("#if A\n#endif\n"));
     }

@@ -13,6 +13,9 @@ const MOST_ACTIVATION_BYTES: usize = 24 << 10;
 /// Workgroups that a kernel should have, so that no part of a large GPU is idle.
 const ENOUGH_GROUPS: f64 = 132.0;
 
+/// Rounds of loads that a thread has registers for before it multiplies.
+const MOST_AHEAD: usize = 3;
+
 /// How a matrix–vector product is shared out (`matvec.wgsl`).
 pub struct Matvec {
     /// Constants of the kernel.
@@ -52,10 +55,14 @@ pub fn matvec(gpu: &Gpu, table: &Table, kernel: &'static str, rows: usize) -> Ma
     let (threads, lanes) = if gpu.is_software { share_on_cpu(groups) } else { share(groups, rows) };
     let memory = gpu.device.limits().max_compute_workgroup_storage_size as usize - WORKGROUP_BYTES;
     let chunks = (groups * 128).div_ceil(memory.min(MOST_ACTIVATION_BYTES));
+    let rounds = groups.div_ceil(lanes);
+    let ahead = chunks == 1 && rounds <= MOST_AHEAD && !gpu.is_software;
     let spec = table
         .constants(ShaderSpec::new(kernel).with("WG", threads).with("LANES", lanes))
         .with("CHUNK_GROUPS", groups.div_ceil(chunks))
         .with("ROWS", rows)
+        .with("ROUNDS", rounds)
+        .flag_if("AHEAD", ahead)
         .flag_if(SUBGROUPS, gpu.has_subgroups);
     Matvec { spec, workgroups: rows.div_ceil(threads / lanes * 4) }
 }

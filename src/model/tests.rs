@@ -244,12 +244,15 @@ fn head_sizes_and_activations_agree_with_the_reference() {
 }
 
 #[test]
-fn long_rows_are_read_in_chunks() {
-    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+fn long_rows_are_read_in_chunks_or_rounds() {
     let mut c = config(UNEVEN);
-    // 3,200 and 6,144 slots: more activations than workgroup memory holds at a time.
+    // 3,200 and 6,144 slots: more activations than 16 KiB of workgroup memory hold at a time, and more groups than
+    // threads share a row.
     (c.num_layers, c.ffn_slot_num, c.proj_slot_num) = (1, 6144, 3200);
-    pollster::block_on(compare(&gpu, &c, Quantization::Q4, 6, 4));
+    for default_limits in [true, false] {
+        let gpu = gpu(&GpuOptions { default_limits, ..Default::default() });
+        pollster::block_on(compare(&gpu, &c, Quantization::Q4, 6, 4));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 // bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
 // without that feature.
 
+import { probe, shareOfFloor } from "../lib/probe.js";
 import { TokenFormer } from "../tokenformer.js";
 
 const query = new URLSearchParams(location.search);
@@ -14,6 +15,7 @@ async function run() {
   button.disabled = true;
   results.length = 0;
   const number = (name, fallback) => Number(query.get(name) ?? fallback);
+  const probed = await probe();
   const names = (query.get("models") ?? document.getElementById("models").value).split(",");
   for (const name of names) {
     try {
@@ -27,8 +29,12 @@ async function run() {
       if (query.has("long")) cases.long = { ...base, promptTokens: 1900, runs: 3 };
       if (query.has("prefill")) cases.prefill = { ...base, promptTokens: 1024, maxTokens: 2 };
       for (const [kind, options] of Object.entries(cases)) {
-        results.push({ model: name, kind, ...(await model.benchmark(options)) });
-        show({ adapter, variants, gpuBytes, results });
+        const result = await model.benchmark(options);
+        const { median } = result.decodeTokensPerSecond;
+        const share = kind === "prefill" ? undefined : shareOfFloor(probed, result, median);
+        const bandwidthUsed = (result.bytesPerToken * median) / probed.bytesPerSecond;
+        results.push({ model: name, kind, shareOfFloor: share, bandwidthUsed, ...result });
+        show({ adapter, variants, gpuBytes, probe: probed, results });
       }
       await model.dispose();
     } catch (error) {

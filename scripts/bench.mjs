@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+// Runs the benchmark page of dist/ in headless Chromium and prints its JSON.
+//
+//     node scripts/bench.mjs [--software] [QUERY]
+//
+// QUERY is that of bench.html, "models=150M,450M&runs=5" for example; `long=1` and `prefill=1` add a long context and the
+// prefill of 1,024 tokens, `subgroups=0` does without that feature. --software: on the CPU, to see that it works.
+// CHROMIUM=/path/to/one is taken before others. Build first: trunk build --release.
+
+import { fileURLToPath } from "node:url";
+import { findBrowser } from "../tests/browser/find-browser.mjs";
+import { serve } from "./static-server.mjs";
+
+const { chromium } = await import("../tests/browser/node_modules/playwright-core/index.mjs").catch(() => {
+  console.error("bench: playwright-core is missing; scripts/setup --tests installs it");
+  process.exit(1);
+});
+const given = process.argv.slice(2);
+const software = given[0] === "--software";
+const query = given[software ? 1 : 0] ?? "models=150M,450M,900M,1-5B&long=1&prefill=1";
+const common = ["--no-sandbox", "--enable-unsafe-webgpu", "--enable-features=Vulkan", "--disable-background-networking", "--no-first-run"];
+const hardware = ["--ignore-gpu-blocklist", "--use-vulkan=native", "--disable-vulkan-surface", "--use-angle=vulkan"];
+const server = await serve({ "/": fileURLToPath(new URL("../dist", import.meta.url)) });
+const executablePath = await findBrowser();
+const browser = await chromium.launch({ executablePath, args: [...common, ...(software ? ["--use-webgpu-adapter=swiftshader"] : hardware)] });
+try {
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => console.error(`bench: ${error}`));
+  // The page posts its JSON to this address; nobody but this route hears of it.
+  const reported = new Promise((resolve) => {
+    page.route("**/report", (route) => {
+      resolve(route.request().postData());
+      return route.fulfill({ status: 204 });
+    });
+  });
+  await page.goto(`${server.origin}/bench.html?run=1&report=/report&${query}`);
+  console.log(await reported);
+} finally {
+  await browser.close();
+  await server.close();
+}
