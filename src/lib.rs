@@ -4,13 +4,14 @@
 //!
 //! 1. [`hub`] names the files of a model and says what a server's answer means;
 //! 2. [`checkpoint`] reads the published format and our own, and quantizes;
-//! 3. [`gpu`] owns the device, and makes pipelines and counted buffers of `shaders/`;
-//! 4. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart;
-//! 5. [`sampling`] draws a token from logits;
-//! 6. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
-//! 7. `api` exports all this to JavaScript (wasm only).
+//! 3. [`store`] keeps what was downloaded, and `load` (wasm only) brings it from 1 or 3 through 2 to 4;
+//! 4. [`gpu`] owns the device, and makes pipelines and counted buffers of `shaders/`;
+//! 5. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart;
+//! 6. [`sampling`] says how a token is drawn from logits;
+//! 7. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
+//! 8. `api` exports all this to JavaScript (wasm only).
 //!
-//! [`mod@reference`] computes the same in plain f32 on the CPU and shares nothing with 3 and 4: it is the oracle of the tests.
+//! [`mod@reference`] computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests.
 //! ARCHITECTURE.md follows a token through all of it.
 #![deny(unsafe_code)]
 
