@@ -4,7 +4,7 @@
 //!
 //! 1. [`hub`] names the files of a model and says what a server's answer means;
 //! 2. [`checkpoint`] reads the published format and our own, and quantizes;
-//! 3. [`store`] keeps what was downloaded, and `load` (wasm only) brings it from 1 or 3 through 2 to 4;
+//! 3. [`store`] keeps what was downloaded, and `load` (wasm only) brings it from 1 or 3 through 2 into the tables of 5;
 //! 4. [`gpu`] owns the device, and makes pipelines and counted buffers of `shaders/`;
 //! 5. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart;
 //! 6. [`sampling`] says how a token is drawn from logits;

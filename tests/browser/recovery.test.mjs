@@ -43,6 +43,32 @@ test("what is thrown between two steps fails the call, dispose ends, and the nex
   await page.close();
 });
 
+test("a progress listener that throws, or an event listener, stops nothing", async () => {
+  const page = await modulePage(world);
+  const seen = await page.evaluate(async (origin) => {
+    const folder = `${origin}/oracle/fixtures/head64-q4/`;
+    const model = await TokenFormer.load(folder, {
+      onProgress: () => {
+        throw new Error("the page's own mistake");
+      },
+    });
+    const { length } = await model.logits([1, 2]);
+    await model.dispose();
+    const element = document.body.appendChild(document.createElement("token-former"));
+    element.setAttribute("model", folder);
+    element.addEventListener("progress", () => {
+      throw new Error("the page's own mistake");
+    });
+    const { info } = await element.load();
+    element.remove();
+    return { length, id: info.id };
+  }, world.server.origin);
+  assert.ok(seen.length > 0);
+  assert.match(seen.id, /head64-q4/);
+  assert.ok(page.problems.some((p) => /own mistake/.test(p)), "the page hears of it");
+  await page.close();
+});
+
 test("contexts of one token, ids out of range and configs that contradict are told by name", async () => {
   const page = await modulePage(world);
   const seen = await page.evaluate(async (origin) => {

@@ -7,6 +7,8 @@ let starting = null;
 let restarts = 0;
 /** What is called when an instance stops outside of any call, by module. */
 const watchers = new WeakMap();
+/** Callbacks of the page's that the engine is in the middle of. */
+let callingOut = 0;
 
 /** An object, so that tests can put another engine in its place. */
 export const engineModule = {
@@ -34,6 +36,18 @@ export const engineModule = {
     watchers.get(module).add(onStop);
     return () => watchers.get(module).delete(onStop);
   },
+
+  /** Runs a callback of the page's for the engine. What it throws is the page's mistake, and is told as such. */
+  callOut(callback) {
+    callingOut += 1;
+    try {
+      callback();
+    } catch (error) {
+      globalThis.reportError?.(error);
+    } finally {
+      callingOut -= 1;
+    }
+  },
 };
 
 async function start() {
@@ -41,8 +55,8 @@ async function start() {
   const script = restarts === 0 ? ENGINE_SCRIPT : `${ENGINE_SCRIPT}?restart=${restarts}`;
   const [module, wasm] = await Promise.all([import(script), fetchWasm()]);
   globalThis.addEventListener?.("error", ({ error }) => {
-    // The stack of everything that this instance does leads through its glue.
-    if (!String(error?.stack).includes(`${script}:`)) return;
+    // The stack of everything that this instance does leads through its glue; so does that of a callback.
+    if (callingOut > 0 || !String(error?.stack).includes(`${script}:`)) return;
     for (const onStop of [...(watchers.get(module) ?? [])]) onStop(error);
   });
   await module.default({ module_or_path: wasm });

@@ -333,12 +333,7 @@ async function makeEngine(make) {
 async function loadEngine(request, onProgress, signal) {
   let over = false;
   const tell = (progress) => {
-    if (over || !onProgress) return;
-    try {
-      onProgress(progress);
-    } catch (error) {
-      globalThis.reportError?.(error); // the caller's mistake must not stop the loading
-    }
+    if (!over && onProgress) engineModule.callOut(() => onProgress(progress));
   };
   const loading = makeEngine(({ Engine }) => {
     if (over) throw aborted("Loading");
