@@ -59,9 +59,19 @@ function kernel(device, code, buffers) {
 }
 
 async function bandwidth(device, limit) {
-  const size = Math.floor(limit / 2 ** 20) * 2 ** 20;
   const { STORAGE } = GPUBufferUsage;
-  const source = device.createBuffer({ size, usage: STORAGE });
+  // As large as can be had, so that no cache holds it.
+  let size = Math.floor(limit / 2 ** 20) * 2 ** 20;
+  let source = null;
+  while (!source) {
+    for (const filter of ["validation", "out-of-memory"]) device.pushErrorScope(filter);
+    source = device.createBuffer({ size, usage: STORAGE });
+    const failures = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    if (failures.every((failure) => failure === null)) break;
+    source = null;
+    size /= 2;
+    if (size < 2 ** 20) throw new TokenFormerError("out-of-memory", "The GPU has no room for a buffer to measure with.");
+  }
   const read = kernel(device, READ, [source, device.createBuffer({ size: 2 ** 18, usage: STORAGE })]);
   let best = Infinity;
   for (const workgroups of [512, 2048, 8192]) {
