@@ -275,7 +275,9 @@ impl Client {
                 return Err(failure);
             }
             let mut body = Body::open(&response, WHAT, attempt)?;
-            Ok(Some((body.whole(API_LIMIT).await?, header("Link"))))
+            let too_long = || Error::new(ErrorCode::Network, format!("{WHAT} is too long."));
+            let json = body.whole(API_LIMIT).await?.ok_or_else(too_long)?;
+            Ok(Some((json, header("Link"))))
         })
         .await
     }
@@ -385,20 +387,19 @@ impl Body {
         get("value").dyn_into::<Uint8Array>().map(Some).map_err(|e| failed(&e))
     }
 
-    /// All bytes, of which there may be at most `limit`.
+    /// All bytes; `None` if there are more than `limit`.
     ///
     /// # Errors
-    /// Those of [`next`](Self::next), `invalid-config` for more.
-    pub async fn whole(&mut self, limit: usize) -> std::result::Result<Vec<u8>, Failure> {
+    /// Those of [`next`](Self::next).
+    pub async fn whole(&mut self, limit: usize) -> std::result::Result<Option<Vec<u8>>, Failure> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.next().await? {
             if bytes.len() + piece.length() as usize > limit {
-                let error = format!("{} is larger than {} MB.", self.file, limit >> 20);
-                return Err(Error::invalid_config(error).into());
+                return Ok(None);
             }
             bytes.extend(piece.to_vec());
         }
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 }
 

@@ -248,7 +248,8 @@ pub async fn small(client: &Client, file: &str, size: Option<u64>, limit: usize)
     client
         .retry(async || {
             let Opened { mut body, .. } = client.get(file, None).await.map_err(Failure::unless_offline)?;
-            let bytes = body.whole(limit).await?;
+            let too_large = || Error::invalid_config(format!("{file} is larger than {} MB.", limit >> 20));
+            let bytes = body.whole(limit).await?.ok_or_else(too_large)?;
             match size {
                 Some(size) if size != bytes.len() as u64 => {
                     let error = format!("{file} has {} bytes instead of {size}.", bytes.len());

@@ -23,7 +23,7 @@ use crate::hub::Location;
 use crate::hub::fetch::Client;
 use crate::hub::listing::is_commit;
 use crate::model::{GpuModel, Loading};
-use crate::store::cache::{Cache, NOT_KEPT, advice, find};
+use crate::store::cache::{Cache, advice, find, not_kept};
 use crate::store::indexed_db::{IndexedDb, free_bytes};
 use crate::store::lock::Lock;
 use crate::store::{ModelKey, ModelRecord, Store};
@@ -110,7 +110,7 @@ pub async fn load(request: &Request, on_progress: &Function, signal: Option<Abor
     if request.cache {
         match IndexedDb::open().await {
             Ok(store) => load.store = Some(store),
-            Err(e) => load.notes.push(format!("{NOT_KEPT}. {e}")),
+            Err(e) => load.notes.push(not_kept(&e)),
         }
     }
     load.run().await

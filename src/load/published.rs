@@ -35,15 +35,8 @@ pub async fn plan(
     let is_strange = |e: &Error| matches!(e.code, ErrorCode::UnsupportedCheckpoint | ErrorCode::InvalidConfig);
     let attempt = async |identity: &mut Vec<u8>| {
         let version = Some(version.clone()).filter(|v| !v.is_empty() && info.manifest.is_none());
-        let file = FilePlan {
-            info: info.clone(),
-            bytes: size,
-            units: Vec::new(),
-            seen: Vec::new(),
-            version,
-            work: Work::Copy(Vec::new()),
-        };
-        Checkpoint { source, file }.plan(request, config_json, exact, identity).await
+        let checkpoint = Checkpoint { source, info: info.clone(), size, version, seen: Vec::new() };
+        checkpoint.plan(request, config_json, exact, identity).await
     };
     let known = identity.len();
     let e = match attempt(identity).await {
@@ -75,15 +68,19 @@ async fn size(source: &Source, info: &FileInfo) -> Result<Option<(u64, String)>>
 
 struct Checkpoint<'a> {
     source: &'a Source,
-    file: FilePlan,
+    info: FileInfo,
+    size: u64,
+    /// As in [`FilePlan`], like what was read so far.
+    version: Option<String>,
+    seen: Vec<(u64, Vec<u8>)>,
 }
 
 impl Checkpoint<'_> {
     async fn read(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
-        let (start, wanted) = (range.start, range.end.min(self.file.bytes).saturating_sub(range.start));
+        let (start, wanted) = (range.start, range.end.min(self.size).saturating_sub(range.start));
         let bytes = peek(&self.source.client, FILE, range).await?.bytes;
         if bytes.len() as u64 == wanted {
-            self.file.seen.push((start, bytes.clone()));
+            self.seen.push((start, bytes.clone()));
             return Ok(bytes);
         }
         Err(Error::new(ErrorCode::Integrity, format!("{FILE} is shorter than was said.")).hint("Try again."))
@@ -96,7 +93,7 @@ impl Checkpoint<'_> {
         exact: bool,
         identity: &mut Vec<u8>,
     ) -> Result<Plan> {
-        let size = self.file.bytes;
+        let size = self.size;
         let tail_range = zip::tail_range(size);
         let tail = self.read(tail_range.clone()).await?;
         let directory = zip::find_directory(&tail, size)?;
@@ -132,7 +129,9 @@ impl Checkpoint<'_> {
         };
         let stored_bytes = conversion.stored_bytes();
         let units = conversion.units.clone();
-        let file = FilePlan { units, work: Work::Convert(Box::new(conversion)), ..self.file };
+        let work = Work::Convert(Box::new(conversion));
+        let Self { info, version, seen, .. } = self;
+        let file = FilePlan { info, bytes: size, units, seen, version, work };
         Ok(Plan { config, quantization, files: vec![file], stored_bytes, identity: String::new() })
     }
 

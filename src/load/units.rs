@@ -202,7 +202,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             bytes.set(&piece, filled);
             let at = range.start + u64::from(filled);
             filled += piece.length();
-            if file.was_seen(&(at..at + u64::from(piece.length()))) && !file.agrees(at, &piece.to_vec()) {
+            if contradicts(file, at, &piece) {
                 return Ok(None);
             }
             if needs_hash(file) {
@@ -290,6 +290,11 @@ async fn next_of(reader: &mut Reader, range: &Range<u64>, done: u64) -> Result<O
     Ok(Some(piece.subarray(from as u32, to as u32)))
 }
 
+/// True if bytes that stream by are not those that the plan was made from. Only those are copied.
+fn contradicts(plan: &FilePlan, at: u64, piece: &Uint8Array) -> bool {
+    plan.was_seen(&(at..at + u64::from(piece.length()))) && !plan.agrees(at, &piece.to_vec())
+}
+
 /// True for a file whose hash as a whole is known.
 fn needs_hash(file: &FilePlan) -> bool {
     file.info.sha256.is_some()
@@ -346,8 +351,7 @@ async fn blame_rest(
     loop {
         match reader.next().await {
             Ok(Some((at, piece))) => {
-                let range = at..at + u64::from(piece.length());
-                agrees &= plan.is_none_or(|p| !p.was_seen(&range) || p.agrees(at, &piece.to_vec()));
+                agrees &= !plan.is_some_and(|p| contradicts(p, at, &piece));
                 if let Err(aborted) = hash(&piece, &mut hasher, &turns).await {
                     return aborted;
                 }

@@ -56,10 +56,9 @@ impl SamplingOptions {
     /// not allowed, nor 1e-50 become 0.
     #[must_use]
     pub fn from_f64(temperature: f64, top_p: f64, min_p: f64, repetition_penalty: f64) -> Self {
-        let narrow = |x: f64, least: f32, most: f32| x.clamp(least.into(), most.into()) as f32;
         // What is out of range stays so, for `validate` to name it.
         let keep = |x: f64, is_allowed: bool, least: f32, most: f32| {
-            if is_allowed { narrow(x, least, most) } else { x as f32 }
+            if is_allowed { x.clamp(least.into(), most.into()) as f32 } else { x as f32 }
         };
         let below_one = 1.0 - f32::EPSILON / 2.0;
         Self {

@@ -7,8 +7,12 @@ use crate::error::{Error, ErrorCode, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+const NOT_KEPT: &str = "The model runs, but is not kept for the next visit";
+
 /// What is noted where a model cannot be stored.
-pub const NOT_KEPT: &str = "The model runs, but is not kept for the next visit";
+pub fn not_kept(e: &Error) -> String {
+    format!("{NOT_KEPT}. {e}")
+}
 
 /// The units of one model.
 #[derive(Debug)]
@@ -157,7 +161,7 @@ impl<S: Store> Cache<S> {
     }
 
     fn note(&mut self, e: &Error) {
-        self.notes.push(format!("{NOT_KEPT}. {e}"));
+        self.notes.push(not_kept(e));
     }
 }
 

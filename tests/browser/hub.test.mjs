@@ -331,8 +331,8 @@ test("a damaged or missing record is fetched again", async () => {
       const { outcome, message, progress } = await fill(page, name);
       assert.equal(outcome, "loaded", `${name} ${JSON.stringify(harm)}: ${message}`);
       assertHonest(progress);
-      const sent = hub.sent(path);
-      assert.ok(sent > 0 && sent < 5e6, `${name} ${JSON.stringify(harm)}: ${sent} bytes were sent again`);
+      const sent = hub.sent(path); // the last unit may be as long as two
+      assert.ok(sent > 0 && sent < (harm.at === 1 ? 3e6 : 5e6), `${name} ${JSON.stringify(harm)}: ${sent} bytes were sent again`);
       hub.requests.length = 0;
       assert.equal((await fill(page, name)).outcome, "loaded");
       assert.equal(hub.sent(path), 0);

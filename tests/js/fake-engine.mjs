@@ -67,10 +67,8 @@ export class FakeEngine {
     return this.exclusive("start", async () => {
       await soon();
       if (prompt === "trap") throw new WebAssembly.RuntimeError("unreachable");
-      if (prompt === "stop") {
-        calls.stop(new WebAssembly.RuntimeError("unreachable"));
-        await new Promise(() => {}); // nobody settles it
-      }
+      if (prompt === "stop") calls.stop(new WebAssembly.RuntimeError("unreachable"));
+      if (prompt === "stop" || prompt === "hang") await new Promise(() => {}); // nobody settles it
       if (prompt === "refuse") throw Object.assign(new Error("No."), { code: "invalid-argument", hint: "Say please." });
       this.open += 1;
       return new FakeGeneration(this, options);

@@ -84,6 +84,18 @@ test("an engine that stops between two steps fails the call, and dispose does no
   await rejects(TokenFormer.load(), "device-lost");
 });
 
+test("an engine that stops while dispose waits for it is let go", async () => {
+  const { model, engine } = await loaded();
+  const running = model.complete("hang");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const disposal = model.dispose();
+  calls.stop(new Error("unreachable"));
+  await rejects(running, "device-lost");
+  await disposal;
+  assert.deepEqual([engine.destroyed, model.info.gpuBytes, calls.watching.size], [true, 0, 0]);
+  await rejects(model.score("a"), "disposed");
+});
+
 test("a generator yields chunks and returns complete's result", async () => {
   const { model, engine } = await loaded();
   const chunks = model.generate("x", { maxTokens: 3, logitBias: { 5: -1, 7: 2 } });

@@ -1,6 +1,6 @@
 // Fetches and starts the WebAssembly engine, once, when the first model is loaded.
 
-import { TokenFormerError } from "./errors.js";
+import { isTrap, stopped, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { ENGINE_SCRIPT, ENGINE_WASM } from "./locations.js";
 
 let starting = null;
@@ -49,6 +49,21 @@ export const engineModule = {
     }
   },
 };
+
+/** Runs `work(module)` once the module runs; rejects if the module stops meanwhile, and the next load starts another. */
+export async function runInEngine(work) {
+  const module = await engineModule.load();
+  let unwatch;
+  const stop = new Promise((_, reject) => (unwatch = engineModule.watch(module, (error) => reject(stopped(error)))));
+  try {
+    return await Promise.race([work(module), stop]);
+  } catch (error) {
+    if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) engineModule.discard();
+    throw toTokenFormerError(error);
+  } finally {
+    unwatch();
+  }
+}
 
 async function start() {
   // The glue keeps its instance in a module variable; another query makes another module.

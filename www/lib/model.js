@@ -6,7 +6,7 @@
 //   `dispose` take only this one, so that they may be called inside a `for await` over a generator.
 
 import { measure } from "./benchmark.js";
-import { engineModule } from "./engine-module.js";
+import { engineModule, runInEngine } from "./engine-module.js";
 import { aborted, invalidArgument, isTrap, stopped, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { Lock } from "./lock.js";
@@ -307,26 +307,15 @@ export class TokenFormer {
   }
 
   #fail(error) {
-    if (this.#failure || this.#disposal) return this.#failStep?.(error);
-    this.#failure = error;
-    engineModule.discard();
+    if (!this.#failure) engineModule.discard();
+    this.#failure ??= error;
     this.#failStep?.(error);
   }
 }
 
-/** Makes an engine with `make(module)`, once the module runs; rejects if the module stops meanwhile. */
-async function makeEngine(make) {
-  const module = await engineModule.load();
-  let unwatch;
-  const stop = new Promise((_, reject) => (unwatch = engineModule.watch(module, (error) => reject(stopped(error)))));
-  try {
-    return { module, engine: await Promise.race([make(module), stop]) };
-  } catch (error) {
-    if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) engineModule.discard();
-    throw toTokenFormerError(error);
-  } finally {
-    unwatch();
-  }
+/** An engine that `make(module)` makes, with its module. */
+function makeEngine(make) {
+  return runInEngine(async (module) => ({ module, engine: await make(module) }));
 }
 
 /** Starts the engine if need be and loads a model into it. Rejects as soon as `signal` says so. */

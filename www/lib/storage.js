@@ -1,14 +1,14 @@
 // What this browser keeps of models, for all pages of the origin.
 
-import { engineModule } from "./engine-module.js";
-import { invalidArgument, toTokenFormerError } from "./errors.js";
+import { runInEngine } from "./engine-module.js";
+import { invalidArgument } from "./errors.js";
 import { EMBEDDED_MODEL } from "./locations.js";
 import { resolveName } from "./names.js";
 import { checkDeleteOptions } from "./options.js";
 
 /** The stored models, the last used first. */
 export function storedModels() {
-  return call(({ storedModels }) => storedModels());
+  return runInEngine(({ storedModels }) => storedModels());
 }
 
 /** Deletes a model from the storage; resolves to the bytes that this freed. */
@@ -16,7 +16,7 @@ export async function deleteModel(id, options) {
   const { revision, quantization } = checkDeleteOptions(options);
   if (id === undefined) throw invalidArgument("delete needs the id of a model.", "TokenFormer.models() lists them.");
   const name = id === EMBEDDED_MODEL ? id : resolveName(id).id;
-  return call(({ deleteModels }) => deleteModels(name, revision, quantization));
+  return runInEngine(({ deleteModels }) => deleteModels(name, revision, quantization));
 }
 
 /** Bytes used and allowed, and whether the browser may clear them when the disk is full. */
@@ -32,13 +32,4 @@ export async function storage() {
 /** Asks the browser not to clear the storage; resolves to its answer, which may wait for the visitor's. */
 export async function persist() {
   return (await globalThis.navigator?.storage?.persist?.().catch(() => false)) ?? false;
-}
-
-async function call(work) {
-  const module = await engineModule.load();
-  try {
-    return await work(module);
-  } catch (error) {
-    throw toTokenFormerError(error);
-  }
 }
