@@ -1,0 +1,26 @@
+// This engine. m=ADDRESS of a model folder, relative to this page, or random=450M for a published shape made here;
+// engine=ADDRESS of another build's tokenformer.js.
+
+import { compare, keep, newTokens, query } from "./compare.js";
+
+const NO_END = { 0: -1e4 }; // token 0 would end a text
+
+compare("tokenformer-web", async (report) => {
+  const { TokenFormer } = await import(new URL(query.get("engine") ?? "../tokenformer.js", location));
+  const { random, subgroups } = { random: query.get("random"), subgroups: query.get("subgroups") !== "0" };
+  const model = random
+    ? await TokenFormer.random(`Haiyang-W/TokenFormer-${random}`, { subgroups })
+    : await TokenFormer.load(new URL(query.get("m"), location).href, { cache: keep });
+  const { id, quantization, adapter, variants, weightBytes } = model.info;
+  report.info = { id, quantization, adapter, variants, weightBytes };
+  return async ({ ids }, onToken) => {
+    await model.reset();
+    const options = { maxTokens: newTokens, temperature: 0, logitBias: NO_END };
+    const chunks = model.generate(ids, options);
+    for (;;) {
+      const { done, value } = await chunks.next();
+      if (done) return { ownDecode: value.usage.decodeTokensPerSecond, ownPrefill: value.usage.prefillTokensPerSecond };
+      if (value.tokenId !== undefined && value.tokenId !== null) onToken();
+    }
+  };
+});
