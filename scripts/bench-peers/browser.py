@@ -8,12 +8,13 @@ import tempfile
 
 COMMON = [
     "--headless", "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--disable-quic", "--disable-dev-shm-usage", "--enable-unsafe-webgpu", "--enable-features=Vulkan", "--enable-logging=stderr",
+    "--disable-sync", "--disable-quic", "--enable-features=Vulkan", "--enable-logging=stderr",
 ]  # fmt: skip
 ADAPTERS = {
     "nvidia": ["--ignore-gpu-blocklist", "--use-vulkan=native", "--disable-vulkan-surface", "--use-angle=vulkan"],
     "software": ["--use-webgpu-adapter=swiftshader"],
 }
+UNSAFE = "--enable-unsafe-webgpu"  # WebGPU where Chromium has not approved of it yet, and features in the making
 # Dawn hides half precision on NVIDIA's driver for Linux unless it is told not to.
 F16 = "vulkan_enable_f16_on_nvidia"
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -28,10 +29,12 @@ def executable():
 
 
 class Browser:
-    def __init__(self, address, adapter, f16=False, dawn=(), flags=()):
+    def __init__(self, address, adapter, f16=False, safe=False, dawn=(), flags=()):
         self.profile = tempfile.mkdtemp(prefix="bench-peers-")
-        toggles = ["allow_unsafe_apis", *([F16] if f16 else []), *dawn]
-        arguments = [*COMMON, *ADAPTERS[adapter], "--enable-dawn-features=" + ",".join(toggles), f"--user-data-dir={self.profile}", *flags]
+        toggles = [*([] if safe else ["allow_unsafe_apis"]), *([F16] if f16 else []), *dawn]
+        arguments = [*COMMON, *([] if safe else [UNSAFE]), *ADAPTERS[adapter], f"--user-data-dir={self.profile}", *flags]
+        if toggles:
+            arguments.append("--enable-dawn-features=" + ",".join(toggles))
         # A driver's cache of shaders would make the second round's loading faster than the first's.
         environment = {**os.environ, "__GL_SHADER_DISK_CACHE_PATH": self.profile, "TMPDIR": self.profile}
         if os.environ.get("CHROME_LD"):

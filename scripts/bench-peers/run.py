@@ -40,6 +40,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--gpu", choices=sorted(browser.ADAPTERS), default="nvidia", help="software: SwiftShader, on the CPU, which has no f16")
     parser.add_argument("--f16", action="store_true", help="half precision for all jobs (nvidia)")
+    parser.add_argument("--safe", action="store_true", help="no unsafe WebGPU: only what a visitor's browser has")
     parser.add_argument("--dawn", action="append", default=[], metavar="TOGGLE", help="one more Dawn feature to enable")
     parser.add_argument("--chrome-flag", action="append", default=[], metavar="FLAG", help="one more flag of Chromium: --chrome-flag=--v=1")
     parser.add_argument("--limit", type=float, default=570, metavar="SECONDS", help="for everything; runs that do not fit any more are left out")
@@ -82,7 +83,7 @@ def run(site, job, number, given, limit):
     posts = queue.Queue()
     site.on_post = lambda path, body: posts.put((path, body))
     start, record = time.monotonic(), {"job": name, "page": page, "f16": f16, "logged": []}
-    chrome = browser.Browser(address(site, page, given.query, number), given.gpu, f16, given.dawn, given.chrome_flag)
+    chrome = browser.Browser(address(site, page, given.query, number), given.gpu, f16, given.safe, given.dawn, given.chrome_flag)
     try:
         while "report" not in record and "error" not in record:
             try:
@@ -114,7 +115,7 @@ def run(site, job, number, given, limit):
 
 
 def write(given, records, started):
-    settings = {"gpu": given.gpu, "dawn": given.dawn, "chromeFlags": given.chrome_flag, "query": given.query, "rounds": given.rounds}
+    settings = {"gpu": given.gpu, "safe": given.safe, "dawn": given.dawn, "chromeFlags": given.chrome_flag, "query": given.query, "rounds": given.rounds}
     result = {"started": started, "settings": settings, "medians": together(records), "runs": records}
     partial = given.out + ".partial"
     with open(partial, "w", encoding="utf-8") as file:
@@ -144,7 +145,7 @@ def main():
             failed = [f"{job[0]}: {record['error']}\n{record['browserLog']}"] if "error" in record else []
             print(f"round {number + 1}, {record['seconds']} s", *said, *failed, sep="\n  ", flush=True)
     result = write(given, records, started)
-    print(json.dumps({**result, "runs": f"in {given.out}"}, indent=1))
+    print(json.dumps({**result, "runs": f"in {given.out}"}))
     print(table(result["medians"]))
     if left_out:
         print(f"{left_out} runs did not fit into {given.limit:.0f} s")
