@@ -2,13 +2,10 @@
 //
 // A workgroup of WG threads is WG / LANES lane groups; the LANES threads of one share the groups of 32
 // columns of its four rows. What a thread needs of the activations it reads once, into registers. x lies in workgroup
-// memory, CHUNK_GROUPS groups at a time, since a whole row of activations may not fit into 16 KiB:
-//   xs[j · CHUNK_GROUPS + g] = the j-th vec4 of group g, so that neighbouring lanes (neighbouring g)
-//   read neighbouring addresses. For Q4 the j-th vec4 holds the even (j even) or odd (j odd) elements
-//   of word j/2, which is the order in which nibbles fall out of a word.
+// memory (group.wgsl), CHUNK_GROUPS groups at a time, since a whole row of activations may not fit into 16 KiB.
 // Constants: WG, LANES, CHUNK_GROUPS and those of table.wgsl.
 
-#include "table.wgsl"
+#include "group.wgsl"
 #include "reduce.wgsl"
 
 const ROWS_PER_WG = WG / LANES * 4u;
@@ -30,20 +27,6 @@ fn stage(item: u32, first: u32, a: vec4<f32>, b: vec4<f32>) {
 #endif
 }
 
-// A group of 32 elements as it is stored.
-struct Group {
-    a: vec4<u32>,
-#if !Q4
-    b: vec4<u32>,
-#endif
-#if F16
-    c: vec4<u32>,
-    d: vec4<u32>,
-#else
-    scales: u32,
-#endif
-}
-
 // One group of each of a thread's four rows.
 struct Groups {
     #unroll R 4
@@ -51,63 +34,20 @@ struct Groups {
     #end
 }
 
-fn load_group(index: u32) -> Group {
-    var w: Group;
-    w.a = table_quants[index * VECS];
-#if !Q4
-    w.b = table_quants[index * VECS + 1u];
-#endif
-#if F16
-    w.c = table_quants[index * VECS + 2u];
-    w.d = table_quants[index * VECS + 3u];
-#else
-    w.scales = table_scales[index >> 1u];
-#endif
-    return w;
-}
-
 fn load_groups(rows: vec4<u32>, g: u32) -> Groups {
     var w: Groups;
     #unroll R 4
-    w.g$R = load_group(rows[$R] * GROUPS + g);
+    w.g$R = load_group(rows[$R] * GROUPS + g, 0u, 0u);
     #end
     return w;
 }
 
 // Adds what group `g` of the rows gives; its x lies in `xs` as group `at`.
 fn add_products(rows: vec4<u32>, g: u32, at: u32, groups: Groups, sum: vec4<f32>) -> vec4<f32> {
+    let x = load_activations(at, XS_STRIDE);
     var total = sum;
-    let x0 = xs[at];
-    let x1 = xs[XS_STRIDE + at];
-    let x2 = xs[2u * XS_STRIDE + at];
-    let x3 = xs[3u * XS_STRIDE + at];
-    let x4 = xs[4u * XS_STRIDE + at];
-    let x5 = xs[5u * XS_STRIDE + at];
-    let x6 = xs[6u * XS_STRIDE + at];
-    let x7 = xs[7u * XS_STRIDE + at];
-#if !F16
-    // Σ (q − OFFSET)·x = Σ q·x − OFFSET·Σ x: the second sum is shared by the four rows.
-    let offset = OFFSET * dot(x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7, vec4<f32>(1.0));
-#endif
     #unroll R 4
-    {
-        let w = groups.g$R;
-#if Q4
-        let products = even_nibbles(w.a.x) * x0 + odd_nibbles(w.a.x) * x1 + even_nibbles(w.a.y) * x2 + odd_nibbles(w.a.y) * x3
-            + even_nibbles(w.a.z) * x4 + odd_nibbles(w.a.z) * x5 + even_nibbles(w.a.w) * x6 + odd_nibbles(w.a.w) * x7;
-#endif
-#if Q8
-        let products = bytes(w.a.x) * x0 + bytes(w.a.y) * x1 + bytes(w.a.z) * x2 + bytes(w.a.w) * x3
-            + bytes(w.b.x) * x4 + bytes(w.b.y) * x5 + bytes(w.b.z) * x6 + bytes(w.b.w) * x7;
-#endif
-#if F16
-        total[$R] += dot(halves(w.a.x, w.a.y), x0) + dot(halves(w.a.z, w.a.w), x1) + dot(halves(w.b.x, w.b.y), x2)
-            + dot(halves(w.b.z, w.b.w), x3) + dot(halves(w.c.x, w.c.y), x4) + dot(halves(w.c.z, w.c.w), x5)
-            + dot(halves(w.d.x, w.d.y), x6) + dot(halves(w.d.z, w.d.w), x7);
-#else
-        total[$R] += scale_of(w.scales, rows[$R] * GROUPS + g) * (dot(products, vec4<f32>(1.0)) - offset);
-#endif
-    }
+    total[$R] += group_product(groups.g$R, rows[$R] * GROUPS + g, x);
     #end
     return total;
 }

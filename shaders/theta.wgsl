@@ -4,7 +4,7 @@
 //   GELU_L2_NORM   a = gelu(s) / ‖gelu(s)‖₂ · √n
 //   SOFTMAX        a = exp(s − max) / Σ exp(s − max) · n
 // n is the number of real slots; padding is left out of sums and gets the weight 0. A row whose norm
-// is 0 gets weights 0. Constants: SLOTS and one of the three flags; a row's statistics are made in two
+// is 0 gets weights 0. One of the three flags is set; a row's statistics are made in two
 // sweeps: statistic() of each score is summed up, theta_scale() turns the sum into what theta() needs.
 
 // erf by Abramowitz and Stegun 7.1.26 (absolute error below 1.5e-7, the size of f32's own rounding here).
@@ -32,11 +32,11 @@ fn statistic(s: f32, row_max: f32) -> f32 {
 #endif
 }
 
-fn theta_scale(sum: f32) -> f32 {
+fn theta_scale(slots: u32, sum: f32) -> f32 {
 #if SOFTMAX
-    return f32(SLOTS) / sum;
+    return f32(slots) / sum;
 #else
-    return select(0.0, sqrt(f32(SLOTS)) * inverseSqrt(sum), sum > 0.0);
+    return select(0.0, sqrt(f32(slots)) * inverseSqrt(sum), sum > 0.0);
 #endif
 }
 

@@ -84,7 +84,7 @@ fn main(
             sum += select(0.0, statistic(b[i][c], row_max), column + 4u + c < SLOTS);
         }
     }
-    let scale = theta_scale(workgroup_sum(local, sum));
+    let scale = theta_scale(SLOTS, workgroup_sum(local, sum));
     for (var i = 0u; i < ITEMS; i++) {
         let column = (local + i * WG) * 8u;
         for (var c = 0u; c < 4u; c++) {

@@ -27,7 +27,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     for (var i = local; i < SLOTS; i += WG) {
         sum += statistic(s[row + i], row_max);
     }
-    let scale = theta_scale(workgroup_sum(local, sum));
+    let scale = theta_scale(SLOTS, workgroup_sum(local, sum));
     for (var i = local; i < COLS; i += WG) {
         s[row + i] = select(0.0, theta(s[row + i], scale, row_max), i < SLOTS);
     }

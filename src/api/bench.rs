@@ -25,6 +25,9 @@ struct RandomRequest {
     context_length: Option<usize>,
     /// Kernels may use subgroups where there are any.
     subgroups: bool,
+    /// Workgroups that share a layer, and threads of each.
+    workers: Option<usize>,
+    threads: Option<usize>,
 }
 
 /// What a decode step consists of.
@@ -99,5 +102,12 @@ async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>
             }
         }
     }
-    Model::new(loading.finish().await?, None)
+    let mut model = loading.finish().await?;
+    if let Some(workers) = request.workers {
+        let team = crate::model::Team { workers, threads: request.threads.unwrap_or(256), patience: 50_000 };
+        if !model.employ(team).await? {
+            return Err(Error::invalid_argument(format!("{team:?} does not fit.")));
+        }
+    }
+    Model::new(model, None)
 }

@@ -4,6 +4,7 @@
 //! that makes source, pipeline key, label and grid.
 
 use crate::error::{Error, ErrorCode, Result};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -20,8 +21,11 @@ sources![
     "attention_parts.wgsl",
     "attention_prefill.wgsl",
     "embed.wgsl",
+    "group.wgsl",
     "keys.wgsl",
+    "layer.wgsl",
     "layernorm.wgsl",
+    "mail.wgsl",
     "matmul.wgsl",
     "matvec.wgsl",
     "philox.wgsl",
@@ -59,7 +63,7 @@ pub struct ShaderSpec {
     /// File in `shaders/` without its ending.
     pub kernel: &'static str,
     /// Constants and flags by name.
-    pub constants: Vec<(&'static str, Constant)>,
+    pub constants: Vec<(Cow<'static, str>, Constant)>,
 }
 
 impl ShaderSpec {
@@ -69,20 +73,20 @@ impl ShaderSpec {
     }
 
     /// Adds a `u32` constant.
-    pub fn with(mut self, name: &'static str, value: usize) -> Self {
-        self.constants.push((name, Constant::U32(value as u32)));
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: usize) -> Self {
+        self.constants.push((name.into(), Constant::U32(value as u32)));
         self
     }
 
     /// Adds an `f32` constant.
     pub fn with_f32(mut self, name: &'static str, value: f64) -> Self {
-        self.constants.push((name, Constant::F32(value as f32)));
+        self.constants.push((name.into(), Constant::F32(value as f32)));
         self
     }
 
     /// Sets a flag.
     pub fn flag(mut self, name: &'static str) -> Self {
-        self.constants.push((name, Constant::Flag));
+        self.constants.push((name.into(), Constant::Flag));
         self
     }
 
@@ -135,18 +139,41 @@ impl ShaderSpec {
         self.constants.iter().any(|(n, c)| *n == name && *c == Constant::Flag)
     }
 
-    /// Repeats what stands between `#unroll I N` and its `#end`; `None` if one is missing.
+    /// Repeats what stands between `#unroll I N` and its `#end`; `None` if one is missing. The outermost first, so that
+    /// the N of an inner one may depend on it.
     fn unroll(&self, text: &str) -> Option<String> {
-        // The innermost first: the last that begins ends first.
-        let Some(start) = text.rfind("#unroll ") else { return (!text.contains("#end\n")).then(|| text.to_owned()) };
-        let (head, rest) = text.split_at(start);
-        let (directive, rest) = rest.split_once('\n')?;
-        let (body, tail) = rest.split_once("#end\n")?;
-        let mut words = directive.split_whitespace().skip(1);
-        let (name, count) = (format!("${}", words.next()?), words.next()?);
-        let count = count.parse().unwrap_or_else(|_| self.get(count));
-        let copies: String = (0..count).map(|i| body.replace(&name, &i.to_string())).collect();
-        self.unroll(&format!("{}{copies}{}", head.trim_end_matches(' '), tail))
+        let mut out = String::new();
+        let mut lines = text.split_inclusive('\n');
+        while let Some(line) = lines.next() {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("#unroll") => {}
+                Some("#end") => return None,
+                _ => {
+                    out.push_str(line);
+                    continue;
+                }
+            }
+            let (name, count) = (format!("${}", words.next()?), words.next()?);
+            let count = count.parse().unwrap_or_else(|_| self.get(count));
+            let mut body = String::new();
+            let mut depth = 1;
+            loop {
+                let line = lines.next()?;
+                match line.split_whitespace().next() {
+                    Some("#unroll") => depth += 1,
+                    Some("#end") => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 {
+                    break;
+                }
+                body.push_str(line);
+            }
+            let copies: String = (0..count).map(|i| body.replace(&name, &i.to_string())).collect();
+            out.push_str(&self.unroll(&copies)?);
+        }
+        Some(out)
     }
 
     fn expand(&self, file: &str, included: &mut HashSet<String>, out: &mut String) -> Result<()> {
@@ -204,6 +231,10 @@ mod tests {
         assert_eq!(unroll("#unroll I MISSING\na\n#end\n").as_deref(), Some(""));
         assert_eq!(unroll("a\n#end\n"), None);
         assert_eq!(unroll("#if A\n#endif\n").as_deref(), Some("#if A\n#endif\n"));
+        // How often the inner one repeats may depend on the outer one.
+        let spec = ShaderSpec::new("test").with("N_0", 1).with("N_1", 2);
+        let got = spec.unroll("#unroll I 2\n#unroll J N_$I\nc$I_$J\n#end\n#end\n");
+        assert_eq!(got.as_deref(), Some("c0_0\nc1_0\nc1_1\n"));
     }
 
     #[test]

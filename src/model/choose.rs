@@ -4,6 +4,7 @@
 //! run. So the host's round trip to the GPU is paid for by nobody, as long as enough steps are ahead of it.
 
 use super::matvec::WG;
+use super::workers::{FAILURE_WORDS, Workers};
 use crate::config::ModelConfig;
 use crate::error::Result;
 
@@ -72,7 +73,14 @@ impl ChooseBuffers {
     }
 
     /// Uploads the options of a completion.
-    fn write(&self, gpu: &Gpu, options: &SamplingOptions, prompt: &[u32], real_ids: usize, vocab: usize) {
+    fn write(
+        &self,
+        gpu: &Gpu,
+        options: &SamplingOptions,
+        prompt: &[u32],
+        real_ids: usize,
+        vocab: usize,
+    ) -> Vec<u32> {
         let sampling = Sampling {
             temperature: if options.is_greedy() { 0.0 } else { options.temperature },
             top_p: options.top_p,
@@ -99,8 +107,12 @@ impl ChooseBuffers {
         gpu.queue.write_buffer(&self.sampling.buffer, 0, bytemuck::bytes_of(&sampling));
         gpu.queue.write_buffer(&self.seen.buffer, 0, bytemuck::cast_slice(&seen));
         gpu.queue.write_buffer(&self.bias.buffer, 0, bytemuck::cast_slice(&bias));
+        seen
     }
 }
+
+/// Words of a flight besides the ring: what tells of workers that gave up.
+const FLIGHT_WORDS: usize = RING + FAILURE_WORDS;
 
 /// Tokens on their way to the host.
 struct Flight {
@@ -125,6 +137,20 @@ pub struct Choosing {
     last: Option<Instant>,
     /// The host wants the logits of every step as well, so none may be ahead.
     pub wants_logits: bool,
+    /// The host's copy of what the GPU knows of tokens that are told, u32 [V].
+    seen: Vec<u32>,
+    /// The last token that the host knows of, or the first step's only one.
+    input: u32,
+    /// Tokens told so far.
+    known: usize,
+}
+
+/// What a flight brought.
+pub enum Landed {
+    /// The oldest token that the host did not know.
+    Token(u32),
+    /// Workers gave up, so these steps and all after them are void: so many of them.
+    Void(usize),
 }
 
 impl Choosing {
@@ -141,7 +167,8 @@ impl Choosing {
         self.stop();
         (self.made, self.asked, self.at_a_time, self.wants_logits) = (0, 0, 1, wants_logits);
         self.last = None;
-        buffers.write(gpu, options, prompt, real_ids, vocab);
+        self.seen = buffers.write(gpu, options, prompt, real_ids, vocab);
+        (self.input, self.known) = (prompt.last().copied().unwrap_or(0), 0);
     }
 
     /// Steps that may be made before the token of the first is known.
@@ -153,25 +180,34 @@ impl Choosing {
     pub fn copy_out(
         &mut self,
         gpu: &Gpu,
-        buffers: &ChooseBuffers,
+        (buffers, workers): (&ChooseBuffers, Option<&Workers>),
         encoder: &mut wgpu::CommandEncoder,
     ) -> Option<GpuBuffer> {
         self.made += 1;
-        (self.made - self.asked >= self.at_a_time).then(|| self.copy(gpu, buffers, encoder))
+        (self.made - self.asked >= self.at_a_time).then(|| self.copy(gpu, (buffers, workers), encoder))
     }
 
-    fn copy(&mut self, gpu: &Gpu, buffers: &ChooseBuffers, encoder: &mut wgpu::CommandEncoder) -> GpuBuffer {
+    fn copy(
+        &mut self,
+        gpu: &Gpu,
+        (buffers, workers): (&ChooseBuffers, Option<&Workers>),
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> GpuBuffer {
         use wgpu::BufferUsages as U;
-        let bytes = RING as u64 * 4;
+        let bytes = FLIGHT_WORDS as u64 * 4;
         let staging = self.idle.pop();
         let staging = staging.unwrap_or_else(|| GpuBuffer::new(gpu, "token staging", bytes, U::MAP_READ | U::COPY_DST));
-        encoder.copy_buffer_to_buffer(&buffers.tokens.buffer, 0, &staging.buffer, 0, bytes);
+        encoder.copy_buffer_to_buffer(&buffers.tokens.buffer, 0, &staging.buffer, 0, RING as u64 * 4);
+        match workers {
+            Some(workers) => workers.copy_failures(encoder, &staging.buffer, RING as u64 * 4),
+            None => encoder.clear_buffer(&staging.buffer, RING as u64 * 4, None),
+        }
         staging
     }
 
     /// To be called once the encoder that copies to `staging` is submitted.
     pub fn ask(&mut self, gpu: &Gpu, staging: GpuBuffer) {
-        let read = gpu.start_read(&staging.buffer, RING as u64 * 4);
+        let read = gpu.start_read(&staging.buffer, FLIGHT_WORDS as u64 * 4);
         self.flights.push_back(Flight { first: self.asked, count: self.made - self.asked, staging, read });
         self.asked = self.made;
     }
@@ -180,21 +216,33 @@ impl Choosing {
     ///
     /// # Errors
     /// `device-lost`.
-    pub async fn next(&mut self, gpu: &Gpu, buffers: &ChooseBuffers) -> Result<u32> {
+    pub async fn next(&mut self, gpu: &Gpu, sources: (&ChooseBuffers, Option<&Workers>)) -> Result<Landed> {
         loop {
             if let Some(token) = self.told.pop_front() {
-                return Ok(token);
+                return Ok(Landed::Token(token));
             }
             if self.flights.is_empty() {
                 let mut encoder = gpu.device.create_command_encoder(&Default::default());
-                let staging = self.copy(gpu, buffers, &mut encoder);
+                let staging = self.copy(gpu, sources, &mut encoder);
                 gpu.queue.submit([encoder.finish()]);
                 self.ask(gpu, staging);
             }
             let Some(Flight { first, count, staging, read }) = self.flights.pop_front() else { continue };
             let ring: Vec<u32> = gpu.finish_read(&staging.buffer, read).await?;
-            self.told.extend((first..first + count).map(|i| ring[i % RING]));
             self.idle.push(staging);
+            if ring[RING..].iter().any(|word| *word != 0) {
+                let void = self.made - self.known;
+                self.land_all();
+                return Ok(Landed::Void(void));
+            }
+            for i in first..first + count {
+                let token = ring[i % RING];
+                if let Some(seen) = self.seen.get_mut(token as usize) {
+                    *seen = (*seen | SEEN) + 1;
+                }
+                self.told.push_back(token);
+                (self.input, self.known) = (token, i + 1);
+            }
             let now = Instant::now();
             if let Some(last) = self.last.replace(now) {
                 let step = (now - last).as_secs_f64() / count as f64;
@@ -205,14 +253,25 @@ impl Choosing {
         }
     }
 
+    /// Puts everything back to where the host's knowledge ends. The next step's input is the token returned.
+    pub fn rewind(&mut self, gpu: &Gpu, buffers: &ChooseBuffers) -> u32 {
+        gpu.queue.write_buffer(&buffers.seen.buffer, 0, bytemuck::cast_slice(&self.seen));
+        (self.made, self.asked) = (self.known, self.known);
+        self.input
+    }
+
     /// Forgets all tokens that the host does not know.
     pub fn stop(&mut self) {
+        self.land_all();
+        self.told.clear();
+        (self.made, self.asked) = (0, 0);
+    }
+
+    fn land_all(&mut self) {
         for flight in self.flights.drain(..) {
             // Ends the mapping: the buffer can be used again.
             flight.staging.buffer.unmap();
             self.idle.push(flight.staging);
         }
-        self.told.clear();
-        (self.made, self.asked) = (0, 0);
     }
 }

@@ -5,10 +5,12 @@ mod matvec;
 mod plan;
 mod scratch;
 mod tables;
+mod workers;
 #[cfg(all(test, feature = "native-gpu"))]
 mod tests;
 
 pub use tables::{Placement, Weights};
+pub use workers::Team;
 
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
@@ -16,10 +18,11 @@ use crate::error::{Error, Result};
 use crate::generate::{Backend, Chosen, Logits};
 use crate::gpu::Gpu;
 use crate::sampling::SamplingOptions;
-use choose::Choosing;
-use plan::Plan;
+use choose::{Choosing, Landed};
+use plan::{Builder, Plan, Stages};
 use scratch::{LOGIT_ROWS, MAX_CHUNK, Scratch};
 use std::rc::Rc;
+use workers::{FAILURE_WORDS, Workers};
 
 /// A model that is being loaded: room on the GPU that is filled tensor by tensor.
 pub struct Loading {
@@ -36,9 +39,11 @@ pub struct GpuModel {
     config: ModelConfig,
     context_length: usize,
     /// Keeps the buffers alive that the bind groups name.
-    _weights: Weights,
+    weights: Weights,
     scratch: Scratch,
     plan: Plan,
+    /// A decode step's layers in one dispatch each, where that works.
+    workers: Option<Workers>,
     choosing: Choosing,
     weight_bytes: u64,
     len: usize,
@@ -91,7 +96,7 @@ impl Loading {
             gpu.scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, context_length))).await?;
         let plan = gpu.scoped("Compiling the kernels", || Plan::new(&gpu, &config, &weights, &scratch)).await?;
         let choosing = Choosing::default();
-        Ok(GpuModel { gpu, config, context_length, _weights: weights, scratch, plan, choosing, weight_bytes, len: 0 })
+        Ok(GpuModel { gpu, config, context_length, weights, scratch, plan, workers: None, choosing, weight_bytes, len: 0 })
     }
 }
 
@@ -113,7 +118,8 @@ impl GpuModel {
 
     /// Dispatches of one decode step, logits included.
     pub fn dispatches_per_token(&self) -> usize {
-        self.plan.embed.len() + self.plan.decode.len() + self.plan.logits_of_row.len() + self.plan.choose.len()
+        let layers = self.workers.as_ref().map_or(&self.plan.decode, |w| &w.stages);
+        self.plan.embed.len() + layers.len() + self.plan.logits_of_row.len() + self.plan.choose.len()
     }
 
     fn write_step(&self, past: usize, count: usize, row: usize, first_row: usize) {
@@ -122,11 +128,36 @@ impl GpuModel {
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
     }
 
-    /// Records with `work` in one compute pass, then copies `copy` bytes of logits out, in one submit.
+    /// Makes decode steps a dispatch per layer from now on, shared by `team`; true if that can be done.
+    ///
+    /// # Errors
+    /// `out-of-memory`, or `webgpu-unavailable` if the kernel does not compile.
+    pub async fn employ(&mut self, team: Team) -> Result<bool> {
+        let (config, weights, scratch) = (&self.config, &self.weights, &self.scratch);
+        let make = || Builder::new(&self.gpu, config, weights, scratch).workers(team);
+        self.workers = self.gpu.scoped("Compiling a layer's kernel", make).await?;
+        Ok(self.workers.is_some())
+    }
+
+    /// The dispatches of all layers for `count` tokens.
+    fn layers(&self, count: usize) -> &Stages {
+        match &self.workers {
+            Some(workers) if count == 1 => &workers.stages,
+            _ if count == 1 => &self.plan.decode,
+            _ => &self.plan.prefill,
+        }
+    }
+
+    /// Records with `work` in one compute pass, then copies `copy` bytes of logits out, with what tells of workers
+    /// that gave up, in one submit.
     fn submit(&self, copy: u64, work: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         work(&mut encoder.begin_compute_pass(&Default::default()));
         if copy > 0 {
+            match &self.workers {
+                Some(workers) => workers.copy_failures(&mut encoder, &self.scratch.staging.buffer, copy),
+                None => encoder.clear_buffer(&self.scratch.staging.buffer, copy, Some(FAILURE_WORDS as u64 * 4)),
+            }
             encoder.copy_buffer_to_buffer(&self.scratch.logits.buffer, 0, &self.scratch.staging.buffer, 0, copy);
         }
         self.gpu.queue.submit([encoder.finish()]);
@@ -144,11 +175,11 @@ impl GpuModel {
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             self.plan.embed.record(&mut pass, past, count);
-            if count == 1 { &self.plan.decode } else { &self.plan.prefill }.record(&mut pass, past, count);
+            self.layers(count).record(&mut pass, past, count);
             self.plan.logits_of_row.record(&mut pass, past, count);
             self.plan.choose.record(&mut pass, past, count);
         }
-        let staging = self.choosing.copy_out(&self.gpu, &self.scratch.choose, &mut encoder);
+        let staging = self.choosing.copy_out(&self.gpu, (&self.scratch.choose, self.workers.as_ref()), &mut encoder);
         self.gpu.queue.submit([encoder.finish()]);
         if let Some(staging) = staging {
             self.choosing.ask(&self.gpu, staging);
@@ -157,9 +188,21 @@ impl GpuModel {
         Ok(())
     }
 
-    async fn read(&self, bytes: u64, out: &mut Vec<f32>) -> Result<()> {
-        out.extend(self.gpu.read::<f32>(&self.scratch.staging.buffer, bytes).await?);
-        Ok(())
+    /// Appends the `bytes` bytes that a submit copied out; false if workers gave up, which makes them void.
+    async fn read(&self, bytes: u64, out: &mut Vec<f32>) -> Result<bool> {
+        let words = self.gpu.read::<f32>(&self.scratch.staging.buffer, bytes + FAILURE_WORDS as u64 * 4).await?;
+        let (values, failures) = words.split_at(bytes as usize / 4);
+        out.extend(values);
+        Ok(failures.iter().all(|word| word.to_bits() == 0))
+    }
+
+    /// Makes the steps again that workers gave up on, in many dispatches, as all that follow.
+    fn redo(&mut self, steps: usize) -> Result<()> {
+        self.workers = None;
+        self.len -= steps;
+        let input = self.choosing.rewind(&self.gpu, &self.scratch.choose);
+        self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));
+        (0..steps).try_for_each(|_| self.choose(1))
     }
 }
 
@@ -194,16 +237,19 @@ impl Backend for GpuModel {
         self.write_step(past, count, count - 1, 0);
         let row_bytes = self.config.padded_vocab_size as u64 * 4;
         let last = logits == Logits::Last;
+        // Whether workers gave up is told with the logits.
+        let layers = if last || count > 1 { self.layers(count) } else { &self.plan.decode };
         self.submit(if last { row_bytes } else { 0 }, |pass| {
             self.plan.embed.record(pass, past, count);
-            if count == 1 { &self.plan.decode } else { &self.plan.prefill }.record(pass, past, count);
+            layers.record(pass, past, count);
             if last {
                 self.plan.logits_of_row.record(pass, past, count);
             }
         });
         let mut out = Vec::new();
-        if last {
-            self.read(row_bytes, &mut out).await?;
+        if last && !self.read(row_bytes, &mut out).await? {
+            self.workers = None;
+            return Box::pin(self.forward(ids, logits)).await;
         }
         if logits == Logits::All {
             for first in (0..count).step_by(LOGIT_ROWS) {
@@ -235,7 +281,12 @@ impl Backend for GpuModel {
     }
 
     async fn chosen(&mut self) -> Result<Chosen> {
-        let id = self.choosing.next(&self.gpu, &self.scratch.choose).await?;
+        let id = loop {
+            match self.choosing.next(&self.gpu, (&self.scratch.choose, self.workers.as_ref())).await? {
+                Landed::Token(id) => break id,
+                Landed::Void(steps) => self.redo(steps)?,
+            }
+        };
         let mut logits = None;
         if self.choosing.wants_logits {
             let row_bytes = self.config.padded_vocab_size as u64 * 4;

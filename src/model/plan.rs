@@ -22,7 +22,7 @@ const MAX_PART_WEIGHTS: usize = 256;
 
 /// How many workgroups a dispatch has, given the tokens T and the cached positions of a step.
 #[derive(Clone, Copy, Debug)]
-enum Grid {
+pub(super) enum Grid {
     Fixed([u32; 3]),
     /// (x, T, z).
     PerToken(u32, u32),
@@ -92,7 +92,7 @@ impl Plan {
     /// # Errors
     /// If a shader's files contradict each other; validation errors go to the caller's error scope.
     pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, scratch: &Scratch) -> Result<Self> {
-        let mut b = Builder { gpu, config, weights, scratch, kernels: Kernels::default(), uniforms: Vec::new() };
+        let mut b = Builder::new(gpu, config, weights, scratch);
         let mut decode = Stages::default();
         let mut prefill = Stages::default();
         for (layer, tables) in weights.layers.iter().enumerate() {
@@ -111,20 +111,20 @@ impl Plan {
     }
 }
 
-struct Builder<'a> {
-    gpu: &'a Gpu,
-    config: &'a ModelConfig,
-    weights: &'a Weights,
-    scratch: &'a Scratch,
+pub(super) struct Builder<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) config: &'a ModelConfig,
+    pub(super) weights: &'a Weights,
+    pub(super) scratch: &'a Scratch,
     kernels: Kernels,
     uniforms: Vec<GpuBuffer>,
 }
 
-fn read(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
+pub(super) fn read(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
     Binding::new(index, Access::Read, buffer)
 }
 
-fn write(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
+pub(super) fn write(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
     Binding::new(index, Access::Write, buffer)
 }
 
@@ -136,7 +136,11 @@ fn fold(n: usize) -> Grid {
 }
 
 impl<'a> Builder<'a> {
-    fn step(&self, index: u32) -> Binding<'a> {
+    pub(super) fn new(gpu: &'a Gpu, config: &'a ModelConfig, weights: &'a Weights, scratch: &'a Scratch) -> Self {
+        Self { gpu, config, weights, scratch, kernels: Kernels::default(), uniforms: Vec::new() }
+    }
+
+    pub(super) fn step(&self, index: u32) -> Binding<'a> {
         Binding::new(index, Access::Uniform, &self.scratch.step.buffer)
     }
 
@@ -150,7 +154,7 @@ impl<'a> Builder<'a> {
         buffer
     }
 
-    fn theta(&self, spec: ShaderSpec) -> ShaderSpec {
+    pub(super) fn theta(&self, spec: ShaderSpec) -> ShaderSpec {
         spec.flag(match self.config.norm_activation_type {
             NormActivation::L2NormGelu => "L2_NORM_GELU",
             NormActivation::GeluL2Norm => "GELU_L2_NORM",
@@ -166,7 +170,7 @@ impl<'a> Builder<'a> {
             .flag_if("FEW_PARTS", self.config.num_attention_heads * self.scratch.max_parts <= MAX_PART_WEIGHTS)
     }
 
-    fn push(&mut self, stages: &mut Stages, spec: ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<()> {
+    pub(super) fn push(&mut self, stages: &mut Stages, spec: ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<()> {
         let kernel = self.kernels.kernel(self.gpu, &spec, bindings)?;
         stages.0.push(Stage { kernel, grid });
         Ok(())

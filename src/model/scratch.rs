@@ -2,6 +2,7 @@
 
 use super::choose::ChooseBuffers;
 use super::plan::{PART, TILE_N};
+use super::workers::FAILURE_WORDS;
 use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::ModelConfig;
 use crate::gpu::{Gpu, GpuBuffer};
@@ -69,6 +70,8 @@ pub struct Scratch {
     pub staging: GpuBuffer,
     /// Keys and values of each layer, f16 [context, d].
     pub cache: Vec<(GpuBuffer, GpuBuffer)>,
+    /// Tokens that the KV cache holds.
+    pub context_length: usize,
     /// Parts that a full context is split into.
     pub max_parts: usize,
     /// Bytes of the KV cache.
@@ -103,8 +106,9 @@ impl Scratch {
             angles: f32s("angles", angles.len()),
             logits: GpuBuffer::storage(gpu, "logits", logit_bytes),
             choose: ChooseBuffers::new(gpu, config),
-            staging: GpuBuffer::new(gpu, "staging", logit_bytes, U::MAP_READ | U::COPY_DST),
+            staging: GpuBuffer::new(gpu, "staging", logit_bytes + 4 * FAILURE_WORDS as u64, U::MAP_READ | U::COPY_DST),
             cache: (0..config.num_layers).map(|_| (cache("key cache"), cache("value cache"))).collect(),
+            context_length,
             max_parts,
             kv_bytes: 2 * cache_bytes * config.num_layers as u64,
         };

@@ -8,16 +8,23 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::shader::ShaderSpec;
 use crate::gpu::{Access, Binding, Gpu, GpuBuffer};
 use std::ops::Range;
+use std::rc::Rc;
 
-/// A run of rows of a table, in a buffer of its own: elements first, then scales.
+/// A run of rows of a table: where its elements and its scales lie.
 #[derive(Debug)]
 pub struct TablePart {
     /// First row of the table that lies here.
     pub first_row: usize,
     /// Rows that lie here.
     pub rows: usize,
-    buffer: GpuBuffer,
+    buffer: Rc<GpuBuffer>,
+    elements_offset: u64,
     scales_offset: u64,
+}
+
+/// 256 is the largest alignment that a storage binding's offset may need.
+fn aligned(offset: u64) -> u64 {
+    offset.next_multiple_of(256)
 }
 
 /// A table W[rows, cols] on the GPU; several tables of the checkpoint may be fused in one.
@@ -48,14 +55,18 @@ impl Table {
             .step_by(rows_per_part)
             .map(|first_row| {
                 let rows = rows_per_part.min(shape.rows - first_row);
-                // 256 is the largest alignment that a storage binding's offset may need.
-                let scales_offset = (rows as u64 * element_bytes).next_multiple_of(256);
+                let scales_offset = aligned(rows as u64 * element_bytes);
                 let scales = rows as u64 * row_bytes(format, shape.cols, Region::Scales);
-                let buffer = GpuBuffer::storage(gpu, label, scales_offset + scales);
-                TablePart { first_row, rows, buffer, scales_offset }
+                let buffer = Rc::new(GpuBuffer::storage(gpu, label, scales_offset + scales));
+                TablePart { first_row, rows, buffer, elements_offset: 0, scales_offset }
             })
             .collect();
         Self { format, shape, parts }
+    }
+
+    /// Bytes of a region of the whole table.
+    fn bytes(format: TableFormat, shape: TableShape, region: Region) -> u64 {
+        shape.rows as u64 * row_bytes(format, shape.cols, region)
     }
 
     /// Rows that one binding can hold, in whole blocks, so that scales stay aligned to words where a table is cut.
@@ -68,6 +79,11 @@ impl Table {
     /// Rows and columns.
     pub fn shape(&self) -> TableShape {
         self.shape
+    }
+
+    /// How its elements are stored.
+    pub fn format(&self) -> TableFormat {
+        self.format
     }
 
     /// The shader constants that describe this table.
@@ -92,7 +108,8 @@ impl Table {
             size: std::num::NonZeroU64::new(bytes.next_multiple_of(16)),
         };
         let bytes = |region| part.rows as u64 * row_bytes(self.format, self.shape.cols, region);
-        let elements = Binding { index: 0, access: Access::Read, range: range(0, bytes(Region::Elements)) };
+        let elements = range(part.elements_offset, bytes(Region::Elements));
+        let elements = Binding { index: 0, access: Access::Read, range: elements };
         if !self.format.is_quantized() {
             return vec![elements];
         }
@@ -108,7 +125,7 @@ impl Table {
             let part_start = part.first_row * row_bytes;
             let from = start.max(part_start);
             let to = (start + len).min(part_start + part.rows * row_bytes);
-            let base = if region == Region::Scales { part.scales_offset } else { 0 };
+            let base = if region == Region::Scales { part.scales_offset } else { part.elements_offset };
             (from < to).then(|| Placement {
                 buffer: &part.buffer.buffer,
                 offset: base + (from - part_start) as u64,
@@ -119,9 +136,70 @@ impl Table {
     }
 }
 
+/// The tables of a layer as one: the elements of all, then the scales of all.
+#[derive(Debug)]
+pub struct Joined {
+    buffer: Rc<GpuBuffer>,
+    /// Where the scales begin; the elements begin at 0.
+    scales: u64,
+    /// Where all ends.
+    end: u64,
+    format: TableFormat,
+}
+
+impl Joined {
+    /// Room for tables of these shapes; `None` where one binding could not hold their elements.
+    fn new(gpu: &Gpu, format: TableFormat, shapes: [TableShape; 6]) -> Option<(Self, [Table; 6])> {
+        let limits = gpu.device.limits();
+        let mut end = 0;
+        let mut offsets = |region| {
+            shapes.map(|shape| {
+                let offset = end;
+                end = aligned(end + Table::bytes(format, shape, region));
+                offset
+            })
+        };
+        let elements = offsets(Region::Elements);
+        let scales = offsets(Region::Scales);
+        if scales[0] > limits.max_storage_buffer_binding_size || end > limits.max_buffer_size {
+            return None;
+        }
+        let buffer = Rc::new(GpuBuffer::storage(gpu, "layer", end));
+        let mut at = elements.into_iter().zip(scales);
+        let tables = shapes.map(|shape| {
+            let (elements_offset, scales_offset) = at.next().unwrap_or_default();
+            let buffer = buffer.clone();
+            let part = TablePart { first_row: 0, rows: shape.rows, buffer, elements_offset, scales_offset };
+            Table { format, shape, parts: vec![part] }
+        });
+        Some((Self { buffer, scales: scales[0], end, format }, tables))
+    }
+
+    /// Bindings 0 and 1 of `shaders/table.wgsl`, for all tables at once.
+    pub fn bindings(&self) -> Vec<Binding<'_>> {
+        let range = |from: u64, to: u64| wgpu::BufferBinding {
+            buffer: &self.buffer.buffer,
+            offset: from,
+            size: std::num::NonZeroU64::new(to - from),
+        };
+        let elements = Binding { index: 0, access: Access::Read, range: range(0, self.scales) };
+        let scales = || Binding { index: 1, access: Access::Read, range: range(self.scales, self.end) };
+        if self.format.is_quantized() { vec![elements, scales()] } else { vec![elements] }
+    }
+
+    /// Where a table of this layer lies: its first group and its first word of scales, as `group.wgsl` counts them.
+    pub fn position(&self, table: &Table) -> (usize, usize) {
+        let group_bytes = row_bytes(self.format, GROUP_SIZE, Region::Elements);
+        let part = &table.parts[0];
+        ((part.elements_offset / group_bytes) as usize, ((part.scales_offset - self.scales) / 4) as usize)
+    }
+}
+
 /// Fused tables of one layer.
 #[derive(Debug)]
 pub struct LayerTables {
+    /// All of them, where they lie in one buffer.
+    pub joined: Option<Joined>,
     /// Key tables of query, key and value: [3·slots, d].
     pub qkv_keys: Table,
     /// Their value tables, transposed: [3·d, slots].
@@ -169,17 +247,18 @@ impl Weights {
                 .hint("Use quantization \"q4\" or a smaller model."));
             }
         }
-        let table = |label: &str, rows, cols| Table::new(gpu, label, format, TableShape { rows, cols });
         let slots = |p: Pattention| padded_slots(p.slots(config));
         let (qkv, proj, mlp) = (slots(Pattention::Query), slots(Pattention::Proj), slots(Pattention::Mlp));
         let embedding = Table::new(gpu, "embedding", quantization.embedding(), TensorId::Embedding.shape(config));
-        let layers = (0..config.num_layers).map(|_| LayerTables {
-            qkv_keys: table("qkv keys", 3 * qkv, d),
-            qkv_values: table("qkv values", 3 * d, qkv),
-            proj_keys: table("proj keys", proj, d),
-            proj_values: table("proj values", d, proj),
-            mlp_keys: table("mlp keys", mlp, d),
-            mlp_values: table("mlp values", d, mlp),
+        let shapes = [(3 * qkv, d), (3 * d, qkv), (proj, d), (d, proj), (mlp, d), (d, mlp)]
+            .map(|(rows, cols)| TableShape { rows, cols });
+        let layers = (0..config.num_layers).map(|_| {
+            let (joined, tables) = match Joined::new(gpu, format, shapes) {
+                Some((joined, tables)) => (Some(joined), tables),
+                None => (None, shapes.map(|shape| Table::new(gpu, "table", format, shape))),
+            };
+            let [qkv_keys, qkv_values, proj_keys, proj_values, mlp_keys, mlp_values] = tables;
+            LayerTables { joined, qkv_keys, qkv_values, proj_keys, proj_values, mlp_keys, mlp_values }
         });
         let norm = GpuBuffer::storage(gpu, "final norm", 2 * d as u64 * 4);
         Ok(Self { config: config.clone(), embedding, layers: layers.collect(), norm })

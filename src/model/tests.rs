@@ -152,8 +152,22 @@ fn ids(n: usize, vocab: usize) -> Vec<u32> {
 
 /// Prefill in uneven chunks and decode steps, each compared with the reference's logits.
 async fn compare(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, tokens: usize, prefill: usize) {
+    compare_with(gpu, config, q, (tokens, prefill), None).await;
+}
+
+/// The same with decode steps of a dispatch per layer, shared by a team.
+async fn compare_with(
+    gpu: &Rc<Gpu>,
+    config: &ModelConfig,
+    q: Quantization,
+    (tokens, prefill): (usize, usize),
+    team: Option<Team>,
+) {
     let vocab = config.padded_vocab_size;
     let (mut model, mut reference) = build(gpu, config, q, tokens).await;
+    if let Some(team) = team {
+        assert!(model.employ(team).await.expect("kernel"), "{team:?} {config:?}");
+    }
     let ids = ids(tokens, vocab);
     let h = reference.forward(&ids, false).expect("reference").last;
     let want = reference.logits(&h);
@@ -170,6 +184,7 @@ async fn compare(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, tokens: u
         let got = model.forward(&ids[position..=position], Logits::Last).await.expect("step");
         check("decode", position, &got);
     }
+    assert_eq!(model.workers.as_ref().map(|w| w.team), team, "somebody gave up");
     // Again from the middle, over what the steps left in the cache.
     model.truncate(1);
     let got = model.forward(&ids[1..prefill], Logits::Last).await.expect("prefill after truncation");
@@ -239,6 +254,32 @@ fn head_sizes_and_activations_agree_with_the_reference() {
         for activation in [NormActivation::L2NormGelu, NormActivation::GeluL2Norm, NormActivation::Softmax] {
             c.norm_activation_type = activation;
             pollster::block_on(compare(&gpu, &c, Quantization::Q4, 21, 18));
+        }
+    }
+}
+
+/// As many workers as surely run at a time here: a software GPU has as many threads as the machine has cores.
+const FEW: [Team; 2] =
+    [Team { workers: 1, threads: 128, patience: 1 << 22 }, Team { workers: 2, threads: 256, patience: 1 << 22 }];
+
+#[test]
+fn workers_agree_with_the_reference() {
+    let portable = gpu(&GpuOptions::default());
+    for gpu in [Some(portable), gpu_with_subgroups()].iter().flatten() {
+        for (team, q) in FEW.into_iter().flat_map(|team| Quantization::ALL.map(|q| (team, q))) {
+            let mut c = config(UNEVEN);
+            c.qkv_slot_num = 98;
+            pollster::block_on(compare_with(gpu, &c, q, (300, 280), Some(team)));
+        }
+        for (hidden, heads, layers, activation) in [
+            (64, 1, 3, NormActivation::L2NormGelu),
+            (192, 2, 2, NormActivation::GeluL2Norm),
+            (96, 3, 2, NormActivation::Softmax),
+        ] {
+            let mut c = config(UNEVEN);
+            (c.num_layers, c.norm_activation_type) = (layers, activation);
+            (c.hidden_size, c.num_attention_heads) = (hidden, heads);
+            pollster::block_on(compare_with(gpu, &c, Quantization::Q4, (21, 5), Some(FEW[1])));
         }
     }
 }

@@ -84,8 +84,8 @@ export class TokenFormer {
   }
 
   /** For benchmarks: a model of a published shape with random weights, which needs no download. */
-  static async random(id, { quantization = "q4", contextLength, subgroups = true } = {}) {
-    const request = { id, quantization, contextLength, subgroups };
+  static async random(id, { quantization = "q4", contextLength, subgroups = true, workers, threads } = {}) {
+    const request = { id, quantization, contextLength, subgroups, workers, threads };
     return new TokenFormer(LOADED, await makeEngine(({ Engine }) => Engine.random(request)));
   }
 

@@ -22,6 +22,8 @@ async function run() {
       const model = await TokenFormer.random(`Haiyang-W/TokenFormer-${name}`, {
         quantization: query.get("quantization") ?? "q4",
         subgroups: query.get("subgroups") !== "0",
+        workers: query.has("workers") ? number("workers") : undefined,
+        threads: query.has("threads") ? number("threads") : undefined,
       });
       const { adapter, variants, gpuBytes } = model.info;
       const base = { runs: number("runs", 5), promptTokens: number("promptTokens", 512), maxTokens: number("maxTokens", 129) };

@@ -1,0 +1,539 @@
+// A whole layer for one token in one dispatch: WORKERS workgroups share every product's rows, and send each other what
+// the next product needs (mail.wgsl). That takes a fraction of the time that a dispatch takes to end and the next to
+// begin. The workers must all run at the same time; the host tries it out before it relies on it, and otherwise
+// does the same in seven dispatches (keys, values and attention_decode.wgsl).
+//
+//   part 0  scores of query, key and value tokens of LN(h)
+//   part 1  query, key, value = Pᵀ·Θ(scores)
+//           attention, split over workers by head and by stretch of the context; rotary; append to the KV cache
+//   part 2  scores of proj tokens of the attention's output
+//   part 3  h' = h + Pᵀ·Θ(scores)
+//   part 4  scores of mlp tokens of LN(h')
+//   part 5  h = h' + Pᵀ·Θ(scores)
+//
+// Bindings
+//   0, 1  the layer's tables, all in one (group.wgsl): elements of all, then scales of all
+//   2     step    uniform Step
+//   3     h       f32 [D_MODEL]: residual stream, read and replaced
+//   4     mail    u32 [FAILED + 1]: what this dispatch sends, 0 before
+//   5     old     u32 [FAILED]: what another dispatch has sent; cleared here
+//   6     keys    f16 octets [context, D_MODEL / 8] as vec4<u32>, paired order (rotary.wgsl)
+//   7     values  f16 octets [context, D_MODEL / 8] as vec4<u32>
+//   8     angles  vec2<f32> [context, r/2]
+// Grid: WORKERS workgroups of WG threads.
+// Constants: D_MODEL, HEAD, ROTARY, EPSILON, WORKERS, MAX_PARTS, SCAN, XS, AT_*, FAILED, PATIENCE, and for each part
+// p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p threads that share LROWS_p
+// rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread; SLOTS_1, _3, _5.
+
+#include "group.wgsl"
+#include "reduce.wgsl"
+#include "rotary.wgsl"
+#include "step.wgsl"
+#include "theta.wgsl"
+
+@group(0) @binding(2) var<uniform> step: Step;
+@group(0) @binding(3) var<storage, read_write> h: array<f32>;
+@group(0) @binding(4) var<storage, read_write> mail: array<atomic<u32>>;
+@group(0) @binding(5) var<storage, read_write> old: array<u32>;
+@group(0) @binding(6) var<storage, read_write> keys: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read_write> values: array<vec4<u32>>;
+@group(0) @binding(8) var<storage, read> angles: array<vec2<f32>>;
+
+#include "mail.wgsl"
+
+// Activations of the product that is being made, and between products the sums of the attention.
+var<workgroup> xs: array<vec4<f32>, XS>;
+
+// Where column c of a row of `groups` groups is sent, from the row's begin: in the order of `xs`, one component after
+// the other, so that neighbouring threads read neighbouring words.
+fn place(c: u32, groups: u32) -> u32 {
+    return slot_component(c % 32u) * groups * 8u + slot_of(c % 32u) * groups + c / 32u;
+}
+
+// The column of component j of `xs[s]`.
+fn column(s: u32, j: u32, groups: u32) -> u32 {
+    return s % groups * 32u + column_in_slot(s / groups, j);
+}
+
+#unroll P 6
+// ---- part $P ----
+
+const ROW_BLOCK_$P = WG / LANES_$P * LROWS_$P;
+const BLOCKS_$P = (ROWS_$P + ROW_BLOCK_$P - 1u) / ROW_BLOCK_$P;
+
+// What a thread reads of the table.
+struct Weights_$P {
+    #unroll I ROUNDS_$P
+    #unroll R LROWS_$P
+    w$I_$R: Group,
+    #end
+    #end
+}
+
+fn index_$P(local: u32, block: u32, round: u32, row: u32) -> u32 {
+    let own = block * ROW_BLOCK_$P + local / LANES_$P * LROWS_$P + row;
+    return min(own, ROWS_$P - 1u) * GROUPS_$P + min(local % LANES_$P + round * LANES_$P, GROUPS_$P - 1u);
+}
+
+fn load_$P(local: u32, block: u32) -> Weights_$P {
+    var weights: Weights_$P;
+    #unroll I ROUNDS_$P
+    #unroll R LROWS_$P
+    weights.w$I_$R = load_group(index_$P(local, block, $Iu, $Ru), ELEMENTS_$P, SCALES_$P);
+    #end
+    #end
+    return weights;
+}
+
+// Waits for the thread's slots of a row of `xs` that begins at `at` of the mail.
+fn receive_row_$P(local: u32, at: u32) -> array<vec4<f32>, ITEMS_$P> {
+    var bits: array<vec4<u32>, ITEMS_$P>;
+    workgroupBarrier(); // nobody waits for a thread of his own workgroup that has not had its turn
+    // One look at a time until something is there; then all at once.
+    let first = at + min(local, GROUPS_$P * 8u - 1u);
+    for (var looks = 0u; looks < patience && atomicLoad(&mail[first]) == 0u; looks++) {
+    }
+    for (var looks = 0u; looks <= patience; looks++) {
+        var missing = false;
+        for (var i = 0u; i < ITEMS_$P; i++) {
+            let s = min(local + i * WG, GROUPS_$P * 8u - 1u);
+            bits[i] = look4(at + s, GROUPS_$P * 8u);
+            missing |= any(bits[i] == vec4<u32>());
+        }
+        if !missing {
+            break;
+        }
+        if looks == patience {
+            give_up();
+            break;
+        }
+    }
+    var row: array<vec4<f32>, ITEMS_$P>;
+    for (var i = 0u; i < ITEMS_$P; i++) {
+        row[i] = bitcast<vec4<f32>>(bits[i]);
+    }
+    return row;
+}
+
+fn stage_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>) {
+    var x = row;
+    workgroupBarrier(); // the last product has been made
+    for (var i = 0u; i < ITEMS_$P; i++) {
+        if local + i * WG < GROUPS_$P * 8u {
+            xs[local + i * WG] = x[i];
+        }
+    }
+    workgroupBarrier();
+}
+
+// Row j of the block times what is staged, for thread j.
+fn product_$P(local: u32, block: u32, weights: Weights_$P) -> f32 {
+    #unroll R LROWS_$P
+    var sum$R = 0.0;
+    #end
+    #unroll I ROUNDS_$P
+    if local % LANES_$P + $Iu * LANES_$P < GROUPS_$P {
+        let x = load_activations(local % LANES_$P + $Iu * LANES_$P, GROUPS_$P);
+        #unroll R LROWS_$P
+        sum$R += group_product(weights.w$I_$R, index_$P(local, block, $Iu, $Ru), x);
+        #end
+    }
+    #end
+    if block >= WORKERS {
+        workgroupBarrier(); // the last block's sums have been read
+    }
+#if SUBGROUPS
+    let width = min(LANES_$P, subgroup_width);
+    for (var step = 1u; step < LANES_$P; step <<= 1u) {
+        #unroll R LROWS_$P
+        sum$R += select(0.0, subgroupShuffleXor(sum$R, step), step < width);
+        #end
+    }
+    if local % width == 0u {
+        #unroll R LROWS_$P
+        lane_sums[(local / LANES_$P * LROWS_$P + $Ru) * (LANES_$P / width) + local % LANES_$P / width] = sum$R;
+        #end
+    }
+    workgroupBarrier();
+    var total = 0.0;
+    if local < ROW_BLOCK_$P {
+        for (var i = 0u; i < LANES_$P / width; i++) {
+            total += lane_sums[local * (LANES_$P / width) + i];
+        }
+    }
+    return total;
+#else
+    #unroll R LROWS_$P
+    lane_sums[local * LROWS_$P + $Ru] = sum$R;
+    #end
+    for (var half = LANES_$P / 2u; half > 0u; half >>= 1u) {
+        workgroupBarrier();
+        if local % LANES_$P < half {
+            #unroll R LROWS_$P
+            lane_sums[local * LROWS_$P + $Ru] += lane_sums[(local + half) * LROWS_$P + $Ru];
+            #end
+        }
+    }
+    workgroupBarrier();
+    let at = local / LROWS_$P * LANES_$P * LROWS_$P + local % LROWS_$P;
+    return lane_sums[min(at, WG * LROWS_$P - 1u)];
+#endif
+}
+#end
+
+#if SUBGROUPS
+var<workgroup> lane_sums: array<f32, WG * MOST_LROWS / 4u>;
+#else
+var<workgroup> lane_sums: array<f32, WG * MOST_LROWS>;
+#endif
+
+// ---- activations ----
+
+#unroll P 6
+#if NORM_$P
+// LayerNorm of a row. `pivot` is any of its values: a common offset costs no digits.
+fn normalized_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>, pivot: f32) -> array<vec4<f32>, ITEMS_$P> {
+    var x = row;
+    var sums = vec2<f32>();
+    for (var i = 0u; i < ITEMS_$P; i++) {
+        x[i] -= pivot;
+        if local + i * WG < GROUPS_$P * 8u {
+            sums += vec2<f32>(dot(x[i], vec4<f32>(1.0)), dot(x[i], x[i]));
+        }
+    }
+    sums = workgroup_sum2(local, sums) / f32(D_MODEL);
+    let scale = inverseSqrt(max(sums.y - sums.x * sums.x, 0.0) + EPSILON);
+    for (var i = 0u; i < ITEMS_$P; i++) {
+        x[i] = (x[i] - sums.x) * scale;
+    }
+    return x;
+}
+#endif
+#if THETA_$P
+fn weights_of_$P(local: u32, scores: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f32>, ITEMS_$P> {
+    var x = scores;
+    var row_max = 0.0;
+#if SOFTMAX
+    row_max = -3.4e38;
+    for (var i = 0u; i < ITEMS_$P; i++) {
+        for (var j = 0u; j < 4u; j++) {
+            row_max = select(row_max, max(row_max, x[i][j]), column(local + i * WG, j, GROUPS_$P) < SLOTS_$P);
+        }
+    }
+    row_max = workgroup_max(local, row_max);
+#endif
+    var sum = 0.0;
+    for (var i = 0u; i < ITEMS_$P; i++) {
+        if local + i * WG < GROUPS_$P * 8u {
+            for (var j = 0u; j < 4u; j++) {
+                let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j, GROUPS_$P) < SLOTS_$P;
+                sum += select(0.0, statistic(x[i][j], row_max), is_slot);
+            }
+        }
+    }
+    let scale = theta_scale(SLOTS_$P, workgroup_sum(local, sum));
+    for (var i = 0u; i < ITEMS_$P; i++) {
+        for (var j = 0u; j < 4u; j++) {
+            let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j, GROUPS_$P) < SLOTS_$P;
+            x[i][j] = select(0.0, theta(x[i][j], scale, row_max), is_slot);
+        }
+    }
+    return x;
+}
+#endif
+#end
+
+// ---- attention ----
+
+const HEADS = D_MODEL / HEAD;
+const OCTETS = HEAD / 8u;
+// Teams share the positions of the weighted sum; a team has a thread per eight dimensions.
+const TEAMS = WG / OCTETS;
+// Positions that are worth a worker of their own.
+const STRETCH = 128u;
+
+var<workgroup> input: array<f32, 3u * HEAD>;
+var<workgroup> query: array<f32, HEAD>;
+var<workgroup> own_key: array<u32, HEAD / 2u>;
+var<workgroup> own_value: array<u32, HEAD / 2u>;
+var<workgroup> position_weights: array<f32, SCAN>;
+var<workgroup> stats: array<vec2<f32>, HEADS * MAX_PARTS>;
+
+// Over how many workers each head's context is split.
+fn part_count(length: u32) -> u32 {
+    return min((length + STRETCH - 1u) / STRETCH, MAX_PARTS);
+}
+
+// softmax(q·kᵀ/√HEAD)·v of one head over one stretch, as highest score, sum of exponentials and weighted sum.
+fn attend(local: u32, head: u32, part: u32) {
+    let length = step.past + 1u;
+    let parts = part_count(length);
+    let stretch = (length + parts - 1u) / parts;
+    let first = part * stretch;
+    let count = min(stretch, length - first);
+
+    workgroupBarrier();
+    for (var i = local; i < 3u * HEAD; i += WG) {
+        input[i] = receive(AT_QKV + i / HEAD * D_MODEL + head * HEAD + i % HEAD);
+    }
+    workgroupBarrier();
+    for (var i = local; i < HEAD * 3u / 2u; i += WG) {
+        let which = i / (HEAD / 2u);
+        let at = i % (HEAD / 2u) * 2u;
+        if which == 2u {
+            own_value[at / 2u] = pack2x16float(vec2<f32>(input[2u * HEAD + at], input[2u * HEAD + at + 1u]));
+        } else {
+            let row = which * HEAD;
+            let pair = vec2<f32>(input[row + unpaired(at)], input[row + unpaired(at + 1u)]);
+            let turned = rotated(step.past, at, pair);
+            if which == 1u {
+                own_key[at / 2u] = pack2x16float(turned);
+            } else {
+                query[at] = turned.x * inverseSqrt(f32(HEAD));
+                query[at + 1u] = turned.y * inverseSqrt(f32(HEAD));
+            }
+        }
+    }
+    workgroupBarrier();
+    // The last stretch has the token itself, which nobody else looks at in this dispatch.
+    if first + count == length && local < OCTETS {
+        let at = (step.past * D_MODEL + head * HEAD) / 8u + local;
+        let o = local * 4u;
+        keys[at] = vec4<u32>(own_key[o], own_key[o + 1u], own_key[o + 2u], own_key[o + 3u]);
+        values[at] = vec4<u32>(own_value[o], own_value[o + 1u], own_value[o + 2u], own_value[o + 3u]);
+    }
+
+    var highest = -3.4e38;
+    for (var p = local; p < count; p += WG) {
+        var score = 0.0;
+        let row = ((first + p) * D_MODEL + head * HEAD) / 8u;
+        let is_own = first + p == step.past;
+        for (var o = 0u; o < OCTETS; o++) {
+            var octet = keys[row + o];
+            if is_own {
+                octet = vec4<u32>(own_key[o * 4u], own_key[o * 4u + 1u], own_key[o * 4u + 2u], own_key[o * 4u + 3u]);
+            }
+            for (var c = 0u; c < 4u; c++) {
+                let k = unpack2x16float(octet[c]);
+                score += k.x * query[o * 8u + c * 2u] + k.y * query[o * 8u + c * 2u + 1u];
+            }
+        }
+        position_weights[p] = score;
+        highest = max(highest, score);
+    }
+    highest = workgroup_max(local, highest);
+    var sum = 0.0;
+    for (var p = local; p < count; p += WG) {
+        let weight = exp(position_weights[p] - highest);
+        position_weights[p] = weight;
+        sum += weight;
+    }
+    sum = workgroup_sum(local, sum); // its barriers also make the weights visible
+
+    let team = local / OCTETS;
+    let octet = local % OCTETS;
+    if team < TEAMS {
+        var low = vec4<f32>();
+        var high = vec4<f32>();
+        let at = head * OCTETS + octet;
+        // Four positions at a time, so that their loads are on their way together. Past the end the weight is 0.
+        for (var p = team; p < count; p += TEAMS * 4u) {
+            var words: array<vec4<u32>, 4>;
+            for (var i = 0u; i < 4u; i++) {
+                words[i] = values[(first + min(p + i * TEAMS, count - 1u)) * (D_MODEL / 8u) + at];
+            }
+            for (var i = 0u; i < 4u; i++) {
+                let position = p + i * TEAMS;
+                var v = words[i];
+                if first + position == step.past {
+                    let o = octet * 4u;
+                    v = vec4<u32>(own_value[o], own_value[o + 1u], own_value[o + 2u], own_value[o + 3u]);
+                }
+                if position < count {
+                    let w = position_weights[position];
+                    low += w * vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
+                    high += w * vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w));
+                }
+            }
+        }
+        xs[(team * OCTETS + octet) * 2u] = low;
+        xs[(team * OCTETS + octet) * 2u + 1u] = high;
+    }
+    workgroupBarrier();
+    if local < HEAD {
+        var acc = 0.0;
+        for (var t = 0u; t < TEAMS; t++) {
+            acc += xs[t * OCTETS * 2u + local / 4u][local % 4u];
+        }
+        send(AT_PARTS + part * D_MODEL + place(head * HEAD + local, GROUPS_2), acc);
+    }
+    if local == 0u {
+        send(AT_STATS + (part * HEADS + head) * 2u, highest);
+        send(AT_STATS + (part * HEADS + head) * 2u + 1u, sum);
+    }
+}
+
+// The thread's slots of the attention's output, joined from all stretches.
+fn receive_attention(local: u32) -> array<vec4<f32>, ITEMS_2> {
+    let parts = part_count(step.past + 1u);
+    workgroupBarrier();
+    for (var i = local; i < HEADS * parts; i += WG) {
+        stats[i] = vec2<f32>(receive(AT_STATS + i * 2u), receive(AT_STATS + i * 2u + 1u));
+    }
+    workgroupBarrier();
+    var row: array<vec4<f32>, ITEMS_2>;
+    for (var i = 0u; i < ITEMS_2; i++) {
+        let s = min(local + i * WG, GROUPS_2 * 8u - 1u);
+        let head = column(s, 0u, GROUPS_2) / HEAD;
+        var highest = stats[head].x;
+        for (var p = 1u; p < parts; p++) {
+            highest = max(highest, stats[p * HEADS + head].x);
+        }
+        var sum = 0.0;
+        var acc = vec4<f32>();
+        for (var p = 0u; p < parts; p += 4u) {
+            var bits: array<vec4<u32>, 4>;
+            for (var looks = 0u; looks <= patience; looks++) {
+                var missing = false;
+                for (var n = 0u; n < 4u; n++) {
+                    bits[n] = look4(AT_PARTS + min(p + n, parts - 1u) * D_MODEL + s, D_MODEL / 4u);
+                    missing |= any(bits[n] == vec4<u32>());
+                }
+                if !missing {
+                    break;
+                }
+                if looks == patience {
+                    give_up();
+                    break;
+                }
+            }
+            for (var n = 0u; n < 4u; n++) {
+                if p + n < parts {
+                    let weight = exp(stats[(p + n) * HEADS + head].x - highest);
+                    sum += weight * stats[(p + n) * HEADS + head].y;
+                    acc += weight * bitcast<vec4<f32>>(bits[n]);
+                }
+            }
+        }
+        row[i] = acc / sum;
+    }
+    return row;
+}
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(local_invocation_index) local: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+#if SUBGROUPS
+    @builtin(subgroup_size) width: u32,
+#endif
+) {
+#if SUBGROUPS
+    subgroup_width = width;
+#endif
+    let worker = group.x;
+    // What each product needs of the tables is asked for while the one before it is summed up and sent.
+    var weights_0 = load_0(local, worker);
+    for (var i = worker * WG + local; i < FAILED; i += WORKERS * WG) {
+        old[i] = 0u;
+    }
+
+    if worker < BLOCKS_0 {
+        var row: array<vec4<f32>, ITEMS_0>;
+        for (var i = 0u; i < ITEMS_0; i++) {
+            let s = min(local + i * WG, GROUPS_0 * 8u - 1u);
+            for (var j = 0u; j < 4u; j++) {
+                row[i][j] = h[column(s, j, GROUPS_0)];
+            }
+        }
+        stage_0(local, normalized_0(local, row, h[0]));
+    }
+    for (var block = worker; block < BLOCKS_0; block += WORKERS) {
+        if block > worker {
+            weights_0 = load_0(local, block);
+        }
+        let sum = product_0(local, block, weights_0);
+        let at = block * ROW_BLOCK_0 + local;
+        if local < ROW_BLOCK_0 && at < ROWS_0 {
+            // Rows are columns of the next product, of one of three Pattentions.
+            send(AT_0 + at / (GROUPS_1 * 32u) * (GROUPS_1 * 32u) + place(at % (GROUPS_1 * 32u), GROUPS_1), sum);
+        }
+    }
+
+    var weights_1 = load_1(local, worker);
+    for (var block = worker; block < BLOCKS_1; block += WORKERS) {
+        let segment = block * ROW_BLOCK_1 / D_MODEL;
+        if block > worker {
+            weights_1 = load_1(local, block);
+        }
+        stage_1(local, weights_of_1(local, receive_row_1(local, AT_0 + segment * GROUPS_1 * 32u)));
+        let sum = product_1(local, block, weights_1);
+        if local < ROW_BLOCK_1 {
+            send(AT_QKV + block * ROW_BLOCK_1 + local, sum);
+        }
+    }
+
+    var weights_2 = load_2(local, worker);
+    for (var item = worker; item < HEADS * part_count(step.past + 1u); item += WORKERS) {
+        attend(local, item % HEADS, item / HEADS);
+    }
+
+    if worker < BLOCKS_2 {
+        stage_2(local, receive_attention(local));
+    }
+    for (var block = worker; block < BLOCKS_2; block += WORKERS) {
+        if block > worker {
+            weights_2 = load_2(local, block);
+        }
+        let sum = product_2(local, block, weights_2);
+        let at = block * ROW_BLOCK_2 + local;
+        if local < ROW_BLOCK_2 && at < ROWS_2 {
+            send(AT_2 + place(at, GROUPS_3), sum);
+        }
+    }
+
+    var weights_3 = load_3(local, worker);
+    if worker < BLOCKS_3 {
+        stage_3(local, weights_of_3(local, receive_row_3(local, AT_2)));
+    }
+    for (var block = worker; block < BLOCKS_3; block += WORKERS) {
+        if block > worker {
+            weights_3 = load_3(local, block);
+        }
+        let sum = product_3(local, block, weights_3);
+        let at = block * ROW_BLOCK_3 + local;
+        if local < ROW_BLOCK_3 && at < ROWS_3 {
+            send(AT_H + place(at, GROUPS_4), h[at] + sum);
+        }
+    }
+
+    var weights_4 = load_4(local, worker);
+    if worker < BLOCKS_4 {
+        stage_4(local, normalized_4(local, receive_row_4(local, AT_H), receive(AT_H)));
+    }
+    for (var block = worker; block < BLOCKS_4; block += WORKERS) {
+        if block > worker {
+            weights_4 = load_4(local, block);
+        }
+        let sum = product_4(local, block, weights_4);
+        let at = block * ROW_BLOCK_4 + local;
+        if local < ROW_BLOCK_4 && at < ROWS_4 {
+            send(AT_4 + place(at, GROUPS_5), sum);
+        }
+    }
+
+    var weights_5 = load_5(local, worker);
+    if worker < BLOCKS_5 {
+        stage_5(local, weights_of_5(local, receive_row_5(local, AT_4)));
+    }
+    for (var block = worker; block < BLOCKS_5; block += WORKERS) {
+        if block > worker {
+            weights_5 = load_5(local, block);
+        }
+        let sum = product_5(local, block, weights_5);
+        let at = block * ROW_BLOCK_5 + local;
+        if local < ROW_BLOCK_5 && at < ROWS_5 {
+            h[at] = receive(AT_H + place(at, GROUPS_4)) + sum;
+        }
+    }
+}
