@@ -2,6 +2,9 @@
 // written, and whoever needs it looks until it is not. So nothing is asked of the order in which different words become
 // visible, which WGSL does not promise; of one word, atomics promise it.
 //
+// Looking is what slows the others down: so a few threads of a workgroup look at a few values, and all of them are only
+// looked at when these are there.
+//
 // A workgroup that waits needs the others to run meanwhile. WGSL does not promise that either: who has waited in vain
 // for PATIENCE looks says so in the word FAILED, goes on with what is there, and the host throws the step away.
 //
@@ -19,7 +22,18 @@ fn give_up() {
     atomicStore(&mail[FAILED], 1u);
 }
 
-// Waits for a value.
+// Waits until the first of `count` values from `at` on are there. Every thread of the workgroup must call it; what its
+// threads sent before is sent then, so that nobody waits for a thread that waits for him.
+fn wait_for(local: u32, at: u32, count: u32) {
+    workgroupBarrier();
+    if local < min(count, 32u) {
+        for (var looks = 0u; looks < patience && atomicLoad(&mail[at + local]) == 0u; looks++) {
+        }
+    }
+    workgroupBarrier();
+}
+
+// A value, which should be there.
 fn receive(at: u32) -> f32 {
     var bits = atomicLoad(&mail[at]);
     for (var looks = 0u; bits == 0u && looks < patience; looks++) {

@@ -10,7 +10,7 @@
 
 const ROWS_PER_WG = WG / LANES * 4u;
 const XS_STRIDE = CHUNK_GROUPS;
-var<workgroup> xs: array<vec4<f32>, CHUNK_GROUPS * 8u>;
+const XS = CHUNK_GROUPS * 8u;
 
 // An *item* is eight consecutive columns: word w (0 … 3) of a group of 32. A thread holds ITEMS of them.
 const ITEMS = (GROUPS * 4u + WG - 1u) / WG;
@@ -19,11 +19,11 @@ const ITEMS = (GROUPS * 4u + WG - 1u) / WG;
 fn stage(item: u32, first: u32, a: vec4<f32>, b: vec4<f32>) {
     let at = (item & 3u) * 2u * XS_STRIDE + (item >> 2u) - first;
 #if Q4
-    xs[at] = vec4<f32>(a.xz, b.xz);
-    xs[at + XS_STRIDE] = vec4<f32>(a.yw, b.yw);
+    stage_slot(at, vec4<f32>(a.xz, b.xz));
+    stage_slot(at + XS_STRIDE, vec4<f32>(a.yw, b.yw));
 #else
-    xs[at] = a;
-    xs[at + XS_STRIDE] = b;
+    stage_slot(at, a);
+    stage_slot(at + XS_STRIDE, b);
 #endif
 }
 

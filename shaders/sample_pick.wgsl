@@ -13,7 +13,7 @@
 //   4  seen       u32 [V]: the token is counted
 //   5  ids        u32: the token
 //   6  tokens     u32 [RING]: the token, at step.index modulo RING
-// Grid: one workgroup. Constants: WG = 256, V, PARTIALS, RING.
+// Grid: one workgroup. Constants: WG (256 or more, a power of two), V, PARTIALS, RING.
 
 #include "philox.wgsl"
 #include "sampling.wgsl"
@@ -56,8 +56,10 @@ fn last_key(local: u32, top: f32, limit: u32, by_mass: bool, share: f32) -> u32 
     }
     for (var round = 0u; round < 3u; round++) {
         let shift = 16u - 8u * round;
-        atomicStore(&bins_low[local], 0u);
-        atomicStore(&bins_high[local], 0u);
+        if local < 256u {
+            atomicStore(&bins_low[local], 0u);
+            atomicStore(&bins_high[local], 0u);
+        }
         if local == 0u {
             chosen_bin = 255u;
         }
@@ -81,25 +83,31 @@ fn last_key(local: u32, top: f32, limit: u32, by_mass: bool, share: f32) -> u32 
             }
         }
         workgroupBarrier();
-        let own = f32(atomicLoad(&bins_high[local])) * 4294967296.0 + f32(atomicLoad(&bins_low[local]));
-        sums[local] = own;
+        // Threads past the bins do as the last one does, and leave nothing.
+        let bin = min(local, 255u);
+        let own = f32(atomicLoad(&bins_high[bin])) * 4294967296.0 + f32(atomicLoad(&bins_low[bin]));
+        if local < 256u {
+            sums[local] = own;
+        }
         for (var offset = 1u; offset < 256u; offset <<= 1u) {
             workgroupBarrier();
-            var sum = sums[local];
-            if local >= offset {
-                sum += sums[local - offset];
+            var sum = sums[bin];
+            if bin >= offset {
+                sum += sums[bin - offset];
             }
             workgroupBarrier();
-            sums[local] = sum;
+            if local < 256u {
+                sums[local] = sum;
+            }
         }
         workgroupBarrier();
         if round == 0u && by_mass {
             wanted = share * sums[255];
         }
         let start = before;
-        let end = start + sums[local];
+        let end = start + sums[bin];
         workgroupBarrier();
-        if end >= wanted && (end - own < wanted || local == 0u) && own > 0.0 {
+        if local < 256u && end >= wanted && (end - own < wanted || local == 0u) && own > 0.0 {
             chosen_bin = local;
             before = end - own;
         }

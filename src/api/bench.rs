@@ -28,6 +28,8 @@ struct RandomRequest {
     /// Workgroups that share a layer, and threads of each.
     workers: Option<usize>,
     threads: Option<usize>,
+    #[serde(default)]
+    packed: bool,
 }
 
 /// What a decode step consists of.
@@ -104,7 +106,7 @@ async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>
     }
     let mut model = loading.finish().await?;
     if let Some(workers) = request.workers {
-        let team = crate::model::Team { workers, threads: request.threads.unwrap_or(256), patience: 50_000 };
+        let team = crate::model::Team { workers, threads: request.threads.unwrap_or(256), patience: 50_000, packed: request.packed };
         if !model.employ(team).await? {
             return Err(Error::invalid_argument(format!("{team:?} does not fit.")));
         }

@@ -53,7 +53,7 @@ impl Gpu {
         let defaults = wgpu::Limits::default();
         // Everything works within the default limits. Larger bindings spare the embedding a split, and
         // larger buffers are needed as soon as a table is bigger than the default maximum. More workgroup
-        // memory holds a long row of activations at once.
+        // memory holds a long row of activations at once, and larger workgroups keep more of a row on its way.
         let required_limits = if options.default_limits {
             defaults
         } else {
@@ -61,6 +61,8 @@ impl Gpu {
                 max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
                 max_buffer_size: offered.max_buffer_size,
                 max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
+                max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
+                max_compute_workgroup_size_x: offered.max_compute_workgroup_size_x,
                 ..defaults
             }
         };

@@ -23,7 +23,7 @@ sources![
     "embed.wgsl",
     "group.wgsl",
     "keys.wgsl",
-    "layer.wgsl",
+    "layers.wgsl",
     "layernorm.wgsl",
     "mail.wgsl",
     "matmul.wgsl",

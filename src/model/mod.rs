@@ -19,7 +19,7 @@ use crate::generate::{Backend, Chosen, Logits};
 use crate::gpu::Gpu;
 use crate::sampling::SamplingOptions;
 use choose::{Choosing, Landed};
-use plan::{Builder, Plan, Stages};
+use plan::{Builder, Plan};
 use scratch::{LOGIT_ROWS, MAX_CHUNK, Scratch};
 use std::rc::Rc;
 use workers::{FAILURE_WORDS, Workers};
@@ -42,7 +42,7 @@ pub struct GpuModel {
     weights: Weights,
     scratch: Scratch,
     plan: Plan,
-    /// A decode step's layers in one dispatch each, where that works.
+    /// A decode step's layers in few dispatches, where that works.
     workers: Option<Workers>,
     choosing: Choosing,
     weight_bytes: u64,
@@ -93,7 +93,7 @@ impl Loading {
         let Self { gpu, weights, config, context_length } = self;
         let weight_bytes = gpu.memory.bytes();
         let scratch =
-            gpu.scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, context_length))).await?;
+            gpu.scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, &weights, context_length))).await?;
         let plan = gpu.scoped("Compiling the kernels", || Plan::new(&gpu, &config, &weights, &scratch)).await?;
         let choosing = Choosing::default();
         Ok(GpuModel { gpu, config, context_length, weights, scratch, plan, workers: None, choosing, weight_bytes, len: 0 })
@@ -118,8 +118,8 @@ impl GpuModel {
 
     /// Dispatches of one decode step, logits included.
     pub fn dispatches_per_token(&self) -> usize {
-        let layers = self.workers.as_ref().map_or(&self.plan.decode, |w| &w.stages);
-        self.plan.embed.len() + layers.len() + self.plan.logits_of_row.len() + self.plan.choose.len()
+        let layers = self.workers.as_ref().map_or(self.plan.decode.len(), Workers::len);
+        self.plan.embed.len() + layers + self.plan.logits_of_row.len() + self.plan.choose.len()
     }
 
     fn write_step(&self, past: usize, count: usize, row: usize, first_row: usize) {
@@ -128,23 +128,24 @@ impl GpuModel {
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
     }
 
-    /// Makes decode steps a dispatch per layer from now on, shared by `team`; true if that can be done.
+    /// Has `team` make the layers of decode steps from now on; true if that can be done.
     ///
     /// # Errors
     /// `out-of-memory`, or `webgpu-unavailable` if the kernel does not compile.
     pub async fn employ(&mut self, team: Team) -> Result<bool> {
         let (config, weights, scratch) = (&self.config, &self.weights, &self.scratch);
         let make = || Builder::new(&self.gpu, config, weights, scratch).workers(team);
-        self.workers = self.gpu.scoped("Compiling a layer's kernel", make).await?;
+        self.workers = self.gpu.scoped("Compiling the layers' kernel", make).await?;
         Ok(self.workers.is_some())
     }
 
-    /// The dispatches of all layers for `count` tokens.
-    fn layers(&self, count: usize) -> &Stages {
+    /// Records all layers for `count` tokens, by workers if there are any and `may_fail`: if the caller will look
+    /// whether they gave up.
+    fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
         match &self.workers {
-            Some(workers) if count == 1 => &workers.stages,
-            _ if count == 1 => &self.plan.decode,
-            _ => &self.plan.prefill,
+            Some(workers) if count == 1 && may_fail => workers.record(pass, self.len),
+            _ if count == 1 => self.plan.decode.record(pass, self.len, count),
+            _ => self.plan.prefill.record(pass, self.len, count),
         }
     }
 
@@ -175,7 +176,7 @@ impl GpuModel {
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             self.plan.embed.record(&mut pass, past, count);
-            self.layers(count).record(&mut pass, past, count);
+            self.layers(&mut pass, count, true);
             self.plan.logits_of_row.record(&mut pass, past, count);
             self.plan.choose.record(&mut pass, past, count);
         }
@@ -237,11 +238,9 @@ impl Backend for GpuModel {
         self.write_step(past, count, count - 1, 0);
         let row_bytes = self.config.padded_vocab_size as u64 * 4;
         let last = logits == Logits::Last;
-        // Whether workers gave up is told with the logits.
-        let layers = if last || count > 1 { self.layers(count) } else { &self.plan.decode };
         self.submit(if last { row_bytes } else { 0 }, |pass| {
             self.plan.embed.record(pass, past, count);
-            layers.record(pass, past, count);
+            self.layers(pass, count, last); // whether workers gave up is told with the logits
             if last {
                 self.plan.logits_of_row.record(pass, past, count);
             }

@@ -45,9 +45,16 @@ impl Grid {
 }
 
 /// One dispatch of a plan.
-struct Stage {
+pub(super) struct Stage {
     kernel: Kernel,
     grid: Grid,
+}
+
+impl Stage {
+    /// Records it for a step of `count` tokens after `past`.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize) {
+        self.kernel.dispatch(pass, self.grid.of(past, count));
+    }
 }
 
 /// Dispatches in order.
@@ -58,7 +65,7 @@ impl Stages {
     /// Records all dispatches for a step of `count` tokens after `past`.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize) {
         for stage in &self.0 {
-            stage.kernel.dispatch(pass, stage.grid.of(past, count));
+            stage.record(pass, past, count);
         }
     }
 
@@ -170,10 +177,13 @@ impl<'a> Builder<'a> {
             .flag_if("FEW_PARTS", self.config.num_attention_heads * self.scratch.max_parts <= MAX_PART_WEIGHTS)
     }
 
-    pub(super) fn push(&mut self, stages: &mut Stages, spec: ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<()> {
-        let kernel = self.kernels.kernel(self.gpu, &spec, bindings)?;
-        stages.0.push(Stage { kernel, grid });
+    fn push(&mut self, stages: &mut Stages, spec: ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<()> {
+        stages.0.push(self.stage(&spec, grid, bindings)?);
         Ok(())
+    }
+
+    pub(super) fn stage(&mut self, spec: &ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<Stage> {
+        Ok(Stage { kernel: self.kernels.kernel(self.gpu, spec, bindings)?, grid })
     }
 
     /// Scores of a Pattention for one token: x is h, or the parts of the attention with COMBINE.
@@ -205,8 +215,8 @@ impl<'a> Builder<'a> {
             let mut bindings = table.bindings(part);
             bindings.extend([self.step(2), read(3, &s.scores.buffer), write(4, y)]);
             if let Some(layer) = qkv {
-                let (keys, values) = &s.cache[layer];
-                bindings.extend([write(5, &keys.buffer), write(6, &values.buffer), read(7, &s.angles.buffer)]);
+                bindings.extend(s.cache[layer].bindings(5, Access::Write, 1));
+                bindings.push(read(7, &s.angles.buffer));
             }
             self.push(stages, spec.clone(), grid, &bindings)?;
         }
@@ -221,16 +231,10 @@ impl<'a> Builder<'a> {
         let s = self.scratch;
         self.keys(stages, &t.qkv_keys, &s.h.buffer, false)?;
         self.values(stages, &t.qkv_values, Pattention::Query, Some(layer))?;
-        let (keys, values) = &s.cache[layer];
+        let [keys, values] = s.cache[layer].bindings(2, Access::Read, 1);
         let spec = self.parts(ShaderSpec::new("attention_decode").with("WG", PART));
         let spec = spec.flag_if(SUBGROUPS, self.gpu.has_subgroups);
-        let bindings = [
-            self.step(0),
-            read(1, &s.q.buffer),
-            read(2, &keys.buffer),
-            read(3, &values.buffer),
-            write(4, &s.parts.buffer),
-        ];
+        let bindings = [self.step(0), read(1, &s.q.buffer), keys, values, write(4, &s.parts.buffer)];
         self.push(stages, spec, Grid::PerPart(self.config.num_attention_heads as u32), &bindings)?;
         self.keys(stages, &t.proj_keys, &s.parts.buffer, true)?;
         self.values(stages, &t.proj_values, Pattention::Proj, None)?;
@@ -305,20 +309,20 @@ impl<'a> Builder<'a> {
         self.matmul(stages, &t.qkv_keys, 1, u, (scores, t.qkv_keys.shape().rows), false)?;
         self.weights(stages, Pattention::Query, 3)?;
         self.matmul(stages, &t.qkv_values, 3, scores, (&s.qkv.buffer, 3 * d), false)?;
-        let (keys, values) = &s.cache[layer];
+        let [keys, values] = s.cache[layer].bindings(3, Access::Write, 1);
         let spec = self.rotary(ShaderSpec::new("append").with("WG", WG).with("D_MODEL", d));
         let bindings = [
             self.step(0),
             read(1, &s.qkv.buffer),
             write(2, &s.q.buffer),
-            write(3, &keys.buffer),
-            write(4, &values.buffer),
+            keys,
+            values,
             read(5, &s.angles.buffer),
         ];
         self.push(stages, spec, Grid::PerToken((d as u32 / 2).div_ceil(WG as u32), 3), &bindings)?;
         let spec = ShaderSpec::new("attention_prefill").with("D_MODEL", d).with("HEAD", self.config.head_size());
-        let bindings =
-            [self.step(0), read(1, &s.q.buffer), read(2, &keys.buffer), read(3, &values.buffer), write(4, u)];
+        let [keys, values] = s.cache[layer].bindings(2, Access::Read, 1);
+        let bindings = [self.step(0), read(1, &s.q.buffer), keys, values, write(4, u)];
         let heads = self.config.num_attention_heads as u32;
         self.push(stages, spec, Grid::PerTile(heads, QUERY_TILE, 1), &bindings)?;
         self.matmul(stages, &t.proj_keys, 1, u, (scores, t.proj_keys.shape().rows), false)?;
@@ -385,7 +389,11 @@ impl<'a> Builder<'a> {
             write(6, &c.partials.buffer),
         ];
         self.push(&mut stages, spec, Grid::Fixed([groups as u32, 1, 1]), &bindings)?;
-        let spec = ShaderSpec::new("sample_pick").with("WG", 256).with("V", vocab);
+        // All by one workgroup: the more threads, the sooner. It needs 12 bytes for each, and 3 kB for its bins.
+        let limits = self.gpu.device.limits();
+        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let threads = if most < 1024 || self.gpu.is_software { 256 } else { 1024 };
+        let spec = ShaderSpec::new("sample_pick").with("WG", threads).with("V", vocab);
         let spec = spec.with("PARTIALS", groups).with("RING", RING);
         let bindings = [
             self.step(0),

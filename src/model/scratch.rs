@@ -5,7 +5,11 @@ use super::plan::{PART, TILE_N};
 use super::workers::FAILURE_WORDS;
 use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::ModelConfig;
-use crate::gpu::{Gpu, GpuBuffer};
+use super::tables::{Weights, aligned};
+use crate::gpu::{Access, Binding, Gpu, GpuBuffer};
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::rc::Rc;
 
 /// Most tokens of one prefill step: enough for the narrow products to fill a large GPU.
 pub const MAX_CHUNK: usize = 1024;
@@ -68,8 +72,8 @@ pub struct Scratch {
     pub choose: ChooseBuffers,
     /// Logits on their way to the host.
     pub staging: GpuBuffer,
-    /// Keys and values of each layer, f16 [context, d].
-    pub cache: Vec<(GpuBuffer, GpuBuffer)>,
+    /// Keys and values, by layer.
+    pub cache: Vec<LayerCache>,
     /// Tokens that the KV cache holds.
     pub context_length: usize,
     /// Parts that a full context is split into.
@@ -78,9 +82,41 @@ pub struct Scratch {
     pub kv_bytes: u64,
 }
 
+/// Keys and values of a layer, f16 [context, d] each, in buffers that neighbouring layers may share.
+pub struct LayerCache {
+    keys: Rc<GpuBuffer>,
+    values: Rc<GpuBuffer>,
+    offset: u64,
+    bytes: u64,
+    /// Layers that share the buffers.
+    shared: usize,
+}
+
+impl LayerCache {
+    /// Two bindings, from `index` on, of this layer and the `layers − 1` that follow in the same buffers.
+    pub fn bindings(&self, index: u32, access: Access, layers: usize) -> [Binding<'_>; 2] {
+        let size = NonZeroU64::new(self.bytes * layers as u64);
+        [(index, &self.keys), (index + 1, &self.values)].map(|(index, buffer)| Binding {
+            index,
+            access,
+            range: wgpu::BufferBinding { buffer: &buffer.buffer, offset: self.offset, size },
+        })
+    }
+
+    /// How many layers share its buffers.
+    pub fn shared(&self) -> usize {
+        self.shared
+    }
+
+    /// Bytes of keys, or values, from layer to layer.
+    pub fn stride(&self) -> u64 {
+        self.bytes
+    }
+}
+
 impl Scratch {
     /// Allocates for a context of `context_length` tokens and uploads the rotary angles.
-    pub fn new(gpu: &Gpu, config: &ModelConfig, context_length: usize) -> Self {
+    pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, context_length: usize) -> Self {
         use wgpu::BufferUsages as U;
         let d = config.hidden_size;
         let f32s = |label: &str, n: usize| GpuBuffer::storage(gpu, label, n as u64 * 4);
@@ -89,8 +125,16 @@ impl Scratch {
         let splits = Splits::new(gpu, d);
         let max_parts = context_length.div_ceil(PART);
         let angles = rotary_angles(config, context_length);
-        let cache_bytes = (context_length * d * 2) as u64;
-        let cache = |label: &str| GpuBuffer::storage(gpu, label, cache_bytes);
+        let bytes = aligned((context_length * d * 2) as u64);
+        let most = (gpu.device.limits().max_storage_buffer_binding_size / bytes).max(1) as usize;
+        let cache = runs(weights, config.num_layers, most).flat_map(|layers| {
+            let buffer = |label| Rc::new(GpuBuffer::storage(gpu, label, bytes * layers.len() as u64));
+            let (keys, values) = (buffer("key cache"), buffer("value cache"));
+            let shared = layers.len();
+            let of = move |i| LayerCache { keys: keys.clone(), values: values.clone(), offset: i * bytes, bytes, shared };
+            (0..layers.len() as u64).map(of)
+        });
+        let cache = cache.collect();
         let logit_bytes = (LOGIT_ROWS * config.padded_vocab_size * 4) as u64;
         let this = Self {
             step: GpuBuffer::new(gpu, "step", 32, U::UNIFORM | U::COPY_DST),
@@ -107,14 +151,22 @@ impl Scratch {
             logits: GpuBuffer::storage(gpu, "logits", logit_bytes),
             choose: ChooseBuffers::new(gpu, config),
             staging: GpuBuffer::new(gpu, "staging", logit_bytes + 4 * FAILURE_WORDS as u64, U::MAP_READ | U::COPY_DST),
-            cache: (0..config.num_layers).map(|_| (cache("key cache"), cache("value cache"))).collect(),
+            cache,
             context_length,
             max_parts,
-            kv_bytes: 2 * cache_bytes * config.num_layers as u64,
+            kv_bytes: 2 * bytes * config.num_layers as u64,
         };
         gpu.queue.write_buffer(&this.angles.buffer, 0, bytemuck::cast_slice(&angles));
         this
     }
+}
+
+/// Layers whose caches share buffers: those whose tables do, if a binding holds so many.
+fn runs(weights: &Weights, layers: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let fit = !weights.slabs.is_empty() && weights.slabs.iter().all(|slab| slab.layers.len() <= most);
+    let slabs: Vec<_> = weights.slabs.iter().map(|slab| slab.layers.clone()).collect();
+    let single = (0..layers).map(|layer| layer..layer + 1).collect();
+    (if fit { slabs } else { single }).into_iter()
 }
 
 /// cos and sin of position · base^(−2i/r), computed in f64: [context, r/2, 2].

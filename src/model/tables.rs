@@ -23,7 +23,7 @@ pub struct TablePart {
 }
 
 /// 256 is the largest alignment that a storage binding's offset may need.
-fn aligned(offset: u64) -> u64 {
+pub(super) fn aligned(offset: u64) -> u64 {
     offset.next_multiple_of(256)
 }
 
@@ -136,46 +136,72 @@ impl Table {
     }
 }
 
-/// The tables of a layer as one: the elements of all, then the scales of all.
+/// Most bytes of a buffer for several layers: larger ones are harder to get.
+const MOST_SLAB_BYTES: u64 = 512 << 20;
+
+/// The tables of some neighbouring layers as one: the elements of all, then the scales of all.
 #[derive(Debug)]
-pub struct Joined {
+pub struct Slab {
     buffer: Rc<GpuBuffer>,
+    /// Its layers.
+    pub layers: Range<usize>,
+    /// Bytes of a layer's elements and of its scales.
+    strides: (u64, u64),
     /// Where the scales begin; the elements begin at 0.
     scales: u64,
-    /// Where all ends.
-    end: u64,
     format: TableFormat,
 }
 
-impl Joined {
-    /// Room for tables of these shapes; `None` where one binding could not hold their elements.
-    fn new(gpu: &Gpu, format: TableFormat, shapes: [TableShape; 6]) -> Option<(Self, [Table; 6])> {
+impl Slab {
+    /// How many layers, of tables with these shapes, one binding holds.
+    fn capacity(gpu: &Gpu, format: TableFormat, shapes: [TableShape; 6]) -> usize {
         let limits = gpu.device.limits();
-        let mut end = 0;
-        let mut offsets = |region| {
-            shapes.map(|shape| {
-                let offset = end;
-                end = aligned(end + Table::bytes(format, shape, region));
-                offset
-            })
-        };
-        let elements = offsets(Region::Elements);
-        let scales = offsets(Region::Scales);
-        if scales[0] > limits.max_storage_buffer_binding_size || end > limits.max_buffer_size {
-            return None;
-        }
-        let buffer = Rc::new(GpuBuffer::storage(gpu, "layer", end));
-        let mut at = elements.into_iter().zip(scales);
-        let tables = shapes.map(|shape| {
-            let (elements_offset, scales_offset) = at.next().unwrap_or_default();
-            let buffer = buffer.clone();
-            let part = TablePart { first_row: 0, rows: shape.rows, buffer, elements_offset, scales_offset };
-            Table { format, shape, parts: vec![part] }
-        });
-        Some((Self { buffer, scales: scales[0], end, format }, tables))
+        let bytes = |region| shapes.iter().map(|s| aligned(Table::bytes(format, *s, region))).sum::<u64>();
+        let (elements, scales) = (bytes(Region::Elements), bytes(Region::Scales));
+        let most = (limits.max_buffer_size.min(MOST_SLAB_BYTES)) / (elements + scales);
+        (limits.max_storage_buffer_binding_size / elements).min(most) as usize
     }
 
-    /// Bindings 0 and 1 of `shaders/table.wgsl`, for all tables at once.
+    /// Room for layers whose tables have these shapes, and their tables.
+    fn new(
+        gpu: &Gpu,
+        format: TableFormat,
+        shapes: [TableShape; 6],
+        layers: Range<usize>,
+    ) -> (Self, Vec<[Table; 6]>) {
+        let offsets = |region| {
+            let mut end = 0;
+            let starts = shapes.map(|shape| {
+                let start = end;
+                end += aligned(Table::bytes(format, shape, region));
+                start
+            });
+            (starts, end)
+        };
+        let (elements, element_stride) = offsets(Region::Elements);
+        let (scales, scale_stride) = offsets(Region::Scales);
+        let scales_start = layers.len() as u64 * element_stride;
+        let bytes = scales_start + layers.len() as u64 * scale_stride;
+        let buffer = Rc::new(GpuBuffer::storage(gpu, "layers", bytes));
+        let tables = (0..layers.len() as u64).map(|layer| {
+            let mut at = elements.into_iter().zip(scales);
+            shapes.map(|shape| {
+                let (elements, scales) = at.next().unwrap_or_default();
+                let part = TablePart {
+                    first_row: 0,
+                    rows: shape.rows,
+                    buffer: buffer.clone(),
+                    elements_offset: layer * element_stride + elements,
+                    scales_offset: scales_start + layer * scale_stride + scales,
+                };
+                Table { format, shape, parts: vec![part] }
+            })
+        });
+        let tables = tables.collect();
+        (Self { buffer, layers, strides: (element_stride, scale_stride), scales: scales_start, format }, tables)
+    }
+
+    /// Bindings 0 and 1 of `shaders/table.wgsl`, for all layers at once.
     pub fn bindings(&self) -> Vec<Binding<'_>> {
         let range = |from: u64, to: u64| wgpu::BufferBinding {
             buffer: &self.buffer.buffer,
@@ -183,23 +209,30 @@ impl Joined {
             size: std::num::NonZeroU64::new(to - from),
         };
         let elements = Binding { index: 0, access: Access::Read, range: range(0, self.scales) };
-        let scales = || Binding { index: 1, access: Access::Read, range: range(self.scales, self.end) };
+        let end = self.scales + self.layers.len() as u64 * self.strides.1;
+        let scales = || Binding { index: 1, access: Access::Read, range: range(self.scales, end) };
         if self.format.is_quantized() { vec![elements, scales()] } else { vec![elements] }
     }
 
-    /// Where a table of this layer lies: its first group and its first word of scales, as `group.wgsl` counts them.
+    /// Groups of elements and words of scales from layer to layer.
+    pub fn strides(&self) -> (usize, usize) {
+        ((self.strides.0 / self.group_bytes()) as usize, (self.strides.1 / 4) as usize)
+    }
+
+    /// Where a table of the first layer lies: its first group and its first word of scales, as `group.wgsl` counts.
     pub fn position(&self, table: &Table) -> (usize, usize) {
-        let group_bytes = row_bytes(self.format, GROUP_SIZE, Region::Elements);
         let part = &table.parts[0];
-        ((part.elements_offset / group_bytes) as usize, ((part.scales_offset - self.scales) / 4) as usize)
+        ((part.elements_offset / self.group_bytes()) as usize, ((part.scales_offset - self.scales) / 4) as usize)
+    }
+
+    fn group_bytes(&self) -> u64 {
+        row_bytes(self.format, GROUP_SIZE, Region::Elements)
     }
 }
 
 /// Fused tables of one layer.
 #[derive(Debug)]
 pub struct LayerTables {
-    /// All of them, where they lie in one buffer.
-    pub joined: Option<Joined>,
     /// Key tables of query, key and value: [3·slots, d].
     pub qkv_keys: Table,
     /// Their value tables, transposed: [3·d, slots].
@@ -222,6 +255,8 @@ pub struct Weights {
     pub embedding: Table,
     /// One entry per layer.
     pub layers: Vec<LayerTables>,
+    /// Buffers that hold several layers each; none if a layer is too large for one.
+    pub slabs: Vec<Slab>,
     /// Weight and bias of the final LayerNorm, f32 [2, d].
     pub norm: GpuBuffer,
 }
@@ -252,16 +287,25 @@ impl Weights {
         let embedding = Table::new(gpu, "embedding", quantization.embedding(), TensorId::Embedding.shape(config));
         let shapes = [(3 * qkv, d), (3 * d, qkv), (proj, d), (d, proj), (mlp, d), (d, mlp)]
             .map(|(rows, cols)| TableShape { rows, cols });
-        let layers = (0..config.num_layers).map(|_| {
-            let (joined, tables) = match Joined::new(gpu, format, shapes) {
-                Some((joined, tables)) => (Some(joined), tables),
-                None => (None, shapes.map(|shape| Table::new(gpu, "table", format, shape))),
-            };
+        let count = config.num_layers;
+        let capacity = Slab::capacity(gpu, format, shapes);
+        let (mut slabs, mut tables) = (Vec::new(), Vec::new());
+        if capacity > 0 {
+            let each = count.div_ceil(count.div_ceil(capacity));
+            for first in (0..count).step_by(each) {
+                let (slab, of_layers) = Slab::new(gpu, format, shapes, first..count.min(first + each));
+                slabs.push(slab);
+                tables.extend(of_layers);
+            }
+        } else {
+            tables.extend((0..count).map(|_| shapes.map(|shape| Table::new(gpu, "table", format, shape))));
+        }
+        let layers = tables.into_iter().map(|tables| {
             let [qkv_keys, qkv_values, proj_keys, proj_values, mlp_keys, mlp_values] = tables;
-            LayerTables { joined, qkv_keys, qkv_values, proj_keys, proj_values, mlp_keys, mlp_values }
+            LayerTables { qkv_keys, qkv_values, proj_keys, proj_values, mlp_keys, mlp_values }
         });
         let norm = GpuBuffer::storage(gpu, "final norm", 2 * d as u64 * 4);
-        Ok(Self { config: config.clone(), embedding, layers: layers.collect(), norm })
+        Ok(Self { config: config.clone(), embedding, layers: layers.collect(), slabs, norm })
     }
 
     /// Bytes of a tensor's region.

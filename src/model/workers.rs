@@ -1,13 +1,14 @@
-//! A layer of a decode step in one dispatch (`shaders/layer.wgsl`): how its products are shared out among workgroups
+//! Many layers of a decode step in one dispatch (`shaders/layers.wgsl`): how its products are shared out among workgroups
 //! that run side by side, and where they leave what they send each other.
 
-use super::plan::{Builder, Grid, Stages, read, write};
-use super::tables::{LayerTables, Table};
+use super::plan::{Builder, Grid, Stage, read, write};
+use super::tables::{LayerTables, Slab, Table, aligned};
 use crate::checkpoint::layout::{Pattention, TableFormat, padded_slots};
 use crate::config::GROUP_SIZE;
 use crate::error::Result;
 use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
 use crate::gpu::{Access, Binding, GpuBuffer};
+use std::cell::Cell;
 use std::num::NonZeroU64;
 
 /// Positions that one workgroup scans at least (STRETCH of the shader).
@@ -26,6 +27,8 @@ pub struct Team {
     pub threads: usize,
     /// Looks at a word before a worker gives up.
     pub patience: usize,
+    /// Products of bytes (PACKED of the shader), where the tables' format allows them.
+    pub packed: bool,
 }
 
 /// How the rows of one product are shared out.
@@ -54,55 +57,43 @@ fn share(team: Team, groups: usize, rows: usize, segment: usize, vecs: usize) ->
     shares.filter(|s| segment.is_multiple_of(team.threads / s.lanes * s.rows)).min_by_key(cost)
 }
 
-/// Words of a dispatch's mail.
-#[derive(Clone, Copy, Debug)]
-struct Mail {
-    /// Scores of part 0, query key value, sums and statistics of the attention, scores of part 2, h, scores of part 4.
-    starts: [usize; 7],
-    /// The word that tells of a failure; behind all others.
-    failed: usize,
-}
+/// Words of a layer's mail.
+const MAIL: [&str; 8] = ["AT_0", "AT_QKV", "AT_PARTS", "AT_STATS", "AT_2", "AT_H", "AT_4", "AT_OUT"];
 
-impl Mail {
-    const NAMES: [&str; 7] = ["AT_0", "AT_QKV", "AT_PARTS", "AT_STATS", "AT_2", "AT_H", "AT_4"];
-
-    fn new(lengths: [usize; 7]) -> Self {
-        let mut failed = 0;
-        let starts = lengths.map(|len| {
-            let start = failed;
-            failed += len;
-            start
-        });
-        Self { starts, failed }
-    }
-
-    /// Bytes from one dispatch's mail to the next one's.
-    fn stride(self) -> u64 {
-        (self.failed as u64 * 4 + 4).next_multiple_of(256)
-    }
-}
-
-/// All layers of a decode step, a dispatch each.
+/// All layers of a decode step in as few dispatches as bindings allow.
 pub struct Workers {
-    /// The dispatches.
-    pub stages: Stages,
     /// How they are shared out.
     pub team: Team,
+    /// Each with both sets of mail: what one dispatch leaves in its set the next clears, whose set is the other.
+    dispatches: Vec<[Stage; 2]>,
     mail: GpuBuffer,
-    layout: Mail,
-    /// Dispatches take turns with so many sets of mail: what one leaves the next clears.
-    sets: usize,
+    /// Bytes of a set, and of what comes before the word that tells of a failure.
+    set: (u64, u64),
+    /// Which set comes next.
+    turn: Cell<usize>,
 }
 
 /// Words that [`Workers::copy_failures`] copies.
-pub const FAILURE_WORDS: usize = 3;
+pub const FAILURE_WORDS: usize = 2;
 
 impl Workers {
+    /// Records all dispatches for a step of one token after `past`. What is recorded must be submitted, in order.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize) {
+        for stages in &self.dispatches {
+            stages[self.turn.get()].record(pass, past, 1);
+            self.turn.set(1 - self.turn.get());
+        }
+    }
+
+    /// Number of dispatches.
+    pub fn len(&self) -> usize {
+        self.dispatches.len()
+    }
+
     /// Copies out what tells of workers that gave up, [`FAILURE_WORDS`] words.
     pub fn copy_failures(&self, encoder: &mut wgpu::CommandEncoder, to: &wgpu::Buffer, offset: u64) {
-        for set in 0..FAILURE_WORDS {
-            let from = (set % self.sets) as u64 * self.layout.stride() + self.layout.failed as u64 * 4;
-            encoder.copy_buffer_to_buffer(&self.mail.buffer, from, to, offset + set as u64 * 4, 4);
+        for set in 0..FAILURE_WORDS as u64 {
+            encoder.copy_buffer_to_buffer(&self.mail.buffer, set * self.set.0 + self.set.1, to, offset + set * 4, 4);
         }
     }
 }
@@ -110,50 +101,48 @@ impl Workers {
 impl Builder<'_> {
     /// The dispatches for a team; `None` where this model or GPU does not allow them.
     pub(super) fn workers(&mut self, team: Team) -> Result<Option<Workers>> {
-        let layers = self.weights.layers.len();
-        let Some((spec, layout)) = self.layer_spec(team).filter(|_| layers > 1) else { return Ok(None) };
-        let sets = 2 + layers % 2;
-        let mail = GpuBuffer::storage(self.gpu, "mail", layout.stride() * sets as u64);
-        let set_of = |layer: usize| if layers % 2 == 1 && layer + 1 == layers { 2 } else { layer % 2 };
-        let mut stages = Stages::default();
-        for (layer, tables) in self.weights.layers.iter().enumerate() {
-            let Some(joined) = &tables.joined else { return Ok(None) };
-            let set = |index, layer| Binding {
-                index,
-                access: Access::Write,
-                range: wgpu::BufferBinding {
-                    buffer: &mail.buffer,
-                    offset: set_of(layer) as u64 * layout.stride(),
-                    size: NonZeroU64::new(layout.failed as u64 * 4 + 4),
-                },
+        let slabs = &self.weights.slabs;
+        let s = self.scratch;
+        let Some(first) = slabs.first() else { return Ok(None) };
+        let spec = self.layers_spec(first, team).filter(|_| s.cache[0].shared() >= first.layers.len());
+        let Some((spec, mail_stride)) = spec else { return Ok(None) };
+        let failed = mail_stride * first.layers.len();
+        let (set, failed_at) = (aligned(failed as u64 * 4 + 16), failed as u64 * 4);
+        let mail = GpuBuffer::storage(self.gpu, "mail", set * 2);
+        let mut dispatches = Vec::new();
+        for slab in slabs {
+            // The last slab may have fewer layers; its mail ends where that of the others does.
+            let spec = spec.clone().with("LAYERS", slab.layers.len()).with("FAILED", failed);
+            let mut make = |turn: u64| {
+                let mail = |index, turn| Binding {
+                    index,
+                    access: Access::Write,
+                    range: wgpu::BufferBinding {
+                        buffer: &mail.buffer,
+                        offset: turn * set,
+                        size: NonZeroU64::new(failed_at + 16),
+                    },
+                };
+                let mut bindings = slab.bindings();
+                bindings.extend([self.step(2), write(3, &s.h.buffer), mail(4, turn), mail(5, 1 - turn)]);
+                bindings.extend(s.cache[slab.layers.start].bindings(6, Access::Write, slab.layers.len()));
+                bindings.push(read(8, &s.angles.buffer));
+                self.stage(&spec, Grid::Fixed([team.workers as u32, 1, 1]), &bindings)
             };
-            let s = self.scratch;
-            let (keys, values) = &s.cache[layer];
-            let mut bindings = joined.bindings();
-            bindings.extend([
-                self.step(2),
-                write(3, &s.h.buffer),
-                set(4, layer),
-                set(5, (layer + layers - 1) % layers),
-                write(6, &keys.buffer),
-                write(7, &values.buffer),
-                read(8, &s.angles.buffer),
-            ]);
-            self.push(&mut stages, spec.clone(), Grid::Fixed([team.workers as u32, 1, 1]), &bindings)?;
+            dispatches.push([make(0)?, make(1)?]);
         }
-        Ok(Some(Workers { stages, team, mail, layout, sets }))
+        Ok(Some(Workers { team, dispatches, mail, set: (set, failed_at), turn: Cell::new(0) }))
     }
 
     /// Constants of the kernel; `None` where workgroup memory is too small or a shape does not fit.
-    fn layer_spec(&self, team: Team) -> Option<(ShaderSpec, Mail)> {
+    pub(super) fn layers_spec(&self, slab: &Slab, team: Team) -> Option<(ShaderSpec, usize)> {
         let (config, scratch) = (self.config, self.scratch);
         let (d, head, heads) = (config.hidden_size, config.head_size(), config.num_attention_heads);
         let tables = self.weights.layers.first()?;
-        let joined = tables.joined.as_ref()?;
         let max_parts = (team.workers / heads).max(1);
         let scan = STRETCH.max(scratch.context_length.div_ceil(max_parts));
         let slots = |p: Pattention| p.slots(config);
-        let layout = Mail::new([
+        let values = [
             3 * padded_slots(slots(Pattention::Query)),
             3 * d,
             max_parts * d,
@@ -161,8 +150,11 @@ impl Builder<'_> {
             padded_slots(slots(Pattention::Proj)),
             d,
             padded_slots(slots(Pattention::Mlp)),
-        ]);
-        let mut spec = ShaderSpec::new("layer")
+            d,
+        ];
+        let (element_stride, scale_stride) = slab.strides();
+        let packed = team.packed && tables.qkv_keys.format().is_quantized();
+        let mut spec = ShaderSpec::new("layers")
             .with("WG", team.threads)
             .with("WORKERS", team.workers)
             .with("PATIENCE", team.patience)
@@ -171,16 +163,22 @@ impl Builder<'_> {
             .with("ROTARY", config.rotary_dims())
             .with("MAX_PARTS", max_parts)
             .with("SCAN", scan)
-            .with("FAILED", layout.failed)
+            .with("ELEMENT_STRIDE", element_stride)
+            .with("SCALE_STRIDE", scale_stride)
+            .with("CACHE_STRIDE", scratch.cache[0].stride() as usize / 16)
             .with("SLOTS_1", slots(Pattention::Query))
             .with("SLOTS_3", slots(Pattention::Proj))
             .with("SLOTS_5", slots(Pattention::Mlp))
             .with_f32("EPSILON", config.layernorm_epsilon)
-            .flag_if(SUBGROUPS, self.gpu.has_subgroups);
-        for (name, start) in Mail::NAMES.into_iter().zip(layout.starts) {
-            spec = spec.with(name, start);
+            .flag_if(SUBGROUPS, self.gpu.has_subgroups)
+            .flag_if("PACKED", packed);
+        let mut mail_stride = 0;
+        for (name, words) in MAIL.into_iter().zip(values) {
+            spec = spec.with(name, mail_stride);
+            mail_stride += words;
         }
-        let (mut xs, mut most_rows) = (2 * team.threads, 0);
+        mail_stride = mail_stride.next_multiple_of(4);
+        let (mut xs, mut most_rows) = (0, 0);
         for (part, table) in all(tables).into_iter().enumerate() {
             let (groups, rows) = (table.shape().cols / GROUP_SIZE, table.shape().rows);
             let vecs = match table.format() {
@@ -189,7 +187,7 @@ impl Builder<'_> {
                 TableFormat::F16 => 4,
             };
             let share = share(team, groups, rows, if part == 1 { d } else { 0 }, vecs)?;
-            let (elements, scales) = joined.position(table);
+            let (elements, scales) = slab.position(table);
             let values = [
                 ("GROUPS", groups),
                 ("ROWS", rows),
@@ -206,15 +204,21 @@ impl Builder<'_> {
             (xs, most_rows) = (xs.max(groups * 8), most_rows.max(share.rows));
         }
         let lane_sums = team.threads * most_rows * 4 / if self.gpu.has_subgroups { 4 } else { 1 };
-        let bytes = xs * 16 + lane_sums + team.threads * 12 + head * 20 + scan * 4 + heads * max_parts * 8;
-        let fits = bytes <= self.gpu.device.limits().max_compute_workgroup_storage_size as usize
+        let sharers = (team.threads / 128).max(1);
+        let bytes = xs * if packed { 8 } else { 16 }
+            + lane_sums
+            + team.threads * (32 + 12)
+            + head * 20
+            + scan * 4 * (1 + sharers)
+            + heads * max_parts * 8;
+        let fits = std::env::var("DUMP").is_ok() || bytes <= self.gpu.device.limits().max_compute_workgroup_storage_size as usize
             && team.threads <= self.gpu.device.limits().max_compute_invocations_per_workgroup as usize
             && head.is_multiple_of(8)
             && head <= team.threads;
-        let spec = spec.with("XS", xs).with("MOST_LROWS", most_rows);
+        let spec = spec.with("MAIL_STRIDE", mail_stride).with("XS", xs).with("MOST_LROWS", most_rows);
         let spec = self.theta(self.format(spec, tables));
         let spec = ["NORM_0", "THETA_1", "THETA_3", "NORM_4", "THETA_5"].into_iter().fold(spec, ShaderSpec::flag);
-        fits.then_some((spec, layout))
+        fits.then_some((spec, mail_stride))
     }
 
     fn format(&self, spec: ShaderSpec, tables: &LayerTables) -> ShaderSpec {

@@ -84,8 +84,8 @@ export class TokenFormer {
   }
 
   /** For benchmarks: a model of a published shape with random weights, which needs no download. */
-  static async random(id, { quantization = "q4", contextLength, subgroups = true, workers, threads } = {}) {
-    const request = { id, quantization, contextLength, subgroups, workers, threads };
+  static async random(id, { quantization = "q4", contextLength, subgroups = true, workers, threads, packed = false } = {}) {
+    const request = { id, quantization, contextLength, subgroups, workers, threads, packed };
     return new TokenFormer(LOADED, await makeEngine(({ Engine }) => Engine.random(request)));
   }
 

@@ -1,7 +1,7 @@
-// A whole layer for one token in one dispatch: WORKERS workgroups share every product's rows, and send each other what
+// Many layers for one token in one dispatch: WORKERS workgroups share every product's rows, and send each other what
 // the next product needs (mail.wgsl). That takes a fraction of the time that a dispatch takes to end and the next to
 // begin. The workers must all run at the same time; the host tries it out before it relies on it, and otherwise
-// does the same in seven dispatches (keys, values and attention_decode.wgsl).
+// makes seven dispatches of each layer (keys, values and attention_decode.wgsl).
 //
 //   part 0  scores of query, key and value tokens of LN(h)
 //   part 1  query, key, value = Pᵀ·Θ(scores)
@@ -12,18 +12,19 @@
 //   part 5  h = h' + Pᵀ·Θ(scores)
 //
 // Bindings
-//   0, 1  the layer's tables, all in one (group.wgsl): elements of all, then scales of all
+//   0, 1  the layers' tables, all in one (group.wgsl): elements of all layers, then scales of all
 //   2     step    uniform Step
 //   3     h       f32 [D_MODEL]: residual stream, read and replaced
 //   4     mail    u32 [FAILED + 1]: what this dispatch sends, 0 before
-//   5     old     u32 [FAILED]: what another dispatch has sent; cleared here
-//   6     keys    f16 octets [context, D_MODEL / 8] as vec4<u32>, paired order (rotary.wgsl)
-//   7     values  f16 octets [context, D_MODEL / 8] as vec4<u32>
+//   5     old     u32 [FAILED + 1] as vec4<u32>: what another dispatch has sent; cleared here, but for its last words
+//   6     keys    f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>, paired order (rotary.wgsl)
+//   7     values  f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>
 //   8     angles  vec2<f32> [context, r/2]
 // Grid: WORKERS workgroups of WG threads.
-// Constants: D_MODEL, HEAD, ROTARY, EPSILON, WORKERS, MAX_PARTS, SCAN, XS, AT_*, FAILED, PATIENCE, and for each part
-// p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p threads that share LROWS_p
-// rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread; SLOTS_1, _3, _5.
+// Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKERS, MAX_PARTS, SCAN, XS, MOST_LROWS, PATIENCE; words of
+// the mail AT_*, MAIL_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
+// to layer; and for each part p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p
+// threads that share LROWS_p rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread; SLOTS_1, _3, _5.
 
 #include "group.wgsl"
 #include "reduce.wgsl"
@@ -34,15 +35,21 @@
 @group(0) @binding(2) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read_write> h: array<f32>;
 @group(0) @binding(4) var<storage, read_write> mail: array<atomic<u32>>;
-@group(0) @binding(5) var<storage, read_write> old: array<u32>;
+@group(0) @binding(5) var<storage, read_write> old: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read_write> keys: array<vec4<u32>>;
 @group(0) @binding(7) var<storage, read_write> values: array<vec4<u32>>;
 @group(0) @binding(8) var<storage, read> angles: array<vec2<f32>>;
 
 #include "mail.wgsl"
 
-// Activations of the product that is being made, and between products the sums of the attention.
-var<workgroup> xs: array<vec4<f32>, XS>;
+// Where things of the layer begin.
+var<private> layer_mail: u32;
+var<private> layer_elements: u32;
+var<private> layer_scales: u32;
+var<private> layer_cache: u32;
+
+// Sums of the attention's teams.
+var<workgroup> sums: array<vec4<f32>, 2u * WG>;
 
 // Where column c of a row of `groups` groups is sent, from the row's begin: in the order of `xs`, one component after
 // the other, so that neighbouring threads read neighbouring words.
@@ -79,20 +86,15 @@ fn load_$P(local: u32, block: u32) -> Weights_$P {
     var weights: Weights_$P;
     #unroll I ROUNDS_$P
     #unroll R LROWS_$P
-    weights.w$I_$R = load_group(index_$P(local, block, $Iu, $Ru), ELEMENTS_$P, SCALES_$P);
+    weights.w$I_$R = load_group(index_$P(local, block, $Iu, $Ru), layer_elements + ELEMENTS_$P, layer_scales + SCALES_$P);
     #end
     #end
     return weights;
 }
 
-// Waits for the thread's slots of a row of `xs` that begins at `at` of the mail.
+// The thread's slots of a row of `xs` that begins at `at` of the mail, which should be there.
 fn receive_row_$P(local: u32, at: u32) -> array<vec4<f32>, ITEMS_$P> {
     var bits: array<vec4<u32>, ITEMS_$P>;
-    workgroupBarrier(); // nobody waits for a thread of his own workgroup that has not had its turn
-    // One look at a time until something is there; then all at once.
-    let first = at + min(local, GROUPS_$P * 8u - 1u);
-    for (var looks = 0u; looks < patience && atomicLoad(&mail[first]) == 0u; looks++) {
-    }
     for (var looks = 0u; looks <= patience; looks++) {
         var missing = false;
         for (var i = 0u; i < ITEMS_$P; i++) {
@@ -120,7 +122,7 @@ fn stage_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>) {
     workgroupBarrier(); // the last product has been made
     for (var i = 0u; i < ITEMS_$P; i++) {
         if local + i * WG < GROUPS_$P * 8u {
-            xs[local + i * WG] = x[i];
+            stage_slot(local + i * WG, x[i]);
         }
     }
     workgroupBarrier();
@@ -189,14 +191,21 @@ var<workgroup> lane_sums: array<f32, WG * MOST_LROWS>;
 
 // ---- activations ----
 
+var<workgroup> pivot: f32;
+
 #unroll P 6
 #if NORM_$P
-// LayerNorm of a row. `pivot` is any of its values: a common offset costs no digits.
-fn normalized_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>, pivot: f32) -> array<vec4<f32>, ITEMS_$P> {
+// LayerNorm of a row. Sums are made of values less the row's first, so that a common offset costs no digits.
+fn normalized_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f32>, ITEMS_$P> {
     var x = row;
+    if local == 0u {
+        pivot = row[0].x;
+    }
+    workgroupBarrier();
+    let offset = pivot;
     var sums = vec2<f32>();
     for (var i = 0u; i < ITEMS_$P; i++) {
-        x[i] -= pivot;
+        x[i] -= offset;
         if local + i * WG < GROUPS_$P * 8u {
             sums += vec2<f32>(dot(x[i], vec4<f32>(1.0)), dot(x[i], x[i]));
         }
@@ -247,21 +256,44 @@ fn weights_of_$P(local: u32, scores: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f
 
 const HEADS = D_MODEL / HEAD;
 const OCTETS = HEAD / 8u;
+// Threads that share a position's score, and octets of its key that each holds.
+const SHARERS = max(WG / 128u, 1u);
+const KEYS_HELD = (OCTETS + SHARERS - 1u) / SHARERS;
 // Teams share the positions of the weighted sum; a team has a thread per eight dimensions.
 const TEAMS = WG / OCTETS;
+const VALUES_HELD = 4u;
 // Positions that are worth a worker of their own.
 const STRETCH = 128u;
+// Stretches whose sums are received at a time.
+const BATCH = 8u;
 
 var<workgroup> input: array<f32, 3u * HEAD>;
 var<workgroup> query: array<f32, HEAD>;
 var<workgroup> own_key: array<u32, HEAD / 2u>;
 var<workgroup> own_value: array<u32, HEAD / 2u>;
+var<workgroup> shares: array<f32, SCAN * SHARERS>;
 var<workgroup> position_weights: array<f32, SCAN>;
 var<workgroup> stats: array<vec2<f32>, HEADS * MAX_PARTS>;
 
 // Over how many workers each head's context is split.
 fn part_count(length: u32) -> u32 {
     return min((length + STRETCH - 1u) / STRETCH, MAX_PARTS);
+}
+
+fn load_keys(row: u32, sharer: u32) -> array<vec4<u32>, KEYS_HELD> {
+    var octets: array<vec4<u32>, KEYS_HELD>;
+    for (var i = 0u; i < KEYS_HELD; i++) {
+        octets[i] = keys[row + min(sharer + i * SHARERS, OCTETS - 1u)];
+    }
+    return octets;
+}
+
+fn load_values(first: u32, count: u32, p: u32, at: u32) -> array<vec4<u32>, VALUES_HELD> {
+    var octets: array<vec4<u32>, VALUES_HELD>;
+    for (var i = 0u; i < VALUES_HELD; i++) {
+        octets[i] = values[(first + min(p + i * TEAMS, count - 1u)) * (D_MODEL / 8u) + at];
+    }
+    return octets;
 }
 
 // softmax(q·kᵀ/√HEAD)·v of one head over one stretch, as highest score, sum of exponentials and weighted sum.
@@ -271,10 +303,19 @@ fn attend(local: u32, head: u32, part: u32) {
     let stretch = (length + parts - 1u) / parts;
     let first = part * stretch;
     let count = min(stretch, length - first);
+    let sharer = local % SHARERS;
+    let team = min(local / OCTETS, TEAMS - 1u);
+    let octet = local % OCTETS;
 
-    workgroupBarrier();
+    // Keys and values of earlier tokens are asked for before the query is waited for.
+    let key_row = layer_cache + (first * D_MODEL + head * HEAD) / 8u;
+    let value_row = layer_cache + head * OCTETS + octet;
+    var key_octets = load_keys(key_row + min(local / SHARERS, count - 1u) * (D_MODEL / 8u), sharer);
+    var value_octets = load_values(first, count, team, value_row);
+
+    wait_for(local, layer_mail + AT_QKV + head * HEAD, HEAD);
     for (var i = local; i < 3u * HEAD; i += WG) {
-        input[i] = receive(AT_QKV + i / HEAD * D_MODEL + head * HEAD + i % HEAD);
+        input[i] = receive(layer_mail + AT_QKV + i / HEAD * D_MODEL + head * HEAD + i % HEAD);
     }
     workgroupBarrier();
     for (var i = local; i < HEAD * 3u / 2u; i += WG) {
@@ -297,26 +338,38 @@ fn attend(local: u32, head: u32, part: u32) {
     workgroupBarrier();
     // The last stretch has the token itself, which nobody else looks at in this dispatch.
     if first + count == length && local < OCTETS {
-        let at = (step.past * D_MODEL + head * HEAD) / 8u + local;
+        let at = layer_cache + (step.past * D_MODEL + head * HEAD) / 8u + local;
         let o = local * 4u;
         keys[at] = vec4<u32>(own_key[o], own_key[o + 1u], own_key[o + 2u], own_key[o + 3u]);
         values[at] = vec4<u32>(own_value[o], own_value[o + 1u], own_value[o + 2u], own_value[o + 3u]);
     }
 
+    for (var p = local / SHARERS; p < count; p += WG / SHARERS) {
+        if p >= WG / SHARERS {
+            key_octets = load_keys(key_row + p * (D_MODEL / 8u), sharer);
+        }
+        var score = 0.0;
+        for (var i = 0u; i < KEYS_HELD; i++) {
+            let o = sharer + i * SHARERS;
+            if o < OCTETS {
+                var k = key_octets[i];
+                if first + p == step.past {
+                    k = vec4<u32>(own_key[o * 4u], own_key[o * 4u + 1u], own_key[o * 4u + 2u], own_key[o * 4u + 3u]);
+                }
+                for (var c = 0u; c < 4u; c++) {
+                    let pair = unpack2x16float(k[c]);
+                    score += pair.x * query[o * 8u + c * 2u] + pair.y * query[o * 8u + c * 2u + 1u];
+                }
+            }
+        }
+        shares[p * SHARERS + sharer] = score;
+    }
+    workgroupBarrier();
     var highest = -3.4e38;
     for (var p = local; p < count; p += WG) {
         var score = 0.0;
-        let row = ((first + p) * D_MODEL + head * HEAD) / 8u;
-        let is_own = first + p == step.past;
-        for (var o = 0u; o < OCTETS; o++) {
-            var octet = keys[row + o];
-            if is_own {
-                octet = vec4<u32>(own_key[o * 4u], own_key[o * 4u + 1u], own_key[o * 4u + 2u], own_key[o * 4u + 3u]);
-            }
-            for (var c = 0u; c < 4u; c++) {
-                let k = unpack2x16float(octet[c]);
-                score += k.x * query[o * 8u + c * 2u] + k.y * query[o * 8u + c * 2u + 1u];
-            }
+        for (var i = 0u; i < SHARERS; i++) {
+            score += shares[p * SHARERS + i];
         }
         position_weights[p] = score;
         highest = max(highest, score);
@@ -330,55 +383,74 @@ fn attend(local: u32, head: u32, part: u32) {
     }
     sum = workgroup_sum(local, sum); // its barriers also make the weights visible
 
-    let team = local / OCTETS;
-    let octet = local % OCTETS;
-    if team < TEAMS {
+    if local < TEAMS * OCTETS {
         var low = vec4<f32>();
         var high = vec4<f32>();
-        let at = head * OCTETS + octet;
-        // Four positions at a time, so that their loads are on their way together. Past the end the weight is 0.
-        for (var p = team; p < count; p += TEAMS * 4u) {
-            var words: array<vec4<u32>, 4>;
-            for (var i = 0u; i < 4u; i++) {
-                words[i] = values[(first + min(p + i * TEAMS, count - 1u)) * (D_MODEL / 8u) + at];
+        for (var p = team; p < count; p += TEAMS * VALUES_HELD) {
+            if p >= TEAMS * VALUES_HELD {
+                value_octets = load_values(first, count, p, value_row);
             }
-            for (var i = 0u; i < 4u; i++) {
+            for (var i = 0u; i < VALUES_HELD; i++) {
                 let position = p + i * TEAMS;
-                var v = words[i];
-                if first + position == step.past {
-                    let o = octet * 4u;
-                    v = vec4<u32>(own_value[o], own_value[o + 1u], own_value[o + 2u], own_value[o + 3u]);
-                }
                 if position < count {
+                    var v = value_octets[i];
+                    if first + position == step.past {
+                        let o = octet * 4u;
+                        v = vec4<u32>(own_value[o], own_value[o + 1u], own_value[o + 2u], own_value[o + 3u]);
+                    }
                     let w = position_weights[position];
                     low += w * vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));
                     high += w * vec4<f32>(unpack2x16float(v.z), unpack2x16float(v.w));
                 }
             }
         }
-        xs[(team * OCTETS + octet) * 2u] = low;
-        xs[(team * OCTETS + octet) * 2u + 1u] = high;
+        sums[(team * OCTETS + octet) * 2u] = low;
+        sums[(team * OCTETS + octet) * 2u + 1u] = high;
     }
     workgroupBarrier();
     if local < HEAD {
         var acc = 0.0;
         for (var t = 0u; t < TEAMS; t++) {
-            acc += xs[t * OCTETS * 2u + local / 4u][local % 4u];
+            acc += sums[t * OCTETS * 2u + local / 4u][local % 4u];
         }
-        send(AT_PARTS + part * D_MODEL + place(head * HEAD + local, GROUPS_2), acc);
+        send(layer_mail + AT_PARTS + part * D_MODEL + place(head * HEAD + local, GROUPS_2), acc);
     }
     if local == 0u {
-        send(AT_STATS + (part * HEADS + head) * 2u, highest);
-        send(AT_STATS + (part * HEADS + head) * 2u + 1u, sum);
+        send(layer_mail + AT_STATS + (part * HEADS + head) * 2u, highest);
+        send(layer_mail + AT_STATS + (part * HEADS + head) * 2u + 1u, sum);
     }
+}
+
+// The sums of up to BATCH stretches, from `p` on, for one slot.
+fn receive_parts(s: u32, p: u32, parts: u32) -> array<vec4<u32>, BATCH> {
+    var bits: array<vec4<u32>, BATCH>;
+    for (var looks = 0u; looks <= patience; looks++) {
+        var missing = false;
+        for (var n = 0u; n < BATCH; n++) {
+            if p + n < parts {
+                bits[n] = look4(layer_mail + AT_PARTS + (p + n) * D_MODEL + s, D_MODEL / 4u);
+                missing |= any(bits[n] == vec4<u32>());
+            }
+        }
+        if !missing {
+            break;
+        }
+        if looks == patience {
+            give_up();
+            break;
+        }
+    }
+    return bits;
 }
 
 // The thread's slots of the attention's output, joined from all stretches.
 fn receive_attention(local: u32) -> array<vec4<f32>, ITEMS_2> {
     let parts = part_count(step.past + 1u);
-    workgroupBarrier();
+    wait_for(local, layer_mail + AT_STATS, HEADS * parts * 2u);
+    var bits = receive_parts(min(local, GROUPS_2 * 8u - 1u), 0u, parts);
     for (var i = local; i < HEADS * parts; i += WG) {
-        stats[i] = vec2<f32>(receive(AT_STATS + i * 2u), receive(AT_STATS + i * 2u + 1u));
+        let at = layer_mail + AT_STATS + i * 2u;
+        stats[i] = vec2<f32>(receive(at), receive(at + 1u));
     }
     workgroupBarrier();
     var row: array<vec4<f32>, ITEMS_2>;
@@ -391,23 +463,11 @@ fn receive_attention(local: u32) -> array<vec4<f32>, ITEMS_2> {
         }
         var sum = 0.0;
         var acc = vec4<f32>();
-        for (var p = 0u; p < parts; p += 4u) {
-            var bits: array<vec4<u32>, 4>;
-            for (var looks = 0u; looks <= patience; looks++) {
-                var missing = false;
-                for (var n = 0u; n < 4u; n++) {
-                    bits[n] = look4(AT_PARTS + min(p + n, parts - 1u) * D_MODEL + s, D_MODEL / 4u);
-                    missing |= any(bits[n] == vec4<u32>());
-                }
-                if !missing {
-                    break;
-                }
-                if looks == patience {
-                    give_up();
-                    break;
-                }
+        for (var p = 0u; p < parts; p += BATCH) {
+            if i > 0u || p > 0u {
+                bits = receive_parts(s, p, parts);
             }
-            for (var n = 0u; n < 4u; n++) {
+            for (var n = 0u; n < BATCH; n++) {
                 if p + n < parts {
                     let weight = exp(stats[(p + n) * HEADS + head].x - highest);
                     sum += weight * stats[(p + n) * HEADS + head].y;
@@ -420,33 +480,52 @@ fn receive_attention(local: u32) -> array<vec4<f32>, ITEMS_2> {
     return row;
 }
 
-@compute @workgroup_size(WG)
-fn main(
-    @builtin(local_invocation_index) local: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-#if SUBGROUPS
-    @builtin(subgroup_size) width: u32,
-#endif
-) {
-#if SUBGROUPS
-    subgroup_width = width;
-#endif
-    let worker = group.x;
-    // What each product needs of the tables is asked for while the one before it is summed up and sent.
-    var weights_0 = load_0(local, worker);
-    for (var i = worker * WG + local; i < FAILED; i += WORKERS * WG) {
-        old[i] = 0u;
+// What row `at` of part 3 is added to; anything for other threads.
+fn residual_3(at: u32, layer: u32) -> f32 {
+    var value = 0.0;
+    if at < ROWS_3 {
+        if layer > 0u {
+            value = receive(layer_mail - MAIL_STRIDE + AT_OUT + place(at, GROUPS_0));
+        } else {
+            value = h[at];
+        }
     }
+    return value;
+}
 
+// The same for part 5.
+fn residual_5(at: u32) -> f32 {
+    var value = 0.0;
+    if at < ROWS_5 {
+        value = receive(layer_mail + AT_H + place(at, GROUPS_4));
+    }
+    return value;
+}
+
+// One layer; the first of the dispatch takes h from its buffer, and the last leaves it there.
+fn run_layer(local: u32, worker: u32, layer: u32) {
+    layer_mail = layer * MAIL_STRIDE;
+    layer_elements = layer * ELEMENT_STRIDE;
+    layer_scales = layer * SCALE_STRIDE;
+    layer_cache = layer * CACHE_STRIDE;
+    let previous = layer_mail - MAIL_STRIDE; // of the first layer it is never used
+
+    // What each product needs of the tables is asked for before its activations are waited for.
+    var weights_0 = load_0(local, worker);
     if worker < BLOCKS_0 {
         var row: array<vec4<f32>, ITEMS_0>;
-        for (var i = 0u; i < ITEMS_0; i++) {
-            let s = min(local + i * WG, GROUPS_0 * 8u - 1u);
-            for (var j = 0u; j < 4u; j++) {
-                row[i][j] = h[column(s, j, GROUPS_0)];
+        if layer > 0u {
+            wait_for(local, previous + AT_OUT, D_MODEL);
+            row = receive_row_0(local, previous + AT_OUT);
+        } else {
+            for (var i = 0u; i < ITEMS_0; i++) {
+                let s = min(local + i * WG, GROUPS_0 * 8u - 1u);
+                for (var j = 0u; j < 4u; j++) {
+                    row[i][j] = h[column(s, j, GROUPS_0)];
+                }
             }
         }
-        stage_0(local, normalized_0(local, row, h[0]));
+        stage_0(local, normalized_0(local, row));
     }
     for (var block = worker; block < BLOCKS_0; block += WORKERS) {
         if block > worker {
@@ -456,7 +535,8 @@ fn main(
         let at = block * ROW_BLOCK_0 + local;
         if local < ROW_BLOCK_0 && at < ROWS_0 {
             // Rows are columns of the next product, of one of three Pattentions.
-            send(AT_0 + at / (GROUPS_1 * 32u) * (GROUPS_1 * 32u) + place(at % (GROUPS_1 * 32u), GROUPS_1), sum);
+            let column = at % (GROUPS_1 * 32u);
+            send(layer_mail + AT_0 + at - column + place(column, GROUPS_1), sum);
         }
     }
 
@@ -466,15 +546,18 @@ fn main(
         if block > worker {
             weights_1 = load_1(local, block);
         }
-        stage_1(local, weights_of_1(local, receive_row_1(local, AT_0 + segment * GROUPS_1 * 32u)));
+        let scores = layer_mail + AT_0 + segment * GROUPS_1 * 32u;
+        wait_for(local, scores, GROUPS_1 * 32u);
+        stage_1(local, weights_of_1(local, receive_row_1(local, scores)));
         let sum = product_1(local, block, weights_1);
         if local < ROW_BLOCK_1 {
-            send(AT_QKV + block * ROW_BLOCK_1 + local, sum);
+            send(layer_mail + AT_QKV + block * ROW_BLOCK_1 + local, sum);
         }
     }
 
     var weights_2 = load_2(local, worker);
-    for (var item = worker; item < HEADS * part_count(step.past + 1u); item += WORKERS) {
+    let items = HEADS * part_count(step.past + 1u);
+    for (var item = worker; item < items; item += WORKERS) {
         attend(local, item % HEADS, item / HEADS);
     }
 
@@ -488,28 +571,32 @@ fn main(
         let sum = product_2(local, block, weights_2);
         let at = block * ROW_BLOCK_2 + local;
         if local < ROW_BLOCK_2 && at < ROWS_2 {
-            send(AT_2 + place(at, GROUPS_3), sum);
+            send(layer_mail + AT_2 + place(at, GROUPS_3), sum);
         }
     }
 
     var weights_3 = load_3(local, worker);
+    var before = residual_3(worker * ROW_BLOCK_3 + local, layer);
     if worker < BLOCKS_3 {
-        stage_3(local, weights_of_3(local, receive_row_3(local, AT_2)));
+        wait_for(local, layer_mail + AT_2, GROUPS_3 * 32u);
+        stage_3(local, weights_of_3(local, receive_row_3(local, layer_mail + AT_2)));
     }
     for (var block = worker; block < BLOCKS_3; block += WORKERS) {
         if block > worker {
             weights_3 = load_3(local, block);
+            before = residual_3(block * ROW_BLOCK_3 + local, layer);
         }
         let sum = product_3(local, block, weights_3);
         let at = block * ROW_BLOCK_3 + local;
         if local < ROW_BLOCK_3 && at < ROWS_3 {
-            send(AT_H + place(at, GROUPS_4), h[at] + sum);
+            send(layer_mail + AT_H + place(at, GROUPS_4), before + sum);
         }
     }
 
     var weights_4 = load_4(local, worker);
     if worker < BLOCKS_4 {
-        stage_4(local, normalized_4(local, receive_row_4(local, AT_H), receive(AT_H)));
+        wait_for(local, layer_mail + AT_H, D_MODEL);
+        stage_4(local, normalized_4(local, receive_row_4(local, layer_mail + AT_H)));
     }
     for (var block = worker; block < BLOCKS_4; block += WORKERS) {
         if block > worker {
@@ -518,22 +605,49 @@ fn main(
         let sum = product_4(local, block, weights_4);
         let at = block * ROW_BLOCK_4 + local;
         if local < ROW_BLOCK_4 && at < ROWS_4 {
-            send(AT_4 + place(at, GROUPS_5), sum);
+            send(layer_mail + AT_4 + place(at, GROUPS_5), sum);
         }
     }
 
     var weights_5 = load_5(local, worker);
+    before = residual_5(worker * ROW_BLOCK_5 + local);
     if worker < BLOCKS_5 {
-        stage_5(local, weights_of_5(local, receive_row_5(local, AT_4)));
+        wait_for(local, layer_mail + AT_4, GROUPS_5 * 32u);
+        stage_5(local, weights_of_5(local, receive_row_5(local, layer_mail + AT_4)));
     }
     for (var block = worker; block < BLOCKS_5; block += WORKERS) {
         if block > worker {
             weights_5 = load_5(local, block);
+            before = residual_5(block * ROW_BLOCK_5 + local);
         }
         let sum = product_5(local, block, weights_5);
         let at = block * ROW_BLOCK_5 + local;
         if local < ROW_BLOCK_5 && at < ROWS_5 {
-            h[at] = receive(AT_H + place(at, GROUPS_4)) + sum;
+            let value = before + sum;
+            if layer + 1u < LAYERS {
+                send(layer_mail + AT_OUT + place(at, GROUPS_0), value);
+            } else {
+                h[at] = value;
+            }
         }
+    }
+}
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(local_invocation_index) local: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+#if SUBGROUPS
+    @builtin(subgroup_size) width: u32,
+#endif
+) {
+#if SUBGROUPS
+    subgroup_width = width;
+#endif
+    for (var i = group.x * WG + local; i < FAILED / 4u; i += WORKERS * WG) {
+        old[i] = vec4<u32>();
+    }
+    for (var layer = 0u; layer < LAYERS; layer++) {
+        run_layer(local, group.x, layer);
     }
 }
