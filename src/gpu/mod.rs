@@ -4,8 +4,10 @@ mod buffers;
 mod device;
 mod features;
 mod kernel;
+mod warm;
 pub mod shader;
 
 pub use buffers::{GpuBuffer, Memory};
 pub use device::{Gpu, GpuOptions, PendingRead};
 pub use kernel::{Access, Binding, Kernel, Kernels};
+pub use warm::Warm;

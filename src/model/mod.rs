@@ -5,11 +5,13 @@ mod matvec;
 mod plan;
 mod scratch;
 mod tables;
+mod tune;
 mod workers;
 #[cfg(all(test, feature = "native-gpu"))]
 mod tests;
 
 pub use tables::{Placement, Weights};
+pub use tune::{Choice, Preparation, Prepared};
 pub use workers::Team;
 
 use crate::checkpoint::layout::Quantization;
@@ -126,6 +128,19 @@ impl GpuModel {
         let [past, count, row, first_row] = [past, count, row, first_row].map(|n| n as u32);
         let step = Step { past, count, row, first_row, index: self.choosing.made as u32, padding: [0; 3] };
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
+    }
+
+    /// In what ways steps are made: for `info`.
+    pub fn variants(&self) -> Vec<String> {
+        let sums = if self.gpu.has_subgroups { "subgroups" } else { "portable" };
+        let decode = match &self.workers {
+            Some(Workers { team: Team { workers, threads, packed, .. }, .. }) => {
+                let products = if *packed && self.weights.embedding.format().is_quantized() { "int8" } else { "f32" };
+                format!("decode: {workers} workers of {threads} threads, {products}")
+            }
+            None => "decode: a dispatch per product, f32".to_owned(),
+        };
+        vec![format!("{sums} f32"), decode]
     }
 
     /// Has `team` make the layers of decode steps from now on; true if that can be done.

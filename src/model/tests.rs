@@ -457,24 +457,3 @@ fn steps_that_were_too_many_leave_no_trace() {
     model.reset();
     assert_eq!(complete(&mut model, &[3, 1, 4], 1000, 1000).len(), 97);
 }
-
-#[test]
-fn dump_layer() {
-    let gpu = gpu_with_subgroups().expect("subgroups");
-    for (name, d, heads) in [("450M", 1024, 16), ("1-5B", 1536, 16), ("150M", 768, 12)] {
-        let json = format!(r#"{{"num_layers":2,"hidden_size":{d},"num_attention_heads":{heads},"qkv_slot_num":{d},
-            "proj_slot_num":{d},"ffn_slot_num":{},"padded_vocab_size":333,"max_position_embeddings":2048}}"#, 4 * d);
-        let c = config(&json);
-        pollster::block_on(async {
-            let loading = Loading::new(gpu.clone(), c.clone(), Quantization::Q4, Some(2048)).await.expect("room");
-            let model = loading.finish().await.expect("model");
-            let b = Builder::new(&gpu, &c, &model.weights, &model.scratch);
-            for (workers, threads, packed) in [(128, 256, false), (128, 256, true), (96, 256, true), (128, 512, false), (128, 512, true), (132, 512, true), (128, 384, true), (96, 512, true)] {
-                let team = Team { workers, threads, patience: 50_000, packed };
-                let (spec, stride) = b.layers_spec(&model.weights.slabs[0], team).expect("spec");
-                let spec = spec.with("LAYERS", 8).with("FAILED", 8 * stride);
-                std::fs::write(format!("/tmp/layer-{name}-{workers}x{threads}{}.wgsl", if packed { "p" } else { "" }), format!("enable subgroups;\n{}", spec.source().unwrap())).unwrap();
-            }
-        });
-    }
-}

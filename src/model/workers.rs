@@ -7,7 +7,8 @@ use crate::checkpoint::layout::{Pattention, TableFormat, padded_slots};
 use crate::config::GROUP_SIZE;
 use crate::error::Result;
 use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
-use crate::gpu::{Access, Binding, GpuBuffer};
+use crate::gpu::{Access, Binding, GpuBuffer, Warm};
+use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::num::NonZeroU64;
 
@@ -19,7 +20,7 @@ const MOST_ROWS: usize = 8;
 const MOST_HELD: usize = 10;
 
 /// How many workgroups share a layer, and what they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Team {
     /// Workgroups; all must run at a time.
     pub workers: usize,
@@ -134,8 +135,21 @@ impl Builder<'_> {
         Ok(Some(Workers { team, dispatches, mail, set: (set, failed_at), turn: Cell::new(0) }))
     }
 
+    /// What is to be compiled for a team; `None` where this model or GPU does not allow it.
+    pub(super) fn warm(&self, team: Team) -> Option<Warm> {
+        let slabs = &self.weights.slabs;
+        let (spec, mail_stride) = self.layers_spec(slabs.first()?, team)?;
+        let layers = slabs[0].layers.len();
+        let spec = spec.with("LAYERS", layers).with("FAILED", mail_stride * layers);
+        let mut accesses: Vec<_> = slabs[0].bindings().iter().map(|b| (b.index, b.access)).collect();
+        accesses.push((2, Access::Uniform));
+        accesses.extend((3..8).map(|index| (index, Access::Write)));
+        accesses.push((8, Access::Read));
+        Some(Warm::new(spec, accesses))
+    }
+
     /// Constants of the kernel; `None` where workgroup memory is too small or a shape does not fit.
-    pub(super) fn layers_spec(&self, slab: &Slab, team: Team) -> Option<(ShaderSpec, usize)> {
+    fn layers_spec(&self, slab: &Slab, team: Team) -> Option<(ShaderSpec, usize)> {
         let (config, scratch) = (self.config, self.scratch);
         let (d, head, heads) = (config.hidden_size, config.head_size(), config.num_attention_heads);
         let tables = self.weights.layers.first()?;
@@ -211,7 +225,7 @@ impl Builder<'_> {
             + head * 20
             + scan * 4 * (1 + sharers)
             + heads * max_parts * 8;
-        let fits = std::env::var("DUMP").is_ok() || bytes <= self.gpu.device.limits().max_compute_workgroup_storage_size as usize
+        let fits = bytes <= self.gpu.device.limits().max_compute_workgroup_storage_size as usize
             && team.threads <= self.gpu.device.limits().max_compute_invocations_per_workgroup as usize
             && head.is_multiple_of(8)
             && head <= team.threads;

@@ -1,0 +1,85 @@
+//! Compiling a pipeline without holding up what runs: a browser can, and wgpu does not ask it to. The pipeline that is
+//! made here is thrown away; while it lives, the browser has its like at once.
+
+use super::shader::ShaderSpec;
+use super::{Access, Gpu};
+
+/// A pipeline that is to be compiled, or is.
+pub struct Warm {
+    spec: ShaderSpec,
+    accesses: Vec<(u32, Access)>,
+    #[cfg(target_arch = "wasm32")]
+    pipeline: wasm_bindgen::JsValue,
+}
+
+impl Warm {
+    /// Kernel `spec` with bindings of these kinds.
+    pub fn new(spec: ShaderSpec, accesses: Vec<(u32, Access)>) -> Self {
+        Self {
+            spec,
+            accesses,
+            #[cfg(target_arch = "wasm32")]
+            pipeline: wasm_bindgen::JsValue::UNDEFINED,
+        }
+    }
+
+    /// Natively there is nobody to hold up: the kernel is compiled when it is made.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn compile(&mut self, _gpu: &Gpu) -> bool {
+        self.spec.source().is_ok() && !self.accesses.is_empty()
+    }
+
+    /// True once it is compiled; false if it cannot be.
+    #[cfg(target_arch = "wasm32")]
+    pub async fn compile(&mut self, gpu: &Gpu) -> bool {
+        match self.ask(gpu) {
+            Ok(promise) => match wasm_bindgen_futures::JsFuture::from(promise).await {
+                Ok(pipeline) => {
+                    self.pipeline = pipeline;
+                    true
+                }
+                Err(_) => false,
+            },
+            Err(_) => false,
+        }
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    fn ask(&self, gpu: &Gpu) -> Result<js_sys::Promise, wasm_bindgen::JsValue> {
+        use js_sys::{Array, Function, Object, Reflect};
+        use wasm_bindgen::{JsCast, JsValue};
+        let object = |fields: &[(&str, JsValue)]| -> Result<JsValue, JsValue> {
+            let object = Object::new();
+            for (name, value) in fields {
+                Reflect::set(&object, &JsValue::from(*name), value)?;
+            }
+            Ok(object.into())
+        };
+        let device = gpu.device.as_webgpu().ok_or(JsValue::UNDEFINED)?;
+        let device: &JsValue = device.as_ref();
+        let call = |method: &str, argument: JsValue| -> Result<JsValue, JsValue> {
+            Reflect::get(device, &method.into())?.dyn_into::<Function>()?.call1(device, &argument)
+        };
+        let source = self.spec.source().map_err(|e| JsValue::from(e.to_string()))?;
+        let module = call("createShaderModule", object(&[("code", source.into())])?)?;
+        let entries = Array::new();
+        for (index, access) in &self.accesses {
+            let kind = match access {
+                Access::Uniform => "uniform",
+                Access::Read => "read-only-storage",
+                Access::Write => "storage",
+            };
+            let buffer = object(&[("type", kind.into())])?;
+            const COMPUTE: u32 = 4; // GPUShaderStage.COMPUTE
+            entries.push(&object(&[
+                ("binding", (*index).into()),
+                ("visibility", COMPUTE.into()),
+                ("buffer", buffer),
+            ])?);
+        }
+        let group = call("createBindGroupLayout", object(&[("entries", entries.into())])?)?;
+        let layout = call("createPipelineLayout", object(&[("bindGroupLayouts", Array::of1(&group).into())])?)?;
+        let compute = object(&[("module", module), ("entryPoint", "main".into())])?;
+        call("createComputePipelineAsync", object(&[("layout", layout), ("compute", compute)])?)?.dyn_into()
+    }
+}

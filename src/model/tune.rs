@@ -1,0 +1,176 @@
+//! How decode steps are made: tried out on the loaded model itself, which is also the test that it works here.
+//!
+//! Compiling takes seconds on some drivers, so a model begins with many small dispatches, and the kernels for workers
+//! are compiled beside it. Once they are there, the next completion begins with a few steps of each way; what is
+//! fastest stays, and is remembered for the adapter.
+
+use super::plan::Builder;
+use super::workers::{Team, Workers};
+use super::{GpuModel, Logits};
+use crate::config::ModelConfig;
+use crate::error::{ErrorCode, Result};
+use crate::generate::Backend;
+use crate::gpu::{Gpu, Warm};
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+use web_time::Instant;
+
+/// Steps that are timed, after as many that are not: a GPU that was idle begins slowly.
+const STEPS: usize = 12;
+/// Most that a logit vector may be off (L2, relative): products of bytes are rounded to 1/254 of four values' largest.
+const TOLERANCE: f64 = 2e-2;
+/// Looks of a worker before it gives up: some 50 ms.
+const PATIENCE: usize = 50_000;
+
+/// What was found to be fastest; no team means many dispatches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Who makes the layers.
+    pub team: Option<Team>,
+}
+
+/// Teams worth trying on a real GPU, from large to small; the first that work are the ones to compare.
+fn teams(gpu: &Gpu, config: &ModelConfig) -> Vec<Team> {
+    let team = |workers, threads| Team { workers, threads, patience: PATIENCE, packed: true };
+    if gpu.is_software {
+        return Vec::new(); // it runs workgroups one after the other
+    }
+    let mut teams = vec![team(128, 256)];
+    // Wider models have more of a row to keep on its way. Sums by trees halve the threads, so they must be a power of two.
+    if config.hidden_size > 1024 {
+        teams.push(team(128, 512));
+        if gpu.has_subgroups {
+            teams.push(team(128, 384));
+        }
+    }
+    teams.extend([team(64, 256), team(32, 256)]);
+    teams
+}
+
+/// Kernels that are being compiled beside a model that runs.
+pub struct Preparation {
+    gpu: Rc<Gpu>,
+    kernels: Vec<(Team, Warm)>,
+}
+
+/// Teams whose kernels are compiled; the driver's results live as long as this.
+pub struct Prepared {
+    teams: Vec<Team>,
+    _compiled: Vec<Warm>,
+}
+
+impl Preparation {
+    /// Compiles, without holding up anybody. What does not compile is left out.
+    pub async fn run(self) -> Prepared {
+        let (mut teams, mut compiled) = (Vec::new(), Vec::new());
+        for (team, mut warm) in self.kernels {
+            if self.gpu.check().is_ok() && warm.compile(&self.gpu).await {
+                teams.push(team);
+                compiled.push(warm);
+            }
+        }
+        Prepared { teams, _compiled: compiled }
+    }
+}
+
+impl GpuModel {
+    /// What to compile before [`tune`](Self::tune); with a remembered choice, that alone.
+    pub fn prepare(&self, remembered: Option<Choice>) -> Preparation {
+        let teams = match remembered {
+            Some(choice) => choice.team.into_iter().collect(),
+            None => teams(&self.gpu, &self.config),
+        };
+        let builder = Builder::new(&self.gpu, &self.config, &self.weights, &self.scratch);
+        let kernels = teams.into_iter().filter_map(|team| Some((team, builder.warm(team)?))).collect();
+        Preparation { gpu: self.gpu.clone(), kernels }
+    }
+
+    /// Tries what is prepared and keeps the fastest; the KV cache's tokens stay. `None` while the context is too full.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub async fn tune(&mut self, prepared: &Prepared) -> Result<Option<Choice>> {
+        if self.len + 2 * STEPS + 1 > self.context_length {
+            return Ok(None);
+        }
+        self.workers = None;
+        let len = self.len;
+        let (wanted, mut best) = self.trial().await?;
+        let (mut fastest, mut works) = (None::<Workers>, 0);
+        for team in &prepared.teams {
+            // Once a large team works, a smaller one is not better.
+            if works > 0 && team.workers < 128 {
+                break;
+            }
+            match self.employ(*team).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
+                Err(_) => continue, // another way works
+            }
+            let (got, seconds) = self.trial().await?;
+            let Some(workers) = self.workers.take() else { continue };
+            if difference(&got, &wanted) > TOLERANCE {
+                continue;
+            }
+            works += 1;
+            if seconds < best {
+                (best, fastest) = (seconds, Some(workers));
+            }
+        }
+        self.truncate(len);
+        self.workers = fastest;
+        Ok(Some(Choice { team: self.workers.as_ref().map(|w| w.team) }))
+    }
+
+    /// Logits of a step after the cache's tokens, and the seconds that a step takes. Workers that gave up are gone.
+    async fn trial(&mut self) -> Result<(Vec<f32>, f64)> {
+        let len = self.len;
+        let logits = self.forward(&[1], Logits::Last).await?;
+        let mut seconds = 0.0;
+        for _ in 0..2 {
+            let from = Instant::now();
+            for _ in 1..STEPS {
+                self.step_unread();
+            }
+            self.forward(&[1], Logits::Last).await?;
+            seconds = (Instant::now() - from).as_secs_f64() / STEPS as f64;
+        }
+        self.truncate(len);
+        Ok((logits, seconds))
+    }
+
+    /// A decode step of whose result nobody asks.
+    fn step_unread(&mut self) {
+        let past = self.len;
+        self.write_step(past, 1, 0, 0);
+        self.submit(0, |pass| {
+            self.plan.embed.record(pass, past, 1);
+            self.layers(pass, 1, true);
+            self.plan.logits_of_row.record(pass, past, 1);
+        });
+        self.len += 1;
+    }
+}
+
+/// Relative difference (L2); anything that is no number is far off.
+fn difference(got: &[f32], wanted: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+    let off = norm(&mut got.iter().zip(wanted).map(|(g, w)| f64::from(*g) - f64::from(*w)));
+    let size = norm(&mut wanted.iter().map(|w| f64::from(*w)));
+    let relative = off / size;
+    if relative.is_nan() { f64::INFINITY } else { relative }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::difference;
+
+    #[test]
+    fn what_is_no_number_is_far_off() {
+        assert_eq!(difference(&[1.0, 2.0], &[1.0, 2.0]), 0.0);
+        assert!((difference(&[1.0, 2.2], &[1.0, 2.0]) - 0.2 / 5f64.sqrt()).abs() < 1e-6);
+        assert_eq!(difference(&[f32::NAN], &[1.0]), f64::INFINITY);
+        assert_eq!(difference(&[0.0], &[0.0]), f64::INFINITY);
+    }
+}
