@@ -5,6 +5,8 @@ import { TokenFormerElement } from "../../www/lib/element.js";
 import { FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 import { textOfPart } from "./fake-dom.mjs";
 
+const shown = (writer) => textOfPart(writer, "output").replaceAll("|", "");
+
 let calls;
 beforeEach(() => {
   calls = useFakeEngine();
@@ -46,8 +48,10 @@ test("generate loads first, writes, and tells", async () => {
   const result = await writer.generate();
   assert.deepEqual([result.text, result.finishReason], ["AB", "length"]);
   assert.deepEqual(writer.told, ["progress", "progress", "load", "token", "token", "done"]);
-  assert.equal(textOfPart(writer, "output"), "|AB");
+  assert.deepEqual([writer.text, shown(writer)], ["xAB", "xAB"]);
+  assert.deepEqual(writer.passages, [{ text: "x", written: false }, { text: "AB", written: true }]);
   assert.equal((await writer.generate("y")).text, "AB");
+  assert.equal(writer.text, "yAB");
   assert.equal(calls.loads, 1);
 });
 
@@ -103,7 +107,7 @@ test("a second text ends the first", async () => {
   await writer.load();
   const [first, second] = await Promise.all([writer.generate("a"), writer.generate("b")]);
   assert.deepEqual([first.finishReason, second.finishReason], ["abort", "length"]);
-  assert.equal(textOfPart(writer, "output"), "|ABC");
+  assert.deepEqual([writer.text, shown(writer)], ["bABC", "bABC"]);
 });
 
 test("another model frees the one before", async () => {
@@ -117,13 +121,52 @@ test("another model frees the one before", async () => {
   assert.deepEqual(FakeEngine.made.map((engine) => engine.disposed), [true, false]);
 });
 
+test("generate continues the text, regenerate replaces the last passage, undo takes it back", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "2" });
+  await writer.generate();
+  await writer.generate();
+  assert.equal(writer.text, "xABAB");
+  const prompts = FakeEngine.made[0].prompts;
+  assert.deepEqual(prompts, ["x", "xAB"]);
+  writer.setAttribute("max-tokens", "1");
+  await writer.regenerate();
+  assert.deepEqual([writer.text, prompts.at(-1)], ["xABA", "xAB"]);
+  let told = 0;
+  writer.addEventListener("input", () => (told += 1));
+  assert.deepEqual([writer.undo(), writer.text, told], [true, "xABAB", 1]);
+  assert.deepEqual([writer.undo(), writer.undo(), writer.text], [true, true, "x"]);
+  assert.deepEqual([writer.redo(), writer.text], [true, "xAB"]);
+});
+
+test("ids of a prompt leave no text of the visitor's", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "2" });
+  await writer.generate([1, 2]);
+  assert.equal(writer.text, "AB");
+});
+
+test("the token view asks for alternatives, unless the page says how many", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "1", "token-view": "" });
+  assert.equal((await writer.generate()).options.logprobs, 5);
+  writer.setAttribute("logprobs", "2");
+  assert.equal((await writer.generate()).options.logprobs, 2);
+});
+
+test("passages can be kept and set again", () => {
+  const writer = element({ prompt: "x" });
+  const passages = [{ text: "a", written: false }, { text: "b", written: true }];
+  writer.passages = passages;
+  assert.deepEqual([writer.passages, writer.text], [passages, "ab"]);
+  assert.throws(() => (writer.text = 5), { code: "invalid-argument" });
+  assert.throws(() => (writer.passages = [{ text: "\ud800" }]), { code: "invalid-argument" });
+});
+
 test("reset ends the text, empties the output and makes the model forget", async () => {
   const writer = element({ prompt: "x" });
   const writing = writer.generate("y");
   await new Promise((resolve) => writer.addEventListener("token", resolve, { once: true }));
   await writer.reset();
   assert.equal((await writing).finishReason, "abort");
-  assert.equal(textOfPart(writer, "output"), "|");
+  assert.deepEqual([writer.text, shown(writer)], ["x", "x"]);
   assert.equal(FakeEngine.made[0].log.at(-1), "reset");
 });
 

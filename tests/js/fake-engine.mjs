@@ -25,6 +25,7 @@ export class FakeEngine {
   constructor(request) {
     this.request = request;
     this.log = [];
+    this.prompts = [];
     this.busy = false;
     this.disposed = false;
     this.freed = false;
@@ -65,6 +66,7 @@ export class FakeEngine {
 
   start(prompt, options) {
     return this.exclusive("start", async () => {
+      this.prompts.push(prompt);
       await soon();
       if (prompt === "trap") throw new WebAssembly.RuntimeError("unreachable");
       if (prompt === "stop") calls.stop(new WebAssembly.RuntimeError("unreachable"));

@@ -1,13 +1,18 @@
-// <token-former>: a prompt, a button and the text. Nothing is downloaded before a method is called,
-// the button is pressed, or `autoload` is set.
+// <token-former>: a text, and a button that makes a model continue it. Nothing is downloaded before a method is
+// called, the button is pressed, or `autoload` is set.
 
 import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
 import { ElementView } from "./element-view.js";
 import { aborted, toTokenFormerError } from "./errors.js";
-import { checkTextOrIds } from "./inputs.js";
+import { checkText, checkTextOrIds } from "./inputs.js";
 import { isUsable, TokenFormer } from "./model.js";
 import { checkGenerateOptions } from "./options.js";
 import { adapterInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
+
+/** Alternatives of each token that the token view shows. */
+const ALTERNATIVES = 5;
+/** What pages can style by: token-former:state(writing). */
+const STATES = ["loading", "writing"];
 
 /** Node has no elements; importing the module there must still work. */
 const Base = globalThis.HTMLElement ?? class {};
@@ -26,17 +31,45 @@ export class TokenFormerElement extends Base {
   /** Errors that were shown and told already: a failed loading fails every call that waits for it. */
   #reported = new WeakSet();
 
+  /** Tells the page's styles what goes on; null where the browser has no states of elements. */
+  #states = null;
+
   constructor() {
     super();
+    this.#states = this.attachInternals?.().states ?? null;
+    // What these calls reject with is shown, and told by the error event.
     this.#view = new ElementView(this.attachShadow({ mode: "open", delegatesFocus: true }), {
-      onGenerate: () => this.generate().catch(() => {}), // shown, and told by the error event
+      onGenerate: () => this.generate().catch(() => {}),
       onStop: () => this.stop(),
+      onRegenerate: () => this.regenerate().catch(() => {}),
+      onChoose: (index, alternative) => this.#writeOnWith(index, alternative).catch(() => {}),
+      // Typing is told by the field's own event, which comes out of the shadow tree.
+      onChange: ({ typed }) => typed || this.dispatchEvent(new Event("input", { bubbles: true, composed: true })),
+      onState: (state) => this.#showState(state),
     });
   }
 
   /** The loaded TokenFormer, or null. */
   get model() {
     return this.#model;
+  }
+
+  /** The whole text: the visitor's and the model's. */
+  get text() {
+    return this.#view.text;
+  }
+
+  set text(text) {
+    this.#view.setText(checkText("text", text));
+  }
+
+  /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again. */
+  get passages() {
+    return this.#view.manuscript.stretches;
+  }
+
+  set passages(passages) {
+    this.#view.setText(Array.from(passages, ({ text, written }) => ({ text: checkText("passages", text), written: Boolean(written) })));
   }
 
   connectedCallback() {
@@ -54,7 +87,8 @@ export class TokenFormerElement extends Base {
 
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
-    if (name === "prompt") this.#view.prompt = now ?? "";
+    if (name === "prompt") this.#view.setText(now ?? "");
+    if (name === "token-view") this.#view.showsTokens = now !== null;
     if (name === "autoload" && now !== null && this.isConnected) this.load().catch(() => {});
   }
 
@@ -71,24 +105,63 @@ export class TokenFormerElement extends Base {
     return loading.promise;
   }
 
-  /** Writes on from `prompt`, or from what stands in the field; resolves to the result. A text that is being written ends. */
-  async generate(prompt) {
+  /**
+   * Writes on from `prompt`, which then is the whole text, or from the text as it stands; resolves to the result.
+   * A text that is being written ends.
+   */
+  generate(prompt) {
+    if (typeof prompt === "string") this.#view.setText(prompt);
+    // The text of ids is not known here: what is written of them stands alone.
+    return this.#run(prompt ?? this.#view.text, prompt === undefined || typeof prompt === "string" ? undefined : 0);
+  }
+
+  /** Writes the last passage of the model's anew; without one, as `generate`. */
+  regenerate() {
+    const { manuscript } = this.#view;
+    const from = manuscript.lastPassage;
+    return from < 0 ? this.generate() : this.#run(manuscript.textBefore(from), from);
+  }
+
+  /** Takes back the last change, typed or written; false where there is none. */
+  undo() {
+    return this.#view.undo();
+  }
+
+  /** Makes the change again that `undo` took back; false where there is none. */
+  redo() {
+    return this.#view.redo();
+  }
+
+  /** Writes on with another token in the place of one that was written. */
+  #writeOnWith(index, { text, ...token }) {
+    const { manuscript } = this.#view;
+    const before = manuscript.textBefore(index);
+    return this.#run(before + text, index, { text, ...token });
+  }
+
+  async #run(prompt, from, first) {
     this.#writing?.abort();
     const writing = new AbortController();
     this.#writing = writing;
-    if (typeof prompt === "string") this.#view.prompt = prompt;
     try {
       // Mistakes are told before anything is downloaded for their sake.
-      const input = checkTextOrIds("prompt", prompt ?? this.#view.prompt);
-      const options = { ...readGenerateAttributes((name) => this.getAttribute(name)), signal: writing.signal };
+      const input = checkTextOrIds("prompt", prompt);
+      const options = { ...this.#readOptions(), signal: writing.signal };
       checkGenerateOptions(options);
       const model = await this.load();
-      return await this.#write(model, input, options, writing);
+      return await this.#write(model, input, options, { writing, from, first });
     } catch (thrown) {
       throw this.#report(thrown, this.#writing === writing);
     } finally {
       if (this.#writing === writing) this.#writing = null;
     }
+  }
+
+  /** The token view needs alternatives, unless the page says how many. */
+  #readOptions() {
+    const options = readGenerateAttributes((name) => this.getAttribute(name));
+    if (this.hasAttribute("token-view")) options.logprobs ??= ALTERNATIVES;
+    return options;
   }
 
   /** Ends the text that is being written, or the loading before it. */
@@ -101,10 +174,9 @@ export class TokenFormerElement extends Base {
   async reset() {
     this.#writing?.abort();
     this.#writing = null;
-    this.#view.prompt = this.getAttribute("prompt") ?? "";
-    this.#view.clearOutput();
-    if (!this.#model) return;
     this.#view.showIdle("");
+    this.#view.setText(this.getAttribute("prompt") ?? "");
+    if (!this.#model) return;
     await this.#model.reset();
   }
 
@@ -138,10 +210,13 @@ export class TokenFormerElement extends Base {
     }
   }
 
-  async #write(model, input, options, writing) {
+  /** `from`: how many pieces of the text stay; `first`: a token that was chosen to begin with. */
+  async #write(model, input, options, { writing, from, first }) {
     const isCurrent = () => this.#writing === writing;
     const meter = new TokenMeter();
-    if (isCurrent()) this.#view.showWriting();
+    const inWords = () => writingInWords(meter.count, meter.tokensPerSecond, meter.firstAfterMs);
+    if (isCurrent()) this.#view.showWriting(from);
+    if (isCurrent() && first) this.#view.append(first, inWords);
     const chunks = model.generate(input, options);
     for (;;) {
       const { done, value } = await chunks.next();
@@ -151,7 +226,7 @@ export class TokenFormerElement extends Base {
         return value;
       }
       meter.add();
-      if (isCurrent()) this.#view.append(value.text, () => writingInWords(meter.count, meter.tokensPerSecond));
+      if (isCurrent()) this.#view.append(value, inWords);
       this.#tell("token", value);
     }
   }
@@ -176,6 +251,17 @@ export class TokenFormerElement extends Base {
     else if (visible) this.#view.showError(error);
     this.#tell("error", error);
     return error;
+  }
+
+  #showState(state) {
+    try {
+      for (const other of STATES) {
+        if (other === state) this.#states?.add(other);
+        else this.#states?.delete(other);
+      }
+    } catch {
+      this.#states = null; // a browser of before 2024, which wants other names
+    }
   }
 
   /** Not bubbling: `load`, `progress` and `error` are names of the page's own events. */
