@@ -7,7 +7,7 @@ const HOST = `
   --_accent: var(--token-former-accent, #9a3b26);
   --_on-accent: var(--token-former-on-accent, #fff);
   --_paper: var(--token-former-paper, Canvas);
-  --_written: var(--token-former-written, color-mix(in srgb, currentColor 78%, var(--_accent)));
+  --_written: var(--token-former-written, color-mix(in srgb, currentColor 72%, #4a6fa8));
   --_quiet: color-mix(in srgb, currentColor 68%, transparent);
   --_line: color-mix(in srgb, currentColor 20%, transparent); }
 :host([hidden]) { display: none; }
@@ -55,7 +55,7 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .buttons button[part~="generate"]:hover { background: color-mix(in srgb, var(--_accent) 88%, currentColor); }
 .buttons button:disabled { opacity: .4; cursor: default; }
 button:focus-visible, .token:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
-.state { min-block-size: 1.9em; padding-block-start: .45em; color: var(--_quiet); overflow-wrap: anywhere; }
+.state { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1em; min-block-size: 1.9em; padding-block-start: .45em; color: var(--_quiet); overflow-wrap: anywhere; }
 /* A line along the upper edge: it takes no room, so that nothing moves when it comes and goes. */
 progress { appearance: none; position: absolute; inset-block-start: -2px; inset-inline: 0; display: block; inline-size: 100%; block-size: 3px; border: 0; background: none;
   color: var(--_accent); overflow: hidden; }

@@ -60,7 +60,7 @@ export class ElementView {
       this.#error,
       make("div", { part: "controls", className: "controls" }, this.#progress,
         make("div", { className: "buttons" }, this.#generate, this.#stop, this.#regenerate, this.#undo, make("slot", { name: "controls" })),
-        make("div", { className: "state" }, this.#status)),
+        make("div", { className: "state" }, this.#status, make("slot", { name: "status" }))),
       this.#announcement,
       make("slot"),
     );
@@ -85,9 +85,15 @@ export class ElementView {
     return this.#manuscript.text;
   }
 
-  /** Replaces the whole text by the visitor's, or by stretches of who wrote what. */
+  /** Replaces the whole text by another of the visitor's. */
   setText(text) {
-    this.#manuscript.replace(typeof text === "string" ? [{ text, written: false }] : text);
+    this.#manuscript.replace([{ text, written: false }]);
+    this.#show();
+  }
+
+  /** Begins with stretches `{ text, written }`: undo does not go behind them. */
+  begin(stretches) {
+    this.#manuscript.begin(stretches);
     this.#show();
   }
 

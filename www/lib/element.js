@@ -63,13 +63,13 @@ export class TokenFormerElement extends Base {
     this.#view.setText(checkText("text", text));
   }
 
-  /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again. */
+  /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. */
   get passages() {
     return this.#view.manuscript.stretches;
   }
 
   set passages(passages) {
-    this.#view.setText(Array.from(passages, ({ text, written }) => ({ text: checkText("passages", text), written: Boolean(written) })));
+    this.#view.begin(Array.from(passages, ({ text, written }) => ({ text: checkText("passages", text), written: Boolean(written) })));
   }
 
   connectedCallback() {
@@ -87,7 +87,7 @@ export class TokenFormerElement extends Base {
 
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
-    if (name === "prompt") this.#view.setText(now ?? "");
+    if (name === "prompt") this.#view.begin([{ text: now ?? "", written: false }]);
     if (name === "token-view") this.#view.showsTokens = now !== null;
     if (name === "autoload" && now !== null && this.isConnected) this.load().catch(() => {});
   }

@@ -68,12 +68,23 @@ export class Manuscript {
     return this.#pieces.slice(0, index).map((piece) => piece.text).join("");
   }
 
+  /** Begins with these stretches: there is nothing before them to go back to. */
+  begin(stretches) {
+    this.#pieces = this.#piecesOf(stretches);
+    this.#past = [];
+    this.#future = [];
+  }
+
   /** Puts other stretches in the place of everything. */
   replace(stretches) {
-    const pieces = stretches.map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
+    const pieces = this.#piecesOf(stretches);
     if (this.#isSame(pieces)) return;
     this.#record();
     this.#pieces = pieces;
+  }
+
+  #piecesOf(stretches) {
+    return stretches.filter(({ text }) => text !== "").map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
   }
 
   /** Takes over what the visitor made of the text. What stands before and after the change keeps its writer. */
