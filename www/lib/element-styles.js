@@ -2,7 +2,7 @@
 // light and dark; the custom properties and the parts do the rest.
 
 const HOST = `
-:host { display: block; color: inherit; font: inherit; line-height: 1.6;
+:host { display: block; container-type: inline-size; color: inherit; font: inherit; line-height: 1.6;
   /* Underscored, so that a page's own --accent may feed the public property without a cycle. */
   --_accent: var(--token-former-accent, #9a3b26);
   --_on-accent: var(--token-former-on-accent, #fff);
@@ -56,6 +56,12 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .buttons button:disabled { opacity: .4; cursor: default; }
 button:focus-visible, .token:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
 .state { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1em; min-block-size: 1.9em; padding-block-start: .45em; color: var(--_quiet); overflow-wrap: anywhere; }
+@container (max-width: 25rem) {
+  .buttons { gap: .3em; }
+  .buttons button { padding-inline: .45em; }
+  .buttons button:is([part~="generate"], [part~="stop"]) { min-inline-size: 6.4em; padding-inline: .6em; }
+  .state { min-block-size: 3.2em; align-content: start; }
+}
 /* A line along the upper edge: it takes no room, so that nothing moves when it comes and goes. */
 progress { appearance: none; position: absolute; inset-block-start: -2px; inset-inline: 0; display: block; inline-size: 100%; block-size: 3px; border: 0; background: none;
   color: var(--_accent); overflow: hidden; }
@@ -74,8 +80,9 @@ progress:indeterminate::after { content: ""; position: absolute; inset-block: 0;
 `;
 
 const TOKENS = `
-.token-view { position: relative; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em)); overflow: auto; scrollbar-gutter: stable; }
-.tokens { padding: .3em 0 .6em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: inherit; }
+.token-view { position: relative; }
+.tokens { min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em)); overflow: auto; scrollbar-gutter: stable;
+  padding: .3em 0 .6em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: inherit; }
 .tokens .written { color: var(--_written); }
 .token { border-radius: 2px; box-shadow: inset 0 -1px 0 var(--_line), inset 1px 0 0 var(--_line); cursor: pointer; }
 .token[data-surprise="1"] { background: color-mix(in srgb, var(--_accent) 9%, transparent); }
@@ -83,10 +90,9 @@ const TOKENS = `
 .token[data-surprise="3"] { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
 .token[data-surprise="4"] { background: color-mix(in srgb, var(--_accent) 36%, transparent); }
 .token[aria-describedby] { box-shadow: inset 0 -2px 0 var(--_accent); }
-.card { position: absolute; z-index: 1; inline-size: min(19em, 100%); padding: .7em .8em; border: 1px solid var(--_line); border-radius: 8px; background: var(--_paper);
+.card { position: absolute; z-index: 2; inline-size: min(19em, 100%); padding: .4em .5em; border: 1px solid var(--_line); border-radius: 8px; background: var(--_paper);
   box-shadow: 0 6px 24px rgb(0 0 0 / .16); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; font-variant-numeric: tabular-nums; }
 .card p, .card ol { margin: 0; padding: 0; list-style: none; }
-.card-head { display: flex; justify-content: space-between; gap: 1em; padding-block-end: .4em; font-weight: 600; }
 .card-note { color: var(--_quiet); }
 .token-text { overflow-wrap: anywhere; white-space: pre-wrap; }
 .alternative { display: grid; grid-template-columns: 7.5em 1fr 4.6em; gap: .6em; align-items: center; inline-size: 100%; min-block-size: 30px; padding: .1em .3em; border: 0; border-radius: 4px;

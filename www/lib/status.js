@@ -44,11 +44,16 @@ function timeLeft({ phase, secondsLeft }) {
   return secondsLeft < 90 ? `, about ${Math.round(secondsLeft)} s left` : `, about ${Math.round(secondsLeft / 60)} min left`;
 }
 
+/** "24 ms", "2.9 s". */
+function duration(ms) {
+  return ms < 1000 ? `${rate(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
 /** "42 tokens · 310 tokens/s · first after 24 ms": while writing. What is not known is left out. */
 export function writingInWords(tokens, tokensPerSecond, firstAfterMs) {
   const parts = [tokens === 1 ? "1 token" : `${tokens.toLocaleString("en")} tokens`];
   if (tokensPerSecond > 0) parts.push(`${rate(tokensPerSecond)} tokens/s`);
-  if (firstAfterMs > 0) parts.push(`first after ${rate(firstAfterMs)} ms`);
+  if (firstAfterMs > 0) parts.push(`first after ${duration(firstAfterMs)}`);
   return parts.join(" · ");
 }
 

@@ -35,6 +35,7 @@ export class TokenView {
     this.#list.addEventListener("focusin", (event) => this.#open(event.target));
     this.#node.addEventListener("pointerleave", () => this.#node.contains(activeIn(this.#node)) || this.close());
     this.#node.addEventListener("focusout", (event) => this.#node.contains(event.relatedTarget) || this.close());
+    this.#list.addEventListener("scroll", () => this.close(), { passive: true });
     this.#node.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 }[event.key];
       if (event.key === "Escape" && !this.#card.hidden) {
@@ -103,11 +104,13 @@ export class TokenView {
   }
 
   #cardOf({ text, token }, index) {
-    const known = token.logprob !== undefined;
-    const head = make("p", { className: "card-head" },
-      make("span", { className: "token-text", text: visible(text) }), known ? make("span", { text: percent(token.logprob) }) : "");
-    if (!known) return [head, make("p", { className: "card-note", text: "Written without its alternatives: what is written from now on has them." })];
-    const rows = (token.topLogprobs ?? []).map((alternative) => {
+    if (token.logprob === undefined) {
+      return [make("p", { className: "card-note", text: `${visible(text)}: written without its alternatives. What is written from now on has them.` })];
+    }
+    const likeliest = token.topLogprobs ?? [];
+    const isAmong = likeliest.some(({ tokenId }) => tokenId === token.tokenId);
+    const all = isAmong ? likeliest : [...likeliest, { ...token, text }];
+    const rows = all.map((alternative) => {
       const share = make("span", { className: "share" });
       share.style?.setProperty("--share", String(Math.exp(alternative.logprob)));
       const row = make("button", { type: "button", className: "alternative", title: "Write on from here with this token" },
@@ -116,7 +119,7 @@ export class TokenView {
       row.addEventListener("click", () => this.#onChoose(index, alternative));
       return make("li", {}, row);
     });
-    return [head, make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];
+    return [make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];
   }
 
   /** Under the token, inside the view's width. */
@@ -126,7 +129,7 @@ export class TokenView {
     if (!at) return;
     const left = Math.max(0, Math.min(at.left - frame.left, frame.width - this.#card.offsetWidth));
     this.#card.style.insetInlineStart = `${left}px`;
-    this.#card.style.insetBlockStart = `${at.bottom - frame.top + this.#node.scrollTop + 2}px`;
+    this.#card.style.insetBlockStart = `${at.bottom - frame.top + 2}px`;
   }
 }
 

@@ -11,6 +11,8 @@ export class ContextMeter {
   #used = 0;
   #total = 0;
   #timer = 0;
+  /** Tokens that were written so far: those of a passage that goes on while its beginning is counted. */
+  #written = 0;
 
   constructor(element, node) {
     this.#element = element;
@@ -21,7 +23,10 @@ export class ContextMeter {
       this.#countSoon(0);
     });
     element.addEventListener("input", () => this.#countSoon(REST_MS));
-    element.addEventListener("token", () => this.#show(this.#used + 1));
+    element.addEventListener("token", () => {
+      this.#written += 1;
+      this.#show(this.#used + 1);
+    });
     element.addEventListener("done", ({ detail: { usage } }) => this.#show(usage.promptTokens + usage.completionTokens));
   }
 
@@ -34,8 +39,9 @@ export class ContextMeter {
     const { model, text } = this.#element;
     if (!model) return;
     // A model without a tokenizer counts nothing.
+    const writtenBefore = this.#written;
     const ids = await model.encode(text).catch(() => null);
-    if (ids && this.#element.text === text) this.#show(Math.max(1, ids.length));
+    if (ids && this.#element.text.startsWith(text)) this.#show(Math.max(1, ids.length) + this.#written - writtenBefore);
   }
 
   #show(used) {
