@@ -323,17 +323,35 @@ export interface TokenFormerEventMap {
   error: CustomEvent<TokenFormerError>;
 }
 
-/** The element <token-former>. */
+/** A stretch of the element's text. */
+export interface Passage {
+  text: string;
+  /** Whether the model wrote it. */
+  written: boolean;
+}
+
+/** The element <token-former>. Besides the events of the map it tells changes of its text by `input`, which bubbles. */
 export interface TokenFormerElement extends HTMLElement {
   /** The loaded model, or null. */
   readonly model: TokenFormer | null;
+  /** The whole text, the visitor's and the model's. Setting it can be undone. */
+  text: string;
+  /** The text with who wrote what, to be kept and set again. Setting it is a beginning that is not undone. */
+  get passages(): Passage[];
+  set passages(passages: Iterable<Passage>);
   /** Loads the model that the attributes name, unless it is the loaded one. */
   load(): Promise<TokenFormer>;
-  /** Writes on from `prompt`, or from what stands in the field; loads first if needed. */
+  /** Writes on from `prompt`, which becomes the text, or from the text as it stands; loads first if needed. */
   generate(prompt?: string | TokenIds): Promise<GenerateResult>;
+  /** Writes the model's last passage anew; without one, as `generate`. */
+  regenerate(): Promise<GenerateResult>;
   /** Ends the text that is being written, or the loading before it. */
   stop(): void;
-  /** Empties the output and makes the model forget. */
+  /** Takes back the last change, typed or written; false where there is none. */
+  undo(): boolean;
+  /** Makes the change again that `undo` took back; false where there is none. */
+  redo(): boolean;
+  /** Puts the attribute's prompt back and makes the model forget. */
   reset(): Promise<void>;
 
   addEventListener<K extends keyof TokenFormerEventMap>(

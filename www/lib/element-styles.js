@@ -7,9 +7,12 @@ const HOST = `
   --_accent: var(--token-former-accent, #9a3b26);
   --_on-accent: var(--token-former-on-accent, #fff);
   --_paper: var(--token-former-paper, Canvas);
-  --_written: var(--token-former-written, color-mix(in srgb, currentColor 72%, #4a6fa8));
+  --_written: var(--token-former-written, color-mix(in srgb, currentColor 55%, #4a6fa8));
   --_quiet: color-mix(in srgb, currentColor 68%, transparent);
   --_line: color-mix(in srgb, currentColor 20%, transparent); }
+@supports (color: light-dark(#000, #fff)) {
+  :host { --_accent: var(--token-former-accent, light-dark(#9a3b26, #e39a82)); --_on-accent: var(--token-former-on-accent, light-dark(#fff, #20150f)); }
+}
 :host([hidden]) { display: none; }
 [hidden] { display: none !important; }
 * { box-sizing: border-box; }
