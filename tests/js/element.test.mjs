@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { TokenFormerElement } from "../../www/lib/element.js";
 import { FakeEngine, useFakeEngine } from "./fake-engine.mjs";
-import { textOfPart } from "./fake-dom.mjs";
+import { nodesBelow, textOfPart } from "./fake-dom.mjs";
 
 const shown = (writer) => textOfPart(writer, "output").replaceAll("|", "");
 
@@ -136,6 +136,28 @@ test("generate continues the text, regenerate replaces the last passage, undo ta
   assert.deepEqual([writer.undo(), writer.text, told], [true, "xABAB", 1]);
   assert.deepEqual([writer.undo(), writer.undo(), writer.text], [true, true, "x"]);
   assert.deepEqual([writer.redo(), writer.text], [true, "xAB"]);
+});
+
+test("a text that is changed while the model loads is the one that is continued", async () => {
+  let goOn;
+  FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
+  const writer = element({ prompt: "x", "max-tokens": "1" });
+  const writing = writer.generate();
+  await pause();
+  nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === "prompt").value = "xyz";
+  nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === "prompt").dispatchEvent(new Event("input"));
+  goOn();
+  await writing;
+  assert.deepEqual([writer.text, FakeEngine.made[0].prompts], ["xyzA", ["xyz"]]);
+});
+
+test("a text that is set while another is written ends that one", async () => {
+  const writer = element({ prompt: "x" });
+  const writing = writer.generate();
+  await new Promise((resolve) => writer.addEventListener("token", resolve, { once: true }));
+  writer.text = "y";
+  assert.equal((await writing).finishReason, "abort");
+  assert.deepEqual([writer.text, shown(writer)], ["y", "y"]);
 });
 
 test("ids of a prompt leave no text of the visitor's", async () => {

@@ -35,7 +35,8 @@ export class ElementView {
   #pending = [];
   #statusInWords = () => "";
   #showsTokens = false;
-  #busy = false;
+  /** "idle", "loading" or "writing". */
+  #state = "idle";
   #actions;
 
   /** @param {{ onGenerate, onStop, onRegenerate, onChange, onChoose }} actions what the visitor can ask for */
@@ -69,12 +70,20 @@ export class ElementView {
     this.#regenerate.addEventListener("click", () => actions.onRegenerate());
     this.#undo.addEventListener("click", () => this.undo());
     root.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) actions.onGenerate();
-      else if (event.key === "Escape" && this.#busy) actions.onStop();
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing && !this.#isBusy) actions.onGenerate();
+      else if (event.key === "Escape" && this.#isBusy) actions.onStop();
       else return;
       event.preventDefault();
     });
     this.#showControls();
+  }
+
+  get #isBusy() {
+    return this.#state !== "idle";
+  }
+
+  get isWriting() {
+    return this.#state === "writing";
   }
 
   get manuscript() {
@@ -99,6 +108,7 @@ export class ElementView {
 
   /** Shows tokens in the place of the text that can be edited, or the other way round. */
   set showsTokens(on) {
+    this.#flush();
     this.#showsTokens = on;
     this.#surface.node.hidden = on;
     this.#tokens.node.hidden = !on;
@@ -115,12 +125,12 @@ export class ElementView {
 
   /** Between calls. */
   showIdle(status) {
-    if (this.#busy) {
+    if (this.isWriting) {
       this.#flush();
       this.#manuscript.endPassage();
       this.#surface.endPassage();
     }
-    this.#setBusy(false);
+    this.#enter("idle");
     this.#status.textContent = status;
     this.#announcement.textContent = status;
   }
@@ -128,7 +138,7 @@ export class ElementView {
   /** A model is being loaded. */
   showLoading() {
     this.#hideError();
-    this.#setBusy(true, "loading");
+    this.#enter("loading");
     this.#progress.removeAttribute("value");
     this.#progress.hidden = false;
     this.#status.textContent = "Loading";
@@ -144,12 +154,11 @@ export class ElementView {
 
   /** A passage begins, behind the first `from` pieces of the text. */
   showWriting(from) {
+    if (this.isWriting) this.showIdle("");
     this.#hideError();
-    this.#flush();
-    this.#manuscript.endPassage();
     this.#manuscript.beginPassage(from);
     this.#show();
-    this.#setBusy(true, "writing");
+    this.#enter("writing");
     this.#surface.beginPassage();
     this.#status.textContent = "Reading the text";
     this.#announcement.textContent = "Writing";
@@ -178,7 +187,7 @@ export class ElementView {
   }
 
   #goTo(step) {
-    if (this.#busy || !step()) return false;
+    if (this.isWriting || !step()) return false;
     this.#show();
     return true;
   }
@@ -204,14 +213,15 @@ export class ElementView {
   #showControls() {
     const written = this.#manuscript.lastPassage >= 0;
     this.#generate.textContent = written ? "Continue" : "Generate";
-    this.#regenerate.disabled = this.#busy || !written;
-    this.#undo.disabled = this.#busy || !this.#manuscript.canUndo;
-    this.#regenerate.hidden = this.#undo.hidden = !written && !this.#manuscript.canUndo && !this.#busy;
+    this.#regenerate.disabled = this.#isBusy || !written;
+    this.#undo.disabled = this.isWriting || !this.#manuscript.canUndo;
+    this.#regenerate.hidden = this.#undo.hidden = !written && !this.#manuscript.canUndo && !this.#isBusy;
   }
 
-  #setBusy(busy, state = "idle") {
+  #enter(state) {
     const focused = this.#generate.getRootNode().activeElement;
-    this.#busy = busy;
+    const busy = state !== "idle";
+    this.#state = state;
     this.#progress.hidden = true;
     this.#generate.hidden = busy;
     this.#stop.hidden = !busy;

@@ -60,7 +60,9 @@ export class TokenFormerElement extends Base {
   }
 
   set text(text) {
-    this.#view.setText(checkText("text", text));
+    const checked = checkText("text", text);
+    this.#endWriting();
+    this.#view.setText(checked);
   }
 
   /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. */
@@ -69,7 +71,9 @@ export class TokenFormerElement extends Base {
   }
 
   set passages(passages) {
-    this.#view.begin(Array.from(passages, ({ text, written }) => ({ text: checkText("passages", text), written: Boolean(written) })));
+    const checked = Array.from(passages, ({ text, written }) => ({ text: checkText("passages", text), written: Boolean(written) }));
+    this.#endWriting();
+    this.#view.begin(checked);
   }
 
   connectedCallback() {
@@ -87,7 +91,10 @@ export class TokenFormerElement extends Base {
 
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
-    if (name === "prompt") this.#view.begin([{ text: now ?? "", written: false }]);
+    if (name === "prompt") {
+      this.#endWriting();
+      this.#view.begin([{ text: now ?? "", written: false }]);
+    }
     if (name === "token-view") this.#view.showsTokens = now !== null;
     if (name === "autoload" && now !== null && this.isConnected) this.load().catch(() => {});
   }
@@ -110,16 +117,22 @@ export class TokenFormerElement extends Base {
    * A text that is being written ends.
    */
   generate(prompt) {
-    if (typeof prompt === "string") this.#view.setText(prompt);
+    if (typeof prompt === "string") {
+      this.#endWriting();
+      this.#view.setText(prompt);
+    }
+    if (typeof (prompt ?? "") === "string") return this.#run(() => ({ prompt: this.#view.text }));
     // The text of ids is not known here: what is written of them stands alone.
-    return this.#run(prompt ?? this.#view.text, prompt === undefined || typeof prompt === "string" ? undefined : 0);
+    return this.#run(() => ({ prompt, from: 0 }));
   }
 
   /** Writes the last passage of the model's anew; without one, as `generate`. */
   regenerate() {
     const { manuscript } = this.#view;
-    const from = manuscript.lastPassage;
-    return from < 0 ? this.generate() : this.#run(manuscript.textBefore(from), from);
+    return this.#run(() => {
+      const from = manuscript.lastPassage;
+      return from < 0 ? { prompt: manuscript.text } : { prompt: manuscript.textBefore(from), from };
+    });
   }
 
   /** Takes back the last change, typed or written; false where there is none. */
@@ -133,23 +146,33 @@ export class TokenFormerElement extends Base {
   }
 
   /** Writes on with another token in the place of one that was written. */
-  #writeOnWith(index, { text, ...token }) {
-    const { manuscript } = this.#view;
-    const before = manuscript.textBefore(index);
-    return this.#run(before + text, index, { text, ...token });
+  #writeOnWith(from, first) {
+    const before = this.#view.manuscript.textBefore(from);
+    return this.#run(() => ({ prompt: before + first.text, from, first }));
   }
 
-  async #run(prompt, from, first) {
+  /** Ends a text that is about to lose its place. */
+  #endWriting() {
+    this.#writing?.abort();
+    this.#writing = null;
+    if (this.#view.isWriting) this.#view.showIdle("");
+  }
+
+  /**
+   * `plan` tells what to write on from: `{ prompt, from?, first? }`. It is asked twice: for mistakes, which are told
+   * before anything is downloaded for their sake, and again once the model is there, since visitors write while they wait.
+   */
+  async #run(plan) {
     this.#writing?.abort();
     const writing = new AbortController();
     this.#writing = writing;
     try {
-      // Mistakes are told before anything is downloaded for their sake.
-      const input = checkTextOrIds("prompt", prompt);
-      const options = { ...this.#readOptions(), signal: writing.signal };
-      checkGenerateOptions(options);
+      checkTextOrIds("prompt", plan().prompt);
+      checkGenerateOptions(this.#readOptions());
       const model = await this.load();
-      return await this.#write(model, input, options, { writing, from, first });
+      const { prompt, ...place } = plan();
+      const options = { ...this.#readOptions(), signal: writing.signal };
+      return await this.#write(model, checkTextOrIds("prompt", prompt), options, { writing, ...place });
     } catch (thrown) {
       throw this.#report(thrown, this.#writing === writing);
     } finally {
@@ -172,11 +195,10 @@ export class TokenFormerElement extends Base {
 
   /** Ends the text, empties the page, puts the attribute's prompt back and makes the model forget. */
   async reset() {
-    this.#writing?.abort();
-    this.#writing = null;
-    this.#view.showIdle("");
+    this.#endWriting();
     this.#view.setText(this.getAttribute("prompt") ?? "");
     if (!this.#model) return;
+    this.#view.showIdle("");
     await this.#model.reset();
   }
 

@@ -116,7 +116,7 @@ export class TokenView {
       const row = make("button", { type: "button", className: "alternative", title: "Write on from here with this token" },
         make("span", { className: "token-text", text: visible(alternative.text) }), share, make("span", { text: percent(alternative.logprob) }));
       if (alternative.tokenId === token.tokenId) row.setAttribute("aria-current", "true");
-      row.addEventListener("click", () => this.#onChoose(index, alternative));
+      row.addEventListener("click", () => this.#onChoose(index, { ...alternative, topLogprobs: likeliest }));
       return make("li", {}, row);
     });
     return [make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];

@@ -29,10 +29,16 @@ acceptLocalModels((name) => models.choose(name));
 byId("examples").addEventListener("click", ({ target }) => {
   const example = target.closest("button");
   if (!example) return;
-  writer.stop();
   writer.text = example.textContent;
   window.scrollTo({ top: 0 });
   writer.focus({ preventScroll: true });
+});
+
+// The element's keys, from wherever the focus is; it has the first say.
+addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) writer.generate().catch(() => {}); // told by the error event
+  else if (event.key === "Escape") writer.stop();
 });
 
 const tokens = byId("tokens");
