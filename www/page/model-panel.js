@@ -38,7 +38,11 @@ export class ModelPanel {
       this.#chooseOther(byId("other-name").value.trim());
     });
     byId("load-now").addEventListener("click", () => this.#load());
-    writer.addEventListener("progress", ({ detail }) => this.#tell(progressInWords(detail)));
+    // Not in the live region: a screen reader would never come to an end.
+    writer.addEventListener("progress", ({ detail }) => {
+      this.#tell("");
+      byId("load-progress").textContent = progressInWords(detail);
+    });
     writer.addEventListener("load", () => {
       this.#tell("Loaded.");
       if (byId("model").open) this.#readStored();
@@ -113,7 +117,8 @@ export class ModelPanel {
   }
 
   #tell(text) {
-    byId("load-status").textContent = text;
+    byId("load-progress").textContent = "";
+    if (byId("load-status").textContent !== text) byId("load-status").textContent = text;
   }
 }
 
