@@ -266,7 +266,9 @@ impl Generation {
     /// Aborts as if only the first `taken` chunks had been asked for: whoever writes ahead of a reader uses it when the
     /// reader leaves. What came later is taken off the result and the KV cache; what was held back then comes once more.
     pub fn rewind<B: Backend>(&mut self, model: &mut Model<B>, taken: usize) {
-        let mark = taken.checked_sub(1).and_then(|i| self.marks.get(i)).copied().unwrap_or_default();
+        self.marks.truncate(taken);
+        let taken = self.marks.len();
+        let mark = self.marks.last().copied().unwrap_or_default();
         if mark.ended {
             return; // the reader's abort would have come too late
         }
@@ -283,7 +285,6 @@ impl Generation {
         }
         self.text.truncate(mark.text);
         self.token_ids.truncate(taken);
-        self.marks.truncate(taken);
         (self.sampled, self.last_token, self.pending) = (mark.sampled, mark.last_token, None);
         self.first_token = self.first_token.filter(|_| mark.sampled > 0);
         self.finish = Some(FinishReason::Abort);

@@ -382,7 +382,12 @@ fn steps_made_ahead_change_nothing_but_their_number() {
 }
 
 /// A reader that aborts after `taken` chunks, of a writer that is `written` chunks further or at the end.
-fn aborted_after(model: &mut Model<FakeBackend>, options: &GenerateOptions, taken: usize, written: usize) -> (Vec<Chunk>, Completion) {
+fn aborted_after(
+    model: &mut Model<FakeBackend>,
+    options: &GenerateOptions,
+    taken: usize,
+    written: usize,
+) -> (Vec<Chunk>, Completion) {
     let flag = AbortFlag::default();
     let prompt = Prompt::Ids(vec![1, 2, 3]);
     let mut generation = Generation::start(model, &prompt, options.clone(), flag.clone()).expect("start");
@@ -408,12 +413,17 @@ fn aborted_after(model: &mut Model<FakeBackend>, options: &GenerateOptions, take
 #[test]
 fn a_writer_that_was_ahead_leaves_what_its_reader_saw() {
     for stop in [vec![], vec!["two thrxx".to_owned()], vec![" three".to_owned()]] {
+        let fresh = || with_text("One two three four five six", 3);
+        let (mut one, mut other) = (fresh(), fresh());
         for taken in 1..=6 {
             for written in 1..=6 {
                 let options = GenerateOptions { stop: stop.clone(), ..greedy(6) };
-                let fresh = || with_text("One two three four five six", 3);
-                let (mut one, mut other) = (fresh(), fresh());
+                one.reset();
+                other.reset();
                 let direct = aborted_after(&mut one, &options, taken, 0);
+                if direct.0.len() < taken {
+                    continue; // a reader who has seen the end aborts nothing
+                }
                 let rewound = aborted_after(&mut other, &options, taken, written);
                 assert_eq!(direct, rewound, "{stop:?} {taken} {written}");
                 assert!(other.backend.tokens.len().abs_diff(one.backend.tokens.len()) <= 1);
