@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { COMPLETION_OPTIONS } from "../../www/lib/completions.js";
 import { attributeName } from "../../www/lib/attributes.js";
 import { ERROR_CODES } from "../../www/lib/errors.js";
 import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../../www/lib/options.js";
@@ -41,6 +42,15 @@ for (const [title, table] of [["load", LOAD_OPTIONS], ["generate", GENERATE_OPTI
     }
   });
 }
+
+test("the types name every parameter of completions and its default", () => {
+  const [, body] = read("www/tokenformer.d.ts").split("export interface CompletionParams {");
+  const declared = body.slice(0, body.indexOf("\n}"));
+  for (const [name, option] of Object.entries(COMPLETION_OPTIONS)) {
+    const [comment] = declared.match(new RegExp(`/\\*\\*[^\\n]*\\n {2}${name}\\?:`)) ?? assert.fail(`${name} is not typed`);
+    if (option.default !== undefined) assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
+  }
+});
 
 test("every error code is typed and has its remedy in the README", () => {
   const [types, readme] = [read("www/tokenformer.d.ts"), read("README.md")];

@@ -136,7 +136,9 @@ class FakeGeneration {
       if (this.#ids.length === this.options.maxTokens) return undefined;
       if (this.#ids.length === this.options.seed && this.engine.request.id === "o/traps") throw new WebAssembly.RuntimeError("unreachable");
       this.#ids.push(65 + this.#ids.length);
-      return { text: String.fromCodePoint(this.#ids.at(-1)), tokenId: this.#ids.at(-1) };
+      const chunk = { text: String.fromCodePoint(this.#ids.at(-1)), tokenId: this.#ids.at(-1) };
+      const topLogprobs = [["x", -0.1], ["y", -2], ["z", -3]].map(([text, logprob]) => ({ text, logprob, tokenId: 1 }));
+      return this.options.logprobs > 0 ? { ...chunk, logprob: -4, topLogprobs: topLogprobs.slice(0, this.options.logprobs) } : chunk;
     });
   }
 
@@ -155,7 +157,7 @@ class FakeGeneration {
       tokenIds: this.#ids,
       finishReason: this.#aborted ? "abort" : "length",
       seed: this.options.seed ?? 1,
-      usage: { completionTokens: this.#ids.length, timeToFirstTokenMs: 1, decodeTokensPerSecond: 1000 },
+      usage: { promptTokens: 5, completionTokens: this.#ids.length, timeToFirstTokenMs: 1, decodeTokensPerSecond: 1000 },
       options: this.options,
     };
   }

@@ -6,6 +6,7 @@
 //   `dispose` take only this one, so that they may be called inside a `for await` over a generator.
 
 import { measure } from "./benchmark.js";
+import { Completions } from "./completions.js";
 import { engines } from "./engines.js";
 import { aborted, invalidArgument, isTrap, stopped, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
@@ -46,6 +47,7 @@ export class TokenFormer {
   #discard;
   #disposal = null;
   #lastInfo = null;
+  #completions = new Completions(this);
 
   /** Not for callers: use `TokenFormer.load`. */
   constructor(key, { engine, thread, watch, discard } = {}) {
@@ -103,6 +105,11 @@ export class TokenFormer {
       }
     }
     return structuredClone({ ...this.#lastInfo, thread: this.#thread });
+  }
+
+  /** For code that speaks the protocol of OpenAI's text completions: `completions.create(…)`. */
+  get completions() {
+    return this.#completions;
   }
 
   /** Writes on from a prompt: yields chunks, returns what `complete` resolves to. */
