@@ -13,13 +13,13 @@ const TYPES = { string: "string", url: "http(s) address", boolean: "boolean", sh
   signal: "AbortSignal", function: "function" };
 
 /** An option as the README's table shows it. */
-export function optionRow(name, option) {
+function optionRow(name, option, { hasAttribute = true } = {}) {
   const type = option.type === "enum" ? option.values.map((v) => `"${v}"`).join(", ")
     : option.type === "integer" || option.type === "number" ? `${option.type} ${rangeInWords(option)}`
     : TYPES[option.type];
   const attribute = ["signal", "function"].includes(option.type) ? "" : `\`${attributeName(name, option)}\``;
   const standard = option.default === undefined ? "" : `\`${JSON.stringify(option.default)}\``;
-  return `| \`${name}\` | ${attribute} | ${type} | ${standard} | ${option.about} |`;
+  return `| \`${name}\` | ${hasAttribute ? `${attribute} | ` : ""}${type} | ${standard} | ${option.about} |`;
 }
 
 for (const [title, table] of [["load", LOAD_OPTIONS], ["generate", GENERATE_OPTIONS]]) {
@@ -42,6 +42,14 @@ for (const [title, table] of [["load", LOAD_OPTIONS], ["generate", GENERATE_OPTI
     }
   });
 }
+
+test("the README's table of completions' parameters is the code's", () => {
+  const readme = read("README.md");
+  for (const [name, option] of Object.entries(COMPLETION_OPTIONS)) {
+    const row = optionRow(name, option, { hasAttribute: false });
+    assert.ok(readme.includes(row), `README.md lacks this row:\n${row}`);
+  }
+});
 
 test("the types name every parameter of completions and its default", () => {
   const [, body] = read("www/tokenformer.d.ts").split("export interface CompletionParams {");
