@@ -59,10 +59,17 @@ function quicken() {
   globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / 20, ...rest);
 }
 
-/** A context of its own storage, in whose pages, and in the engine's worker, timers are quick. */
-export async function quickContext(world) {
+/**
+ * A context of its own storage with quick timers, where the engine runs. On the main thread a progress listener aborts at
+ * once, which saves the tests of loading the compilation of kernels.
+ */
+export async function quickContext(world, thread = "main") {
   const context = await world.browser.newContext();
   await context.addInitScript(quicken);
+  if (thread === "main") {
+    await onMainThread(context);
+    return context;
+  }
   await context.route("**/lib/engine-worker.js", async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, body: `(${quicken})();\n${await response.text()}` });

@@ -60,7 +60,7 @@ export async function startWorker(make) {
 }
 
 function makeWorker() {
-  const isOurs = new URL(import.meta.url).origin === globalThis.location.origin;
+  const isOurs = new URL(import.meta.url).origin === globalThis.origin;
   // Written so that bundlers can follow it. From its own address, so that a policy without blob: allows it.
   if (isOurs) return new Worker(new URL("./engine-worker.js", import.meta.url), { type: "module" });
   // A worker must come from the page's own origin, but what it imports need not.
