@@ -65,9 +65,10 @@ export class EngineService {
 
   async #answer(call, work) {
     try {
-      const answer = await work();
+      const { begin, ...answer } = await work();
       const transfer = answer.value instanceof Float32Array ? [answer.value.buffer] : [];
       this.#post({ type: "answer", call, ...answer }, transfer);
+      begin?.(); // what it tells must not come before the answer
     } catch (error) {
       this.#noteTrap(error);
       this.#post({ type: "answer", call, error: packError(error) });
@@ -97,14 +98,14 @@ export class EngineService {
     const { engine } = made;
     const release = await lock.acquire();
     try {
-      if (name === "start") return { value: this.#write(id, await engine.start(...args), lock), info: engine.info() };
+      if (name === "start") return { ...this.#write(id, await engine.start(...args), lock), info: engine.info() };
       return { value: await engine[name](...args), info: engine.info() };
     } finally {
       release();
     }
   }
 
-  /** Lets a text be written ahead of its reader; returns the number under which this happens. */
+  /** Lets a text be written ahead of its reader, under a number, once `begin` is called. */
   #write(engine, generation, lock) {
     const writing = (this.#lastId += 1);
     const ahead = new WriteAhead(generation, lock, ({ error, ...told }) => {
@@ -114,8 +115,7 @@ export class EngineService {
       this.#post({ type: "chunks", writing, ...told, ...(error === undefined ? {} : { error: packError(error) }), info });
     });
     this.#writings.set(writing, ahead);
-    ahead.run();
-    return writing;
+    return { value: writing, begin: () => ahead.run() };
   }
 
   async #free(id) {
