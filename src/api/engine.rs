@@ -267,6 +267,17 @@ impl Generation {
         }
     }
 
+    /// Aborts as if only the first `taken` chunks had been asked for: for the worker, which writes ahead of its reader.
+    pub fn rewind(&self, taken: usize) -> Result<(), JsValue> {
+        let mut generation = self.generation.borrow_mut();
+        let busy = || js::error(&Error::invalid_argument("The last next() has not ended yet."));
+        let generation = generation.as_mut().ok_or_else(busy)?;
+        self.inner.with(|model| {
+            generation.rewind(model, taken);
+            Ok(())
+        })
+    }
+
     /// The whole, so far.
     pub fn result(&self) -> Result<JsValue, JsValue> {
         match self.generation.borrow().as_ref() {

@@ -137,6 +137,12 @@ impl<B: Backend> Model<B> {
         common
     }
 
+    /// Forgets all but the first `most` tokens of the KV cache.
+    pub(super) fn keep(&mut self, most: usize) {
+        self.cached.truncate(most);
+        self.reuse_nothing_unsure();
+    }
+
     /// Forgets the context.
     pub fn reset(&mut self) {
         self.reuse(&[], 0);

@@ -1,8 +1,8 @@
 import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is imported
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { afterEach, beforeEach, test } from "node:test";
 import { TokenFormerElement } from "../../www/lib/element.js";
-import { FakeEngine, useFakeEngine } from "./fake-engine.mjs";
+import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 import { nodesBelow, textOfPart } from "./fake-dom.mjs";
 
 const shown = (writer) => textOfPart(writer, "output").replaceAll("|", "");
@@ -15,21 +15,36 @@ beforeEach(() => {
   FakeEngine.beforeLoad = async () => {};
 });
 
+/** Elements of the test that runs: they would share their models with the next one's. */
+const made = new Set();
+afterEach(async () => {
+  for (const it of made) remove(it);
+  made.clear();
+  FakeEngine.beforeLoad = async () => {};
+  await becomes(() => FakeEngine.made.every((engine) => engine.disposed || engine.destroyed), true);
+});
+
+function remove(element) {
+  element.isConnected = false;
+  element.disconnectedCallback();
+}
+
 const pause = (ms = 10) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function element(attributes = {}) {
-  const made = new TokenFormerElement();
-  made.told = [];
+  const it = new TokenFormerElement();
+  made.add(it);
+  it.told = [];
   for (const type of ["load", "progress", "token", "done", "error"]) {
-    made.addEventListener(type, (event) => {
+    it.addEventListener(type, (event) => {
       assert.equal(event.bubbles, false);
-      made.told.push(type === "error" ? `error ${event.detail.code}` : type);
+      it.told.push(type === "error" ? `error ${event.detail.code}` : type);
     });
   }
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.isConnected = true;
-  made.connectedCallback();
-  return made;
+  for (const [name, value] of Object.entries(attributes)) it.setAttribute(name, value);
+  it.isConnected = true;
+  it.connectedCallback();
+  return it;
 }
 
 test("nothing is loaded before a method is called or autoload is set", async () => {
@@ -93,7 +108,7 @@ test("stop ends the writing normally and the loading with aborted", async () => 
   assert.equal((await writer.generate()).finishReason, "abort");
   let goOn;
   FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
-  const other = element({ prompt: "x" });
+  const other = element({ model: "c/d", prompt: "x" }); // not the one that is there already
   const writing = other.generate();
   await pause();
   other.stop();
@@ -195,19 +210,30 @@ test("reset ends the text, empties the output and makes the model forget", async
 test("removal frees the model, a move does not", async () => {
   const writer = element({ prompt: "x" });
   await writer.load();
-  const remove = (back) => {
-    writer.isConnected = false;
-    writer.disconnectedCallback();
-    writer.isConnected = back;
-    if (back) writer.connectedCallback();
-  };
-  remove(true);
+  remove(writer);
+  writer.isConnected = true;
+  writer.connectedCallback();
   await pause();
   assert.notEqual(writer.model, null);
   const writing = writer.generate();
   await pause();
-  remove(false);
+  remove(writer);
   assert.equal((await writing).finishReason, "abort");
-  await pause();
-  assert.deepEqual([writer.model, FakeEngine.made[0].freed], [null, true]);
+  await becomes(() => [writer.model, FakeEngine.made[0].freed], [null, true]);
+});
+
+test("elements of the same model share it; each removal ends that element's text alone", async () => {
+  const [one, other] = [element({ prompt: "x" }), element({ prompt: "y", "max-tokens": "2" })];
+  await Promise.all([one.load(), other.load()]);
+  assert.equal(one.model, other.model);
+  assert.equal(FakeEngine.made.length, 1);
+  assert.ok(one.told.includes("progress") && other.told.includes("progress"));
+  const writing = one.generate();
+  await new Promise((resolve) => one.addEventListener("token", resolve, { once: true }));
+  const waiting = other.generate();
+  remove(one);
+  assert.equal((await writing).finishReason, "abort");
+  assert.deepEqual([(await waiting).text, FakeEngine.made[0].disposed], ["AB", false]);
+  remove(other);
+  await becomes(() => FakeEngine.made[0].freed, true);
 });

@@ -5,8 +5,9 @@ import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttribu
 import { ElementView } from "./element-view.js";
 import { aborted, toTokenFormerError } from "./errors.js";
 import { checkText, checkTextOrIds } from "./inputs.js";
-import { isUsable, TokenFormer } from "./model.js";
+import { isUsable } from "./model.js";
 import { checkGenerateOptions } from "./options.js";
+import { acquire } from "./shared-models.js";
 import { adapterInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
 
 /** Alternatives of each token that the token view shows. */
@@ -22,6 +23,10 @@ export class TokenFormerElement extends Base {
 
   #view;
   #model = null;
+  /** Gives up our share of `#model`, which other elements may use as well. */
+  #release = null;
+  /** The AbortController of the text that `#model` writes for this element. */
+  #active = null;
   /** The loading in flight, or the one that made `#model`: { key, controller, promise }. */
   #loading = null;
   /** The AbortController of the text that the view shows while it is written. */
@@ -215,12 +220,13 @@ export class TokenFormerElement extends Base {
         this.#view.showProgress(progress);
         this.#tell("progress", progress);
       };
-      const model = await TokenFormer.load(name, { ...options, signal, onProgress });
+      const { model, release } = await acquire(name, options, { signal, onProgress });
       if (!isCurrent()) {
-        await model.dispose();
+        await release();
         throw aborted("Loading");
       }
       this.#model = model;
+      this.#release = release;
       const adapter = adapterInWords(model.info.adapter);
       this.#view.showIdle(adapter ? `Ready on ${adapter}` : "Ready");
       this.#tell("load", model);
@@ -236,6 +242,7 @@ export class TokenFormerElement extends Base {
   async #write(model, input, options, { writing, from, first }) {
     const isCurrent = () => this.#writing === writing;
     const meter = new TokenMeter();
+    this.#active = writing;
     const inWords = () => writingInWords(meter.count, meter.tokensPerSecond, meter.firstAfterMs);
     if (isCurrent()) this.#view.showWriting(from);
     if (isCurrent() && first) this.#view.append(first, inWords);
@@ -254,15 +261,17 @@ export class TokenFormerElement extends Base {
   }
 
   /**
-   * Gives the memory back. What the old model writes ends with its disposal; `#writing` is left alone,
-   * since it may be the call that is about to load another model.
+   * Gives up the model, whose memory is freed if no other element has it. What it writes for this one ends; `#writing` is
+   * left alone, since it may be the call that is about to load another model.
    */
   #unload() {
     this.#loading?.controller.abort();
     this.#loading = null;
-    const model = this.#model;
+    this.#active?.abort();
+    this.#active = null;
     this.#model = null;
-    if (model) this.#freed = model.dispose().catch(() => {}); // a failure to free helps nobody here
+    if (this.#release) this.#freed = this.#release().catch(() => {}); // a failure to free helps nobody here
+    this.#release = null;
   }
 
   #report(thrown, visible) {
