@@ -232,6 +232,20 @@ test("an address is a beginning with its settings, and harmless whatever it says
   assert.deepEqual(page.problems.filter((p) => !/nonsense/.test(p)), []);
 });
 
+test("what is dropped on the page and is no model is refused with the reason", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page } = visit;
+  await page.evaluate(() => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(["{}"], "config.json"));
+    for (const type of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
+  });
+  await page.getByRole("dialog").getByText(/neither a model.safetensors nor a pytorch_model.bin among these files/).waitFor();
+  assert.equal(await page.evaluate(() => document.querySelector("token-former").getAttribute("model")), null);
+  assert.deepEqual(page.problems, []);
+});
+
 test("a folder of this computer is a model", async (t) => {
   const visit = await visitor(world);
   t.after(() => visit.close());
@@ -245,6 +259,10 @@ test("a folder of this computer is a model", async (t) => {
   assert.match(await page.evaluate(() => document.querySelector("token-former").model.info.id), /\/local\/~[0-9a-z]+~tokenformer-38m-gutenberg\/$/);
   await page.evaluate(() => document.querySelector("token-former").setAttribute("max-tokens", "2"));
   assert.equal((await written(page, () => button(page, /^generate/i).click())).usage.completionTokens, 2);
-  assert.deepEqual(requests.filter((path) => /\/local\/|\/models\//.test(path)), [], "nothing of it went over the network");
   assert.deepEqual(page.problems, []);
+  // At the next visit the files are not at hand, but what was made of them is.
+  await page.waitForFunction(() => JSON.parse(localStorage.getItem("tokenformer-web"))?.attributes.model?.startsWith("./local/"));
+  await page.reload();
+  assert.equal((await written(page, () => button(page, /^generate/i).click())).usage.completionTokens, 2);
+  assert.deepEqual(requests.filter((path) => /\/local\/|\/models\//.test(path)), [], "nothing of it went over the network");
 });
