@@ -75,8 +75,7 @@ progress:indeterminate::after { content: ""; position: absolute; inset-block: 0;
 @keyframes seek { from { inset-inline-start: 0; } to { inset-inline-start: 70%; } }
 @media (prefers-reduced-motion: reduce) { progress:indeterminate::after { inline-size: 100%; opacity: .5; animation: none; } .buttons button, progress::-webkit-progress-value { transition: none; } }
 
-.error { margin-block: .4em .9em; padding: .55em 0 .55em .9em; border-inline-start: 3px solid var(--_accent); font-family: system-ui, sans-serif; font-size: max(.8em, 14px);
-  line-height: 1.5; overflow-wrap: anywhere; }
+.error { margin-block: .2em .9em; padding: .3em 0 .3em .9em; border-inline-start: 3px solid var(--_accent); font-size: max(1.05em, 14px); line-height: 1.5; overflow-wrap: anywhere; }
 .error p { margin: 0; }
 .error p + p { color: var(--_quiet); }
 .error .code { font: .85em/1.6 ui-monospace, monospace; }

@@ -58,8 +58,8 @@ export class ElementView {
       make("slot", { name: "heading" }),
       make("div", { part: "sheet", className: "sheet" },
         make("label", { className: "unseen", htmlFor: "text", text: "The text, which the model continues" }), this.#surface.node, this.#tokens.node),
-      this.#error,
-      make("div", { part: "controls", className: "controls" }, this.#progress,
+      // In the controls, which a page may keep in sight: so is what went wrong.
+      make("div", { part: "controls", className: "controls" }, this.#progress, this.#error,
         make("div", { className: "buttons" }, this.#generate, this.#stop, this.#regenerate, this.#undo, make("slot", { name: "controls" })),
         make("div", { className: "state" }, this.#status, make("slot", { name: "status" }))),
       this.#announcement,

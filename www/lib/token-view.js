@@ -16,7 +16,7 @@ export function visible(text) {
 
 /** Shade of a token, 0 (expected) to 4 (a surprise). */
 export function surprise(logprob) {
-  return logprob === undefined ? 0 : Math.min(4, Math.floor(-logprob / Math.log(4)));
+  return logprob === undefined ? 0 : Math.max(0, Math.min(4, Math.floor(-logprob / Math.log(4))));
 }
 
 export class TokenView {

@@ -62,13 +62,14 @@ function acceptDrops(veil, take) {
     event.preventDefault();
     veil.hidden = true;
     // Entries must be asked for before the first await: the list is emptied then.
-    const roots = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const roots = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter(Boolean);
     take((await Promise.all(roots.map(filesBelow))).flat());
   });
 }
 
-/** All files of a dropped file or folder. */
+/** All files of what was dropped: a folder or a file, or a plain File where the browser knows no more. */
 async function filesBelow(entry) {
+  if (entry instanceof File) return [{ path: entry.name, file: entry }];
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
     return [{ path: entry.fullPath.replace(/^\//, ""), file }];
