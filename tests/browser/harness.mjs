@@ -33,6 +33,7 @@ export async function start() {
     [SUB_PATH]: path("dist"),
     "/oracle/": path("target/oracle"),
     "/blank/": path("tests/browser/pages"),
+    "/out/": OUTPUT,
   };
   const server = await serve(mounts, { onRequest });
   const other = await serve(mounts);
