@@ -242,6 +242,21 @@ test("an address is a beginning with its settings, and harmless whatever it says
   assert.deepEqual(page.problems.filter((p) => !/nonsense/.test(p)), []);
 });
 
+test("a change in the last moment before a reload is kept, and so is the text", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page } = visit;
+  await page.evaluate(() => (document.querySelector("token-former").text = "Another beginning"));
+  await page.waitForURL(/prompt=Another/);
+  await page.evaluate(() => {
+    document.querySelector("token-former").passages = [{ text: "Another beginning", written: false }, { text: " went on", written: true }];
+    document.querySelector("token-former").setAttribute("seed", "9");
+    location.reload();
+  });
+  await page.waitForFunction(() => document.querySelector("token-former").text === "Another beginning went on");
+  assert.equal(await page.evaluate(() => document.querySelector("token-former").getAttribute("seed")), "9");
+});
+
 test("what is dropped on the page and is no model is refused with the reason", async (t) => {
   const visit = await visitor(world);
   t.after(() => visit.close());

@@ -72,14 +72,14 @@ export function keepState(element) {
     else element.passages = [{ text: (beginning ?? ownBeginning).toWellFormed?.() ?? beginning ?? ownBeginning, written: false }];
   }
 
-  function keep() {
-    clearTimeout(timer);
-    timer = 0;
+  function keep({ isLeaving = false } = {}) {
+    if (!isLeaving) timer = 0;
     const attributes = readAttributes(element);
     const { passages } = element;
     const beginning = passages[0]?.written === false ? passages[0].text : "";
     const hash = toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning);
-    if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
+    // A page that is being left has its next address already: what is kept must go with the one that it has now.
+    if (!isLeaving && hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
     try {
       localStorage.setItem(KEY, JSON.stringify({ version: 1, attributes, passages, hash: location.hash }));
     } catch {
@@ -87,6 +87,7 @@ export function keepState(element) {
     }
   }
   const keepSoon = () => (timer ||= setTimeout(keep, SETTLE_MS));
+  const keepNow = () => timer && keep({ isLeaving: true });
 
   function restore() {
     const shared = fromHash(location.hash, defaults);
@@ -103,8 +104,8 @@ export function keepState(element) {
   element.addEventListener("done", keepSoon);
   new MutationObserver(keepSoon).observe(element, { attributes: true });
   // The last change before a page is left or put aside.
-  addEventListener("pagehide", () => timer && keep());
-  document.addEventListener("visibilitychange", () => timer && document.hidden && keep());
+  addEventListener("pagehide", keepNow);
+  document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 }
 
 function stored() {
