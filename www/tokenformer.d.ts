@@ -240,6 +240,8 @@ export interface ModelInfo {
   config: ModelConfig;
   quantization: Quantization;
   backend: "webgpu" | "cpu";
+  /** Where the engine runs: in a worker, or, where none can be had, on the thread that loaded the model. */
+  thread: "worker" | "main";
   adapter: Adapter;
   features: string[];
   /** Which variants of the kernels were chosen. */
@@ -251,6 +253,95 @@ export interface ModelInfo {
   /** 0 after `dispose`. */
   gpuBytes: number;
   wasmHeapBytes: number;
+}
+
+/** Parameters of {@link Completions.create}: those of OpenAI's text completions. null means left out. */
+export interface CompletionParams {
+  /** The model's `info.id`, or left out. */
+  model?: string | null;
+  /** A text, token ids, or an array of either. Default: "", which stands for the beginning of a text. */
+  prompt?: string | TokenIds | readonly string[] | readonly TokenIds[] | null;
+  /** Most tokens to write; an integer, at least 1. Default: 16. */
+  max_tokens?: number | null;
+  /** From 0, which always takes the likeliest token. Default: 1. */
+  temperature?: number | null;
+  /** Above 0, at most 1. Default: 1. */
+  top_p?: number | null;
+  /** Choices for each prompt, 1 to 128. Default: 1. */
+  n?: number | null;
+  /** Resolve to an async iterable of chunks. Default: false. */
+  stream?: boolean | null;
+  /** With `stream`: whether a last chunk tells the usage. */
+  stream_options?: { include_usage?: boolean } | null;
+  /** How many likeliest tokens to report, 0 to 20; 0 reports the chosen one alone. Default: none. */
+  logprobs?: number | null;
+  /** Begin the text with the prompt; not together with `logprobs`. Default: false. */
+  echo?: boolean | null;
+  /** -2 to 2. Default: 0. */
+  presence_penalty?: number | null;
+  /** -2 to 2. Default: 0. */
+  frequency_penalty?: number | null;
+  /** Numbers added to the logits of token ids. Default: {}. */
+  logit_bias?: Readonly<Record<number, number>> | null;
+  /** An integer from 0, below 2^53. Default: a random one. */
+  seed?: number | null;
+  /** A text, or texts, that end the output and are not part of it. Default: []. */
+  stop?: string | readonly string[] | null;
+  /** Not of the protocol: as `topK` of `generate`. Default: 0. */
+  top_k?: number | null;
+  /** Not of the protocol: as `minP` of `generate`. Default: 0. */
+  min_p?: number | null;
+  /** Not of the protocol: as `repetitionPenalty` of `generate`. Default: 1. */
+  repetition_penalty?: number | null;
+  /** Goes nowhere: there is no server that could want to know. */
+  user?: string | null;
+  /** Only the same as `n`. */
+  best_of?: number | null;
+  /** Only an empty one. */
+  suffix?: "" | null;
+}
+
+/** Lists with an element for every token. */
+export interface CompletionLogprobs {
+  tokens: string[];
+  token_logprobs: number[];
+  /** The likeliest tokens by their texts, and the chosen one; null where none was asked for. */
+  top_logprobs: (Record<string, number> | null)[];
+  /** Where each token's text begins in the choice's. */
+  text_offset: number[];
+}
+
+export interface CompletionChoice {
+  text: string;
+  index: number;
+  logprobs: CompletionLogprobs | null;
+  /** "length" also where the context filled up; null in a chunk that is not the choice's last. */
+  finish_reason: "stop" | "length" | null;
+}
+
+export interface CompletionUsage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+}
+
+/** An answer, or a chunk of one. */
+export interface TextCompletion {
+  id: string;
+  object: "text_completion";
+  /** Seconds since 1970. */
+  created: number;
+  model: string;
+  choices: CompletionChoice[];
+  /** In chunks only if `stream_options` ask for it: in the last one, null before. */
+  usage?: CompletionUsage | null;
+}
+
+/** Text completions as OpenAI's clients speak them: a model stands where such code has its client. */
+export interface Completions {
+  /** What is not supported is `invalid-argument`; an abort rejects with `aborted`. */
+  create(params: CompletionParams & { stream: true }, request?: { signal?: AbortSignal }): Promise<AsyncGenerator<TextCompletion, void, undefined>>;
+  create(params: CompletionParams & { stream?: false | null }, request?: { signal?: AbortSignal }): Promise<TextCompletion & { usage: CompletionUsage }>;
 }
 
 /**
@@ -294,6 +385,9 @@ export class TokenFormer {
   /** Writes on from a prompt and resolves to the whole. */
   complete(prompt: string | TokenIds, options?: GenerateOptions): Promise<GenerateResult>;
 
+  /** For code that speaks the protocol of OpenAI's text completions. */
+  readonly completions: Completions;
+
   /** How likely every token of a text is. */
   score(text: string | TokenIds, options?: ScoreOptions): Promise<ScoreResult>;
   score(items: readonly ScoreItem[]): Promise<ScoreResult[]>;
@@ -323,17 +417,35 @@ export interface TokenFormerEventMap {
   error: CustomEvent<TokenFormerError>;
 }
 
-/** The element <token-former>. */
+/** A stretch of the element's text. */
+export interface Passage {
+  text: string;
+  /** Whether the model wrote it. */
+  written: boolean;
+}
+
+/** The element <token-former>. Besides the events of the map it tells changes of its text by `input`, which bubbles. */
 export interface TokenFormerElement extends HTMLElement {
   /** The loaded model, or null. */
   readonly model: TokenFormer | null;
+  /** The whole text, the visitor's and the model's. Setting it can be undone. */
+  text: string;
+  /** The text with who wrote what, to be kept and set again. Setting it is a beginning that is not undone. */
+  get passages(): Passage[];
+  set passages(passages: Iterable<Passage>);
   /** Loads the model that the attributes name, unless it is the loaded one. */
   load(): Promise<TokenFormer>;
-  /** Writes on from `prompt`, or from what stands in the field; loads first if needed. */
+  /** Writes on from `prompt`, which becomes the text, or from the text as it stands; loads first if needed. */
   generate(prompt?: string | TokenIds): Promise<GenerateResult>;
+  /** Writes the model's last passage anew; without one, as `generate`. */
+  regenerate(): Promise<GenerateResult>;
   /** Ends the text that is being written, or the loading before it. */
   stop(): void;
-  /** Empties the output and makes the model forget. */
+  /** Takes back the last change, typed or written; false where there is none. */
+  undo(): boolean;
+  /** Makes the change again that `undo` took back; false where there is none. */
+  redo(): boolean;
+  /** Puts the attribute's prompt back and makes the model forget. */
   reset(): Promise<void>;
 
   addEventListener<K extends keyof TokenFormerEventMap>(

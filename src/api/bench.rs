@@ -25,10 +25,10 @@ struct RandomRequest {
     context_length: Option<usize>,
     /// Kernels may use subgroups where there are any.
     subgroups: bool,
-    /// Workgroups that share a layer, and threads of each.
+    /// Workgroups that share the layers, threads of each, and whether products are of bytes; 0 for a dispatch per
+    /// product. Left out, it is found out.
     workers: Option<usize>,
     threads: Option<usize>,
-    #[serde(default)]
     packed: bool,
 }
 
@@ -48,10 +48,8 @@ impl Engine {
             let request: RandomRequest = js::parse(request)?;
             let model = random(&request).await?;
             let (id, quantization) = (request.id, request.quantization);
-            Ok(Engine::new(
-                Request::named(&id),
-                Loaded { model, quantization, revision: "random".into(), notes: Vec::new() },
-            ))
+            let loaded = Loaded { model, quantization, revision: "random".into(), notes: Vec::new() };
+            Ok(Engine::new(Request::named(&id), loaded, request.workers.is_none()).await)
         };
         make.await.map_err(|e: Error| js::error(&e))
     }
@@ -105,7 +103,7 @@ async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>
         }
     }
     let mut model = loading.finish().await?;
-    if let Some(workers) = request.workers {
+    if let Some(workers) = request.workers.filter(|n| *n > 0) {
         let team = crate::model::Team { workers, threads: request.threads.unwrap_or(256), patience: 50_000, packed: request.packed };
         if !model.employ(team).await? {
             return Err(Error::invalid_argument(format!("{team:?} does not fit.")));

@@ -1,6 +1,7 @@
 //! The classes `Engine` and `Generation` that `www/lib/model.js` drives.
 
 use super::js;
+use super::tuning::Tuning;
 use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode};
 use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
@@ -24,6 +25,8 @@ struct Inner {
     model: RefCell<Option<Model<GpuModel>>>,
     abort: AbortFlag,
     info: RefCell<Info>,
+    /// How decode steps are made, where that is still to be found out.
+    tuning: Option<Tuning>,
     /// Outlives the model, so that `info` tells what `dispose` left.
     memory: Rc<Memory>,
 }
@@ -50,11 +53,11 @@ struct Info {
 
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Adapter {
-    vendor: String,
-    architecture: String,
-    device: String,
-    description: String,
+pub(super) struct Adapter {
+    pub vendor: String,
+    pub architecture: String,
+    pub device: String,
+    pub description: String,
 }
 
 /// The generate options as `www/lib/options.js` passes them: all there, all checked.
@@ -88,6 +91,14 @@ impl Inner {
         *self.model.borrow_mut() = Some(model);
     }
 
+    async fn tune(&self) -> Result<(), JsValue> {
+        let Some(tuning) = &self.tuning else { return Ok(()) };
+        let mut model = self.take()?;
+        let result = tuning.when_ready(&mut model).await;
+        self.put_back(model);
+        result.map_err(|e| js::error(&e))
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Model<GpuModel>) -> crate::error::Result<T>) -> Result<T, JsValue> {
         let mut model = self.take()?;
         let result = work(&mut model);
@@ -113,23 +124,29 @@ impl Engine {
         let load = async {
             let request: Request = js::parse(request)?;
             let loaded = load(&request, &on_progress, signal).await?;
-            Ok(Engine::new(request, loaded))
+            Ok(Engine::new(request, loaded, true).await)
         };
         load.await.map_err(|e: Error| js::error(&e))
     }
 
-    pub(super) fn new(request: Request, loaded: Loaded) -> Self {
+    /// `is_tuned`: how decode steps are made is to be found out.
+    pub(super) async fn new(request: Request, loaded: Loaded, is_tuned: bool) -> Self {
         let Loaded { model, quantization, revision, notes } = loaded;
         let backend = model.backend();
+        let adapter = adapter_info(backend.gpu());
+        let tuning = match is_tuned {
+            true => Some(Tuning::begin(backend, &adapter, quantization, request.cache).await),
+            false => None,
+        };
         let info = Info {
             id: request.id,
             revision,
             config: backend.config().clone(),
             quantization,
             backend: "webgpu",
-            adapter: adapter_info(backend.gpu()),
+            adapter,
             features: if backend.gpu().has_subgroups { vec!["subgroups".into()] } else { Vec::new() },
-            variants: vec![if backend.gpu().has_subgroups { "subgroups f32" } else { "portable f32" }.into()],
+            variants: backend.variants(),
             notes,
             context_length: backend.context_length(),
             weight_bytes: backend.weight_bytes(),
@@ -139,13 +156,19 @@ impl Engine {
         };
         let memory = backend.gpu().memory.clone();
         let model = RefCell::new(Some(model));
-        Self(Rc::new(Inner { model, abort: AbortFlag::default(), info: RefCell::new(info), memory }))
+        Self(Rc::new(Inner { model, abort: AbortFlag::default(), info: RefCell::new(info), tuning, memory }))
     }
 
     /// What the model is and what it occupies.
     pub fn info(&self) -> Result<JsValue, JsValue> {
         let mut info = self.0.info.borrow_mut();
         info.gpu_bytes = self.0.memory.bytes();
+        // While a call works with the model, what was true before it.
+        if let Ok(model) = self.0.model.try_borrow()
+            && let Some(model) = model.as_ref()
+        {
+            info.variants = model.backend().variants();
+        }
         info.wasm_heap_bytes = heap_bytes();
         js::value(&*info).map_err(|e| js::error(&e))
     }
@@ -188,8 +211,17 @@ impl Engine {
         };
         let (prompt, options) = begin().map_err(|e: Error| js::error(&e))?;
         self.0.abort.clear();
+        self.0.tune().await?;
         let generation = self.0.with(|m| generate::Generation::start(m, &prompt, options, self.0.abort.clone()))?;
         Ok(Generation { inner: self.0.clone(), generation: RefCell::new(Some(generation)) })
+    }
+
+    /// Waits until it is found out how decode steps are made fastest here.
+    pub async fn settle(&self) -> Result<(), JsValue> {
+        if let Some(tuning) = &self.0.tuning {
+            tuning.compiled().await;
+        }
+        self.0.tune().await
     }
 
     /// Scores `[{ text, context }]`.
@@ -265,6 +297,17 @@ impl Generation {
             Some(chunk) => js::value(&chunk).map_err(|e| js::error(&e)),
             None => Ok(JsValue::UNDEFINED),
         }
+    }
+
+    /// Aborts as if only the first `taken` chunks had been asked for: for the worker, which writes ahead of its reader.
+    pub fn rewind(&self, taken: usize) -> Result<(), JsValue> {
+        let mut generation = self.generation.borrow_mut();
+        let busy = || js::error(&Error::invalid_argument("The last next() has not ended yet."));
+        let generation = generation.as_mut().ok_or_else(busy)?;
+        self.inner.with(|model| {
+            generation.rewind(model, taken);
+            Ok(())
+        })
     }
 
     /// The whole, so far.

@@ -4,3 +4,4 @@ mod bench;
 mod engine;
 pub mod js;
 mod stored;
+mod tuning;

@@ -89,10 +89,22 @@ pub struct Completion {
 }
 
 /// What travels with a token until its text is decided.
+#[derive(Clone)]
 struct Sampled {
     id: u32,
     logprob: Option<f64>,
     top_logprobs: Option<Vec<Logprob>>,
+}
+
+/// Where the completion stood when a chunk was handed out.
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    /// Tokens sampled, and bytes of text handed out.
+    sampled: usize,
+    text: usize,
+    last_token: Option<Instant>,
+    /// The end was decided already.
+    ended: bool,
 }
 
 /// A completion that is being written.
@@ -105,6 +117,9 @@ pub struct Generation {
     made: usize,
     /// Tokens that came of them, those of a stop string included.
     sampled: usize,
+    /// These tokens but for end of text, and a mark for every chunk: what `rewind` needs.
+    tokens: Vec<Sampled>,
+    marks: Vec<Mark>,
     /// The last of them, if the KV cache does not hold it yet.
     pending: Option<u32>,
     finish: Option<FinishReason>,
@@ -148,6 +163,8 @@ impl Generation {
             abort,
             made: 0,
             sampled: 0,
+            tokens: Vec::new(),
+            marks: Vec::new(),
             pending: None,
             finish: None,
             text: String::new(),
@@ -168,6 +185,8 @@ impl Generation {
             if let Some((token, text)) = self.assembler.pop() {
                 self.text.push_str(&text);
                 self.token_ids.push(token.id);
+                let (sampled, text_bytes, last_token) = (self.sampled, self.text.len(), self.last_token);
+                self.marks.push(Mark { sampled, text: text_bytes, last_token, ended: self.finish.is_some() });
                 let Sampled { id, logprob, top_logprobs } = token;
                 return Ok(Some(Chunk { text, token_id: id, logprob, top_logprobs }));
             }
@@ -213,7 +232,9 @@ impl Generation {
             return Ok(());
         }
         let (logprob, top_logprobs) = self.logprobs(model, id, logits.as_deref().unwrap_or_default());
-        if self.assembler.push(Sampled { id, logprob, top_logprobs }, &model.token_bytes(id)) {
+        let token = Sampled { id, logprob, top_logprobs };
+        self.tokens.push(token.clone());
+        if self.assembler.push(token, &model.token_bytes(id)) {
             self.end(model, FinishReason::Stop);
         } else if self.sampled == self.options.max_tokens {
             self.end(model, FinishReason::Length);
@@ -240,6 +261,33 @@ impl Generation {
         model.end_choosing();
         self.assembler.finish();
         self.finish.get_or_insert(reason);
+    }
+
+    /// Aborts as if only the first `taken` chunks had been asked for: whoever writes ahead of a reader uses it when the
+    /// reader leaves. What came later is taken off the result and the KV cache; what was held back then comes once more.
+    pub fn rewind<B: Backend>(&mut self, model: &mut Model<B>, taken: usize) {
+        self.marks.truncate(taken);
+        let taken = self.marks.len();
+        let mark = self.marks.last().copied().unwrap_or_default();
+        if mark.ended {
+            return; // the reader's abort would have come too late
+        }
+        model.end_choosing();
+        model.keep(self.prompt.len() + mark.sampled);
+        self.tokens.truncate(mark.sampled);
+        self.assembler = TextAssembler::new(&self.options.stop);
+        for token in &self.tokens {
+            self.assembler.push(token.clone(), &model.token_bytes(token.id));
+        }
+        self.assembler.finish();
+        for _ in 0..taken {
+            self.assembler.pop();
+        }
+        self.text.truncate(mark.text);
+        self.token_ids.truncate(taken);
+        (self.sampled, self.last_token, self.pending) = (mark.sampled, mark.last_token, None);
+        self.first_token = self.first_token.filter(|_| mark.sampled > 0);
+        self.finish = Some(FinishReason::Abort);
     }
 
     /// What was written so far; before the end it reads as aborted.

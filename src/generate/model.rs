@@ -67,6 +67,11 @@ impl<B: Backend> Model<B> {
         &self.backend
     }
 
+    /// The engine, for what leaves its KV cache as it is.
+    pub fn backend_mut(&mut self) -> &mut B {
+        &mut self.backend
+    }
+
     /// The tokenizer.
     ///
     /// # Errors
@@ -135,6 +140,12 @@ impl<B: Backend> Model<B> {
         self.backend.truncate(common);
         self.cached.truncate(common);
         common
+    }
+
+    /// Forgets all but the first `most` tokens of the KV cache.
+    pub(super) fn keep(&mut self, most: usize) {
+        self.cached.truncate(most);
+        self.reuse_nothing_unsure();
     }
 
     /// Forgets the context.

@@ -380,3 +380,60 @@ fn steps_made_ahead_change_nothing_but_their_number() {
         assert!(results.iter().all(|r| *r == first), "{script}");
     }
 }
+
+/// A reader that aborts after `taken` chunks, of a writer that is `written` chunks further or at the end.
+fn aborted_after(
+    model: &mut Model<FakeBackend>,
+    options: &GenerateOptions,
+    taken: usize,
+    written: usize,
+) -> (Vec<Chunk>, Completion) {
+    let flag = AbortFlag::default();
+    let prompt = Prompt::Ids(vec![1, 2, 3]);
+    let mut generation = Generation::start(model, &prompt, options.clone(), flag.clone()).expect("start");
+    let mut chunks = Vec::new();
+    for _ in 0..taken + written {
+        chunks.extend(block_on(generation.next(model)).expect("next"));
+    }
+    flag.set();
+    if written > 0 {
+        generation.rewind(model, taken);
+        chunks.truncate(generation.result().token_ids.len());
+    }
+    while let Some(chunk) = block_on(generation.next(model)).expect("next") {
+        chunks.push(chunk);
+    }
+    let mut result = generation.result();
+    result.usage.time_to_first_token_ms = None;
+    result.usage.prefill_tokens_per_second = None;
+    result.usage.decode_tokens_per_second = None;
+    (chunks, result)
+}
+
+#[test]
+fn a_writer_that_was_ahead_leaves_what_its_reader_saw() {
+    for stop in [vec![], vec!["two thrxx".to_owned()], vec![" three".to_owned()]] {
+        let fresh = || with_text("One two three four five six", 3);
+        let (mut one, mut other) = (fresh(), fresh());
+        for taken in 1..=6 {
+            for written in 1..=6 {
+                let options = GenerateOptions { stop: stop.clone(), ..greedy(6) };
+                one.reset();
+                other.reset();
+                let direct = aborted_after(&mut one, &options, taken, 0);
+                if direct.0.len() < taken {
+                    continue; // a reader who has seen the end aborts nothing
+                }
+                let rewound = aborted_after(&mut other, &options, taken, written);
+                assert_eq!(direct, rewound, "{stop:?} {taken} {written}");
+                assert!(other.backend.tokens.len().abs_diff(one.backend.tokens.len()) <= 1);
+                assert!(other.backend.tokens.len() <= 3 + rewound.1.token_ids.len() + 3, "held back tokens at most");
+            }
+        }
+    }
+    // Before the first chunk.
+    let mut model = with_text("One two three", 3);
+    let (chunks, result) = aborted_after(&mut model, &greedy(3), 0, 2);
+    assert_eq!((chunks.len(), result.text.as_str(), result.finish_reason), (0, "", FinishReason::Abort));
+    assert_eq!(model.backend.tokens, [1, 2, 3]);
+}

@@ -90,6 +90,9 @@ impl GpuModel {
     /// # Errors
     /// `device-lost`.
     pub async fn tune(&mut self, prepared: &Prepared) -> Result<Option<Choice>> {
+        if prepared.teams.is_empty() {
+            return Ok(Some(Choice { team: None }));
+        }
         if self.len + 2 * STEPS + 1 > self.context_length {
             return Ok(None);
         }

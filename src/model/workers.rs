@@ -153,7 +153,7 @@ impl Builder<'_> {
         let (config, scratch) = (self.config, self.scratch);
         let (d, head, heads) = (config.hidden_size, config.head_size(), config.num_attention_heads);
         let tables = self.weights.layers.first()?;
-        let max_parts = (team.workers / heads).max(1);
+        let max_parts = (team.workers / heads).max(2);
         let scan = STRETCH.max(scratch.context_length.div_ceil(max_parts));
         let slots = |p: Pattention| p.slots(config);
         let values = [

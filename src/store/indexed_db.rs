@@ -45,6 +45,28 @@ impl IndexedDb {
         Ok(Self { database: Rc::new(RefCell::new(connect().await.map_err(|e| failed(&e))?)) })
     }
 
+    /// A note that was kept beside the models: its text.
+    ///
+    /// # Errors
+    /// `quota` where the browser gives no storage.
+    pub async fn note(&self, name: &str) -> Result<Option<String>> {
+        let get = |t: &IdbTransaction| Ok(vec![t.object_store(MODELS)?.get(&name.into())?]);
+        let found = self.run(IdbTransactionMode::Readonly, get).await?;
+        Ok(found.first().and_then(JsValue::as_string))
+    }
+
+    /// Keeps a note. It stands among the records of models, and cannot be read as one.
+    ///
+    /// # Errors
+    /// `quota` where the browser gives no storage.
+    pub async fn put_note(&self, name: &str, text: &str) -> Result<()> {
+        let put = |t: &IdbTransaction| {
+            t.object_store(MODELS)?.put_with_key(&text.into(), &name.into())?;
+            Ok(Vec::new())
+        };
+        self.run(IdbTransactionMode::Readwrite, put).await.map(|_| ())
+    }
+
     /// Runs `work` in one transaction and waits for its end; the results of the requests that it returns.
     async fn run(
         &self,

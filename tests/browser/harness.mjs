@@ -33,6 +33,7 @@ export async function start() {
     [SUB_PATH]: path("dist"),
     "/oracle/": path("target/oracle"),
     "/blank/": path("tests/browser/pages"),
+    "/out/": OUTPUT,
   };
   const server = await serve(mounts, { onRequest });
   const other = await serve(mounts);
@@ -53,12 +54,26 @@ export async function start() {
   };
 }
 
-/** A context of its own storage, in whose pages timers run 20 times as fast, so that waits between attempts cost nothing. */
-export async function quickContext(world) {
+/** Timers that run 20 times as fast, so that waits between attempts cost nothing. */
+function quicken() {
+  const setTimeout = globalThis.setTimeout;
+  globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / 20, ...rest);
+}
+
+/**
+ * A context of its own storage with quick timers, where the engine runs. On the main thread a progress listener aborts at
+ * once, which saves the tests of loading the compilation of kernels.
+ */
+export async function quickContext(world, thread = "main") {
   const context = await world.browser.newContext();
-  await context.addInitScript(() => {
-    const setTimeout = globalThis.setTimeout;
-    globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / 20, ...rest);
+  await context.addInitScript(quicken);
+  if (thread === "main") {
+    await onMainThread(context);
+    return context;
+  }
+  await context.route("**/lib/engine-worker.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `(${quicken})();\n${await response.text()}` });
   });
   return context;
 }
@@ -74,9 +89,19 @@ export async function open(world, url, { viewport = { width: 1280, height: 900 }
   return page;
 }
 
+/** Makes the pages of a page or context run the engine on the main thread. */
+export function onMainThread(target) {
+  return target.addInitScript(() => (globalThis[Symbol.for("tokenformer.thread")] = "main"));
+}
+
 /** An empty page that has imported the module from `from` as `globalThis.TokenFormer`. */
 export async function modulePage(world, from = world.server.origin, context = undefined) {
   const page = await open(world, `${world.server.origin}/blank/`, { context });
+  return importModule(page, from);
+}
+
+/** Imports the module into a page. */
+export async function importModule(page, from) {
   await page.evaluate(async (url) => {
     const module = await import(url);
     globalThis.TokenFormer = module.TokenFormer;

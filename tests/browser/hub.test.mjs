@@ -37,10 +37,10 @@ after(async () => {
 });
 
 /** A hub, a context with storage of its own, and a page in it whose `fill(name, options)` loads weights. */
-async function setUp(options = {}, more = {}) {
+async function setUp(options = {}, more = {}, thread = "main") {
   const hub = await startHub({ ...repositories(), ...more }, options);
   hubs.push(hub);
-  const context = await quickContext(world);
+  const context = await quickContext(world, thread);
   const page = await loadingPage(hub, context);
   return { hub, context, page };
 }
@@ -96,8 +96,8 @@ function assertHonest(progress) {
   assert.equal(last.loadedBytes, last.totalBytes, "progress ends at the total");
 }
 
-test("a published checkpoint opens by its name, and the next visit downloads nothing", async () => {
-  const { hub, context, page } = await setUp();
+for (const thread of ["main", "worker"]) test(`a published checkpoint opens by its name, and the next visit downloads nothing: ${thread}`, async () => {
+  const { hub, context, page } = await setUp({}, {}, thread);
   const first = await fill(page, "o/published", { quantization: "q4" });
   assert.equal(first.outcome, "loaded", first.message);
   assertHonest(first.progress);
@@ -270,8 +270,8 @@ test("a wrong byte is an integrity error, is not kept, and the next attempt succ
   await context.close();
 });
 
-test("a load that was cut goes on where it was", async () => {
-  const { hub, context, page } = await setUp();
+for (const thread of ["main", "worker"]) test(`a load that was cut goes on where it was: ${thread}`, async () => {
+  const { hub, context, page } = await setUp({}, {}, thread);
   // Twice the tab is closed in mid-download.
   let open = page;
   for (const bytes of [7e6, 6e6]) {
@@ -341,8 +341,8 @@ test("a damaged or missing record is fetched again", async () => {
   await context.close();
 });
 
-test("two tabs share one download", async () => {
-  const { hub, context, page } = await setUp();
+for (const thread of ["main", "worker"]) test(`two tabs share one download: ${thread}`, async () => {
+  const { hub, context, page } = await setUp({}, {}, thread);
   const second = await loadingPage(hub, context);
   const results = await Promise.all([fill(page, "o/published"), fill(second, "o/published")]);
   assert.deepEqual(results.map((r) => r.outcome), ["loaded", "loaded"]);

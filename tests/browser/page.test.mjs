@@ -1,8 +1,9 @@
-// The page as a visitor uses it, at desktop and phone width.
+// The page as a visitor uses it, at desktop and phone width: from the first visit to one without a network.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { open, OUTPUT, start, SUB_PATH } from "./harness.mjs";
+import { OUTPUT, start } from "./harness.mjs";
+import { assertAccessible, assertFits, button, passages, text, visitor, written } from "./visitor.mjs";
 
 let world;
 before(async () => {
@@ -11,32 +12,282 @@ before(async () => {
 after(() => world?.close());
 
 for (const width of [1280, 360]) {
-  test(`a visitor generates and stops, ${width} px wide`, async () => {
-    const page = await open(world, `${world.server.origin}${SUB_PATH}`, { viewport: { width, height: 800 } });
-    assert.equal(await page.evaluate(() => innerWidth), width);
-    await page.screenshot({ path: `${OUTPUT}empty-${width}.png` });
-    const asked = () => world.requests.filter((r) => r.includes("/models/")).length;
-    const askedBefore = asked();
-    await page.evaluate(() => new Promise((done) => requestIdleCallback(done)));
-    assert.equal(asked(), askedBefore, "nothing is downloaded before the visitor acts");
-    await page.getByRole("button", { name: /^generate/i }).click();
-    await page.screenshot({ path: `${OUTPUT}loading-${width}.png` });
-    await page.waitForFunction(() => document.querySelector("token-former").model !== null);
-    assert.ok(asked() > askedBefore);
-    const text = () => page.evaluate(() => document.querySelector("token-former").shadowRoot.textContent);
-    const before = await text();
-    await page.waitForFunction(
-      (length) => document.querySelector("token-former").shadowRoot.textContent.length > length + 20,
-      before.length,
-    );
-    await page.screenshot({ path: `${OUTPUT}writing-${width}.png` });
-    await page.getByRole("button", { name: /^stop/i }).click();
-    await page.getByRole("button", { name: /^generate/i }).waitFor();
-    await page.screenshot({ path: `${OUTPUT}done-${width}.png` });
-    assert.match(await text(), /tok/, "the speed is shown");
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assert.ok(overflow <= 0, `the page is ${overflow} px wider than the window`);
-    assert.deepEqual(page.problems, []);
-    await page.close();
+  /** A second model is loaded at one width only: compiling the kernels on a software adapter takes long. */
+  const loadsTwo = width === 1280;
+  test(`a visit, ${width} px wide`, async (t) => {
+    const visit = await visitor(world, { width, colorScheme: width === 360 ? "dark" : "light" });
+    const { page, requests } = visit;
+    t.after(() => visit.close());
+    const shot = (state) => page.screenshot({ path: `${OUTPUT}${state}-${width}.png` });
+    const setting = (name) => page.getByRole("dialog").getByLabel(name, { exact: true });
+    const close = () => page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+    const asked = (part) => requests.filter((path) => path.includes(part)).length;
+
+    await t.test("first: one button, and nothing is downloaded", async () => {
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      await button(page, /^generate/i).waitFor();
+      await page.evaluate(() => new Promise((done) => requestIdleCallback(done)));
+      assert.equal(asked("models/") + asked(".wasm"), 0);
+      await assertAccessible(page, "first visit");
+      await assertFits(page, "first visit");
+      const shift = await page.evaluate(() => shifts.reduce((a, b) => a + b, 0));
+      assert.ok(shift < 0.02, `the page shifted by ${shift} while it loaded`);
+      await shot("empty");
+    });
+
+    await t.test("loads with progress, writes, and stops", async () => {
+      await page.evaluate(() => {
+        globalThis.progress = [];
+        document.querySelector("token-former").addEventListener("progress", ({ detail }) => progress.push(detail.phase));
+      });
+      const began = await text(page);
+      const result = await written(page, async () => {
+        await button(page, /^generate/i).click();
+        await button(page, "Stop").waitFor();
+        await shot("loading");
+        await page.waitForFunction((length) => document.querySelector("token-former").text.length > length + 8, began.length);
+        await shot("writing");
+        assert.equal(await page.getByRole("textbox").evaluate((field) => field.readOnly), true);
+        await button(page, "Stop").click();
+      });
+      assert.equal(result.finishReason, "abort");
+      assert.equal(await text(page), began + result.text);
+      const phases = await page.evaluate(() => progress);
+      assert.ok(phases.includes("download") && phases.at(-1) === "ready", phases.join());
+      assert.match(await page.locator("[part=status]").textContent(), /\d+ tokens? · (.* · )?first after .* · stopped/);
+      await page.getByText(/^\d+ of 2,048$/).waitFor();
+      await assertFits(page, "written");
+    });
+
+    await t.test("settings count from the next passage on, and stand in the address", async () => {
+      await button(page, "Settings").click();
+      await shot("settings");
+      await assertAccessible(page, "settings");
+      await assertFits(page, "settings");
+      await setting("Length").fill("4");
+      await setting("Temperature").fill("0");
+      await setting("Top-p").fill("7");
+      await page.getByText("topP must be a number above 0, at most 1, not 7.").waitFor();
+      await setting("Top-p").fill("0.9");
+      await setting("Stop at").fill("THE END");
+      await close();
+      await page.waitForURL(/stop=/);
+      const query = new URLSearchParams(new URL(page.url()).hash.slice(1));
+      assert.deepEqual([query.get("max-tokens"), query.get("top-p"), query.get("stop"), query.has("prompt")], ["4", "0.9", '["THE END"]', false]);
+      assert.equal(query.get("temperature"), "0");
+    });
+
+    await t.test("the text is edited in place and continued", async () => {
+      const field = page.getByRole("textbox");
+      await field.click();
+      await page.keyboard.press("ControlOrMeta+End");
+      await page.keyboard.type(" And then the");
+      const before = await text(page);
+      assert.deepEqual((await passages(page)).map((p) => p.written), [false, true, false]);
+      const result = await written(page, () => page.keyboard.press("ControlOrMeta+Enter"));
+      assert.equal(result.usage.completionTokens, 4);
+      assert.equal(await text(page), before + result.text);
+      assert.equal(await field.inputValue(), before + result.text);
+      // What is pasted is plain text.
+      await field.evaluate((node) => node.setSelectionRange(0, 4));
+      await page.keyboard.insertText("<b>Once</b>");
+      assert.ok((await text(page)).startsWith("<b>Once</b> upon"));
+      await page.keyboard.press("ControlOrMeta+z");
+      assert.equal(await text(page), before + result.text);
+    });
+
+    await t.test("the last passage is written anew, and undone", async () => {
+      const before = await text(page);
+      const last = (await passages(page)).at(-1).text;
+      await button(page, "Settings").click();
+      await setting("Temperature").fill("1.5");
+      await setting("Seed").fill("5");
+      await close();
+      const { text: other } = await written(page, () => button(page, "Regenerate").click());
+      assert.equal(await text(page), before.slice(0, before.length - last.length) + other);
+      await button(page, "Undo").click();
+      assert.equal(await text(page), before);
+      await assertAccessible(page, "written");
+      await shot("done");
+      await button(page, "This computer").click();
+      await page.getByRole("dialog").getByText(/swiftshader/i).waitFor();
+      await close();
+    });
+
+    await t.test("tokens show their alternatives, to the mouse and to the keyboard", async () => {
+      await button(page, "Tokens").click();
+      const { text: added } = await written(page, () => button(page, /continue/i).click());
+      const tokens = page.getByRole("button", { name: / %$/ }); // "said, 12 %"
+      assert.ok((await tokens.count()) >= 4, added);
+      await tokens.last().click();
+      const rows = page.getByRole("list", { name: "Likeliest tokens here" }).getByRole("listitem");
+      assert.ok([5, 6].includes(await rows.count()), "the five likeliest, and the one that was drawn");
+      await assertAccessible(page, "tokens");
+      await assertFits(page, "tokens");
+      await shot("tokens");
+      const chosen = () => page.evaluate(() => document.querySelector("token-former").shadowRoot.activeElement.dataset.index);
+      const last = Number(await chosen());
+      await page.keyboard.press("ArrowLeft");
+      assert.equal(Number(await chosen()), last - 1);
+      assert.ok((await rows.count()) >= 5);
+      await page.keyboard.press("Escape");
+      await rows.first().waitFor({ state: "hidden" });
+      // Another token in the place of the last one, and the model goes on from there.
+      await tokens.last().click();
+      const before = await text(page);
+      const kept = before.slice(0, before.length - added.length);
+      await written(page, () => rows.nth(1).getByRole("button").click());
+      assert.ok((await text(page)).startsWith(kept));
+      await button(page, "Tokens").click();
+    });
+
+    await t.test("another model is chosen by its address", async () => {
+      await button(page, /^model/i).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText(/Kept here: 31 MB/).waitFor();
+      await assertAccessible(page, "models");
+      await assertFits(page, "models");
+      await shot("models");
+      await dialog.getByLabel("Another one").fill("not a name");
+      await dialog.getByRole("button", { name: "Choose", exact: true }).click();
+      await dialog.getByText(/neither a repository's name nor a folder's address/).waitFor();
+      await dialog.getByLabel("Another one").fill("./models/tokenformer-38m-gutenberg");
+      await dialog.getByRole("button", { name: "Choose", exact: true }).click();
+      await close();
+      await button(page, /tokenformer-38m-gutenberg/).waitFor();
+      if (!loadsTwo) return;
+      await written(page, () => button(page, /continue/i).click());
+      assert.equal(await page.evaluate(() => document.querySelector("token-former").model.info.id), `${visit.url}models/tokenformer-38m-gutenberg/`);
+    });
+
+    await t.test("after a reload text, settings and models are there", async () => {
+      const before = await text(page);
+      await page.waitForFunction((wanted) => JSON.parse(localStorage.getItem("tokenformer-web")).passages.map((p) => p.text).join("") === wanted, before);
+      const tasks = await page.evaluate(() => longTasks.toSorted((a, b) => b - a));
+      t.diagnostic(`tasks of the page's thread above 50 ms while loading and writing: ${tasks.length}, the longest ${tasks[0] ?? 0} ms`);
+      await page.reload();
+      assert.equal(await text(page), before);
+      await button(page, "Settings").click();
+      assert.deepEqual([await setting("Length").inputValue(), await setting("Seed").inputValue()], ["4", "5"]);
+      await close();
+    });
+
+    await t.test("a stored model is deleted", async () => {
+      await button(page, "This computer").click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByRole("listitem").filter({ hasText: /MB · q4/ }).nth(loadsTwo ? 1 : 0).waitFor();
+      await assertAccessible(page, "storage");
+      await assertFits(page, "storage");
+      await shot("storage");
+      if (!loadsTwo) return close(); // the only model is needed without a network, and deleted there
+      await dialog.getByRole("button", { name: `Delete ${visit.url}` }).click();
+      await dialog.getByRole("button", { name: /^Delete 31 MB\?$/ }).click();
+      await dialog.getByText(/is deleted: 31 MB are free again/).waitFor();
+      assert.deepEqual(await page.evaluate(async () => (await (await import("./tokenformer.js")).TokenFormer.models()).map((m) => m.id)), ["tokenformer-38m-gutenberg"]);
+      await close();
+    });
+
+    await t.test("without a network the page opens, and the stored model writes", async () => {
+      await button(page, /^model/i).click();
+      await page.getByRole("radio", { name: /story books/i }).check();
+      await close();
+      await page.evaluate(() => navigator.serviceWorker.ready);
+      // What the worker was told to keep is there.
+      await page.waitForFunction(async () => (await caches.match(new URL("tokenformer-web_bg.wasm", document.baseURI))) !== undefined);
+      await page.waitForFunction(() => !JSON.parse(localStorage.getItem("tokenformer-web")).attributes.model);
+      await visit.server.close();
+      const problems = page.problems.splice(0);
+      await page.reload();
+      const before = await text(page);
+      const { text: added } = await written(page, () => button(page, /continue/i).click());
+      assert.equal(await text(page), before + added);
+      await shot("offline");
+      if (!loadsTwo) {
+        await button(page, "This computer").click();
+        await page.getByRole("button", { name: "Delete Story books 38M" }).click();
+        await page.getByRole("button", { name: /^Delete 31 MB\?$/ }).click();
+        await page.getByText("None yet.").waitFor();
+      }
+      assert.deepEqual(problems, [], "nothing was complained about in the console");
+      // Whoever asks an absent server is told so by the browser, in the console.
+      assert.deepEqual(page.problems.filter((p) => !/ERR_CONNECTION|Failed to load resource/.test(p)), []);
+    });
   });
 }
+
+test("an error says what happened, what to do, and its code", async (t) => {
+  const visit = await visitor(world, { reducedMotion: "reduce" });
+  t.after(() => visit.close());
+  const { page, url } = visit;
+  await page.goto(`${url}?fresh#model=${encodeURIComponent("./no/such/folder/")}&prompt=A%20beginning`);
+  assert.equal(await text(page), "A beginning");
+  await button(page, /^generate/i).click();
+  await page.getByRole("alert").getByText("model-not-found").waitFor();
+  await button(page, /^generate/i).waitFor();
+  await assertAccessible(page, "error");
+  await page.screenshot({ path: `${OUTPUT}error-1280.png` });
+});
+
+test("an address is a beginning with its settings, and harmless whatever it says", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, url } = visit;
+  await page.goto(`${url}?fresh#${new URLSearchParams({ prompt: "<img src=x onerror=alert(1)> & so", "max-tokens": "nonsense", "logit-bias": "{", token: "hf_secret", onclick: "alert(1)" })}`);
+  assert.equal(await text(page), "<img src=x onerror=alert(1)> & so");
+  const attributes = await page.evaluate(() => [...document.querySelector("token-former").attributes].map((a) => a.name));
+  assert.ok(!attributes.includes("token") && !attributes.includes("onclick"));
+  await button(page, "Settings").click();
+  await page.getByRole("dialog").getByRole("button", { name: "Reset all" }).click();
+  assert.equal(await page.getByRole("dialog").getByLabel("Length", { exact: true }).inputValue(), "256");
+  assert.deepEqual(page.problems.filter((p) => !/nonsense/.test(p)), []);
+});
+
+test("a change in the last moment before a reload is kept, and so is the text", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page } = visit;
+  await page.evaluate(() => (document.querySelector("token-former").text = "Another beginning"));
+  await page.waitForURL(/prompt=Another/);
+  await page.evaluate(() => {
+    document.querySelector("token-former").passages = [{ text: "Another beginning", written: false }, { text: " went on", written: true }];
+    document.querySelector("token-former").setAttribute("seed", "9");
+    location.reload();
+  });
+  await page.waitForFunction(() => document.querySelector("token-former").text === "Another beginning went on");
+  assert.equal(await page.evaluate(() => document.querySelector("token-former").getAttribute("seed")), "9");
+});
+
+test("what is dropped on the page and is no model is refused with the reason", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page } = visit;
+  await page.evaluate(() => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(["{}"], "config.json"));
+    for (const type of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
+  });
+  await page.getByRole("dialog").getByText(/neither a model.safetensors nor a pytorch_model.bin among these files/).waitFor();
+  assert.equal(await page.evaluate(() => document.querySelector("token-former").getAttribute("model")), null);
+  assert.deepEqual(page.problems, []);
+});
+
+test("a folder of this computer is a model", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, requests } = visit;
+  await button(page, /^model/i).click();
+  await page.locator("#folder-input").setInputFiles(new URL("../../www/models/tokenformer-38m-gutenberg", import.meta.url).pathname);
+  await page.getByText(/They stay on this computer/).waitFor();
+  await button(page, "Load now").click();
+  await page.getByRole("dialog").getByText("Loaded.").waitFor();
+  await page.keyboard.press("Escape");
+  assert.match(await page.evaluate(() => document.querySelector("token-former").model.info.id), /\/local\/~[0-9a-z]+~tokenformer-38m-gutenberg\/$/);
+  await page.evaluate(() => document.querySelector("token-former").setAttribute("max-tokens", "2"));
+  assert.equal((await written(page, () => button(page, /^generate/i).click())).usage.completionTokens, 2);
+  assert.deepEqual(page.problems, []);
+  // At the next visit the files are not at hand, but what was made of them is.
+  await page.waitForFunction(() => JSON.parse(localStorage.getItem("tokenformer-web"))?.attributes.model?.startsWith("./local/"));
+  await page.reload();
+  assert.equal((await written(page, () => button(page, /^generate/i).click())).usage.completionTokens, 2);
+  assert.deepEqual(requests.filter((path) => /\/local\/|\/models\//.test(path)), [], "nothing of it went over the network");
+});

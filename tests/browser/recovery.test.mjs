@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { modulePage, start } from "./harness.mjs";
+import { modulePage, onMainThread, start } from "./harness.mjs";
 
 let world;
 before(async () => {
@@ -10,41 +10,57 @@ before(async () => {
 });
 after(() => world?.close());
 
-test("what is thrown between two steps fails the call, dispose ends, and the next load starts anew", async () => {
-  const page = await modulePage(world);
-  const seen = await page.evaluate(async (origin) => {
-    const folder = `${origin}/oracle/fixtures/head64-q4/`;
-    const { submit } = GPUQueue.prototype;
-    const breakAfter = (submits) => {
-      let left = submits;
+/** A page whose engine runs there. */
+async function pageWith(thread) {
+  const context = await world.browser.newContext();
+  if (thread === "main") await onMainThread(context);
+  const page = await modulePage(world, undefined, context);
+  /** Where the engine is, once a model is loaded: the page or its worker. */
+  page.realm = () => (thread === "main" ? page : page.workers().at(-1));
+  return page;
+}
+
+for (const thread of ["main", "worker"]) {
+  test(`what is thrown between two steps fails the call, dispose ends, and the next load starts anew: ${thread}`, async () => {
+    const page = await pageWith(thread);
+    const folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
+    const where = await page.evaluate(async (folder) => {
+      globalThis.model = await TokenFormer.load(folder);
+      globalThis.other = await TokenFormer.load(folder);
+      return model.info.thread;
+    }, folder);
+    assert.equal(where, thread);
+    await page.realm().evaluate(() => {
+      let left = 3;
+      const { submit } = GPUQueue.prototype;
+      globalThis.repair = () => (GPUQueue.prototype.submit = submit);
       GPUQueue.prototype.submit = function (commands) {
         if (left-- <= 0) throw new TypeError("broken on purpose");
         return submit.call(this, commands);
       };
-    };
-    const model = await TokenFormer.load(folder);
-    const other = await TokenFormer.load(folder);
-    // In the middle of an asynchronous call: no promise hears of it.
-    breakAfter(3);
-    const failed = await failure(() => model.complete([1, 2, 3], { maxTokens: 50, logitBias: { 0: -1000 } }));
-    GPUQueue.prototype.submit = submit;
-    const later = await failure(() => model.logits([1]));
-    const ofTheSame = await failure(() => other.logits([1]));
-    await Promise.all([model.dispose(), other.dispose()]);
-    const { gpuBytes } = model.info;
-    const again = await TokenFormer.load(folder);
-    const { tokenIds } = await again.complete([1, 2, 3], { maxTokens: 2, logitBias: { 0: -1000 } });
-    await again.dispose();
-    return { codes: [failed, later, ofTheSame].map((f) => f?.code), message: failed?.message, gpuBytes, tokens: tokenIds.length };
-  }, world.server.origin);
-  assert.deepEqual(seen.codes, ["device-lost", "device-lost", "device-lost"]);
-  assert.match(seen.message, /broken on purpose/);
-  assert.deepEqual([seen.gpuBytes, seen.tokens], [0, 2]);
-  await page.close();
-});
+    });
+    const seen = await page.evaluate(async (folder) => {
+      // In the middle of an asynchronous call: no promise hears of it.
+      const failed = await failure(() => model.complete([1, 2, 3], { maxTokens: 50, logitBias: { 0: -1000 } }));
+      globalThis.repair?.(); // a worker is gone by now
+      const later = await failure(() => model.logits([1]));
+      const ofTheSame = await failure(() => other.logits([1]));
+      await Promise.all([model.dispose(), other.dispose()]);
+      const { gpuBytes } = model.info;
+      const again = await TokenFormer.load(folder);
+      const { tokenIds } = await again.complete([1, 2, 3], { maxTokens: 2, logitBias: { 0: -1000 } });
+      await again.dispose();
+      return { codes: [failed, later, ofTheSame].map((f) => f?.code), message: failed?.message, gpuBytes, tokens: tokenIds.length };
+    }, folder);
+    assert.deepEqual(seen.codes, ["device-lost", "device-lost", "device-lost"]);
+    assert.match(seen.message, /broken on purpose/);
+    assert.deepEqual([seen.gpuBytes, seen.tokens], [0, 2]);
+    await page.context().close();
+  });
+}
 
-test("a progress listener that throws, or an event listener, stops nothing", async () => {
-  const page = await modulePage(world);
+for (const thread of ["main", "worker"]) test(`a progress listener that throws, or an event listener, stops nothing: ${thread}`, async () => {
+  const page = await pageWith(thread);
   const seen = await page.evaluate(async (origin) => {
     const folder = `${origin}/oracle/fixtures/head64-q4/`;
     const model = await TokenFormer.load(folder, {
@@ -66,7 +82,7 @@ test("a progress listener that throws, or an event listener, stops nothing", asy
   assert.ok(seen.length > 0);
   assert.match(seen.id, /head64-q4/);
   assert.ok(page.problems.some((p) => /own mistake/.test(p)), "the page hears of it");
-  await page.close();
+  await page.context().close();
 });
 
 test("contexts of one token, ids out of range and configs that contradict are told by name", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { modulePage, start } from "../browser/harness.mjs";
+import { modulePage, onMainThread, start } from "../browser/harness.mjs";
 import { startHub } from "../browser/hub-simulator.mjs";
 
 const oracle = fileURLToPath(new URL("../../target/oracle/", import.meta.url));
@@ -74,10 +74,14 @@ test("a published 150M checkpoint: memory, logits, and rates", async (t) => {
   const stored = await load(page, "o/published", { quantization: "q4", weightsOnly: true });
   t.diagnostic(`from the storage: ${rate(bytes, seconds([stored.times.resolve[1], stored.times.compile[0]]))}; a bare copy from IndexedDB to the GPU: ${rate(bare.bytes, bare.seconds)}`);
 
-  const session = await context.newCDPSession(page);
+  // The profile is of one thread, so the engine shall run in it.
+  await onMainThread(context);
+  const profiled = await modulePage(world, undefined, context);
+  profiled.setDefaultTimeout(600_000);
+  const session = await context.newCDPSession(profiled);
   await session.send("Profiler.enable");
   await session.send("Profiler.start");
-  await load(page, "o/published", { quantization: "q4", cache: false, weightsOnly: true });
+  await load(profiled, "o/published", { quantization: "q4", cache: false, weightsOnly: true });
   const { profile } = await session.send("Profiler.stop");
   const inWasm = new Set(profile.nodes.filter((n) => n.callFrame.url.endsWith(".wasm")).map((n) => n.id));
   const micros = profile.samples.reduce((sum, id, i) => sum + (inWasm.has(id) ? profile.timeDeltas[i] : 0), 0);

@@ -8,7 +8,7 @@ const from = (attributes) => (name) => attributes[name] ?? null;
 test("attributes mirror the options in kebab case", () => {
   assert.deepEqual(LOADING_ATTRIBUTES, ["model", "revision", "endpoint", "token", "quantization", "config", "context-length", "no-cache", "backend"]);
   assert.deepEqual(ATTRIBUTES.slice(LOADING_ATTRIBUTES.length), ["max-tokens", "temperature", "top-k", "top-p", "min-p", "repetition-penalty",
-    "presence-penalty", "frequency-penalty", "seed", "stop", "logit-bias", "logprobs", "prompt", "autoload"]);
+    "presence-penalty", "frequency-penalty", "seed", "stop", "logit-bias", "logprobs", "prompt", "autoload", "token-view"]);
 });
 
 test("load attributes are read", () => {

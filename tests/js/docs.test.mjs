@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { COMPLETION_OPTIONS } from "../../www/lib/completions.js";
 import { attributeName } from "../../www/lib/attributes.js";
 import { ERROR_CODES } from "../../www/lib/errors.js";
 import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../../www/lib/options.js";
@@ -12,13 +13,13 @@ const TYPES = { string: "string", url: "http(s) address", boolean: "boolean", sh
   signal: "AbortSignal", function: "function" };
 
 /** An option as the README's table shows it. */
-export function optionRow(name, option) {
+function optionRow(name, option, { hasAttribute = true } = {}) {
   const type = option.type === "enum" ? option.values.map((v) => `"${v}"`).join(", ")
     : option.type === "integer" || option.type === "number" ? `${option.type} ${rangeInWords(option)}`
     : TYPES[option.type];
   const attribute = ["signal", "function"].includes(option.type) ? "" : `\`${attributeName(name, option)}\``;
   const standard = option.default === undefined ? "" : `\`${JSON.stringify(option.default)}\``;
-  return `| \`${name}\` | ${attribute} | ${type} | ${standard} | ${option.about} |`;
+  return `| \`${name}\` | ${hasAttribute ? `${attribute} | ` : ""}${type} | ${standard} | ${option.about} |`;
 }
 
 for (const [title, table] of [["load", LOAD_OPTIONS], ["generate", GENERATE_OPTIONS]]) {
@@ -41,6 +42,23 @@ for (const [title, table] of [["load", LOAD_OPTIONS], ["generate", GENERATE_OPTI
     }
   });
 }
+
+test("the README's table of completions' parameters is the code's", () => {
+  const readme = read("README.md");
+  for (const [name, option] of Object.entries(COMPLETION_OPTIONS)) {
+    const row = optionRow(name, option, { hasAttribute: false });
+    assert.ok(readme.includes(row), `README.md lacks this row:\n${row}`);
+  }
+});
+
+test("the types name every parameter of completions and its default", () => {
+  const [, body] = read("www/tokenformer.d.ts").split("export interface CompletionParams {");
+  const declared = body.slice(0, body.indexOf("\n}"));
+  for (const [name, option] of Object.entries(COMPLETION_OPTIONS)) {
+    const [comment] = declared.match(new RegExp(`/\\*\\*[^\\n]*\\n {2}${name}\\?:`)) ?? assert.fail(`${name} is not typed`);
+    if (option.default !== undefined) assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
+  }
+});
 
 test("every error code is typed and has its remedy in the README", () => {
   const [types, readme] = [read("www/tokenformer.d.ts"), read("README.md")];

@@ -1,9 +1,11 @@
 import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is imported
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { afterEach, beforeEach, test } from "node:test";
 import { TokenFormerElement } from "../../www/lib/element.js";
-import { FakeEngine, useFakeEngine } from "./fake-engine.mjs";
-import { textOfPart } from "./fake-dom.mjs";
+import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
+import { nodesBelow, textOfPart } from "./fake-dom.mjs";
+
+const shown = (writer) => textOfPart(writer, "output").replaceAll("|", "");
 
 let calls;
 beforeEach(() => {
@@ -13,21 +15,36 @@ beforeEach(() => {
   FakeEngine.beforeLoad = async () => {};
 });
 
+/** Elements of the test that runs: they would share their models with the next one's. */
+const made = new Set();
+afterEach(async () => {
+  for (const it of made) remove(it);
+  made.clear();
+  FakeEngine.beforeLoad = async () => {};
+  await becomes(() => FakeEngine.made.every((engine) => engine.disposed || engine.destroyed), true);
+});
+
+function remove(element) {
+  element.isConnected = false;
+  element.disconnectedCallback();
+}
+
 const pause = (ms = 10) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function element(attributes = {}) {
-  const made = new TokenFormerElement();
-  made.told = [];
+  const it = new TokenFormerElement();
+  made.add(it);
+  it.told = [];
   for (const type of ["load", "progress", "token", "done", "error"]) {
-    made.addEventListener(type, (event) => {
+    it.addEventListener(type, (event) => {
       assert.equal(event.bubbles, false);
-      made.told.push(type === "error" ? `error ${event.detail.code}` : type);
+      it.told.push(type === "error" ? `error ${event.detail.code}` : type);
     });
   }
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.isConnected = true;
-  made.connectedCallback();
-  return made;
+  for (const [name, value] of Object.entries(attributes)) it.setAttribute(name, value);
+  it.isConnected = true;
+  it.connectedCallback();
+  return it;
 }
 
 test("nothing is loaded before a method is called or autoload is set", async () => {
@@ -46,8 +63,10 @@ test("generate loads first, writes, and tells", async () => {
   const result = await writer.generate();
   assert.deepEqual([result.text, result.finishReason], ["AB", "length"]);
   assert.deepEqual(writer.told, ["progress", "progress", "load", "token", "token", "done"]);
-  assert.equal(textOfPart(writer, "output"), "|AB");
+  assert.deepEqual([writer.text, shown(writer)], ["xAB", "xAB"]);
+  assert.deepEqual(writer.passages, [{ text: "x", written: false }, { text: "AB", written: true }]);
   assert.equal((await writer.generate("y")).text, "AB");
+  assert.equal(writer.text, "yAB");
   assert.equal(calls.loads, 1);
 });
 
@@ -89,7 +108,7 @@ test("stop ends the writing normally and the loading with aborted", async () => 
   assert.equal((await writer.generate()).finishReason, "abort");
   let goOn;
   FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
-  const other = element({ prompt: "x" });
+  const other = element({ model: "c/d", prompt: "x" }); // not the one that is there already
   const writing = other.generate();
   await pause();
   other.stop();
@@ -103,7 +122,7 @@ test("a second text ends the first", async () => {
   await writer.load();
   const [first, second] = await Promise.all([writer.generate("a"), writer.generate("b")]);
   assert.deepEqual([first.finishReason, second.finishReason], ["abort", "length"]);
-  assert.equal(textOfPart(writer, "output"), "|ABC");
+  assert.deepEqual([writer.text, shown(writer)], ["bABC", "bABC"]);
 });
 
 test("another model frees the one before", async () => {
@@ -117,32 +136,104 @@ test("another model frees the one before", async () => {
   assert.deepEqual(FakeEngine.made.map((engine) => engine.disposed), [true, false]);
 });
 
+test("generate continues the text, regenerate replaces the last passage, undo takes it back", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "2" });
+  await writer.generate();
+  await writer.generate();
+  assert.equal(writer.text, "xABAB");
+  const prompts = FakeEngine.made[0].prompts;
+  assert.deepEqual(prompts, ["x", "xAB"]);
+  writer.setAttribute("max-tokens", "1");
+  await writer.regenerate();
+  assert.deepEqual([writer.text, prompts.at(-1)], ["xABA", "xAB"]);
+  let told = 0;
+  writer.addEventListener("input", () => (told += 1));
+  assert.deepEqual([writer.undo(), writer.text, told], [true, "xABAB", 1]);
+  assert.deepEqual([writer.undo(), writer.undo(), writer.text], [true, true, "x"]);
+  assert.deepEqual([writer.redo(), writer.text], [true, "xAB"]);
+});
+
+test("a text that is changed while the model loads is the one that is continued", async () => {
+  let goOn;
+  FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
+  const writer = element({ prompt: "x", "max-tokens": "1" });
+  const writing = writer.generate();
+  await pause();
+  nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === "prompt").value = "xyz";
+  nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === "prompt").dispatchEvent(new Event("input"));
+  goOn();
+  await writing;
+  assert.deepEqual([writer.text, FakeEngine.made[0].prompts], ["xyzA", ["xyz"]]);
+});
+
+test("a text that is set while another is written ends that one", async () => {
+  const writer = element({ prompt: "x" });
+  const writing = writer.generate();
+  await new Promise((resolve) => writer.addEventListener("token", resolve, { once: true }));
+  writer.text = "y";
+  assert.equal((await writing).finishReason, "abort");
+  assert.deepEqual([writer.text, shown(writer)], ["y", "y"]);
+});
+
+test("ids of a prompt leave no text of the visitor's", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "2" });
+  await writer.generate([1, 2]);
+  assert.equal(writer.text, "AB");
+});
+
+test("the token view asks for alternatives, unless the page says how many", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "1", "token-view": "" });
+  assert.equal((await writer.generate()).options.logprobs, 5);
+  writer.setAttribute("logprobs", "2");
+  assert.equal((await writer.generate()).options.logprobs, 2);
+});
+
+test("passages can be kept and set again", () => {
+  const writer = element({ prompt: "x" });
+  const passages = [{ text: "a", written: false }, { text: "b", written: true }];
+  writer.passages = passages;
+  assert.deepEqual([writer.passages, writer.text], [passages, "ab"]);
+  assert.throws(() => (writer.text = 5), { code: "invalid-argument" });
+  assert.throws(() => (writer.passages = [{ text: "\ud800" }]), { code: "invalid-argument" });
+});
+
 test("reset ends the text, empties the output and makes the model forget", async () => {
   const writer = element({ prompt: "x" });
   const writing = writer.generate("y");
   await new Promise((resolve) => writer.addEventListener("token", resolve, { once: true }));
   await writer.reset();
   assert.equal((await writing).finishReason, "abort");
-  assert.equal(textOfPart(writer, "output"), "|");
+  assert.deepEqual([writer.text, shown(writer)], ["x", "x"]);
   assert.equal(FakeEngine.made[0].log.at(-1), "reset");
 });
 
 test("removal frees the model, a move does not", async () => {
   const writer = element({ prompt: "x" });
   await writer.load();
-  const remove = (back) => {
-    writer.isConnected = false;
-    writer.disconnectedCallback();
-    writer.isConnected = back;
-    if (back) writer.connectedCallback();
-  };
-  remove(true);
+  remove(writer);
+  writer.isConnected = true;
+  writer.connectedCallback();
   await pause();
   assert.notEqual(writer.model, null);
   const writing = writer.generate();
   await pause();
-  remove(false);
+  remove(writer);
   assert.equal((await writing).finishReason, "abort");
-  await pause();
-  assert.deepEqual([writer.model, FakeEngine.made[0].freed], [null, true]);
+  await becomes(() => [writer.model, FakeEngine.made[0].freed], [null, true]);
+});
+
+test("elements of the same model share it; each removal ends that element's text alone", async () => {
+  const [one, other] = [element({ prompt: "x" }), element({ prompt: "y", "max-tokens": "2" })];
+  await Promise.all([one.load(), other.load()]);
+  assert.equal(one.model, other.model);
+  assert.equal(FakeEngine.made.length, 1);
+  assert.ok(one.told.includes("progress") && other.told.includes("progress"));
+  const writing = one.generate();
+  await new Promise((resolve) => one.addEventListener("token", resolve, { once: true }));
+  const waiting = other.generate();
+  remove(one);
+  assert.equal((await writing).finishReason, "abort");
+  assert.deepEqual([(await waiting).text, FakeEngine.made[0].disposed], ["AB", false]);
+  remove(other);
+  await becomes(() => FakeEngine.made[0].freed, true);
 });

@@ -5,6 +5,7 @@ class FakeNode extends EventTarget {
   textContent = "";
   attributes = new Map();
   isConnected = false;
+  value = "";
   append(...nodes) {
     this.children.push(...nodes);
   }
@@ -16,6 +17,9 @@ class FakeNode extends EventTarget {
   }
   hasAttribute(name) {
     return this.attributes.has(name);
+  }
+  querySelectorAll() {
+    return [];
   }
   setAttribute(name, value) {
     const before = this.getAttribute(name);

@@ -1,7 +1,13 @@
 // An engine that keeps the interface of src/api and computes nothing. It throws where the real one
 // could be called twice at once, and remembers what was called.
 
-import { engineModule } from "../../www/lib/engine-module.js";
+import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
+import { EngineModule } from "../../www/lib/engine-module.js";
+import { EnginePort } from "../../www/lib/engine-port.js";
+import { EngineService } from "../../www/lib/engine-service.js";
+import { engineModule, engines } from "../../www/lib/engines.js";
+import { enginesOf } from "../../www/lib/engines-of.js";
 
 const soon = () => new Promise((resolve) => setTimeout(resolve, 1));
 const coded = (code, message) => Object.assign(new Error(message), { code, hint: "" });
@@ -25,11 +31,13 @@ export class FakeEngine {
   constructor(request) {
     this.request = request;
     this.log = [];
+    this.prompts = [];
     this.busy = false;
     this.disposed = false;
     this.freed = false;
     this.open = 0; // generations not freed
     this.abortAsked = false;
+    this.generations = [];
   }
 
   async exclusive(name, work) {
@@ -65,6 +73,7 @@ export class FakeEngine {
 
   start(prompt, options) {
     return this.exclusive("start", async () => {
+      this.prompts.push(prompt);
       await soon();
       if (prompt === "trap") throw new WebAssembly.RuntimeError("unreachable");
       if (prompt === "stop") calls.stop(new WebAssembly.RuntimeError("unreachable"));
@@ -112,6 +121,11 @@ class FakeGeneration {
 
   constructor(engine, options) {
     Object.assign(this, { engine, options, freed: false });
+    engine.generations.push(this);
+  }
+
+  get written() {
+    return this.#ids.length;
   }
 
   next() {
@@ -122,9 +136,21 @@ class FakeGeneration {
         return undefined;
       }
       if (this.#ids.length === this.options.maxTokens) return undefined;
+      if (this.#ids.length === this.options.seed && this.engine.request.id === "o/traps") throw new WebAssembly.RuntimeError("unreachable");
       this.#ids.push(65 + this.#ids.length);
-      return { text: String.fromCodePoint(this.#ids.at(-1)), tokenId: this.#ids.at(-1) };
+      const chunk = { text: String.fromCodePoint(this.#ids.at(-1)), tokenId: this.#ids.at(-1) };
+      const topLogprobs = [["x", -0.1], ["y", -2], ["z", -3]].map(([text, logprob]) => ({ text, logprob, tokenId: 1 }));
+      return this.options.logprobs > 0 ? { ...chunk, logprob: -4, topLogprobs: topLogprobs.slice(0, this.options.logprobs) } : chunk;
     });
+  }
+
+  rewind(taken) {
+    if (this.engine.busy) throw new Error(`rewind while ${this.engine.busy}`);
+    if (this.freed) throw new Error("rewind after free");
+    if (taken === this.options.maxTokens) return; // its end was known with its last token
+    this.engine.log.push(`rewind ${taken}`);
+    this.#ids.length = taken;
+    this.#aborted = true;
   }
 
   result() {
@@ -133,7 +159,7 @@ class FakeGeneration {
       tokenIds: this.#ids,
       finishReason: this.#aborted ? "abort" : "length",
       seed: this.options.seed ?? 1,
-      usage: { completionTokens: this.#ids.length, timeToFirstTokenMs: 1, decodeTokensPerSecond: 1000 },
+      usage: { promptTokens: 5, completionTokens: this.#ids.length, timeToFirstTokenMs: 1, decodeTokensPerSecond: 1000 },
       options: this.options,
     };
   }
@@ -151,21 +177,82 @@ class FakeGeneration {
 }
 
 let calls;
+const { get } = engines;
 
-/** Puts the fake in the real engine's place. */
-export function useFakeEngine() {
+function stub(module) {
   const watching = new Set();
   calls = { loads: 0, discards: 0, watching, stop: (error) => [...watching].forEach((onStop) => onStop(error)) };
-  engineModule.load = async () => {
+  module.load = async () => {
     calls.loads += 1;
-    return { Engine: FakeEngine };
+    return { Engine: FakeEngine, storedModels: async () => [{ id: "o/n" }], deleteModels: async () => 7 };
   };
-  engineModule.discard = () => {
+  module.discard = () => {
     calls.discards += 1;
   };
-  engineModule.watch = (_, onStop) => {
+  module.watch = (_, onStop) => {
     watching.add(onStop);
     return () => watching.delete(onStop);
   };
   return calls;
+}
+
+/** Puts the fake in the real engine's place. */
+export function useFakeEngine() {
+  engines.get = get;
+  return Object.assign(stub(engineModule), { isGone: (engine) => engine.destroyed === true && calls.watching.size === 0 });
+}
+
+/** The same behind messages, as if in a worker. */
+export function useFakeWorker() {
+  const module = new EngineModule();
+  let worker = null;
+  let port = null;
+  const retire = () => {
+    calls.discards += 1;
+    port = null;
+  };
+  engines.get = async () => {
+    if (!port) {
+      worker = fakeWorker(enginesOf(module));
+      port = new EnginePort(worker, retire);
+    }
+    return port;
+  };
+  return Object.assign(stub(module), { isGone: () => worker.isTerminated === true });
+}
+
+const workers = [];
+
+/** What looks like a Worker that serves `served`; messages are copied as between threads. */
+export function fakeWorker(served) {
+  const { port1, port2 } = new MessageChannel();
+  const service = new EngineService(port2, served);
+  const worker = {
+    messages: [],
+    postMessage: (message) => {
+      worker.messages.push(message);
+      port1.postMessage(message);
+    },
+    terminate: () => {
+      worker.isTerminated = true;
+      port1.close();
+      port2.close();
+    },
+  };
+  port2.onmessage = ({ data }) => service.receive(data);
+  port1.onmessage = ({ data }) => !worker.isTerminated && worker.onmessage({ data });
+  workers.push(worker);
+  return worker;
+}
+
+/** Ends the fake workers: node would wait for them. */
+export function endWorkers() {
+  for (const worker of workers) worker.terminate();
+}
+endWorkers.all = workers;
+
+/** Waits until `read()` is `wanted`: what is freed in a worker is freed a message later. */
+export async function becomes(read, wanted) {
+  for (let tries = 0; tries < 500 && !isDeepStrictEqual(read(), wanted); tries++) await new Promise(setImmediate);
+  assert.deepEqual(read(), wanted);
 }

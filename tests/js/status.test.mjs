@@ -21,16 +21,17 @@ test("progress in words", () => {
 
 test("results in words", () => {
   assert.equal(writingInWords(1, 0), "1 token");
+  assert.equal(writingInWords(2, 0.25, 13805), "2 tokens · 0.3 tokens/s · first after 13.8 s");
   const usage = { completionTokens: 256, decodeTokensPerSecond: 1204.4, timeToFirstTokenMs: 24.2 };
   assert.equal(resultInWords({ usage, finishReason: "length" }), "256 tokens · 1,204 tokens/s · first after 24 ms");
   assert.equal(resultInWords({ usage: { ...usage, timeToFirstTokenMs: null, decodeTokensPerSecond: null }, finishReason: "abort" }), "256 tokens · stopped");
 });
 
 test("the meter leaves out the wait for the first token", () => {
-  const times = [1000, 1010, 1020];
+  const times = [900, 1000, 1010, 1020];
   const meter = new TokenMeter(() => times.shift());
   meter.add();
-  assert.equal(meter.tokensPerSecond, 0);
+  assert.deepEqual([meter.tokensPerSecond, meter.firstAfterMs], [0, 100]);
   meter.add();
   meter.add();
   assert.deepEqual([meter.count, meter.tokensPerSecond], [3, 100]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { engineModule } from "../../www/lib/engine-module.js";
+import { engineModule } from "../../www/lib/engines.js";
 import { EMBEDDED_MODEL } from "../../www/lib/locations.js";
 import { TokenFormer } from "../../www/lib/model.js";
 

@@ -30,6 +30,7 @@ export const ATTRIBUTES = Object.freeze([
   ...GENERATE_ATTRIBUTES.map(({ attribute }) => attribute),
   "prompt",
   "autoload",
+  "token-view",
 ]);
 
 /** Load options as written in attributes. `get` returns an attribute's text, or null without it. */

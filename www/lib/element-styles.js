@@ -1,36 +1,109 @@
-// Styles of <token-former>. They take colours and font from the page around, so that the element
-// looks at home in light and dark; three custom properties and the parts do the rest.
+// Styles of <token-former>. They take colours and font from the page around, so that the element looks at home in
+// light and dark; the custom properties and the parts do the rest.
 
-export const STYLES = `
+const HOST = `
 :host { display: block; container-type: inline-size; color: inherit; font: inherit; line-height: 1.6;
   /* Underscored, so that a page's own --accent may feed the public property without a cycle. */
   --_accent: var(--token-former-accent, #9a3b26);
   --_on-accent: var(--token-former-on-accent, #fff);
-  --_quiet: color-mix(in srgb, currentColor 66%, transparent);
-  --_line: color-mix(in srgb, currentColor 22%, transparent); }
+  --_paper: var(--token-former-paper, Canvas);
+  --_written: var(--token-former-written, color-mix(in srgb, currentColor 55%, #4a6fa8));
+  --_quiet: color-mix(in srgb, currentColor 68%, transparent);
+  --_line: color-mix(in srgb, currentColor 20%, transparent); }
+@supports (color: light-dark(#000, #fff)) {
+  :host { --_accent: var(--token-former-accent, light-dark(#9a3b26, #e39a82)); --_on-accent: var(--token-former-on-accent, light-dark(#fff, #20150f)); }
+}
 :host([hidden]) { display: none; }
 [hidden] { display: none !important; }
 * { box-sizing: border-box; }
-
-.sheet { font: inherit; }
 .unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-textarea { display: block; inline-size: 100%; min-block-size: 2.2em; padding: 0 0 .4em; margin: 0; border: 0; border-block-end: 1px solid var(--_line);
-  border-radius: 0; background: none; color: inherit; font: inherit; line-height: inherit; resize: vertical; field-sizing: content; }
-textarea:focus-visible { outline: none; border-block-end-color: var(--_accent); box-shadow: 0 1px 0 var(--_accent); }
-.output { display: block; min-block-size: var(--token-former-output-height, 9.6em); padding-block: .6em; color: inherit;
-  white-space: pre-wrap; overflow-wrap: anywhere; }
+`;
 
-.controls { display: flex; flex-wrap: wrap; align-items: center; gap: .6em 1em; padding-block-start: .8em; border-block-start: 1px solid var(--_line);
-  font-family: system-ui, sans-serif; font-size: max(.8em, 14px); line-height: 1.4; }
-button { min-block-size: 44px; padding: .4em 1.4em; border: 1px solid var(--_accent); border-radius: .3em; background: var(--_accent); color: var(--_on-accent);
-  font: inherit; font-weight: 600; cursor: pointer; }
-button.quiet { background: none; color: inherit; border-color: var(--_line); }
-button:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
-.state { flex: 1 1 14em; min-inline-size: 0; color: var(--_quiet); font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-progress { display: block; inline-size: 100%; block-size: .5em; accent-color: var(--_accent); }
+/* The field lies on its mirror, glyph upon glyph: whatever sets text must be the same for both. */
+const SURFACE = `
+.sheet { position: relative; font: inherit; }
+.surface { display: grid; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em));
+  overflow: auto; overscroll-behavior: auto contain; scrollbar-gutter: stable; }
+.mirror, textarea { grid-area: 1 / 1; min-inline-size: 0; inline-size: 100%; margin: 0; padding: .3em 0 .6em; border: 0; font: inherit; letter-spacing: inherit;
+  word-spacing: inherit; text-align: start; text-indent: 0; white-space: pre-wrap; overflow-wrap: anywhere; hyphens: none; tab-size: 4; }
+.mirror::after { content: "\\200b"; }
+textarea { display: block; block-size: 100%; border-radius: 0; outline: none; background: none; color: inherit; -webkit-text-fill-color: transparent;
+  caret-color: var(--_accent); line-height: inherit; resize: none; overflow: hidden; }
+textarea::placeholder { color: var(--_quiet); -webkit-text-fill-color: var(--_quiet); opacity: 1; font-style: italic; }
+textarea::selection { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
+.surface[data-composing] .mirror { visibility: hidden; }
+.surface[data-composing] textarea { -webkit-text-fill-color: currentColor; }
+/* Where the caret is: a rule in the margin, as an editor's pencil would draw it. */
+.sheet::before { content: ""; position: absolute; inset-block: .3em; inset-inline-start: -.9em; inline-size: 2px; border-radius: 1px; background: var(--_accent);
+  opacity: 0; transition: opacity .2s; pointer-events: none; }
+.sheet:focus-within::before { opacity: .7; }
 
-.error { margin-block: .8em 0; padding: .6em .9em; border-inline-start: 3px solid var(--_accent); font-family: system-ui, sans-serif;
-  font-size: max(.85em, 14px); overflow-wrap: anywhere; }
+.written { color: var(--_written); }
+.fresh { animation: settle 1.4s ease-out both; }
+@keyframes settle { from { color: var(--_accent); } }
+.written[data-open]::after { content: ""; display: inline-block; inline-size: 2px; block-size: 1.05em; margin-inline-start: 1px; vertical-align: -.16em; background: var(--_accent); }
+@media (prefers-reduced-motion: reduce) { .fresh { animation: none; } .sheet::before { transition: none; } }
+@media (forced-colors: active) { .mirror { visibility: hidden; } textarea { -webkit-text-fill-color: currentColor; } }
+`;
+
+const CONTROLS = `
+.controls { position: relative; padding-block: .75em .35em; border-block-start: 1px solid var(--_line); font-family: system-ui, sans-serif; font-size: max(.72em, 14px);
+  line-height: 1.4; font-variant-numeric: tabular-nums; }
+.buttons { display: flex; flex-wrap: wrap; align-items: center; gap: .4em .5em; }
+button { font: inherit; color: inherit; cursor: pointer; }
+.buttons button { min-block-size: 44px; padding: .4em .7em; border: 1px solid transparent; border-radius: 6px; background: none; transition: background-color .15s, opacity .15s; }
+.buttons button:is([part~="generate"], [part~="stop"]) { min-inline-size: 8.2em; padding-inline: 1.3em; border-color: var(--_accent); background: var(--_accent); color: var(--_on-accent); font-weight: 600; }
+.buttons button.quiet { border-color: var(--_line); background: none; color: inherit; }
+.buttons button:not(:disabled):hover { background: color-mix(in srgb, currentColor 8%, transparent); }
+.buttons button[part~="generate"]:hover { background: color-mix(in srgb, var(--_accent) 88%, currentColor); }
+.buttons button:disabled { opacity: .4; cursor: default; }
+button:focus-visible, .token:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
+.state { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1em; min-block-size: 1.9em; padding-block-start: .45em; color: var(--_quiet); overflow-wrap: anywhere; }
+@container (max-width: 25rem) {
+  .buttons { gap: .3em; }
+  .buttons button { padding-inline: .45em; }
+  .buttons button:is([part~="generate"], [part~="stop"]) { min-inline-size: 6.4em; padding-inline: .6em; }
+  .state { min-block-size: 3.2em; align-content: start; }
+}
+/* A line along the upper edge: it takes no room, so that nothing moves when it comes and goes. */
+progress { appearance: none; position: absolute; inset-block-start: -2px; inset-inline: 0; display: block; inline-size: 100%; block-size: 3px; border: 0; background: none;
+  color: var(--_accent); overflow: hidden; }
+progress::-webkit-progress-bar { background: none; }
+progress::-webkit-progress-value { background: var(--_accent); transition: inline-size .2s; }
+progress::-moz-progress-bar { background: var(--_accent); }
+progress:indeterminate::after { content: ""; position: absolute; inset-block: 0; inline-size: 30%; background: var(--_accent); animation: seek 1.2s ease-in-out infinite alternate; }
+@keyframes seek { from { inset-inline-start: 0; } to { inset-inline-start: 70%; } }
+@media (prefers-reduced-motion: reduce) { progress:indeterminate::after { inline-size: 100%; opacity: .5; animation: none; } .buttons button, progress::-webkit-progress-value { transition: none; } }
+
+.error { margin-block: .2em .9em; padding: .3em 0 .3em .9em; border-inline-start: 3px solid var(--_accent); font-size: max(1.05em, 14px); line-height: 1.5; overflow-wrap: anywhere; }
 .error p { margin: 0; }
 .error p + p { color: var(--_quiet); }
+.error .code { font: .85em/1.6 ui-monospace, monospace; }
 `;
+
+const TOKENS = `
+.token-view { position: relative; }
+.tokens { min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em)); overflow: auto; scrollbar-gutter: stable;
+  padding: .3em 0 .6em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: inherit; }
+.tokens .written { color: var(--_written); }
+.token { border-radius: 2px; box-shadow: inset 0 -1px 0 var(--_line), inset 1px 0 0 var(--_line); cursor: pointer; }
+.token[data-surprise="1"] { background: color-mix(in srgb, var(--_accent) 9%, transparent); }
+.token[data-surprise="2"] { background: color-mix(in srgb, var(--_accent) 17%, transparent); }
+.token[data-surprise="3"] { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
+.token[data-surprise="4"] { background: color-mix(in srgb, var(--_accent) 36%, transparent); }
+.token[aria-describedby] { box-shadow: inset 0 -2px 0 var(--_accent); }
+.card { position: absolute; z-index: 2; inline-size: min(19em, 100%); padding: .4em .5em; border: 1px solid var(--_line); border-radius: 8px; background: var(--_paper);
+  box-shadow: 0 6px 24px rgb(0 0 0 / .16); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; font-variant-numeric: tabular-nums; }
+.card p, .card ol { margin: 0; padding: 0; list-style: none; }
+.card-note { color: var(--_quiet); }
+.token-text { overflow-wrap: anywhere; white-space: pre-wrap; }
+.alternative { display: grid; grid-template-columns: 7.5em 1fr 4.6em; gap: .6em; align-items: center; inline-size: 100%; min-block-size: 30px; padding: .1em .3em; border: 0; border-radius: 4px;
+  background: none; text-align: start; }
+.alternative > :last-child { text-align: end; color: var(--_quiet); }
+.alternative:hover { background: color-mix(in srgb, currentColor 8%, transparent); }
+.alternative[aria-current] { font-weight: 600; }
+.share { block-size: 4px; border-radius: 2px; background: linear-gradient(var(--_accent) 0 0) 0 0 / calc(var(--share) * 100%) 100% no-repeat, color-mix(in srgb, currentColor 12%, transparent); }
+@media (pointer: coarse) { .alternative { min-block-size: 44px; } }
+`;
+
+export const STYLES = HOST + SURFACE + CONTROLS + TOKENS;

@@ -1,7 +1,12 @@
-// What <token-former> shows. It knows states and texts, and nothing of models.
+// What <token-former> shows: one text that two write, the controls under it, and the state of things. It knows
+// nothing of models.
 
+import { make } from "./dom.js";
 import { STYLES } from "./element-styles.js";
+import { Manuscript } from "./manuscript.js";
 import { progressInWords, progressShare } from "./status.js";
+import { TextSurface } from "./text-surface.js";
+import { TokenView } from "./token-view.js";
 
 let sheet;
 
@@ -14,61 +19,118 @@ function adoptStyles(root) {
   root.adoptedStyleSheets = [sheet];
 }
 
-function make(name, { part, text, ...properties } = {}, ...children) {
-  const element = Object.assign(document.createElement(name), properties);
-  if (part) element.setAttribute("part", part);
-  if (text) element.textContent = text;
-  element.append(...children);
-  return element;
-}
-
 export class ElementView {
-  #prompt = make("textarea", { part: "prompt", id: "prompt", rows: 2, spellcheck: false });
-  #output = make("div", { part: "output", className: "output", id: "output", role: "region", ariaLabel: "What the model wrote" });
-  #text = document.createTextNode("");
+  #manuscript = new Manuscript();
+  #surface;
+  #tokens;
   #generate = make("button", { part: "button generate", type: "button", text: "Generate" });
   #stop = make("button", { part: "button stop", type: "button", className: "quiet", text: "Stop", hidden: true });
+  #regenerate = make("button", { part: "button regenerate", type: "button", className: "plain", text: "Regenerate", title: "Another version of the last passage" });
+  #undo = make("button", { part: "button undo", type: "button", className: "plain", text: "Undo", title: "Take back the last change (Ctrl+Z)" });
   #progress = make("progress", { part: "progress", max: 1, hidden: true, ariaLabel: "Loading the model" });
-  #status = make("span", { part: "status" });
+  #status = make("span", { part: "status", className: "status" });
   #announcement = make("div", { className: "unseen", role: "status" });
   #error = make("div", { part: "error", className: "error", role: "alert", hidden: true });
-  #pending = "";
   #frame = 0;
+  #pending = [];
+  #statusInWords = () => "";
+  #showsTokens = false;
+  /** "idle", "loading" or "writing". */
+  #state = "idle";
+  #actions;
 
-  /** @param {{ onGenerate: () => void, onStop: () => void }} actions */
-  constructor(root, { onGenerate, onStop }) {
+  /** @param {{ onGenerate, onStop, onRegenerate, onChange, onChoose }} actions what the visitor can ask for */
+  constructor(root, actions) {
+    this.#actions = actions;
     adoptStyles(root);
-    this.#output.append(this.#text);
+    this.#surface = new TextSurface({
+      onInput: (text) => {
+        this.#manuscript.edit(text);
+        this.#show({ keepCaret: true });
+      },
+      onUndo: () => this.undo(),
+      onRedo: () => this.redo(),
+    });
+    this.#tokens = new TokenView({ onChoose: (index, alternative) => actions.onChoose(index, alternative) });
+    this.#tokens.node.hidden = true;
+    this.#generate.setAttribute("aria-label", "Generate: continue the text");
     root.append(
+      make("slot", { name: "heading" }),
       make("div", { part: "sheet", className: "sheet" },
-        make("label", { className: "unseen", htmlFor: "prompt", text: "Beginning of the text" }), this.#prompt, this.#output),
-      make("div", { part: "controls", className: "controls" }, this.#generate, this.#stop,
-        make("div", { className: "state" }, this.#status, this.#progress)),
+        make("label", { className: "unseen", htmlFor: "text", text: "The text, which the model continues" }), this.#surface.node, this.#tokens.node),
+      // In the controls, which a page may keep in sight: so is what went wrong.
+      make("div", { part: "controls", className: "controls" }, this.#progress, this.#error,
+        make("div", { className: "buttons" }, this.#generate, this.#stop, this.#regenerate, this.#undo, make("slot", { name: "controls" })),
+        make("div", { className: "state" }, this.#status, make("slot", { name: "status" }))),
       this.#announcement,
-      this.#error,
+      make("slot"),
     );
-    this.#generate.addEventListener("click", onGenerate);
-    this.#stop.addEventListener("click", onStop);
+    this.#generate.addEventListener("click", () => actions.onGenerate());
+    this.#stop.addEventListener("click", () => actions.onStop());
+    this.#regenerate.addEventListener("click", () => actions.onRegenerate());
+    this.#undo.addEventListener("click", () => this.undo());
     root.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) onGenerate();
-      else if (event.key === "Escape" && !this.#stop.hidden) onStop();
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing && !this.#isBusy) actions.onGenerate();
+      else if (event.key === "Escape" && this.#isBusy) actions.onStop();
       else return;
       event.preventDefault();
     });
+    this.#showControls();
   }
 
-  get prompt() {
-    return this.#prompt.value;
+  get #isBusy() {
+    return this.#state !== "idle";
   }
 
-  set prompt(text) {
-    this.#prompt.value = text;
+  get isWriting() {
+    return this.#state === "writing";
+  }
+
+  get manuscript() {
+    return this.#manuscript;
+  }
+
+  get text() {
+    return this.#manuscript.text;
+  }
+
+  /** Replaces the whole text by another of the visitor's. */
+  setText(text) {
+    this.#manuscript.replace([{ text, written: false }]);
+    this.#show();
+  }
+
+  /** Begins with stretches `{ text, written }`: undo does not go behind them. */
+  begin(stretches) {
+    this.#manuscript.begin(stretches);
+    this.#show();
+  }
+
+  /** Shows tokens in the place of the text that can be edited, or the other way round. */
+  set showsTokens(on) {
+    this.#flush();
+    this.#showsTokens = on;
+    this.#surface.node.hidden = on;
+    this.#tokens.node.hidden = !on;
+    if (on) this.#tokens.show(this.#manuscript.pieces.slice());
+  }
+
+  undo() {
+    return this.#goTo(() => this.#manuscript.undo());
+  }
+
+  redo() {
+    return this.#goTo(() => this.#manuscript.redo());
   }
 
   /** Between calls. */
   showIdle(status) {
-    this.#flush();
-    this.#setBusy(false);
+    if (this.isWriting) {
+      this.#flush();
+      this.#manuscript.endPassage();
+      this.#surface.endPassage();
+    }
+    this.#enter("idle");
     this.#status.textContent = status;
     this.#announcement.textContent = status;
   }
@@ -76,7 +138,7 @@ export class ElementView {
   /** A model is being loaded. */
   showLoading() {
     this.#hideError();
-    this.#setBusy(true);
+    this.#enter("loading");
     this.#progress.removeAttribute("value");
     this.#progress.hidden = false;
     this.#status.textContent = "Loading";
@@ -90,33 +152,33 @@ export class ElementView {
     this.#status.textContent = progressInWords(progress);
   }
 
-  /** A text begins. */
-  showWriting() {
+  /** A passage begins, behind the first `from` pieces of the text. */
+  showWriting(from) {
+    if (this.isWriting) this.showIdle("");
     this.#hideError();
-    this.#setBusy(true);
-    this.clearOutput();
-    this.#status.textContent = "Reading the prompt";
+    this.#manuscript.beginPassage(from);
+    this.#show();
+    this.#enter("writing");
+    this.#surface.beginPassage();
+    this.#status.textContent = "Reading the text";
     this.#announcement.textContent = "Writing";
   }
 
-  /** Adds to the text: once per frame, since the engine is faster than the screen. */
-  append(text, status) {
-    this.#pending += text;
+  /** Adds a token: the text at once, what is seen once per frame, since the engine is faster than the screen. */
+  append(chunk, status) {
+    this.#manuscript.append(chunk);
+    this.#pending.push(this.#manuscript.pieces.at(-1));
+    this.#statusInWords = status;
     this.#frame ||= requestAnimationFrame(() => {
       this.#flush();
-      this.#status.textContent = status();
+      this.#status.textContent = this.#statusInWords();
     });
   }
 
-  clearOutput() {
-    this.#pending = "";
-    this.#text.data = "";
-  }
-
-  /** An error: what happened, and what to do next. */
-  showError({ message, hint }) {
+  /** An error: what happened, what to do next, and the code to look it up by. */
+  showError({ code, message, hint }) {
     this.showIdle("");
-    this.#error.replaceChildren(make("p", { text: message }), make("p", { text: hint }));
+    this.#error.replaceChildren(make("p", { text: message }), make("p", { text: hint }), make("p", { className: "code", text: code }));
     this.#error.hidden = false;
   }
 
@@ -124,20 +186,49 @@ export class ElementView {
     this.#error.hidden = true;
   }
 
+  #goTo(step) {
+    if (this.isWriting || !step()) return false;
+    this.#show();
+    return true;
+  }
+
+  /** After every change but the model's own. */
+  #show(how) {
+    this.#surface.show(this.#manuscript.stretches, how);
+    if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces.slice());
+    this.#showControls();
+    this.#actions.onChange({ typed: how?.keepCaret === true });
+  }
+
   #flush() {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    this.#text.appendData(this.#pending);
-    this.#pending = "";
+    const pending = this.#pending;
+    this.#pending = [];
+    if (pending.length === 0) return;
+    this.#surface.append(pending.map((piece) => piece.text).join(""));
+    if (this.#showsTokens) for (const piece of pending) this.#tokens.append(piece);
   }
 
-  #setBusy(busy) {
+  #showControls() {
+    const written = this.#manuscript.lastPassage >= 0;
+    this.#generate.textContent = written ? "Continue" : "Generate";
+    this.#regenerate.disabled = this.#isBusy || !written;
+    this.#undo.disabled = this.isWriting || !this.#manuscript.canUndo;
+    this.#regenerate.hidden = this.#undo.hidden = !written && !this.#manuscript.canUndo && !this.#isBusy;
+  }
+
+  #enter(state) {
     const focused = this.#generate.getRootNode().activeElement;
+    const busy = state !== "idle";
+    this.#state = state;
     this.#progress.hidden = true;
     this.#generate.hidden = busy;
     this.#stop.hidden = !busy;
+    this.#actions.onState(state);
+    this.#showControls();
     // The button that was pressed goes away: the keyboard stays where it was.
-    if (focused === this.#generate && busy) this.#stop.focus();
+    if ([this.#generate, this.#regenerate].includes(focused) && busy) this.#stop.focus();
     if (focused === this.#stop && !busy) this.#generate.focus();
   }
 }

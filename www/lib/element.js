@@ -1,13 +1,19 @@
-// <token-former>: a prompt, a button and the text. Nothing is downloaded before a method is called,
-// the button is pressed, or `autoload` is set.
+// <token-former>: a text, and a button that makes a model continue it. Nothing is downloaded before a method is
+// called, the button is pressed, or `autoload` is set.
 
 import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
 import { ElementView } from "./element-view.js";
 import { aborted, toTokenFormerError } from "./errors.js";
-import { checkTextOrIds } from "./inputs.js";
-import { isUsable, TokenFormer } from "./model.js";
+import { checkText, checkTextOrIds } from "./inputs.js";
+import { isUsable } from "./model.js";
 import { checkGenerateOptions } from "./options.js";
+import { acquire } from "./shared-models.js";
 import { adapterInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
+
+/** Alternatives of each token that the token view shows. */
+const ALTERNATIVES = 5;
+/** What pages can style by: token-former:state(writing). */
+const STATES = ["loading", "writing"];
 
 /** Node has no elements; importing the module there must still work. */
 const Base = globalThis.HTMLElement ?? class {};
@@ -17,6 +23,10 @@ export class TokenFormerElement extends Base {
 
   #view;
   #model = null;
+  /** Gives up our share of `#model`, which other elements may use as well. */
+  #release = null;
+  /** The AbortController of the text that `#model` writes for this element. */
+  #active = null;
   /** The loading in flight, or the one that made `#model`: { key, controller, promise }. */
   #loading = null;
   /** The AbortController of the text that the view shows while it is written. */
@@ -26,17 +36,49 @@ export class TokenFormerElement extends Base {
   /** Errors that were shown and told already: a failed loading fails every call that waits for it. */
   #reported = new WeakSet();
 
+  /** Tells the page's styles what goes on; null where the browser has no states of elements. */
+  #states = null;
+
   constructor() {
     super();
+    this.#states = this.attachInternals?.().states ?? null;
+    // What these calls reject with is shown, and told by the error event.
     this.#view = new ElementView(this.attachShadow({ mode: "open", delegatesFocus: true }), {
-      onGenerate: () => this.generate().catch(() => {}), // shown, and told by the error event
+      onGenerate: () => this.generate().catch(() => {}),
       onStop: () => this.stop(),
+      onRegenerate: () => this.regenerate().catch(() => {}),
+      onChoose: (index, alternative) => this.#writeOnWith(index, alternative).catch(() => {}),
+      // Typing is told by the field's own event, which comes out of the shadow tree.
+      onChange: ({ typed }) => typed || this.dispatchEvent(new Event("input", { bubbles: true, composed: true })),
+      onState: (state) => this.#showState(state),
     });
   }
 
   /** The loaded TokenFormer, or null. */
   get model() {
     return this.#model;
+  }
+
+  /** The whole text: the visitor's and the model's. */
+  get text() {
+    return this.#view.text;
+  }
+
+  set text(text) {
+    const checked = checkText("text", text);
+    this.#endWriting();
+    this.#view.setText(checked);
+  }
+
+  /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. */
+  get passages() {
+    return this.#view.manuscript.stretches;
+  }
+
+  set passages(passages) {
+    const checked = Array.from(passages, ({ text, written }) => ({ text: checkText("passages", text), written: Boolean(written) }));
+    this.#endWriting();
+    this.#view.begin(checked);
   }
 
   connectedCallback() {
@@ -54,7 +96,11 @@ export class TokenFormerElement extends Base {
 
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
-    if (name === "prompt") this.#view.prompt = now ?? "";
+    if (name === "prompt") {
+      this.#endWriting();
+      this.#view.begin([{ text: now ?? "", written: false }]);
+    }
+    if (name === "token-view") this.#view.showsTokens = now !== null;
     if (name === "autoload" && now !== null && this.isConnected) this.load().catch(() => {});
   }
 
@@ -71,24 +117,79 @@ export class TokenFormerElement extends Base {
     return loading.promise;
   }
 
-  /** Writes on from `prompt`, or from what stands in the field; resolves to the result. A text that is being written ends. */
-  async generate(prompt) {
+  /**
+   * Writes on from `prompt`, which then is the whole text, or from the text as it stands; resolves to the result.
+   * A text that is being written ends.
+   */
+  generate(prompt) {
+    if (typeof prompt === "string") {
+      this.#endWriting();
+      this.#view.setText(prompt);
+    }
+    if (typeof (prompt ?? "") === "string") return this.#run(() => ({ prompt: this.#view.text }));
+    // The text of ids is not known here: what is written of them stands alone.
+    return this.#run(() => ({ prompt, from: 0 }));
+  }
+
+  /** Writes the last passage of the model's anew; without one, as `generate`. */
+  regenerate() {
+    const { manuscript } = this.#view;
+    return this.#run(() => {
+      const from = manuscript.lastPassage;
+      return from < 0 ? { prompt: manuscript.text } : { prompt: manuscript.textBefore(from), from };
+    });
+  }
+
+  /** Takes back the last change, typed or written; false where there is none. */
+  undo() {
+    return this.#view.undo();
+  }
+
+  /** Makes the change again that `undo` took back; false where there is none. */
+  redo() {
+    return this.#view.redo();
+  }
+
+  /** Writes on with another token in the place of one that was written. */
+  #writeOnWith(from, first) {
+    const before = this.#view.manuscript.textBefore(from);
+    return this.#run(() => ({ prompt: before + first.text, from, first }));
+  }
+
+  /** Ends a text that is about to lose its place. */
+  #endWriting() {
+    this.#writing?.abort();
+    this.#writing = null;
+    if (this.#view.isWriting) this.#view.showIdle("");
+  }
+
+  /**
+   * `plan` tells what to write on from: `{ prompt, from?, first? }`. It is asked twice: for mistakes, which are told
+   * before anything is downloaded for their sake, and again once the model is there, since visitors write while they wait.
+   */
+  async #run(plan) {
     this.#writing?.abort();
     const writing = new AbortController();
     this.#writing = writing;
-    if (typeof prompt === "string") this.#view.prompt = prompt;
     try {
-      // Mistakes are told before anything is downloaded for their sake.
-      const input = checkTextOrIds("prompt", prompt ?? this.#view.prompt);
-      const options = { ...readGenerateAttributes((name) => this.getAttribute(name)), signal: writing.signal };
-      checkGenerateOptions(options);
+      checkTextOrIds("prompt", plan().prompt);
+      checkGenerateOptions(this.#readOptions());
       const model = await this.load();
-      return await this.#write(model, input, options, writing);
+      const { prompt, ...place } = plan();
+      const options = { ...this.#readOptions(), signal: writing.signal };
+      return await this.#write(model, checkTextOrIds("prompt", prompt), options, { writing, ...place });
     } catch (thrown) {
       throw this.#report(thrown, this.#writing === writing);
     } finally {
       if (this.#writing === writing) this.#writing = null;
     }
+  }
+
+  /** The token view needs alternatives, unless the page says how many. */
+  #readOptions() {
+    const options = readGenerateAttributes((name) => this.getAttribute(name));
+    if (this.hasAttribute("token-view")) options.logprobs ??= ALTERNATIVES;
+    return options;
   }
 
   /** Ends the text that is being written, or the loading before it. */
@@ -99,10 +200,8 @@ export class TokenFormerElement extends Base {
 
   /** Ends the text, empties the page, puts the attribute's prompt back and makes the model forget. */
   async reset() {
-    this.#writing?.abort();
-    this.#writing = null;
-    this.#view.prompt = this.getAttribute("prompt") ?? "";
-    this.#view.clearOutput();
+    this.#endWriting();
+    this.#view.setText(this.getAttribute("prompt") ?? "");
     if (!this.#model) return;
     this.#view.showIdle("");
     await this.#model.reset();
@@ -121,12 +220,13 @@ export class TokenFormerElement extends Base {
         this.#view.showProgress(progress);
         this.#tell("progress", progress);
       };
-      const model = await TokenFormer.load(name, { ...options, signal, onProgress });
+      const { model, release } = await acquire(name, options, { signal, onProgress });
       if (!isCurrent()) {
-        await model.dispose();
+        await release();
         throw aborted("Loading");
       }
       this.#model = model;
+      this.#release = release;
       const adapter = adapterInWords(model.info.adapter);
       this.#view.showIdle(adapter ? `Ready on ${adapter}` : "Ready");
       this.#tell("load", model);
@@ -138,10 +238,14 @@ export class TokenFormerElement extends Base {
     }
   }
 
-  async #write(model, input, options, writing) {
+  /** `from`: how many pieces of the text stay; `first`: a token that was chosen to begin with. */
+  async #write(model, input, options, { writing, from, first }) {
     const isCurrent = () => this.#writing === writing;
     const meter = new TokenMeter();
-    if (isCurrent()) this.#view.showWriting();
+    this.#active = writing;
+    const inWords = () => writingInWords(meter.count, meter.tokensPerSecond, meter.firstAfterMs);
+    if (isCurrent()) this.#view.showWriting(from);
+    if (isCurrent() && first) this.#view.append(first, inWords);
     const chunks = model.generate(input, options);
     for (;;) {
       const { done, value } = await chunks.next();
@@ -151,21 +255,23 @@ export class TokenFormerElement extends Base {
         return value;
       }
       meter.add();
-      if (isCurrent()) this.#view.append(value.text, () => writingInWords(meter.count, meter.tokensPerSecond));
+      if (isCurrent()) this.#view.append(value, inWords);
       this.#tell("token", value);
     }
   }
 
   /**
-   * Gives the memory back. What the old model writes ends with its disposal; `#writing` is left alone,
-   * since it may be the call that is about to load another model.
+   * Gives up the model, whose memory is freed if no other element has it. What it writes for this one ends; `#writing` is
+   * left alone, since it may be the call that is about to load another model.
    */
   #unload() {
     this.#loading?.controller.abort();
     this.#loading = null;
-    const model = this.#model;
+    this.#active?.abort();
+    this.#active = null;
     this.#model = null;
-    if (model) this.#freed = model.dispose().catch(() => {}); // a failure to free helps nobody here
+    if (this.#release) this.#freed = this.#release().catch(() => {}); // a failure to free helps nobody here
+    this.#release = null;
   }
 
   #report(thrown, visible) {
@@ -176,6 +282,17 @@ export class TokenFormerElement extends Base {
     else if (visible) this.#view.showError(error);
     this.#tell("error", error);
     return error;
+  }
+
+  #showState(state) {
+    try {
+      for (const other of STATES) {
+        if (other === state) this.#states?.add(other);
+        else this.#states?.delete(other);
+      }
+    } catch {
+      this.#states = null; // a browser of before 2024, which wants other names
+    }
   }
 
   /** Not bubbling: `load`, `progress` and `error` are names of the page's own events. */

@@ -1,81 +1,92 @@
-// Fetches and starts the WebAssembly engine, once, when the first model is loaded.
+// The WebAssembly engine in this thread: fetched and started once, by the first call that needs it.
 
 import { isTrap, stopped, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { ENGINE_SCRIPT, ENGINE_WASM } from "./locations.js";
 
-let starting = null;
-let restarts = 0;
-/** What is called when an instance stops outside of any call, by module. */
-const watchers = new WeakMap();
-/** Callbacks of the page's that the engine is in the middle of. */
-let callingOut = 0;
+export class EngineModule {
+  #importGlue;
+  #starting = null;
+  #restarts = 0;
+  /** What is called when an instance stops outside of any call, by instance. */
+  #watchers = new WeakMap();
+  /** Callbacks of the page's that the engine is in the middle of. */
+  #callingOut = 0;
 
-/** An object, so that tests can put another engine in its place. */
-export const engineModule = {
-  /** The running engine's module: `{ Engine }`. */
+  /** @param {(restarts: number) => Promise<object>} importGlue wasm-bindgen's module; after a restart a new one */
+  constructor(importGlue) {
+    this.#importGlue = importGlue;
+  }
+
+  /** The running instance: `{ Engine, storedModels, deleteModels }`. */
   load() {
-    starting ??= start().catch((error) => {
-      starting = null;
+    this.#starting ??= this.#start().catch((error) => {
+      this.#starting = null;
       throw error;
     });
-    return starting;
-  },
+    return this.#starting;
+  }
 
   /** After a trap: the next load starts a new instance, since the old one's memory cannot be trusted. */
   discard() {
-    starting = null;
-    restarts += 1;
-  },
+    this.#starting = null;
+    this.#restarts += 1;
+  }
 
   /**
    * An asynchronous call goes on in a microtask. What it throws there reaches nobody who waits for the call, only
-   * the page's error event: from there it is handed to `onStop`. Returns the function that ends the watch.
+   * this thread's error event: from there it is handed to `onStop`. Returns the function that ends the watch.
    */
-  watch(module, onStop) {
-    if (!watchers.has(module)) watchers.set(module, new Set());
-    watchers.get(module).add(onStop);
-    return () => watchers.get(module).delete(onStop);
-  },
+  watch(instance, onStop) {
+    if (!this.#watchers.has(instance)) this.#watchers.set(instance, new Set());
+    this.#watchers.get(instance).add(onStop);
+    return () => this.#watchers.get(instance).delete(onStop);
+  }
 
   /** Runs a callback of the page's for the engine. What it throws is the page's mistake, and is told as such. */
   callOut(callback) {
-    callingOut += 1;
+    this.#callingOut += 1;
     try {
       callback();
     } catch (error) {
       globalThis.reportError?.(error);
     } finally {
-      callingOut -= 1;
+      this.#callingOut -= 1;
     }
-  },
-};
+  }
 
-/** Runs `work(module)` once the module runs; rejects if the module stops meanwhile, and the next load starts another. */
-export async function runInEngine(work) {
-  const module = await engineModule.load();
-  let unwatch;
-  const stop = new Promise((_, reject) => (unwatch = engineModule.watch(module, (error) => reject(stopped(error)))));
-  try {
-    return await Promise.race([work(module), stop]);
-  } catch (error) {
-    if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) engineModule.discard();
-    throw toTokenFormerError(error);
-  } finally {
-    unwatch();
+  /** Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another. */
+  async run(work) {
+    const instance = await this.load();
+    let unwatch;
+    const stop = new Promise((_, reject) => (unwatch = this.watch(instance, (error) => reject(stopped(error)))));
+    try {
+      return await Promise.race([work(instance), stop]);
+    } catch (error) {
+      if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) this.discard();
+      throw toTokenFormerError(error);
+    } finally {
+      unwatch();
+    }
+  }
+
+  async #start() {
+    const script = scriptAddress(this.#restarts);
+    const [instance, wasm] = await Promise.all([this.#importGlue(this.#restarts), fetchWasm()]);
+    globalThis.addEventListener?.("error", ({ error }) => {
+      // The stack of everything that this instance does leads through its glue, or, where a bundler has moved that,
+      // through the wasm file; so does that of a callback.
+      const stack = String(error?.stack);
+      if (this.#callingOut > 0 || !(stack.includes(`${script}:`) || stack.includes(ENGINE_WASM))) return;
+      for (const onStop of [...(this.#watchers.get(instance) ?? [])]) onStop(error);
+    });
+    await instance.default({ module_or_path: wasm });
+    return instance;
   }
 }
 
-async function start() {
-  // The glue keeps its instance in a module variable; another query makes another module.
-  const script = restarts === 0 ? ENGINE_SCRIPT : `${ENGINE_SCRIPT}?restart=${restarts}`;
-  const [module, wasm] = await Promise.all([import(script), fetchWasm()]);
-  globalThis.addEventListener?.("error", ({ error }) => {
-    // The stack of everything that this instance does leads through its glue; so does that of a callback.
-    if (callingOut > 0 || !String(error?.stack).includes(`${script}:`)) return;
-    for (const onStop of [...(watchers.get(module) ?? [])]) onStop(error);
-  });
-  await module.default({ module_or_path: wasm });
-  return module;
+/** The glue keeps its instance in a module variable; another query makes another module. */
+export function scriptAddress(restarts) {
+  return restarts === 0 ? ENGINE_SCRIPT : `${ENGINE_SCRIPT}?restart=${restarts}`;
 }
 
 async function fetchWasm() {

@@ -49,6 +49,7 @@ export function aborted(what, cause) {
 
 /** The error of an engine that stopped, for whatever reason. */
 export function stopped(cause) {
+  if (cause instanceof TokenFormerError) return cause;
   const said = cause instanceof Error ? cause.message : String(cause);
   return new TokenFormerError("device-lost", `The engine stopped unexpectedly: ${said}`, {
     hint: "Load the model again; if it happens again, please report it with what the browser's console says.",
@@ -76,6 +77,7 @@ export function toTokenFormerError(error) {
   }
   const make = (code, message, hint) => new TokenFormerError(code, message, { hint, cause: error });
   if (error?.name === "AbortError") return make("aborted", "The call was aborted.");
+  if (error?.name === "DataCloneError") return make("invalid-argument", `An argument holds what cannot be copied: ${said}`);
   if (error?.name === "QuotaExceededError") return make("quota", "The browser's storage for this site is full.");
   if (error instanceof WebAssembly.CompileError && /content.security.policy|unsafe-eval/i.test(said)) {
     return make(

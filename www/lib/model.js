@@ -6,7 +6,8 @@
 //   `dispose` take only this one, so that they may be called inside a `for await` over a generator.
 
 import { measure } from "./benchmark.js";
-import { engineModule, runInEngine } from "./engine-module.js";
+import { Completions } from "./completions.js";
+import { engines } from "./engines.js";
 import { aborted, invalidArgument, isTrap, stopped, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { Lock } from "./lock.js";
@@ -27,7 +28,8 @@ export class TokenFormer {
   }
 
   #engine;
-  /** The engine's GPUDevice. */
+  #thread;
+  /** The engine's GPUDevice, where it is this thread's. */
   #device;
   #turns = new Lock();
   #steps = new Lock();
@@ -42,17 +44,21 @@ export class TokenFormer {
   /** Rejects the step that the engine makes now. */
   #failStep = null;
   #unwatch;
+  #discard;
   #disposal = null;
   #lastInfo = null;
+  #completions = new Completions(this);
 
   /** Not for callers: use `TokenFormer.load`. */
-  constructor(key, { engine, module } = {}) {
+  constructor(key, { engine, thread, watch, discard } = {}) {
     if (key !== LOADED) throw invalidArgument("A model is made by TokenFormer.load().", "Write: await TokenFormer.load(name, options).");
     this.#engine = engine;
-    this.#device = engine.device();
+    this.#thread = thread;
+    this.#device = engine.device?.();
     this.#lastInfo = engine.info();
     const self = new WeakRef(this); // the watch must not keep a model alive that everybody forgot
-    this.#unwatch = engineModule.watch(module, (error) => self.deref()?.#fail(stopped(error)));
+    this.#unwatch = watch((error) => self.deref()?.#fail(stopped(error)));
+    this.#discard = discard;
   }
 
   /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. */
@@ -83,10 +89,13 @@ export class TokenFormer {
     return persist();
   }
 
-  /** For benchmarks: a model of a published shape with random weights, which needs no download. */
-  static async random(id, { quantization = "q4", contextLength, subgroups = true, workers, threads, packed = false } = {}) {
+  /**
+   * For benchmarks: a model of a published shape with random weights, which needs no download. Without `workers`, decode
+   * steps are tuned as those of every model; with it, so many workgroups make them, or, if it is 0, a dispatch per product.
+   */
+  static async random(id, { quantization = "q4", contextLength, subgroups = true, workers, threads, packed = true } = {}) {
     const request = { id, quantization, contextLength, subgroups, workers, threads, packed };
-    return new TokenFormer(LOADED, await makeEngine(({ Engine }) => Engine.random(request)));
+    return new TokenFormer(LOADED, await (await engines.get()).random(request));
   }
 
   /** A snapshot of what the model is and what it occupies. */
@@ -98,7 +107,12 @@ export class TokenFormer {
         this.#noteTrap(error);
       }
     }
-    return structuredClone(this.#lastInfo);
+    return structuredClone({ ...this.#lastInfo, thread: this.#thread });
+  }
+
+  /** For code that speaks the protocol of OpenAI's text completions: `completions.create(…)`. */
+  get completions() {
+    return this.#completions;
   }
 
   /** Writes on from a prompt: yields chunks, returns what `complete` resolves to. */
@@ -162,7 +176,9 @@ export class TokenFormer {
   /** Measures how fast the model is on this device. The context is forgotten. */
   async benchmark(options) {
     const checked = checkBenchmarkOptions(options);
-    const step = await this.#invoke("benchmark", async (engine) => engine.stepInfo());
+    // What is measured is what a text gets that is written some seconds after loading.
+    await this.#invoke("benchmark", (engine) => engine.settle());
+    const step = await this.#invoke("benchmark", (engine) => engine.stepInfo());
     const complete = (ids, given) => this.complete(ids, given);
     const measured = await measure(complete, () => this.reset(), this.info.config.padded_vocab_size, checked);
     await this.reset();
@@ -307,27 +323,19 @@ export class TokenFormer {
   }
 
   #fail(error) {
-    if (!this.#failure) engineModule.discard();
+    if (!this.#failure) this.#discard();
     this.#failure ??= error;
     this.#failStep?.(error);
   }
-}
-
-/** An engine that `make(module)` makes, with its module. */
-function makeEngine(make) {
-  return runInEngine(async (module) => ({ module, engine: await make(module) }));
 }
 
 /** Starts the engine if need be and loads a model into it. Rejects as soon as `signal` says so. */
 async function loadEngine(request, onProgress, signal) {
   let over = false;
   const tell = (progress) => {
-    if (!over && onProgress) engineModule.callOut(() => onProgress(progress));
+    if (!over) onProgress?.(progress);
   };
-  const loading = makeEngine(({ Engine }) => {
-    if (over) throw aborted("Loading");
-    return Engine.load(request, tell, signal);
-  });
+  const loading = engines.get().then((chosen) => chosen.load(request, tell, signal));
   let stop;
   const abort = new Promise((_, reject) => {
     stop = () => reject(aborted("Loading", signal.reason));

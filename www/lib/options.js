@@ -109,7 +109,8 @@ export function checkDeleteOptions(options) {
   return checkOptions(DELETE_OPTIONS, options);
 }
 
-function checkOptions(table, options = {}) {
+/** Options checked against a table, and complete. Throws `invalid-argument`. */
+export function checkOptions(table, options = {}) {
   if (!isPlainObject(options)) throw invalidArgument(`The options must be a plain object, not ${typeName(options)}.`);
   const given = { ...options }; // every getter is read once
   for (const name of Object.keys(given)) {

@@ -44,10 +44,17 @@ function timeLeft({ phase, secondsLeft }) {
   return secondsLeft < 90 ? `, about ${Math.round(secondsLeft)} s left` : `, about ${Math.round(secondsLeft / 60)} min left`;
 }
 
-/** "42 tokens · 310 tokens/s": while writing. */
-export function writingInWords(tokens, tokensPerSecond) {
-  const count = tokens === 1 ? "1 token" : `${tokens.toLocaleString("en")} tokens`;
-  return tokensPerSecond > 0 ? `${count} · ${rate(tokensPerSecond)} tokens/s` : count;
+/** "24 ms", "2.9 s". */
+function duration(ms) {
+  return ms < 1000 ? `${rate(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** "42 tokens · 310 tokens/s · first after 24 ms": while writing. What is not known is left out. */
+export function writingInWords(tokens, tokensPerSecond, firstAfterMs) {
+  const parts = [tokens === 1 ? "1 token" : `${tokens.toLocaleString("en")} tokens`];
+  if (tokensPerSecond > 0) parts.push(`${rate(tokensPerSecond)} tokens/s`);
+  if (firstAfterMs > 0) parts.push(`first after ${duration(firstAfterMs)}`);
+  return parts.join(" · ");
 }
 
 /** The GPU's name as far as the browser tells it: "nvidia ampere"; "" where it tells nothing. */
@@ -60,8 +67,7 @@ const ENDINGS = { abort: "stopped", context: "the context is full", stop: "the t
 
 /** "256 tokens · 310 tokens/s · first after 24 ms · stopped": after writing. */
 export function resultInWords({ usage, finishReason }) {
-  const parts = [writingInWords(usage.completionTokens, usage.decodeTokensPerSecond)];
-  if (usage.timeToFirstTokenMs > 0) parts.push(`first after ${rate(usage.timeToFirstTokenMs)} ms`);
+  const parts = [writingInWords(usage.completionTokens, usage.decodeTokensPerSecond, usage.timeToFirstTokenMs)];
   if (ENDINGS[finishReason]) parts.push(ENDINGS[finishReason]);
   return parts.join(" · ");
 }
@@ -69,18 +75,25 @@ export function resultInWords({ usage, finishReason }) {
 /** Counts tokens and measures their rate, the first one's waiting time left out. */
 export class TokenMeter {
   #now;
+  #begin;
   #first = 0;
   #last = 0;
   count = 0;
 
   constructor(now = () => performance.now()) {
     this.#now = now;
+    this.#begin = now();
   }
 
   add() {
     this.#last = this.#now();
     if (this.count === 0) this.#first = this.#last;
     this.count += 1;
+  }
+
+  /** From the meter's making to the first token; 0 before it. */
+  get firstAfterMs() {
+    return this.count === 0 ? 0 : this.#first - this.#begin;
   }
 
   get tokensPerSecond() {

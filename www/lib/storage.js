@@ -1,14 +1,14 @@
 // What this browser keeps of models, for all pages of the origin.
 
-import { runInEngine } from "./engine-module.js";
+import { engines } from "./engines.js";
 import { invalidArgument } from "./errors.js";
 import { EMBEDDED_MODEL } from "./locations.js";
 import { resolveName } from "./names.js";
 import { checkDeleteOptions } from "./options.js";
 
 /** The stored models, the last used first. */
-export function storedModels() {
-  return runInEngine(({ storedModels }) => storedModels());
+export async function storedModels() {
+  return (await engines.get()).storedModels();
 }
 
 /** Deletes a model from the storage; resolves to the bytes that this freed. */
@@ -16,7 +16,7 @@ export async function deleteModel(id, options) {
   const { revision, quantization } = checkDeleteOptions(options);
   if (id === undefined) throw invalidArgument("delete needs the id of a model.", "TokenFormer.models() lists them.");
   const name = id === EMBEDDED_MODEL ? id : resolveName(id).id;
-  return runInEngine(({ deleteModels }) => deleteModels(name, revision, quantization));
+  return (await engines.get()).deleteModels(name, revision, quantization);
 }
 
 /** Bytes used and allowed, and whether the browser may clear them when the disk is full. */

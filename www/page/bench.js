@@ -23,7 +23,7 @@ async function run() {
         quantization: query.get("quantization") ?? "q4",
         subgroups: query.get("subgroups") !== "0",
         workers: query.has("workers") ? number("workers") : undefined,
-        packed: query.get("packed") === "1",
+        packed: query.get("packed") !== "0",
         threads: query.has("threads") ? number("threads") : undefined,
       });
       const { adapter, variants, gpuBytes } = model.info;

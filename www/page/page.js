@@ -1,26 +1,67 @@
-// The page around the element: examples, and what the loaded model tells about itself.
+// The page around the element: what it begins with, the panels, what it remembers. It drives <token-former> as any
+// other page could: by attributes, properties, methods and events.
 
 import "../tokenformer.js";
-import { adapterInWords, megabytes } from "../lib/status.js";
+import { ContextMeter } from "./context-meter.js";
+import { followText } from "./follow.js";
+import { acceptLocalModels } from "./local-model.js";
+import { MachinePanel } from "./machine-panel.js";
+import { ModelPanel, modelLabel } from "./model-panel.js";
+import { keepShell } from "./offline.js";
+import { openPanels } from "./panels.js";
+import { SettingsPanel } from "./settings-panel.js";
+import { keepState } from "./state.js";
 
 const byId = (id) => document.getElementById(id);
 const writer = byId("writer");
 
+const settings = new SettingsPanel(writer);
+const models = new ModelPanel(writer);
+const machine = new MachinePanel(writer);
+openPanels({ model: () => models.open(), settings: () => settings.open(), machine: () => machine.open() });
+
+keepState(writer);
+new ContextMeter(writer, byId("context"));
+followText(writer);
+keepShell(writer);
+acceptLocalModels((name) => models.choose(name));
+
 byId("examples").addEventListener("click", ({ target }) => {
   const example = target.closest("button");
   if (!example) return;
-  writer.setAttribute("prompt", example.textContent);
-  writer.scrollIntoView({ block: "nearest" });
-  writer.focus();
+  writer.text = example.textContent;
+  window.scrollTo({ top: 0 });
+  writer.focus({ preventScroll: true });
 });
 
-writer.addEventListener("load", ({ detail: model }) => {
-  const { adapter, backend, id, weightBytes, gpuBytes, contextLength, notes } = model.info;
-  byId("adapter").textContent = adapterInWords(adapter) || backend;
-  byId("model").textContent = id;
-  byId("weights").textContent = `${megabytes(weightBytes)} MB`;
-  byId("memory").textContent = `${megabytes(gpuBytes)} MB`;
-  byId("context").textContent = `${contextLength.toLocaleString("en")} tokens`;
-  byId("notes").replaceChildren(...(notes ?? []).map((note) => Object.assign(document.createElement("li"), { textContent: note })));
-  byId("details").hidden = false;
+// The element's keys, from wherever the focus is; it has the first say.
+addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) writer.generate().catch(() => {}); // told by the error event
+  else if (event.key === "Escape") writer.stop();
 });
+
+const tokens = byId("tokens");
+tokens.addEventListener("click", () => writer.toggleAttribute("token-view"));
+
+/** What the buttons around the element say about its attributes. */
+function showAttributes() {
+  tokens.setAttribute("aria-pressed", String(writer.hasAttribute("token-view")));
+  byId("model-name").textContent = modelLabel(writer.getAttribute("model"));
+}
+new MutationObserver(showAttributes).observe(writer, { attributes: true });
+showAttributes();
+
+byId("copy-link").addEventListener("click", async ({ target }) => {
+  const label = target.textContent;
+  const copied = await navigator.clipboard.writeText(location.href).then(() => true, () => false);
+  target.textContent = copied ? "Copied" : "The link stands in the address bar";
+  setTimeout(() => (target.textContent = label), 2500);
+});
+
+if (!navigator.gpu) {
+  byId("notice").textContent = isSecureContext
+    ? "This browser offers no WebGPU, which the model needs. A current Chrome, Edge, Firefox or Safari with hardware acceleration has it."
+    : "WebGPU needs a secure page: open this one over https or on localhost.";
+  byId("notice").hidden = false;
+}

@@ -1,0 +1,86 @@
+// The npm package: it installs from the build, types a strict project, and runs as Vite bundles it.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { serve } from "../../scripts/static-server.mjs";
+import { open, OUTPUT, start } from "./harness.mjs";
+
+const run = promisify(execFile);
+const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
+const PACKAGE = path("dist/npm");
+const PROJECT = `${OUTPUT}vite-project`;
+
+/** A command of a package that the tests have installed. */
+function tool(name, script) {
+  const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
+  return (...args) => run(process.execPath, [join(dirname(manifest), script), ...args], { cwd: PROJECT });
+}
+
+let world;
+let built;
+before(async () => {
+  world = await start();
+  rmSync(PROJECT, { recursive: true, force: true });
+  cpSync(path("examples/vite"), PROJECT, { recursive: true, filter: (source) => !/node_modules|\/dist$|\/public$/.test(source) });
+  const manifest = JSON.parse(readFileSync(`${PROJECT}/package.json`, "utf8"));
+  writeFileSync(`${PROJECT}/package.json`, JSON.stringify({ ...manifest, dependencies: {}, devDependencies: {} }));
+  await run("npm", ["install", PACKAGE, "--offline", "--no-audit", "--no-fund"], { cwd: PROJECT });
+  // The example copies the model into public/; here the server has it at the same place.
+  built = await serve({ "/under/a/path/": `${PROJECT}/dist`, "/under/a/path/models/": path("dist/models") });
+});
+after(async () => {
+  await built?.close();
+  await world?.close();
+});
+
+test("the package is what its manifest says, and nothing in it is missing", async () => {
+  const manifest = JSON.parse(readFileSync(`${PACKAGE}/package.json`, "utf8"));
+  const version = readFileSync(path("Cargo.toml"), "utf8").match(/^version = "(.*)"$/m)[1];
+  assert.deepEqual([manifest.name, manifest.version, manifest.type, manifest.license], ["tokenformer-web", version, "module", "Apache-2.0"]);
+  for (const name of ["README.md", "LICENSE", "tokenformer.d.ts", "tokenformer-web_bg.wasm", "lib/engine-worker.js"]) assert.ok(existsSync(`${PACKAGE}/${name}`), name);
+  for (const target of Object.values(manifest.exports["."])) assert.ok(existsSync(join(PACKAGE, target)), target);
+  const { stdout } = await run("npm", ["pack", "--dry-run", "--json", PACKAGE], { cwd: PROJECT });
+  const files = JSON.parse(stdout)[0].files.map((file) => file.path);
+  for (const name of readdirSync(`${PACKAGE}/lib`)) assert.ok(files.includes(`lib/${name}`), name);
+});
+
+test("it can be imported where there is no browser", async () => {
+  const script = `import { TokenFormer } from "tokenformer-web";
+    try { await TokenFormer.load("nonsense"); } catch (error) { console.log(error.code); }`;
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], { cwd: PROJECT });
+  assert.equal(stdout.trim(), "invalid-argument");
+});
+
+test("a strict project type-checks, and what the types must refuse they refuse", async () => {
+  const tsc = tool("typescript", "bin/tsc");
+  await tsc("--noEmit", "-p", ".").catch(({ stdout }) => assert.fail(stdout));
+  writeFileSync(`${PROJECT}/src/more.ts`, readFileSync(path("tests/browser/pages/types.ts")));
+  const { stdout } = await tsc("--noEmit", "-p", ".").then(() => ({ stdout: "" }), (error) => error);
+  rmSync(`${PROJECT}/src/more.ts`);
+  assert.equal(stdout, "");
+});
+
+test("Vite bundles it, and the bundle generates text in a worker", async () => {
+  const { stdout, stderr } = await tool("vite", "bin/vite.js")("build");
+  assert.doesNotMatch(`${stdout}${stderr}`, /warning|doesn't exist/i);
+  const assets = readdirSync(`${PROJECT}/dist/assets`);
+  for (const kind of [/engine-worker.*\.js$/, /\.wasm$/]) assert.equal(assets.filter((name) => kind.test(name)).length, 1, `${kind} in ${assets}`);
+  const wasm = assets.find((name) => name.endsWith(".wasm"));
+  assert.equal(statSync(`${PROJECT}/dist/assets/${wasm}`).size, statSync(`${PACKAGE}/tokenformer-web_bg.wasm`).size);
+
+  const page = await open(world, `${built.origin}/under/a/path/`);
+  await page.locator("#prompt").fill("Once upon a time");
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.waitForFunction(() => document.querySelector("#output").textContent.length > "Once upon a time".length + 20);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.waitForFunction(() => /^Done/.test(document.querySelector("#status").textContent));
+  assert.equal(await page.locator("#status").textContent(), "Done, in the worker thread.");
+  assert.deepEqual(page.problems, []);
+  await page.close();
+});

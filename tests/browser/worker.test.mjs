@@ -1,0 +1,184 @@
+// Where the engine runs: in a worker wherever one can be had, else on the main thread, with the same results.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { importModule, modulePage, onMainThread, open, OUTPUT, start } from "./harness.mjs";
+
+let world;
+let folder;
+before(async () => {
+  world = await start();
+  folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
+});
+after(() => world?.close());
+
+/** A page of the first origin under a policy. */
+async function pageUnder(policy, from) {
+  const context = await world.browser.newContext();
+  const meta = `<meta http-equiv="Content-Security-Policy" content="${policy}">`;
+  // From the server: the browser lets no page that a test made up load from this host.
+  writeFileSync(`${OUTPUT}policy.html`, `<!doctype html><meta charset="utf-8">${meta}<title>policy</title>`);
+  return importModule(await open(world, `${world.server.origin}/out/policy.html`, { context }), from ?? world.server.origin);
+}
+
+/** Loads, writes a little, disposes; tells where. */
+const write = (page) =>
+  page.evaluate(async (folder) => {
+    const model = await TokenFormer.load(folder);
+    const { tokenIds } = await model.complete([1, 2, 3], { maxTokens: 4, temperature: 0, logitBias: { 0: -1000 } });
+    const { thread } = model.info;
+    await model.dispose();
+    return { thread, tokens: tokenIds.length };
+  }, folder);
+
+test("the main thread fetches and compiles no engine; two models share one worker", async (t) => {
+  const context = await world.browser.newContext();
+  await context.addInitScript(() => {
+    globalThis.compiled = 0;
+    for (const name of ["instantiate", "instantiateStreaming", "compile", "compileStreaming"]) {
+      const real = WebAssembly[name];
+      WebAssembly[name] = (...args) => {
+        globalThis.compiled += 1;
+        return real.apply(WebAssembly, args);
+      };
+    }
+    globalThis.longTasks = [];
+    new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
+  });
+  const page = await modulePage(world, undefined, context);
+  const seen = await page.evaluate(async (folder) => {
+    const [one, other] = await Promise.all([TokenFormer.load(folder), TokenFormer.load()]);
+    longTasks.length = 0;
+    const { text } = await other.complete("Once upon a time", { maxTokens: 12, temperature: 0 });
+    const logits = await one.logits([1, 2]);
+    globalThis.models = [one, other];
+    const requested = performance.getEntriesByType("resource").map(({ name }) => name);
+    return { requested, compiled, text, logits: logits.length, threads: models.map(({ info }) => info.thread), gpuBytes: other.info.gpuBytes, longTasks };
+  }, folder);
+  assert.deepEqual(seen.threads, ["worker", "worker"]);
+  assert.equal(seen.compiled, 0);
+  // A worker's scripts are on the page's list as well, since it is the page that fetches them.
+  assert.deepEqual(seen.requested.filter((name) => /\.wasm|model\.safetensors|tokenizer\.json/.test(name)), []);
+  assert.ok(seen.text.length > 0 && seen.logits > 0 && seen.gpuBytes > 30e6);
+  t.diagnostic(`tasks of the main thread above 50 ms while the worker wrote: ${seen.longTasks.map(Math.round).join(", ") || "none"} ms`);
+  assert.equal(page.workers().length, 1);
+  const there = await page.workers()[0].evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
+  for (const file of ["tokenformer-web_bg.wasm", "model.safetensors"]) assert.ok(there.some((name) => name.endsWith(file)), file);
+  await page.evaluate(() => Promise.all(models.map((model) => model.dispose())));
+  assert.deepEqual(page.problems, []);
+  await context.close();
+});
+
+test("results are those of the main thread, also after a loop was left and after an abort", async () => {
+  const runs = [];
+  for (const thread of ["main", "worker"]) {
+    const context = await world.browser.newContext();
+    if (thread === "main") await onMainThread(context);
+    const page = await modulePage(world, undefined, context);
+    runs.push(await page.evaluate(async ([folder, thread]) => {
+      const model = await TokenFormer.load(folder);
+      if (model.info.thread !== thread) throw new Error(`It runs in the ${model.info.thread} thread.`);
+      const prompt = [5, 17, 30, 2, 19];
+      const options = { seed: 11, temperature: 1, maxTokens: 40, logitBias: { 0: -1000 }, logprobs: 0 };
+      const out = [];
+      const taken = [];
+      for await (const { tokenId } of model.generate(prompt, options)) if (taken.push(tokenId) === 3) break;
+      out.push(taken);
+      // What the cache holds now decides how many tokens of this are computed.
+      const whole = await model.complete([...prompt, ...taken, 7], options);
+      out.push(whole.tokenIds, whole.seed);
+      const controller = new AbortController();
+      const chunks = model.generate(prompt, { ...options, signal: controller.signal });
+      for (let i = 0; i < 5; i++) await chunks.next();
+      controller.abort();
+      const { done, value } = await chunks.next();
+      out.push([done, value.finishReason, value.tokenIds, value.usage.completionTokens]);
+      await model.reset();
+      out.push((await model.complete(prompt, options)).tokenIds);
+      const withLogprobs = [];
+      for await (const chunk of model.generate(prompt, { ...options, logprobs: 2, maxTokens: 3 })) withLogprobs.push(chunk);
+      out.push(withLogprobs, await model.score([3, 4, 5]), Array.from(await model.logits([1, 2, 3])));
+      const cached = whole.usage.cachedPromptTokens;
+      await model.dispose();
+      return { out, cached };
+    }, [folder, thread]));
+    await context.close();
+  }
+  assert.deepEqual(runs[1].out, runs[0].out);
+  assert.ok(Math.abs(runs[1].cached - runs[0].cached) <= 1, `${runs[1].cached} tokens cached, ${runs[0].cached} on the main thread`);
+});
+
+test("the page's own strict policy allows the worker", async () => {
+  const page = await pageUnder("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src *");
+  assert.deepEqual(await write(page), { thread: "worker", tokens: 4 });
+  assert.deepEqual(page.problems, []);
+  await page.context().close();
+});
+
+test("a policy that forbids workers, or their blob from another origin, leaves the main thread", async () => {
+  const other = world.other.origin;
+  const cases = [
+    ["default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src *; worker-src 'none'", undefined],
+    [`default-src 'none'; script-src 'self' ${other} 'wasm-unsafe-eval'; connect-src *`, other],
+  ];
+  for (const [policy, from] of cases) {
+    const page = await pageUnder(policy, from);
+    assert.deepEqual(await write(page), { thread: "main", tokens: 4 }, policy);
+    assert.deepEqual(await write(page), { thread: "main", tokens: 4 }, "and again");
+    // The 404 is that of the manifest, which this folder does not have.
+    assert.ok(page.problems.every((problem) => /Content Security Policy|404/i.test(problem)), page.problems.join("\n"));
+    await page.context().close();
+  }
+});
+
+test("a worker whose files are missing leaves the main thread", async () => {
+  const context = await world.browser.newContext();
+  await context.route("**/lib/engine-worker.js", (route) => route.fulfill({ status: 404, body: "" }));
+  const page = await modulePage(world, undefined, context);
+  assert.deepEqual(await write(page), { thread: "main", tokens: 4 });
+  await context.close();
+});
+
+test("a worker that dies fails its calls, and the next load starts a new one", async () => {
+  const page = await modulePage(world);
+  const [model, hanging] = await Promise.all([
+    page.evaluateHandle((folder) => TokenFormer.load(folder), folder),
+    page.evaluateHandle(() => ({})),
+  ]);
+  await page.evaluate(([model, hanging]) => {
+    hanging.calls = Promise.all([failure(() => model.complete([1], { maxTokens: 1000, logitBias: { 0: -1000 } })), failure(() => model.score([1, 2]))]);
+  }, [model, hanging]);
+  await page.workers()[0].evaluate(() => setTimeout(() => { throw new Error("dies on purpose"); }));
+  const failures = await page.evaluate((hanging) => hanging.calls, hanging);
+  assert.deepEqual(failures.map(({ code, isOurs }) => [code, isOurs]), [["device-lost", true], ["device-lost", true]]);
+  assert.match(failures[0].message, /dies on purpose/);
+  assert.equal(await page.evaluate(async (model) => {
+    await model.dispose();
+    return model.info.gpuBytes;
+  }, model), 0);
+  assert.deepEqual(await write(page), { thread: "worker", tokens: 4 });
+  await page.close();
+});
+
+test("two elements share one engine; removing both frees it", async () => {
+  const page = await modulePage(world, world.other.origin);
+  const seen = await page.evaluate(async (folder) => {
+    const elements = [0, 1].map(() => {
+      const element = document.createElement("token-former");
+      element.setAttribute("model", folder);
+      return document.body.appendChild(element);
+    });
+    const models = await Promise.all(elements.map((element) => element.load()));
+    const [model] = models;
+    elements[0].remove();
+    await new Promise((resolve) => setTimeout(resolve));
+    const still = (await elements[1].generate([1, 2])).tokenIds.length;
+    elements[1].remove();
+    while (model.info.gpuBytes > 0) await new Promise((resolve) => setTimeout(resolve));
+    return { same: models[0] === models[1], still, thread: model.info.thread, later: await failure(() => model.logits([1])) };
+  }, folder);
+  assert.deepEqual([seen.same, seen.thread, seen.later.code], [true, "worker", "disposed"]);
+  assert.ok(seen.still > 0);
+  await page.close();
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Manuscript } from "../../www/lib/manuscript.js";
+
+const token = (text) => ({ text, tokenId: text.length, logprob: -1, topLogprobs: [] });
+
+/** "own[written]" of a manuscript. */
+const marked = (m) => m.stretches.map(({ text, written }) => (written ? `[${text}]` : text)).join("");
+
+function written(own, ...tokens) {
+  let now = 0;
+  const m = new Manuscript(() => (now += 10_000)); // nobody types that slowly: every change is a step of its own
+  m.begin([{ text: own, written: false }]);
+  m.beginPassage();
+  for (const text of tokens) m.append(token(text));
+  m.endPassage();
+  return m;
+}
+
+test("who wrote what survives edits anywhere", () => {
+  const cases = [
+    ["Once upon a time!", "Once[ upon][ a][ time]!"],
+    ["Once, upon a time", "Once,[ upon a time]"],
+    ["Once upon one time", "Once[ upon ]one[ time]"],
+    ["Once upon a", "Once[ upon a]"],
+    ["nce upon a time", "nce[ upon a time]"],
+    ["", ""],
+    ["Once upon a time", "Once[ upon a time]"],
+    ["Another text", "Another text"],
+  ];
+  for (const [edited, wanted] of cases) {
+    const m = written("Once", " upon", " a", " time");
+    m.edit(edited);
+    assert.equal(m.text, edited);
+    assert.equal(marked(m), wanted.replaceAll("][", ""), edited);
+  }
+});
+
+test("half a token is no token any more, the others keep theirs", () => {
+  const m = written("Once", " upon", " a", " time");
+  m.edit("Once up a time");
+  assert.deepEqual(m.pieces.map((p) => [p.text, p.token !== null]), [["Once", false], [" up", false], [" a", true], [" time", true]]);
+  assert.equal(m.lastPassage, 1);
+});
+
+test("characters of two halves stay whole", () => {
+  const m = written("a", "😀", "🙃");
+  m.edit("a😁🙃");
+  assert.equal(marked(m), "a😁[🙃]");
+  const n = written("a", "😀", "\u{1fa00}");
+  n.edit("a😀\u{1fb00}"); // the same low half
+  assert.equal(marked(n), "a[😀]\u{1fb00}");
+});
+
+test("tokens without text stay in their place", () => {
+  const m = written("x", "", "é", "");
+  m.edit("yx");
+  assert.equal(m.text, "yx" + "é".slice(1));
+  const n = written("x", "", "é", "!");
+  n.edit("yxé!");
+  assert.deepEqual(n.pieces.map((p) => p.text), ["y", "x", "", "é", "!"]);
+});
+
+test("undo and redo go through generations and edits", () => {
+  const m = written("a", "b");
+  m.edit("abc");
+  m.beginPassage();
+  m.append(token("d"));
+  m.endPassage();
+  assert.equal(marked(m), "a[b]c[d]");
+  const back = [];
+  while (m.undo()) back.push(marked(m));
+  assert.deepEqual(back, ["a[b]c", "a[b]", "a"]);
+  while (m.redo());
+  assert.equal(marked(m), "a[b]c[d]");
+  m.undo();
+  m.edit("abcx");
+  assert.equal(m.canRedo, false);
+});
+
+test("quick typing is one step; a passage of nothing is none", () => {
+  let now = 0;
+  const m = new Manuscript(() => now);
+  m.edit("a");
+  now += 200;
+  m.edit("ab");
+  now += 5000;
+  m.edit("abc");
+  m.beginPassage();
+  m.endPassage();
+  assert.deepEqual([m.undo(), m.text, m.undo(), m.text, m.undo()], [true, "ab", true, "", false]);
+});
+
+test("the newest passage is the one to write again", () => {
+  const m = written("a", "b", "c");
+  m.beginPassage();
+  m.append(token("d"));
+  m.endPassage();
+  m.edit("xabcd");
+  assert.equal(m.textBefore(m.lastPassage), "xabc");
+  m.beginPassage(m.lastPassage);
+  m.append(token("e"));
+  m.endPassage();
+  assert.equal(marked(m), "xa[bce]");
+  assert.ok(m.undo());
+  assert.equal(marked(m), "xa[bcd]");
+  assert.equal(new Manuscript().lastPassage, -1);
+});
+
+test("what was kept can be put back, and is no step where nothing differs", () => {
+  const m = written("a", "b");
+  const copy = new Manuscript();
+  copy.replace(m.stretches);
+  assert.equal(marked(copy), "a[b]");
+  copy.replace(m.stretches);
+  assert.deepEqual([copy.undo(), copy.undo()], [true, false]);
+});

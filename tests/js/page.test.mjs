@@ -1,0 +1,73 @@
+// What the page does without a document: addresses, memory, folders of this computer.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { answer, isLocal, localFolder, localName } from "../../www/page/local-folder.js";
+import { PUBLISHED, size } from "../../www/page/published.js";
+import { fromHash, fromStorage, readAttributes, toHash } from "../../www/page/state.js";
+
+const element = (attributes) => ({ getAttribute: (name) => attributes[name] ?? null });
+const defaults = readAttributes(element({ temperature: "0.8", "top-p": "0.92", token: "hf_secret", prompt: "x" }));
+
+test("an address tells what differs, and nothing secret", () => {
+  assert.equal(toHash(defaults, defaults, ""), "");
+  const changed = { ...defaults, temperature: "1", seed: "7", stop: '["\\n"]', token: "hf_secret" };
+  const hash = toHash(changed, defaults, "Once & “twice” #3\n");
+  assert.ok(!hash.includes("secret"));
+  const { attributes, beginning } = fromHash(hash, defaults);
+  assert.deepEqual([attributes.temperature, attributes.seed, attributes.stop, attributes["top-p"], beginning], ["1", "7", '["\\n"]', "0.92", "Once & “twice” #3\n"]);
+  assert.equal(toHash(defaults, defaults, "x".repeat(3000)), "", "a whole book is no address");
+});
+
+test("an address that tells nothing known is none, and what it may not tell is left out", () => {
+  for (const hash of ["", "#", "#section", "#onclick=alert(1)&token=hf_x&autoload="]) assert.equal(fromHash(hash, defaults), null, hash);
+  const { attributes } = fromHash("#seed=1&token=hf_x&autoload=&onclick=1", defaults);
+  assert.deepEqual(Object.keys(attributes), Object.keys(defaults));
+  assert.ok(!("token" in attributes) && !("autoload" in attributes) && !("prompt" in attributes));
+});
+
+test("a memory that is not as it was written does no harm", () => {
+  for (const text of ["", "{", "null", "5", "[]", '{"version":2}']) assert.equal(fromStorage(text, defaults), null, text);
+  const kept = fromStorage(JSON.stringify({ version: 1, attributes: { temperature: 5, seed: "3", "top-p": null, bad: "x" }, passages: [{ text: 5 }, null, { text: "a", written: true }] }), defaults);
+  assert.deepEqual([kept.attributes.temperature, kept.attributes.seed, kept.attributes["top-p"], "bad" in kept.attributes], ["0.8", "3", null, false]);
+  assert.deepEqual(kept.passages, [{ text: "a", written: true }]);
+  assert.deepEqual(fromStorage('{"version":1}', defaults).passages, []);
+});
+
+const file = (size, lastModified = 1) => Object.assign(new Blob([new Uint8Array(size).map((_, i) => i)]), { lastModified });
+
+test("a folder of this computer has an address that names its contents", () => {
+  const entries = [["my model/config.json", 3], ["my model/model.safetensors", 9]].map(([path, bytes]) => ({ path, file: file(bytes) }));
+  const folder = localFolder(entries);
+  assert.equal(folder.problem, null);
+  assert.deepEqual([...folder.files.keys()], ["config.json", "model.safetensors"]);
+  assert.match(folder.address, /^\.\/local\/~[0-9a-z]+~my%20model\/$/);
+  assert.equal(localFolder(entries.toReversed()).address, folder.address);
+  assert.notEqual(localFolder([entries[0], { path: "my model/model.safetensors", file: file(9, 2) }]).address, folder.address);
+  const id = new URL(folder.address, "https://site.example/page/").href;
+  assert.ok(isLocal(folder.address) && isLocal(id) && !isLocal("local/x") && !isLocal("o/n") && !isLocal(null));
+  assert.equal(localName(id.split("/").at(-2)), "my model");
+});
+
+test("one file of weights is meant, whatever it is called; without any there is no model", () => {
+  const folder = localFolder([{ path: "story.bin", file: file(4) }]);
+  assert.ok(folder.files.has("pytorch_model.bin") && folder.problem === null);
+  assert.match(localFolder([{ path: "a.txt", file: file(1) }]).problem, /neither/);
+  assert.match(localFolder([]).problem, /neither/);
+});
+
+test("files are answered whole, in ranges, or not at all", async () => {
+  const { files } = localFolder([{ path: "model.safetensors", file: file(10) }]);
+  const bytes = async ({ blob }) => Array.from(new Uint8Array(await blob.arrayBuffer()));
+  const ranged = answer(files, "model.safetensors", "bytes=2-4");
+  assert.deepEqual([ranged.status, ranged.range, await bytes(ranged)], [206, "bytes 2-4/10", [2, 3, 4]]);
+  assert.deepEqual(await bytes(answer(files, "model.safetensors", "bytes=8-99")), [8, 9]);
+  assert.equal((await bytes(answer(files, "model.safetensors", null))).length, 10);
+  assert.equal(answer(files, "model.safetensors", "bytes=10-").status, 416);
+  assert.equal(answer(files, "config.json", null).status, 404);
+});
+
+test("sizes in words", () => {
+  assert.deepEqual([500, 31e6, 608e6, 999.6e6, 1.82e9, 6.35e9].map(size), ["1 kB", "31 MB", "608 MB", "1.00 GB", "1.82 GB", "6.35 GB"]);
+  assert.ok(PUBLISHED.every(({ download, kept }) => kept < download / 5));
+});

@@ -1,0 +1,72 @@
+// Where engines run: in a worker that all models of the page share, or, where none can be had, in this thread.
+//
+// One worker, not one per model: one compiled module and one wasm memory; models wait for the GPU most of the time, and
+// a trap, which ends them all, is a bug that none should have to survive. It ends when it has had nothing to do for a while.
+
+import { EngineModule, scriptAddress } from "./engine-module.js";
+import { EnginePort } from "./engine-port.js";
+import { enginesOf } from "./engines-of.js";
+import { WORKER_SCRIPT } from "./locations.js";
+
+/** The engine of this thread. */
+export const engineModule = new EngineModule((restarts) =>
+  // The first one is written so that bundlers can follow it.
+  restarts === 0 ? import("../tokenformer-web.js") : import(/* @vite-ignore */ scriptAddress(restarts)),
+);
+const here = enginesOf(engineModule);
+
+/** For tests and for finding faults: `globalThis[THREAD] = "main"` before the first model makes no worker. */
+export const THREAD = Symbol.for("tokenformer.thread");
+
+let starting = null;
+/** A worker was tried in vain: it would be again. */
+let isHopeless = false;
+
+/** An object, so that tests can put others in their place. */
+export const engines = {
+  /** Those that the next model shall be made of. */
+  async get() {
+    // Without WebGPU in the page there is none in its workers; who has no document is in a worker already.
+    const wanted = globalThis.document && globalThis.Worker && globalThis.navigator?.gpu && globalThis[THREAD] !== "main";
+    if (!wanted || isHopeless) return here;
+    starting ??= startPort();
+    return (await starting) ?? here;
+  },
+};
+
+async function startPort() {
+  const worker = await startWorker(makeWorker).catch(() => null);
+  if (worker) return new EnginePort(worker, () => (starting = null));
+  isHopeless = true;
+  return null;
+}
+
+/** A worker that is ready and has WebGPU; rejects where there is none. */
+export async function startWorker(make) {
+  const worker = make();
+  try {
+    await new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => (data.hasGpu ? resolve() : reject(new Error("The worker has no WebGPU.")));
+      worker.onerror = (event) => {
+        event.preventDefault?.(); // not the page's failure: it goes on without
+        reject(new Error("The worker could not be started."));
+      };
+    });
+    return worker;
+  } catch (error) {
+    worker.terminate();
+    throw error;
+  }
+}
+
+function makeWorker() {
+  const isOurs = new URL(import.meta.url).origin === globalThis.origin;
+  // Written so that bundlers can follow it. From its own address, so that a policy without blob: allows it.
+  if (isOurs) return new Worker(new URL("./engine-worker.js", import.meta.url), { type: "module" });
+  // A worker must come from the page's own origin, but what it imports need not.
+  const script = new Blob([`import ${JSON.stringify(WORKER_SCRIPT)};`], { type: "text/javascript" });
+  const address = URL.createObjectURL(script);
+  const worker = new Worker(address, { type: "module" });
+  worker.addEventListener("message", () => URL.revokeObjectURL(address), { once: true });
+  return worker;
+}

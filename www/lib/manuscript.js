@@ -1,0 +1,170 @@
+// The text that a visitor and a model write together: who wrote what, by which tokens, and its history.
+
+/** Changes by the keyboard that follow each other within this time are undone together. */
+const TYPING_MS = 1000;
+/** Steps back that are kept. */
+const HISTORY = 200;
+/** The halves of a character beyond U+FFFF, which must stay together. */
+const HIGH = /[\ud800-\udbff]/;
+const LOW = /[\udc00-\udfff]/;
+
+/**
+ * A stretch of text that one hand wrote.
+ * @typedef {object} Piece
+ * @property {string} text may be empty: a token may be half a character
+ * @property {number} run which generation wrote it; 0: the visitor
+ * @property {{ tokenId: number, logprob?: number, topLogprobs?: object[] } | null} token
+ */
+
+export class Manuscript {
+  /** @type {Piece[]} */
+  #pieces = [];
+  #past = [];
+  #future = [];
+  #runs = 0;
+  #typedAt = -Infinity;
+  #now;
+
+  constructor(now = () => performance.now()) {
+    this.#now = now;
+  }
+
+  get text() {
+    return this.#pieces.map((piece) => piece.text).join("");
+  }
+
+  /** @returns {readonly Piece[]} */
+  get pieces() {
+    return this.#pieces;
+  }
+
+  /** The text in as few stretches as tell who wrote what: `{ text, written }`. */
+  get stretches() {
+    const stretches = [];
+    for (const { text, run } of this.#pieces) {
+      const written = run > 0;
+      const last = stretches.at(-1);
+      if (last?.written === written) last.text += text;
+      else if (text !== "") stretches.push({ text, written });
+    }
+    return stretches;
+  }
+
+  get canUndo() {
+    return this.#past.length > 0;
+  }
+
+  get canRedo() {
+    return this.#future.length > 0;
+  }
+
+  /** Where the newest passage of the model's that is still there begins, as an index of `pieces`; -1 without one. */
+  get lastPassage() {
+    const newest = this.#pieces.reduce((run, piece) => Math.max(run, piece.run), 0);
+    return newest === 0 ? -1 : this.#pieces.findIndex((piece) => piece.run === newest);
+  }
+
+  textBefore(index) {
+    return this.#pieces.slice(0, index).map((piece) => piece.text).join("");
+  }
+
+  /** Begins with these stretches: there is nothing before them to go back to. */
+  begin(stretches) {
+    this.#pieces = this.#piecesOf(stretches);
+    this.#past = [];
+    this.#future = [];
+  }
+
+  /** Puts other stretches in the place of everything. */
+  replace(stretches) {
+    const pieces = this.#piecesOf(stretches);
+    if (this.#isSame(pieces)) return;
+    this.#record();
+    this.#pieces = pieces;
+  }
+
+  #piecesOf(stretches) {
+    return stretches.filter(({ text }) => text !== "").map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
+  }
+
+  /** Takes over what the visitor made of the text. What stands before and after the change keeps its writer. */
+  edit(text) {
+    const before = this.text;
+    if (text === before) return;
+    const now = this.#now();
+    if (now - this.#typedAt > TYPING_MS) this.#record();
+    this.#typedAt = now;
+    const longest = Math.min(before.length, text.length);
+    let start = 0;
+    while (start < longest && before[start] === text[start]) start += 1;
+    if (HIGH.test(text[start - 1])) start -= 1;
+    let end = 0;
+    while (end < longest - start && before.at(-1 - end) === text.at(-1 - end)) end += 1;
+    if (end > 0 && LOW.test(text.at(-end))) end -= 1;
+    const typed = text.slice(start, text.length - end);
+    this.#pieces = [
+      ...this.#cut(0, start),
+      ...(typed ? [{ text: typed, run: 0, token: null }] : []),
+      ...this.#cut(before.length - end, before.length),
+    ];
+  }
+
+  /** A passage of the model's begins, behind the first `from` pieces. */
+  beginPassage(from = this.#pieces.length) {
+    this.#record();
+    this.#pieces = this.#pieces.slice(0, from);
+    this.#runs += 1;
+  }
+
+  /** A token of the passage. */
+  append({ text, tokenId, logprob, topLogprobs }) {
+    this.#pieces.push({ text, run: this.#runs, token: { tokenId, logprob, topLogprobs } });
+  }
+
+  /** The passage ends. One of nothing leaves no trace in the history. */
+  endPassage() {
+    if (this.#past.length > 0 && this.#isSame(this.#past.at(-1))) this.#past.pop();
+  }
+
+  undo() {
+    return this.#step(this.#past, this.#future);
+  }
+
+  redo() {
+    return this.#step(this.#future, this.#past);
+  }
+
+  #step(from, to) {
+    if (from.length === 0) return false;
+    to.push(this.#pieces);
+    this.#pieces = from.pop();
+    this.#typedAt = -Infinity;
+    return true;
+  }
+
+  #record() {
+    this.#past.push(this.#pieces.slice());
+    if (this.#past.length > HISTORY) this.#past.shift();
+    this.#future = [];
+    this.#typedAt = -Infinity;
+  }
+
+  #isSame(pieces) {
+    return pieces.length === this.#pieces.length
+      && pieces.every(({ text, run }, i) => text === this.#pieces[i].text && (run > 0) === (this.#pieces[i].run > 0));
+  }
+
+  /** The pieces between two places of the text. Half a token is text of the same writer and no token any more. */
+  #cut(start, end) {
+    const cut = [];
+    let at = 0;
+    for (const piece of this.#pieces) {
+      const next = at + piece.text.length;
+      const text = piece.text.slice(Math.max(0, start - at), Math.max(0, end - at));
+      if (text === piece.text && at >= start && next <= end) cut.push(piece);
+      else if (text) cut.push({ ...piece, text, token: null });
+      at = next;
+    }
+    return cut;
+  }
+}

@@ -1,0 +1,149 @@
+// The text as tokens: each shaded by how unlikely it was, with the alternatives that it was chosen from.
+
+import { make } from "./dom.js";
+
+/** "37 %", "0.4 %", "< 0.1 %". */
+export function percent(logprob) {
+  const value = Math.exp(logprob) * 100;
+  if (value < 0.1) return "< 0.1 %";
+  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} %`;
+}
+
+/** A token's text with what cannot be seen made visible. */
+export function visible(text) {
+  return text === "" ? "(part of a character)" : text.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
+}
+
+/** Shade of a token, 0 (expected) to 4 (a surprise). */
+export function surprise(logprob) {
+  return logprob === undefined ? 0 : Math.max(0, Math.min(4, Math.floor(-logprob / Math.log(4))));
+}
+
+export class TokenView {
+  #list = make("div", { part: "tokens", className: "tokens", role: "group", ariaLabel: "Tokens: arrow keys move from one to the next" });
+  #card = make("div", { part: "card", className: "card", id: "card", hidden: true });
+  #node = make("div", { className: "token-view" }, this.#list, this.#card);
+  #pieces = [];
+  #chosen = -1;
+  #onChoose;
+
+  /** @param {{ onChoose: (index: number, alternative: object) => void }} actions `onChoose`: write on with another token */
+  constructor({ onChoose }) {
+    this.#onChoose = onChoose;
+    this.#list.addEventListener("pointerover", (event) => event.pointerType === "mouse" && this.#open(event.target));
+    this.#list.addEventListener("click", (event) => this.#open(event.target));
+    this.#list.addEventListener("focusin", (event) => this.#open(event.target));
+    this.#node.addEventListener("pointerleave", () => this.#node.contains(activeIn(this.#node)) || this.close());
+    this.#node.addEventListener("focusout", (event) => this.#node.contains(event.relatedTarget) || this.close());
+    this.#list.addEventListener("scroll", () => this.close(), { passive: true });
+    this.#node.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 }[event.key];
+      if (event.key === "Escape" && !this.#card.hidden) {
+        this.#list.children[this.#chosen]?.focus();
+        this.close();
+      } else if (step && !this.#card.contains(event.target)) this.#move(step);
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+  }
+
+  get node() {
+    return this.#node;
+  }
+
+  show(pieces) {
+    this.close();
+    this.#pieces = pieces;
+    this.#list.replaceChildren(...pieces.map((piece, index) => tokenSpan(piece, index)));
+    this.#list.children[pieces.findIndex((piece) => piece.token)]?.setAttribute("tabindex", "0");
+  }
+
+  /** A token that was just written. */
+  append(piece) {
+    const first = !this.#pieces.some(({ token }) => token);
+    this.#pieces = [...this.#pieces, piece];
+    const span = tokenSpan(piece, this.#pieces.length - 1);
+    if (first) span.setAttribute("tabindex", "0");
+    this.#list.append(span);
+  }
+
+  close() {
+    this.#card.hidden = true;
+    this.#list.children[this.#chosen]?.removeAttribute("aria-describedby");
+    this.#chosen = -1;
+  }
+
+  /** To the next token that way, over what the visitor wrote. */
+  #move(step) {
+    const direction = Math.sign(step);
+    let index = this.#chosen;
+    for (let left = Math.abs(step); left > 0; left--) {
+      let next = index + direction;
+      while (this.#pieces[next] && !this.#pieces[next].token) next += direction;
+      if (!this.#pieces[next]) break;
+      index = next;
+    }
+    const span = this.#list.children[index];
+    if (!span) return;
+    for (const other of this.#list.querySelectorAll('[tabindex="0"]')) other.setAttribute("tabindex", "-1");
+    span.setAttribute("tabindex", "0");
+    span.focus();
+  }
+
+  #open(target) {
+    const index = Number(target.dataset?.index ?? -1);
+    const token = this.#pieces[index]?.token;
+    if (!token || index === this.#chosen) return;
+    this.close();
+    this.#chosen = index;
+    this.#card.replaceChildren(...this.#cardOf(this.#pieces[index], index));
+    this.#card.hidden = false;
+    target.setAttribute("aria-describedby", "card");
+    this.#place(target);
+  }
+
+  #cardOf({ text, token }, index) {
+    if (token.logprob === undefined) {
+      return [make("p", { className: "card-note", text: `${visible(text)}: written without its alternatives. What is written from now on has them.` })];
+    }
+    const likeliest = token.topLogprobs ?? [];
+    const isAmong = likeliest.some(({ tokenId }) => tokenId === token.tokenId);
+    const all = isAmong ? likeliest : [...likeliest, { ...token, text }];
+    const rows = all.map((alternative) => {
+      const share = make("span", { className: "share" });
+      share.style?.setProperty("--share", String(Math.exp(alternative.logprob)));
+      const row = make("button", { type: "button", className: "alternative", title: "Write on from here with this token" },
+        make("span", { className: "token-text", text: visible(alternative.text) }), share, make("span", { text: percent(alternative.logprob) }));
+      if (alternative.tokenId === token.tokenId) row.setAttribute("aria-current", "true");
+      row.addEventListener("click", () => this.#onChoose(index, { ...alternative, topLogprobs: likeliest }));
+      return make("li", {}, row);
+    });
+    return [make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];
+  }
+
+  /** Under the token, inside the view's width. */
+  #place(target) {
+    const at = target.getClientRects()[0];
+    const frame = this.#node.getBoundingClientRect();
+    if (!at) return;
+    const left = Math.max(0, Math.min(at.left - frame.left, frame.width - this.#card.offsetWidth));
+    this.#card.style.insetInlineStart = `${left}px`;
+    this.#card.style.insetBlockStart = `${at.bottom - frame.top + 2}px`;
+  }
+}
+
+function tokenSpan({ text, run, token }, index) {
+  if (!token) return make("span", { className: run > 0 ? "written" : "own", text });
+  const known = token.logprob !== undefined;
+  const span = make("span", { part: "token", className: "token", text: text === "" ? "·" : text.replace(/\n/g, "⏎\n"), role: "button" });
+  span.setAttribute("tabindex", "-1");
+  span.setAttribute("data-index", String(index));
+  span.setAttribute("data-surprise", String(surprise(token.logprob)));
+  span.setAttribute("aria-label", known ? `${visible(text)}, ${percent(token.logprob)}` : visible(text));
+  return span;
+}
+
+function activeIn(node) {
+  return node.getRootNode().activeElement ?? null;
+}

@@ -1,0 +1,63 @@
+// Files of this computer as a model's folder. The engine reads models by requests of ranges; for addresses below
+// local/ the page's service worker answers these with slices of the files, which the page that has them sends it.
+// So a model of any size is read from the disk as it would be from a host, and nothing is copied first.
+
+const FOLDER = /(^|\/)local\/~[0-9a-z]+~[^/]*\/?$/;
+
+/** Whether a model's name or id is that of a folder of this computer. */
+export function isLocal(name) {
+  return FOLDER.test(name ?? "");
+}
+
+/** What the folder is called on this computer. `segment`: the last one of its address. */
+export function localName(segment) {
+  const encoded = segment.replace(/^~[0-9a-z]+~/, "");
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded;
+  }
+}
+
+/**
+ * A folder of `{ path, file }`. `address` stays the same for the same files, so that what was made of them once is found again.
+ * `problem` says why they are no model.
+ */
+export function localFolder(entries) {
+  const paths = entries.map(({ path }) => path);
+  const top = paths.every((path) => path.includes("/")) ? paths[0]?.split("/")[0] : "";
+  const shared = top && paths.every((path) => path.startsWith(`${top}/`));
+  const files = new Map(entries.map(({ path, file }) => [shared ? path.slice(top.length + 1) : path, file]));
+  // A single file of weights is meant, whatever it is called.
+  for (const [ending, wanted] of [[".safetensors", "model.safetensors"], [".bin", "pytorch_model.bin"]]) {
+    const found = [...files.keys()].filter((path) => path.endsWith(ending));
+    if (found.length === 1 && !files.has(wanted)) files.set(wanted, files.get(found[0]));
+  }
+  const hasWeights = files.has("model.safetensors") || files.has("model.safetensors.index.json") || files.has("pytorch_model.bin");
+  const name = (shared && top) || entries.find(({ path }) => /\.(safetensors|bin)$/.test(path))?.path || "model";
+  const fingerprint = [...files].map(([path, file]) => `${path}|${file.size}|${file.lastModified}`).sort().join("\n");
+  return {
+    files,
+    address: `./local/~${hash(fingerprint)}~${encodeURIComponent(name)}/`,
+    problem: hasWeights ? null : "There is neither a model.safetensors nor a pytorch_model.bin among these files.",
+  };
+}
+
+/** What to answer to a request for a file: `{ status, blob?, range? }`. `range`: the request's header, or null. */
+export function answer(files, path, range) {
+  const file = files.get(path);
+  if (!file) return { status: 404 };
+  const asked = /^bytes=(\d+)-(\d*)$/.exec(range ?? "");
+  if (!asked) return { status: 200, blob: file };
+  const start = Number(asked[1]);
+  const end = Math.min(asked[2] === "" ? Infinity : Number(asked[2]), file.size - 1);
+  if (start > end) return { status: 416, range: `bytes */${file.size}` };
+  return { status: 206, blob: file.slice(start, end + 1), range: `bytes ${start}-${end}/${file.size}` };
+}
+
+/** 64 bits of FNV-1a, to tell folders apart; nothing rests on its strength. */
+function hash(text) {
+  let value = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) value = BigInt.asUintN(64, (value ^ BigInt(byte)) * 0x100000001b3n);
+  return value.toString(36);
+}

@@ -1,0 +1,85 @@
+// A model from this computer: dropped on the page, or chosen as a folder or as files.
+
+import { answer, localFolder } from "./local-folder.js";
+import { isControlled } from "./offline.js";
+
+/** Folders of this visit, by address. */
+const folders = new Map();
+
+/** Calls `choose(address)` for every model that the visitor gives. */
+export function acceptLocalModels(choose) {
+  const byId = (id) => document.getElementById(id);
+  const tell = (text) => (byId("local-status").textContent = text);
+  if (!navigator.serviceWorker) {
+    tell("Files of this computer need a service worker, which this browser or this kind of page does not have.");
+    byId("pick-folder").disabled = byId("pick-files").disabled = true;
+    return;
+  }
+  navigator.serviceWorker.addEventListener("message", onRequest);
+  navigator.serviceWorker.startMessages?.();
+
+  async function take(entries) {
+    if (entries.length === 0) return;
+    const { files, address, problem } = localFolder(entries);
+    if (problem) return tell(problem);
+    if (!(await isControlled())) return tell("The service worker that reads files is not running: reload the page, without Shift.");
+    folders.set(new URL(address, document.baseURI).href, files);
+    tell(`${files.size} files are at hand. They stay on this computer.`);
+    choose(address);
+  }
+
+  for (const kind of ["folder", "files"]) {
+    const input = byId(`${kind}-input`);
+    byId(`pick-${kind}`).addEventListener("click", () => input.click());
+    input.addEventListener("change", async () => {
+      await take(Array.from(input.files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
+      input.value = ""; // the same choice again is a choice
+    });
+  }
+  acceptDrops(byId("drop-veil"), (entries) => {
+    if (!byId("model").open) byId("open-model").click();
+    return take(entries);
+  });
+}
+
+/** The service worker asks for a piece of a file. A page that does not have its folder says so. */
+function onRequest({ data, ports }) {
+  if (data?.type !== "local-file") return;
+  const files = folders.get(data.folder);
+  ports[0].postMessage(files ? answer(files, data.path, data.range) : null);
+}
+
+function acceptDrops(veil, take) {
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    veil.hidden = false;
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget === null && (veil.hidden = true));
+  addEventListener("drop", async (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    veil.hidden = true;
+    // Entries must be asked for before the first await: the list is emptied then.
+    const roots = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter(Boolean);
+    take((await Promise.all(roots.map(filesBelow))).flat());
+  });
+}
+
+/** All files of what was dropped: a folder or a file, or a plain File where the browser knows no more. */
+async function filesBelow(entry) {
+  if (entry instanceof File) return [{ path: entry.name, file: entry }];
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    return [{ path: entry.fullPath.replace(/^\//, ""), file }];
+  }
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred at a time
+    if (some.length === 0) break;
+    found.push(...some);
+  }
+  return (await Promise.all(found.map(filesBelow))).flat();
+}

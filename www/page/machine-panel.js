@@ -1,0 +1,110 @@
+// What is stored in this browser, and where the loaded model runs.
+
+import { make } from "../lib/dom.js";
+import { EMBEDDED_MODEL } from "../lib/locations.js";
+import { adapterInWords } from "../lib/status.js";
+import { TokenFormer } from "../tokenformer.js";
+import { isLocal } from "./local-folder.js";
+import { modelLabel } from "./model-panel.js";
+import { size } from "./published.js";
+
+const byId = (id) => document.getElementById(id);
+
+export class MachinePanel {
+  #writer;
+
+  constructor(writer) {
+    this.#writer = writer;
+    byId("persist").addEventListener("click", async () => {
+      this.#tell("Asking the browser …");
+      const kept = await TokenFormer.persist();
+      this.#tell(kept ? "The browser keeps them." : "The browser does not promise it: it decides by how often you come here.");
+      this.#showStorage();
+    });
+    const refresh = () => byId("machine").open && this.open();
+    writer.addEventListener("load", refresh);
+    writer.addEventListener("done", refresh);
+  }
+
+  open() {
+    this.#tell("");
+    this.#showDetails();
+    return this.#showStorage();
+  }
+
+  async #showStorage() {
+    const [models, storage] = await Promise.all([TokenFormer.models().catch((error) => error), TokenFormer.storage()]);
+    const list = byId("stored");
+    if (models instanceof Error) list.replaceChildren(make("li", { text: `What is kept cannot be read: ${models.message}` }));
+    else if (models.length === 0) list.replaceChildren(make("li", { text: "None yet." }));
+    else list.replaceChildren(...models.map((model) => this.#item(model)));
+    byId("quota").textContent = storage.quota > 0
+      ? `${size(storage.usage)} used of the ${size(storage.quota)} that the browser allows this site.${storage.persisted ? " It keeps them when space gets short." : ""}`
+      : "The browser does not tell how much room there is.";
+    byId("persist").hidden = storage.persisted;
+  }
+
+  #item({ id, revision, quantization, bytes, complete, lastUsed }) {
+    const remove = make("button", { type: "button", className: "plain", text: "Delete", ariaLabel: `Delete ${nameOf(id)}` });
+    let sure = false;
+    remove.addEventListener("click", async () => {
+      if (!sure) {
+        sure = true;
+        remove.textContent = `Delete ${size(bytes)}?`;
+        remove.removeAttribute("aria-label");
+        return;
+      }
+      remove.disabled = true;
+      try {
+        const freed = await TokenFormer.delete(id, { revision, quantization });
+        this.#tell(`${nameOf(id)} is deleted: ${size(freed)} are free again.`);
+      } catch (error) {
+        this.#tell(`${error.message} ${error.hint}`);
+      }
+      await this.#showStorage();
+      (byId("stored").querySelector("button") ?? byId("machine").querySelector(".close")).focus();
+    });
+    remove.addEventListener("blur", () => {
+      if (remove.disabled) return;
+      sure = false;
+      remove.textContent = "Delete";
+      remove.setAttribute("aria-label", `Delete ${nameOf(id)}`);
+    });
+    const used = new Date(lastUsed).toLocaleDateString(undefined, { dateStyle: "medium" });
+    return make("li", {}, make("span", { text: nameOf(id) }),
+      make("span", { className: "about", text: `${size(bytes)} · ${quantization} · ${complete ? "" : "not complete · "}last used ${used}` }), remove);
+  }
+
+  #showDetails() {
+    const { model } = this.#writer;
+    byId("details-none").hidden = model !== null;
+    if (!model) return;
+    const { id, revision, config, quantization, backend, adapter, features, variants, notes, contextLength, weightBytes, kvBytes, gpuBytes, wasmHeapBytes } = model.info;
+    const rows = [
+      ["Model", nameOf(id)],
+      ["Revision", revision?.slice(0, 12)],
+      ["Shape", `${config.num_layers} layers of ${config.hidden_size}, ${config.num_attention_heads} heads, ${config.qkv_slot_num} / ${config.ffn_slot_num} parameter tokens`],
+      ["Precision", quantization],
+      ["Adapter", adapterInWords(adapter) || "not told by the browser"],
+      ["Backend", backend],
+      ["Features", features?.join(", ") || "none"],
+      ["Kernels", variants?.join(", ")],
+      ["Context", `${contextLength.toLocaleString("en")} tokens, ${size(kvBytes)}`],
+      ["Weights", size(weightBytes)],
+      ["On the GPU", size(gpuBytes)],
+      ["In the engine", size(wasmHeapBytes)],
+    ];
+    byId("details").replaceChildren(...rows.filter(([, value]) => value)
+      .map(([name, value]) => make("div", {}, make("dt", { text: name }), make("dd", { text: value }))));
+    byId("notes").replaceChildren(...(notes ?? []).map((text) => make("li", { text })));
+  }
+
+  #tell(text) {
+    byId("storage-status").textContent = text;
+  }
+}
+
+function nameOf(id) {
+  if (id === EMBEDDED_MODEL) return modelLabel(null);
+  return isLocal(id) ? `${modelLabel(id)}, from this computer` : id;
+}

@@ -1,0 +1,146 @@
+// The model picker: what comes with the page, what is published, any other by name, address or from this computer.
+
+import { readLoadAttributes } from "../lib/attributes.js";
+import { make } from "../lib/dom.js";
+import { EMBEDDED_MODEL } from "../lib/locations.js";
+import { resolveName } from "../lib/names.js";
+import { checkLoadOptions, LOAD_OPTIONS } from "../lib/options.js";
+import { progressInWords } from "../lib/status.js";
+import { TokenFormer } from "../tokenformer.js";
+import { isLocal, localName } from "./local-folder.js";
+import { EMBEDDED, PUBLISHED, size } from "./published.js";
+import { attributeRow } from "./rows.js";
+
+const byId = (id) => document.getElementById(id);
+const KNOWN = [EMBEDDED, ...PUBLISHED];
+
+/** A model's name as the bar shows it. */
+export function modelLabel(name) {
+  const known = KNOWN.find((model) => model.name === name);
+  if (known) return known.label;
+  const last = name.replace(/\/+$/, "").split("/").at(-1);
+  return isLocal(name) ? localName(last) : last;
+}
+
+export class ModelPanel {
+  #writer;
+  #rows;
+  /** Stored models by id, once the panel asked. */
+  #stored = new Map();
+
+  constructor(writer) {
+    this.#writer = writer;
+    this.#rows = loadRows(writer);
+    byId("load-options").append(...this.#rows.map((row) => row.node));
+    byId("models").addEventListener("change", ({ target }) => this.choose(target.value || null));
+    byId("other-model").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#chooseOther(byId("other-name").value.trim());
+    });
+    byId("load-now").addEventListener("click", () => this.#load());
+    // Not in the live region: a screen reader would never come to an end.
+    writer.addEventListener("progress", ({ detail }) => {
+      this.#tell("");
+      byId("load-progress").textContent = progressInWords(detail);
+    });
+    writer.addEventListener("load", () => {
+      this.#tell("Loaded.");
+      if (byId("model").open) this.#readStored();
+    });
+    writer.addEventListener("error", ({ detail }) => this.#tell(detail.code === "aborted" ? "Stopped." : `${detail.message} ${detail.hint}`));
+  }
+
+  open() {
+    this.#tell("");
+    for (const row of this.#rows) row.show();
+    this.#show();
+    this.#readStored();
+  }
+
+  /** `name`: as the attribute `model` has it; null for the model of the page. */
+  choose(name) {
+    if (name === null) this.#writer.removeAttribute("model");
+    else this.#writer.setAttribute("model", name);
+    this.#tell("");
+    this.#show();
+  }
+
+  #chooseOther(name) {
+    const wrong = byId("other-error");
+    try {
+      resolveName(name);
+      wrong.hidden = true;
+      byId("other-name").removeAttribute("aria-invalid");
+      this.choose(name);
+    } catch (error) {
+      wrong.textContent = `${error.message} ${error.hint}`;
+      wrong.hidden = false;
+      byId("other-name").setAttribute("aria-invalid", "true");
+    }
+  }
+
+  #show() {
+    const chosen = this.#writer.getAttribute("model");
+    const models = KNOWN.some(({ name }) => name === chosen) ? KNOWN
+      : [...KNOWN, { name: chosen, label: modelLabel(chosen), parameters: isLocal(chosen) ? "from this computer" : chosen }];
+    const legend = byId("models").firstElementChild;
+    const focused = byId("models").contains(document.activeElement);
+    byId("models").replaceChildren(legend, ...models.map((model) => this.#choice(model, model.name === chosen)));
+    if (focused) byId("models").querySelector("input:checked").focus();
+  }
+
+  #choice({ name, label, parameters, download, kept }, checked) {
+    const input = make("input", { type: "radio", value: name ?? "", checked });
+    input.name = "model";
+    const stored = this.#stored.get(name ?? EMBEDDED_MODEL) ?? this.#stored.get(idOf(name));
+    const sizes = [name === null || !download ? "" : `keeps ${size(kept)} of it at 4 bits`].filter(Boolean);
+    const state = !stored ? null
+      : make("span", { className: "kept", text: stored.complete ? `Kept here: ${size(stored.bytes)}, ${stored.quantization}` : `Partly here: ${size(stored.bytes)}` });
+    const what = make("span", { className: "what" }, [parameters, ...sizes].join(" · "));
+    if (state) what.append(" · ", state);
+    return make("label", { className: "choice" }, input, make("strong", { text: label }),
+      make("span", { className: "size", text: download ? `${size(download)} download` : "" }), what);
+  }
+
+  async #readStored() {
+    // Without the engine, or without storage, nothing is known to be kept.
+    const models = await TokenFormer.models().catch(() => []);
+    this.#stored = new Map(models.reverse().map((model) => [model.id, model]));
+    this.#show();
+  }
+
+  async #load() {
+    const button = byId("load-now");
+    button.disabled = true;
+    await this.#writer.load().catch(() => {}); // told by the error event
+    button.disabled = false;
+  }
+
+  #tell(text) {
+    byId("load-progress").textContent = "";
+    if (byId("load-status").textContent !== text) byId("load-status").textContent = text;
+  }
+}
+
+function idOf(name) {
+  try {
+    return name === null ? null : resolveName(name).id;
+  } catch {
+    return null; // a name that an address brought
+  }
+}
+
+function loadRows(writer) {
+  const check = (attribute) => (value) => checkLoadOptions(readLoadAttributes((other) => (other === attribute ? value : null)));
+  const select = (...values) => make("select", {}, ...values.map(([value, text]) => make("option", { value, text })));
+  const row = (attribute, name, label, control, more = {}) =>
+    attributeRow(writer, { attribute, label, control, about: LOAD_OPTIONS[name].about, check: check(attribute), ...more });
+  return [
+    row("quantization", "quantization", "Precision", select(["", "as it comes"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"])),
+    row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "2048" })),
+    row("revision", "revision", "Revision", make("input", { type: "text", placeholder: "main" })),
+    row("endpoint", "endpoint", "Hub", make("input", { type: "text", placeholder: LOAD_OPTIONS.endpoint.default })),
+    row("token", "token", "Access token", make("input", { type: "password" }), { about: "for private models; sent to the hub only, and forgotten when this page is closed" }),
+    row("no-cache", "cache", "Keep in this browser", select(["", "yes"], ["off", "no"]), { toText: (value) => (value === null ? "" : "off") }),
+  ];
+}

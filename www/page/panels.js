@@ -1,0 +1,19 @@
+// The panels are dialogs: the browser keeps the focus in them, closes them on Escape and gives the focus back.
+
+/** `panels`: what to do when a panel opens, by the id of its dialog; its button is open-<id>. */
+export function openPanels(panels) {
+  for (const [id, onOpen] of Object.entries(panels)) {
+    const dialog = document.getElementById(id);
+    document.getElementById(`open-${id}`).addEventListener("click", () => {
+      onOpen();
+      dialog.showModal();
+    });
+    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    // A press on the veil beside it: the dialog itself is the target only there, since its padding belongs to its children.
+    dialog.addEventListener("click", (event) => {
+      if (event.target !== dialog) return;
+      const { left, right, top, bottom } = dialog.getBoundingClientRect();
+      if (event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom) dialog.close();
+    });
+  }
+}

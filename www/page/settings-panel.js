@@ -1,0 +1,113 @@
+// The settings: how the next token is chosen.
+
+import { attributeName, readGenerateAttributes } from "../lib/attributes.js";
+import { make } from "../lib/dom.js";
+import { checkGenerateOptions, GENERATE_OPTIONS } from "../lib/options.js";
+import { attributeRow } from "./rows.js";
+
+/** Label and slider of every option, in the order in which they matter. What they do and may be is the API's table. */
+const ROWS = [
+  ["maxTokens", "Length", [16, 1024, 16]],
+  ["temperature", "Temperature", [0, 2, 0.05]],
+  ["topP", "Top-p", [0.05, 1, 0.01]],
+  ["topK", "Top-k", [0, 200, 1]],
+  ["minP", "Min-p", [0, 0.5, 0.01]],
+  ["repetitionPenalty", "Repetition penalty", [0.8, 2, 0.01]],
+  ["presencePenalty", "Presence penalty", [-2, 2, 0.1]],
+  ["frequencyPenalty", "Frequency penalty", [-2, 2, 0.1]],
+  ["seed", "Seed"],
+  ["stop", "Stop at"],
+  ["logitBias", "Token bias"],
+  ["logprobs", "Alternatives", [0, 20, 1]],
+];
+
+const PLACEHOLDERS = { seed: "random", stop: "\\n\\n | THE END", logitBias: "11: -5, 42: 2" };
+const HOW = {
+  stop: "texts that end the output and are not part of it; \\n is a new line, | stands between two",
+  logitBias: "numbers added to the logits of token ids",
+  logprobs: "how many likeliest tokens to keep with every token, for the token view",
+};
+
+export class SettingsPanel {
+  #rows;
+
+  constructor(writer) {
+    const initial = new Map(ROWS.map(([name]) => [nameOf(name), writer.getAttribute(nameOf(name))]));
+    this.#rows = ROWS.map(([name, label, slider]) => attributeRow(writer, rowOf(name, label, slider)));
+    document.getElementById("setting-rows").append(...this.#rows.map((row) => row.node));
+    document.getElementById("reset-settings").addEventListener("click", () => {
+      for (const [attribute, value] of initial) {
+        if (value === null) writer.removeAttribute(attribute);
+        else writer.setAttribute(attribute, value);
+      }
+      this.open();
+    });
+  }
+
+  open() {
+    for (const row of this.#rows) row.show();
+  }
+}
+
+const nameOf = (name) => attributeName(name, GENERATE_OPTIONS[name]);
+
+function rowOf(name, label, slider) {
+  const option = GENERATE_OPTIONS[name];
+  const attribute = nameOf(name);
+  const isNumber = option.type === "integer" || option.type === "number";
+  const control = make("input", { type: isNumber ? "number" : "text", placeholder: PLACEHOLDERS[name] ?? "" });
+  if (isNumber) control.step = "any";
+  // An attribute that is not there means the API's default, except where that is a random or an empty one.
+  const standard = isNumber && option.default !== undefined ? String(option.default) : "";
+  return {
+    attribute,
+    label,
+    slider,
+    control,
+    about: HOW[name] ?? option.about,
+    check: (value) => checkGenerateOptions(readGenerateAttributes((other) => (other === attribute ? value : null))),
+    toText: TEXTS[name] ?? ((value) => value ?? standard),
+    ...(VALUES[name] && { toAttribute: VALUES[name] }),
+  };
+}
+
+/** `stop` and `logit-bias` are JSON in the attribute, and something to be typed here. */
+const TEXTS = {
+  stop: (value) => list(value).map((text) => text.replace(/\\/g, "\\\\").replace(/\n/g, "\\n").replace(/\t/g, "\\t")).join(" | "),
+  logitBias: (value) => Object.entries(object(value)).map(([id, bias]) => `${id}: ${bias}`).join(", "),
+};
+
+const VALUES = {
+  stop(text) {
+    const parts = text.split("|").map((part) => part.trim()).filter(Boolean);
+    const plain = parts.map((part) => part.replace(/\\(.)/g, (_, letter) => ({ n: "\n", t: "\t" })[letter] ?? letter));
+    return plain.length > 0 ? JSON.stringify(plain) : null;
+  },
+  logitBias(text) {
+    const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
+    const pairs = parts.map((part) => {
+      const match = /^(\d+)\s*:\s*([+-]?[\d.]+)$/.exec(part);
+      if (!match || Number.isNaN(Number(match[2]))) throw new Error(`“${part}” is not of the form “id: number”.`);
+      return [match[1], Number(match[2])];
+    });
+    return pairs.length > 0 ? JSON.stringify(Object.fromEntries(pairs)) : null;
+  },
+};
+
+function list(value) {
+  const parsed = parse(value);
+  return Array.isArray(parsed) ? parsed.map(String) : [];
+}
+
+function object(value) {
+  const parsed = parse(value);
+  return parsed && typeof parsed === "object" ? parsed : {};
+}
+
+function parse(value) {
+  try {
+    return JSON.parse(value ?? "null");
+  } catch {
+    return null; // an attribute that somebody's address brought
+  }
+}
