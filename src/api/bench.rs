@@ -54,6 +54,17 @@ impl Engine {
         make.await.map_err(|e: Error| js::error(&e))
     }
 
+    /// What each kernel of a decode step takes on the GPU: `[{ kernel, dispatches, microseconds }]`, or null without
+    /// timestamps, which only models of `random` ask for. Forgets the context.
+    #[wasm_bindgen(js_name = kernelTimes)]
+    pub async fn kernel_times(&self) -> std::result::Result<JsValue, JsValue> {
+        let mut model = self.take_model()?;
+        model.reset();
+        let times = model.backend_mut().kernel_times().await;
+        self.put_model_back(model);
+        times.and_then(|t| js::value(&t)).map_err(|e| js::error(&e))
+    }
+
     /// `{ dispatchesPerToken, bytesPerToken }`.
     #[wasm_bindgen(js_name = stepInfo)]
     pub fn step_info(&self) -> std::result::Result<JsValue, JsValue> {
@@ -71,7 +82,9 @@ impl Engine {
 async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>> {
     let unknown = || Error::invalid_argument(format!("{} is none of the published models.", request.id));
     let config = PartialConfig::preset(&request.id).ok_or_else(unknown)?.finish()?;
-    let gpu = Rc::new(Gpu::open(&GpuOptions { no_subgroups: !request.subgroups, ..Default::default() }).await?);
+    let gpu = Rc::new(
+        Gpu::open(&GpuOptions { no_subgroups: !request.subgroups, timestamps: true, ..Default::default() }).await?,
+    );
     let loading = Loading::new(gpu.clone(), config.clone(), request.quantization, request.context_length).await?;
     let mut state = 0x2026_1124u32;
     let noise: Vec<u8> = (0..1 << 20)
@@ -104,7 +117,12 @@ async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>
     }
     let mut model = loading.finish().await?;
     if let Some(workers) = request.workers.filter(|n| *n > 0) {
-        let team = crate::model::Team { workers, threads: request.threads.unwrap_or(256), patience: 50_000, packed: request.packed };
+        let team = crate::model::Team {
+            workers,
+            threads: request.threads.unwrap_or(256),
+            patience: 50_000,
+            packed: request.packed,
+        };
         if !model.employ(team).await? {
             return Err(Error::invalid_argument(format!("{team:?} does not fit.")));
         }

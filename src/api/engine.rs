@@ -108,6 +108,16 @@ impl Inner {
 }
 
 impl Engine {
+    /// Takes the model out for an asynchronous call.
+    pub(super) fn take_model(&self) -> Result<Model<GpuModel>, JsValue> {
+        self.0.take()
+    }
+
+    /// Puts it back.
+    pub(super) fn put_model_back(&self, model: Model<GpuModel>) {
+        self.0.put_back(model);
+    }
+
     /// Works with the model while no other call does.
     pub(super) fn with_model<T>(
         &self,

@@ -13,6 +13,8 @@ pub struct GpuOptions {
     pub default_limits: bool,
     /// Do without subgroups, even if the adapter has them.
     pub no_subgroups: bool,
+    /// Ask for timestamps, if the adapter has them.
+    pub timestamps: bool,
 }
 
 /// An open device with its queue.
@@ -27,6 +29,8 @@ pub struct Gpu {
     pub is_software: bool,
     /// Kernels may use subgroups.
     pub has_subgroups: bool,
+    /// Passes can be timed.
+    pub has_timestamps: bool,
     /// Set once the device is lost: the browser's reason.
     lost: Arc<Mutex<Option<String>>>,
 }
@@ -66,15 +70,17 @@ impl Gpu {
                 ..defaults
             }
         };
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("tokenformer-web"), required_limits, ..Default::default() };
+        let has_timestamps = options.timestamps && adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let required_features = if has_timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let label = Some("tokenformer-web");
+        let descriptor = wgpu::DeviceDescriptor { label, required_features, required_limits, ..Default::default() };
         let (opened, has_subgroups) = features::request_device(&adapter, raw, descriptor, !options.no_subgroups).await;
         let (device, queue) =
             opened.map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;
         let lost = Arc::new(Mutex::new(None));
         watch(&device, lost.clone());
         let is_software = is_software(&adapter, &device);
-        Ok(Self { device, queue, memory: Rc::default(), is_software, has_subgroups, lost })
+        Ok(Self { device, queue, memory: Rc::default(), is_software, has_subgroups, has_timestamps, lost })
     }
 
     /// Fails once the device is lost.

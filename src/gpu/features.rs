@@ -32,7 +32,7 @@ mod native {
     ) -> (Opened, bool) {
         let features = wgpu::Features::SUBGROUP;
         let has = subgroups && adapter.features().contains(features);
-        let required_features = if has { features } else { wgpu::Features::empty() };
+        let required_features = descriptor.required_features | if has { features } else { wgpu::Features::empty() };
         (adapter.request_device(&DeviceDescriptor { required_features, ..descriptor }).await, has)
     }
 }

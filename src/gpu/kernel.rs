@@ -38,11 +38,17 @@ impl<'a> Binding<'a> {
 /// A compiled pipeline with one set of buffers.
 #[derive(Clone)]
 pub struct Kernel {
+    label: Rc<str>,
     pipeline: Rc<wgpu::ComputePipeline>,
     bind_group: wgpu::BindGroup,
 }
 
 impl Kernel {
+    /// Kernel, flags and constants.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Records a dispatch of `grid` workgroups.
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, grid: [u32; 3]) {
         pass.set_pipeline(&self.pipeline);
@@ -80,7 +86,7 @@ impl Kernels {
                 })
                 .collect::<Vec<_>>(),
         });
-        Ok(Kernel { pipeline: pipeline.clone(), bind_group })
+        Ok(Kernel { label: label.into(), pipeline: pipeline.clone(), bind_group })
     }
 }
 

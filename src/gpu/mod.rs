@@ -4,8 +4,8 @@ mod buffers;
 mod device;
 mod features;
 mod kernel;
-mod warm;
 pub mod shader;
+mod warm;
 
 pub use buffers::{GpuBuffer, Memory};
 pub use device::{Gpu, GpuOptions, PendingRead};

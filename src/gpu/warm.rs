@@ -71,11 +71,7 @@ impl Warm {
             };
             let buffer = object(&[("type", kind.into())])?;
             const COMPUTE: u32 = 4; // GPUShaderStage.COMPUTE
-            entries.push(&object(&[
-                ("binding", (*index).into()),
-                ("visibility", COMPUTE.into()),
-                ("buffer", buffer),
-            ])?);
+            entries.push(&object(&[("binding", (*index).into()), ("visibility", COMPUTE.into()), ("buffer", buffer)])?);
         }
         let group = call("createBindGroupLayout", object(&[("entries", entries.into())])?)?;
         let layout = call("createPipelineLayout", object(&[("bindGroupLayouts", Array::of1(&group).into())])?)?;

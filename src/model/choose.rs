@@ -73,14 +73,7 @@ impl ChooseBuffers {
     }
 
     /// Uploads the options of a completion.
-    fn write(
-        &self,
-        gpu: &Gpu,
-        options: &SamplingOptions,
-        prompt: &[u32],
-        real_ids: usize,
-        vocab: usize,
-    ) -> Vec<u32> {
+    fn write(&self, gpu: &Gpu, options: &SamplingOptions, prompt: &[u32], real_ids: usize, vocab: usize) -> Vec<u32> {
         let sampling = Sampling {
             temperature: if options.is_greedy() { 0.0 } else { options.temperature },
             top_p: options.top_p,

@@ -3,13 +3,15 @@
 mod choose;
 mod matvec;
 mod plan;
+mod profile;
 mod scratch;
 mod tables;
-mod tune;
-mod workers;
 #[cfg(all(test, feature = "native-gpu"))]
 mod tests;
+mod tune;
+mod workers;
 
+pub use profile::KernelTime;
 pub use tables::{Placement, Weights};
 pub use tune::{Choice, Preparation, Prepared};
 pub use workers::Team;
@@ -94,11 +96,23 @@ impl Loading {
     pub async fn finish(self) -> Result<GpuModel> {
         let Self { gpu, weights, config, context_length } = self;
         let weight_bytes = gpu.memory.bytes();
-        let scratch =
-            gpu.scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, &weights, context_length))).await?;
+        let scratch = gpu
+            .scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, &weights, context_length)))
+            .await?;
         let plan = gpu.scoped("Compiling the kernels", || Plan::new(&gpu, &config, &weights, &scratch)).await?;
         let choosing = Choosing::default();
-        Ok(GpuModel { gpu, config, context_length, weights, scratch, plan, workers: None, choosing, weight_bytes, len: 0 })
+        Ok(GpuModel {
+            gpu,
+            config,
+            context_length,
+            weights,
+            scratch,
+            plan,
+            workers: None,
+            choosing,
+            weight_bytes,
+            len: 0,
+        })
     }
 }
 

@@ -51,6 +51,11 @@ pub(super) struct Stage {
 }
 
 impl Stage {
+    /// Kernel, flags and constants.
+    pub fn label(&self) -> &str {
+        self.kernel.label()
+    }
+
     /// Records it for a step of `count` tokens after `past`.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize) {
         self.kernel.dispatch(pass, self.grid.of(past, count));
@@ -67,6 +72,11 @@ impl Stages {
         for stage in &self.0 {
             stage.record(pass, past, count);
         }
+    }
+
+    /// All of them.
+    pub(super) fn stages(&self) -> &[Stage] {
+        &self.0
     }
 
     /// Number of dispatches.
@@ -311,14 +321,8 @@ impl<'a> Builder<'a> {
         self.matmul(stages, &t.qkv_values, 3, scores, (&s.qkv.buffer, 3 * d), false)?;
         let [keys, values] = s.cache[layer].bindings(3, Access::Write, 1);
         let spec = self.rotary(ShaderSpec::new("append").with("WG", WG).with("D_MODEL", d));
-        let bindings = [
-            self.step(0),
-            read(1, &s.qkv.buffer),
-            write(2, &s.q.buffer),
-            keys,
-            values,
-            read(5, &s.angles.buffer),
-        ];
+        let bindings =
+            [self.step(0), read(1, &s.qkv.buffer), write(2, &s.q.buffer), keys, values, read(5, &s.angles.buffer)];
         self.push(stages, spec, Grid::PerToken((d as u32 / 2).div_ceil(WG as u32), 3), &bindings)?;
         let spec = ShaderSpec::new("attention_prefill").with("D_MODEL", d).with("HEAD", self.config.head_size());
         let [keys, values] = s.cache[layer].bindings(2, Access::Read, 1);

@@ -2,10 +2,10 @@
 
 use super::choose::ChooseBuffers;
 use super::plan::{PART, TILE_N};
+use super::tables::{Weights, aligned};
 use super::workers::FAILURE_WORDS;
 use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::ModelConfig;
-use super::tables::{Weights, aligned};
 use crate::gpu::{Access, Binding, Gpu, GpuBuffer};
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -131,7 +131,8 @@ impl Scratch {
             let buffer = |label| Rc::new(GpuBuffer::storage(gpu, label, bytes * layers.len() as u64));
             let (keys, values) = (buffer("key cache"), buffer("value cache"));
             let shared = layers.len();
-            let of = move |i| LayerCache { keys: keys.clone(), values: values.clone(), offset: i * bytes, bytes, shared };
+            let of =
+                move |i| LayerCache { keys: keys.clone(), values: values.clone(), offset: i * bytes, bytes, shared };
             (0..layers.len() as u64).map(of)
         });
         let cache = cache.collect();

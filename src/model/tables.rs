@@ -163,12 +163,7 @@ impl Slab {
     }
 
     /// Room for layers whose tables have these shapes, and their tables.
-    fn new(
-        gpu: &Gpu,
-        format: TableFormat,
-        shapes: [TableShape; 6],
-        layers: Range<usize>,
-    ) -> (Self, Vec<[Table; 6]>) {
+    fn new(gpu: &Gpu, format: TableFormat, shapes: [TableShape; 6], layers: Range<usize>) -> (Self, Vec<[Table; 6]>) {
         let offsets = |region| {
             let mut end = 0;
             let starts = shapes.map(|shape| {

@@ -86,6 +86,11 @@ impl Workers {
         }
     }
 
+    /// Kernel, flags and constants of the first dispatch.
+    pub fn label(&self) -> &str {
+        self.dispatches.first().map_or("", |stages| stages[0].label())
+    }
+
     /// Number of dispatches.
     pub fn len(&self) -> usize {
         self.dispatches.len()
@@ -244,4 +249,3 @@ impl Builder<'_> {
 fn all(t: &LayerTables) -> [&Table; 6] {
     [&t.qkv_keys, &t.qkv_values, &t.proj_keys, &t.proj_values, &t.mlp_keys, &t.mlp_values]
 }
-

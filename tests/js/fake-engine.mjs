@@ -53,6 +53,8 @@ export class FakeEngine {
     }
   }
 
+  async settle() {}
+
   info() {
     return { id: this.request.id, adapter: { vendor: "fake", architecture: "", device: "", description: "" }, gpuBytes: this.disposed ? 0 : 100 };
   }

@@ -208,7 +208,7 @@ class PortEngine {
   constructor(state, calls) {
     this.#state = state;
     this.#calls = calls;
-    for (const name of ["encode", "decode", "score", "logits", "settle", "stepInfo", "reset", "dispose"]) {
+    for (const name of ["encode", "decode", "score", "logits", "settle", "stepInfo", "kernelTimes", "reset", "dispose"]) {
       this[name] = (...args) => calls.invoke(name, args);
     }
   }

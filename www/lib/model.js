@@ -21,10 +21,13 @@ const LARGEST_U32 = 2 ** 32 - 1;
 
 /** False once a model is disposed or its engine has stopped. */
 export let isUsable;
+/** For benchmarks: [{ kernel, dispatches, microseconds }] of a decode step on the GPU, or null without timestamps. */
+export let kernelTimes;
 
 export class TokenFormer {
   static {
     isUsable = (model) => !model.#disposal && !model.#failure;
+    kernelTimes = (model) => model.#invoke("kernelTimes", (engine) => engine.kernelTimes());
   }
 
   #engine;

@@ -1,15 +1,19 @@
 // The page that measures: the published shapes with random weights, made here.
 //
 // bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
-// without that feature.
+// without that feature; workers=128&threads=256&packed=0 says how decode steps are made, workers=0 by a dispatch per
+// product; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU reference's.
 
+import { checkLogits } from "./bench-check.js";
 import { probe, shareOfFloor } from "../lib/probe.js";
+import { kernelTimes } from "../lib/model.js";
 import { TokenFormer } from "../tokenformer.js";
 
 const query = new URLSearchParams(location.search);
 const output = document.getElementById("output");
 const button = document.getElementById("run");
 const results = [];
+const told = { browser: navigator.userAgent };
 
 async function run() {
   button.disabled = true;
@@ -26,7 +30,6 @@ async function run() {
         packed: query.get("packed") !== "0",
         threads: query.has("threads") ? number("threads") : undefined,
       });
-      const { adapter, variants, gpuBytes } = model.info;
       const base = { runs: number("runs", 5), promptTokens: number("promptTokens", 512), maxTokens: number("maxTokens", 129) };
       const cases = { greedy: base, sampled: { ...base, temperature: 0.8, topP: 0.95 } };
       if (query.has("long")) cases.long = { ...base, promptTokens: 1900, runs: 3 };
@@ -36,21 +39,29 @@ async function run() {
         const { median } = result.decodeTokensPerSecond;
         const share = kind === "prefill" ? undefined : shareOfFloor(probed, result, median);
         const bandwidthUsed = (result.bytesPerToken * median) / probed.bytesPerSecond;
-        results.push({ model: name, kind, shareOfFloor: share, bandwidthUsed, ...result });
-        show({ adapter, variants, gpuBytes, probe: probed, results });
+        const { adapter, variants, gpuBytes, thread } = model.info;
+        results.push({ model: name, kind, variants, gpuBytes, shareOfFloor: share, bandwidthUsed, ...result });
+        show({ adapter, thread, probe: probed, results });
       }
+      if (query.has("kernels")) results.push({ model: name, kind: "kernels", kernels: await kernelTimes(model) });
       await model.dispose();
     } catch (error) {
       results.push({ model: name, error: `${error.code}: ${error.message} ${error.cause ?? ""}` });
       show({ results });
     }
   }
+  for (const folder of query.get("check")?.split(",") ?? []) {
+    const address = new URL(folder, location.href).href;
+    results.push({ kind: "check", ...(await checkLogits(address).catch((error) => ({ folder, error: String(error) }))) });
+  }
+  show({ probe: probed, results });
   button.disabled = false;
   if (query.has("report")) await fetch(query.get("report"), { method: "POST", body: output.textContent });
 }
 
 function show(value) {
-  output.textContent = JSON.stringify({ browser: navigator.userAgent, ...value }, null, 1);
+  Object.assign(told, value);
+  output.textContent = JSON.stringify(told, null, 1);
   if (query.has("log")) fetch(query.get("log"), { method: "POST", body: JSON.stringify(results.at(-1)) });
 }
 

@@ -11,15 +11,21 @@ compare("tokenformer-web", async (report) => {
   const model = random
     ? await TokenFormer.random(`Haiyang-W/TokenFormer-${random}`, { subgroups })
     : await TokenFormer.load(new URL(query.get("m"), location).href, { cache: keep });
-  const { id, quantization, adapter, variants, weightBytes } = model.info;
-  report.info = { id, quantization, adapter, variants, weightBytes };
+  let isTuned = false;
   return async ({ ids }, onToken) => {
     await model.reset();
     const options = { maxTokens: newTokens, temperature: 0, logitBias: NO_END };
     const chunks = model.generate(ids, options);
     for (;;) {
       const { done, value } = await chunks.next();
-      if (done) return { ownDecode: value.usage.decodeTokensPerSecond, ownPrefill: value.usage.prefillTokensPerSecond };
+      if (done) {
+        // The first text is not measured. After it, decode steps are tuned; in a page that happens by itself.
+        if (!isTuned) await model.benchmark({ promptTokens: 8, maxTokens: 2, runs: 1 });
+        isTuned = true;
+        const { id, quantization, adapter, variants, weightBytes } = model.info;
+        report.info = { id, quantization, adapter, variants, weightBytes };
+        return { ownDecode: value.usage.decodeTokensPerSecond, ownPrefill: value.usage.prefillTokensPerSecond };
+      }
       if (value.tokenId !== undefined && value.tokenId !== null) onToken();
     }
   };
