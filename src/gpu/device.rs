@@ -27,6 +27,8 @@ pub struct Gpu {
     pub memory: Rc<Memory>,
     /// The "GPU" is a program on the CPU.
     pub is_software: bool,
+    /// The adapter's vendor as the browser calls it; empty where it is not told, and natively.
+    pub vendor: String,
     /// Kernels may use subgroups.
     pub has_subgroups: bool,
     /// Passes can be timed.
@@ -80,7 +82,8 @@ impl Gpu {
         let lost = Arc::new(Mutex::new(None));
         watch(&device, lost.clone());
         let is_software = is_software(&adapter, &device);
-        Ok(Self { device, queue, memory: Rc::default(), is_software, has_subgroups, has_timestamps, lost })
+        let vendor = vendor(&device);
+        Ok(Self { device, queue, memory: Rc::default(), is_software, vendor, has_subgroups, has_timestamps, lost })
     }
 
     /// Fails once the device is lost.
@@ -205,14 +208,29 @@ fn is_software(adapter: &wgpu::Adapter, _device: &wgpu::Device) -> bool {
 /// wgpu does not tell on the web; the browser's own description does.
 #[cfg(target_arch = "wasm32")]
 fn is_software(_adapter: &wgpu::Adapter, device: &wgpu::Device) -> bool {
+    adapter_info(device, "isFallbackAdapter").is_truthy()
+        || adapter_info(device, "architecture").as_string().as_deref() == Some("swiftshader")
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn vendor(_device: &wgpu::Device) -> String {
+    String::new()
+}
+
+#[cfg(target_arch = "wasm32")]
+fn vendor(device: &wgpu::Device) -> String {
+    adapter_info(device, "vendor").as_string().unwrap_or_default()
+}
+
+/// A field of the browser's description of the adapter; undefined if it tells none.
+#[cfg(target_arch = "wasm32")]
+fn adapter_info(device: &wgpu::Device, key: &str) -> wasm_bindgen::JsValue {
     use js_sys::Reflect;
     use wasm_bindgen::JsValue;
-    let Some(device) = device.as_webgpu() else { return false };
+    let Some(device) = device.as_webgpu() else { return JsValue::UNDEFINED };
     let get = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
     let info = get(device.as_ref(), "adapterInfo");
-    !info.is_undefined()
-        && (get(&info, "isFallbackAdapter").is_truthy()
-            || get(&info, "architecture").as_string().as_deref() == Some("swiftshader"))
+    if info.is_undefined() { info } else { get(&info, key) }
 }
 
 impl Drop for Gpu {

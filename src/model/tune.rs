@@ -15,12 +15,16 @@ use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use web_time::Instant;
 
-/// Steps that are timed, after as many that are not: a GPU that was idle begins slowly.
+/// Most steps that are timed, after as many that are not: a GPU that was idle begins slowly.
 const STEPS: usize = 12;
+/// A trial takes about so many seconds at most, on a slow GPU as well.
+const TRIAL: f64 = 0.02;
 /// Most that a logit vector may be off (L2, relative): products of bytes are rounded to 1/254 of four values' largest.
 const TOLERANCE: f64 = 2e-2;
-/// Looks of a worker before it gives up: some 50 ms.
-const PATIENCE: usize = 50_000;
+/// Looks of a worker before it gives up: some 20 ms.
+const PATIENCE: usize = 20_000;
+/// Vendors of phones' GPUs. Nobody has tried workers there yet, and their drivers take long to compile.
+const PHONES: [&str; 4] = ["arm", "img-tec", "qualcomm", "samsung"];
 
 /// What was found to be fastest; no team means many dispatches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,8 +36,9 @@ pub struct Choice {
 /// Teams worth trying on a real GPU, from large to small; the first that work are the ones to compare.
 fn teams(gpu: &Gpu, config: &ModelConfig) -> Vec<Team> {
     let team = |workers, threads| Team { workers, threads, patience: PATIENCE, packed: true };
-    if gpu.is_software {
-        return Vec::new(); // it runs workgroups one after the other
+    // A software GPU runs workgroups one after the other.
+    if gpu.is_software || PHONES.contains(&gpu.vendor.as_str()) {
+        return Vec::new();
     }
     let mut teams = vec![team(128, 256)];
     // Wider models have more of a row to keep on its way. Sums by trees halve the threads, so they must be a power of two.
@@ -130,14 +135,15 @@ impl GpuModel {
     async fn trial(&mut self) -> Result<(Vec<f32>, f64)> {
         let len = self.len;
         let logits = self.forward(&[1], Logits::Last).await?;
-        let mut seconds = 0.0;
+        let (mut seconds, mut steps) = (0.0, 2);
         for _ in 0..2 {
             let from = Instant::now();
-            for _ in 1..STEPS {
+            for _ in 1..steps {
                 self.step_unread();
             }
             self.forward(&[1], Logits::Last).await?;
-            seconds = (Instant::now() - from).as_secs_f64() / STEPS as f64;
+            seconds = (Instant::now() - from).as_secs_f64() / steps as f64;
+            steps = ((TRIAL / seconds) as usize).clamp(2, STEPS);
         }
         self.truncate(len);
         Ok((logits, seconds))
