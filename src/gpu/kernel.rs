@@ -1,6 +1,7 @@
 //! Pipelines, made once for each [`ShaderSpec`], and dispatches with their bind groups made ahead.
 
 use super::Gpu;
+use super::Warm;
 use super::shader::ShaderSpec;
 use crate::error::Result;
 use std::collections::HashMap;
@@ -61,15 +62,32 @@ impl Kernel {
 #[derive(Default)]
 pub struct Kernels {
     made: HashMap<String, (Rc<wgpu::ComputePipeline>, wgpu::BindGroupLayout)>,
+    /// If set, nothing is made: what would be is noted here.
+    notes: Option<HashMap<String, Warm>>,
 }
 
 impl Kernels {
-    /// The kernel `spec` with `bindings`. Validation errors go to the caller's error scope.
+    /// Makes nothing, and notes what is to be compiled.
+    pub fn noting() -> Self {
+        Self { notes: Some(HashMap::new()), ..Self::default() }
+    }
+
+    /// What was noted.
+    pub fn into_notes(self) -> Vec<Warm> {
+        self.notes.unwrap_or_default().into_values().collect()
+    }
+
+    /// The kernel `spec` with `bindings`; `None` where it is only noted. Validation errors go to the caller's error scope.
     ///
     /// # Errors
     /// If the shader's files contradict each other.
-    pub fn kernel(&mut self, gpu: &Gpu, spec: &ShaderSpec, bindings: &[Binding<'_>]) -> Result<Kernel> {
+    pub fn kernel(&mut self, gpu: &Gpu, spec: &ShaderSpec, bindings: &[Binding<'_>]) -> Result<Option<Kernel>> {
         let label = spec.label();
+        if let Some(notes) = &mut self.notes {
+            let accesses = bindings.iter().map(|b| (b.index, b.access)).collect();
+            notes.entry(label).or_insert_with(|| Warm::new(spec.clone(), accesses));
+            return Ok(None);
+        }
         if !self.made.contains_key(&label) {
             let made = compile(gpu, spec, &label, bindings)?;
             self.made.insert(label.clone(), made);
@@ -86,7 +104,7 @@ impl Kernels {
                 })
                 .collect::<Vec<_>>(),
         });
-        Ok(Kernel { label: label.into(), pipeline: pipeline.clone(), bind_group })
+        Ok(Some(Kernel { label: label.into(), pipeline: pipeline.clone(), bind_group }))
     }
 }
 

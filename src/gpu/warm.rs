@@ -8,6 +8,7 @@ use super::{Access, Gpu};
 pub struct Warm {
     spec: ShaderSpec,
     accesses: Vec<(u32, Access)>,
+    /// The promise of a pipeline, then the pipeline.
     #[cfg(target_arch = "wasm32")]
     pipeline: wasm_bindgen::JsValue,
 }
@@ -25,21 +26,32 @@ impl Warm {
 
     /// Natively there is nobody to hold up: the kernel is compiled when it is made.
     #[cfg(not(target_arch = "wasm32"))]
-    pub async fn compile(&mut self, _gpu: &Gpu) -> bool {
+    pub fn begin(&mut self, _gpu: &Gpu) {}
+
+    /// Begins to compile. A browser compiles several at a time.
+    #[cfg(target_arch = "wasm32")]
+    pub fn begin(&mut self, gpu: &Gpu) {
+        if let Ok(promise) = self.ask(gpu) {
+            self.pipeline = promise.into();
+        }
+    }
+
+    /// True where there is something to compile.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn is_compiled(&mut self) -> bool {
         self.spec.source().is_ok() && !self.accesses.is_empty()
     }
 
-    /// True once it is compiled; false if it cannot be.
+    /// True once what was begun is compiled; false if it cannot be.
     #[cfg(target_arch = "wasm32")]
-    pub async fn compile(&mut self, gpu: &Gpu) -> bool {
-        match self.ask(gpu) {
-            Ok(promise) => match wasm_bindgen_futures::JsFuture::from(promise).await {
-                Ok(pipeline) => {
-                    self.pipeline = pipeline;
-                    true
-                }
-                Err(_) => false,
-            },
+    pub async fn is_compiled(&mut self) -> bool {
+        use wasm_bindgen::JsCast;
+        let Ok(promise) = self.pipeline.clone().dyn_into::<js_sys::Promise>() else { return false };
+        match wasm_bindgen_futures::JsFuture::from(promise).await {
+            Ok(pipeline) => {
+                self.pipeline = pipeline;
+                true
+            }
             Err(_) => false,
         }
     }

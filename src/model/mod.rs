@@ -99,6 +99,8 @@ impl Loading {
         let scratch = gpu
             .scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, &weights, context_length)))
             .await?;
+        // They live until the plan is made of their like.
+        let _compiled = Plan::compile(&gpu, &config, &weights, &scratch).await?;
         let plan = gpu.scoped("Compiling the kernels", || Plan::new(&gpu, &config, &weights, &scratch)).await?;
         let choosing = Choosing::default();
         Ok(GpuModel {

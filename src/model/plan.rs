@@ -8,7 +8,7 @@ use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
 use crate::error::Result;
 use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
-use crate::gpu::{Access, Binding, Gpu, GpuBuffer, Kernel, Kernels};
+use crate::gpu::{Access, Binding, Gpu, GpuBuffer, Kernel, Kernels, Warm};
 
 /// Positions that one workgroup of a decode step's attention scans, and its threads.
 pub const PART: usize = 128;
@@ -109,10 +109,44 @@ impl Plan {
     /// # Errors
     /// If a shader's files contradict each other; validation errors go to the caller's error scope.
     pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, scratch: &Scratch) -> Result<Self> {
+        Self::build(Builder::new(gpu, config, weights, scratch))
+    }
+
+    /// Has the browser compile every pipeline, several at a time; while the result lives, [`new`](Self::new) need not
+    /// wait for each of them. What fails here fails there with a message.
+    ///
+    /// # Errors
+    /// If a shader's files contradict each other.
+    pub async fn compile(gpu: &Gpu, config: &ModelConfig, weights: &Weights, scratch: &Scratch) -> Result<Vec<Warm>> {
         let mut b = Builder::new(gpu, config, weights, scratch);
+        b.kernels = Kernels::noting();
+        let mut kernels = Self::notes(b)?;
+        for kernel in &mut kernels {
+            kernel.begin(gpu);
+        }
+        for kernel in &mut kernels {
+            kernel.is_compiled().await;
+        }
+        Ok(kernels)
+    }
+
+    fn notes(mut b: Builder<'_>) -> Result<Vec<Warm>> {
+        let mut stages = Stages::default();
+        for (layer, tables) in b.weights.layers.iter().enumerate() {
+            b.decode_layer(&mut stages, layer, tables)?;
+            b.prefill_layer(&mut stages, layer, tables)?;
+        }
+        b.embed()?;
+        b.logits_of_row()?;
+        b.logits_of_rows()?;
+        b.choose()?;
+        Ok(b.kernels.into_notes())
+    }
+
+    fn build(mut b: Builder<'_>) -> Result<Self> {
         let mut decode = Stages::default();
         let mut prefill = Stages::default();
-        for (layer, tables) in weights.layers.iter().enumerate() {
+        for (layer, tables) in b.weights.layers.iter().enumerate() {
             b.decode_layer(&mut decode, layer, tables)?;
             b.prefill_layer(&mut prefill, layer, tables)?;
         }
@@ -188,12 +222,12 @@ impl<'a> Builder<'a> {
     }
 
     fn push(&mut self, stages: &mut Stages, spec: ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<()> {
-        stages.0.push(self.stage(&spec, grid, bindings)?);
+        stages.0.extend(self.stage(&spec, grid, bindings)?);
         Ok(())
     }
 
-    pub(super) fn stage(&mut self, spec: &ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<Stage> {
-        Ok(Stage { kernel: self.kernels.kernel(self.gpu, spec, bindings)?, grid })
+    pub(super) fn stage(&mut self, spec: &ShaderSpec, grid: Grid, bindings: &[Binding<'_>]) -> Result<Option<Stage>> {
+        Ok(self.kernels.kernel(self.gpu, spec, bindings)?.map(|kernel| Stage { kernel, grid }))
     }
 
     /// Scores of a Pattention for one token: x is h, or the parts of the attention with COMBINE.

@@ -69,7 +69,8 @@ impl Preparation {
     pub async fn run(self) -> Prepared {
         let (mut teams, mut compiled) = (Vec::new(), Vec::new());
         for (team, mut warm) in self.kernels {
-            if self.gpu.check().is_ok() && warm.compile(&self.gpu).await {
+            warm.begin(&self.gpu);
+            if self.gpu.check().is_ok() && warm.is_compiled().await {
                 teams.push(team);
                 compiled.push(warm);
             }

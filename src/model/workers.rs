@@ -135,7 +135,8 @@ impl Builder<'_> {
                 bindings.push(read(8, &s.angles.buffer));
                 self.stage(&spec, Grid::Fixed([team.workers as u32, 1, 1]), &bindings)
             };
-            dispatches.push([make(0)?, make(1)?]);
+            let (Some(first), Some(second)) = (make(0)?, make(1)?) else { return Ok(None) };
+            dispatches.push([first, second]);
         }
         Ok(Some(Workers { team, dispatches, mail, set: (set, failed_at), turn: Cell::new(0) }))
     }
