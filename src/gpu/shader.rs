@@ -24,6 +24,7 @@ sources![
     "group.wgsl",
     "keys.wgsl",
     "layers.wgsl",
+    "layers_attention.wgsl",
     "layernorm.wgsl",
     "mail.wgsl",
     "matmul.wgsl",
