@@ -7,6 +7,8 @@ const KEY = "tokenformer-web";
 /** Never in an address or in the browser: an access token. Not settings: the text, and loading at once. */
 const LEFT_OUT = ["token", "prompt", "autoload"];
 const KEPT = ATTRIBUTES.filter((name) => !LEFT_OUT.includes(name));
+/** Of these, what an address may say: a link must not choose the hub that a visitor's access token is sent to. */
+const SHARED = KEPT.filter((name) => name !== "endpoint");
 /** A beginning that is longer makes no usable address. */
 const LONGEST_BEGINNING = 2000;
 /** How long a change waits for the next one before both are kept. */
@@ -21,7 +23,7 @@ export function readAttributes(element) {
 export function toHash(attributes, defaults, beginning) {
   const query = new URLSearchParams();
   if (beginning && beginning.length <= LONGEST_BEGINNING) query.set("prompt", beginning);
-  for (const name of KEPT) {
+  for (const name of SHARED) {
     if (attributes[name] !== defaults[name] && attributes[name] !== null) query.set(name, attributes[name]);
   }
   const text = query.toString();
@@ -32,9 +34,9 @@ export function toHash(attributes, defaults, beginning) {
 export function fromHash(hash, defaults) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const attributes = { ...defaults };
-  for (const name of KEPT) if (query.has(name)) attributes[name] = query.get(name);
+  for (const name of SHARED) if (query.has(name)) attributes[name] = query.get(name);
   const beginning = query.get("prompt")?.slice(0, LONGEST_BEGINNING) ?? null;
-  const tells = beginning !== null || KEPT.some((name) => query.has(name));
+  const tells = beginning !== null || SHARED.some((name) => query.has(name));
   return tells ? { attributes, beginning } : null;
 }
 
