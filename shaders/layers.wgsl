@@ -423,6 +423,11 @@ fn main(
     for (var i = group.x * WG + local; i < FAILED / 4u; i += WORKERS * WG) {
         old[i] = vec4<u32>();
     }
+    // Once somebody has given up, nothing counts any more, and nobody need wait: neither those who begin when the first
+    // are through, nor dispatches that were submitted before the host knew. Both sets' words stand where none clears.
+    if atomicLoad(&mail[FAILED]) != 0u || old[FAILED / 4u].x != 0u {
+        patience = 0u;
+    }
     for (var layer = 0u; layer < LAYERS; layer++) {
         run_layer(local, group.x, layer);
     }

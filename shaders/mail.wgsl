@@ -27,7 +27,12 @@ fn give_up() {
 fn wait_for(local: u32, at: u32, count: u32) {
     workgroupBarrier();
     if local < min(count, 32u) {
-        for (var looks = 0u; looks < patience && atomicLoad(&mail[at + local]) == 0u; looks++) {
+        var looks = 0u;
+        while looks < patience && atomicLoad(&mail[at + local]) == 0u {
+            looks++;
+        }
+        if looks == patience {
+            give_up();
         }
     }
     workgroupBarrier();

@@ -257,7 +257,12 @@ impl Choosing {
     pub fn stop(&mut self) {
         self.land_all();
         self.told.clear();
-        (self.made, self.asked) = (0, 0);
+        (self.made, self.asked, self.known) = (0, 0, 0);
+    }
+
+    /// Steps of whose tokens nothing has come back yet.
+    pub fn unverified(&self) -> usize {
+        self.made - self.known
     }
 
     fn land_all(&mut self) {

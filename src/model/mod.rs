@@ -333,6 +333,10 @@ impl Backend for GpuModel {
     }
 
     fn stop_choosing(&mut self) {
+        if self.workers.is_some() {
+            // Nobody will hear whether workers gave up on these steps, so the cache must not keep them.
+            self.len -= self.choosing.unverified().min(self.len);
+        }
         self.choosing.stop();
     }
 }

@@ -335,6 +335,24 @@ fn workers_that_give_up_leave_no_trace() {
     pollster::block_on(model.logits(&[3, 1], &AbortFlag::default())).expect("logits");
     let got = pollster::block_on(model.logits(&[3, 1, 4], &AbortFlag::default())).expect("logits");
     assert!(model.backend().workers.is_none() && relative_error(&got, &logits) < 1e-4);
+    // Nor do steps that were voided after the last token that anybody asked for.
+    for taken in [1, 2] {
+        assert!(pollster::block_on(model.backend_mut().employ(three)).expect("kernel"));
+        model.reset();
+        let abort = AbortFlag::default();
+        let prompt = Prompt::Ids(vec![3, 1, 4]);
+        let mut g = Generation::start(&model, &prompt, options.clone(), abort.clone()).expect("options");
+        for _ in 0..taken {
+            assert!(pollster::block_on(g.next(&mut model)).expect("step").is_some());
+        }
+        abort.set();
+        while pollster::block_on(g.next(&mut model)).expect("end").is_some() {}
+        let ids = [&[3, 1, 4], &wanted[..taken], &[9]].concat();
+        let got = pollster::block_on(model.logits(&ids, &AbortFlag::default())).expect("logits");
+        model.reset();
+        let fresh = pollster::block_on(model.logits(&ids, &AbortFlag::default())).expect("logits");
+        assert!(relative_error(&got, &fresh) < 1e-4, "after {taken}");
+    }
     // Nor does trying them out, and then they are not chosen.
     model.reset();
     pollster::block_on(async {

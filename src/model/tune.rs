@@ -96,6 +96,7 @@ impl GpuModel {
     /// # Errors
     /// `device-lost`.
     pub async fn tune(&mut self, prepared: &Prepared) -> Result<Option<Choice>> {
+        self.gpu.check()?; // what did not compile since the device is lost tells nothing of the team
         if prepared.teams.is_empty() {
             return Ok(Some(Choice { team: None }));
         }
