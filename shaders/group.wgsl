@@ -5,6 +5,7 @@
 // elements of word k/2, which is the order in which nibbles fall out of a word; else four neighbours.
 //   PACKED   (Q4, Q8) a slot is rounded to four signed bytes with a scale of its own, and multiplied four at a time
 //            by dot4I8Packed: a third of the instructions, and at most 1/254 of the slot's largest value off.
+//   HALF     (Q4, Q8) products and the sums of eight of them are f16
 // Constants: XS, slots of the longest row.
 
 #include "table.wgsl"
@@ -102,21 +103,24 @@ fn group_product(w: Group, index: u32, x: Activations) -> f32 {
     return scale_of(w.scales, index) * sum;
 }
 #else
-var<workgroup> xs: array<vec4<f32>, XS>;
+#if HALF
+alias Slot = vec4<f16>;
+#else
+alias Slot = vec4<f32>;
+#endif
+var<workgroup> xs: array<Slot, XS>;
 
 fn stage_slot(at: u32, x: vec4<f32>) {
-    xs[at] = x;
+    xs[at] = Slot(x);
 }
 
 // 32 activations.
 struct Activations {
     #unroll K 8
-    x$K: vec4<f32>,
+    x$K: Slot,
     #end
-#if !F16
-    // Σ (q − OFFSET)·x = Σ q·x − OFFSET·Σ x: the second sum is shared by all rows.
+    // Σ (q − OFFSET)·x = Σ q·x − OFFSET·Σ x: the second sum is shared by all rows (or 0).
     offset: f32,
-#endif
 }
 
 // Those of group `at` of `xs`.
@@ -125,29 +129,44 @@ fn load_activations(at: u32, stride: u32) -> Activations {
     #unroll K 8
     x.x$K = xs[$Ku * stride + at];
     #end
+#if !HALF
 #if !F16
     x.offset = OFFSET * dot(x.x0 + x.x1 + x.x2 + x.x3 + x.x4 + x.x5 + x.x6 + x.x7, vec4<f32>(1.0));
+#endif
 #endif
     return x;
 }
 
+#if HALF
+// The four bytes of a word less OFFSET, which is taken off at once: the few digits are for what is left.
+fn factors(word: u32) -> Slot {
+    return Slot((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu)) - Slot(f16(OFFSET));
+}
+#else
+#if !F16
+fn factors(word: u32) -> Slot {
+    return bytes(word);
+}
+#endif
+#endif
+
 // Σ w·x over the group; `index` is that of load_group().
 fn group_product(w: Group, index: u32, x: Activations) -> f32 {
-#if Q4
-    let products = even_nibbles(w.a.x) * x.x0 + odd_nibbles(w.a.x) * x.x1 + even_nibbles(w.a.y) * x.x2
-        + odd_nibbles(w.a.y) * x.x3 + even_nibbles(w.a.z) * x.x4 + odd_nibbles(w.a.z) * x.x5
-        + even_nibbles(w.a.w) * x.x6 + odd_nibbles(w.a.w) * x.x7;
-#endif
-#if Q8
-    let products = bytes(w.a.x) * x.x0 + bytes(w.a.y) * x.x1 + bytes(w.a.z) * x.x2 + bytes(w.a.w) * x.x3
-        + bytes(w.b.x) * x.x4 + bytes(w.b.y) * x.x5 + bytes(w.b.z) * x.x6 + bytes(w.b.w) * x.x7;
-#endif
 #if F16
     return dot(halves(w.a.x, w.a.y), x.x0) + dot(halves(w.a.z, w.a.w), x.x1) + dot(halves(w.b.x, w.b.y), x.x2)
         + dot(halves(w.b.z, w.b.w), x.x3) + dot(halves(w.c.x, w.c.y), x.x4) + dot(halves(w.c.z, w.c.w), x.x5)
         + dot(halves(w.d.x, w.d.y), x.x6) + dot(halves(w.d.z, w.d.w), x.x7);
 #else
-    return scale_of(w.scales, index) * (dot(products, vec4<f32>(1.0)) - x.offset);
+#if Q4
+    let even = w.a & vec4<u32>(0x0f0f0f0fu);
+    let odd = (w.a >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
+    let products = factors(even.x) * x.x0 + factors(odd.x) * x.x1 + factors(even.y) * x.x2 + factors(odd.y) * x.x3
+        + factors(even.z) * x.x4 + factors(odd.z) * x.x5 + factors(even.w) * x.x6 + factors(odd.w) * x.x7;
+#else
+    let products = factors(w.a.x) * x.x0 + factors(w.a.y) * x.x1 + factors(w.a.z) * x.x2 + factors(w.a.w) * x.x3
+        + factors(w.b.x) * x.x4 + factors(w.b.y) * x.x5 + factors(w.b.z) * x.x6 + factors(w.b.w) * x.x7;
+#endif
+    return scale_of(w.scales, index) * (dot(vec4<f32>(products), vec4<f32>(1.0)) - x.offset);
 #endif
 }
 

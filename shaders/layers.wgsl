@@ -226,7 +226,9 @@ fn weights_of_$P(local: u32, scores: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f
     row_max = -3.4e38;
     for (var i = 0u; i < ITEMS_$P; i++) {
         for (var j = 0u; j < 4u; j++) {
-            row_max = select(row_max, max(row_max, x[i][j]), column(local + i * WG, j, GROUPS_$P) < SLOTS_$P);
+            let s = local + i * WG;
+            let is_slot = s < GROUPS_$P * 8u && column(s, j, GROUPS_$P) < SLOTS_$P;
+            row_max = select(row_max, max(row_max, x[i][j]), is_slot);
         }
     }
     row_max = workgroup_max(local, row_max);
@@ -352,6 +354,7 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
     }
 
     var weights_3 = load_3(local, worker);
+    workgroupBarrier(); // what this workgroup has sent is sent, before it waits
     var before = residual_3(worker * ROW_BLOCK_3 + local, layer);
     if worker < BLOCKS_3 {
         wait_for(local, layer_mail + AT_2, GROUPS_3 * 32u);
@@ -386,6 +389,7 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
     }
 
     var weights_5 = load_5(local, worker);
+    workgroupBarrier(); // what this workgroup has sent is sent, before it waits
     before = residual_5(worker * ROW_BLOCK_5 + local);
     if worker < BLOCKS_5 {
         wait_for(local, layer_mail + AT_4, GROUPS_5 * 32u);

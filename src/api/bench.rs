@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::generate::Model;
 use crate::gpu::{Gpu, GpuOptions};
 use crate::load::{Loaded, Request};
-use crate::model::Loading;
+use crate::model::{Arithmetic, Loading, Team};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -23,13 +23,14 @@ struct RandomRequest {
     id: String,
     quantization: Quantization,
     context_length: Option<usize>,
-    /// Kernels may use subgroups where there are any.
+    /// Kernels may use subgroups, and f16, where there are any.
     subgroups: bool,
-    /// Workgroups that share the layers, threads of each, and whether products are of bytes; 0 for a dispatch per
+    f16: bool,
+    /// Workgroups that share the layers, threads of each, and what products are made with; 0 for a dispatch per
     /// product. Left out, it is found out.
     workers: Option<usize>,
     threads: Option<usize>,
-    packed: bool,
+    arithmetic: Option<Arithmetic>,
 }
 
 /// What a decode step consists of.
@@ -83,7 +84,13 @@ async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>
     let unknown = || Error::invalid_argument(format!("{} is none of the published models.", request.id));
     let config = PartialConfig::preset(&request.id).ok_or_else(unknown)?.finish()?;
     let gpu = Rc::new(
-        Gpu::open(&GpuOptions { no_subgroups: !request.subgroups, timestamps: true, ..Default::default() }).await?,
+        Gpu::open(&GpuOptions {
+            no_subgroups: !request.subgroups,
+            no_f16: !request.f16,
+            timestamps: true,
+            ..Default::default()
+        })
+        .await?,
     );
     let loading = Loading::new(gpu.clone(), config.clone(), request.quantization, request.context_length).await?;
     let mut state = 0x2026_1124u32;
@@ -117,11 +124,12 @@ async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>
     }
     let mut model = loading.finish().await?;
     if let Some(workers) = request.workers.filter(|n| *n > 0) {
-        let team = crate::model::Team {
+        let team = Team {
             workers,
             threads: request.threads.unwrap_or(256),
             patience: 50_000,
-            packed: request.packed,
+            arithmetic: request.arithmetic.unwrap_or(Arithmetic::Int8),
+            subgroups: true,
         };
         if !model.employ(team).await? {
             return Err(Error::invalid_argument(format!("{team:?} does not fit.")));

@@ -11,7 +11,7 @@ use crate::model::GpuModel;
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
@@ -24,6 +24,7 @@ struct Inner {
     /// Taken out while an asynchronous call works with it, gone for ever after `dispose`.
     model: RefCell<Option<Model<GpuModel>>>,
     abort: AbortFlag,
+    is_disposed: Cell<bool>,
     info: RefCell<Info>,
     /// How decode steps are made, where that is still to be found out.
     tuning: Option<Tuning>,
@@ -88,13 +89,15 @@ impl Inner {
     }
 
     fn put_back(&self, model: Model<GpuModel>) {
-        *self.model.borrow_mut() = Some(model);
+        if !self.is_disposed.get() {
+            *self.model.borrow_mut() = Some(model);
+        }
     }
 
     async fn tune(&self) -> Result<(), JsValue> {
-        let Some(tuning) = &self.tuning else { return Ok(()) };
+        let Some(tuning) = self.tuning.as_ref().filter(|t| t.is_pending()) else { return Ok(()) };
         let mut model = self.take()?;
-        let result = tuning.when_ready(&mut model).await;
+        let result = tuning.when_ready(&mut model, &self.abort).await;
         self.put_back(model);
         result.map_err(|e| js::error(&e))
     }
@@ -155,7 +158,7 @@ impl Engine {
             quantization,
             backend: "webgpu",
             adapter,
-            features: if backend.gpu().has_subgroups { vec!["subgroups".into()] } else { Vec::new() },
+            features: features(backend.gpu()),
             variants: backend.variants(),
             notes,
             context_length: backend.context_length(),
@@ -166,7 +169,8 @@ impl Engine {
         };
         let memory = backend.gpu().memory.clone();
         let model = RefCell::new(Some(model));
-        Self(Rc::new(Inner { model, abort: AbortFlag::default(), info: RefCell::new(info), tuning, memory }))
+        let (abort, is_disposed, info) = (AbortFlag::default(), Cell::new(false), RefCell::new(info));
+        Self(Rc::new(Inner { model, abort, is_disposed, info, tuning, memory }))
     }
 
     /// What the model is and what it occupies.
@@ -228,10 +232,17 @@ impl Engine {
 
     /// Waits until it is found out how decode steps are made fastest here.
     pub async fn settle(&self) -> Result<(), JsValue> {
+        self.0.abort.clear();
         if let Some(tuning) = &self.0.tuning {
-            tuning.compiled().await;
+            loop {
+                tuning.compiled().await;
+                self.0.tune().await?;
+                if !tuning.is_compiling() || self.0.abort.is_set() {
+                    break;
+                }
+            }
         }
-        self.0.tune().await
+        Ok(())
     }
 
     /// Scores `[{ text, context }]`.
@@ -274,6 +285,7 @@ impl Engine {
     /// Frees everything on the GPU.
     pub fn dispose(&self) {
         self.0.abort.set();
+        self.0.is_disposed.set(true);
         if let Ok(mut model) = self.0.model.try_borrow_mut() {
             *model = None;
         }
@@ -332,6 +344,12 @@ impl Generation {
     pub fn abort(&self) {
         self.inner.abort.set();
     }
+}
+
+/// The optional features of WebGPU that kernels may use.
+fn features(gpu: &crate::gpu::Gpu) -> Vec<String> {
+    let features = [("subgroups", gpu.has_subgroups), ("shader-f16", gpu.has_f16)];
+    features.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// What the browser tells of the GPU; wgpu keeps only a part of it.

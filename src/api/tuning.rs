@@ -2,92 +2,171 @@
 
 use super::engine::Adapter;
 use crate::checkpoint::layout::Quantization;
-use crate::config::ModelConfig;
-use crate::error::Result;
-use crate::generate::Model;
+use crate::error::{Error, Result};
+use crate::generate::{AbortFlag, Backend, Model};
+use crate::gpu::Gpu;
 use crate::model::{Choice, GpuModel, Prepared};
 use crate::store::indexed_db::IndexedDb;
 use futures_channel::oneshot;
 use js_sys::Reflect;
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use wasm_bindgen::JsValue;
+
+/// Trials that did not end, after which nothing is tried any more: some drivers may lose the device by them.
+const MOST_UNFINISHED: u32 = 2;
+
+/// What is remembered.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+struct Note {
+    /// What was found; `None` if nothing was yet.
+    choice: Option<Choice>,
+    /// Trials that were begun since, and did not end.
+    unfinished: u32,
+}
 
 /// Kernels that are being compiled for a model, then waiting to be tried.
 pub struct Tuning {
     /// Name of what is remembered; `None` if nothing is to be kept in this browser.
     name: Option<String>,
-    compiling: RefCell<Option<oneshot::Receiver<Prepared>>>,
-    ready: RefCell<Option<Prepared>>,
+    state: RefCell<State>,
+}
+
+struct State {
+    note: Note,
+    /// Round of teams that is being compiled.
+    round: usize,
+    compiling: Option<oneshot::Receiver<Prepared>>,
+    ready: Option<Prepared>,
 }
 
 impl Tuning {
     /// Begins to compile for a model. `keeps`: the outcome may be remembered, and was perhaps.
     pub async fn begin(model: &GpuModel, adapter: &Adapter, quantization: Quantization, keeps: bool) -> Self {
-        let name = keeps.then(|| name(adapter, crate::generate::Backend::config(model), quantization));
-        let remembered = match &name {
-            Some(name) => recall(name).await,
-            None => None,
+        let name = keeps.then(|| name(adapter, model, quantization));
+        let note = match &name {
+            Some(name) => recall(name).await.unwrap_or_default(),
+            None => Note::default(),
         };
-        let (sender, receiver) = oneshot::channel();
-        let preparation = model.prepare(remembered);
-        wasm_bindgen_futures::spawn_local(async move {
-            // Nobody may be left to hear of it.
-            let _ = sender.send(preparation.run().await);
-        });
-        Self { name, compiling: RefCell::new(Some(receiver)), ready: RefCell::new(None) }
+        let mut state = State { note, round: 0, compiling: None, ready: None };
+        if note.unfinished < MOST_UNFINISHED {
+            state.compile(model, note.choice);
+        }
+        Self { name, state: RefCell::new(state) }
     }
 
-    /// Tries what is compiled, if it is.
+    /// Tries what is compiled, if it is; not to the end if `abort` is set meanwhile.
     ///
     /// # Errors
     /// `device-lost`.
-    pub async fn when_ready(&self, model: &mut Model<GpuModel>) -> Result<()> {
-        let compiled = self.compiling.borrow_mut().as_mut().and_then(|c| c.try_recv().ok().flatten());
-        if let Some(prepared) = compiled {
-            self.compiling.take();
-            self.ready.replace(Some(prepared));
+    pub async fn when_ready(&self, model: &mut Model<GpuModel>, abort: &AbortFlag) -> Result<()> {
+        let backend = model.backend_mut();
+        if !backend.can_tune() {
+            return Ok(());
         }
-        let Some(prepared) = self.ready.take() else { return Ok(()) };
-        match model.backend_mut().tune(&prepared).await? {
+        let Some(prepared) = self.state.borrow_mut().take_ready() else { return Ok(()) };
+        let before = self.state.borrow().note;
+        // If the device is lost by it, or the page goes, this is what the next visit finds.
+        self.remember(Note { unfinished: before.unfinished + 1, ..before }).await;
+        match backend.tune(&prepared, abort).await? {
             None => {
-                self.ready.replace(Some(prepared)); // another time
+                self.state.borrow_mut().ready = Some(prepared); // another time
+                self.remember(before).await;
             }
-            Some(choice) => self.remember(choice).await,
+            choice => {
+                let goes_on = self.state.borrow_mut().next_round(backend, choice, &prepared);
+                let choice = choice.filter(|_| !goes_on);
+                self.remember(Note { choice, unfinished: 0 }).await;
+            }
         }
         Ok(())
     }
 
     /// Waits until all is compiled.
     pub async fn compiled(&self) {
-        let compiling = self.compiling.take();
+        let compiling = self.state.borrow_mut().compiling.take();
         if let Some(compiling) = compiling
             && let Ok(prepared) = compiling.await
         {
-            self.ready.replace(Some(prepared));
+            self.state.borrow_mut().ready = Some(prepared);
         }
     }
 
-    async fn remember(&self, choice: Choice) {
+    /// True while there is something to try.
+    pub fn is_pending(&self) -> bool {
+        self.is_compiling() || self.state.borrow().ready.is_some()
+    }
+
+    /// True while kernels are being compiled, or are compiled and nobody looked yet.
+    pub fn is_compiling(&self) -> bool {
+        self.state.borrow().compiling.is_some()
+    }
+
+    async fn remember(&self, note: Note) {
+        self.state.borrow_mut().note = note;
         let Some(name) = &self.name else { return };
         // Without it the next visit tries again.
-        if let (Ok(store), Ok(json)) = (IndexedDb::open().await, serde_json::to_string(&choice)) {
+        let json = serde_json::to_string(&note).map_err(|e| Error::invalid_config(e.to_string()));
+        if let (Ok(store), Ok(json)) = (IndexedDb::open().await, json) {
             let _ = store.put_note(name, &json).await;
         }
     }
 }
 
-async fn recall(name: &str) -> Option<Choice> {
+impl State {
+    /// Begins to compile what `choice` or the round wants; false if that is nothing.
+    fn compile(&mut self, model: &GpuModel, choice: Option<Choice>) -> bool {
+        let Some(preparation) = model.prepare(choice, self.round) else { return false };
+        let (sender, receiver) = oneshot::channel();
+        wasm_bindgen_futures::spawn_local(async move {
+            // Nobody may be left to hear of it.
+            let _ = sender.send(preparation.run().await);
+        });
+        self.compiling = Some(receiver);
+        true
+    }
+
+    fn take_ready(&mut self) -> Option<Prepared> {
+        if let Some(prepared) = self.compiling.as_mut().and_then(|c| c.try_recv().ok().flatten()) {
+            self.compiling = None;
+            self.ready = Some(prepared);
+        }
+        self.ready.take()
+    }
+
+    /// Where nothing that was tried is faster, the next teams are compiled; true if there are any.
+    fn next_round(&mut self, model: &GpuModel, choice: Option<Choice>, tried: &Prepared) -> bool {
+        if !tried.has_teams() || choice.is_some_and(|c| c.team.is_some()) {
+            return false;
+        }
+        // What was remembered stood before all rounds.
+        self.round += usize::from(!tried.is_remembered());
+        self.compile(model, None)
+    }
+}
+
+async fn recall(name: &str) -> Option<Note> {
     let note = IndexedDb::open().await.ok()?.note(name).await.ok()??;
     serde_json::from_str(&note).ok()
 }
 
-/// What the outcome depends on: kernels, browser, adapter, the model's shape and precision.
-fn name(adapter: &Adapter, config: &ModelConfig, quantization: Quantization) -> String {
+/// What the outcome depends on: kernels, browser, adapter and what it grants, the model's shape, precision and context.
+fn name(adapter: &Adapter, model: &GpuModel, quantization: Quantization) -> String {
     let get = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
     let browser = get(&get(&js_sys::global(), "navigator"), "userAgent").as_string().unwrap_or_default();
     let Adapter { vendor, architecture, device, description } = adapter;
-    let shape = serde_json::to_string(config).unwrap_or_default();
-    let version = env!("CARGO_PKG_VERSION");
-    let precision = quantization.as_str();
-    format!("tuning|{version}|{browser}|{vendor}|{architecture}|{device}|{description}|{precision}|{shape}")
+    let gpu: &Gpu = model.gpu();
+    let limits = gpu.device.limits();
+    let granted = format!(
+        "{} {} {} {}",
+        gpu.has_subgroups,
+        gpu.has_f16,
+        limits.max_compute_workgroup_storage_size,
+        limits.max_compute_invocations_per_workgroup,
+    );
+    let shape = serde_json::to_string(model.config()).unwrap_or_default();
+    let (version, precision, context) = (env!("CARGO_PKG_VERSION"), quantization.as_str(), model.context_length());
+    format!(
+        "tuning|{version}|{browser}|{vendor}|{architecture}|{device}|{description}|{granted}|{precision}|{context}|{shape}"
+    )
 }

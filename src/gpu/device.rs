@@ -13,6 +13,8 @@ pub struct GpuOptions {
     pub default_limits: bool,
     /// Do without subgroups, even if the adapter has them.
     pub no_subgroups: bool,
+    /// Do without f16 arithmetic, even if the adapter has it.
+    pub no_f16: bool,
     /// Ask for timestamps, if the adapter has them.
     pub timestamps: bool,
 }
@@ -31,6 +33,8 @@ pub struct Gpu {
     pub vendor: String,
     /// Kernels may use subgroups.
     pub has_subgroups: bool,
+    /// Kernels may compute with f16.
+    pub has_f16: bool,
     /// Passes can be timed.
     pub has_timestamps: bool,
     /// Set once the device is lost: the browser's reason.
@@ -72,8 +76,14 @@ impl Gpu {
                 ..defaults
             }
         };
-        let has_timestamps = options.timestamps && adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        let required_features = if has_timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let mut required_features = wgpu::Features::empty();
+        let mut ask = |wanted, feature| {
+            let has = wanted && adapter.features().contains(feature);
+            required_features.set(feature, has);
+            has
+        };
+        let has_timestamps = ask(options.timestamps, wgpu::Features::TIMESTAMP_QUERY);
+        let has_f16 = ask(!options.no_f16, wgpu::Features::SHADER_F16);
         let label = Some("tokenformer-web");
         let descriptor = wgpu::DeviceDescriptor { label, required_features, required_limits, ..Default::default() };
         let (opened, has_subgroups) = features::request_device(&adapter, raw, descriptor, !options.no_subgroups).await;
@@ -83,7 +93,17 @@ impl Gpu {
         watch(&device, lost.clone());
         let is_software = is_software(&adapter, &device);
         let vendor = vendor(&device);
-        Ok(Self { device, queue, memory: Rc::default(), is_software, vendor, has_subgroups, has_timestamps, lost })
+        Ok(Self {
+            device,
+            queue,
+            memory: Rc::default(),
+            is_software,
+            vendor,
+            has_subgroups,
+            has_f16,
+            has_timestamps,
+            lost,
+        })
     }
 
     /// Fails once the device is lost.

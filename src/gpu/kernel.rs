@@ -63,18 +63,18 @@ impl Kernel {
 pub struct Kernels {
     made: HashMap<String, (Rc<wgpu::ComputePipeline>, wgpu::BindGroupLayout)>,
     /// If set, nothing is made: what would be is noted here.
-    notes: Option<HashMap<String, Warm>>,
+    notes: Option<Vec<(String, Warm)>>,
 }
 
 impl Kernels {
     /// Makes nothing, and notes what is to be compiled.
     pub fn noting() -> Self {
-        Self { notes: Some(HashMap::new()), ..Self::default() }
+        Self { notes: Some(Vec::new()), ..Self::default() }
     }
 
     /// What was noted.
     pub fn into_notes(self) -> Vec<Warm> {
-        self.notes.unwrap_or_default().into_values().collect()
+        self.notes.unwrap_or_default().into_iter().map(|(_, kernel)| kernel).collect()
     }
 
     /// The kernel `spec` with `bindings`; `None` where it is only noted. Validation errors go to the caller's error scope.
@@ -84,8 +84,10 @@ impl Kernels {
     pub fn kernel(&mut self, gpu: &Gpu, spec: &ShaderSpec, bindings: &[Binding<'_>]) -> Result<Option<Kernel>> {
         let label = spec.label();
         if let Some(notes) = &mut self.notes {
-            let accesses = bindings.iter().map(|b| (b.index, b.access)).collect();
-            notes.entry(label).or_insert_with(|| Warm::new(spec.clone(), accesses));
+            if notes.iter().all(|(noted, _)| *noted != label) {
+                let accesses = bindings.iter().map(|b| (b.index, b.access)).collect();
+                notes.push((label, Warm::new(spec.clone(), accesses)));
+            }
             return Ok(None);
         }
         if !self.made.contains_key(&label) {

@@ -46,6 +46,8 @@ sources![
 
 /// The flag of kernels that use subgroups.
 pub const SUBGROUPS: &str = "SUBGROUPS";
+/// The flag of kernels that compute with f16.
+pub const HALF: &str = "HALF";
 
 /// A value that a shader is compiled with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,6 +126,9 @@ impl ShaderSpec {
         // A browser wants to be told; naga knows subgroups, but not yet that they may be enabled.
         if cfg!(target_arch = "wasm32") && self.flag_is_set(SUBGROUPS) {
             out.push_str("enable subgroups;\n");
+        }
+        if self.flag_is_set(HALF) {
+            out.push_str("enable f16;\n");
         }
         for (name, value) in &self.constants {
             let _ = match value {

@@ -8,9 +8,11 @@ use super::{Access, Gpu};
 pub struct Warm {
     spec: ShaderSpec,
     accesses: Vec<(u32, Access)>,
-    /// The promise of a pipeline, then the pipeline.
+    /// The pipeline, once it was begun. It hears of a failure also while nobody waits.
     #[cfg(target_arch = "wasm32")]
-    pipeline: wasm_bindgen::JsValue,
+    promised: Option<wasm_bindgen_futures::JsFuture>,
+    #[cfg(target_arch = "wasm32")]
+    _pipeline: Option<wasm_bindgen::JsValue>,
 }
 
 impl Warm {
@@ -20,7 +22,9 @@ impl Warm {
             spec,
             accesses,
             #[cfg(target_arch = "wasm32")]
-            pipeline: wasm_bindgen::JsValue::UNDEFINED,
+            promised: None,
+            #[cfg(target_arch = "wasm32")]
+            _pipeline: None,
         }
     }
 
@@ -31,9 +35,7 @@ impl Warm {
     /// Begins to compile. A browser compiles several at a time.
     #[cfg(target_arch = "wasm32")]
     pub fn begin(&mut self, gpu: &Gpu) {
-        if let Ok(promise) = self.ask(gpu) {
-            self.pipeline = promise.into();
-        }
+        self.promised = self.ask(gpu).ok().map(Into::into);
     }
 
     /// True where there is something to compile.
@@ -45,15 +47,9 @@ impl Warm {
     /// True once what was begun is compiled; false if it cannot be.
     #[cfg(target_arch = "wasm32")]
     pub async fn is_compiled(&mut self) -> bool {
-        use wasm_bindgen::JsCast;
-        let Ok(promise) = self.pipeline.clone().dyn_into::<js_sys::Promise>() else { return false };
-        match wasm_bindgen_futures::JsFuture::from(promise).await {
-            Ok(pipeline) => {
-                self.pipeline = pipeline;
-                true
-            }
-            Err(_) => false,
-        }
+        let Some(promised) = self.promised.take() else { return false };
+        self._pipeline = promised.await.ok();
+        self._pipeline.is_some()
     }
 
     #[cfg(target_arch = "wasm32")]

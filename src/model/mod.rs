@@ -14,34 +14,36 @@ mod workers;
 pub use profile::KernelTime;
 pub use tables::{Placement, Weights};
 pub use tune::{Choice, Preparation, Prepared};
-pub use workers::Team;
+pub use workers::{Arithmetic, Team};
 
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::generate::{Backend, Chosen, Logits};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Warm};
 use crate::sampling::SamplingOptions;
 use choose::{Choosing, Landed};
-use plan::{Builder, Plan};
+use plan::{Builder, Plan, Prefill};
 use scratch::{LOGIT_ROWS, MAX_CHUNK, Scratch};
 use std::rc::Rc;
 use workers::{FAILURE_WORDS, Workers};
 
-/// A model that is being loaded: room on the GPU that is filled tensor by tensor.
+/// A model that is being loaded: room on the GPU that is filled tensor by tensor, while its kernels are compiled.
 pub struct Loading {
-    /// The device.
-    pub gpu: Rc<Gpu>,
     /// Where the bytes go.
     pub weights: Weights,
     config: ModelConfig,
-    context_length: usize,
+    weight_bytes: u64,
+    scratch: Scratch,
+    /// Kernels that are being compiled.
+    kernels: Vec<Warm>,
+    /// The device. Last, so that it goes after its buffers.
+    pub gpu: Rc<Gpu>,
 }
 
 /// A model that can run.
 pub struct GpuModel {
     config: ModelConfig,
-    context_length: usize,
     /// Keeps the buffers alive that the bind groups name.
     weights: Weights,
     scratch: Scratch,
@@ -68,10 +70,10 @@ struct Step {
 }
 
 impl Loading {
-    /// Allocates the weights.
+    /// Allocates everything, and begins to compile: what takes longest here then goes on beside the download.
     ///
     /// # Errors
-    /// `out-of-memory` if they do not fit, `invalid-argument` for an impossible context length.
+    /// `out-of-memory` if it does not fit, `invalid-argument` for an impossible context length.
     pub async fn new(
         gpu: Rc<Gpu>,
         config: ModelConfig,
@@ -86,35 +88,27 @@ impl Loading {
             )));
         }
         let weights = gpu.scoped("Making room for the weights", || Weights::new(&gpu, &config, quantization)).await?;
-        Ok(Self { gpu, weights, config, context_length })
+        let weight_bytes = gpu.memory.bytes();
+        let room = || Ok(Scratch::new(&gpu, &config, &weights, context_length));
+        let scratch = gpu.scoped("Making room for the context", room).await?;
+        let mut kernels = Plan::kernels(&gpu, &config, &weights, &scratch)?;
+        kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
+        Ok(Self { weights, config, weight_bytes, scratch, kernels, gpu })
     }
 
-    /// Compiles the kernels and allocates the KV cache, once all bytes are written.
+    /// A model that can run, once all bytes are written.
     ///
     /// # Errors
-    /// `out-of-memory`, or `webgpu-unavailable` if a kernel does not compile.
+    /// `webgpu-unavailable` if a kernel does not compile.
     pub async fn finish(self) -> Result<GpuModel> {
-        let Self { gpu, weights, config, context_length } = self;
-        let weight_bytes = gpu.memory.bytes();
-        let scratch = gpu
-            .scoped("Making room for the context", || Ok(Scratch::new(&gpu, &config, &weights, context_length)))
-            .await?;
-        // They live until the plan is made of their like.
-        let _compiled = Plan::compile(&gpu, &config, &weights, &scratch).await?;
+        let Self { weights, config, weight_bytes, scratch, mut kernels, gpu } = self;
+        for kernel in &mut kernels {
+            // What fails here fails below with a message.
+            kernel.is_compiled().await;
+        }
         let plan = gpu.scoped("Compiling the kernels", || Plan::new(&gpu, &config, &weights, &scratch)).await?;
         let choosing = Choosing::default();
-        Ok(GpuModel {
-            gpu,
-            config,
-            context_length,
-            weights,
-            scratch,
-            plan,
-            workers: None,
-            choosing,
-            weight_bytes,
-            len: 0,
-        })
+        Ok(GpuModel { config, weights, scratch, plan, workers: None, choosing, weight_bytes, len: 0, gpu })
     }
 }
 
@@ -148,15 +142,17 @@ impl GpuModel {
 
     /// In what ways steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
-        let sums = if self.gpu.has_subgroups { "subgroups" } else { "portable" };
+        let sums = if self.gpu.has_subgroups { "subgroups" } else { "trees" };
+        let prefill = self.plan.prefill.arithmetic.with(self.weights.layer_format()).as_str();
         let decode = match &self.workers {
-            Some(Workers { team: Team { workers, threads, packed, .. }, .. }) => {
-                let products = if *packed && self.weights.embedding.format().is_quantized() { "int8" } else { "f32" };
-                format!("decode: {workers} workers of {threads} threads, {products}")
+            Some(Workers { team: Team { workers, threads, arithmetic, subgroups, .. }, .. }) => {
+                let products = arithmetic.with(self.weights.layer_format()).as_str();
+                let sums = if *subgroups && self.gpu.has_subgroups { "subgroups" } else { "trees" };
+                format!("decode: {workers} workers of {threads} threads, {products}, {sums}")
             }
-            None => "decode: a dispatch per product, f32".to_owned(),
+            None => format!("decode: a dispatch per product, f32, {sums}"),
         };
-        vec![format!("{sums} f32"), decode]
+        vec![format!("prefill: {prefill}"), decode]
     }
 
     /// Has `team` make the layers of decode steps from now on; true if that can be done.
@@ -170,13 +166,25 @@ impl GpuModel {
         Ok(self.workers.is_some())
     }
 
+    /// Has products of whole chunks made with `arithmetic` from now on, where the tables' format allows it; returns how
+    /// they were made before.
+    ///
+    /// # Errors
+    /// `out-of-memory`, or `webgpu-unavailable` if a kernel does not compile, or the device has no such arithmetic.
+    async fn prefill_with(&mut self, arithmetic: Arithmetic) -> Result<Prefill> {
+        let (config, weights, scratch) = (&self.config, &self.weights, &self.scratch);
+        let make = || Builder::new(&self.gpu, config, weights, scratch).prefill(arithmetic);
+        let prefill = self.gpu.scoped("Compiling the prefill's kernels", make).await?;
+        Ok(std::mem::replace(&mut self.plan.prefill, prefill))
+    }
+
     /// Records all layers for `count` tokens, by workers if there are any and `may_fail`: if the caller will look
     /// whether they gave up.
     fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
         match &self.workers {
             Some(workers) if count == 1 && may_fail => workers.record(pass, self.len),
             _ if count == 1 => self.plan.decode.record(pass, self.len, count),
-            _ => self.plan.prefill.record(pass, self.len, count),
+            _ => self.plan.prefill.stages.record(pass, self.len, count),
         }
     }
 
@@ -199,7 +207,7 @@ impl GpuModel {
     fn choose(&mut self, count: usize) -> Result<()> {
         self.gpu.check()?;
         let past = self.len;
-        if count == 0 || count > MAX_CHUNK || past + count > self.context_length {
+        if count == 0 || count > MAX_CHUNK || past + count > self.scratch.context_length {
             return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
         }
         self.write_step(past, count, count - 1, 0);
@@ -244,7 +252,7 @@ impl Backend for GpuModel {
     }
 
     fn context_length(&self) -> usize {
-        self.context_length
+        self.scratch.context_length
     }
 
     fn max_chunk(&self) -> usize {
@@ -262,7 +270,7 @@ impl Backend for GpuModel {
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
         self.gpu.check()?;
         let (past, count) = (self.len, ids.len());
-        if count == 0 || count > MAX_CHUNK || past + count > self.context_length {
+        if count == 0 || count > MAX_CHUNK || past + count > self.scratch.context_length {
             return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
         }
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(ids));

@@ -31,7 +31,7 @@ impl GpuModel {
         if !self.gpu.has_timestamps {
             return Ok(None);
         }
-        let past = self.len.min(self.context_length - 1);
+        let past = self.len.min(self.scratch.context_length - 1);
         self.write_step(past, 1, 0, 0);
         let mut times: Vec<KernelTime> = Vec::new();
         let layers = if self.workers.is_some() { &[][..] } else { self.plan.decode.stages() };

@@ -303,6 +303,11 @@ impl Weights {
         Ok(Self { config: config.clone(), embedding, layers: layers.collect(), slabs, norm })
     }
 
+    /// Format of the layers' tables.
+    pub fn layer_format(&self) -> TableFormat {
+        self.layers.first().map_or(TableFormat::F16, |layer| layer.qkv_keys.format)
+    }
+
     /// Bytes of a tensor's region.
     pub fn region_bytes(&self, id: TensorId, region: Region) -> u64 {
         let shape = id.shape(&self.config);

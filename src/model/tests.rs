@@ -155,26 +155,29 @@ fn ids(n: usize, vocab: usize) -> Vec<u32> {
 
 /// Prefill in uneven chunks and decode steps, each compared with the reference's logits.
 async fn compare(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, tokens: usize, prefill: usize) {
-    compare_with(gpu, config, q, (tokens, prefill), None).await;
+    compare_with(gpu, config, q, (tokens, prefill), None, Arithmetic::F32).await;
 }
 
-/// The same with decode steps of a dispatch per layer, shared by a team.
+/// The same with decode steps that a team makes in a dispatch, and products of chunks of this kind.
 async fn compare_with(
     gpu: &Rc<Gpu>,
     config: &ModelConfig,
     q: Quantization,
     (tokens, prefill): (usize, usize),
     team: Option<Team>,
+    arithmetic: Arithmetic,
 ) {
     let vocab = config.padded_vocab_size;
     let (mut model, mut reference) = build(gpu, config, q, tokens).await;
     if let Some(team) = team {
         assert!(model.employ(team).await.expect("kernel"), "{team:?} {config:?}");
     }
+    model.prefill_with(arithmetic).await.expect("kernels");
     let ids = ids(tokens, vocab);
     let h = reference.forward(&ids, false).expect("reference").last;
     let want = reference.logits(&h);
-    let tolerance = if team.is_some_and(|t| t.packed) { PACKED_TOLERANCE } else { TOLERANCE };
+    let is_exact = [Some(arithmetic), team.map(|t| t.arithmetic)].iter().flatten().all(|a| *a == Arithmetic::F32);
+    let tolerance = if is_exact { TOLERANCE } else { PACKED_TOLERANCE };
     let check = |what: &str, position: usize, got: &[f32]| {
         let error = relative_error(got, &want[position * vocab..][..vocab]);
         assert!(error < tolerance, "{what} at position {position}: error {error:.2e} ({q:?}, {config:?})");
@@ -199,6 +202,15 @@ async fn compare_with(
 /// A GPU that shares work as a real one does, software or not, without subgroups.
 fn gpu(options: &GpuOptions) -> Rc<Gpu> {
     gpu_that_is(false, &GpuOptions { no_subgroups: true, ..options.clone() })
+}
+
+/// With f16, if the machine has it.
+fn gpu_with_f16() -> Option<Rc<Gpu>> {
+    let gpu = gpu_that_is(false, &GpuOptions::default());
+    if !gpu.has_f16 {
+        println!("no f16 here");
+    }
+    gpu.has_f16.then_some(gpu)
 }
 
 /// With subgroups, if the machine has them.
@@ -263,13 +275,15 @@ fn head_sizes_and_activations_agree_with_the_reference() {
 }
 
 /// A software GPU runs workgroups one after the other: only one can work with values of its own dispatch.
-const ALONE: Team = Team { workers: 1, threads: 128, patience: 1 << 10, packed: false };
-const PACKED: Team = Team { packed: true, ..ALONE };
+const ALONE: Team =
+    Team { workers: 1, threads: 128, patience: 1 << 10, arithmetic: Arithmetic::F32, subgroups: true };
+const PACKED: Team = Team { arithmetic: Arithmetic::Int8, ..ALONE };
+const HALF: Team = Team { arithmetic: Arithmetic::F16, ..ALONE };
 
 #[test]
 fn workers_agree_with_the_reference() {
     let portable = Some(gpu(&GpuOptions::default()));
-    let subgroups = gpu_with_subgroups();
+    let (subgroups, f16) = (gpu_with_subgroups(), gpu_with_f16());
     let mut uneven = config(UNEVEN);
     uneven.qkv_slot_num = 98;
     let with = |hidden, heads, layers, activation| {
@@ -281,9 +295,10 @@ fn workers_agree_with_the_reference() {
     let cases = [
         (&portable, uneven.clone(), Quantization::Q4, ALONE),
         (&subgroups, uneven.clone(), Quantization::Q4, PACKED),
-        (&subgroups, with(96, 3, 3, NormActivation::Softmax), Quantization::Q8, ALONE),
+        (&f16, with(96, 3, 3, NormActivation::Softmax), Quantization::Q8, HALF),
         // Software GPUs take ten seconds and more to compile each of these.
-        (&portable, uneven.clone(), Quantization::Q8, PACKED),
+        (&subgroups, uneven.clone(), Quantization::Q8, PACKED),
+        (&f16, uneven.clone(), Quantization::Q4, Team { subgroups: false, ..HALF }),
         (&subgroups, uneven.clone(), Quantization::Q8, Team { threads: 256, ..ALONE }),
         (&subgroups, uneven, Quantization::F16, ALONE),
         (&subgroups, with(64, 1, 1, NormActivation::L2NormGelu), Quantization::Q4, ALONE),
@@ -293,7 +308,17 @@ fn workers_agree_with_the_reference() {
     for (gpu, c, q, team) in cases.into_iter().take(count) {
         // 150 positions are two stretches of the attention, and the first step is alone in the second.
         let Some(gpu) = gpu else { continue };
-        pollster::block_on(compare_with(gpu, &c, q, (131, 128), Some(team)));
+        pollster::block_on(compare_with(gpu, &c, q, (131, 128), Some(team), Arithmetic::F32));
+    }
+}
+
+#[test]
+fn products_with_half_precision_agree_with_the_reference() {
+    let Some(gpu) = gpu_with_f16() else { return };
+    let mut c = config(UNEVEN);
+    c.qkv_slot_num = 98;
+    for (q, tokens) in [(Quantization::Q4, 75), (Quantization::Q8, 9)] {
+        pollster::block_on(compare_with(&gpu, &c, q, (tokens, tokens - 1), None, Arithmetic::F16));
     }
 }
 
@@ -323,7 +348,7 @@ fn workers_that_give_up_leave_no_trace() {
     let mut model = Model::new(model, None).expect("model");
     let wanted = complete(&mut model, 0);
     // Three that wait for each other, one after the other: in a text, with logprobs, and for logits alone.
-    let three = Team { workers: 3, threads: 128, patience: 4, packed: false };
+    let three = Team { workers: 3, patience: 4, ..ALONE };
     for logprobs in [0, 1] {
         assert!(pollster::block_on(model.backend_mut().employ(three)).expect("kernel"));
         model.reset();
@@ -356,10 +381,14 @@ fn workers_that_give_up_leave_no_trace() {
     // Nor does trying them out, and then they are not chosen.
     model.reset();
     pollster::block_on(async {
+        const NOTHING: Choice = Choice { team: None, prefill: Arithmetic::F32 };
         let backend = model.backend_mut();
-        let remembered = Choice { team: Some(three) };
-        let prepared = backend.prepare(Some(remembered)).run().await;
-        assert_eq!(backend.tune(&prepared).await.expect("trial"), Some(Choice { team: None }));
+        let remembered = Choice { team: Some(three), ..NOTHING };
+        let prepared = backend.prepare(Some(remembered), 0).expect("a team").run().await;
+        let abort = AbortFlag::default();
+        assert_eq!(backend.tune(&prepared, &abort).await.expect("trial"), Some(NOTHING));
+        abort.set();
+        assert_eq!(backend.tune(&prepared, &abort).await.expect("trial"), None);
         assert_eq!(backend.len(), 0);
     });
     assert_eq!(complete(&mut model, 0), wanted);

@@ -1,21 +1,21 @@
-//! How decode steps are made: tried out on the loaded model itself, which is also the test that it works here.
+//! How steps are made: tried out on the loaded model itself, which is also the test that it works here.
 //!
-//! Compiling takes seconds on some drivers, so a model begins with many small dispatches, and the kernels for workers
-//! are compiled beside it. Once they are there, the next completion begins with a few steps of each way; what is
-//! fastest stays, and is remembered for the adapter.
+//! Compiling takes seconds on some drivers, so a model begins with what works everywhere, and other kernels are compiled
+//! beside it: those for workers, and where there is f16 those that multiply with it. Once they are there, the next
+//! completion begins with a few steps of each way; what is fastest stays, and is remembered for the adapter.
 
 use super::plan::Builder;
-use super::workers::{Team, Workers};
+use super::workers::{Arithmetic, Team, Workers};
 use super::{GpuModel, Logits};
 use crate::config::ModelConfig;
 use crate::error::{ErrorCode, Result};
-use crate::generate::Backend;
+use crate::generate::{AbortFlag, Backend};
 use crate::gpu::{Gpu, Warm};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use web_time::Instant;
 
-/// Most steps that are timed, after as many that are not: a GPU that was idle begins slowly.
+/// Most decode steps that are timed, after as many that are not: a GPU that was idle begins slowly.
 const STEPS: usize = 12;
 /// A trial takes about so many seconds at most, on a slow GPU as well.
 const TRIAL: f64 = 0.02;
@@ -23,94 +23,151 @@ const TRIAL: f64 = 0.02;
 const TOLERANCE: f64 = 2e-2;
 /// Looks of a worker before it gives up: some 20 ms.
 const PATIENCE: usize = 20_000;
+/// How much slower than many dispatches a team must be that was found to be faster before: trials are short and noisy.
+const DOUBT: f64 = 1.3;
 /// Vendors of phones' GPUs. Nobody has tried workers there yet, and their drivers take long to compile.
 const PHONES: [&str; 4] = ["arm", "img-tec", "qualcomm", "samsung"];
+/// Vendors whose GPUs multiply bytes four at a time; where that is made of other instructions, it is slower.
+const BYTES: [&str; 4] = ["nvidia", "amd", "intel", ""];
 
-/// What was found to be fastest; no team means many dispatches.
+/// Tokens of a prefill step that is timed.
+const CHUNK: usize = 128;
+
+/// What was found to be fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// Who makes the layers.
+    /// Who makes the layers of a decode step; nobody means many dispatches.
     pub team: Option<Team>,
+    /// What products of whole chunks are made with.
+    pub prefill: Arithmetic,
 }
 
-/// Teams worth trying on a real GPU, from large to small; the first that work are the ones to compare.
-fn teams(gpu: &Gpu, config: &ModelConfig) -> Vec<Team> {
-    let team = |workers, threads| Team { workers, threads, patience: PATIENCE, packed: true };
+/// Teams worth trying on a real GPU: rounds of them, of which a later one counts only where none before works.
+fn rounds(gpu: &Gpu, config: &ModelConfig) -> Vec<Vec<Team>> {
     // A software GPU runs workgroups one after the other.
     if gpu.is_software || PHONES.contains(&gpu.vendor.as_str()) {
         return Vec::new();
     }
-    let mut teams = vec![team(128, 256)];
+    let bytes = BYTES.contains(&gpu.vendor.as_str());
+    let arithmetic = match gpu.has_f16 {
+        _ if bytes => Arithmetic::Int8,
+        true => Arithmetic::F16,
+        false => Arithmetic::F32,
+    };
+    let subgroups = gpu.has_subgroups;
+    let team = |workers, threads| Team { workers, threads, patience: PATIENCE, arithmetic, subgroups };
+    let mut large = vec![team(128, 256)];
+    large.extend((bytes && gpu.has_f16).then(|| Team { arithmetic: Arithmetic::F16, ..team(128, 256) }));
     // Wider models have more of a row to keep on its way. Sums by trees halve the threads, so they must be a power of two.
     if config.hidden_size > 1024 {
-        teams.push(team(128, 512));
-        if gpu.has_subgroups {
-            teams.push(team(128, 384));
-        }
+        large.push(team(128, 512));
+        large.extend(subgroups.then(|| team(128, 384)));
     }
-    teams.extend([team(64, 256), team(32, 256)]);
-    teams
+    large.extend(subgroups.then(|| Team { subgroups: false, ..team(128, 256) }));
+    vec![large, vec![team(64, 256), team(32, 256)]]
 }
 
-/// Kernels that are being compiled beside a model that runs.
+/// Kernels that are to be compiled beside a model that runs.
 pub struct Preparation {
     gpu: Rc<Gpu>,
     kernels: Vec<(Team, Warm)>,
+    prefill: Vec<Warm>,
+    is_remembered: bool,
 }
 
 /// Teams whose kernels are compiled; the driver's results live as long as this.
 pub struct Prepared {
     teams: Vec<Team>,
+    /// Chunks may be multiplied with f16.
+    half_prefill: bool,
     _compiled: Vec<Warm>,
+    /// That was found to be fastest before.
+    is_remembered: bool,
+}
+
+impl Prepared {
+    /// Was it found to be fastest before?
+    pub fn is_remembered(&self) -> bool {
+        self.is_remembered
+    }
+
+    /// True if there are teams to try.
+    pub fn has_teams(&self) -> bool {
+        !self.teams.is_empty()
+    }
 }
 
 impl Preparation {
     /// Compiles, without holding up anybody. What does not compile is left out.
-    pub async fn run(self) -> Prepared {
+    pub async fn run(mut self) -> Prepared {
+        self.prefill.iter_mut().for_each(|kernel| kernel.begin(&self.gpu));
+        self.kernels.iter_mut().for_each(|(_, kernel)| kernel.begin(&self.gpu));
         let (mut teams, mut compiled) = (Vec::new(), Vec::new());
+        let mut half_prefill = !self.prefill.is_empty();
+        for mut warm in self.prefill {
+            half_prefill &= warm.is_compiled().await;
+            compiled.push(warm);
+        }
         for (team, mut warm) in self.kernels {
-            warm.begin(&self.gpu);
-            if self.gpu.check().is_ok() && warm.is_compiled().await {
+            if warm.is_compiled().await {
                 teams.push(team);
                 compiled.push(warm);
             }
         }
-        Prepared { teams, _compiled: compiled }
+        Prepared { teams, half_prefill, _compiled: compiled, is_remembered: self.is_remembered }
     }
 }
 
 impl GpuModel {
-    /// What to compile before [`tune`](Self::tune); with a remembered choice, that alone.
-    pub fn prepare(&self, remembered: Option<Choice>) -> Preparation {
-        let teams = match remembered {
-            Some(choice) => choice.team.into_iter().collect(),
-            None => teams(&self.gpu, &self.config),
+    /// What to compile before [`tune`](Self::tune): a remembered choice alone, if it can be made, else the teams of a
+    /// round; `None` where there is nothing to try.
+    pub fn prepare(&self, remembered: Option<Choice>, round: usize) -> Option<Preparation> {
+        let warm = |teams: Vec<Team>| -> Vec<_> {
+            let builder = Builder::new(&self.gpu, &self.config, &self.weights, &self.scratch);
+            teams.into_iter().filter_map(|team| Some((team, builder.warm(team)?))).collect()
         };
-        let builder = Builder::new(&self.gpu, &self.config, &self.weights, &self.scratch);
-        let kernels = teams.into_iter().filter_map(|team| Some((team, builder.warm(team)?))).collect();
-        Preparation { gpu: self.gpu.clone(), kernels }
+        let mut kernels = remembered.and_then(|choice| choice.team).map_or_else(Vec::new, |team| warm(vec![team]));
+        let mut half_prefill = self.gpu.has_f16 && self.weights.layer_format().is_quantized();
+        // A team that cannot be made, for whatever reason, is as good as none.
+        let is_remembered = remembered.is_some_and(|choice| choice.team.is_none()) || !kernels.is_empty();
+        if is_remembered {
+            half_prefill &= remembered.is_some_and(|choice| choice.prefill == Arithmetic::F16);
+        } else {
+            kernels = warm(rounds(&self.gpu, &self.config).into_iter().nth(round).unwrap_or_default());
+            half_prefill &= round == 0;
+        }
+        let builder = || Builder::new(&self.gpu, &self.config, &self.weights, &self.scratch);
+        let noted = half_prefill.then(|| builder().noted(|b| b.prefill(Arithmetic::F16)));
+        let prefill = noted.and_then(Result::ok).unwrap_or_default();
+        let is_something = !kernels.is_empty() || !prefill.is_empty();
+        is_something.then(|| Preparation { gpu: self.gpu.clone(), kernels, prefill, is_remembered })
     }
 
-    /// Tries what is prepared and keeps the fastest; the KV cache's tokens stay. `None` while the context is too full.
+    /// Is there room in the context to try anything?
+    pub fn can_tune(&self) -> bool {
+        self.len + CHUNK.max(2 * STEPS) < self.context_length()
+    }
+
+    /// Tries what is prepared and keeps the fastest; the KV cache's tokens stay. `None` if it was ended early.
     ///
     /// # Errors
     /// `device-lost`.
-    pub async fn tune(&mut self, prepared: &Prepared) -> Result<Option<Choice>> {
+    pub async fn tune(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
         self.gpu.check()?; // what did not compile since the device is lost tells nothing of the team
-        if prepared.teams.is_empty() {
-            return Ok(Some(Choice { team: None }));
+        let doubt = if prepared.is_remembered { DOUBT } else { 1.0 };
+        if prepared.half_prefill {
+            self.tune_prefill(doubt).await?;
         }
-        if self.len + 2 * STEPS + 1 > self.context_length {
-            return Ok(None);
+        if prepared.teams.is_empty() {
+            return Ok(Some(self.choice()));
         }
         self.workers = None;
-        let len = self.len;
-        let (wanted, mut best) = self.trial().await?;
-        let (mut fastest, mut works) = (None::<Workers>, 0);
+        let (wanted, many) = self.trial().await?;
+        let mut best = many * doubt;
+        let mut fastest = None::<Workers>;
         for team in &prepared.teams {
-            // Once a large team works, a smaller one is not better.
-            if works > 0 && team.workers < 128 {
-                break;
+            if abort.is_set() {
+                return Ok(None);
             }
             match self.employ(*team).await {
                 Ok(true) => {}
@@ -120,17 +177,44 @@ impl GpuModel {
             }
             let (got, seconds) = self.trial().await?;
             let Some(workers) = self.workers.take() else { continue };
-            if difference(&got, &wanted) > TOLERANCE {
-                continue;
-            }
-            works += 1;
-            if seconds < best {
+            if difference(&got, &wanted) <= TOLERANCE && seconds < best {
                 (best, fastest) = (seconds, Some(workers));
             }
         }
-        self.truncate(len);
         self.workers = fastest;
-        Ok(Some(Choice { team: self.workers.as_ref().map(|w| w.team) }))
+        Ok(Some(self.choice()))
+    }
+
+    fn choice(&self) -> Choice {
+        Choice { team: self.workers.as_ref().map(|w| w.team), prefill: self.plan.prefill.arithmetic }
+    }
+
+    /// Multiplies chunks with f16 from now on if that is right, and takes less than `doubt` times as long.
+    async fn tune_prefill(&mut self, doubt: f64) -> Result<()> {
+        let (wanted, seconds) = self.trial_of_chunk().await?;
+        let before = match self.prefill_with(Arithmetic::F16).await {
+            Ok(before) => before,
+            Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
+            Err(_) => return Ok(()), // it works as it did
+        };
+        let (got, half) = self.trial_of_chunk().await?;
+        if difference(&got, &wanted) > TOLERANCE || half >= seconds * doubt {
+            self.plan.prefill = before;
+        }
+        Ok(())
+    }
+
+    /// Logits after a chunk, and the seconds that it takes.
+    async fn trial_of_chunk(&mut self) -> Result<(Vec<f32>, f64)> {
+        let (len, mut seconds, mut logits) = (self.len, f64::INFINITY, Vec::new());
+        let ids: Vec<u32> = (1..=CHUNK as u32).map(|id| id % self.config.padded_vocab_size as u32).collect();
+        for _ in 0..3 {
+            let from = Instant::now();
+            logits = self.forward(&ids, Logits::Last).await?;
+            seconds = seconds.min((Instant::now() - from).as_secs_f64());
+            self.truncate(len);
+        }
+        Ok((logits, seconds))
     }
 
     /// Logits of a step after the cache's tokens, and the seconds that a step takes. Workers that gave up are gone.

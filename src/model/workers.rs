@@ -6,7 +6,7 @@ use super::tables::{LayerTables, Slab, Table, aligned};
 use crate::checkpoint::layout::{Pattention, TableFormat, padded_slots};
 use crate::config::GROUP_SIZE;
 use crate::error::Result;
-use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
+use crate::gpu::shader::{HALF, SUBGROUPS, ShaderSpec};
 use crate::gpu::{Access, Binding, GpuBuffer, Warm};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -19,6 +19,34 @@ const MOST_ROWS: usize = 8;
 /// Most `vec4<u32>` of the tables that a thread keeps in registers.
 const MOST_HELD: usize = 10;
 
+/// What a product's factors are; sums of a few are added up as f32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// Single precision.
+    F32,
+    /// Half precision (HALF of the shader), where the device has it.
+    F16,
+    /// Bytes, four at a time (PACKED of the shader).
+    Int8,
+}
+
+impl Arithmetic {
+    /// For `info`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// Products with tables of `format`: only those of few bits are worth less than single precision.
+    pub fn with(self, format: TableFormat) -> Self {
+        if format.is_quantized() { self } else { Self::F32 }
+    }
+}
+
 /// How many workgroups share a layer, and what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Team {
@@ -28,8 +56,10 @@ pub struct Team {
     pub threads: usize,
     /// Looks at a word before a worker gives up.
     pub patience: usize,
-    /// Products of bytes (PACKED of the shader), where the tables' format allows them.
-    pub packed: bool,
+    /// What products are made with, where the tables' format allows it.
+    pub arithmetic: Arithmetic,
+    /// Sums by subgroups, where there are any, instead of by trees in workgroup memory.
+    pub subgroups: bool,
 }
 
 /// How the rows of one product are shared out.
@@ -173,7 +203,11 @@ impl Builder<'_> {
             d,
         ];
         let (element_stride, scale_stride) = slab.strides();
-        let packed = team.packed && tables.qkv_keys.format().is_quantized();
+        let arithmetic = team.arithmetic.with(tables.qkv_keys.format());
+        let subgroups = team.subgroups && self.gpu.has_subgroups;
+        if arithmetic == Arithmetic::F16 && !self.gpu.has_f16 {
+            return None;
+        }
         let mut spec = ShaderSpec::new("layers")
             .with("WG", team.threads)
             .with("WORKERS", team.workers)
@@ -190,8 +224,9 @@ impl Builder<'_> {
             .with("SLOTS_3", slots(Pattention::Proj))
             .with("SLOTS_5", slots(Pattention::Mlp))
             .with_f32("EPSILON", config.layernorm_epsilon)
-            .flag_if(SUBGROUPS, self.gpu.has_subgroups)
-            .flag_if("PACKED", packed);
+            .flag_if(SUBGROUPS, subgroups)
+            .flag_if(HALF, arithmetic == Arithmetic::F16)
+            .flag_if("PACKED", arithmetic == Arithmetic::Int8);
         let mut mail_stride = 0;
         for (name, words) in MAIL.into_iter().zip(values) {
             spec = spec.with(name, mail_stride);
@@ -223,16 +258,20 @@ impl Builder<'_> {
             }
             (xs, most_rows) = (xs.max(groups * 8), most_rows.max(share.rows));
         }
-        let lane_sums = team.threads * most_rows * 4 / if self.gpu.has_subgroups { 4 } else { 1 };
+        let lane_sums = team.threads * most_rows * 4 / if subgroups { 4 } else { 1 };
         let sharers = (team.threads / 128).max(1);
-        let bytes = xs * if packed { 8 } else { 16 }
+        // The last are the pivot, and what rounding up to 16 bytes may add to each of a dozen arrays.
+        let bytes = xs * if arithmetic == Arithmetic::F32 { 16 } else { 8 }
             + lane_sums
             + team.threads * (32 + 12)
             + head * 20
             + scan * 4 * (1 + sharers)
-            + heads * max_parts * 8;
-        let fits = bytes <= self.gpu.device.limits().max_compute_workgroup_storage_size as usize
-            && team.threads <= self.gpu.device.limits().max_compute_invocations_per_workgroup as usize
+            + heads * max_parts * 8
+            + 256;
+        let limits = self.gpu.device.limits();
+        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let fits = bytes <= limits.max_compute_workgroup_storage_size as usize
+            && team.threads <= most as usize
             && head.is_multiple_of(8)
             && head <= team.threads;
         let spec = spec.with("MAIL_STRIDE", mail_stride).with("XS", xs).with("MOST_LROWS", most_rows);

@@ -96,8 +96,9 @@ export class TokenFormer {
    * For benchmarks: a model of a published shape with random weights, which needs no download. Without `workers`, decode
    * steps are tuned as those of every model; with it, so many workgroups make them, or, if it is 0, a dispatch per product.
    */
-  static async random(id, { quantization = "q4", contextLength, subgroups = true, workers, threads, packed = true } = {}) {
-    const request = { id, quantization, contextLength, subgroups, workers, threads, packed };
+  static async random(id, options = {}) {
+    const { quantization = "q4", contextLength, subgroups = true, f16 = true, workers, threads, arithmetic } = options;
+    const request = { id, quantization, contextLength, subgroups, f16, workers, threads, arithmetic };
     return new TokenFormer(LOADED, await (await engines.get()).random(request));
   }
 

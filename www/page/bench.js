@@ -26,9 +26,10 @@ async function run() {
       const model = await TokenFormer.random(`Haiyang-W/TokenFormer-${name}`, {
         quantization: query.get("quantization") ?? "q4",
         subgroups: query.get("subgroups") !== "0",
+        f16: query.get("f16") !== "0",
         workers: query.has("workers") ? number("workers") : undefined,
-        packed: query.get("packed") !== "0",
         threads: query.has("threads") ? number("threads") : undefined,
+        arithmetic: query.get("arithmetic") ?? undefined,
       });
       const base = { runs: number("runs", 5), promptTokens: number("promptTokens", 512), maxTokens: number("maxTokens", 129) };
       const cases = { greedy: base, sampled: { ...base, temperature: 0.8, topP: 0.95 } };
