@@ -1,6 +1,5 @@
 // Y = X·Wᵀ for the tokens of a chunk; the table is dequantized once per tile into workgroup memory.
 //   RESIDUAL   Y += X·Wᵀ
-//   HALF       factors, and sums over 16 columns, are f16
 // The rows of W may fall into equal segments; segment z reads its own columns of X (the value tables of
 // query, key and value, each with its own weights). Where a table has few rows, the sum over columns is split into
 // parts, so that there are workgroups enough; sum_parts.wgsl joins them.
@@ -14,8 +13,7 @@
 // Grid: (ceil(segment_rows / TILE_N), ceil(T / TILE_T), segments · parts) workgroups of 128 threads.
 //
 // A thread makes 8 × 8 results, so that of four columns 16 reads of workgroup memory feed 256 multiplications. Its
-// tokens and rows lie 8 and 16 apart: neighbouring threads read neighbouring addresses. With HALF it multiplies a column
-// of two rows at a time, 64 apart.
+// tokens and rows lie 8 and 16 apart: neighbouring threads read neighbouring addresses.
 
 #include "table_octet.wgsl"
 #include "step.wgsl"
@@ -36,17 +34,9 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<uniform> shape: Shape;
 
-// 16 columns of both tiles: [k · TILE + i] holds columns 4·k … 4·k + 3 of token or row i. With HALF, [k · PAIRS + i] of
-// the rows' holds column k of rows i and i + PAIRS.
-#if HALF
-const PAIRS = TILE_N / 2u;
-alias X4 = vec4<f16>;
-var<workgroup> ws: array<vec2<f16>, 16u * PAIRS>;
-#else
-alias X4 = vec4<f32>;
+// 16 columns of both tiles: [k · TILE + i] holds columns 4·k … 4·k + 3 of token or row i.
+var<workgroup> xs: array<vec4<f32>, 4u * TILE_T>;
 var<workgroup> ws: array<vec4<f32>, 4u * TILE_N>;
-#endif
-var<workgroup> xs: array<X4, 4u * TILE_T>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -57,13 +47,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     let tq = local / 16u; // tokens t0 + tq, + 8, …
     let nq = local % 16u; // rows n0 + nq, + 16, …
     // Tokens and rows past the end are copies of the last and are never stored.
-#if HALF
-    #unroll I 2
-    let row$I = (segment * shape.segment_rows + min(n0 + local % PAIRS + $Iu * PAIRS, shape.segment_rows - 1u)) * shape.groups;
-    #end
-#else
     let row = (segment * shape.segment_rows + min(n0 + local, shape.segment_rows - 1u)) * shape.groups;
-#endif
     #unroll I 2
     let token$I = min(t0 + (local + $Iu * 128u) / 4u, step.count - 1u);
     let from$I = (token$I * shape.segments + segment) * shape.groups * 8u + local % 4u;
@@ -80,52 +64,11 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     for (var round = part * rounds / shape.parts; round < end; round++) {
         #unroll I 2
         let v$I = x[from$I + round * 4u];
-#if HALF
-        let octet$I = table_octet(row$I + round / 2u, round % 2u * 2u + local / PAIRS);
-#else
         let octet$I = table_octet(row + round / 2u, round % 2u * 2u + $Iu);
-#endif
         #end
         workgroupBarrier();
         #unroll I 2
-        xs[local % 4u * TILE_T + (local + $Iu * 128u) / 4u] = X4(v$I);
-        #end
-#if HALF
-        #unroll C 4
-        ws[(local / PAIRS * 8u + $Cu) * PAIRS + local % PAIRS] = vec2<f16>(vec2<f32>(octet0.low[$C], octet1.low[$C]));
-        ws[(local / PAIRS * 8u + $Cu + 4u) * PAIRS + local % PAIRS] = vec2<f16>(vec2<f32>(octet0.high[$C], octet1.high[$C]));
-        #end
-        workgroupBarrier();
-        #unroll I 8
-        #unroll J 4
-        var p$I_$J = vec2<f16>();
-        #end
-        #end
-        for (var k = 0u; k < 4u; k++) {
-            #unroll I 8
-            let a$I = xs[k * TILE_T + tq + $Iu * 8u];
-            #end
-            #unroll C 4
-            #unroll J 4
-            let w$J_$C = ws[(k * 4u + $Cu) * PAIRS + nq + $Ju * 16u];
-            #unroll I 8
-            p$I_$J = fma(vec2<f16>(a$I[$C]), w$J_$C, p$I_$J);
-            #end
-            #end
-            #end
-        }
-        #unroll I 8
-        c$I_0 += f32(p$I_0.x);
-        c$I_1 += f32(p$I_1.x);
-        c$I_2 += f32(p$I_2.x);
-        c$I_3 += f32(p$I_3.x);
-        c$I_4 += f32(p$I_0.y);
-        c$I_5 += f32(p$I_1.y);
-        c$I_6 += f32(p$I_2.y);
-        c$I_7 += f32(p$I_3.y);
-        #end
-#else
-        #unroll I 2
+        xs[local % 4u * TILE_T + (local + $Iu * 128u) / 4u] = v$I;
         ws[$Iu * 2u * TILE_N + local] = octet$I.low;
         ws[($Iu * 2u + 1u) * TILE_N + local] = octet$I.high;
         #end
@@ -141,7 +84,6 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             #end
             #end
         }
-#endif
     }
 
     #unroll I 8

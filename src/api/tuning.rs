@@ -136,7 +136,7 @@ impl State {
 
     /// Where nothing that was tried is faster, the next teams are compiled; true if there are any.
     fn next_round(&mut self, model: &GpuModel, choice: Option<Choice>, tried: &Prepared) -> bool {
-        if !tried.has_teams() || choice.is_some_and(|c| c.team.is_some()) {
+        if choice.is_some_and(|c| c.team.is_some()) {
             return false;
         }
         // What was remembered stood before all rounds.

@@ -28,6 +28,11 @@ impl Warm {
         }
     }
 
+    /// Bytes of its source.
+    pub fn source_len(&self) -> usize {
+        self.spec.source().map_or(0, |source| source.len())
+    }
+
     /// Natively there is nobody to hold up: the kernel is compiled when it is made.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn begin(&mut self, _gpu: &Gpu) {}

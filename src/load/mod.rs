@@ -124,7 +124,10 @@ impl Load<'_> {
         {
             return Ok(loaded);
         }
-        let source = match Source::open(self.request, self.signal.clone()).await {
+        // The device is asked for while the source answers: without one there is no use for a large download.
+        let opening = Source::open(self.request, self.signal.clone());
+        let (source, gpu) = futures_util::future::join(opening, self.gpu()).await;
+        let source = match source {
             Ok(source) => source,
             Err(e) if e.code == ErrorCode::Network => {
                 let revision = &self.request.revision;
@@ -141,8 +144,7 @@ impl Load<'_> {
         {
             return Ok(loaded);
         }
-        // The device is asked for before the large download: without one there is no use for it.
-        self.gpu().await?;
+        gpu?;
         // Another tab may be loading the same model: then it is waited for, and what it stored is used.
         let name = format!("tokenformer-web {} {}", self.endpoint(), self.request.id);
         let lock = match &self.store {

@@ -23,8 +23,9 @@ use crate::generate::{Backend, Chosen, Logits};
 use crate::gpu::{Gpu, Warm};
 use crate::sampling::SamplingOptions;
 use choose::{Choosing, Landed};
-use plan::{Builder, Plan, Prefill};
+use plan::{Builder, Plan};
 use scratch::{LOGIT_ROWS, MAX_CHUNK, Scratch};
+use std::cmp::Reverse;
 use std::rc::Rc;
 use workers::{FAILURE_WORDS, Workers};
 
@@ -92,6 +93,8 @@ impl Loading {
         let room = || Ok(Scratch::new(&gpu, &config, &weights, context_length));
         let scratch = gpu.scoped("Making room for the context", room).await?;
         let mut kernels = Plan::kernels(&gpu, &config, &weights, &scratch)?;
+        // The longest take longest, and should not be what is waited for at the end.
+        kernels.sort_by_cached_key(|kernel| Reverse(kernel.source_len()));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
         Ok(Self { weights, config, weight_bytes, scratch, kernels, gpu })
     }
@@ -143,7 +146,6 @@ impl GpuModel {
     /// In what ways steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
         let sums = if self.gpu.has_subgroups { "subgroups" } else { "trees" };
-        let prefill = self.plan.prefill.arithmetic.with(self.weights.layer_format()).as_str();
         let decode = match &self.workers {
             Some(Workers { team: Team { workers, threads, arithmetic, subgroups, .. }, .. }) => {
                 let products = arithmetic.with(self.weights.layer_format()).as_str();
@@ -152,7 +154,7 @@ impl GpuModel {
             }
             None => format!("decode: a dispatch per product, f32, {sums}"),
         };
-        vec![format!("prefill: {prefill}"), decode]
+        vec!["prefill: f32".to_owned(), decode]
     }
 
     /// Has `team` make the layers of decode steps from now on; true if that can be done.
@@ -166,25 +168,13 @@ impl GpuModel {
         Ok(self.workers.is_some())
     }
 
-    /// Has products of whole chunks made with `arithmetic` from now on, where the tables' format allows it; returns how
-    /// they were made before.
-    ///
-    /// # Errors
-    /// `out-of-memory`, or `webgpu-unavailable` if a kernel does not compile, or the device has no such arithmetic.
-    async fn prefill_with(&mut self, arithmetic: Arithmetic) -> Result<Prefill> {
-        let (config, weights, scratch) = (&self.config, &self.weights, &self.scratch);
-        let make = || Builder::new(&self.gpu, config, weights, scratch).prefill(arithmetic);
-        let prefill = self.gpu.scoped("Compiling the prefill's kernels", make).await?;
-        Ok(std::mem::replace(&mut self.plan.prefill, prefill))
-    }
-
     /// Records all layers for `count` tokens, by workers if there are any and `may_fail`: if the caller will look
     /// whether they gave up.
     fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
         match &self.workers {
             Some(workers) if count == 1 && may_fail => workers.record(pass, self.len),
             _ if count == 1 => self.plan.decode.record(pass, self.len, count),
-            _ => self.plan.prefill.stages.record(pass, self.len, count),
+            _ => self.plan.prefill.record(pass, self.len, count),
         }
     }
 

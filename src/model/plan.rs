@@ -4,11 +4,10 @@ use super::choose::{ADJUST_TOKENS, RING};
 use super::matvec::{Matvec, WG, matvec};
 use super::scratch::Scratch;
 use super::tables::{LayerTables, Table, TablePart, Weights};
-use super::workers::Arithmetic;
 use crate::checkpoint::layout::{Pattention, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
 use crate::error::Result;
-use crate::gpu::shader::{HALF, SUBGROUPS, ShaderSpec};
+use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
 use crate::gpu::{Access, Binding, Gpu, GpuBuffer, Kernel, Kernels, Warm};
 
 /// Positions that one workgroup of a decode step's attention scans, and its threads.
@@ -93,7 +92,7 @@ pub struct Plan {
     /// All layers, for one token: seven dispatches each.
     pub decode: Stages,
     /// All layers, for a chunk of tokens.
-    pub prefill: Prefill,
+    pub prefill: Stages,
     /// Logits of one row of h.
     pub logits_of_row: Stages,
     /// Logits of up to [`super::scratch::LOGIT_ROWS`] rows of h.
@@ -123,27 +122,21 @@ impl Plan {
 
     fn build(b: &mut Builder<'_>) -> Result<Self> {
         let mut decode = Stages::default();
+        let mut prefill = Stages::default();
         for (layer, tables) in b.weights.layers.iter().enumerate() {
             b.decode_layer(&mut decode, layer, tables)?;
+            b.prefill_layer(&mut prefill, layer, tables)?;
         }
         Ok(Self {
             embed: b.embed()?,
             decode,
-            prefill: b.prefill(Arithmetic::F32)?,
+            prefill,
             logits_of_row: b.logits_of_row()?,
             logits_of_rows: b.logits_of_rows()?,
             choose: b.choose()?,
             _uniforms: std::mem::take(&mut b.uniforms),
         })
     }
-}
-
-/// All layers, for a chunk of tokens.
-pub struct Prefill {
-    pub stages: Stages,
-    /// What products' factors are.
-    pub arithmetic: Arithmetic,
-    _uniforms: Vec<GpuBuffer>,
 }
 
 pub(super) struct Builder<'a> {
@@ -153,8 +146,6 @@ pub(super) struct Builder<'a> {
     pub(super) scratch: &'a Scratch,
     kernels: Kernels,
     uniforms: Vec<GpuBuffer>,
-    /// What factors of matrix products are.
-    arithmetic: Arithmetic,
 }
 
 pub(super) fn read(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
@@ -174,8 +165,7 @@ fn fold(n: usize) -> Grid {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(gpu: &'a Gpu, config: &'a ModelConfig, weights: &'a Weights, scratch: &'a Scratch) -> Self {
-        let (kernels, uniforms, arithmetic) = (Kernels::default(), Vec::new(), Arithmetic::F32);
-        Self { gpu, config, weights, scratch, kernels, uniforms, arithmetic }
+        Self { gpu, config, weights, scratch, kernels: Kernels::default(), uniforms: Vec::new() }
     }
 
     /// The kernels of what `build` makes, and nothing of it.
@@ -310,7 +300,6 @@ impl<'a> Builder<'a> {
             let TablePart { first_row, rows, .. } = *part;
             let segment_rows = rows / segments;
             let spec = table.format_flag(ShaderSpec::new("matmul")).flag_if("RESIDUAL", residual && parts == 1);
-            let spec = spec.flag_if(HALF, self.arithmetic.with(table.format()) == Arithmetic::F16);
             let groups = table.shape().cols / 32;
             let shape = self.uniform([groups, segments, segment_rows, y_stride, first_row, parts]);
             let mut bindings = table.bindings(part);
@@ -339,19 +328,6 @@ impl<'a> Builder<'a> {
         );
         let bindings = [self.step(0), write(1, &self.scratch.scores.buffer)];
         self.push(stages, spec, Grid::PerToken(segments as u32, 1), &bindings)
-    }
-
-    /// All layers, for a chunk of tokens.
-    pub(super) fn prefill(&mut self, arithmetic: Arithmetic) -> Result<Prefill> {
-        let mut stages = Stages::default();
-        let others = std::mem::take(&mut self.uniforms);
-        self.arithmetic = arithmetic;
-        for (layer, tables) in self.weights.layers.iter().enumerate() {
-            self.prefill_layer(&mut stages, layer, tables)?;
-        }
-        self.arithmetic = Arithmetic::F32;
-        let uniforms = std::mem::replace(&mut self.uniforms, others);
-        Ok(Prefill { stages, arithmetic, _uniforms: uniforms })
     }
 
     fn prefill_layer(&mut self, stages: &mut Stages, layer: usize, t: &LayerTables) -> Result<()> {

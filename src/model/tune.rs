@@ -1,8 +1,8 @@
-//! How steps are made: tried out on the loaded model itself, which is also the test that it works here.
+//! How decode steps are made: tried out on the loaded model itself, which is also the test that it works here.
 //!
-//! Compiling takes seconds on some drivers, so a model begins with what works everywhere, and other kernels are compiled
-//! beside it: those for workers, and where there is f16 those that multiply with it. Once they are there, the next
-//! completion begins with a few steps of each way; what is fastest stays, and is remembered for the adapter.
+//! Compiling takes seconds on some drivers, so a model begins with many small dispatches, and the kernels for workers
+//! are compiled beside it. Once they are there, the next completion begins with a few steps of each way; what is
+//! fastest stays, and is remembered for the adapter.
 
 use super::plan::Builder;
 use super::workers::{Arithmetic, Team, Workers};
@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use web_time::Instant;
 
-/// Most decode steps that are timed, after as many that are not: a GPU that was idle begins slowly.
+/// Most steps that are timed, after as many that are not: a GPU that was idle begins slowly.
 const STEPS: usize = 12;
 /// A trial takes about so many seconds at most, on a slow GPU as well.
 const TRIAL: f64 = 0.02;
-/// Most that a logit vector may be off (L2, relative): products of bytes are rounded to 1/254 of four values' largest.
-const TOLERANCE: f64 = 2e-2;
+/// Most that a logit vector may be off (L2, relative): what half precision leaves after some thirty layers.
+const TOLERANCE: f64 = 5e-3;
 /// Looks of a worker before it gives up: some 20 ms.
 const PATIENCE: usize = 20_000;
 /// How much slower than many dispatches a team must be that was found to be faster before: trials are short and noisy.
@@ -30,16 +30,11 @@ const PHONES: [&str; 4] = ["arm", "img-tec", "qualcomm", "samsung"];
 /// Vendors whose GPUs multiply bytes four at a time; where that is made of other instructions, it is slower.
 const BYTES: [&str; 4] = ["nvidia", "amd", "intel", ""];
 
-/// Tokens of a prefill step that is timed.
-const CHUNK: usize = 128;
-
-/// What was found to be fastest.
+/// What was found to be fastest; no team means many dispatches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// Who makes the layers of a decode step; nobody means many dispatches.
+    /// Who makes the layers.
     pub team: Option<Team>,
-    /// What products of whole chunks are made with.
-    pub prefill: Arithmetic,
 }
 
 /// Teams worth trying on a real GPU: rounds of them, of which a later one counts only where none before works.
@@ -71,15 +66,12 @@ fn rounds(gpu: &Gpu, config: &ModelConfig) -> Vec<Vec<Team>> {
 pub struct Preparation {
     gpu: Rc<Gpu>,
     kernels: Vec<(Team, Warm)>,
-    prefill: Vec<Warm>,
     is_remembered: bool,
 }
 
 /// Teams whose kernels are compiled; the driver's results live as long as this.
 pub struct Prepared {
     teams: Vec<Team>,
-    /// Chunks may be multiplied with f16.
-    half_prefill: bool,
     _compiled: Vec<Warm>,
     /// That was found to be fastest before.
     is_remembered: bool,
@@ -90,31 +82,20 @@ impl Prepared {
     pub fn is_remembered(&self) -> bool {
         self.is_remembered
     }
-
-    /// True if there are teams to try.
-    pub fn has_teams(&self) -> bool {
-        !self.teams.is_empty()
-    }
 }
 
 impl Preparation {
     /// Compiles, without holding up anybody. What does not compile is left out.
     pub async fn run(mut self) -> Prepared {
-        self.prefill.iter_mut().for_each(|kernel| kernel.begin(&self.gpu));
         self.kernels.iter_mut().for_each(|(_, kernel)| kernel.begin(&self.gpu));
         let (mut teams, mut compiled) = (Vec::new(), Vec::new());
-        let mut half_prefill = !self.prefill.is_empty();
-        for mut warm in self.prefill {
-            half_prefill &= warm.is_compiled().await;
-            compiled.push(warm);
-        }
         for (team, mut warm) in self.kernels {
             if warm.is_compiled().await {
                 teams.push(team);
                 compiled.push(warm);
             }
         }
-        Prepared { teams, half_prefill, _compiled: compiled, is_remembered: self.is_remembered }
+        Prepared { teams, _compiled: compiled, is_remembered: self.is_remembered }
     }
 }
 
@@ -126,26 +107,22 @@ impl GpuModel {
             let builder = Builder::new(&self.gpu, &self.config, &self.weights, &self.scratch);
             teams.into_iter().filter_map(|team| Some((team, builder.warm(team)?))).collect()
         };
-        let mut kernels = remembered.and_then(|choice| choice.team).map_or_else(Vec::new, |team| warm(vec![team]));
-        let mut half_prefill = self.gpu.has_f16 && self.weights.layer_format().is_quantized();
+        let mut kernels = match remembered {
+            Some(Choice { team: None }) => return None,
+            Some(Choice { team: Some(team) }) => warm(vec![team]),
+            None => Vec::new(),
+        };
         // A team that cannot be made, for whatever reason, is as good as none.
-        let is_remembered = remembered.is_some_and(|choice| choice.team.is_none()) || !kernels.is_empty();
-        if is_remembered {
-            half_prefill &= remembered.is_some_and(|choice| choice.prefill == Arithmetic::F16);
-        } else {
-            kernels = warm(rounds(&self.gpu, &self.config).into_iter().nth(round).unwrap_or_default());
-            half_prefill &= round == 0;
+        let is_remembered = !kernels.is_empty();
+        if !is_remembered {
+            kernels = warm(rounds(&self.gpu, &self.config).into_iter().nth(round)?);
         }
-        let builder = || Builder::new(&self.gpu, &self.config, &self.weights, &self.scratch);
-        let noted = half_prefill.then(|| builder().noted(|b| b.prefill(Arithmetic::F16)));
-        let prefill = noted.and_then(Result::ok).unwrap_or_default();
-        let is_something = !kernels.is_empty() || !prefill.is_empty();
-        is_something.then(|| Preparation { gpu: self.gpu.clone(), kernels, prefill, is_remembered })
+        (!kernels.is_empty()).then(|| Preparation { gpu: self.gpu.clone(), kernels, is_remembered })
     }
 
     /// Is there room in the context to try anything?
     pub fn can_tune(&self) -> bool {
-        self.len + CHUNK.max(2 * STEPS) < self.context_length()
+        self.len + 2 * STEPS < self.context_length()
     }
 
     /// Tries what is prepared and keeps the fastest; the KV cache's tokens stay. `None` if it was ended early.
@@ -154,16 +131,9 @@ impl GpuModel {
     /// `device-lost`.
     pub async fn tune(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
         self.gpu.check()?; // what did not compile since the device is lost tells nothing of the team
-        let doubt = if prepared.is_remembered { DOUBT } else { 1.0 };
-        if prepared.half_prefill {
-            self.tune_prefill(doubt).await?;
-        }
-        if prepared.teams.is_empty() {
-            return Ok(Some(self.choice()));
-        }
         self.workers = None;
         let (wanted, many) = self.trial().await?;
-        let mut best = many * doubt;
+        let mut best = if prepared.is_remembered { many * DOUBT } else { many };
         let mut fastest = None::<Workers>;
         for team in &prepared.teams {
             if abort.is_set() {
@@ -182,39 +152,7 @@ impl GpuModel {
             }
         }
         self.workers = fastest;
-        Ok(Some(self.choice()))
-    }
-
-    fn choice(&self) -> Choice {
-        Choice { team: self.workers.as_ref().map(|w| w.team), prefill: self.plan.prefill.arithmetic }
-    }
-
-    /// Multiplies chunks with f16 from now on if that is right, and takes less than `doubt` times as long.
-    async fn tune_prefill(&mut self, doubt: f64) -> Result<()> {
-        let (wanted, seconds) = self.trial_of_chunk().await?;
-        let before = match self.prefill_with(Arithmetic::F16).await {
-            Ok(before) => before,
-            Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
-            Err(_) => return Ok(()), // it works as it did
-        };
-        let (got, half) = self.trial_of_chunk().await?;
-        if difference(&got, &wanted) > TOLERANCE || half >= seconds * doubt {
-            self.plan.prefill = before;
-        }
-        Ok(())
-    }
-
-    /// Logits after a chunk, and the seconds that it takes.
-    async fn trial_of_chunk(&mut self) -> Result<(Vec<f32>, f64)> {
-        let (len, mut seconds, mut logits) = (self.len, f64::INFINITY, Vec::new());
-        let ids: Vec<u32> = (1..=CHUNK as u32).map(|id| id % self.config.padded_vocab_size as u32).collect();
-        for _ in 0..3 {
-            let from = Instant::now();
-            logits = self.forward(&ids, Logits::Last).await?;
-            seconds = seconds.min((Instant::now() - from).as_secs_f64());
-            self.truncate(len);
-        }
-        Ok((logits, seconds))
+        Ok(Some(Choice { team: self.workers.as_ref().map(|w| w.team) }))
     }
 
     /// Logits of a step after the cache's tokens, and the seconds that a step takes. Workers that gave up are gone.

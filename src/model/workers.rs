@@ -27,7 +27,7 @@ pub enum Arithmetic {
     F32,
     /// Half precision (HALF of the shader), where the device has it.
     F16,
-    /// Bytes, four at a time (PACKED of the shader).
+    /// Bytes, four at a time, two for each activation (PACKED of the shader).
     Int8,
 }
 
@@ -261,7 +261,12 @@ impl Builder<'_> {
         let lane_sums = team.threads * most_rows * 4 / if subgroups { 4 } else { 1 };
         let sharers = (team.threads / 128).max(1);
         // The last are the pivot, and what rounding up to 16 bytes may add to each of a dozen arrays.
-        let bytes = xs * if arithmetic == Arithmetic::F32 { 16 } else { 8 }
+        let slot = match arithmetic {
+            Arithmetic::F32 => 16,
+            Arithmetic::F16 => 8,
+            Arithmetic::Int8 => 12,
+        };
+        let bytes = xs * slot
             + lane_sums
             + team.threads * (32 + 12)
             + head * 20
