@@ -3,13 +3,20 @@
 // The activations lie in workgroup memory: *slot* k (0 … 7) of group g at k · stride + g, so that neighbouring lanes
 // (neighbouring g) read neighbouring addresses. A slot is four columns: for Q4 the even (k even) or odd (k odd)
 // elements of word k/2, which is the order in which nibbles fall out of a word; else four neighbours.
-//   PACKED   (Q4, Q8) a slot has a scale of its own, and each of its values two signed bytes, the second 1/254 of the
-//            first; dot4I8Packed multiplies four at a time: half of the instructions, and at most 1/60,000 of the
-//            slot's largest value off.
+//   PACKED   (Q4, Q8) four slots, a quad, share a scale, and a value is two signed bytes, the second in 254ths of the
+//            first; dot4I8Packed multiplies four at a time. That is a third of the instructions, and an activation is
+//            at most 1/60,000 of the quad's largest off.
 //   HALF     (Q4, Q8) products and the sums of eight of them are f16
 // Constants: XS, slots of the longest row.
 
 #include "table.wgsl"
+
+// Where a slot lies in workgroup memory.
+struct Place {
+    slot: u32,
+    group: u32,
+    stride: u32,
+}
 
 // As it is stored.
 struct Group {
@@ -45,30 +52,33 @@ fn load_group(index: u32, elements: u32, scales: u32) -> Group {
 
 #if PACKED
 const FINER = 254;
+// A nibble is multiplied as the upper half of a byte.
+#if Q4
+const WEIGHT_UNIT = 16.0;
+#else
+const WEIGHT_UNIT = 1.0;
+#endif
 var<workgroup> xs: array<vec2<u32>, XS>;
-var<workgroup> x_scales: array<f32, XS>;
+var<workgroup> x_scales: array<f32, XS / 4u>;
 
-fn stage_slot(at: u32, x: vec4<f32>) {
-    let largest = max(max(abs(x.x), abs(x.y)), max(abs(x.z), abs(x.w)));
+// `largest` is that of the slot's quad: slots 0 … 3 or 4 … 7 of a group.
+fn stage_slot(at: Place, x: vec4<f32>, largest: f32) {
     let scaled = x * select(0.0, 127.0 / largest, largest > 0.0);
     let coarse = round(scaled);
-    xs[at] = vec2<u32>(pack4xI8(vec4<i32>(coarse)), pack4xI8(vec4<i32>(round((scaled - coarse) * f32(FINER)))));
-    x_scales[at] = largest / (127.0 * f32(FINER));
-}
-
-// The sum of four products, in units of the slot's scale.
-fn dot4(weights: u32, x: vec2<u32>) -> f32 {
-    return f32(dot4I8Packed(weights, x.x) * FINER + dot4I8Packed(weights, x.y));
+    let fine = round((scaled - coarse) * f32(FINER));
+    xs[at.slot * at.stride + at.group] = vec2<u32>(pack4xI8(vec4<i32>(coarse)), pack4xI8(vec4<i32>(fine)));
+    if at.slot % 4u == 0u {
+        x_scales[at.slot / 4u * at.stride + at.group] = largest / (127.0 * f32(FINER) * WEIGHT_UNIT);
+    }
 }
 
 // 32 activations.
 struct Activations {
     #unroll K 8
     x$K: vec2<u32>,
-    scale$K: f32,
     #end
-    // Σ (q − OFFSET)·x = Σ q·x − OFFSET·Σ x: the second sum is shared by all rows.
-    offset: f32,
+    scale0: f32,
+    scale1: f32,
 }
 
 // Those of group `at`.
@@ -76,37 +86,33 @@ fn load_activations(at: u32, stride: u32) -> Activations {
     var x: Activations;
     #unroll K 8
     x.x$K = xs[$Ku * stride + at];
-    x.scale$K = x_scales[$Ku * stride + at];
     #end
-#if Q4
-    x.offset = 0.0;
-    #unroll K 8
-    x.offset += OFFSET * x.scale$K * dot4(0x01010101u, x.x$K);
-    #end
-#endif
+    x.scale0 = x_scales[at];
+    x.scale1 = x_scales[stride + at];
     return x;
+}
+
+// 16 products, in units of the quad's scale: exact, and one conversion for all.
+fn quad_product(w: vec4<u32>, x0: vec2<u32>, x1: vec2<u32>, x2: vec2<u32>, x3: vec2<u32>) -> f32 {
+    let coarse = dot4I8Packed(w.x, x0.x) + dot4I8Packed(w.y, x1.x) + dot4I8Packed(w.z, x2.x) + dot4I8Packed(w.w, x3.x);
+    let fine = dot4I8Packed(w.x, x0.y) + dot4I8Packed(w.y, x1.y) + dot4I8Packed(w.z, x2.y) + dot4I8Packed(w.w, x3.y);
+    return f32(coarse * FINER + fine);
 }
 
 // Σ w·x over the group; `index` is that of load_group().
 fn group_product(w: Group, index: u32, x: Activations) -> f32 {
+    // Elements less OFFSET, as signed bytes.
 #if Q4
-    var sum = -x.offset;
-    let even = w.a & vec4<u32>(0x0f0f0f0fu);
-    let odd = (w.a >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
-    sum += x.scale0 * dot4(even.x, x.x0) + x.scale1 * dot4(odd.x, x.x1);
-    sum += x.scale2 * dot4(even.y, x.x2) + x.scale3 * dot4(odd.y, x.x3);
-    sum += x.scale4 * dot4(even.z, x.x4) + x.scale5 * dot4(odd.z, x.x5);
-    sum += x.scale6 * dot4(even.w, x.x6) + x.scale7 * dot4(odd.w, x.x7);
+    let even = ((w.a << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u)) ^ vec4<u32>(0x80808080u);
+    let odd = (w.a & vec4<u32>(0xf0f0f0f0u)) ^ vec4<u32>(0x80808080u);
+    let a = vec4<u32>(even.x, odd.x, even.y, odd.y);
+    let b = vec4<u32>(even.z, odd.z, even.w, odd.w);
 #else
-    // Less 128, a byte is a signed one.
     let a = w.a ^ vec4<u32>(0x80808080u);
     let b = w.b ^ vec4<u32>(0x80808080u);
-    var sum = x.scale0 * dot4(a.x, x.x0) + x.scale1 * dot4(a.y, x.x1);
-    sum += x.scale2 * dot4(a.z, x.x2) + x.scale3 * dot4(a.w, x.x3);
-    sum += x.scale4 * dot4(b.x, x.x4) + x.scale5 * dot4(b.y, x.x5);
-    sum += x.scale6 * dot4(b.z, x.x6) + x.scale7 * dot4(b.w, x.x7);
 #endif
-    return scale_of(w.scales, index) * sum;
+    let first = x.scale0 * quad_product(a, x.x0, x.x1, x.x2, x.x3);
+    return scale_of(w.scales, index) * (first + x.scale1 * quad_product(b, x.x4, x.x5, x.x6, x.x7));
 }
 #else
 #if HALF
@@ -116,8 +122,8 @@ alias Slot = vec4<f32>;
 #endif
 var<workgroup> xs: array<Slot, XS>;
 
-fn stage_slot(at: u32, x: vec4<f32>) {
-    xs[at] = Slot(x);
+fn stage_slot(at: Place, x: vec4<f32>, largest: f32) {
+    xs[at.slot * at.stride + at.group] = Slot(x);
 }
 
 // 32 activations.

@@ -51,16 +51,37 @@ var<private> layer_cache: u32;
 // Sums of the attention's teams.
 var<workgroup> sums: array<vec4<f32>, 2u * WG>;
 
-// Where column c of a row of `groups` groups is sent, from the row's begin: in the order of `xs`, one component after
-// the other, so that neighbouring threads read neighbouring words.
+// A row of activations is shared out by slots, group after group: slot s is slot s % 8 of group s / 8.
+
+// Where column c of a row of `groups` groups is sent, from the row's begin: first components of all slots, then second
+// ones …, so that neighbouring threads read neighbouring words.
 fn place(c: u32, groups: u32) -> u32 {
-    return slot_component(c % 32u) * groups * 8u + slot_of(c % 32u) * groups + c / 32u;
+    return slot_component(c % 32u) * groups * 8u + c / 32u * 8u + slot_of(c % 32u);
 }
 
-// The column of component j of `xs[s]`.
-fn column(s: u32, j: u32, groups: u32) -> u32 {
-    return s % groups * 32u + column_in_slot(s / groups, j);
+// The column of component j of slot s.
+fn column(s: u32, j: u32) -> u32 {
+    return s / 8u * 32u + column_in_slot(s % 8u, j);
 }
+
+// The largest magnitude in four neighbouring threads' slots. Every thread of the workgroup must call it.
+#if SUBGROUPS
+fn quad_largest(local: u32, x: vec4<f32>) -> f32 {
+    var largest = max(max(abs(x.x), abs(x.y)), max(abs(x.z), abs(x.w)));
+    largest = max(largest, subgroupShuffleXor(largest, 1u));
+    return max(largest, subgroupShuffleXor(largest, 2u));
+}
+#else
+var<workgroup> magnitudes: array<f32, WG>;
+
+fn quad_largest(local: u32, x: vec4<f32>) -> f32 {
+    workgroupBarrier(); // those of the slots before have been read
+    magnitudes[local] = max(max(abs(x.x), abs(x.y)), max(abs(x.z), abs(x.w)));
+    workgroupBarrier();
+    let quad = local / 4u * 4u;
+    return max(max(magnitudes[quad], magnitudes[quad + 1u]), max(magnitudes[quad + 2u], magnitudes[quad + 3u]));
+}
+#endif
 
 #unroll P 6
 // ---- part $P ----
@@ -121,8 +142,14 @@ fn stage_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>) {
     var x = row;
     workgroupBarrier(); // the last product has been made
     for (var i = 0u; i < ITEMS_$P; i++) {
-        if local + i * WG < GROUPS_$P * 8u {
-            stage_slot(local + i * WG, x[i]);
+        let s = local + i * WG;
+#if PACKED
+        let largest = quad_largest(local, x[i]);
+#else
+        let largest = 0.0;
+#endif
+        if s < GROUPS_$P * 8u {
+            stage_slot(Place(s % 8u, s / 8u, GROUPS_$P + 1u), x[i], largest);
         }
     }
     workgroupBarrier();
@@ -135,7 +162,7 @@ fn product_$P(local: u32, block: u32, weights: Weights_$P) -> f32 {
     #end
     #unroll I ROUNDS_$P
     if local % LANES_$P + $Iu * LANES_$P < GROUPS_$P {
-        let x = load_activations(local % LANES_$P + $Iu * LANES_$P, GROUPS_$P);
+        let x = load_activations(local % LANES_$P + $Iu * LANES_$P, GROUPS_$P + 1u);
         #unroll R LROWS_$P
         sum$R += group_product(weights.w$I_$R, index_$P(local, block, $Iu, $Ru), x);
         #end
@@ -227,7 +254,7 @@ fn weights_of_$P(local: u32, scores: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f
     for (var i = 0u; i < ITEMS_$P; i++) {
         for (var j = 0u; j < 4u; j++) {
             let s = local + i * WG;
-            let is_slot = s < GROUPS_$P * 8u && column(s, j, GROUPS_$P) < SLOTS_$P;
+            let is_slot = s < GROUPS_$P * 8u && column(s, j) < SLOTS_$P;
             row_max = select(row_max, max(row_max, x[i][j]), is_slot);
         }
     }
@@ -237,7 +264,7 @@ fn weights_of_$P(local: u32, scores: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f
     for (var i = 0u; i < ITEMS_$P; i++) {
         if local + i * WG < GROUPS_$P * 8u {
             for (var j = 0u; j < 4u; j++) {
-                let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j, GROUPS_$P) < SLOTS_$P;
+                let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j) < SLOTS_$P;
                 sum += select(0.0, statistic(x[i][j], row_max), is_slot);
             }
         }
@@ -245,7 +272,7 @@ fn weights_of_$P(local: u32, scores: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f
     let scale = theta_scale(SLOTS_$P, workgroup_sum(local, sum));
     for (var i = 0u; i < ITEMS_$P; i++) {
         for (var j = 0u; j < 4u; j++) {
-            let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j, GROUPS_$P) < SLOTS_$P;
+            let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j) < SLOTS_$P;
             x[i][j] = select(0.0, theta(x[i][j], scale, row_max), is_slot);
         }
     }
@@ -299,7 +326,7 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
             for (var i = 0u; i < ITEMS_0; i++) {
                 let s = min(local + i * WG, GROUPS_0 * 8u - 1u);
                 for (var j = 0u; j < 4u; j++) {
-                    row[i][j] = h[column(s, j, GROUPS_0)];
+                    row[i][j] = h[column(s, j)];
                 }
             }
         }

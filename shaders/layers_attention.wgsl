@@ -206,7 +206,7 @@ fn receive_attention(local: u32) -> array<vec4<f32>, ITEMS_2> {
     var row: array<vec4<f32>, ITEMS_2>;
     for (var i = 0u; i < ITEMS_2; i++) {
         let s = min(local + i * WG, GROUPS_2 * 8u - 1u);
-        let head = column(s, 0u, GROUPS_2) / HEAD;
+        let head = column(s, 0u) / HEAD;
         var highest = stats[head].x;
         for (var p = 1u; p < parts; p++) {
             highest = max(highest, stats[p * HEADS + head].x);

@@ -17,13 +17,14 @@ const ITEMS = (GROUPS * 4u + WG - 1u) / WG;
 
 // Puts eight columns, item `item` of those from group `first` on, into workgroup memory.
 fn stage(item: u32, first: u32, a: vec4<f32>, b: vec4<f32>) {
-    let at = (item & 3u) * 2u * XS_STRIDE + (item >> 2u) - first;
+    let slot = (item & 3u) * 2u;
+    let group = (item >> 2u) - first;
 #if Q4
-    stage_slot(at, vec4<f32>(a.xz, b.xz));
-    stage_slot(at + XS_STRIDE, vec4<f32>(a.yw, b.yw));
+    stage_slot(Place(slot, group, XS_STRIDE), vec4<f32>(a.xz, b.xz), 0.0);
+    stage_slot(Place(slot + 1u, group, XS_STRIDE), vec4<f32>(a.yw, b.yw), 0.0);
 #else
-    stage_slot(at, a);
-    stage_slot(at + XS_STRIDE, b);
+    stage_slot(Place(slot, group, XS_STRIDE), a, 0.0);
+    stage_slot(Place(slot + 1u, group, XS_STRIDE), b, 0.0);
 #endif
 }
 

@@ -256,7 +256,8 @@ impl Builder<'_> {
             for (name, value) in values {
                 spec = spec.with(format!("{name}_{part}"), value);
             }
-            (xs, most_rows) = (xs.max(groups * 8), most_rows.max(share.rows));
+            // Rows of slots lie a slot further apart than they are long, for the banks' sake.
+            (xs, most_rows) = (xs.max((groups + 1) * 8), most_rows.max(share.rows));
         }
         let lane_sums = team.threads * most_rows * 4 / if subgroups { 4 } else { 1 };
         let sharers = (team.threads / 128).max(1);
@@ -264,9 +265,11 @@ impl Builder<'_> {
         let slot = match arithmetic {
             Arithmetic::F32 => 16,
             Arithmetic::F16 => 8,
-            Arithmetic::Int8 => 12,
+            Arithmetic::Int8 => 9,
         };
+        let magnitudes = if subgroups || arithmetic != Arithmetic::Int8 { 0 } else { team.threads * 4 };
         let bytes = xs * slot
+            + magnitudes
             + lane_sums
             + team.threads * (32 + 12)
             + head * 20
