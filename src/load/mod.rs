@@ -28,13 +28,14 @@ use crate::store::indexed_db::{IndexedDb, free_bytes};
 use crate::store::lock::Lock;
 use crate::store::{ModelKey, ModelRecord, Store};
 use crate::tokenizer::Tokenizer;
+use futures_util::future::join;
 use js_sys::{Date, Function, Uint8Array};
 use plan::Plan;
 use progress::Reporter;
 use serde::Deserialize;
 use source::Source;
 use std::rc::Rc;
-use units::Units;
+use units::{UnitSource, Units};
 use web_sys::AbortSignal;
 
 /// What `www/lib/model.js` asks for; everything is checked there.
@@ -126,7 +127,7 @@ impl Load<'_> {
         }
         // The device is asked for while the source answers: without one there is no use for a large download.
         let opening = Source::open(self.request, self.signal.clone());
-        let (source, gpu) = futures_util::future::join(opening, self.gpu()).await;
+        let (source, gpu) = join(opening, self.gpu()).await;
         let source = match source {
             Ok(source) => source,
             Err(e) if e.code == ErrorCode::Network => {
@@ -211,13 +212,15 @@ impl Load<'_> {
             return Ok(None);
         }
         let (client, progress) = (&client, &self.progress);
-        let mut units = Units { client, loading: &loading, quantization, progress, cache: &mut cache };
-        if !units.load_stored(record.units, id).await? {
+        let from = UnitSource { client, quantization };
+        let mut units = Units { source: from, loading: &loading, progress, cache: &mut cache };
+        let (is_loaded, tokenizer) = join(units.load_stored(record.units, id), parse(tokenizer)).await;
+        if !is_loaded? {
             return Ok(None);
         }
         cache.complete(Date::now()).await;
         let revision = record.key.commit.clone();
-        self.finish(loading, tokenizer.as_deref(), client, quantization, revision).await.map(Some)
+        self.finish(loading, tokenizer?, client, quantization, revision).await.map(Some)
     }
 
     /// Loads from a source what is not stored.
@@ -232,15 +235,16 @@ impl Load<'_> {
             cache.keep_tokenizer(&sha256(json), Uint8Array::from(json.as_slice())).await;
         }
         let (client, quantization, progress) = (&source.client, plan.quantization, &self.progress);
-        let mut units = Units { client, loading: &loading, quantization, progress, cache: &mut cache };
-        let result = units.load(&plan).await;
+        let from = UnitSource { client, quantization };
+        let mut units = Units { source: from, loading: &loading, progress, cache: &mut cache };
+        let (result, tokenizer) = join(units.load(&plan), parse(tokenizer)).await;
         if result.is_ok() {
             cache.complete(Date::now()).await;
         }
         self.notes.append(&mut cache.notes);
         self.notes.append(&mut source.notes.borrow_mut());
         result?;
-        self.finish(loading, tokenizer.as_deref(), &source.client, plan.quantization, revision).await
+        self.finish(loading, tokenizer?, &source.client, plan.quantization, revision).await
     }
 
     /// The place in the store of what is planned.
@@ -284,20 +288,24 @@ impl Load<'_> {
     async fn finish(
         &mut self,
         loading: Loading,
-        tokenizer: Option<&[u8]>,
+        tokenizer: Option<Tokenizer>,
         client: &Client,
         quantization: Quantization,
         revision: String,
     ) -> Result<Loaded> {
         self.progress.phase("compile")?;
         client.check_abort()?;
-        let tokenizer = tokenizer.map(Tokenizer::from_json).transpose()?;
         let model = loading.finish().await?;
         client.check_abort()?;
         let model = Model::new(model, tokenizer)?;
         self.progress.phase("ready")?;
         Ok(Loaded { model, quantization, revision, notes: std::mem::take(&mut self.notes) })
     }
+}
+
+/// Takes a tenth of a second: beside a load, whose first requests are under way when this begins.
+async fn parse(tokenizer: Option<Vec<u8>>) -> Result<Option<Tokenizer>> {
+    tokenizer.map(|json| Tokenizer::from_json(&json)).transpose()
 }
 
 fn as_partial(record: &ModelRecord) -> PartialConfig {

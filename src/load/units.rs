@@ -19,6 +19,7 @@ use crate::model::Loading;
 use crate::store::cache::Cache;
 use crate::store::{Store, UnitRecord};
 use futures_util::StreamExt;
+use futures_util::future::join;
 use js_sys::Uint8Array;
 use std::cell::Cell;
 use std::ops::Range;
@@ -54,11 +55,16 @@ impl Turns {
 
 /// Loads the units of a model.
 pub struct Units<'a, S> {
-    pub client: &'a Rc<Client>,
+    pub source: UnitSource<'a>,
     pub loading: &'a Loading,
-    pub quantization: Quantization,
     pub progress: &'a Rc<Reporter>,
     pub cache: &'a mut Cache<S>,
+}
+
+/// Where units come from that are not stored.
+pub struct UnitSource<'a> {
+    pub client: &'a Rc<Client>,
+    pub quantization: Quantization,
 }
 
 /// What came of a unit.
@@ -115,7 +121,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         let mut done = units.start;
         let mut verified = std::pin::pin!(futures_util::stream::iter(known).buffered(READ_AHEAD));
         while let Some(Some((bytes, record))) = verified.next().await {
-            self.client.check_abort()?;
+            self.source.client.check_abort()?;
             uploader.write(&record.pieces, &bytes)?;
             self.progress.add(if by_stored { record.len } else { record.source_bytes }, true);
             done += 1;
@@ -135,8 +141,10 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         let mut hasher = Sha256::default();
         let count = file.units.len();
         let mut reader: Option<(Reader, usize)> = None;
-        let turns = Turns::new(self.client);
+        let turns = Turns::new(self.source.client);
         let mut unit = 0;
+        // A unit is stored while the next one comes.
+        let mut unkept: Option<(usize, Fetched)> = None;
         while unit < count {
             let done = self.stored(first + unit..first + count, &mut uploader, by_stored).await? - first;
             if done > unit {
@@ -156,23 +164,25 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
                 reader = Some((self.reader(file, run, by_stored), end));
             }
             let Some((from, _)) = reader.as_mut() else { continue };
-            let fetched = match &file.work {
-                Work::Copy(sections) => self.copy(file, sections, unit, from, &mut hasher, &turns).await?,
-                Work::Convert(conversion) => self.convert(file, conversion, unit, from, &mut hasher, &turns).await?,
-            };
-            let Some(mut fetched) = fetched else { return Ok(false) };
+            let fetching = self.source.fetch(file, unit, from, &mut hasher, &turns);
+            let (fetched, ()) = join(fetching, keep(self.cache, unkept.take())).await;
+            let Some(mut fetched) = fetched? else { return Ok(false) };
             fetched.record.hash_state = hasher.state();
             if expected.is_some_and(|sha256| sha256 != fetched.record.sha256) {
                 return Ok(false);
             }
-            uploader.write(&fetched.record.pieces, &fetched.bytes)?;
+            let uploaded = uploader.write(&fetched.record.pieces, &fetched.bytes);
             if by_stored {
                 self.progress.add(fetched.record.len, false);
             }
-            self.cache.keep(first + unit, fetched.record, fetched.bytes).await;
-            self.client.check_abort()?;
+            unkept = Some((first + unit, fetched));
+            if let Err(e) = uploaded.and_then(|()| self.source.client.check_abort()) {
+                keep(self.cache, unkept).await;
+                return Err(e);
+            }
             unit += 1;
         }
+        keep(self.cache, unkept).await;
         Ok(file.info.sha256.as_ref().is_none_or(|sha256| *sha256 == hasher.finish()))
     }
 
@@ -182,7 +192,31 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         let progress = self.progress.clone();
         let on_bytes: OnBytes = Rc::new(move |bytes| progress.arrived(bytes, !by_stored));
         let name = (file.info.path.as_str(), file.bytes);
-        Reader::new(self.client.clone(), name, run, prefix, file.version.clone(), on_bytes)
+        Reader::new(self.source.client.clone(), name, run, prefix, file.version.clone(), on_bytes)
+    }
+}
+
+/// Stores what was fetched, if there is any.
+async fn keep<S: Store<Bytes = Uint8Array>>(cache: &mut Cache<S>, fetched: Option<(usize, Fetched)>) {
+    if let Some((unit, Fetched { bytes, record })) = fetched {
+        cache.keep(unit, record, bytes).await;
+    }
+}
+
+impl UnitSource<'_> {
+    /// A unit from the network; `None` if the file is not the one that was planned for.
+    async fn fetch(
+        &self,
+        file: &FilePlan,
+        unit: usize,
+        reader: &mut Reader,
+        hasher: &mut Sha256,
+        turns: &Turns,
+    ) -> Result<Option<Fetched>> {
+        match &file.work {
+            Work::Copy(sections) => self.copy(file, sections, unit, reader, hasher, turns).await,
+            Work::Convert(conversion) => self.convert(file, conversion, unit, reader, hasher, turns).await,
+        }
     }
 
     /// A unit as it is; `None` if the file is not the one that was planned for.

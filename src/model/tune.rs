@@ -15,10 +15,13 @@ use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use web_time::Instant;
 
-/// Most steps that are timed, after as many that are not: a GPU that was idle begins slowly.
+/// Most steps that are timed together.
 const STEPS: usize = 12;
-/// A trial takes about so many seconds at most, on a slow GPU as well.
+/// These take about so many seconds at most, on a slow GPU as well.
 const TRIAL: f64 = 0.02;
+/// How often everything is timed; less often once that has taken so many seconds.
+const ROUNDS: usize = 8;
+const LONGEST: f64 = 0.5;
 /// Most that a logit vector may be off (L2, relative): what half precision leaves after some thirty layers.
 const TOLERANCE: f64 = 5e-3;
 /// Looks of a worker before it gives up: some 20 ms.
@@ -77,6 +80,13 @@ pub struct Prepared {
     is_remembered: bool,
 }
 
+/// A way of making steps, and the least time that one took.
+struct Candidate {
+    /// Nobody for many dispatches.
+    workers: Option<Workers>,
+    seconds: f64,
+}
+
 impl Prepared {
     /// Was it found to be fastest before?
     pub fn is_remembered(&self) -> bool {
@@ -122,7 +132,7 @@ impl GpuModel {
 
     /// Is there room in the context to try anything?
     pub fn can_tune(&self) -> bool {
-        self.len + 2 * STEPS < self.context_length()
+        self.len + STEPS < self.context_length()
     }
 
     /// Tries what is prepared and keeps the fastest; the KV cache's tokens stay. `None` if it was ended early.
@@ -132,45 +142,74 @@ impl GpuModel {
     pub async fn tune(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
         self.gpu.check()?; // what did not compile since the device is lost tells nothing of the team
         self.workers = None;
-        let (wanted, many) = self.trial().await?;
-        let mut best = if prepared.is_remembered { many * DOUBT } else { many };
-        let mut fastest = None::<Workers>;
+        let wanted = self.logits_of_step().await?;
+        let mut candidates = vec![Candidate { workers: None, seconds: f64::INFINITY }];
         for team in &prepared.teams {
-            if abort.is_set() {
-                return Ok(None);
-            }
             match self.employ(*team).await {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
                 Err(_) => continue, // another way works
             }
-            let (got, seconds) = self.trial().await?;
-            let Some(workers) = self.workers.take() else { continue };
-            if difference(&got, &wanted) <= TOLERANCE && seconds < best {
-                (best, fastest) = (seconds, Some(workers));
+            let got = self.logits_of_step().await?;
+            let workers = self.workers.take();
+            if workers.is_some() && difference(&got, &wanted) <= TOLERANCE {
+                candidates.push(Candidate { workers, seconds: f64::INFINITY });
             }
         }
-        self.workers = fastest;
+        // One after the other, and again: a GPU that was idle gets faster for a while, whoever is at work.
+        let from = Instant::now();
+        for round in 0..ROUNDS {
+            for candidate in &mut candidates {
+                if abort.is_set() {
+                    return Ok(None);
+                }
+                self.workers = candidate.workers.take();
+                candidate.seconds = candidate.seconds.min(self.seconds_of_steps().await?);
+                candidate.workers = self.workers.take();
+            }
+            // Who gave up is out. The first are many dispatches.
+            let mut is_first = true;
+            candidates.retain(|c| std::mem::take(&mut is_first) || c.workers.is_some());
+            if round > 0 && from.elapsed().as_secs_f64() > LONGEST {
+                break;
+            }
+        }
+        if prepared.is_remembered {
+            candidates[0].seconds *= DOUBT;
+        }
+        let fastest = candidates.into_iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        self.workers = fastest.and_then(|candidate| candidate.workers);
         Ok(Some(Choice { team: self.workers.as_ref().map(|w| w.team) }))
     }
 
-    /// Logits of a step after the cache's tokens, and the seconds that a step takes. Workers that gave up are gone.
-    async fn trial(&mut self) -> Result<(Vec<f32>, f64)> {
-        let len = self.len;
+    /// Logits of a step after the cache's tokens. Workers that gave up are gone then.
+    async fn logits_of_step(&mut self) -> Result<Vec<f32>> {
         let logits = self.forward(&[1], Logits::Last).await?;
-        let (mut seconds, mut steps) = (0.0, 2);
-        for _ in 0..2 {
+        self.truncate(self.len - 1);
+        Ok(logits)
+    }
+
+    /// Seconds that a step takes after the cache's tokens. Workers that gave up are gone then.
+    async fn seconds_of_steps(&mut self) -> Result<f64> {
+        let len = self.len;
+        let (mut seconds, mut steps) = (0.0, 1);
+        while steps <= STEPS {
             let from = Instant::now();
             for _ in 1..steps {
                 self.step_unread();
             }
             self.forward(&[1], Logits::Last).await?;
-            seconds = (Instant::now() - from).as_secs_f64() / steps as f64;
-            steps = ((TRIAL / seconds) as usize).clamp(2, STEPS);
+            self.truncate(len);
+            seconds = from.elapsed().as_secs_f64() / steps as f64;
+            // As many as a trial may take, if that is more than these.
+            let more = ((TRIAL / seconds) as usize).min(STEPS);
+            if more <= steps {
+                break;
+            }
+            steps = more;
         }
-        self.truncate(len);
-        Ok((logits, seconds))
+        Ok(seconds)
     }
 
     /// A decode step of whose result nobody asks.

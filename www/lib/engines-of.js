@@ -14,16 +14,23 @@ import { aborted } from "./errors.js";
 /** Where this thread's engines run. */
 const THREAD = globalThis.WorkerGlobalScope ? "worker" : "main";
 
+/** A browser takes as long to find a GPU for the first time as to compile the engine: both are asked for at once. */
+function wakeGpu() {
+  globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" }).catch(() => {}); // the engine tells
+}
+
 /** The engines that an EngineModule makes. */
 export function enginesOf(module) {
   /** @returns {Promise<Made>} */
-  const make = (work) =>
-    module.run(async (instance) => ({
+  const make = (work) => {
+    wakeGpu();
+    return module.run(async (instance) => ({
       engine: await work(instance),
       thread: THREAD,
       watch: (onStop) => module.watch(instance, onStop),
       discard: () => module.discard(),
     }));
+  };
   return {
     load: (request, tell, signal) =>
       make(({ Engine }) => {
