@@ -28,7 +28,7 @@ use crate::store::indexed_db::{IndexedDb, free_bytes};
 use crate::store::lock::Lock;
 use crate::store::{ModelKey, ModelRecord, Store};
 use crate::tokenizer::Tokenizer;
-use futures_util::future::join;
+use futures_channel::oneshot;
 use js_sys::{Date, Function, Uint8Array};
 use plan::Plan;
 use progress::Reporter;
@@ -36,6 +36,7 @@ use serde::Deserialize;
 use source::Source;
 use std::rc::Rc;
 use units::{UnitSource, Units};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::AbortSignal;
 
 /// What `www/lib/model.js` asks for; everything is checked there.
@@ -92,6 +93,8 @@ struct Load<'a> {
     signal: Option<AbortSignal>,
     progress: Rc<Reporter>,
     store: Option<IndexedDb>,
+    /// The device that is being opened, until somebody needs it.
+    opening: Option<oneshot::Receiver<Result<Gpu>>>,
     gpu: Option<Rc<Gpu>>,
     notes: Vec<String>,
 }
@@ -107,7 +110,14 @@ pub async fn load(request: &Request, on_progress: &Function, signal: Option<Abor
     }
     let progress = Rc::new(Reporter::new(on_progress));
     progress.phase("resolve")?;
-    let mut load = Load { request, signal, progress, store: None, gpu: None, notes: Vec::new() };
+    // A device takes as long to come as the small files do, and the tokenizer to be read.
+    let (sender, receiver) = oneshot::channel();
+    spawn_local(async move {
+        // Nobody may be left to use it.
+        let _ = sender.send(Gpu::open(&GpuOptions::default()).await);
+    });
+    let opening = Some(receiver);
+    let mut load = Load { request, signal, progress, store: None, opening, gpu: None, notes: Vec::new() };
     if request.cache {
         match IndexedDb::open().await {
             Ok(store) => load.store = Some(store),
@@ -125,10 +135,7 @@ impl Load<'_> {
         {
             return Ok(loaded);
         }
-        // The device is asked for while the source answers: without one there is no use for a large download.
-        let opening = Source::open(self.request, self.signal.clone());
-        let (source, gpu) = join(opening, self.gpu()).await;
-        let source = match source {
+        let source = match Source::open(self.request, self.signal.clone()).await {
             Ok(source) => source,
             Err(e) if e.code == ErrorCode::Network => {
                 let revision = &self.request.revision;
@@ -145,7 +152,6 @@ impl Load<'_> {
         {
             return Ok(loaded);
         }
-        gpu?;
         // Another tab may be loading the same model: then it is waited for, and what it stored is used.
         let name = format!("tokenformer-web {} {}", self.endpoint(), self.request.id);
         let lock = match &self.store {
@@ -175,7 +181,15 @@ impl Load<'_> {
         if let Some(gpu) = &self.gpu {
             return Ok(gpu.clone());
         }
-        Ok(self.gpu.insert(Rc::new(Gpu::open(&GpuOptions::default()).await?)).clone())
+        let opened = match self.opening.take() {
+            Some(opening) => opening.await.ok(),
+            None => None,
+        };
+        let gpu = match opened {
+            Some(gpu) => gpu?,
+            None => Gpu::open(&GpuOptions::default()).await?,
+        };
+        Ok(self.gpu.insert(Rc::new(gpu)).clone())
     }
 
     /// Loads a complete model from the store; `None` if there is none, or it is damaged.
@@ -197,6 +211,7 @@ impl Load<'_> {
             },
             false => None,
         };
+        let tokenizer = tokenizer.as_deref().map(Tokenizer::from_json).transpose()?;
         let gpu = self.gpu().await?;
         let location = Location::Folder { url: String::new() };
         let client = Rc::new(Client::new(location, None, self.signal.clone())?);
@@ -214,37 +229,38 @@ impl Load<'_> {
         let (client, progress) = (&client, &self.progress);
         let from = UnitSource { client, quantization };
         let mut units = Units { source: from, loading: &loading, progress, cache: &mut cache };
-        let (is_loaded, tokenizer) = join(units.load_stored(record.units, id), parse(tokenizer)).await;
-        if !is_loaded? {
+        if !units.load_stored(record.units, id).await? {
             return Ok(None);
         }
         cache.complete(Date::now()).await;
         let revision = record.key.commit.clone();
-        self.finish(loading, tokenizer?, client, quantization, revision).await.map(Some)
+        self.finish(loading, tokenizer, client, quantization, revision).await.map(Some)
     }
 
     /// Loads from a source what is not stored.
     async fn planned(&mut self, source: &Source, exact: bool) -> Result<Loaded> {
         let plan = Plan::new(source, self.request, exact).await?;
-        let tokenizer = source.tokenizer().await?;
+        let tokenizer_json = source.tokenizer().await?;
+        let tokenizer = tokenizer_json.as_deref().map(Tokenizer::from_json).transpose()?;
+        // Without a device there is no use for the large download.
         let gpu = self.gpu().await?;
         let loading = Loading::new(gpu, plan.config.clone(), plan.quantization, self.request.context_length).await?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
         let mut cache = self.cache(&plan, &revision, exact).await?;
-        if let Some(json) = &tokenizer {
+        if let Some(json) = &tokenizer_json {
             cache.keep_tokenizer(&sha256(json), Uint8Array::from(json.as_slice())).await;
         }
         let (client, quantization, progress) = (&source.client, plan.quantization, &self.progress);
         let from = UnitSource { client, quantization };
         let mut units = Units { source: from, loading: &loading, progress, cache: &mut cache };
-        let (result, tokenizer) = join(units.load(&plan), parse(tokenizer)).await;
+        let result = units.load(&plan).await;
         if result.is_ok() {
             cache.complete(Date::now()).await;
         }
         self.notes.append(&mut cache.notes);
         self.notes.append(&mut source.notes.borrow_mut());
         result?;
-        self.finish(loading, tokenizer?, &source.client, plan.quantization, revision).await
+        self.finish(loading, tokenizer, &source.client, plan.quantization, revision).await
     }
 
     /// The place in the store of what is planned.
@@ -301,11 +317,6 @@ impl Load<'_> {
         self.progress.phase("ready")?;
         Ok(Loaded { model, quantization, revision, notes: std::mem::take(&mut self.notes) })
     }
-}
-
-/// Takes a tenth of a second: beside a load, whose first requests are under way when this begins.
-async fn parse(tokenizer: Option<Vec<u8>>) -> Result<Option<Tokenizer>> {
-    tokenizer.map(|json| Tokenizer::from_json(&json)).transpose()
 }
 
 fn as_partial(record: &ModelRecord) -> PartialConfig {
