@@ -110,7 +110,7 @@ pub async fn load(request: &Request, on_progress: &Function, signal: Option<Abor
     }
     let progress = Rc::new(Reporter::new(on_progress));
     progress.phase("resolve")?;
-    // A device takes as long to come as the small files do, and the tokenizer to be read.
+    // A device takes as long to come as the small files do.
     let (sender, receiver) = oneshot::channel();
     spawn_local(async move {
         // Nobody may be left to use it.
@@ -211,12 +211,12 @@ impl Load<'_> {
             },
             false => None,
         };
-        let tokenizer = tokenizer.as_deref().map(Tokenizer::from_json).transpose()?;
         let gpu = self.gpu().await?;
         let location = Location::Folder { url: String::new() };
         let client = Rc::new(Client::new(location, None, self.signal.clone())?);
         let quantization = record.key.quantization;
         let loading = Loading::new(gpu, record.config.clone(), quantization, self.request.context_length).await?;
+        let tokenizer = tokenizer.as_deref().map(Tokenizer::from_json).transpose()?;
         let mut kept = record.clone();
         if !is_commit(&self.request.revision) {
             // Without a network it is found again by the name that it has now.
@@ -240,11 +240,11 @@ impl Load<'_> {
     /// Loads from a source what is not stored.
     async fn planned(&mut self, source: &Source, exact: bool) -> Result<Loaded> {
         let plan = Plan::new(source, self.request, exact).await?;
-        let tokenizer_json = source.tokenizer().await?;
-        let tokenizer = tokenizer_json.as_deref().map(Tokenizer::from_json).transpose()?;
         // Without a device there is no use for the large download.
         let gpu = self.gpu().await?;
         let loading = Loading::new(gpu, plan.config.clone(), plan.quantization, self.request.context_length).await?;
+        let tokenizer_json = source.tokenizer().await?;
+        let tokenizer = tokenizer_json.as_deref().map(Tokenizer::from_json).transpose()?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
         let mut cache = self.cache(&plan, &revision, exact).await?;
         if let Some(json) = &tokenizer_json {

@@ -55,11 +55,15 @@ fn rounds(gpu: &Gpu, config: &ModelConfig) -> Vec<Vec<Team>> {
     let subgroups = gpu.has_subgroups;
     let team = |workers, threads| Team { workers, threads, patience: PATIENCE, arithmetic, subgroups };
     let mut large = vec![team(128, 256)];
-    large.extend((bytes && gpu.has_f16).then(|| Team { arithmetic: Arithmetic::F16, ..team(128, 256) }));
-    // Wider models have more of a row to keep on its way. Sums by trees halve the threads, so they must be a power of two.
     if config.hidden_size > 1024 {
+        // Wider models have more of a row to keep on its way. Sums by trees halve the threads: 2ⁿ of them.
         large.push(team(128, 512));
         large.extend(subgroups.then(|| team(128, 384)));
+    } else {
+        // In narrower ones nothing is waited for but memory and each other, whatever the arithmetic.
+        let others = [Arithmetic::F16, Arithmetic::F32].into_iter().filter(|a| *a != arithmetic);
+        let others = others.filter(|a| gpu.has_f16 || *a != Arithmetic::F16);
+        large.extend(others.map(|arithmetic| Team { arithmetic, ..team(128, 256) }));
     }
     large.extend(subgroups.then(|| Team { subgroups: false, ..team(128, 256) }));
     vec![large, vec![team(64, 256), team(32, 256)]]
