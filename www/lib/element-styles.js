@@ -34,7 +34,7 @@ textarea::selection { background: color-mix(in srgb, var(--_accent) 26%, transpa
 .surface[data-composing] .mirror { visibility: hidden; }
 .surface[data-composing] textarea { -webkit-text-fill-color: currentColor; }
 /* Where the caret is: a rule in the margin, as an editor's pencil would draw it. */
-.sheet::before { content: ""; position: absolute; inset-block: .3em; inset-inline-start: -.9em; inline-size: 2px; border-radius: 1px; background: var(--_accent);
+.sheet::before { content: ""; position: absolute; inset-block: .3em; inset-inline-start: -.9em; border-inline-start: 2px solid var(--_accent);
   opacity: 0; transition: opacity .2s; pointer-events: none; }
 .sheet:focus-within::before { opacity: .7; }
 
@@ -63,7 +63,9 @@ button:focus-visible, .token:focus-visible { outline: 2px solid var(--_accent); 
   .buttons { gap: .3em; }
   .buttons button { padding-inline: .45em; }
   .buttons button:is([part~="generate"], [part~="stop"]) { min-inline-size: 6.4em; padding-inline: .6em; }
-  .state { min-block-size: 3.2em; align-content: start; }
+  /* Room for the longest status, so that nothing below it moves when its words become more. */
+  .state { align-content: start; }
+  .status { flex: 0 0 100%; min-block-size: 2.8em; }
 }
 /* A line along the upper edge: it takes no room, so that nothing moves when it comes and goes. */
 progress { appearance: none; position: absolute; inset-block-start: -2px; inset-inline: 0; display: block; inline-size: 100%; block-size: 3px; border: 0; background: none;

@@ -21,10 +21,10 @@ const models = new ModelPanel(writer);
 const machine = new MachinePanel(writer);
 openPanels({ model: () => models.open(), settings: () => settings.open(), machine: () => machine.open() });
 
-/** A remark that holds until the visitor or the model goes on. */
+/** A remark that holds until the visitor or the model goes on, or other words take its place. */
 function remark(id, text) {
   byId(id).textContent = text;
-  for (const type of ["input", "token"]) writer.addEventListener(type, () => (byId(id).textContent = ""), { once: true });
+  for (const type of ["input", "progress", "token"]) writer.addEventListener(type, () => (byId(id).textContent = ""), { once: true });
 }
 const state = keepState(writer, { onLink: () => remark("from-link", "Begun by a link. Undo brings your own text back.") });
 new ContextMeter(writer, byId("context"));
