@@ -7,23 +7,13 @@
 // prefill of 1,024 tokens, `subgroups=0` does without that feature. --software: on the CPU, to see that it works.
 // CHROMIUM=/path/to/one is taken before others. Build first: trunk build --release.
 
-import { fileURLToPath } from "node:url";
-import { findBrowser } from "../tests/browser/find-browser.mjs";
-import { serve } from "./static-server.mjs";
+import { withBrowser } from "./browser.mjs";
 
-const { chromium } = await import("../tests/browser/node_modules/playwright-core/index.mjs").catch(() => {
-  console.error("bench: playwright-core is missing; scripts/setup --tests installs it");
-  process.exit(1);
-});
 const given = process.argv.slice(2);
 const software = given[0] === "--software";
 const query = given[software ? 1 : 0] ?? "models=150M,450M,900M,1-5B&long=1&prefill=1";
-const common = ["--no-sandbox", "--enable-unsafe-webgpu", "--enable-features=Vulkan", "--disable-background-networking", "--no-first-run"];
-const hardware = ["--ignore-gpu-blocklist", "--use-vulkan=native", "--disable-vulkan-surface", "--use-angle=vulkan"];
-const server = await serve({ "/": fileURLToPath(new URL("../dist", import.meta.url)) });
-const executablePath = await findBrowser();
-const browser = await chromium.launch({ executablePath, args: [...common, ...(software ? ["--use-webgpu-adapter=swiftshader"] : hardware)] });
-try {
+
+await withBrowser({ software }, async (browser, origin) => {
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(`bench: ${error}`));
   // The page posts its JSON to this address; nobody but this route hears of it.
@@ -33,9 +23,6 @@ try {
       return route.fulfill({ status: 204 });
     });
   });
-  await page.goto(`${server.origin}/bench.html?run=1&report=/report&${query}`);
+  await page.goto(`${origin}/bench.html?run=1&report=/report&${query}`);
   console.log(await reported);
-} finally {
-  await browser.close();
-  await server.close();
-}
+});

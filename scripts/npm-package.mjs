@@ -24,7 +24,6 @@ const manifest = {
   version: field("version"),
   description: field("description"),
   license: field("license"),
-  repository: { type: "git", url: `git+${field("repository")}.git` },
   keywords: ["tokenformer", "language-model", "webgpu", "wasm", "custom-element"],
   type: "module",
   // Importing it defines <token-former>.

@@ -56,6 +56,7 @@ const SHELL = [
   "page/panels.js",
   "page/published.js",
   "page/rows.js",
+  "page/setting-texts.js",
   "page/settings-panel.js",
   "page/state.js",
   "page/writer.css",
@@ -83,10 +84,10 @@ self.addEventListener("fetch", (event) => {
   if (request.method !== "GET" || !request.url.startsWith(SCOPE.href)) return;
   const path = request.url.slice(SCOPE.href.length);
   if (path.startsWith("local/")) event.respondWith(localFile(request));
-  else if (!path.startsWith("models/") && !request.headers.has("range")) event.respondWith(networkFirst(event));
+  else if (!path.startsWith("models/") && !request.headers.has("range")) event.respondWith(networkFirst(event, path));
 });
 
-async function networkFirst({ request }) {
+async function networkFirst({ request }, path) {
   const cache = await caches.open(CACHE);
   try {
     const response = await fetch(request);
@@ -96,6 +97,9 @@ async function networkFirst({ request }) {
   } catch (error) {
     const kept = (await cache.match(request)) ?? (await cache.match(request, { ignoreSearch: true }));
     if (kept) return kept;
+    // The same page by its other name.
+    const page = /^index\.html($|[?#])/.test(path) && (await cache.match(SCOPE));
+    if (page) return page;
     throw error;
   }
 }

@@ -408,7 +408,7 @@ export class TokenFormer {
   dispose(): Promise<void>;
 }
 
-/** Events of <token-former>. None of them bubbles. */
+/** Events of <token-former>. None of them bubbles; `input`, which tells changes of the text, does. */
 export interface TokenFormerEventMap {
   load: CustomEvent<TokenFormer>;
   progress: CustomEvent<LoadProgress>;
@@ -428,6 +428,8 @@ export interface Passage {
 export interface TokenFormerElement extends HTMLElement {
   /** The loaded model, or null. */
   readonly model: TokenFormer | null;
+  /** What it does. The same can be styled by: `token-former:state(writing)`. */
+  readonly state: "idle" | "loading" | "writing";
   /** The whole text, the visitor's and the model's. Setting it can be undone. */
   text: string;
   /** The text with who wrote what, to be kept and set again. Setting it is a beginning that is not undone. */
@@ -437,7 +439,10 @@ export interface TokenFormerElement extends HTMLElement {
   load(): Promise<TokenFormer>;
   /** Writes on from `prompt`, which becomes the text, or from the text as it stands; loads first if needed. */
   generate(prompt?: string | TokenIds): Promise<GenerateResult>;
-  /** Writes the model's last passage anew; without one, as `generate`. */
+  /**
+   * Writes the model's last passage anew, in the place of it and of all that follows it; without one, as `generate`.
+   * `undo` brings back what was there.
+   */
   regenerate(): Promise<GenerateResult>;
   /** Ends the text that is being written, or the loading before it. */
   stop(): void;

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { createServer } from "vite";
 import { serve } from "../../scripts/static-server.mjs";
 import { open, OUTPUT, start } from "./harness.mjs";
 
@@ -27,12 +28,11 @@ let built;
 before(async () => {
   world = await start();
   rmSync(PROJECT, { recursive: true, force: true });
-  cpSync(path("examples/vite"), PROJECT, { recursive: true, filter: (source) => !/node_modules|\/dist$|\/public$/.test(source) });
+  cpSync(path("examples/vite"), PROJECT, { recursive: true, filter: (source) => !/node_modules|\/dist$|\/public\/models$/.test(source) });
   const manifest = JSON.parse(readFileSync(`${PROJECT}/package.json`, "utf8"));
   writeFileSync(`${PROJECT}/package.json`, JSON.stringify({ ...manifest, dependencies: {}, devDependencies: {} }));
   await run("npm", ["install", PACKAGE, "--offline", "--no-audit", "--no-fund"], { cwd: PROJECT });
-  // The example copies the model into public/; here the server has it at the same place.
-  built = await serve({ "/under/a/path/": `${PROJECT}/dist`, "/under/a/path/models/": path("dist/models") });
+  built = await serve({ "/under/a/path/": `${PROJECT}/dist` });
 });
 after(async () => {
   await built?.close();
@@ -66,15 +66,9 @@ test("a strict project type-checks, and what the types must refuse they refuse",
   assert.equal(stdout, "");
 });
 
-test("Vite bundles it, and the bundle generates text in a worker", async () => {
-  const { stdout, stderr } = await tool("vite", "bin/vite.js")("build");
-  assert.doesNotMatch(`${stdout}${stderr}`, /warning|doesn't exist/i);
-  const assets = readdirSync(`${PROJECT}/dist/assets`);
-  for (const kind of [/engine-worker.*\.js$/, /\.wasm$/]) assert.equal(assets.filter((name) => kind.test(name)).length, 1, `${kind} in ${assets}`);
-  const wasm = assets.find((name) => name.endsWith(".wasm"));
-  assert.equal(statSync(`${PROJECT}/dist/assets/${wasm}`).size, statSync(`${PACKAGE}/tokenformer-web_bg.wasm`).size);
-
-  const page = await open(world, `${built.origin}/under/a/path/`);
+/** Begins a story on the example's page, and stops it. */
+async function assertWrites(url) {
+  const page = await open(world, url);
   await page.locator("#prompt").fill("Once upon a time");
   await page.getByRole("button", { name: "Go on" }).click();
   await page.waitForFunction(() => document.querySelector("#output").textContent.length > "Once upon a time".length + 20);
@@ -83,4 +77,22 @@ test("Vite bundles it, and the bundle generates text in a worker", async () => {
   assert.equal(await page.locator("#status").textContent(), "Done, in the worker thread.");
   assert.deepEqual(page.problems, []);
   await page.close();
+}
+
+test("the example's own script bundles it, and the bundle generates text in a worker", async () => {
+  const bin = dirname(createRequire(import.meta.url).resolve("vite/package.json")).replace(/vite$/, ".bin");
+  const { stdout, stderr } = await run("npm", ["run", "build"], { cwd: PROJECT, env: { ...process.env, PATH: `${bin}:${process.env.PATH}` } });
+  assert.doesNotMatch(`${stdout}${stderr}`, /warning|doesn't exist/i);
+  const assets = readdirSync(`${PROJECT}/dist/assets`);
+  for (const kind of [/engine-worker.*\.js$/, /\.wasm$/]) assert.equal(assets.filter((name) => kind.test(name)).length, 1, `${kind} in ${assets}`);
+  const wasm = assets.find((name) => name.endsWith(".wasm"));
+  assert.equal(statSync(`${PROJECT}/dist/assets/${wasm}`).size, statSync(`${PACKAGE}/tokenformer-web_bg.wasm`).size);
+  await assertWrites(`${built.origin}/under/a/path/`);
+});
+
+test("vite dev serves it as it is installed, by a link to the build's folder", async (t) => {
+  const server = await createServer({ root: PROJECT, logLevel: "silent", server: { host: "127.0.0.1", port: 0 } });
+  t.after(() => server.close());
+  await server.listen();
+  await assertWrites(server.resolvedUrls.local[0]);
 });

@@ -44,6 +44,7 @@ test("two widgets of another origin write, and give the GPU's memory back when t
     return models.map((m) => m.info.gpuBytes);
   });
   assert.ok(bytes.every((n) => n > 30e6));
+  assert.equal(await page.evaluate(() => models[0] === models[1]), true, "one engine for both");
   await page.evaluate(() => document.querySelectorAll("token-former").forEach((e) => e.remove()));
   await page.waitForFunction(() => models.every((m) => m.info.gpuBytes === 0));
   assert.equal(world.requests.length, asked, "the first origin was asked for nothing");

@@ -29,6 +29,21 @@ function remove(element) {
   element.disconnectedCallback();
 }
 
+const field = (it) => nodesBelow(it.shadow).find((node) => node.attributes?.get("part") === "prompt");
+
+/** What a visitor does to the field. */
+function type(it, text) {
+  field(it).value = text;
+  field(it).dispatchEvent(new Event("input"));
+}
+
+/** A key pressed in the element; whether the element took it. */
+function press(it, key, properties) {
+  const event = Object.assign(new Event("keydown", { cancelable: true }), { key, ctrlKey: false, metaKey: false, ...properties });
+  it.shadow.dispatchEvent(event);
+  return event.defaultPrevented;
+}
+
 const pause = (ms = 10) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function element(attributes = {}) {
@@ -117,6 +132,19 @@ test("stop ends the writing normally and the loading with aborted", async () => 
   goOn();
 });
 
+test("who stops and begins again at once gets a text", async () => {
+  let goOn;
+  FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
+  const writer = element({ prompt: "x", "max-tokens": "1" });
+  const first = writer.generate();
+  await becomes(() => FakeEngine.requests.length, 1);
+  writer.stop();
+  const second = writer.generate();
+  await assert.rejects(first, { code: "aborted" });
+  goOn(); // it is the same loading, which never lacked somebody who waits for it
+  assert.deepEqual([(await second).text, writer.state], ["A", "idle"]);
+});
+
 test("a second text ends the first", async () => {
   const writer = element({ prompt: "x", "max-tokens": "3" });
   await writer.load();
@@ -153,14 +181,37 @@ test("generate continues the text, regenerate replaces the last passage, undo ta
   assert.deepEqual([writer.redo(), writer.text], [true, "xAB"]);
 });
 
+test("regenerate replaces what the visitor wrote behind the passage, too, and undo brings it back", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "2" });
+  await writer.generate();
+  type(writer, "xAB, and then");
+  const before = writer.passages;
+  await writer.regenerate();
+  assert.deepEqual([writer.text, FakeEngine.made[0].prompts.at(-1)], ["xAB", "x"]);
+  assert.deepEqual([writer.undo(), writer.passages], [true, before]);
+});
+
+test("Ctrl + Enter begins one text, however often and long it is pressed", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "3" });
+  const ended = new Promise((resolve) => writer.addEventListener("done", ({ detail }) => resolve(detail), { once: true }));
+  assert.equal(press(writer, "Enter", { ctrlKey: true, isComposing: true }), false);
+  assert.equal(press(writer, "Enter", { ctrlKey: true, repeat: true }), true);
+  assert.equal(writer.state, "idle");
+  assert.equal(press(writer, "Enter", { ctrlKey: true }), true);
+  assert.equal(writer.state, "loading");
+  writer.addEventListener("token", () => assert.equal(press(writer, "Enter", { metaKey: true }), true), { once: true });
+  const { finishReason, text } = await ended;
+  assert.deepEqual([finishReason, text, FakeEngine.made[0].prompts], ["length", "ABC", ["x"]]);
+  assert.equal(press(writer, "Escape"), false, "there is nothing to stop");
+});
+
 test("a text that is changed while the model loads is the one that is continued", async () => {
   let goOn;
   FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
   const writer = element({ prompt: "x", "max-tokens": "1" });
   const writing = writer.generate();
   await pause();
-  nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === "prompt").value = "xyz";
-  nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === "prompt").dispatchEvent(new Event("input"));
+  type(writer, "xyz");
   goOn();
   await writing;
   assert.deepEqual([writer.text, FakeEngine.made[0].prompts], ["xyzA", ["xyz"]]);
@@ -183,6 +234,8 @@ test("ids of a prompt leave no text of the visitor's", async () => {
 
 test("the token view asks for alternatives, unless the page says how many", async () => {
   const writer = element({ prompt: "x", "max-tokens": "1", "token-view": "" });
+  assert.equal((await writer.generate()).options.logprobs, 5);
+  writer.setAttribute("logprobs", "0"); // as a settings panel leaves it
   assert.equal((await writer.generate()).options.logprobs, 5);
   writer.setAttribute("logprobs", "2");
   assert.equal((await writer.generate()).options.logprobs, 2);

@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { answer, isLocal, localFolder, localName } from "../../www/page/local-folder.js";
 import { PUBLISHED, size } from "../../www/page/published.js";
-import { fromHash, fromStorage, readAttributes, toHash } from "../../www/page/state.js";
+import { TO_ATTRIBUTE, TO_TEXT } from "../../www/page/setting-texts.js";
+import { fromHash, fromStorage, missingInWords, readAttributes, toHash } from "../../www/page/state.js";
 
 const element = (attributes) => ({ getAttribute: (name) => attributes[name] ?? null });
 const defaults = readAttributes(element({ temperature: "0.8", "top-p": "0.92", token: "hf_secret", prompt: "x" }));
+const file = (size, lastModified = 1) => Object.assign(new Blob([new Uint8Array(size).map((_, i) => i)]), { lastModified });
 
 test("an address tells what differs, and nothing secret", () => {
   assert.equal(toHash(defaults, defaults, ""), "");
@@ -26,6 +28,46 @@ test("an address that tells nothing known is none, and what it may not tell is l
   assert.ok(!("token" in attributes) && !("autoload" in attributes) && !("prompt" in attributes));
 });
 
+test("what the visitor emptied is empty for whoever opens the link, too", () => {
+  const hash = toHash({ ...defaults, "top-p": null, "token-view": "" }, defaults, "");
+  const { attributes } = fromHash(hash, defaults);
+  assert.deepEqual([attributes["top-p"], attributes["token-view"], attributes.temperature], [null, "", "0.8"]);
+});
+
+test("an address chooses neither the hub nor a model of somebody's computer, and tells of neither", () => {
+  const { address } = localFolder([{ path: "m/model.safetensors", file: file(1) }]);
+  const changed = { ...defaults, endpoint: "https://hub.example", model: address };
+  assert.equal(toHash(changed, defaults, ""), "");
+  assert.equal(fromHash("#endpoint=https://hub.example", defaults), null);
+  const { attributes } = fromHash(`#seed=1&endpoint=https://hub.example&${new URLSearchParams({ model: address })}`, defaults);
+  assert.deepEqual([attributes.seed, attributes.endpoint, attributes.model], ["1", null, null]);
+  // The browser keeps both.
+  const kept = fromStorage(JSON.stringify({ version: 1, attributes: changed }), defaults);
+  assert.deepEqual([kept.attributes.endpoint, kept.attributes.model], ["https://hub.example", address]);
+});
+
+test("what a link does not hold is said", () => {
+  const own = (text) => [{ text, written: false }, { text: "!", written: true }];
+  const local = { ...defaults, model: "./local/~1a~m/" };
+  assert.equal(missingInWords(own("Once"), defaults), "");
+  assert.match(missingInWords(own("x".repeat(3000)), defaults), /^the beginning, which is too long/);
+  assert.match(missingInWords([], defaults), /^a beginning/);
+  assert.match(missingInWords([{ text: "a", written: true }], local), /^a beginning.*; the model, which is on this computer only$/);
+});
+
+test("stop texts and biases survive being typed", () => {
+  for (const stops of [["\n\n", "THE END"], ["a|b", "|"], ["\\", "\\n", "\\|"], [" x ", "  "], ["\t", "\r\n"], ["a | b\\"]]) {
+    const typed = TO_TEXT.stop(JSON.stringify(stops));
+    assert.ok(!/[\n\r]/.test(typed), typed);
+    assert.deepEqual(JSON.parse(TO_ATTRIBUTE.stop(typed)), stops, typed);
+  }
+  assert.equal(TO_ATTRIBUTE.stop(" THE END |  | "), '["THE END"]');
+  assert.deepEqual([TO_ATTRIBUTE.stop(" | "), TO_TEXT.stop("{"), TO_TEXT.stop(null), TO_TEXT.logitBias("5")], [null, "", "", ""]);
+  const biases = '{"11":-5,"42":1e-7}';
+  assert.equal(TO_ATTRIBUTE.logitBias(TO_TEXT.logitBias(biases)), biases);
+  assert.throws(() => TO_ATTRIBUTE.logitBias("11 = 2"), /“11 = 2”/);
+});
+
 test("a memory that is not as it was written does no harm", () => {
   for (const text of ["", "{", "null", "5", "[]", '{"version":2}']) assert.equal(fromStorage(text, defaults), null, text);
   const kept = fromStorage(JSON.stringify({ version: 1, attributes: { temperature: 5, seed: "3", "top-p": null, bad: "x" }, passages: [{ text: 5 }, null, { text: "a", written: true }] }), defaults);
@@ -33,8 +75,6 @@ test("a memory that is not as it was written does no harm", () => {
   assert.deepEqual(kept.passages, [{ text: "a", written: true }]);
   assert.deepEqual(fromStorage('{"version":1}', defaults).passages, []);
 });
-
-const file = (size, lastModified = 1) => Object.assign(new Blob([new Uint8Array(size).map((_, i) => i)]), { lastModified });
 
 test("a folder of this computer has an address that names its contents", () => {
   const entries = [["my model/config.json", 3], ["my model/model.safetensors", 9]].map(([path, bytes]) => ({ path, file: file(bytes) }));

@@ -8,3 +8,8 @@ export function make(name, { part, text, ...properties } = {}, ...children) {
   element.append(...children);
   return element;
 }
+
+/** Whether a key asks for more text: Ctrl or ⌘ + Enter, unless it belongs to a word of an input method. */
+export function asksToWrite(event) {
+  return event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing;
+}

@@ -34,7 +34,7 @@ textarea::selection { background: color-mix(in srgb, var(--_accent) 26%, transpa
 .surface[data-composing] .mirror { visibility: hidden; }
 .surface[data-composing] textarea { -webkit-text-fill-color: currentColor; }
 /* Where the caret is: a rule in the margin, as an editor's pencil would draw it. */
-.sheet::before { content: ""; position: absolute; inset-block: .3em; inset-inline-start: -.9em; inline-size: 2px; border-radius: 1px; background: var(--_accent);
+.sheet::before { content: ""; position: absolute; inset-block: .3em; inset-inline-start: -.9em; border-inline-start: 2px solid var(--_accent);
   opacity: 0; transition: opacity .2s; pointer-events: none; }
 .sheet:focus-within::before { opacity: .7; }
 
@@ -58,12 +58,14 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .buttons button[part~="generate"]:hover { background: color-mix(in srgb, var(--_accent) 88%, currentColor); }
 .buttons button:disabled { opacity: .4; cursor: default; }
 button:focus-visible, .token:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
-.state { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1em; min-block-size: 1.9em; padding-block-start: .45em; color: var(--_quiet); overflow-wrap: anywhere; }
+.state { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between; gap: 0 1em; min-block-size: 1.9em; padding-block-start: .45em; color: var(--_quiet); overflow-wrap: anywhere; }
 @container (max-width: 25rem) {
   .buttons { gap: .3em; }
   .buttons button { padding-inline: .45em; }
   .buttons button:is([part~="generate"], [part~="stop"]) { min-inline-size: 6.4em; padding-inline: .6em; }
-  .state { min-block-size: 3.2em; align-content: start; }
+  /* Room for the longest status, so that nothing below it moves when its words become more. */
+  .state { align-content: start; }
+  .status { flex: 0 0 100%; min-block-size: 2.8em; }
 }
 /* A line along the upper edge: it takes no room, so that nothing moves when it comes and goes. */
 progress { appearance: none; position: absolute; inset-block-start: -2px; inset-inline: 0; display: block; inline-size: 100%; block-size: 3px; border: 0; background: none;
@@ -75,7 +77,8 @@ progress:indeterminate::after { content: ""; position: absolute; inset-block: 0;
 @keyframes seek { from { inset-inline-start: 0; } to { inset-inline-start: 70%; } }
 @media (prefers-reduced-motion: reduce) { progress:indeterminate::after { inline-size: 100%; opacity: .5; animation: none; } .buttons button, progress::-webkit-progress-value { transition: none; } }
 
-.error { margin-block: .2em .9em; padding: .3em 0 .3em .9em; border-inline-start: 3px solid var(--_accent); font-size: max(1.05em, 14px); line-height: 1.5; overflow-wrap: anywhere; }
+/* Above the controls, over the end of the sheet: nothing moves when it comes and goes, the button under the pointer least of all. */
+.error { position: absolute; inset-block-end: calc(100% + 1px); inset-inline: 0; padding: .5em .9em; border-inline-start: 3px solid var(--_accent); background: var(--_paper); font-size: max(1.05em, 14px); line-height: 1.5; overflow-wrap: anywhere; }
 .error p { margin: 0; }
 .error p + p { color: var(--_quiet); }
 .error .code { font: .85em/1.6 ui-monospace, monospace; }

@@ -1,7 +1,7 @@
 // What <token-former> shows: one text that two write, the controls under it, and the state of things. It knows
 // nothing of models.
 
-import { make } from "./dom.js";
+import { asksToWrite, make } from "./dom.js";
 import { STYLES } from "./element-styles.js";
 import { Manuscript } from "./manuscript.js";
 import { progressInWords, progressShare } from "./status.js";
@@ -25,7 +25,7 @@ export class ElementView {
   #tokens;
   #generate = make("button", { part: "button generate", type: "button", text: "Generate" });
   #stop = make("button", { part: "button stop", type: "button", className: "quiet", text: "Stop", hidden: true });
-  #regenerate = make("button", { part: "button regenerate", type: "button", className: "plain", text: "Regenerate", title: "Another version of the last passage" });
+  #regenerate = make("button", { part: "button regenerate", type: "button", className: "plain", text: "Regenerate", title: "Another version of the last passage, in the place of all that follows it" });
   #undo = make("button", { part: "button undo", type: "button", className: "plain", text: "Undo", title: "Take back the last change (Ctrl+Z)" });
   #progress = make("progress", { part: "progress", max: 1, hidden: true, ariaLabel: "Loading the model" });
   #status = make("span", { part: "status", className: "status" });
@@ -70,8 +70,10 @@ export class ElementView {
     this.#regenerate.addEventListener("click", () => actions.onRegenerate());
     this.#undo.addEventListener("click", () => this.undo());
     root.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing && !this.#isBusy) actions.onGenerate();
-      else if (event.key === "Escape" && this.#isBusy) actions.onStop();
+      if (asksToWrite(event)) {
+        // A key that is held down, or pressed again, must not begin the passage anew.
+        if (!this.#isBusy && !event.repeat) actions.onGenerate();
+      } else if (event.key === "Escape" && this.#isBusy) actions.onStop();
       else return;
       event.preventDefault();
     });
@@ -80,6 +82,10 @@ export class ElementView {
 
   get #isBusy() {
     return this.#state !== "idle";
+  }
+
+  get state() {
+    return this.#state;
   }
 
   get isWriting() {
@@ -155,7 +161,6 @@ export class ElementView {
   /** A passage begins, behind the first `from` pieces of the text. */
   showWriting(from) {
     if (this.isWriting) this.showIdle("");
-    this.#hideError();
     this.#manuscript.beginPassage(from);
     this.#show();
     this.#enter("writing");
@@ -194,6 +199,7 @@ export class ElementView {
 
   /** After every change but the model's own. */
   #show(how) {
+    this.#hideError();
     this.#surface.show(this.#manuscript.stretches, how);
     if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces.slice());
     this.#showControls();

@@ -59,6 +59,11 @@ export class TokenFormerElement extends Base {
     return this.#model;
   }
 
+  /** "idle", "loading" or "writing". */
+  get state() {
+    return this.#view.state;
+  }
+
   /** The whole text: the visitor's and the model's. */
   get text() {
     return this.#view.text;
@@ -107,8 +112,8 @@ export class TokenFormerElement extends Base {
   /** Loads the model that the attributes name, unless it is the loaded one; resolves to it. */
   load() {
     const key = JSON.stringify(LOADING_ATTRIBUTES.map((name) => this.getAttribute(name)));
-    // A model that was disposed, or whose engine stopped, is loaded anew.
-    const isDead = this.#model && !isUsable(this.#model);
+    // A model that was disposed, or whose engine stopped, is loaded anew; so is one whose loading was stopped.
+    const isDead = this.#model ? !isUsable(this.#model) : this.#loading?.controller.signal.aborted;
     if (this.#loading?.key === key && !isDead) return this.#loading.promise;
     this.#unload();
     const loading = { key, controller: new AbortController(), promise: null };
@@ -131,7 +136,10 @@ export class TokenFormerElement extends Base {
     return this.#run(() => ({ prompt, from: 0 }));
   }
 
-  /** Writes the last passage of the model's anew; without one, as `generate`. */
+  /**
+   * Writes the last passage of the model's anew; without one, as `generate`. What the visitor wrote behind it continued that
+   * passage and goes with it; `undo` brings both back.
+   */
   regenerate() {
     const { manuscript } = this.#view;
     return this.#run(() => {
@@ -188,7 +196,7 @@ export class TokenFormerElement extends Base {
   /** The token view needs alternatives, unless the page says how many. */
   #readOptions() {
     const options = readGenerateAttributes((name) => this.getAttribute(name));
-    if (this.hasAttribute("token-view")) options.logprobs ??= ALTERNATIVES;
+    if (this.hasAttribute("token-view")) options.logprobs ||= ALTERNATIVES;
     return options;
   }
 

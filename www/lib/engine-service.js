@@ -27,7 +27,7 @@ export class EngineService {
 
   /**
    * @param {{ postMessage: Function }} port
-   * @param {ReturnType<import("./engines-here.js").enginesOf>} engines
+   * @param {ReturnType<import("./engines-of.js").enginesOf>} engines
    */
   constructor(port, engines) {
     this.#port = port;

@@ -30,7 +30,8 @@ export class TokenView {
   /** @param {{ onChoose: (index: number, alternative: object) => void }} actions `onChoose`: write on with another token */
   constructor({ onChoose }) {
     this.#onChoose = onChoose;
-    this.#list.addEventListener("pointerover", (event) => event.pointerType === "mouse" && this.#open(event.target));
+    // Not pointerover, which also comes when a card that closes uncovers a token under a mouse at rest.
+    this.#list.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.#open(event.target));
     this.#list.addEventListener("click", (event) => this.#open(event.target));
     this.#list.addEventListener("focusin", (event) => this.#open(event.target));
     this.#node.addEventListener("pointerleave", () => this.#node.contains(activeIn(this.#node)) || this.close());

@@ -2,7 +2,8 @@
 //
 // bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
 // without that feature; workers=128&threads=256&packed=0 says how decode steps are made, workers=0 by a dispatch per
-// product; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU reference's.
+// product; probe=0 leaves out what bounds it, which takes a minute on a CPU; kernels=1 adds the GPU's time per kernel;
+// check=FOLDER,FOLDER compares logits with the CPU reference's.
 
 import { checkLogits } from "./bench-check.js";
 import { probe, shareOfFloor } from "../lib/probe.js";
@@ -19,7 +20,7 @@ async function run() {
   button.disabled = true;
   results.length = 0;
   const number = (name, fallback) => Number(query.get(name) ?? fallback);
-  const probed = await probe();
+  const probed = query.get("probe") === "0" ? undefined : await probe();
   const names = (query.get("models") ?? document.getElementById("models").value).split(",");
   for (const name of names) {
     try {
@@ -38,8 +39,8 @@ async function run() {
       for (const [kind, options] of Object.entries(cases)) {
         const result = await model.benchmark(options);
         const { median } = result.decodeTokensPerSecond;
-        const share = kind === "prefill" ? undefined : shareOfFloor(probed, result, median);
-        const bandwidthUsed = (result.bytesPerToken * median) / probed.bytesPerSecond;
+        const share = kind === "prefill" || !probed ? undefined : shareOfFloor(probed, result, median);
+        const bandwidthUsed = probed && (result.bytesPerToken * median) / probed.bytesPerSecond;
         const { adapter, variants, gpuBytes, thread } = model.info;
         results.push({ model: name, kind, variants, gpuBytes, shareOfFloor: share, bandwidthUsed, ...result });
         show({ adapter, thread, probe: probed, results });

@@ -12,6 +12,8 @@ const byId = (id) => document.getElementById(id);
 
 export class MachinePanel {
   #writer;
+  /** The model that the details are of. */
+  #shown = null;
 
   constructor(writer) {
     this.#writer = writer;
@@ -24,6 +26,9 @@ export class MachinePanel {
     const refresh = () => byId("machine").open && this.open();
     writer.addEventListener("load", refresh);
     writer.addEventListener("done", refresh);
+    // Another model is on its way: what is known of the one before it is over.
+    writer.addEventListener("progress", () => byId("machine").open && this.#shown !== writer.model && this.#showDetails());
+    writer.addEventListener("error", () => byId("machine").open && this.#showDetails());
   }
 
   open() {
@@ -76,32 +81,41 @@ export class MachinePanel {
   }
 
   #showDetails() {
-    const { model } = this.#writer;
+    const { model, state } = this.#writer;
+    this.#shown = model;
     byId("details-none").hidden = model !== null;
-    if (!model) return;
-    const { id, revision, config, quantization, backend, adapter, features, variants, notes, contextLength, weightBytes, kvBytes, gpuBytes, wasmHeapBytes } = model.info;
-    const rows = [
-      ["Model", nameOf(id)],
-      ["Revision", revision?.slice(0, 12)],
-      ["Shape", `${config.num_layers} layers of ${config.hidden_size}, ${config.num_attention_heads} heads, ${config.qkv_slot_num} / ${config.ffn_slot_num} parameter tokens`],
-      ["Precision", quantization],
-      ["Adapter", adapterInWords(adapter) || "not told by the browser"],
-      ["Backend", backend],
-      ["Features", features?.join(", ") || "none"],
-      ["Kernels", variants?.join(", ")],
-      ["Context", `${contextLength.toLocaleString("en")} tokens, ${size(kvBytes)}`],
-      ["Weights", size(weightBytes)],
-      ["On the GPU", size(gpuBytes)],
-      ["In the engine", size(wasmHeapBytes)],
-    ];
-    byId("details").replaceChildren(...rows.filter(([, value]) => value)
-      .map(([name, value]) => make("div", {}, make("dt", { text: name }), make("dd", { text: value }))));
-    byId("notes").replaceChildren(...(notes ?? []).map((text) => make("li", { text })));
+    byId("details-none").textContent = state === "loading" ? "The model is being loaded." : "Nothing is loaded.";
+    const info = model?.info;
+    const rows = info ? detailsOf(info) : [];
+    byId("details").replaceChildren(...rows.map(([name, value]) => make("div", {}, make("dt", { text: name }), make("dd", { text: value }))));
+    byId("notes").replaceChildren(...(info?.notes ?? []).map((text) => make("li", { text })));
   }
 
   #tell(text) {
     byId("storage-status").textContent = text;
   }
+}
+
+const THREADS = { worker: "in a worker, beside the page", main: "in the page's own thread" };
+
+/** Rows of a name and a value, of what is known. */
+function detailsOf({ id, revision, config, quantization, backend, thread, adapter, features, variants, contextLength, weightBytes, kvBytes, gpuBytes, wasmHeapBytes }) {
+  const rows = [
+    ["Model", nameOf(id)],
+    ["Revision", revision?.slice(0, 12)],
+    ["Shape", `${config.num_layers} layers of ${config.hidden_size}, ${config.num_attention_heads} heads, ${config.qkv_slot_num} / ${config.ffn_slot_num} parameter tokens`],
+    ["Precision", quantization],
+    ["Adapter", adapterInWords(adapter) || "not told by the browser"],
+    ["Backend", backend],
+    ["Runs", THREADS[thread]],
+    ["Features", features?.join(", ") || "none"],
+    ["Kernels", variants?.join(", ")],
+    ["Context", `${contextLength.toLocaleString("en")} tokens, ${size(kvBytes)}`],
+    ["Weights", size(weightBytes)],
+    ["On the GPU", size(gpuBytes)],
+    ["In the engine", size(wasmHeapBytes)],
+  ];
+  return rows.filter(([, value]) => value);
 }
 
 function nameOf(id) {

@@ -2,6 +2,7 @@
 // other page could: by attributes, properties, methods and events.
 
 import "../tokenformer.js";
+import { asksToWrite } from "../lib/dom.js";
 import { ContextMeter } from "./context-meter.js";
 import { followText } from "./follow.js";
 import { acceptLocalModels } from "./local-model.js";
@@ -20,7 +21,12 @@ const models = new ModelPanel(writer);
 const machine = new MachinePanel(writer);
 openPanels({ model: () => models.open(), settings: () => settings.open(), machine: () => machine.open() });
 
-keepState(writer);
+/** A remark that holds until the visitor or the model goes on, or other words take its place. */
+function remark(id, text) {
+  byId(id).textContent = text;
+  for (const type of ["input", "progress", "token"]) writer.addEventListener(type, () => (byId(id).textContent = ""), { once: true });
+}
+const state = keepState(writer, { onLink: () => remark("from-link", "Begun by a link. Undo brings your own text back.") });
 new ContextMeter(writer, byId("context"));
 followText(writer);
 keepShell(writer);
@@ -37,7 +43,7 @@ byId("examples").addEventListener("click", ({ target }) => {
 // The element's keys, from wherever the focus is; it has the first say.
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) writer.generate().catch(() => {}); // told by the error event
+  if (asksToWrite(event) && !event.repeat && writer.state === "idle") writer.generate().catch(() => {}); // told by the error event
   else if (event.key === "Escape") writer.stop();
 });
 
@@ -52,11 +58,11 @@ function showAttributes() {
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();
 
-byId("copy-link").addEventListener("click", async ({ target }) => {
-  const label = target.textContent;
-  const copied = await navigator.clipboard.writeText(location.href).then(() => true, () => false);
-  target.textContent = copied ? "Copied" : "The link stands in the address bar";
-  setTimeout(() => (target.textContent = label), 2500);
+byId("copy-link").addEventListener("click", async () => {
+  const { href, missing } = state.link();
+  const copied = await navigator.clipboard.writeText(href).then(() => true, () => false);
+  const done = copied ? "Copied" : "The link stands in the address bar";
+  remark("link-status", missing ? `${done}. Not in it: ${missing}.` : `${done}.`);
 });
 
 if (!navigator.gpu) {

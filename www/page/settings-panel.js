@@ -4,6 +4,7 @@ import { attributeName, readGenerateAttributes } from "../lib/attributes.js";
 import { make } from "../lib/dom.js";
 import { checkGenerateOptions, GENERATE_OPTIONS } from "../lib/options.js";
 import { attributeRow } from "./rows.js";
+import { TO_ATTRIBUTE, TO_TEXT } from "./setting-texts.js";
 
 /** Label and slider of every option, in the order in which they matter. What they do and may be is the API's table. */
 const ROWS = [
@@ -23,7 +24,7 @@ const ROWS = [
 
 const PLACEHOLDERS = { seed: "random", stop: "\\n\\n | THE END", logitBias: "11: -5, 42: 2" };
 const HOW = {
-  stop: "texts that end the output and are not part of it; \\n is a new line, | stands between two",
+  stop: "texts that end the output and are not part of it; \\n is a new line, \\s a space at an end, | stands between two, \\| for itself",
   logitBias: "numbers added to the logits of token ids",
   logprobs: "how many likeliest tokens to keep with every token, for the token view",
 };
@@ -66,48 +67,7 @@ function rowOf(name, label, slider) {
     control,
     about: HOW[name] ?? option.about,
     check: (value) => checkGenerateOptions(readGenerateAttributes((other) => (other === attribute ? value : null))),
-    toText: TEXTS[name] ?? ((value) => value ?? standard),
-    ...(VALUES[name] && { toAttribute: VALUES[name] }),
+    toText: TO_TEXT[name] ?? ((value) => value ?? standard),
+    ...(TO_ATTRIBUTE[name] && { toAttribute: TO_ATTRIBUTE[name] }),
   };
-}
-
-/** `stop` and `logit-bias` are JSON in the attribute, and something to be typed here. */
-const TEXTS = {
-  stop: (value) => list(value).map((text) => text.replace(/\\/g, "\\\\").replace(/\n/g, "\\n").replace(/\t/g, "\\t")).join(" | "),
-  logitBias: (value) => Object.entries(object(value)).map(([id, bias]) => `${id}: ${bias}`).join(", "),
-};
-
-const VALUES = {
-  stop(text) {
-    const parts = text.split("|").map((part) => part.trim()).filter(Boolean);
-    const plain = parts.map((part) => part.replace(/\\(.)/g, (_, letter) => ({ n: "\n", t: "\t" })[letter] ?? letter));
-    return plain.length > 0 ? JSON.stringify(plain) : null;
-  },
-  logitBias(text) {
-    const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
-    const pairs = parts.map((part) => {
-      const match = /^(\d+)\s*:\s*([+-]?[\d.]+)$/.exec(part);
-      if (!match || Number.isNaN(Number(match[2]))) throw new Error(`“${part}” is not of the form “id: number”.`);
-      return [match[1], Number(match[2])];
-    });
-    return pairs.length > 0 ? JSON.stringify(Object.fromEntries(pairs)) : null;
-  },
-};
-
-function list(value) {
-  const parsed = parse(value);
-  return Array.isArray(parsed) ? parsed.map(String) : [];
-}
-
-function object(value) {
-  const parsed = parse(value);
-  return parsed && typeof parsed === "object" ? parsed : {};
-}
-
-function parse(value) {
-  try {
-    return JSON.parse(value ?? "null");
-  } catch {
-    return null; // an attribute that somebody's address brought
-  }
 }

@@ -2,6 +2,7 @@
 // the page's own. The browser keeps the same, and the whole text with who wrote what.
 
 import { ATTRIBUTES } from "../lib/attributes.js";
+import { isLocal } from "./local-folder.js";
 
 const KEY = "tokenformer-web";
 /** Never in an address or in the browser: an access token. Not settings: the text, and loading at once. */
@@ -19,12 +20,19 @@ export function readAttributes(element) {
   return Object.fromEntries(KEPT.map((name) => [name, element.getAttribute(name)]));
 }
 
-/** The address's part for attributes that differ from `defaults`, and a beginning. "" where there is nothing to tell. */
+/** Whether others can have it too: a model's files on this computer they can not. */
+const isShareable = (name, value) => name !== "model" || !isLocal(value);
+
+/**
+ * The address's part for attributes that differ from `defaults`, and a beginning; "" where there is nothing to tell. An
+ * attribute that the page has and the visitor emptied is there without a value.
+ */
 export function toHash(attributes, defaults, beginning) {
   const query = new URLSearchParams();
   if (beginning && beginning.length <= LONGEST_BEGINNING) query.set("prompt", beginning);
   for (const name of SHARED) {
-    if (attributes[name] !== defaults[name] && attributes[name] !== null) query.set(name, attributes[name]);
+    const value = attributes[name];
+    if (value !== defaults[name] && isShareable(name, value)) query.set(name, value ?? "");
   }
   const text = query.toString();
   return text ? `#${text}` : "";
@@ -34,7 +42,11 @@ export function toHash(attributes, defaults, beginning) {
 export function fromHash(hash, defaults) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const attributes = { ...defaults };
-  for (const name of SHARED) if (query.has(name)) attributes[name] = query.get(name);
+  for (const name of SHARED) {
+    const value = query.get(name);
+    if (value === null || !isShareable(name, value)) continue;
+    attributes[name] = value === "" && defaults[name] !== null ? null : value;
+  }
   const beginning = query.get("prompt")?.slice(0, LONGEST_BEGINNING) ?? null;
   const tells = beginning !== null || SHARED.some((name) => query.has(name));
   return tells ? { attributes, beginning } : null;
@@ -58,27 +70,59 @@ export function fromStorage(text, defaults) {
   return { attributes, passages, hash: String(kept.hash ?? "") };
 }
 
-/** Puts back what was there at the last visit, or what the address tells, and keeps what changes. */
-export function keepState(element) {
+/** What a link does not hold of a beginning and of `attributes`, in words; "" where it holds all of it. */
+export function missingInWords(passages, attributes) {
+  const beginning = beginningOf(passages);
+  const missing = [
+    beginning.length > LONGEST_BEGINNING && "the beginning, which is too long for one",
+    beginning === "" && "a beginning, since the text has none of yours",
+    !isShareable("model", attributes.model) && "the model, which is on this computer only",
+  ];
+  return missing.filter(Boolean).join("; ");
+}
+
+/** What the visitor wrote before the model wrote anything. */
+function beginningOf(passages) {
+  return passages[0]?.written === false ? passages[0].text : "";
+}
+
+/**
+ * Puts back what was there at the last visit, or what the address tells, and keeps what changes. `onLink` is told when a
+ * link's beginning has taken the place of another text, which `undo` brings back.
+ *
+ * @returns {{ link: () => { href: string, missing: string } }} an address to share, and what it lacks, in words
+ */
+export function keepState(element, { onLink }) {
   const defaults = readAttributes(element);
   const ownBeginning = element.text;
   let timer = 0;
+  let isRestoring = false;
 
-  function apply({ attributes, passages, beginning }) {
+  function setAttributes(attributes) {
     for (const [name, value] of Object.entries(attributes)) {
       if (value === element.getAttribute(name)) continue;
       if (value === null) element.removeAttribute(name);
       else element.setAttribute(name, value);
     }
-    if (passages?.length > 0) element.passages = passages;
-    else element.passages = [{ text: (beginning ?? ownBeginning).toWellFormed?.() ?? beginning ?? ownBeginning, written: false }];
+  }
+
+  /** A link's beginning is a change of the visitor's text that is there, and can be undone. */
+  function open({ attributes, beginning }) {
+    setAttributes(attributes);
+    const text = beginning?.toWellFormed?.() ?? beginning ?? ownBeginning;
+    if (element.text === ownBeginning) element.passages = [{ text, written: false }];
+    else if (element.text !== text) {
+      element.text = text;
+      onLink();
+    }
   }
 
   function keep({ isLeaving = false } = {}) {
-    if (!isLeaving) timer = 0;
+    clearTimeout(timer);
+    timer = 0;
     const attributes = readAttributes(element);
     const { passages } = element;
-    const beginning = passages[0]?.written === false ? passages[0].text : "";
+    const beginning = beginningOf(passages);
     const hash = toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning);
     // A page that is being left has its next address already: what is kept must go with the one that it has now.
     if (!isLeaving && hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
@@ -88,26 +132,40 @@ export function keepState(element) {
       // No storage here, or it is full: the page works without a memory.
     }
   }
-  const keepSoon = () => (timer ||= setTimeout(keep, SETTLE_MS));
+  // What a link brought is the visitor's only once it was changed: until then the browser keeps the text before it.
+  const keepSoon = () => isRestoring || (timer ||= setTimeout(keep, SETTLE_MS));
   const keepNow = () => timer && keep({ isLeaving: true });
+  const observer = new MutationObserver(keepSoon);
 
-  function restore() {
+  function restore({ isFirst = false } = {}) {
+    isRestoring = true;
     const shared = fromHash(location.hash, defaults);
     const kept = fromStorage(stored(), defaults);
     // An address that this page wrote itself tells less than what it kept with it.
-    if (kept && (!shared || kept.hash === location.hash)) apply(kept);
-    else if (shared) apply(shared);
+    const isOwn = !shared || kept?.hash === location.hash;
+    if (kept?.passages.length > 0 && (isOwn || isFirst)) element.passages = kept.passages;
+    if (kept && isOwn) setAttributes(kept.attributes);
+    else if (shared) open(shared);
+    observer.takeRecords();
+    isRestoring = false;
   }
 
-  restore();
-  addEventListener("hashchange", restore);
+  observer.observe(element, { attributes: true });
   element.addEventListener("input", keepSoon);
   element.addEventListener("token", keepSoon);
   element.addEventListener("done", keepSoon);
-  new MutationObserver(keepSoon).observe(element, { attributes: true });
+  restore({ isFirst: true });
+  addEventListener("hashchange", () => restore());
   // The last change before a page is left or put aside.
   addEventListener("pagehide", keepNow);
   document.addEventListener("visibilitychange", () => document.hidden && keepNow());
+
+  return {
+    link() {
+      keep();
+      return { href: location.href, missing: missingInWords(element.passages, readAttributes(element)) };
+    },
+  };
 }
 
 function stored() {

@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+// Takes the README's pictures of the page: docs/screenshot{,-dark,-phone,-phone-dark}.png.
+//
+//     node scripts/screenshots.mjs [--software] [SEED]
+//
+// One text is written, with that seed, and shown in light and dark, on a desktop and on a phone. The rate in the status line is
+// that of the machine it runs on; --software: WebGPU on the CPU. Build first: trunk build --release.
+
+import { fileURLToPath } from "node:url";
+import { withBrowser } from "./browser.mjs";
+
+const given = process.argv.slice(2);
+const software = given[0] === "--software";
+const seed = given[software ? 1 : 0] ?? "11";
+const SIZES = { "": { width: 1280, height: 800 }, "-phone": { width: 390, height: 844 } };
+
+await withBrowser({ software }, async (browser, origin) => {
+  const page = await browser.newPage({ viewport: SIZES[""], deviceScaleFactor: 2, reducedMotion: "reduce" });
+  page.setDefaultTimeout(300_000);
+  await page.goto(`${origin}/#${new URLSearchParams({ seed, "max-tokens": "96" })}`);
+  // Twice: the first text after loading is the slower one, and the second the same by its seed.
+  for (let times = 0; times < 2; times++) {
+    await page.evaluate(async () => {
+      const writer = document.querySelector("token-former");
+      await writer.reset();
+      await writer.generate();
+      writer.blur();
+    });
+  }
+  for (const [kind, size] of Object.entries(SIZES)) {
+    await page.setViewportSize(size);
+    await page.evaluate(() => scrollTo(0, 0));
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      const name = `screenshot${kind}${scheme === "dark" ? "-dark" : ""}.png`;
+      await page.screenshot({ path: fileURLToPath(new URL(`../docs/${name}`, import.meta.url)) });
+      console.log(`docs/${name}`);
+    }
+  }
+});

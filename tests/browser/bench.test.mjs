@@ -1,0 +1,34 @@
+// The page that measures.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { start } from "./harness.mjs";
+import { assertAccessible, assertFits, button, visitor } from "./visitor.mjs";
+
+let world;
+before(async () => {
+  world = await start();
+});
+after(() => world?.close());
+
+test("the benchmark is opened from the page, and measures what it is told to", async (t) => {
+  const visit = await visitor(world, { width: 360, colorScheme: "dark" });
+  t.after(() => visit.close());
+  const { page, url, requests } = visit;
+  await page.getByRole("link", { name: "How fast is it here?" }).click();
+  await page.getByRole("heading", { name: "Benchmark" }).waitFor();
+  assert.ok(page.url().startsWith(`${url}bench.html`));
+  await assertAccessible(page, "benchmark");
+  await assertFits(page, "benchmark");
+  // What the published models take on a CPU nobody waits for; the rest of the way is the same.
+  await page.goto(`${url}bench.html?probe=0&models=150M,none&runs=1&promptTokens=1&maxTokens=2`);
+  await button(page, "Run").click();
+  await page.waitForFunction(() => !document.getElementById("run").disabled);
+  const { results, thread } = JSON.parse(await page.locator("#output").textContent());
+  assert.equal(thread, "worker", "under the page's own policy");
+  assert.deepEqual(results.map(({ model, kind }) => [model, kind]), [["150M", "greedy"], ["150M", "sampled"], ["none", undefined]]);
+  assert.ok(results[0].decodeTokensPerSecond.median > 0 && results[0].bytesPerToken > 80e6);
+  assert.match(results[2].error, /^invalid-argument: /);
+  assert.deepEqual(requests.filter((path) => path.includes("models/")), [], "no model is downloaded");
+  assert.deepEqual(page.problems, []);
+});
