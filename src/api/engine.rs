@@ -225,8 +225,9 @@ impl Engine {
         };
         let (prompt, options) = begin().map_err(|e: Error| js::error(&e))?;
         self.0.abort.clear();
-        self.0.tune().await?;
+        // A trial before the first token is part of the time to it, and bad arguments need no trial.
         let generation = self.0.with(|m| generate::Generation::start(m, &prompt, options, self.0.abort.clone()))?;
+        self.0.tune().await?;
         Ok(Generation { inner: self.0.clone(), generation: RefCell::new(Some(generation)) })
     }
 

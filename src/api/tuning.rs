@@ -8,13 +8,14 @@ use crate::gpu::Gpu;
 use crate::model::{Choice, GpuModel, Prepared};
 use crate::store::indexed_db::IndexedDb;
 use futures_channel::oneshot;
-use js_sys::Reflect;
+use js_sys::{Date, Reflect};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use wasm_bindgen::JsValue;
 
-/// Trials that did not end, after which nothing is tried any more: some drivers may lose the device by them.
+/// Trials that did not end, after which nothing is tried for a day: some drivers may lose the device by them.
 const MOST_UNFINISHED: u32 = 2;
+const DAY: f64 = 86_400e3;
 
 /// What is remembered.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ struct Note {
     choice: Option<Choice>,
     /// Trials that were begun since, and did not end.
     unfinished: u32,
+    /// When the last of them was begun, in milliseconds since 1970.
+    begun: f64,
 }
 
 /// Kernels that are being compiled for a model, then waiting to be tried.
@@ -49,7 +52,7 @@ impl Tuning {
             None => Note::default(),
         };
         let mut state = State { note, round: 0, compiling: None, ready: None };
-        if note.unfinished < MOST_UNFINISHED {
+        if note.unfinished < MOST_UNFINISHED || Date::now() - note.begun > DAY {
             state.compile(model, note.choice);
         }
         Self { name, state: RefCell::new(state) }
@@ -67,7 +70,7 @@ impl Tuning {
         let Some(prepared) = self.state.borrow_mut().take_ready() else { return Ok(()) };
         let before = self.state.borrow().note;
         // If the device is lost by it, or the page goes, this is what the next visit finds.
-        self.remember(Note { unfinished: before.unfinished + 1, ..before }).await;
+        self.remember(Note { unfinished: before.unfinished + 1, begun: Date::now(), ..before }).await;
         match backend.tune(&prepared, abort).await? {
             None => {
                 self.state.borrow_mut().ready = Some(prepared); // another time
@@ -76,7 +79,7 @@ impl Tuning {
             choice => {
                 let goes_on = self.state.borrow_mut().next_round(backend, choice, &prepared);
                 let choice = choice.filter(|_| !goes_on);
-                self.remember(Note { choice, unfinished: 0 }).await;
+                self.remember(Note { choice, ..Note::default() }).await;
             }
         }
         Ok(())

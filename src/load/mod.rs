@@ -152,6 +152,8 @@ impl Load<'_> {
         {
             return Ok(loaded);
         }
+        // Without a device there is no use for the large download.
+        self.gpu().await?;
         // Another tab may be loading the same model: then it is waited for, and what it stored is used.
         let name = format!("tokenformer-web {} {}", self.endpoint(), self.request.id);
         let lock = match &self.store {
@@ -178,7 +180,8 @@ impl Load<'_> {
     }
 
     async fn gpu(&mut self) -> Result<Rc<Gpu>> {
-        if let Some(gpu) = &self.gpu {
+        // It may have been lost while another tab was waited for.
+        if let Some(gpu) = self.gpu.as_ref().filter(|gpu| gpu.check().is_ok()) {
             return Ok(gpu.clone());
         }
         let opened = match self.opening.take() {
@@ -240,13 +243,12 @@ impl Load<'_> {
     /// Loads from a source what is not stored.
     async fn planned(&mut self, source: &Source, exact: bool) -> Result<Loaded> {
         let plan = Plan::new(source, self.request, exact).await?;
-        // Without a device there is no use for the large download.
+        let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
+        let mut cache = self.cache(&plan, &revision, exact).await?;
         let gpu = self.gpu().await?;
         let loading = Loading::new(gpu, plan.config.clone(), plan.quantization, self.request.context_length).await?;
         let tokenizer_json = source.tokenizer().await?;
         let tokenizer = tokenizer_json.as_deref().map(Tokenizer::from_json).transpose()?;
-        let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
-        let mut cache = self.cache(&plan, &revision, exact).await?;
         if let Some(json) = &tokenizer_json {
             cache.keep_tokenizer(&sha256(json), Uint8Array::from(json.as_slice())).await;
         }

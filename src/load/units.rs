@@ -146,7 +146,11 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         // A unit is stored while the next one comes.
         let mut unkept: Option<(usize, Fetched)> = None;
         while unit < count {
-            let done = self.stored(first + unit..first + count, &mut uploader, by_stored).await? - first;
+            let stored = self.stored(first + unit..first + count, &mut uploader, by_stored).await;
+            if stored.is_err() {
+                keep(self.cache, unkept.take()).await;
+            }
+            let done = stored? - first;
             if done > unit {
                 unit = done;
                 let state = self.cache.unit(first + done - 1).map(|r| r.hash_state.clone()).unwrap_or_default();

@@ -7,6 +7,7 @@
 use super::plan::Builder;
 use super::workers::{Arithmetic, Team, Workers};
 use super::{GpuModel, Logits};
+use crate::checkpoint::layout::TableFormat;
 use crate::config::ModelConfig;
 use crate::error::{ErrorCode, Result};
 use crate::generate::{AbortFlag, Backend};
@@ -31,7 +32,7 @@ const DOUBT: f64 = 1.3;
 /// Vendors of phones' GPUs. Nobody has tried workers there yet, and their drivers take long to compile.
 const PHONES: [&str; 4] = ["arm", "img-tec", "qualcomm", "samsung"];
 /// Vendors whose GPUs multiply bytes four at a time; where that is made of other instructions, it is slower.
-const BYTES: [&str; 4] = ["nvidia", "amd", "intel", ""];
+const BYTES: [&str; 3] = ["nvidia", "amd", "intel"];
 
 /// What was found to be fastest; no team means many dispatches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,30 +41,33 @@ pub struct Choice {
     pub team: Option<Team>,
 }
 
-/// Teams worth trying on a real GPU: rounds of them, of which a later one counts only where none before works.
-fn rounds(gpu: &Gpu, config: &ModelConfig) -> Vec<Vec<Team>> {
+/// Arithmetic worth trying with tables of `format`, what promises most first.
+fn arithmetics(gpu: &Gpu, format: TableFormat) -> Vec<Arithmetic> {
+    if !format.is_quantized() {
+        return vec![Arithmetic::F32];
+    }
+    let vendor = gpu.vendor.as_str();
+    let bytes = |vendors: bool| vendors.then_some(Arithmetic::Int8);
+    let half = gpu.has_f16.then_some(Arithmetic::F16);
+    // Where the vendor is not told, nothing speaks against bytes but that Apple's GPUs are slow with them.
+    let all = [bytes(BYTES.contains(&vendor)), half, Some(Arithmetic::F32), bytes(vendor.is_empty())];
+    all.into_iter().flatten().collect()
+}
+
+/// Teams worth trying on a real GPU: rounds of them, of which a later one is tried where none before is fastest.
+fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>> {
     // A software GPU runs workgroups one after the other.
     if gpu.is_software || PHONES.contains(&gpu.vendor.as_str()) {
         return Vec::new();
     }
-    let bytes = BYTES.contains(&gpu.vendor.as_str());
-    let arithmetic = match gpu.has_f16 {
-        _ if bytes => Arithmetic::Int8,
-        true => Arithmetic::F16,
-        false => Arithmetic::F32,
-    };
-    let subgroups = gpu.has_subgroups;
+    let (arithmetics, subgroups) = (arithmetics(gpu, format), gpu.has_subgroups);
+    let arithmetic = arithmetics[0];
     let team = |workers, threads| Team { workers, threads, patience: PATIENCE, arithmetic, subgroups };
-    let mut large = vec![team(128, 256)];
+    let mut large: Vec<_> = arithmetics.iter().map(|a| Team { arithmetic: *a, ..team(128, 256) }).collect();
     if config.hidden_size > 1024 {
         // Wider models have more of a row to keep on its way. Sums by trees halve the threads: 2ⁿ of them.
         large.push(team(128, 512));
         large.extend(subgroups.then(|| team(128, 384)));
-    } else {
-        // In narrower ones nothing is waited for but memory and each other, whatever the arithmetic.
-        let others = [Arithmetic::F16, Arithmetic::F32].into_iter().filter(|a| *a != arithmetic);
-        let others = others.filter(|a| gpu.has_f16 || *a != Arithmetic::F16);
-        large.extend(others.map(|arithmetic| Team { arithmetic, ..team(128, 256) }));
     }
     large.extend(subgroups.then(|| Team { subgroups: false, ..team(128, 256) }));
     vec![large, vec![team(64, 256), team(32, 256)]]
@@ -129,7 +133,7 @@ impl GpuModel {
         // A team that cannot be made, for whatever reason, is as good as none.
         let is_remembered = !kernels.is_empty();
         if !is_remembered {
-            kernels = warm(rounds(&self.gpu, &self.config).into_iter().nth(round)?);
+            kernels = warm(rounds(&self.gpu, &self.config, self.weights.layer_format()).into_iter().nth(round)?);
         }
         (!kernels.is_empty()).then(|| Preparation { gpu: self.gpu.clone(), kernels, is_remembered })
     }
@@ -149,6 +153,9 @@ impl GpuModel {
         let wanted = self.logits_of_step().await?;
         let mut candidates = vec![Candidate { workers: None, seconds: f64::INFINITY }];
         for team in &prepared.teams {
+            if abort.is_set() {
+                return Ok(None);
+            }
             match self.employ(*team).await {
                 Ok(true) => {}
                 Ok(false) => continue,
@@ -160,6 +167,9 @@ impl GpuModel {
             if workers.is_some() && difference(&got, &wanted) <= TOLERANCE {
                 candidates.push(Candidate { workers, seconds: f64::INFINITY });
             }
+        }
+        if candidates.len() == 1 {
+            return Ok(Some(Choice { team: None }));
         }
         // One after the other, and again: a GPU that was idle gets faster for a while, whoever is at work.
         let from = Instant::now();

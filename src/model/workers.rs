@@ -4,7 +4,7 @@
 use super::plan::{Builder, Grid, Stage, read, write};
 use super::tables::{LayerTables, Slab, Table, aligned};
 use crate::checkpoint::layout::{Pattention, TableFormat, padded_slots};
-use crate::config::GROUP_SIZE;
+use crate::config::{GROUP_SIZE, NormActivation};
 use crate::error::Result;
 use crate::gpu::shader::{HALF, SUBGROUPS, ShaderSpec};
 use crate::gpu::{Access, Binding, GpuBuffer, Warm};
@@ -205,7 +205,9 @@ impl Builder<'_> {
         let (element_stride, scale_stride) = slab.strides();
         let arithmetic = team.arithmetic.with(tables.qkv_keys.format());
         let subgroups = team.subgroups && self.gpu.has_subgroups;
-        if arithmetic == Arithmetic::F16 && !self.gpu.has_f16 {
+        // Weights of a softmax are not bounded by √n as the others are: their products may be more than f16 holds.
+        let is_bounded = config.norm_activation_type != NormActivation::Softmax;
+        if arithmetic == Arithmetic::F16 && !(self.gpu.has_f16 && is_bounded) {
             return None;
         }
         let mut spec = ShaderSpec::new("layers")

@@ -1,8 +1,8 @@
 // The page that measures: the published shapes with random weights, made here.
 //
 // bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
-// without that feature; workers=128&threads=256&packed=0 says how decode steps are made, workers=0 by a dispatch per
-// product; probe=0 leaves out what bounds it, which takes a minute on a CPU; kernels=1 adds the GPU's time per kernel;
+// without that feature, and f16=0; workers=128&threads=256&arithmetic=int8 (f16, f32) says how decode steps are made,
+// workers=0 by a dispatch per product, and without it that is tuned; probe=0 leaves out what bounds it, which takes a minute on a CPU; kernels=1 adds the GPU's time per kernel;
 // check=FOLDER,FOLDER compares logits with the CPU reference's.
 
 import { checkLogits } from "./bench-check.js";
