@@ -104,6 +104,25 @@ test("a failed loading is told once, and can be tried again", async () => {
   assert.equal((await writer.generate()).text, "A");
 });
 
+test("a name that a framework assigns as a property is the attribute", () => {
+  const it = element();
+  it.model = "a/b";
+  assert.deepEqual([it.getAttribute("model"), it.model], ["a/b", null]);
+  it.model = undefined;
+  assert.equal(it.hasAttribute("model"), false);
+  assert.throws(() => (it.model = 5), { code: "invalid-argument" });
+});
+
+test("properties that were assigned before the element was defined count", () => {
+  const it = new TokenFormerElement();
+  it.setAttribute("prompt", "x");
+  for (const [name, value] of Object.entries({ model: "a/b", text: "early", mine: 1 })) Object.defineProperty(it, name, { value, configurable: true, writable: true });
+  it.connectedCallback();
+  assert.deepEqual([it.getAttribute("model"), it.model, it.text, it.mine], ["a/b", null, "early", 1]);
+  it.text = "later";
+  assert.equal(shown(it), "later");
+});
+
 test("a model that was disposed or whose engine stopped is loaded anew", async () => {
   const it = element({ prompt: "a", "max-tokens": "1" });
   const first = await it.load();

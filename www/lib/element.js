@@ -59,6 +59,12 @@ export class TokenFormerElement extends Base {
     return this.#model;
   }
 
+  /** As the attribute, since frameworks assign properties where an element has them; null removes it. */
+  set model(name) {
+    if (name === null || name === undefined) this.removeAttribute("model");
+    else this.setAttribute("model", checkText("model", name));
+  }
+
   /** "idle", "loading" or "writing". */
   get state() {
     return this.#view.state;
@@ -87,6 +93,7 @@ export class TokenFormerElement extends Base {
   }
 
   connectedCallback() {
+    this.#takeEarlyProperties();
     if (this.hasAttribute("autoload")) this.load().catch(() => {});
   }
 
@@ -162,6 +169,16 @@ export class TokenFormerElement extends Base {
   #writeOnWith(from, first) {
     const before = this.#view.manuscript.textBefore(from);
     return this.#run(() => ({ prompt: before + first.text, from, first }));
+  }
+
+  /** What was assigned before the element was defined stands in front of its accessors: it is assigned again. */
+  #takeEarlyProperties() {
+    for (const [name, { set }] of Object.entries(Object.getOwnPropertyDescriptors(TokenFormerElement.prototype))) {
+      if (!set || !Object.hasOwn(this, name)) continue;
+      const value = this[name];
+      delete this[name];
+      this[name] = value;
+    }
   }
 
   /** Ends a text that is about to lose its place. */
