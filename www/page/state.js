@@ -1,10 +1,13 @@
 // What the page remembers. The address holds what can be shared: the beginning and every setting that differs from
-// the page's own. The browser keeps the same, and the whole text with who wrote what.
+// the page's own. The browser keeps the same, and the whole text with who wrote what: for this tab, which finds its own
+// text again whatever other tabs write, and for the next visit, which finds what was written last.
 
 import { ATTRIBUTES } from "../lib/attributes.js";
 import { isLocal } from "./local-folder.js";
 
 const KEY = "tokenformer-web";
+/** Where it is kept: the tab's own first. */
+const PLACES = ["sessionStorage", "localStorage"];
 /** Never in an address or in the browser: an access token. Not settings: the text, and loading at once. */
 const LEFT_OUT = ["token", "prompt", "autoload"];
 const KEPT = ATTRIBUTES.filter((name) => !LEFT_OUT.includes(name));
@@ -126,11 +129,8 @@ export function keepState(element, { onLink }) {
     const hash = toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning);
     // A page that is being left has its next address already: what is kept must go with the one that it has now.
     if (!isLeaving && hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
-    try {
-      localStorage.setItem(KEY, JSON.stringify({ version: 1, attributes, passages, hash: location.hash }));
-    } catch {
-      // No storage here, or it is full: the page works without a memory.
-    }
+    const kept = JSON.stringify({ version: 1, attributes, passages, hash: location.hash });
+    for (const place of PLACES) store(place, kept);
   }
   // What a link brought is the visitor's only once it was changed: until then the browser keeps the text before it.
   const keepSoon = () => isRestoring || (timer ||= setTimeout(keep, SETTLE_MS));
@@ -140,7 +140,7 @@ export function keepState(element, { onLink }) {
   function restore({ isFirst = false } = {}) {
     isRestoring = true;
     const shared = fromHash(location.hash, defaults);
-    const kept = fromStorage(stored(), defaults);
+    const kept = PLACES.reduce((found, place) => found ?? fromStorage(stored(place), defaults), null);
     // An address that this page wrote itself tells less than what it kept with it.
     const isOwn = !shared || kept?.hash === location.hash;
     if (kept?.passages.length > 0 && (isOwn || isFirst)) element.passages = kept.passages;
@@ -168,10 +168,20 @@ export function keepState(element, { onLink }) {
   };
 }
 
-function stored() {
+function stored(place) {
   try {
-    return localStorage.getItem(KEY) ?? "";
+    return globalThis[place].getItem(KEY) ?? "";
   } catch {
     return "";
+  }
+}
+
+function store(place, text) {
+  try {
+    // An older text of the tab's own would hide what the browser keeps, should there be no room for this one.
+    if (place === "sessionStorage") globalThis[place].removeItem(KEY);
+    globalThis[place].setItem(KEY, text);
+  } catch {
+    // No storage here, or it is full: the page works without a memory.
   }
 }
