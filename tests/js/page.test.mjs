@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ownAddress } from "../../www/page/bench-address.js";
 import { answer, isLocal, localFolder, localName } from "../../www/page/local-folder.js";
 import { PUBLISHED, size } from "../../www/page/published.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "../../www/page/setting-texts.js";
@@ -49,10 +50,21 @@ test("an address chooses neither the hub nor a model of somebody's computer, and
 test("what a link does not hold is said", () => {
   const own = (text) => [{ text, written: false }, { text: "!", written: true }];
   const local = { ...defaults, model: "./local/~1a~m/" };
-  assert.equal(missingInWords(own("Once"), defaults), "");
-  assert.match(missingInWords(own("x".repeat(3000)), defaults), /^the beginning, which is too long/);
-  assert.match(missingInWords([], defaults), /^a beginning/);
-  assert.match(missingInWords([{ text: "a", written: true }], local), /^a beginning.*; the model, which is on this computer only$/);
+  const missing = (passages, attributes) => missingInWords(passages, attributes, defaults);
+  assert.equal(missing(own("Once"), defaults), "");
+  assert.match(missing(own("x".repeat(3000)), defaults), /^the beginning, which is too long/);
+  assert.match(missing([], defaults), /^a beginning/);
+  assert.match(missing([{ text: "a", written: true }], local), /^a beginning.*; the model, which is on this computer only$/);
+  assert.equal(missing(own("Once"), { ...defaults, endpoint: "https://hub.example" }), "the hub's address");
+});
+
+test("the benchmark's page is sent to no other origin", () => {
+  const page = "https://site.example/app/bench.html?run=1";
+  const own = { "/report/3": "https://site.example/report/3", "oracle/tiny/": "https://site.example/app/oracle/tiny/", "https://site.example/x": "https://site.example/x" };
+  for (const [text, address] of Object.entries(own)) assert.equal(ownAddress(text, page), address);
+  for (const text of ["https://other.example/", "//other.example/x", "http://site.example/", "\\\\other.example/x", "data:text/plain,x", "javascript:0", "https://"]) {
+    assert.throws(() => ownAddress(text, page), /is not an address of this site/, text);
+  }
 });
 
 test("stop texts and biases survive being typed", () => {

@@ -9,7 +9,7 @@ const path = (relative) => new URL(`../../${relative}`, import.meta.url);
 test("its list is that of the folders", () => {
   const source = readFileSync(path("www/service-worker.js"), "utf8");
   const list = JSON.parse(/const SHELL = (\[[^\]]*\])/.exec(source)[1].replace(/,\s*\]/, "]"));
-  const bench = ["bench.js", "bench-check.js"];
+  const bench = ["bench.js", "bench-address.js", "bench-check.js"];
   const wanted = ["./", "tokenformer.js",
     ...["lib", "page"].flatMap((folder) => readdirSync(path(`www/${folder}`)).filter((name) => !bench.includes(name)).map((name) => `${folder}/${name}`))];
   assert.deepEqual(list.toSorted(), wanted.toSorted());

@@ -73,13 +73,14 @@ export function fromStorage(text, defaults) {
   return { attributes, passages, hash: String(kept.hash ?? "") };
 }
 
-/** What a link does not hold of a beginning and of `attributes`, in words; "" where it holds all of it. */
-export function missingInWords(passages, attributes) {
+/** What a link does not hold of a beginning and of attributes that differ from `defaults`, in words; "" where it holds all of it. */
+export function missingInWords(passages, attributes, defaults) {
   const beginning = beginningOf(passages);
   const missing = [
     beginning.length > LONGEST_BEGINNING && "the beginning, which is too long for one",
     beginning === "" && "a beginning, since the text has none of yours",
     !isShareable("model", attributes.model) && "the model, which is on this computer only",
+    attributes.endpoint !== defaults.endpoint && "the hub's address",
   ];
   return missing.filter(Boolean).join("; ");
 }
@@ -163,7 +164,7 @@ export function keepState(element, { onLink }) {
   return {
     link() {
       keep();
-      return { href: location.href, missing: missingInWords(element.passages, readAttributes(element)) };
+      return { href: location.href, missing: missingInWords(element.passages, readAttributes(element), defaults) };
     },
   };
 }
