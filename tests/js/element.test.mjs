@@ -236,6 +236,35 @@ test("a text that is changed while the model loads is the one that is continued"
   assert.deepEqual([writer.text, FakeEngine.made[0].prompts], ["xyzA", ["xyz"]]);
 });
 
+test("a text that is set while the model loads is the one that is continued, and reset ends the waiting", async () => {
+  const goOn = [];
+  FakeEngine.beforeLoad = () => new Promise((resolve) => goOn.push(resolve));
+  const writer = element({ prompt: "x", "max-tokens": "1" });
+  const writing = writer.generate();
+  await becomes(() => goOn.length, 1);
+  writer.text = "an example";
+  assert.equal(writer.state, "loading");
+  goOn.pop()();
+  assert.deepEqual([(await writing).finishReason, writer.text, FakeEngine.made[0].prompts], ["length", "an exampleA", ["an example"]]);
+  writer.setAttribute("model", "c/d");
+  const other = writer.generate();
+  await becomes(() => goOn.length, 1);
+  await writer.reset();
+  goOn.pop()();
+  assert.deepEqual([(await other).finishReason, writer.text], ["abort", "x"]);
+});
+
+test("the status is of the text that stands there", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "1" });
+  await writer.generate();
+  assert.match(textOfPart(writer, "status"), /1 token/);
+  writer.text = "y";
+  assert.equal(textOfPart(writer, "status"), "");
+  await writer.generate();
+  writer.passages = [{ text: "z", written: false }];
+  assert.equal(textOfPart(writer, "status"), "");
+});
+
 test("a text that is set while another is written ends that one", async () => {
   const writer = element({ prompt: "x" });
   const writing = writer.generate();

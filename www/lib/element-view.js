@@ -103,12 +103,18 @@ export class ElementView {
   /** Replaces the whole text by another of the visitor's. */
   setText(text) {
     this.#manuscript.replace([{ text, written: false }]);
-    this.#show();
+    this.#showAnother();
   }
 
   /** Begins with stretches `{ text, written }`: undo does not go behind them. */
   begin(stretches) {
     this.#manuscript.begin(stretches);
+    this.#showAnother();
+  }
+
+  /** What the status says is of the text before, unless a model is being loaded. */
+  #showAnother() {
+    if (!this.#isBusy) this.showIdle("");
     this.#show();
   }
 

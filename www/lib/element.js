@@ -167,8 +167,8 @@ export class TokenFormerElement extends Base {
 
   /** Writes on with another token in the place of one that was written. */
   #writeOnWith(from, first) {
-    const before = this.#view.manuscript.textBefore(from);
-    return this.#run(() => ({ prompt: before + first.text, from, first }));
+    const { manuscript } = this.#view;
+    return this.#run(() => ({ prompt: manuscript.textBefore(from) + first.text, from, first }));
   }
 
   /** What was assigned before the element was defined stands in front of its accessors: it is assigned again. */
@@ -181,11 +181,12 @@ export class TokenFormerElement extends Base {
     }
   }
 
-  /** Ends a text that is about to lose its place. */
+  /** Ends a text that is about to lose its place. One that waits for its model has none yet: it will continue what is there then. */
   #endWriting() {
+    if (!this.#view.isWriting) return;
     this.#writing?.abort();
     this.#writing = null;
-    if (this.#view.isWriting) this.#view.showIdle("");
+    this.#view.showIdle("");
   }
 
   /**
@@ -225,11 +226,10 @@ export class TokenFormerElement extends Base {
 
   /** Ends the text, empties the page, puts the attribute's prompt back and makes the model forget. */
   async reset() {
+    this.#writing?.abort();
     this.#endWriting();
     this.#view.setText(this.getAttribute("prompt") ?? "");
-    if (!this.#model) return;
-    this.#view.showIdle("");
-    await this.#model.reset();
+    await this.#model?.reset();
   }
 
   async #load(loading) {
