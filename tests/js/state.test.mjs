@@ -100,3 +100,12 @@ test("a tab whose storage is full does not bring back what it kept before", () =
   leave(it);
   assert.equal(visit(it, PAGE).text, "Long");
 });
+
+test("what was typed a moment before a link is opened is kept, with the address that it had", () => {
+  const it = tab(new FakeStorage());
+  visit(it).text = "My own text"; // and nothing is written down yet
+  follow(it, "#prompt=A+friend");
+  assert.deepEqual([it.writer.text, it.links], ["A friend", 1]);
+  assert.equal(it.address.hash, "#prompt=A+friend");
+  assert.equal(visit(it, PAGE).text, "My own text");
+});

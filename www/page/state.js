@@ -45,6 +45,8 @@ export function toHash(attributes, defaults, beginning) {
 export function fromHash(hash, defaults) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const attributes = { ...defaults };
+  // A model without a name is none.
+  if (query.get("model") === "" && defaults.model === null) query.delete("model");
   for (const name of SHARED) {
     const value = query.get(name);
     if (value === null || !isShareable(name, value)) continue;
@@ -121,7 +123,8 @@ export function keepState(element, { onLink }) {
     }
   }
 
-  function keep({ isLeaving = false } = {}) {
+  /** `leftAs`: the address's part behind # that the text is left with; without it the address follows the text. */
+  function keep({ leftAs = null } = {}) {
     clearTimeout(timer);
     timer = 0;
     const attributes = readAttributes(element);
@@ -129,13 +132,13 @@ export function keepState(element, { onLink }) {
     const beginning = beginningOf(passages);
     const hash = toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning);
     // A page that is being left has its next address already: what is kept must go with the one that it has now.
-    if (!isLeaving && hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
-    const kept = JSON.stringify({ version: 1, attributes, passages, hash: location.hash });
+    if (leftAs === null && hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
+    const kept = JSON.stringify({ version: 1, attributes, passages, hash: leftAs ?? location.hash });
     for (const place of PLACES) store(place, kept);
   }
   // What a link brought is the visitor's only once it was changed: until then the browser keeps the text before it.
   const keepSoon = () => isRestoring || (timer ||= setTimeout(keep, SETTLE_MS));
-  const keepNow = () => timer && keep({ isLeaving: true });
+  const keepNow = (leftAs = location.hash) => timer && keep({ leftAs });
   const observer = new MutationObserver(keepSoon);
 
   function restore({ isFirst = false } = {}) {
@@ -156,9 +159,12 @@ export function keepState(element, { onLink }) {
   element.addEventListener("token", keepSoon);
   element.addEventListener("done", keepSoon);
   restore({ isFirst: true });
-  addEventListener("hashchange", () => restore());
+  addEventListener("hashchange", ({ oldURL }) => {
+    keepNow(new URL(oldURL).hash);
+    restore();
+  });
   // The last change before a page is left or put aside.
-  addEventListener("pagehide", keepNow);
+  addEventListener("pagehide", () => keepNow());
   document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 
   return {
