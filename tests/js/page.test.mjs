@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ownAddress } from "../../www/page/bench-address.js";
-import { answer, isLocal, localFolder, localName } from "../../www/page/local-folder.js";
+import { answer, isLocal, localFolder, localName, remedyFor } from "../../www/page/local-folder.js";
 import { PUBLISHED, size } from "../../www/page/published.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "../../www/page/setting-texts.js";
 import { fromHash, fromStorage, missingInWords, readAttributes, toHash } from "../../www/page/state.js";
@@ -23,9 +23,10 @@ test("an address tells what differs, and nothing secret", () => {
 });
 
 test("an address that tells nothing known is none, and what it may not tell is left out", () => {
-  for (const hash of ["", "#", "#section", "#onclick=alert(1)&token=hf_x&autoload="]) assert.equal(fromHash(hash, defaults), null, hash);
+  for (const hash of ["", "#", "#section", "#model=", "#onclick=alert(1)&token=hf_x&autoload="]) assert.equal(fromHash(hash, defaults), null, hash);
   const { attributes } = fromHash("#seed=1&token=hf_x&autoload=&onclick=1", defaults);
   assert.deepEqual(Object.keys(attributes), Object.keys(defaults));
+  assert.equal(fromHash("#seed=1&model=", defaults).attributes.model, null);
   assert.ok(!("token" in attributes) && !("autoload" in attributes) && !("prompt" in attributes));
 });
 
@@ -99,6 +100,8 @@ test("a folder of this computer has an address that names its contents", () => {
   const id = new URL(folder.address, "https://site.example/page/").href;
   assert.ok(isLocal(folder.address) && isLocal(id) && !isLocal("local/x") && !isLocal("o/n") && !isLocal(null));
   assert.equal(localName(id.split("/").at(-2)), "my model");
+  assert.match(remedyFor({ code: "network" }, folder.address), /choose the folder again/);
+  assert.deepEqual([remedyFor({ code: "quota" }, folder.address), remedyFor({ code: "network" }, "o/n"), remedyFor({ code: "network" }, null)], [null, null, null]);
 });
 
 test("one file of weights is meant, whatever it is called; without any there is no model", () => {
