@@ -342,6 +342,8 @@ export interface Completions {
   /** What is not supported is `invalid-argument`; an abort rejects with `aborted`. */
   create(params: CompletionParams & { stream: true }, request?: { signal?: AbortSignal }): Promise<AsyncGenerator<TextCompletion, void, undefined>>;
   create(params: CompletionParams & { stream?: false | null }, request?: { signal?: AbortSignal }): Promise<TextCompletion & { usage: CompletionUsage }>;
+  /** Where only the run tells which. */
+  create(params: CompletionParams, request?: { signal?: AbortSignal }): Promise<(TextCompletion & { usage: CompletionUsage }) | AsyncGenerator<TextCompletion, void, undefined>>;
 }
 
 /**

@@ -25,6 +25,10 @@ export async function everything(): Promise<void> {
     part.choices[0]?.finish_reason?.length.toFixed();
   }
 
+  const either = await model.completions.create({ prompt: "a", stream: Math.random() < 0.5 });
+  if ("choices" in either) either.usage.total_tokens.toFixed();
+  else for await (const part of either) part.choices[0]?.text.length.toFixed();
+
   const element = document.createElement("token-former");
   element.model = "owner/name";
   element.model = null;
