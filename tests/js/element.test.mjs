@@ -210,6 +210,24 @@ test("regenerate replaces what the visitor wrote behind the passage, too, and un
   assert.deepEqual([writer.undo(), writer.passages], [true, before]);
 });
 
+test("Ctrl + Z takes back on every keyboard", () => {
+  const pressIn = (it, key, code, more) => {
+    const event = Object.assign(new Event("keydown", { cancelable: true }), { key, code, ctrlKey: true, ...more });
+    field(it).dispatchEvent(event);
+    return event.defaultPrevented;
+  };
+  const writer = element({ prompt: "x" });
+  const keyboards = [["z", "KeyZ"], ["Z", "KeyY"], ["я", "KeyZ"], ["ζ", "KeyZ"], ["z", undefined]]; // QWERTY, QWERTZ with caps, Russian, Greek, none told
+  for (const [key, code] of keyboards) {
+    writer.text = "y";
+    assert.deepEqual([pressIn(writer, key, code), writer.text], [true, "x"], key);
+    assert.deepEqual([pressIn(writer, key, code, { shiftKey: true }), writer.text], [true, "y"], key);
+    writer.undo();
+  }
+  writer.text = "y";
+  for (const [key, code] of [["w", "KeyZ"], ["ω", "KeyV"], ["Enter", "Enter"]]) assert.equal(pressIn(writer, key, code), false, key); // AZERTY's first
+});
+
 test("Ctrl + Enter begins one text, however often and long it is pressed", async () => {
   const writer = element({ prompt: "x", "max-tokens": "3" });
   const ended = new Promise((resolve) => writer.addEventListener("done", ({ detail }) => resolve(detail), { once: true }));
@@ -287,6 +305,19 @@ test("the token view asks for alternatives, unless the page says how many", asyn
   assert.equal((await writer.generate()).options.logprobs, 5);
   writer.setAttribute("logprobs", "2");
   assert.equal((await writer.generate()).options.logprobs, 2);
+});
+
+test("the focus goes to Generate when Undo, which has it, goes away", () => {
+  const writer = element({ prompt: "x" });
+  const button = (name) => nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === `button ${name}`);
+  let focused = button("undo");
+  for (const name of ["generate", "undo"]) Object.assign(button(name), { getRootNode: () => ({ activeElement: focused }), focus: () => (focused = button(name)) });
+  writer.text = "y";
+  writer.text = "z";
+  button("undo").dispatchEvent(new Event("click"));
+  assert.deepEqual([writer.text, button("undo").hidden, focused === button("undo")], ["y", false, true]);
+  button("undo").dispatchEvent(new Event("click"));
+  assert.deepEqual([writer.text, button("undo").hidden, focused === button("generate")], ["x", true, true]);
 });
 
 test("passages can be kept and set again", () => {

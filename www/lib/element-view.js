@@ -227,7 +227,9 @@ export class ElementView {
     this.#generate.textContent = written ? "Continue" : "Generate";
     this.#regenerate.disabled = this.#isBusy || !written;
     this.#undo.disabled = this.isWriting || !this.#manuscript.canUndo;
+    const focused = this.#undo.getRootNode().activeElement;
     this.#regenerate.hidden = this.#undo.hidden = !written && !this.#manuscript.canUndo && !this.#isBusy;
+    if (focused === this.#undo && this.#undo.hidden) this.#generate.focus();
   }
 
   #enter(state) {
