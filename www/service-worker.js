@@ -4,8 +4,12 @@
 // is never held back, and what came last is the answer where there is no network. Models are not its business: the
 // module keeps them in IndexedDB, verified. Requests to other origins, the hub's above all, pass by it untouched.
 
-/** Another name makes browsers begin with an empty cache. */
-const CACHE = "tokenformer-web-shell-1";
+/** The folder of the page. */
+const SCOPE = new URL("./", self.location.href);
+
+/** Another number makes browsers begin with an empty cache. Other versions of the page may stand on the same origin, and keep theirs. */
+const NAMES = /^tokenformer-web-shell-\d+ (.*)$/;
+const CACHE = `tokenformer-web-shell-2 ${SCOPE.pathname}`;
 
 /** Everything that the page needs before a model is loaded. tests/js/service-worker.test.mjs compares it with the folders. */
 const SHELL = [
@@ -62,10 +66,17 @@ const SHELL = [
   "page/writer.css",
 ];
 
+/** What the engine adds once a model is loaded; page/offline.js asks for it then. */
+const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
+
+/** The page that measures, for those who opened it once. */
+const BENCH = ["bench.html", "page/bench-address.js", "page/bench-check.js", "page/bench.js"];
+
+/** All that is ever kept: what else stands below the page's address, models above all, would fill the storage. */
+const KEPT = new Set([...SHELL, ...ENGINE, ...BENCH]);
+
 /** How long a page has to answer a question for one of its files. */
 const ANSWER_MS = 20_000;
-
-const SCOPE = new URL("./", self.location.href);
 
 self.addEventListener("install", (event) => {
   event.waitUntil(keep(SHELL).then(() => self.skipWaiting()));
@@ -76,30 +87,35 @@ self.addEventListener("activate", (event) => {
 });
 
 self.addEventListener("message", (event) => {
-  if (event.data?.type === "keep") event.waitUntil(keep(event.data.paths.map(String)));
+  if (event.data?.type === "keep") event.waitUntil(keep(event.data.paths.filter((path) => KEPT.has(path))));
 });
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(SCOPE.href)) return;
-  const path = request.url.slice(SCOPE.href.length);
+  const path = pathOf(request);
   if (path.startsWith("local/")) event.respondWith(localFile(request));
-  else if (!path.startsWith("models/") && !request.headers.has("range")) event.respondWith(networkFirst(event, path));
+  // The engine says no-store of all that it reads.
+  else if (KEPT.has(path) && request.cache !== "no-store" && !request.headers.has("range")) event.respondWith(networkFirst(request, path));
 });
 
-async function networkFirst({ request }, path) {
+/** Below the scope, as the lists have it: without a query, and the page itself by one name. */
+function pathOf({ url }) {
+  const path = new URL(url).pathname.slice(SCOPE.pathname.length);
+  return path === "" || path === "index.html" ? "./" : path;
+}
+
+async function networkFirst(request, path) {
   const cache = await caches.open(CACHE);
+  const address = new URL(path, SCOPE).href;
   try {
     const response = await fetch(request);
     // Not awaited: a storage that is full or slow must not hold back the page.
-    if (response.ok && response.type === "basic" && !response.redirected) cache.put(request, response.clone()).catch(() => {});
+    if (response.ok && response.type === "basic" && !response.redirected) cache.put(address, response.clone()).catch(() => {});
     return response;
   } catch (error) {
-    const kept = (await cache.match(request)) ?? (await cache.match(request, { ignoreSearch: true }));
+    const kept = await cache.match(address);
     if (kept) return kept;
-    // The same page by its other name.
-    const page = /^index\.html($|[?#])/.test(path) && (await cache.match(SCOPE));
-    if (page) return page;
     throw error;
   }
 }
@@ -112,7 +128,7 @@ async function keep(paths) {
 
 async function forgetOthers() {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith("tokenformer-web-shell-") && name !== CACHE).map((name) => caches.delete(name)));
+  await Promise.all(names.filter((name) => NAMES.exec(name)?.[1] === SCOPE.pathname && name !== CACHE).map((name) => caches.delete(name)));
 }
 
 /** A file below local/: one of the open pages has it. Where none does, the network is "lost", and the engine takes what is stored. */

@@ -342,6 +342,8 @@ export interface Completions {
   /** What is not supported is `invalid-argument`; an abort rejects with `aborted`. */
   create(params: CompletionParams & { stream: true }, request?: { signal?: AbortSignal }): Promise<AsyncGenerator<TextCompletion, void, undefined>>;
   create(params: CompletionParams & { stream?: false | null }, request?: { signal?: AbortSignal }): Promise<TextCompletion & { usage: CompletionUsage }>;
+  /** Where only the run tells which. */
+  create(params: CompletionParams, request?: { signal?: AbortSignal }): Promise<(TextCompletion & { usage: CompletionUsage }) | AsyncGenerator<TextCompletion, void, undefined>>;
 }
 
 /**
@@ -426,8 +428,9 @@ export interface Passage {
 
 /** The element <token-former>. Besides the events of the map it tells changes of its text by `input`, which bubbles. */
 export interface TokenFormerElement extends HTMLElement {
-  /** The loaded model, or null. */
-  readonly model: TokenFormer | null;
+  /** The loaded model, or null. Setting it sets the attribute `model`, or removes it: frameworks assign properties. */
+  get model(): TokenFormer | null;
+  set model(name: string | null);
   /** What it does. The same can be styled by: `token-former:state(writing)`. */
   readonly state: "idle" | "loading" | "writing";
   /** The whole text, the visitor's and the model's. Setting it can be undone. */

@@ -154,7 +154,11 @@ impl Generation {
                 "The prompt has {} tokens and leaves no room in the context of {room}.",
                 prompt.len()
             ))
-            .hint("Shorten it, or load the model with a larger contextLength."));
+            .hint(if room < model.backend().config().max_position_embeddings {
+                "Shorten it, or load the model with a larger contextLength."
+            } else {
+                "Delete some of its beginning."
+            }));
         }
         Ok(Self {
             assembler: TextAssembler::new(&options.stop),

@@ -70,8 +70,12 @@ test("a link holds what stands there now, and says what it does not hold", async
     document.querySelector("token-former").text = "x".repeat(2500);
   });
   const second = await copied();
-  assert.equal(second.told, "Copied. Not in it: the beginning, which is too long for one; the model, which is on this computer only.");
+  assert.equal(second.told, "Copied. Not in it: the beginning, which is too long for one; the model, which is on this computer only; the hub's address.");
   assert.deepEqual([...second.query.keys()], ["top-p"]);
+  // As on a page that is not secure.
+  await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined, configurable: true }));
+  await button(page, /copy a link/i).click();
+  await page.locator("#link-status", { hasText: "The link stands in the address bar. Not in it: " }).waitFor();
   assert.deepEqual(page.problems, []);
 });
 

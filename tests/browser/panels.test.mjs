@@ -43,6 +43,50 @@ test("what is dropped on the page and is no model is refused with the reason", a
   assert.deepEqual(page.problems, []);
 });
 
+test("what is dropped and cannot be read is told", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page } = visit;
+  await page.evaluate(() => {
+    const file = (done, failed) => failed(new DOMException("Gone.", "NotFoundError"));
+    const items = [{ webkitGetAsEntry: () => ({ isFile: true, fullPath: "/m.bin", file }) }];
+    const drop = Object.assign(new Event("drop", { bubbles: true, cancelable: true }), { dataTransfer: { types: ["Files"], items } });
+    document.body.dispatchEvent(drop);
+  });
+  await page.getByRole("dialog").getByText(/cannot be read/).waitFor();
+  assert.deepEqual(page.problems, []);
+});
+
+test("a model of this computer whose files are not at hand is to be chosen again", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page } = visit;
+  await page.waitForFunction(() => navigator.serviceWorker.controller);
+  await page.evaluate(() => document.querySelector("token-former").setAttribute("model", "./local/~1a~gone/"));
+  await button(page, /^model/i).click();
+  await button(page, "Load now").click();
+  await page.getByRole("dialog").getByText(/choose the folder again/).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("#from-link", { hasText: "choose the folder again" }).waitFor();
+});
+
+test("another model can be loaded while one is", async (t) => {
+  const hub = "https://huggingface.co";
+  const visit = await visitor(world, { mayAsk: [hub] });
+  t.after(() => visit.close());
+  const { page } = visit;
+  await visit.context.route(`${hub}/**`, () => {}); // never answered
+  await button(page, /^model/i).click();
+  await page.getByRole("radio", { name: /TokenFormer 150M/ }).check();
+  await button(page, "Load now").click();
+  await page.locator("#load-now:disabled").waitFor();
+  await page.getByRole("radio", { name: /TokenFormer 450M/ }).check();
+  await page.locator("#load-now:enabled").click();
+  // The first loading, which ends now, leaves the button alone.
+  await page.getByRole("dialog").getByText("Stopped.").waitFor();
+  await page.locator("#load-now:disabled").waitFor();
+});
+
 test("a folder of this computer is a model", async (t) => {
   const visit = await visitor(world);
   t.after(() => visit.close());

@@ -104,6 +104,25 @@ test("a failed loading is told once, and can be tried again", async () => {
   assert.equal((await writer.generate()).text, "A");
 });
 
+test("a name that a framework assigns as a property is the attribute", () => {
+  const it = element();
+  it.model = "a/b";
+  assert.deepEqual([it.getAttribute("model"), it.model], ["a/b", null]);
+  it.model = undefined;
+  assert.equal(it.hasAttribute("model"), false);
+  assert.throws(() => (it.model = 5), { code: "invalid-argument" });
+});
+
+test("properties that were assigned before the element was defined count", () => {
+  const it = new TokenFormerElement();
+  it.setAttribute("prompt", "x");
+  for (const [name, value] of Object.entries({ model: "a/b", text: "early", mine: 1 })) Object.defineProperty(it, name, { value, configurable: true, writable: true });
+  it.connectedCallback();
+  assert.deepEqual([it.getAttribute("model"), it.model, it.text, it.mine], ["a/b", null, "early", 1]);
+  it.text = "later";
+  assert.equal(shown(it), "later");
+});
+
 test("a model that was disposed or whose engine stopped is loaded anew", async () => {
   const it = element({ prompt: "a", "max-tokens": "1" });
   const first = await it.load();
@@ -191,6 +210,24 @@ test("regenerate replaces what the visitor wrote behind the passage, too, and un
   assert.deepEqual([writer.undo(), writer.passages], [true, before]);
 });
 
+test("Ctrl + Z takes back on every keyboard", () => {
+  const pressIn = (it, key, code, more) => {
+    const event = Object.assign(new Event("keydown", { cancelable: true }), { key, code, ctrlKey: true, ...more });
+    field(it).dispatchEvent(event);
+    return event.defaultPrevented;
+  };
+  const writer = element({ prompt: "x" });
+  const keyboards = [["z", "KeyZ"], ["Z", "KeyY"], ["я", "KeyZ"], ["ζ", "KeyZ"], ["z", undefined]]; // QWERTY, QWERTZ with caps, Russian, Greek, none told
+  for (const [key, code] of keyboards) {
+    writer.text = "y";
+    assert.deepEqual([pressIn(writer, key, code), writer.text], [true, "x"], key);
+    assert.deepEqual([pressIn(writer, key, code, { shiftKey: true }), writer.text], [true, "y"], key);
+    writer.undo();
+  }
+  writer.text = "y";
+  for (const [key, code] of [["w", "KeyZ"], ["ω", "KeyV"], ["Enter", "Enter"]]) assert.equal(pressIn(writer, key, code), false, key); // AZERTY's first
+});
+
 test("Ctrl + Enter begins one text, however often and long it is pressed", async () => {
   const writer = element({ prompt: "x", "max-tokens": "3" });
   const ended = new Promise((resolve) => writer.addEventListener("done", ({ detail }) => resolve(detail), { once: true }));
@@ -217,6 +254,35 @@ test("a text that is changed while the model loads is the one that is continued"
   assert.deepEqual([writer.text, FakeEngine.made[0].prompts], ["xyzA", ["xyz"]]);
 });
 
+test("a text that is set while the model loads is the one that is continued, and reset ends the waiting", async () => {
+  const goOn = [];
+  FakeEngine.beforeLoad = () => new Promise((resolve) => goOn.push(resolve));
+  const writer = element({ prompt: "x", "max-tokens": "1" });
+  const writing = writer.generate();
+  await becomes(() => goOn.length, 1);
+  writer.text = "an example";
+  assert.equal(writer.state, "loading");
+  goOn.pop()();
+  assert.deepEqual([(await writing).finishReason, writer.text, FakeEngine.made[0].prompts], ["length", "an exampleA", ["an example"]]);
+  writer.setAttribute("model", "c/d");
+  const other = writer.generate();
+  await becomes(() => goOn.length, 1);
+  await writer.reset();
+  goOn.pop()();
+  assert.deepEqual([(await other).finishReason, writer.text], ["abort", "x"]);
+});
+
+test("the status is of the text that stands there", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "1" });
+  await writer.generate();
+  assert.match(textOfPart(writer, "status"), /1 token/);
+  writer.text = "y";
+  assert.equal(textOfPart(writer, "status"), "");
+  await writer.generate();
+  writer.passages = [{ text: "z", written: false }];
+  assert.equal(textOfPart(writer, "status"), "");
+});
+
 test("a text that is set while another is written ends that one", async () => {
   const writer = element({ prompt: "x" });
   const writing = writer.generate();
@@ -239,6 +305,19 @@ test("the token view asks for alternatives, unless the page says how many", asyn
   assert.equal((await writer.generate()).options.logprobs, 5);
   writer.setAttribute("logprobs", "2");
   assert.equal((await writer.generate()).options.logprobs, 2);
+});
+
+test("the focus goes to Generate when Undo, which has it, goes away", () => {
+  const writer = element({ prompt: "x" });
+  const button = (name) => nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === `button ${name}`);
+  let focused = button("undo");
+  for (const name of ["generate", "undo"]) Object.assign(button(name), { getRootNode: () => ({ activeElement: focused }), focus: () => (focused = button(name)) });
+  writer.text = "y";
+  writer.text = "z";
+  button("undo").dispatchEvent(new Event("click"));
+  assert.deepEqual([writer.text, button("undo").hidden, focused === button("undo")], ["y", false, true]);
+  button("undo").dispatchEvent(new Event("click"));
+  assert.deepEqual([writer.text, button("undo").hidden, focused === button("generate")], ["x", true, true]);
 });
 
 test("passages can be kept and set again", () => {

@@ -91,6 +91,14 @@ test("quick typing is one step; a passage of nothing is none", () => {
   assert.deepEqual([m.undo(), m.text, m.undo(), m.text, m.undo()], [true, "ab", true, "", false]);
 });
 
+test("what is typed right after a new beginning is a step of its own", () => {
+  const m = new Manuscript(() => 0);
+  m.edit("a");
+  m.begin([{ text: "b", written: false }]);
+  m.edit("bc");
+  assert.deepEqual([m.undo(), m.text, m.undo()], [true, "b", false]);
+});
+
 test("the newest passage is the one to write again", () => {
   const m = written("a", "b", "c");
   m.beginPassage();

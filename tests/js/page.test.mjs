@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answer, isLocal, localFolder, localName } from "../../www/page/local-folder.js";
+import { ownAddress } from "../../www/page/bench-address.js";
+import { answer, isLocal, localFolder, localName, remedyFor } from "../../www/page/local-folder.js";
 import { PUBLISHED, size } from "../../www/page/published.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "../../www/page/setting-texts.js";
 import { fromHash, fromStorage, missingInWords, readAttributes, toHash } from "../../www/page/state.js";
@@ -22,9 +23,10 @@ test("an address tells what differs, and nothing secret", () => {
 });
 
 test("an address that tells nothing known is none, and what it may not tell is left out", () => {
-  for (const hash of ["", "#", "#section", "#onclick=alert(1)&token=hf_x&autoload="]) assert.equal(fromHash(hash, defaults), null, hash);
+  for (const hash of ["", "#", "#section", "#model=", "#onclick=alert(1)&token=hf_x&autoload="]) assert.equal(fromHash(hash, defaults), null, hash);
   const { attributes } = fromHash("#seed=1&token=hf_x&autoload=&onclick=1", defaults);
   assert.deepEqual(Object.keys(attributes), Object.keys(defaults));
+  assert.equal(fromHash("#seed=1&model=", defaults).attributes.model, null);
   assert.ok(!("token" in attributes) && !("autoload" in attributes) && !("prompt" in attributes));
 });
 
@@ -49,10 +51,21 @@ test("an address chooses neither the hub nor a model of somebody's computer, and
 test("what a link does not hold is said", () => {
   const own = (text) => [{ text, written: false }, { text: "!", written: true }];
   const local = { ...defaults, model: "./local/~1a~m/" };
-  assert.equal(missingInWords(own("Once"), defaults), "");
-  assert.match(missingInWords(own("x".repeat(3000)), defaults), /^the beginning, which is too long/);
-  assert.match(missingInWords([], defaults), /^a beginning/);
-  assert.match(missingInWords([{ text: "a", written: true }], local), /^a beginning.*; the model, which is on this computer only$/);
+  const missing = (passages, attributes) => missingInWords(passages, attributes, defaults);
+  assert.equal(missing(own("Once"), defaults), "");
+  assert.match(missing(own("x".repeat(3000)), defaults), /^the beginning, which is too long/);
+  assert.match(missing([], defaults), /^a beginning/);
+  assert.match(missing([{ text: "a", written: true }], local), /^a beginning.*; the model, which is on this computer only$/);
+  assert.equal(missing(own("Once"), { ...defaults, endpoint: "https://hub.example" }), "the hub's address");
+});
+
+test("the benchmark's page is sent to no other origin", () => {
+  const page = "https://site.example/app/bench.html?run=1";
+  const own = { "/report/3": "https://site.example/report/3", "oracle/tiny/": "https://site.example/app/oracle/tiny/", "https://site.example/x": "https://site.example/x" };
+  for (const [text, address] of Object.entries(own)) assert.equal(ownAddress(text, page), address);
+  for (const text of ["https://other.example/", "//other.example/x", "http://site.example/", "\\\\other.example/x", "data:text/plain,x", "javascript:0", "https://"]) {
+    assert.throws(() => ownAddress(text, page), /is not an address of this site/, text);
+  }
 });
 
 test("stop texts and biases survive being typed", () => {
@@ -87,6 +100,8 @@ test("a folder of this computer has an address that names its contents", () => {
   const id = new URL(folder.address, "https://site.example/page/").href;
   assert.ok(isLocal(folder.address) && isLocal(id) && !isLocal("local/x") && !isLocal("o/n") && !isLocal(null));
   assert.equal(localName(id.split("/").at(-2)), "my model");
+  assert.match(remedyFor({ code: "network" }, folder.address), /choose the folder again/);
+  assert.deepEqual([remedyFor({ code: "quota" }, folder.address), remedyFor({ code: "network" }, "o/n"), remedyFor({ code: "network" }, null)], [null, null, null]);
 });
 
 test("one file of weights is meant, whatever it is called; without any there is no model", () => {

@@ -3,14 +3,78 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import { runInNewContext } from "node:vm";
 
 const path = (relative) => new URL(`../../${relative}`, import.meta.url);
 
+const source = readFileSync(path("www/service-worker.js"), "utf8");
+const listed = (name) => JSON.parse(new RegExp(`const ${name} = (\\[[^\\]]*\\])`).exec(source)[1].replace(/,\s*\]/, "]"));
+
 test("its list is that of the folders", () => {
-  const source = readFileSync(path("www/service-worker.js"), "utf8");
-  const list = JSON.parse(/const SHELL = (\[[^\]]*\])/.exec(source)[1].replace(/,\s*\]/, "]"));
-  const bench = ["bench.js", "bench-check.js"];
+  const list = listed("SHELL");
+  const bench = readdirSync(path("www/page")).filter((name) => name.startsWith("bench"));
+  assert.deepEqual(listed("BENCH"), ["bench.html", ...bench.map((name) => `page/${name}`)]);
   const wanted = ["./", "tokenformer.js",
     ...["lib", "page"].flatMap((folder) => readdirSync(path(`www/${folder}`)).filter((name) => !bench.includes(name)).map((name) => `${folder}/${name}`))];
   assert.deepEqual(list.toSorted(), wanted.toSorted());
+});
+
+/** The worker of `scope` in a browser with these `caches`: Maps of bodies by address, by name. */
+function worker(scope, stored = new Map()) {
+  const listeners = {};
+  const it = { online: true, fetched: [] };
+  const caches = {
+    keys: async () => [...stored.keys()],
+    delete: async (name) => stored.delete(name),
+    open: async (name) => {
+      if (!stored.has(name)) stored.set(name, new Map());
+      const cache = stored.get(name);
+      return {
+        add: async (url) => cache.set(String(url), `installed ${url}`),
+        put: async (key, response) => cache.set(key.url ?? String(key), response.body),
+        match: async (key) => (cache.has(key.url ?? String(key)) ? { body: cache.get(key.url ?? String(key)) } : undefined),
+      };
+    },
+  };
+  const self = { location: { href: `${scope}service-worker.js` }, addEventListener: (type, listener) => (listeners[type] = listener), skipWaiting() {}, clients: { claim() {} } };
+  const fetch = async ({ url }) => {
+    it.fetched.push(url);
+    if (!it.online) throw new TypeError("Failed to fetch");
+    return { ok: true, type: "basic", redirected: false, body: `fetched ${url}`, clone() { return this; } };
+  };
+  runInNewContext(source, { self, caches, fetch, URL, Response, MessageChannel, setTimeout });
+  it.tell = async (type, more = {}) => {
+    let promise;
+    listeners[type]({ ...more, waitUntil: (work) => (promise = work), respondWith: (work) => (promise = work) });
+    return promise;
+  };
+  it.get = (address, { range, ...more } = {}) =>
+    it.tell("fetch", { request: { url: new URL(address, scope).href, method: "GET", cache: "default", headers: new Headers(range ? { range } : {}), ...more } });
+  it.kept = () => [...stored.entries()].flatMap(([name, cache]) => (name.endsWith(` ${new URL(scope).pathname}`) ? [...cache.keys()] : []));
+  return it;
+}
+
+test("it keeps the page's own files, by their paths, and nothing else", async () => {
+  const scope = "https://site.example/app/";
+  const it = worker(scope);
+  const own = ["", "index.html", "?fresh", "tokenformer.js?1", "tokenformer-web_bg.wasm", "bench.html?run=1", "page/bench.js"];
+  for (const address of own) assert.match((await it.get(address)).body, /^fetched/, address);
+  assert.deepEqual(it.kept().toSorted(), ["", "bench.html", "page/bench.js", "tokenformer-web_bg.wasm", "tokenformer.js"].map((path) => scope + path));
+  const passed = [["models/a/config.json"], ["other/model.safetensors"], ["x.json?1"], ["tokenformer.js", { cache: "no-store" }], ["tokenformer.js", { range: "bytes=0-1" }],
+    ["tokenformer.js", { method: "POST" }], ["https://hub.example/app/tokenformer.js"], ["../tokenformer.js"]];
+  for (const [address, more] of passed) assert.equal(await it.get(address, more), undefined, address);
+  it.online = false;
+  assert.equal((await it.get("index.html?x")).body, `fetched ${scope}?fresh`);
+  await assert.rejects(it.get("lib/element.js"), TypeError);
+  await it.tell("message", { data: { type: "keep", paths: ["tokenformer-web.js", "models/a", "https://other.example/"] } });
+  assert.deepEqual(it.kept().filter((address) => /web\.js|models|other/.test(address)), [`${scope}tokenformer-web.js`]);
+});
+
+test("it forgets its own older files, and leaves those of other versions on the same origin alone", async () => {
+  const stored = new Map(["tokenformer-web-shell-1 /app/", "tokenformer-web-shell-1 /app/next/", "tokenformer-web-shell-1 /", "another"].map((name) => [name, new Map()]));
+  const it = worker("https://site.example/app/", stored);
+  await it.tell("install");
+  await it.tell("activate");
+  assert.equal(it.kept().length, listed("SHELL").length);
+  assert.deepEqual([...stored.keys()].toSorted(), ["another", "tokenformer-web-shell-1 /", "tokenformer-web-shell-1 /app/next/", "tokenformer-web-shell-2 /app/"]);
 });

@@ -17,6 +17,15 @@ test("shades go from the expected to the surprising", () => {
   assert.equal(surprise(undefined), 0);
 });
 
+test("passages without tokens are explained", () => {
+  const view = new TokenView({ onChoose: () => {} });
+  const note = nodesBelow(view.node).find(({ className }) => className === "tokens-note");
+  const own = { text: "Once", run: 0, token: null };
+  const isShown = (...pieces) => (view.show(pieces), !note.hidden);
+  assert.deepEqual([isShown(own), isShown(own, { text: " a", run: 1, token: { tokenId: 5 } }), isShown(own, { text: " upon", run: 1, token: null })], [false, false, true]);
+  assert.equal(isShown(own), false);
+});
+
 test("every token is a button with its probability; what the visitor wrote is text", () => {
   const view = new TokenView({ onChoose: () => {} });
   view.show([{ text: "Once", run: 0, token: null }, { text: " upon", run: 1, token: { tokenId: 5, logprob: Math.log(0.5), topLogprobs: [] } }]);

@@ -95,6 +95,7 @@ const TOKENS = `
 .token[data-surprise="3"] { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
 .token[data-surprise="4"] { background: color-mix(in srgb, var(--_accent) 36%, transparent); }
 .token[aria-describedby] { box-shadow: inset 0 -2px 0 var(--_accent); }
+.tokens-note { margin: 0 0 .6em; color: var(--_quiet); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; }
 .card { position: absolute; z-index: 2; inline-size: min(19em, 100%); padding: .4em .5em; border: 1px solid var(--_line); border-radius: 8px; background: var(--_paper);
   box-shadow: 0 6px 24px rgb(0 0 0 / .16); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; font-variant-numeric: tabular-nums; }
 .card p, .card ol { margin: 0; padding: 0; list-style: none; }

@@ -103,12 +103,18 @@ export class ElementView {
   /** Replaces the whole text by another of the visitor's. */
   setText(text) {
     this.#manuscript.replace([{ text, written: false }]);
-    this.#show();
+    this.#showAnother();
   }
 
   /** Begins with stretches `{ text, written }`: undo does not go behind them. */
   begin(stretches) {
     this.#manuscript.begin(stretches);
+    this.#showAnother();
+  }
+
+  /** What the status says is of the text before, unless a model is being loaded. */
+  #showAnother() {
+    if (!this.#isBusy) this.showIdle("");
     this.#show();
   }
 
@@ -221,7 +227,9 @@ export class ElementView {
     this.#generate.textContent = written ? "Continue" : "Generate";
     this.#regenerate.disabled = this.#isBusy || !written;
     this.#undo.disabled = this.isWriting || !this.#manuscript.canUndo;
+    const focused = this.#undo.getRootNode().activeElement;
     this.#regenerate.hidden = this.#undo.hidden = !written && !this.#manuscript.canUndo && !this.#isBusy;
+    if (focused === this.#undo && this.#undo.hidden) this.#generate.focus();
   }
 
   #enter(state) {

@@ -59,6 +59,12 @@ export class TokenFormerElement extends Base {
     return this.#model;
   }
 
+  /** As the attribute, since frameworks assign properties where an element has them; null removes it. */
+  set model(name) {
+    if (name === null || name === undefined) this.removeAttribute("model");
+    else this.setAttribute("model", checkText("model", name));
+  }
+
   /** "idle", "loading" or "writing". */
   get state() {
     return this.#view.state;
@@ -87,6 +93,7 @@ export class TokenFormerElement extends Base {
   }
 
   connectedCallback() {
+    this.#takeEarlyProperties();
     if (this.hasAttribute("autoload")) this.load().catch(() => {});
   }
 
@@ -160,15 +167,26 @@ export class TokenFormerElement extends Base {
 
   /** Writes on with another token in the place of one that was written. */
   #writeOnWith(from, first) {
-    const before = this.#view.manuscript.textBefore(from);
-    return this.#run(() => ({ prompt: before + first.text, from, first }));
+    const { manuscript } = this.#view;
+    return this.#run(() => ({ prompt: manuscript.textBefore(from) + first.text, from, first }));
   }
 
-  /** Ends a text that is about to lose its place. */
+  /** What was assigned before the element was defined stands in front of its accessors: it is assigned again. */
+  #takeEarlyProperties() {
+    for (const [name, { set }] of Object.entries(Object.getOwnPropertyDescriptors(TokenFormerElement.prototype))) {
+      if (!set || !Object.hasOwn(this, name)) continue;
+      const value = this[name];
+      delete this[name];
+      this[name] = value;
+    }
+  }
+
+  /** Ends a text that is about to lose its place. One that waits for its model has none yet: it will continue what is there then. */
   #endWriting() {
+    if (!this.#view.isWriting) return;
     this.#writing?.abort();
     this.#writing = null;
-    if (this.#view.isWriting) this.#view.showIdle("");
+    this.#view.showIdle("");
   }
 
   /**
@@ -208,11 +226,10 @@ export class TokenFormerElement extends Base {
 
   /** Ends the text, empties the page, puts the attribute's prompt back and makes the model forget. */
   async reset() {
+    this.#writing?.abort();
     this.#endWriting();
     this.#view.setText(this.getAttribute("prompt") ?? "");
-    if (!this.#model) return;
-    this.#view.showIdle("");
-    await this.#model.reset();
+    await this.#model?.reset();
   }
 
   async #load(loading) {

@@ -18,9 +18,13 @@ const here = enginesOf(engineModule);
 /** For tests and for finding faults: `globalThis[THREAD] = "main"` before the first model makes no worker. */
 export const THREAD = Symbol.for("tokenformer.thread");
 
+/** How long a worker may take to say that it is ready: what holds one back need not be an error that is told. */
+const READY_MS = 10_000;
+/** Workers in a row that could not be started before none is tried any more: a network may fail once. */
+const MOST_FAILURES = 2;
+
 let starting = null;
-/** A worker was tried in vain: it would be again. */
-let isHopeless = false;
+let failures = 0;
 
 /** An object, so that tests can put others in their place. */
 export const engines = {
@@ -28,25 +32,35 @@ export const engines = {
   async get() {
     // Without WebGPU in the page there is none in its workers; who has no document is in a worker already.
     const wanted = globalThis.document && globalThis.Worker && globalThis.navigator?.gpu && globalThis[THREAD] !== "main";
-    if (!wanted || isHopeless) return here;
+    if (!wanted || failures >= MOST_FAILURES) return here;
     starting ??= startPort();
     return (await starting) ?? here;
   },
 };
 
 async function startPort() {
-  const worker = await startWorker(makeWorker).catch(() => null);
-  if (worker) return new EnginePort(worker, () => (starting = null));
-  isHopeless = true;
-  return null;
+  try {
+    const worker = await startWorker(makeWorker);
+    failures = 0;
+    return new EnginePort(worker, () => (starting = null));
+  } catch (error) {
+    failures = error === NO_GPU ? MOST_FAILURES : failures + 1;
+    starting = null; // the next model tries again
+    return null;
+  }
 }
+
+/** What another worker would say as well. */
+const NO_GPU = new Error("The worker has no WebGPU.");
 
 /** A worker that is ready and has WebGPU; rejects where there is none. */
 export async function startWorker(make) {
   const worker = make();
+  let timer;
   try {
     await new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => (data.hasGpu ? resolve() : reject(new Error("The worker has no WebGPU.")));
+      timer = setTimeout(() => reject(new Error("The worker does not answer.")), READY_MS);
+      worker.onmessage = ({ data }) => (data.hasGpu ? resolve() : reject(NO_GPU));
       worker.onerror = (event) => {
         event.preventDefault?.(); // not the page's failure: it goes on without
         reject(new Error("The worker could not be started."));
@@ -56,6 +70,8 @@ export async function startWorker(make) {
   } catch (error) {
     worker.terminate();
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

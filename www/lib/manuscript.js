@@ -73,6 +73,7 @@ export class Manuscript {
     this.#pieces = this.#piecesOf(stretches);
     this.#past = [];
     this.#future = [];
+    this.#typedAt = -Infinity;
   }
 
   /** Puts other stretches in the place of everything. */

@@ -30,7 +30,7 @@ export class TextSurface {
     });
     this.#field.addEventListener("keydown", (event) => {
       if (!(event.ctrlKey || event.metaKey) || event.altKey || event.isComposing) return;
-      const key = event.key.toLowerCase();
+      const key = latinKey(event);
       if (key === "z" && !event.shiftKey) onUndo();
       else if (key === "y" || key === "z") onRedo();
       else return;
@@ -102,6 +102,11 @@ export class TextSurface {
     const { scrollHeight, scrollTop, clientHeight } = this.#node;
     return scrollHeight - scrollTop - clientHeight < 48;
   }
+}
+
+/** The letter that is pressed; on a keyboard without Latin letters the one that stands there on others. */
+function latinKey({ key, code }) {
+  return (/^[\x20-\x7f]$/.test(key) ? key : (/^Key([A-Z])$/.exec(code)?.[1] ?? key)).toLowerCase();
 }
 
 function writtenSpan(text) {

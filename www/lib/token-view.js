@@ -22,7 +22,8 @@ export function surprise(logprob) {
 export class TokenView {
   #list = make("div", { part: "tokens", className: "tokens", role: "group", ariaLabel: "Tokens: arrow keys move from one to the next" });
   #card = make("div", { part: "card", className: "card", id: "card", hidden: true });
-  #node = make("div", { className: "token-view" }, this.#list, this.#card);
+  #note = make("p", { className: "tokens-note", hidden: true, text: "Passages that were kept from an earlier visit, or edited, are shown without their tokens." });
+  #node = make("div", { className: "token-view" }, this.#list, this.#note, this.#card);
   #pieces = [];
   #chosen = -1;
   #onChoose;
@@ -57,6 +58,7 @@ export class TokenView {
     this.close();
     this.#pieces = pieces;
     this.#list.replaceChildren(...pieces.map((piece, index) => tokenSpan(piece, index)));
+    this.#note.hidden = !pieces.some(({ run, token }) => run > 0 && !token);
     this.#list.children[pieces.findIndex((piece) => piece.token)]?.setAttribute("tabindex", "0");
   }
 

@@ -2,9 +2,11 @@
 //
 // bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
 // without that feature, and f16=0; workers=128&threads=256&arithmetic=int8 (f16, f32) says how decode steps are made,
-// workers=0 by a dispatch per product, and without it that is tuned; probe=0 leaves out what bounds it, which takes a minute on a CPU; kernels=1 adds the GPU's time per kernel;
-// check=FOLDER,FOLDER compares logits with the CPU reference's.
+// workers=0 by a dispatch per product, and without it that is tuned; probe=0 leaves out what bounds it, which takes a
+// minute on a CPU; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU
+// reference's. Addresses are of the page's own origin.
 
+import { ownAddress } from "./bench-address.js";
 import { checkLogits } from "./bench-check.js";
 import { probe, shareOfFloor } from "../lib/probe.js";
 import { kernelTimes } from "../lib/model.js";
@@ -53,20 +55,32 @@ async function run() {
     }
   }
   for (const folder of query.get("check")?.split(",") ?? []) {
-    const address = new URL(folder, location.href).href;
-    results.push({ kind: "check", ...(await checkLogits(address).catch((error) => ({ folder, error: String(error) }))) });
+    const check = async () => checkLogits(ownAddress(folder));
+    results.push({ kind: "check", ...(await check().catch((error) => ({ folder, error: String(error) }))) });
   }
   show({ probe: probed, results });
   button.disabled = false;
-  if (query.has("report")) await fetch(query.get("report"), { method: "POST", body: output.textContent });
+  if (query.has("report")) await post("report", output.textContent);
 }
 
 function show(value) {
   Object.assign(told, value);
   output.textContent = JSON.stringify(told, null, 1);
-  if (query.has("log")) fetch(query.get("log"), { method: "POST", body: JSON.stringify(results.at(-1)) });
+  if (query.has("log")) post("log", JSON.stringify(results.at(-1)));
+}
+
+/** To the address that the query has under this name. */
+function post(name, body) {
+  return fetch(ownAddress(query.get(name)), { method: "POST", body });
 }
 
 document.querySelector("main").hidden = query.has("report");
 button.addEventListener("click", run);
-if (query.has("run")) run();
+try {
+  for (const name of ["report", "log"]) if (query.has(name)) ownAddress(query.get(name));
+  if (query.has("run")) run();
+} catch (error) {
+  document.querySelector("main").hidden = false;
+  button.disabled = true;
+  output.textContent = String(error);
+}

@@ -9,6 +9,11 @@ export function isLocal(name) {
   return FOLDER.test(name ?? "");
 }
 
+/** What to do about an error of the model `name`, where that is particular to folders of this computer; else null. */
+export function remedyFor({ code }, name) {
+  return code === "network" && isLocal(name) ? "This model's files are on this computer: choose the folder again, under Model." : null;
+}
+
 /** What the folder is called on this computer. `segment`: the last one of its address. */
 export function localName(segment) {
   const encoded = segment.replace(/^~[0-9a-z]+~/, "");

@@ -36,9 +36,13 @@ export function acceptLocalModels(choose) {
       input.value = ""; // the same choice again is a choice
     });
   }
-  acceptDrops(byId("drop-veil"), (entries) => {
+  acceptDrops(byId("drop-veil"), async (reading) => {
     if (!byId("model").open) byId("open-model").click();
-    return take(entries);
+    try {
+      await take(await reading);
+    } catch {
+      tell("What was dropped cannot be read. Choose the folder or the files instead."); // a link, or a folder that is not the visitor's
+    }
   });
 }
 
@@ -49,6 +53,7 @@ function onRequest({ data, ports }) {
   ports[0].postMessage(files ? answer(files, data.path, data.range) : null);
 }
 
+/** `take` gets the promise of what was dropped. */
 function acceptDrops(veil, take) {
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
   addEventListener("dragover", (event) => {
@@ -57,13 +62,13 @@ function acceptDrops(veil, take) {
     veil.hidden = false;
   });
   addEventListener("dragleave", (event) => event.relatedTarget === null && (veil.hidden = true));
-  addEventListener("drop", async (event) => {
+  addEventListener("drop", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
     veil.hidden = true;
     // Entries must be asked for before the first await: the list is emptied then.
     const roots = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter(Boolean);
-    take((await Promise.all(roots.map(filesBelow))).flat());
+    take(Promise.all(roots.map(filesBelow)).then((found) => found.flat()));
   });
 }
 

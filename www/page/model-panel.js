@@ -1,13 +1,13 @@
 // The model picker: what comes with the page, what is published, any other by name, address or from this computer.
 
-import { readLoadAttributes } from "../lib/attributes.js";
+import { LOADING_ATTRIBUTES, readLoadAttributes } from "../lib/attributes.js";
 import { make } from "../lib/dom.js";
 import { EMBEDDED_MODEL } from "../lib/locations.js";
 import { resolveName } from "../lib/names.js";
 import { checkLoadOptions, LOAD_OPTIONS } from "../lib/options.js";
 import { progressInWords } from "../lib/status.js";
 import { TokenFormer } from "../tokenformer.js";
-import { isLocal, localName } from "./local-folder.js";
+import { isLocal, localName, remedyFor } from "./local-folder.js";
 import { EMBEDDED, PUBLISHED, size } from "./published.js";
 import { attributeRow } from "./rows.js";
 
@@ -28,6 +28,9 @@ export class ModelPanel {
   /** Stored models by id, once the panel asked. */
   #stored = new Map();
 
+  /** The last loading that was asked for here. */
+  #loading = null;
+
   constructor(writer) {
     this.#writer = writer;
     this.#rows = loadRows(writer);
@@ -47,7 +50,12 @@ export class ModelPanel {
       this.#tell("Loaded.");
       if (byId("model").open) this.#readStored();
     });
-    writer.addEventListener("error", ({ detail }) => this.#tell(detail.code === "aborted" ? "Stopped." : `${detail.message} ${detail.hint}`));
+    writer.addEventListener("error", ({ detail }) => {
+      const remedy = remedyFor(detail, writer.getAttribute("model")) ?? detail.hint;
+      this.#tell(detail.code === "aborted" ? "Stopped." : `${detail.message} ${remedy}`);
+    });
+    // Another model can be loaded while one is, which then ends.
+    new MutationObserver(() => (byId("load-now").disabled = false)).observe(writer, { attributes: true, attributeFilter: LOADING_ATTRIBUTES });
   }
 
   open() {
@@ -111,9 +119,11 @@ export class ModelPanel {
 
   async #load() {
     const button = byId("load-now");
+    const loading = this.#writer.load();
+    this.#loading = loading;
     button.disabled = true;
-    await this.#writer.load().catch(() => {}); // told by the error event
-    button.disabled = false;
+    await loading.catch(() => {}); // told by the error event
+    if (this.#loading === loading) button.disabled = false;
   }
 
   #tell(text) {

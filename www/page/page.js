@@ -5,6 +5,7 @@ import "../tokenformer.js";
 import { asksToWrite } from "../lib/dom.js";
 import { ContextMeter } from "./context-meter.js";
 import { followText } from "./follow.js";
+import { remedyFor } from "./local-folder.js";
 import { acceptLocalModels } from "./local-model.js";
 import { MachinePanel } from "./machine-panel.js";
 import { ModelPanel, modelLabel } from "./model-panel.js";
@@ -31,6 +32,10 @@ new ContextMeter(writer, byId("context"));
 followText(writer);
 keepShell(writer);
 acceptLocalModels((name) => models.choose(name));
+writer.addEventListener("error", ({ detail }) => {
+  const remedy = remedyFor(detail, writer.getAttribute("model"));
+  if (remedy) remark("from-link", remedy);
+});
 
 byId("examples").addEventListener("click", ({ target }) => {
   const example = target.closest("button");
@@ -58,10 +63,19 @@ function showAttributes() {
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();
 
+/** Whether it could be: a page that is not secure has no clipboard, and a browser may refuse. */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 byId("copy-link").addEventListener("click", async () => {
   const { href, missing } = state.link();
-  const copied = await navigator.clipboard.writeText(href).then(() => true, () => false);
-  const done = copied ? "Copied" : "The link stands in the address bar";
+  const done = (await copy(href)) ? "Copied" : "The link stands in the address bar";
   remark("link-status", missing ? `${done}. Not in it: ${missing}.` : `${done}.`);
 });
 

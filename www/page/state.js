@@ -1,10 +1,13 @@
 // What the page remembers. The address holds what can be shared: the beginning and every setting that differs from
-// the page's own. The browser keeps the same, and the whole text with who wrote what.
+// the page's own. The browser keeps the same, and the whole text with who wrote what: for this tab, which finds its own
+// text again whatever other tabs write, and for the next visit, which finds what was written last.
 
 import { ATTRIBUTES } from "../lib/attributes.js";
 import { isLocal } from "./local-folder.js";
 
 const KEY = "tokenformer-web";
+/** Where it is kept: the tab's own first. */
+const PLACES = ["sessionStorage", "localStorage"];
 /** Never in an address or in the browser: an access token. Not settings: the text, and loading at once. */
 const LEFT_OUT = ["token", "prompt", "autoload"];
 const KEPT = ATTRIBUTES.filter((name) => !LEFT_OUT.includes(name));
@@ -42,6 +45,8 @@ export function toHash(attributes, defaults, beginning) {
 export function fromHash(hash, defaults) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const attributes = { ...defaults };
+  // A model without a name is none.
+  if (query.get("model") === "" && defaults.model === null) query.delete("model");
   for (const name of SHARED) {
     const value = query.get(name);
     if (value === null || !isShareable(name, value)) continue;
@@ -70,13 +75,14 @@ export function fromStorage(text, defaults) {
   return { attributes, passages, hash: String(kept.hash ?? "") };
 }
 
-/** What a link does not hold of a beginning and of `attributes`, in words; "" where it holds all of it. */
-export function missingInWords(passages, attributes) {
+/** What a link does not hold of a beginning and of attributes that differ from `defaults`, in words; "" where it holds all of it. */
+export function missingInWords(passages, attributes, defaults) {
   const beginning = beginningOf(passages);
   const missing = [
     beginning.length > LONGEST_BEGINNING && "the beginning, which is too long for one",
     beginning === "" && "a beginning, since the text has none of yours",
     !isShareable("model", attributes.model) && "the model, which is on this computer only",
+    attributes.endpoint !== defaults.endpoint && "the hub's address",
   ];
   return missing.filter(Boolean).join("; ");
 }
@@ -117,7 +123,8 @@ export function keepState(element, { onLink }) {
     }
   }
 
-  function keep({ isLeaving = false } = {}) {
+  /** `leftAs`: the address's part behind # that the text is left with; without it the address follows the text. */
+  function keep({ leftAs = null } = {}) {
     clearTimeout(timer);
     timer = 0;
     const attributes = readAttributes(element);
@@ -125,22 +132,19 @@ export function keepState(element, { onLink }) {
     const beginning = beginningOf(passages);
     const hash = toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning);
     // A page that is being left has its next address already: what is kept must go with the one that it has now.
-    if (!isLeaving && hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
-    try {
-      localStorage.setItem(KEY, JSON.stringify({ version: 1, attributes, passages, hash: location.hash }));
-    } catch {
-      // No storage here, or it is full: the page works without a memory.
-    }
+    if (leftAs === null && hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
+    const kept = JSON.stringify({ version: 1, attributes, passages, hash: leftAs ?? location.hash });
+    for (const place of PLACES) store(place, kept);
   }
   // What a link brought is the visitor's only once it was changed: until then the browser keeps the text before it.
   const keepSoon = () => isRestoring || (timer ||= setTimeout(keep, SETTLE_MS));
-  const keepNow = () => timer && keep({ isLeaving: true });
+  const keepNow = (leftAs = location.hash) => timer && keep({ leftAs });
   const observer = new MutationObserver(keepSoon);
 
   function restore({ isFirst = false } = {}) {
     isRestoring = true;
     const shared = fromHash(location.hash, defaults);
-    const kept = fromStorage(stored(), defaults);
+    const kept = PLACES.reduce((found, place) => found ?? fromStorage(stored(place), defaults), null);
     // An address that this page wrote itself tells less than what it kept with it.
     const isOwn = !shared || kept?.hash === location.hash;
     if (kept?.passages.length > 0 && (isOwn || isFirst)) element.passages = kept.passages;
@@ -155,23 +159,36 @@ export function keepState(element, { onLink }) {
   element.addEventListener("token", keepSoon);
   element.addEventListener("done", keepSoon);
   restore({ isFirst: true });
-  addEventListener("hashchange", () => restore());
+  addEventListener("hashchange", ({ oldURL }) => {
+    keepNow(new URL(oldURL).hash);
+    restore();
+  });
   // The last change before a page is left or put aside.
-  addEventListener("pagehide", keepNow);
+  addEventListener("pagehide", () => keepNow());
   document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 
   return {
     link() {
       keep();
-      return { href: location.href, missing: missingInWords(element.passages, readAttributes(element)) };
+      return { href: location.href, missing: missingInWords(element.passages, readAttributes(element), defaults) };
     },
   };
 }
 
-function stored() {
+function stored(place) {
   try {
-    return localStorage.getItem(KEY) ?? "";
+    return globalThis[place].getItem(KEY) ?? "";
   } catch {
     return "";
+  }
+}
+
+function store(place, text) {
+  try {
+    // An older text of the tab's own would hide what the browser keeps, should there be no room for this one.
+    if (place === "sessionStorage") globalThis[place].removeItem(KEY);
+    globalThis[place].setItem(KEY, text);
+  } catch {
+    // No storage here, or it is full: the page works without a memory.
   }
 }

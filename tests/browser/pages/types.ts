@@ -25,13 +25,21 @@ export async function everything(): Promise<void> {
     part.choices[0]?.finish_reason?.length.toFixed();
   }
 
+  const either = await model.completions.create({ prompt: "a", stream: Math.random() < 0.5 });
+  if ("choices" in either) either.usage.total_tokens.toFixed();
+  else for await (const part of either) part.choices[0]?.text.length.toFixed();
+
   const element = document.createElement("token-former");
+  element.model = "owner/name";
+  element.model = null;
   element.addEventListener("token", ({ detail }) => detail.text.length.toFixed());
   element.addEventListener("done", ({ detail }) => detail.usage.decodeTokensPerSecond?.toFixed());
   (await element.generate("a")).finishReason satisfies GenerateResult["finishReason"];
   const code: ErrorCode = new TokenFormerError("quota", "Full.").code;
   [result, thread, logits, scores, lists, choices, code].toString();
 
+  // @ts-expect-error: the element loads its model itself
+  element.model = model;
   // @ts-expect-error: made by load
   new TokenFormer();
   // @ts-expect-error: no such precision

@@ -1,0 +1,64 @@
+// Where engines run: when a worker is tried, and when no more.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+
+const MODULE = new URL("../../www/lib/engines.js", import.meta.url);
+const ready = (hasGpu) => (worker) => worker.onmessage({ data: { type: "ready", hasGpu } });
+const fails = (worker) => worker.onerror({});
+
+/** What the next workers do, and those that were made. */
+let next;
+let made;
+/** The module as a page has it that was just opened. */
+let engines;
+let pages = 0;
+beforeEach(async () => {
+  [next, made] = [[], []];
+  globalThis.document = {};
+  Object.defineProperty(globalThis, "navigator", { value: { gpu: {} }, configurable: true });
+  globalThis.Worker = class extends EventTarget {
+    constructor() {
+      super();
+      made.push(this);
+      const act = next.shift();
+      if (act) queueMicrotask(() => act(this));
+    }
+    terminate() {
+      this.isTerminated = true;
+    }
+  };
+  ({ engines } = await import(`${MODULE}?page=${(pages += 1)}`));
+});
+afterEach(() => made.forEach((worker) => worker.onerror?.({})));
+
+test("a worker that could not be started is tried once more", async () => {
+  next = [fails, ready(true)];
+  assert.equal((await engines.get()).constructor.name, "Object", "this model goes on without");
+  const port = await engines.get();
+  assert.equal(port.constructor.name, "EnginePort");
+  assert.equal(await engines.get(), port);
+  assert.deepEqual(made.map(({ isTerminated }) => isTerminated), [true, undefined]);
+});
+
+test("after two failures in a row none is tried any more", async () => {
+  next = [fails, fails, ready(true)];
+  for (let tries = 0; tries < 4; tries++) assert.equal((await engines.get()).constructor.name, "Object");
+  assert.equal(made.length, 2);
+});
+
+test("a worker without WebGPU is the last", async () => {
+  next = [ready(false), ready(true)];
+  for (let tries = 0; tries < 3; tries++) assert.equal((await engines.get()).constructor.name, "Object");
+  assert.equal(made.length, 1);
+});
+
+test("a worker that never answers does not hold up the model", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const waiting = Promise.all([engines.get(), engines.get()]);
+  t.mock.timers.tick(9_999);
+  assert.equal(made[0].isTerminated, undefined);
+  t.mock.timers.tick(1);
+  assert.deepEqual((await waiting).map(({ constructor }) => constructor.name), ["Object", "Object"]);
+  assert.deepEqual(made.map(({ isTerminated }) => isTerminated), [true]);
+});
