@@ -81,9 +81,10 @@ test("another model can be loaded while one is", async (t) => {
   await button(page, "Load now").click();
   await page.locator("#load-now:disabled").waitFor();
   await page.getByRole("radio", { name: /TokenFormer 450M/ }).check();
+  await page.evaluate(() => document.querySelector("token-former").addEventListener("error", ({ detail }) => document.body.setAttribute("data-told", detail.code)));
   await page.locator("#load-now:enabled").click();
   // The first loading, which ends now, leaves the button alone.
-  await page.getByRole("dialog").getByText("Stopped.").waitFor();
+  await page.locator('body[data-told="aborted"]').waitFor();
   await page.locator("#load-now:disabled").waitFor();
 });
 
