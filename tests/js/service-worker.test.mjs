@@ -22,7 +22,7 @@ test("its list is that of the folders", () => {
 /** The worker of `scope` in a browser with these `caches`: Maps of bodies by address, by name. */
 function worker(scope, stored = new Map()) {
   const listeners = {};
-  const it = { online: true, fetched: [] };
+  const it = { online: true, fetched: [], pages: [] };
   const caches = {
     keys: async () => [...stored.keys()],
     delete: async (name) => stored.delete(name),
@@ -36,7 +36,7 @@ function worker(scope, stored = new Map()) {
       };
     },
   };
-  const self = { location: { href: `${scope}service-worker.js` }, addEventListener: (type, listener) => (listeners[type] = listener), skipWaiting() {}, clients: { claim() {} } };
+  const self = { location: { href: `${scope}service-worker.js` }, addEventListener: (type, listener) => (listeners[type] = listener), skipWaiting() {}, clients: { claim() {}, matchAll: async () => it.pages } };
   const fetch = async ({ url }) => {
     it.fetched.push(url);
     if (!it.online) throw new TypeError("Failed to fetch");
@@ -77,4 +77,20 @@ test("it forgets its own older files, and leaves those of other versions on the 
   await it.tell("activate");
   assert.equal(it.kept().length, listed("SHELL").length);
   assert.deepEqual([...stored.keys()].toSorted(), ["another", "tokenformer-web-shell-1 /", "tokenformer-web-shell-1 /app/next/", "tokenformer-web-shell-2 /app/"]);
+});
+
+test("files of this computer come from the page that has them, though the engine says no-store", async () => {
+  const it = worker("https://site.example/app/");
+  const get = () => it.get("local/~1a~my%20model/a%20b.json", { cache: "no-store", range: "bytes=0-1" });
+  assert.equal((await get()).type, "error", "no page has them");
+  const questions = [];
+  const postMessage = (question, [port]) => {
+    questions.push(question);
+    port.postMessage({ status: 206, blob: new Blob(["{}"]), range: "bytes 0-1/2" });
+    port.close();
+  };
+  it.pages = [{ postMessage }];
+  const response = await get();
+  assert.deepEqual([response.status, await response.text(), response.headers.get("content-range")], [206, "{}", "bytes 0-1/2"]);
+  assert.deepEqual({ ...questions[0] }, { type: "local-file", folder: "https://site.example/app/local/~1a~my%20model/", path: "a b.json", range: "bytes=0-1" });
 });
