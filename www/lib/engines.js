@@ -19,7 +19,7 @@ const here = enginesOf(engineModule);
 export const THREAD = Symbol.for("tokenformer.thread");
 
 /** How long a worker may take to say that it is ready: what holds one back need not be an error that is told. */
-const READY_MS = 10_000;
+const READY_MS = 20_000;
 /** Workers in a row that could not be started before none is tried any more: a network may fail once. */
 const MOST_FAILURES = 2;
 
