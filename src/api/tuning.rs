@@ -2,7 +2,7 @@
 
 use super::engine::Adapter;
 use crate::checkpoint::layout::Quantization;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generate::{AbortFlag, Backend, Model};
 use crate::gpu::Gpu;
 use crate::model::{Choice, GpuModel, Prepared};
@@ -109,8 +109,7 @@ impl Tuning {
         self.state.borrow_mut().note = note;
         let Some(name) = &self.name else { return };
         // Without it the next visit tries again.
-        let json = serde_json::to_string(&note).map_err(|e| Error::invalid_config(e.to_string()));
-        if let (Ok(store), Ok(json)) = (IndexedDb::open().await, json) {
+        if let (Ok(store), Ok(json)) = (IndexedDb::open().await, serde_json::to_string(&note)) {
             let _ = store.put_note(name, &json).await;
         }
     }

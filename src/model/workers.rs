@@ -203,7 +203,7 @@ impl Builder<'_> {
             d,
         ];
         let (element_stride, scale_stride) = slab.strides();
-        let arithmetic = team.arithmetic.with(tables.qkv_keys.format());
+        let arithmetic = team.arithmetic.with(self.weights.layer_format());
         let subgroups = team.subgroups && self.gpu.has_subgroups;
         // Weights of a softmax are not bounded by √n as the others are: their products may be more than f16 holds.
         let is_bounded = config.norm_activation_type != NormActivation::Softmax;
@@ -263,13 +263,13 @@ impl Builder<'_> {
         }
         let lane_sums = team.threads * most_rows * 4 / if subgroups { 4 } else { 1 };
         let sharers = (team.threads / 128).max(1);
-        // The last are the pivot, and what rounding up to 16 bytes may add to each of a dozen arrays.
         let slot = match arithmetic {
             Arithmetic::F32 => 16,
             Arithmetic::F16 => 8,
             Arithmetic::Int8 => 9,
         };
         let magnitudes = if subgroups || arithmetic != Arithmetic::Int8 { 0 } else { team.threads * 4 };
+        // The last are the pivot, and what rounding up to 16 bytes may add to each of a dozen arrays.
         let bytes = xs * slot
             + magnitudes
             + lane_sums
@@ -285,13 +285,9 @@ impl Builder<'_> {
             && head.is_multiple_of(8)
             && head <= team.threads;
         let spec = spec.with("MAIL_STRIDE", mail_stride).with("XS", xs).with("MOST_LROWS", most_rows);
-        let spec = self.theta(self.format(spec, tables));
+        let spec = self.theta(tables.qkv_keys.format_flag(spec));
         let spec = ["NORM_0", "THETA_1", "THETA_3", "NORM_4", "THETA_5"].into_iter().fold(spec, ShaderSpec::flag);
         fits.then_some((spec, mail_stride))
-    }
-
-    fn format(&self, spec: ShaderSpec, tables: &LayerTables) -> ShaderSpec {
-        tables.qkv_keys.format_flag(spec)
     }
 }
 
