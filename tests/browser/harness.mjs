@@ -55,11 +55,18 @@ export async function start() {
 }
 
 /**
- * A context of its own storage, where the engine runs in that thread. On the main one, timers run 20 times as fast, so that
- * waits between attempts cost nothing, and a progress listener aborts at once, which saves the compilation of kernels.
+ * A context of its own storage for tests of loading, where the engine runs in that thread. Kernels, which take seconds on
+ * the CPU, are never ready there until `compileKernels`; on the main thread, timers run 20 times as fast, so that waits
+ * between attempts cost nothing.
  */
 export async function quickContext(world, thread = "main") {
   const context = await world.browser.newContext();
+  await beforeEngine(context, thread, () => {
+    const compile = GPUDevice.prototype.createComputePipelineAsync;
+    GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
+      return globalThis.compilesKernels ? compile.call(this, descriptor) : new Promise(() => {});
+    };
+  });
   if (thread !== "main") return context;
   await onMainThread(context);
   await context.addInitScript(() => {
@@ -68,6 +75,34 @@ export async function quickContext(world, thread = "main") {
   });
   return context;
 }
+
+/** Has the pages of a context or page run `code` in the thread of the engine before it loads anything. */
+export async function beforeEngine(target, thread, code) {
+  const script = `(${code})();`;
+  if (thread === "main") return target.addInitScript(script);
+  return target.addInitScript((script) => {
+    const { Worker } = globalThis;
+    globalThis.Worker = class extends Worker {
+      constructor(address, options) {
+        const text = `${script}\nimport(${JSON.stringify(String(address))});`;
+        super(URL.createObjectURL(new Blob([text], { type: "text/javascript" })), options);
+      }
+    };
+  }, script);
+}
+
+/** Evaluates in the thread where the engine of a page runs. */
+export async function evaluateInEngine(page, thread, code, argument) {
+  if (thread === "main") return page.evaluate(code, argument);
+  await page.evaluate(() => TokenFormer.models()); // starts the worker, if there is none
+  return page.workers()[0].evaluate(code, argument);
+}
+
+/** Has a page of a `quickContext` load models up to their end from now on. */
+export const compileKernels = (page, thread = "main") =>
+  evaluateInEngine(page, thread, () => {
+    globalThis.compilesKernels = true;
+  });
 
 /** A page at `url` that keeps what goes wrong in `page.problems`. */
 export async function open(world, url, { viewport = { width: 1280, height: 900 }, context } = {}) {

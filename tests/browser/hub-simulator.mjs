@@ -51,6 +51,11 @@ export async function startHub(repositories, { plain = false, exposeRange = true
       hub.gate = null;
       release();
     };
+    /** What was held back is never sent: whoever asked is gone. */
+    hub.hangUp = () => {
+      hub.gate.cut = true;
+      hub.release();
+    };
     return held;
   };
   hub.close = () => {
@@ -206,11 +211,13 @@ export async function startHub(repositories, { plain = false, exposeRange = true
       }
       const limited = ["cut", "stall"].includes(fault?.kind) ? fault.after - (position - from) : Infinity;
       const part = piece.subarray(0, Math.max(0, Math.min(piece.length, limited)));
-      if (hub.gate) {
-        hub.gate.left -= part.length;
-        if (hub.gate.left < 0) {
-          hub.gate.reached();
-          await Promise.race([hub.gate.open, closed]);
+      const { gate } = hub;
+      if (gate) {
+        gate.left -= part.length;
+        if (gate.left < 0) {
+          gate.reached();
+          await Promise.race([gate.open, closed]);
+          if (gate.cut) response.destroy();
         }
       }
       if (response.destroyed) return;
