@@ -7,9 +7,9 @@ use crate::checkpoint::layout::{Quantization, tensors};
 use crate::checkpoint::stream::regions;
 use crate::config::PartialConfig;
 use crate::error::{Error, Result};
-use crate::generate::Model;
+use crate::generate::{Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
-use crate::load::{Loaded, Request};
+use crate::load::{Loaded, LoadedModel, Reload, Request};
 use crate::model::{Arithmetic, Loading, Team};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -61,7 +61,7 @@ impl Engine {
     pub async fn kernel_times(&self) -> std::result::Result<JsValue, JsValue> {
         let mut model = self.take_model()?;
         model.reset();
-        let times = model.backend_mut().kernel_times().await;
+        let times = model.backend_mut().engine_mut().kernel_times().await;
         self.put_model_back(model);
         times.and_then(|t| js::value(&t)).map_err(|e| js::error(&e))
     }
@@ -70,7 +70,7 @@ impl Engine {
     #[wasm_bindgen(js_name = stepInfo)]
     pub fn step_info(&self) -> std::result::Result<JsValue, JsValue> {
         let info = self.with_model(|model| {
-            let backend = model.backend();
+            let backend = model.backend().engine();
             Ok(StepInfo {
                 dispatches_per_token: backend.dispatches_per_token(),
                 bytes_per_token: backend.weight_bytes(),
@@ -80,7 +80,7 @@ impl Engine {
     }
 }
 
-async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>> {
+async fn random(request: &RandomRequest) -> Result<Model<LoadedModel>> {
     let unknown = || Error::invalid_argument(format!("{} is none of the published models.", request.id));
     let config = PartialConfig::preset(&request.id).ok_or_else(unknown)?.finish()?;
     let gpu = Rc::new(
@@ -135,5 +135,5 @@ async fn random(request: &RandomRequest) -> Result<Model<crate::model::GpuModel>
             return Err(Error::invalid_argument(format!("{team:?} does not fit.")));
         }
     }
-    Model::new(model, None)
+    Model::new(Recovering::new(model, Rc::new(Reload::never())), None)
 }

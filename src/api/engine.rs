@@ -6,8 +6,7 @@ use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode};
 use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
 use crate::gpu::Memory;
-use crate::load::{Loaded, Request, load};
-use crate::model::GpuModel;
+use crate::load::{Loaded, LoadedModel, Reload, Request, load};
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
@@ -22,14 +21,16 @@ pub struct Engine(Rc<Inner>);
 
 struct Inner {
     /// Taken out while an asynchronous call works with it, gone for ever after `dispose`.
-    model: RefCell<Option<Model<GpuModel>>>,
+    model: RefCell<Option<Model<LoadedModel>>>,
     abort: AbortFlag,
     is_disposed: Cell<bool>,
     info: RefCell<Info>,
     /// How decode steps are made, where that is still to be found out.
     tuning: Option<Tuning>,
     /// Outlives the model, so that `info` tells what `dispose` left.
-    memory: Rc<Memory>,
+    memory: RefCell<Rc<Memory>>,
+    /// Where the model comes from if its device is lost.
+    reload: Rc<Reload>,
 }
 
 /// The contract's `info`.
@@ -50,6 +51,21 @@ struct Info {
     kv_bytes: u64,
     gpu_bytes: u64,
     wasm_heap_bytes: u64,
+    /// Told by a note.
+    #[serde(skip)]
+    device_losses: usize,
+}
+
+impl Info {
+    /// With a note on devices that were lost.
+    fn told(&self) -> Self {
+        let mut info = self.clone();
+        if self.device_losses > 0 {
+            let times = if self.device_losses == 1 { "once".into() } else { format!("{} times", self.device_losses) };
+            info.notes.push(format!("The GPU device was lost {times}; the text went on, on a new one."));
+        }
+        info
+    }
 }
 
 #[derive(Clone, Serialize)]
@@ -83,12 +99,13 @@ struct Options {
 }
 
 impl Inner {
-    fn take(&self) -> Result<Model<GpuModel>, JsValue> {
+    fn take(&self) -> Result<Model<LoadedModel>, JsValue> {
         let model = self.model.try_borrow_mut().ok().and_then(|mut m| m.take());
         model.ok_or_else(|| js::error(&Error::new(ErrorCode::Disposed, "The model is disposed, or in another call.")))
     }
 
-    fn put_back(&self, model: Model<GpuModel>) {
+    fn put_back(&self, model: Model<LoadedModel>) {
+        *self.memory.borrow_mut() = model.backend().engine().gpu().memory.clone();
         if !self.is_disposed.get() {
             *self.model.borrow_mut() = Some(model);
         }
@@ -99,10 +116,20 @@ impl Inner {
         let mut model = self.take()?;
         let result = tuning.when_ready(&mut model, &self.abort).await;
         self.put_back(model);
-        result.map_err(|e| js::error(&e))
+        match result {
+            // The call that comes next finds it out as well, and gets another device.
+            Err(e) if e.code == ErrorCode::DeviceLost => Ok(()),
+            result => result.map_err(|e| js::error(&e)),
+        }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Model<GpuModel>) -> crate::error::Result<T>) -> Result<T, JsValue> {
+    /// Makes the call that runs end soon.
+    fn stop(&self) {
+        self.abort.set();
+        self.reload.abort();
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Model<LoadedModel>) -> crate::error::Result<T>) -> Result<T, JsValue> {
         let mut model = self.take()?;
         let result = work(&mut model);
         self.put_back(model);
@@ -112,19 +139,19 @@ impl Inner {
 
 impl Engine {
     /// Takes the model out for an asynchronous call.
-    pub(super) fn take_model(&self) -> Result<Model<GpuModel>, JsValue> {
+    pub(super) fn take_model(&self) -> Result<Model<LoadedModel>, JsValue> {
         self.0.take()
     }
 
     /// Puts it back.
-    pub(super) fn put_model_back(&self, model: Model<GpuModel>) {
+    pub(super) fn put_model_back(&self, model: Model<LoadedModel>) {
         self.0.put_back(model);
     }
 
     /// Works with the model while no other call does.
     pub(super) fn with_model<T>(
         &self,
-        work: impl FnOnce(&mut Model<GpuModel>) -> crate::error::Result<T>,
+        work: impl FnOnce(&mut Model<LoadedModel>) -> crate::error::Result<T>,
     ) -> Result<T, JsValue> {
         self.0.with(work)
     }
@@ -145,7 +172,8 @@ impl Engine {
     /// `is_tuned`: how decode steps are made is to be found out.
     pub(super) async fn new(request: Request, loaded: Loaded, is_tuned: bool) -> Self {
         let Loaded { model, quantization, revision, notes } = loaded;
-        let backend = model.backend();
+        let reload = model.backend().source().clone();
+        let backend = model.backend().engine();
         let adapter = adapter_info(backend.gpu());
         let tuning = match is_tuned {
             true => Some(Tuning::begin(backend, &adapter, quantization, request.cache).await),
@@ -166,31 +194,33 @@ impl Engine {
             kv_bytes: backend.kv_bytes(),
             gpu_bytes: 0,
             wasm_heap_bytes: 0,
+            device_losses: 0,
         };
-        let memory = backend.gpu().memory.clone();
+        let memory = RefCell::new(backend.gpu().memory.clone());
         let model = RefCell::new(Some(model));
         let (abort, is_disposed, info) = (AbortFlag::default(), Cell::new(false), RefCell::new(info));
-        Self(Rc::new(Inner { model, abort, is_disposed, info, tuning, memory }))
+        Self(Rc::new(Inner { model, abort, is_disposed, info, tuning, memory, reload }))
     }
 
     /// What the model is and what it occupies.
     pub fn info(&self) -> Result<JsValue, JsValue> {
         let mut info = self.0.info.borrow_mut();
-        info.gpu_bytes = self.0.memory.bytes();
+        info.gpu_bytes = self.0.memory.borrow().bytes();
         // While a call works with the model, what was true before it.
         if let Ok(model) = self.0.model.try_borrow()
             && let Some(model) = model.as_ref()
         {
-            info.variants = model.backend().variants();
+            info.variants = model.backend().engine().variants();
+            info.device_losses = model.backend().losses();
         }
         info.wasm_heap_bytes = heap_bytes();
-        js::value(&*info).map_err(|e| js::error(&e))
+        js::value(&info.told()).map_err(|e| js::error(&e))
     }
 
     /// The `GPUDevice`, or undefined.
     pub fn device(&self) -> JsValue {
         let device = self.0.model.try_borrow().ok();
-        let device = device.as_ref().and_then(|m| m.as_ref()).and_then(|m| m.backend().gpu().device.as_webgpu());
+        let device = device.as_ref().and_then(|m| m.as_ref()).and_then(|m| m.backend().engine().gpu().device.as_webgpu());
         device.map_or(JsValue::UNDEFINED, |d| AsRef::<JsValue>::as_ref(d).clone())
     }
 
@@ -272,7 +302,7 @@ impl Engine {
 
     /// Makes the call that runs end soon.
     pub fn abort(&self) {
-        self.0.abort.set();
+        self.0.stop();
     }
 
     /// Forgets the context.
@@ -285,7 +315,7 @@ impl Engine {
 
     /// Frees everything on the GPU.
     pub fn dispose(&self) {
-        self.0.abort.set();
+        self.0.stop();
         self.0.is_disposed.set(true);
         if let Ok(mut model) = self.0.model.try_borrow_mut() {
             *model = None;
@@ -343,7 +373,7 @@ impl Generation {
 
     /// Ends it at the next step.
     pub fn abort(&self) {
-        self.inner.abort.set();
+        self.inner.stop();
     }
 }
 

@@ -5,6 +5,7 @@ use crate::checkpoint::layout::Quantization;
 use crate::error::Result;
 use crate::generate::{AbortFlag, Backend, Model};
 use crate::gpu::Gpu;
+use crate::load::LoadedModel;
 use crate::model::{Choice, GpuModel, Prepared};
 use crate::store::indexed_db::IndexedDb;
 use futures_channel::oneshot;
@@ -62,8 +63,8 @@ impl Tuning {
     ///
     /// # Errors
     /// `device-lost`.
-    pub async fn when_ready(&self, model: &mut Model<GpuModel>, abort: &AbortFlag) -> Result<()> {
-        let backend = model.backend_mut();
+    pub async fn when_ready(&self, model: &mut Model<LoadedModel>, abort: &AbortFlag) -> Result<()> {
+        let backend = model.backend_mut().engine_mut();
         if !backend.can_tune() {
             return Ok(());
         }

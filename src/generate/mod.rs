@@ -4,6 +4,7 @@ mod backend;
 mod completion;
 mod model;
 mod options;
+mod recover;
 mod score;
 #[cfg(test)]
 mod tests;
@@ -13,4 +14,5 @@ pub use backend::{Backend, Chosen, Logits};
 pub use completion::{Chunk, Completion, FinishReason, Generation, Logprob, Usage};
 pub use model::{AbortFlag, Model};
 pub use options::{GenerateOptions, Prompt};
+pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};
 pub use score::{Score, ScoreItem};

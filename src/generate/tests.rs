@@ -8,9 +8,11 @@ use crate::tokenizer::Tokenizer;
 use crate::tokenizer::tests::NEOX_JSON;
 use pollster::block_on;
 use proptest::prelude::*;
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
-struct FakeBackend {
+pub(super) struct FakeBackend {
     config: ModelConfig,
     tokens: Vec<u32>,
     context: usize,
@@ -29,11 +31,16 @@ struct FakeBackend {
     untold: VecDeque<Chosen>,
     last: u32,
     /// Steps that are made ahead.
-    ahead: usize,
+    pub(super) ahead: usize,
+    /// How a token was computed counts, too: in a chunk of how many, and by which kernels.
+    pub(super) is_exact: bool,
+    /// Calls until the device is lost, shared with what comes after it; this one's may be lost already.
+    pub(super) until_lost: Rc<RefCell<VecDeque<usize>>>,
+    pub(super) is_lost: bool,
 }
 
 impl FakeBackend {
-    fn new(vocab: usize, context: usize) -> Self {
+    pub(super) fn new(vocab: usize, context: usize) -> Self {
         let json = format!(
             r#"{{"num_layers":1,"hidden_size":32,"num_attention_heads":1,"qkv_slot_num":32,"proj_slot_num":32,
             "ffn_slot_num":32,"padded_vocab_size":{vocab},"max_position_embeddings":2048}}"#
@@ -52,7 +59,28 @@ impl FakeBackend {
             untold: VecDeque::new(),
             last: 0,
             ahead: 1,
+            is_exact: false,
+            until_lost: Rc::default(),
+            is_lost: false,
         }
+    }
+
+    /// Fails once the device is lost.
+    fn check(&mut self) -> Result<()> {
+        let mut until = self.until_lost.borrow_mut();
+        match until.front_mut() {
+            _ if self.is_lost => {}
+            None => return Ok(()),
+            Some(calls) if *calls > 0 => {
+                *calls -= 1;
+                return Ok(());
+            }
+            Some(_) => {
+                until.pop_front();
+                self.is_lost = true;
+            }
+        }
+        Err(Error::new(ErrorCode::DeviceLost, "lost"))
     }
 
     fn logits_after(&self, len: usize) -> Vec<f32> {
@@ -89,6 +117,7 @@ impl Backend for FakeBackend {
     }
 
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        self.check()?;
         assert!(!ids.is_empty() && ids.len() <= 4 && self.tokens.len() + ids.len() <= self.context, "a legal step");
         let call = self.calls.len();
         self.calls.push((ids.len(), logits));
@@ -100,7 +129,9 @@ impl Backend for FakeBackend {
         {
             flag.set();
         }
-        self.tokens.extend_from_slice(ids);
+        let is_decode = ids.len() == 1 && logits == Logits::Last;
+        let how = if self.is_exact { (2 * ids.len() as u32 + u32::from(is_decode)) << 16 } else { 0 };
+        self.tokens.extend(ids.iter().map(|id| id | how));
         let len = self.tokens.len();
         Ok(match logits {
             Logits::None => Vec::new(),
@@ -127,6 +158,7 @@ impl Backend for FakeBackend {
     }
 
     async fn chosen(&mut self) -> Result<Chosen> {
+        self.check()?;
         Ok(self.untold.pop_front().expect("a step was made"))
     }
 
@@ -136,6 +168,14 @@ impl Backend for FakeBackend {
 
     fn stop_choosing(&mut self) {
         (self.sampler, self.untold) = (None, VecDeque::new());
+    }
+}
+
+impl Resume for FakeBackend {
+    fn resume_choosing(&mut self, told: &[u32]) {
+        let sampler = self.sampler.as_mut().expect("begun");
+        told.iter().for_each(|id| sampler.note(*id));
+        self.last = *told.last().expect("a token");
     }
 }
 

@@ -409,7 +409,11 @@ impl Drop for Body {
     }
 }
 
-fn controller() -> Result<AbortController> {
+/// Something to abort with.
+///
+/// # Errors
+/// `webgpu-unavailable` where the browser has none.
+pub fn controller() -> Result<AbortController> {
     AbortController::new().map_err(|e| {
         Error::new(ErrorCode::WebgpuUnavailable, "The browser cannot abort requests.").caused_by(format!("{e:?}"))
     })

@@ -1,5 +1,6 @@
 //! Waiting in a page or a worker.
 
+use futures_util::future::{Either, select};
 use js_sys::{Array, Function, Promise, Reflect};
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
@@ -48,18 +49,47 @@ pub async fn race(promise: &Promise, time: Duration) -> Result<Option<JsValue>, 
 /// Waits, but no longer than until `signal` aborts.
 pub async fn sleep(time: Duration, signal: Option<&AbortSignal>) {
     let timer = Timer::new(time);
-    let Some(signal) = signal.filter(|s| !s.aborted()) else {
-        let _ = JsFuture::from(timer.promise.clone()).await; // it never rejects
-        return;
-    };
-    let mut listener = JsValue::UNDEFINED;
-    let aborted = Promise::new(&mut |resolve, _| {
-        let _ = signal.add_event_listener_with_callback("abort", &resolve);
-        listener = resolve.into();
-    });
-    let _ = JsFuture::from(Promise::race(&Array::of2(&timer.promise, &aborted))).await;
-    if let Some(listener) = listener.dyn_ref::<Function>() {
-        let _ = signal.remove_event_listener_with_callback("abort", listener);
+    // The promise never rejects.
+    unless_aborted(JsFuture::from(timer.promise.clone()), signal).await;
+}
+
+/// What `work` results in, or `None` if `signal` aborts first.
+pub async fn unless_aborted<T>(work: impl Future<Output = T>, signal: Option<&AbortSignal>) -> Option<T> {
+    let Some(signal) = signal else { return Some(work.await) };
+    if signal.aborted() {
+        return None;
+    }
+    let aborted = Aborted::of(signal);
+    let promise = std::pin::pin!(JsFuture::from(aborted.promise.clone()));
+    match select(std::pin::pin!(work), promise).await {
+        Either::Left((result, _)) => Some(result),
+        Either::Right(_) => None,
+    }
+}
+
+/// A promise that resolves when a signal aborts; nobody listens any more once this is dropped.
+struct Aborted<'a> {
+    signal: &'a AbortSignal,
+    promise: Promise,
+    listener: Option<Function>,
+}
+
+impl<'a> Aborted<'a> {
+    fn of(signal: &'a AbortSignal) -> Self {
+        let mut listener = None;
+        let promise = Promise::new(&mut |resolve, _| {
+            let _ = signal.add_event_listener_with_callback("abort", &resolve);
+            listener = Some(resolve);
+        });
+        Self { signal, promise, listener }
+    }
+}
+
+impl Drop for Aborted<'_> {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            let _ = self.signal.remove_event_listener_with_callback("abort", listener);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod plan;
 mod progress;
 mod published;
 mod quantized;
+mod reload;
 mod source;
 mod units;
 mod upload;
@@ -16,12 +17,13 @@ use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::{is_misplaced, misplaced};
 use crate::config::PartialConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::generate::Model;
+use crate::generate::{MOST_LOSSES, Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hash::sha256;
 use crate::hub::Location;
-use crate::hub::fetch::Client;
+use crate::hub::fetch::{Client, aborted};
 use crate::hub::listing::is_commit;
+use crate::hub::timer::unless_aborted;
 use crate::model::{GpuModel, Loading};
 use crate::store::cache::{Cache, advice, find, not_kept};
 use crate::store::indexed_db::{IndexedDb, free_bytes};
@@ -32,6 +34,7 @@ use futures_channel::oneshot;
 use js_sys::{Date, Function, Uint8Array};
 use plan::Plan;
 use progress::Reporter;
+pub use reload::Reload;
 use serde::Deserialize;
 use source::Source;
 use std::rc::Rc;
@@ -40,7 +43,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::AbortSignal;
 
 /// What `www/lib/model.js` asks for; everything is checked there.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     /// What `info.id` shows.
@@ -79,12 +82,24 @@ impl Request {
     }
 }
 
+/// The engine of a loaded model: it is loaded again if its device is lost.
+pub type LoadedModel = Recovering<GpuModel, Rc<Reload>>;
+
 /// A loaded model and what is told about it.
 pub struct Loaded {
-    pub model: Model<GpuModel>,
+    pub model: Model<LoadedModel>,
     pub quantization: Quantization,
     pub revision: String,
     pub notes: Vec<String>,
+}
+
+/// What a load makes.
+struct Made {
+    model: GpuModel,
+    tokenizer: Option<Tokenizer>,
+    quantization: Quantization,
+    revision: String,
+    notes: Vec<String>,
 }
 
 /// One load.
@@ -96,6 +111,8 @@ struct Load<'a> {
     /// The device that is being opened, until somebody needs it.
     opening: Option<oneshot::Receiver<Result<Gpu>>>,
     gpu: Option<Rc<Gpu>>,
+    /// Held while others that want the same are to wait.
+    lock: Option<Lock>,
     notes: Vec<String>,
 }
 
@@ -108,27 +125,49 @@ pub async fn load(request: &Request, on_progress: &Function, signal: Option<Abor
         return Err(Error::new(ErrorCode::WebgpuUnavailable, "This version has no CPU backend.")
             .hint("Leave backend out, and use a browser with WebGPU."));
     }
-    let progress = Rc::new(Reporter::new(on_progress));
-    progress.phase("resolve")?;
-    // A device takes as long to come as the small files do.
-    let (sender, receiver) = oneshot::channel();
-    spawn_local(async move {
-        // Nobody may be left to use it.
-        let _ = sender.send(Gpu::open(&GpuOptions::default()).await);
-    });
-    let opening = Some(receiver);
-    let mut load = Load { request, signal, progress, store: None, opening, gpu: None, notes: Vec::new() };
-    if request.cache {
-        match IndexedDb::open().await {
-            Ok(store) => load.store = Some(store),
-            Err(e) => load.notes.push(not_kept(&e)),
+    let progress = Rc::new(Reporter::new(Some(on_progress)));
+    let Made { model, tokenizer, quantization, revision, notes } = make(request, &progress, signal).await?;
+    let reload = Rc::new(Reload::new(request, &revision, quantization));
+    let model = Model::new(Recovering::new(model, reload), tokenizer)?;
+    progress.phase("ready")?;
+    Ok(Loaded { model, quantization, revision, notes })
+}
+
+/// Makes the engine of a model. If the device is lost meanwhile, another one gets what is stored by then.
+async fn make(request: &Request, progress: &Rc<Reporter>, signal: Option<AbortSignal>) -> Result<Made> {
+    let mut losses = 0;
+    loop {
+        progress.phase("resolve")?;
+        match Load::begin(request, progress, signal.clone()).await.run().await {
+            Err(e) if e.code == ErrorCode::DeviceLost && losses + 1 < MOST_LOSSES => losses += 1,
+            result => return result,
         }
     }
-    load.run().await
+}
+
+impl<'a> Load<'a> {
+    /// Opens what is needed in any case.
+    async fn begin(request: &'a Request, progress: &Rc<Reporter>, signal: Option<AbortSignal>) -> Self {
+        // A device takes as long to come as the small files do.
+        let (sender, receiver) = oneshot::channel();
+        spawn_local(async move {
+            // Nobody may be left to use it.
+            let _ = sender.send(Gpu::open(&GpuOptions::default()).await);
+        });
+        let (progress, opening) = (progress.clone(), Some(receiver));
+        let mut load = Self { request, signal, progress, store: None, opening, gpu: None, lock: None, notes: Vec::new() };
+        if request.cache {
+            match IndexedDb::open().await {
+                Ok(store) => load.store = Some(store),
+                Err(e) => load.notes.push(not_kept(&e)),
+            }
+        }
+        load
+    }
 }
 
 impl Load<'_> {
-    async fn run(mut self) -> Result<Loaded> {
+    async fn run(mut self) -> Result<Made> {
         // A commit never changes: what is stored of it needs nobody's word.
         if is_commit(&self.request.revision)
             && let Some(loaded) = self.stored(|m| m.key.commit == self.request.revision).await?
@@ -156,12 +195,12 @@ impl Load<'_> {
         self.gpu().await?;
         // Another tab may be loading the same model: then it is waited for, and what it stored is used.
         let name = format!("tokenformer-web {} {}", self.endpoint(), self.request.id);
-        let lock = match &self.store {
+        self.lock = match &self.store {
             Some(_) => Lock::acquire(&name, self.signal.as_ref()).await,
             None => None,
         };
         source.client.check_abort()?;
-        if let (Some(_), Some(commit)) = (&lock, &source.commit)
+        if let (Some(_), Some(commit)) = (&self.lock, &source.commit)
             && let Some(loaded) = self.stored(|m| m.key.commit == *commit).await?
         {
             return Ok(loaded);
@@ -196,7 +235,7 @@ impl Load<'_> {
     }
 
     /// Loads a complete model from the store; `None` if there is none, or it is damaged.
-    async fn stored(&mut self, fits: impl Fn(&ModelRecord) -> bool) -> Result<Option<Loaded>> {
+    async fn stored(&mut self, fits: impl Fn(&ModelRecord) -> bool) -> Result<Option<Made>> {
         let Some(store) = self.store.clone() else { return Ok(None) };
         let Ok(models) = store.models().await else { return Ok(None) };
         let Request { id, quantization, config, .. } = self.request;
@@ -237,11 +276,11 @@ impl Load<'_> {
         }
         cache.complete(Date::now()).await;
         let revision = record.key.commit.clone();
-        self.finish(loading, tokenizer, client, quantization, revision).await.map(Some)
+        self.finish(loading, tokenizer, quantization, revision).await.map(Some)
     }
 
     /// Loads from a source what is not stored.
-    async fn planned(&mut self, source: &Source, exact: bool) -> Result<Loaded> {
+    async fn planned(&mut self, source: &Source, exact: bool) -> Result<Made> {
         let plan = Plan::new(source, self.request, exact).await?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
         let mut cache = self.cache(&plan, &revision, exact).await?;
@@ -262,7 +301,7 @@ impl Load<'_> {
         self.notes.append(&mut cache.notes);
         self.notes.append(&mut source.notes.borrow_mut());
         result?;
-        self.finish(loading, tokenizer, &source.client, plan.quantization, revision).await
+        self.finish(loading, tokenizer, plan.quantization, revision).await
     }
 
     /// The place in the store of what is planned.
@@ -307,17 +346,14 @@ impl Load<'_> {
         &mut self,
         loading: Loading,
         tokenizer: Option<Tokenizer>,
-        client: &Client,
         quantization: Quantization,
         revision: String,
-    ) -> Result<Loaded> {
+    ) -> Result<Made> {
+        self.lock = None;
         self.progress.phase("compile")?;
-        client.check_abort()?;
-        let model = loading.finish().await?;
-        client.check_abort()?;
-        let model = Model::new(model, tokenizer)?;
-        self.progress.phase("ready")?;
-        Ok(Loaded { model, quantization, revision, notes: std::mem::take(&mut self.notes) })
+        // Whoever aborts does not wait for a compiler.
+        let model = unless_aborted(loading.finish(), self.signal.as_ref()).await.ok_or_else(aborted)??;
+        Ok(Made { model, tokenizer, quantization, revision, notes: std::mem::take(&mut self.notes) })
     }
 }
 

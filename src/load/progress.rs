@@ -27,9 +27,9 @@ struct Progress<'a> {
     seconds_left: Option<f64>,
 }
 
-/// Calls the caller's `onProgress`.
+/// Calls the caller's `onProgress`, if there is one.
 pub struct Reporter {
-    callback: Function,
+    callback: Option<Function>,
     started: Instant,
     loaded: Cell<u64>,
     /// The most that was told so far: what has to be read once more does not make it less.
@@ -42,10 +42,10 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// A reporter to a callback.
-    pub fn new(callback: &Function) -> Self {
+    /// A reporter to a callback, or to nobody.
+    pub fn new(callback: Option<&Function>) -> Self {
         Self {
-            callback: callback.clone(),
+            callback: callback.cloned(),
             started: Instant::now(),
             loaded: Cell::new(0),
             told: Cell::new(0),
@@ -127,7 +127,7 @@ impl Reporter {
             seconds_left,
         })?;
         // A callback that throws is the caller's matter and must not break the load.
-        let _ = self.callback.call1(&JsValue::NULL, &progress);
+        let _ = self.callback.as_ref().map(|callback| callback.call1(&JsValue::NULL, &progress));
         Ok(())
     }
 }

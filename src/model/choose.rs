@@ -230,11 +230,8 @@ impl Choosing {
             }
             for i in first..first + count {
                 let token = ring[i % RING];
-                if let Some(seen) = self.seen.get_mut(token as usize) {
-                    *seen = (*seen | SEEN) + 1;
-                }
                 self.told.push_back(token);
-                (self.input, self.known) = (token, i + 1);
+                self.note(token);
             }
             let now = Instant::now();
             if let Some(last) = self.last.replace(now) {
@@ -244,6 +241,20 @@ impl Choosing {
                 self.at_a_time = fits.clamp(1, MOST_AT_A_TIME).min(2 * self.at_a_time);
             }
         }
+    }
+
+    /// Goes on where another device was, after `told` were chosen there. The next step's input is the token returned.
+    pub fn resume(&mut self, gpu: &Gpu, buffers: &ChooseBuffers, told: &[u32]) -> u32 {
+        told.iter().for_each(|token| self.note(*token));
+        self.rewind(gpu, buffers)
+    }
+
+    /// Takes note of the next token.
+    fn note(&mut self, token: u32) {
+        if let Some(seen) = self.seen.get_mut(token as usize) {
+            *seen = (*seen | SEEN) + 1;
+        }
+        (self.input, self.known) = (token, self.known + 1);
     }
 
     /// Puts everything back to where the host's knowledge ends. The next step's input is the token returned.

@@ -19,7 +19,7 @@ pub use workers::{Arithmetic, Team};
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::generate::{Backend, Chosen, Logits};
+use crate::generate::{Backend, Chosen, Logits, Resume};
 use crate::gpu::{Gpu, Warm};
 use crate::sampling::SamplingOptions;
 use choose::{Choosing, Landed};
@@ -141,6 +141,11 @@ impl GpuModel {
         let [past, count, row, first_row] = [past, count, row, first_row].map(|n| n as u32);
         let step = Step { past, count, row, first_row, index: self.choosing.made as u32, padding: [0; 3] };
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
+    }
+
+    /// Who makes the layers of decode steps, if it is not a dispatch per product.
+    pub fn team(&self) -> Option<Team> {
+        self.workers.as_ref().map(|workers| workers.team)
     }
 
     /// In what ways steps are made: for `info`.
@@ -336,5 +341,12 @@ impl Backend for GpuModel {
             self.len -= self.choosing.unverified().min(self.len);
         }
         self.choosing.stop();
+    }
+}
+
+impl Resume for GpuModel {
+    fn resume_choosing(&mut self, told: &[u32]) {
+        let input = self.choosing.resume(&self.gpu, &self.scratch.choose, told);
+        self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));
     }
 }
