@@ -215,6 +215,9 @@ const PRESETS: [(&str, usize, usize, usize); 4] = [
     ("TokenFormer-1-5B", 40, 1536, 16),
 ];
 
+/// Names of the published models, the smallest first.
+pub const PUBLISHED: [&str; 4] = [PRESETS[0].0, PRESETS[1].0, PRESETS[2].0, PRESETS[3].0];
+
 impl ModelConfig {
     /// A published model by its repository's name, `TokenFormer-450M` say.
     pub fn preset(repository: &str) -> Option<Self> {

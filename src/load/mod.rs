@@ -15,7 +15,7 @@ mod upload;
 
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::{is_misplaced, misplaced};
-use crate::config::PartialConfig;
+use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::generate::{MOST_LOSSES, Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
@@ -276,7 +276,7 @@ impl Load<'_> {
         }
         cache.complete(Date::now()).await;
         let revision = record.key.commit.clone();
-        self.finish(loading, tokenizer, quantization, revision).await.map(Some)
+        self.finish(loading, &record.config, tokenizer, quantization, revision).await.map(Some)
     }
 
     /// Loads from a source what is not stored.
@@ -301,7 +301,7 @@ impl Load<'_> {
         self.notes.append(&mut cache.notes);
         self.notes.append(&mut source.notes.borrow_mut());
         result?;
-        self.finish(loading, tokenizer, plan.quantization, revision).await
+        self.finish(loading, &plan.config, tokenizer, plan.quantization, revision).await
     }
 
     /// The place in the store of what is planned.
@@ -345,11 +345,18 @@ impl Load<'_> {
     async fn finish(
         &mut self,
         loading: Loading,
+        config: &ModelConfig,
         tokenizer: Option<Tokenizer>,
         quantization: Quantization,
         revision: String,
     ) -> Result<Made> {
         self.lock = None;
+        let (length, wanted) = (loading.context_length(), self.request.context_length);
+        let usual = config.default_context_length();
+        if wanted.is_none() && length < usual {
+            let note = format!("The GPU has no room for a context of {usual} tokens: this one holds {length}.");
+            self.notes.push(note);
+        }
         self.progress.phase("compile")?;
         // Whoever aborts does not wait for a compiler.
         let model = unless_aborted(loading.finish(), self.signal.as_ref()).await.ok_or_else(aborted)??;

@@ -4,6 +4,7 @@ mod choose;
 mod matvec;
 mod plan;
 mod profile;
+mod room;
 mod scratch;
 mod tables;
 #[cfg(all(test, feature = "native-gpu"))]
@@ -12,6 +13,7 @@ mod tune;
 mod workers;
 
 pub use profile::KernelTime;
+pub use room::weight_bytes;
 pub use tables::{Placement, Weights};
 pub use tune::{Choice, Preparation, Prepared};
 pub use workers::{Arithmetic, Team};
@@ -81,22 +83,25 @@ impl Loading {
         quantization: Quantization,
         context_length: Option<usize>,
     ) -> Result<Self> {
-        let context_length = context_length.unwrap_or(config.default_context_length());
-        if context_length == 0 || context_length > config.max_position_embeddings {
+        if let Some(context_length) = context_length.filter(|n| *n == 0 || *n > config.max_position_embeddings) {
             let most = config.max_position_embeddings;
             return Err(Error::invalid_argument(format!(
                 "contextLength is {context_length}; this model allows 1 to {most}."
             )));
         }
-        let weights = gpu.scoped("Making room for the weights", || Weights::new(&gpu, &config, quantization)).await?;
+        let weights = room::for_weights(&gpu, &config, quantization).await?;
         let weight_bytes = gpu.memory.bytes();
-        let room = || Ok(Scratch::new(&gpu, &config, &weights, context_length));
-        let scratch = gpu.scoped("Making room for the context", room).await?;
+        let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;
         let mut kernels = Plan::kernels(&gpu, &config, &weights, &scratch)?;
         // The longest take longest, and should not be what is waited for at the end.
         kernels.sort_by_cached_key(|kernel| Reverse(kernel.source_len()));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
         Ok(Self { weights, config, weight_bytes, scratch, kernels, gpu })
+    }
+
+    /// Positions of the KV cache.
+    pub fn context_length(&self) -> usize {
+        self.scratch.context_length
     }
 
     /// A model that can run, once all bytes are written.

@@ -114,18 +114,39 @@ impl LayerCache {
     }
 }
 
+/// Bytes of a layer's keys, or values.
+fn cache_bytes(config: &ModelConfig, context_length: usize) -> u64 {
+    aligned((context_length * config.hidden_size * 2) as u64)
+}
+
+/// The most scores that a token has at a time.
+fn widest(config: &ModelConfig) -> usize {
+    let slots = |p: Pattention| padded_slots(p.slots(config));
+    (3 * slots(Pattention::Query)).max(slots(Pattention::Proj)).max(slots(Pattention::Mlp))
+}
+
 impl Scratch {
+    /// Bytes of the KV cache for a context of so many tokens.
+    pub fn kv_bytes(config: &ModelConfig, context_length: usize) -> u64 {
+        2 * cache_bytes(config, context_length) * config.num_layers as u64
+    }
+
+    /// Bytes of the largest piece that is bound as one.
+    pub fn largest(config: &ModelConfig, context_length: usize) -> u64 {
+        let row = widest(config).max(4 * config.hidden_size);
+        let rows = [MAX_CHUNK * row, LOGIT_ROWS * config.padded_vocab_size, context_length * config.rotary_dims()];
+        rows.into_iter().map(|n| n as u64 * 4).fold(cache_bytes(config, context_length), u64::max)
+    }
+
     /// Allocates for a context of `context_length` tokens and uploads the rotary angles.
     pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, context_length: usize) -> Self {
         use wgpu::BufferUsages as U;
         let d = config.hidden_size;
         let f32s = |label: &str, n: usize| GpuBuffer::storage(gpu, label, n as u64 * 4);
-        let slots = |p: Pattention| padded_slots(p.slots(config));
-        let widest = (3 * slots(Pattention::Query)).max(slots(Pattention::Proj)).max(slots(Pattention::Mlp));
         let splits = Splits::new(gpu, d);
         let max_parts = context_length.div_ceil(PART);
         let angles = rotary_angles(config, context_length);
-        let bytes = aligned((context_length * d * 2) as u64);
+        let bytes = cache_bytes(config, context_length);
         let most = (gpu.device.limits().max_storage_buffer_binding_size / bytes).max(1) as usize;
         let cache = runs(weights, config.num_layers, most).flat_map(|layers| {
             let buffer = |label| Rc::new(GpuBuffer::storage(gpu, label, bytes * layers.len() as u64));
@@ -142,7 +163,7 @@ impl Scratch {
             ids: f32s("ids", MAX_CHUNK),
             h: f32s("h", MAX_CHUNK * d),
             u: f32s("u", MAX_CHUNK * d),
-            scores: f32s("scores", MAX_CHUNK * widest),
+            scores: f32s("scores", MAX_CHUNK * widest(config)),
             qkv: f32s("qkv", MAX_CHUNK * 3 * d),
             splits,
             products: f32s("products", splits.map_or(0, |s| s.parts * MAX_CHUNK * d)),
@@ -155,7 +176,7 @@ impl Scratch {
             cache,
             context_length,
             max_parts,
-            kv_bytes: 2 * bytes * config.num_layers as u64,
+            kv_bytes: Self::kv_bytes(config, context_length),
         };
         gpu.queue.write_buffer(&this.angles.buffer, 0, bytemuck::cast_slice(&angles));
         this

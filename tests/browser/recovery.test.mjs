@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { modulePage, onMainThread, start } from "./harness.mjs";
+import { beforeEngine, evaluateInEngine, modulePage, onMainThread, start } from "./harness.mjs";
 
 let world;
 before(async () => {
@@ -10,10 +10,11 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** A page whose engine runs there. */
-async function pageWith(thread) {
+/** A page whose engine runs there, after `code` ran there. */
+async function pageWith(thread, code) {
   const context = await world.browser.newContext();
   if (thread === "main") await onMainThread(context);
+  if (code) await beforeEngine(context, thread, code);
   const page = await modulePage(world, undefined, context);
   /** Where the engine is, once a model is loaded: the page or its worker. */
   page.realm = () => (thread === "main" ? page : page.workers().at(-1));
@@ -101,4 +102,149 @@ test("contexts of one token, ids out of range and configs that contradict are to
   assert.equal(seen.noRoom.code, "invalid-argument");
   assert.deepEqual([seen.decoded[0].code, seen.decoded[1], seen.decoded[2]], ["invalid-argument", "", ""]);
   await page.close();
+});
+
+/** Has `destroyAfter(n)` destroy the device that is told to do something for the nth time from then on. */
+function losesDevices() {
+  let left = Infinity;
+  let destroyed = 0;
+  const devices = new WeakMap();
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = async function (descriptor) {
+    const device = await requestDevice.call(this, descriptor);
+    devices.set(device.queue, device);
+    return device;
+  };
+  for (const name of ["submit", "writeBuffer"]) {
+    const call = GPUQueue.prototype[name];
+    GPUQueue.prototype[name] = function (...args) {
+      if ((left -= 1) === 0) {
+        destroyed += 1;
+        devices.get(this).destroy();
+      }
+      return call.apply(this, args);
+    };
+  }
+  globalThis.destroyAfter = (calls) => (left = calls);
+  globalThis.destroyed = () => destroyed;
+}
+
+const FULL = process.env.TOKENFORMER_FULL === "1";
+
+for (const thread of ["main", "worker"]) {
+  test(`a device that is lost, whenever, is replaced, and the text is the same: ${thread}`, async (t) => {
+    const page = await pageWith(thread, losesDevices);
+    const moments = FULL ? 10 : 3; // of each thread, and as many while loading
+    const folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
+    const destroyAfter = (calls) => evaluateInEngine(page, thread, (calls) => destroyAfter(calls), calls);
+    const destroyed = () => evaluateInEngine(page, thread, () => destroyed());
+    await page.evaluate(() => {
+      /** What a model writes in two completions, the second of which goes on where the first was cut. */
+      globalThis.write = async (model) => {
+        const options = { maxTokens: 20, temperature: 1, frequencyPenalty: 0.3, seed: 7, logitBias: { 0: -1000 } };
+        await model.reset();
+        const prompt = Array.from({ length: 37 }, (_, i) => (i * 31) % 200);
+        const first = await model.complete(prompt, options);
+        const second = await model.complete([...prompt, ...first.tokenIds.slice(0, 11), 3], options);
+        return [first.tokenIds, second.tokenIds, Array.from(await model.logits([5, 6, 7]))];
+      };
+    });
+    const calm = await page.evaluate(async (folder) => {
+      globalThis.model = await TokenFormer.load(folder);
+      return write(model);
+    }, folder);
+    assert.equal(calm[0].length, 20);
+
+    // How many calls to the queue it takes: the moments are spread over these, at random.
+    const random = (from, to) => from + Math.floor(Math.random() * (to - from));
+    let losses = 0;
+    for (let i = 0; i < moments; i += 1) {
+      // Each on a model of its own: three losses within a minute would be too many.
+      const moment = random(1, 100);
+      const before = await destroyed();
+      await page.evaluate(() => model.reset());
+      await destroyAfter(moment);
+      const text = await page.evaluate(() => write(model));
+      await destroyAfter(Infinity);
+      const now = (await destroyed()) - before;
+      losses += now;
+      assert.deepEqual(text, calm, `destroyed at call ${moment}`);
+      const notes = await page.evaluate(() => model.info.notes);
+      assert.equal(notes.some((note) => /device was lost once/.test(note)), now === 1, `${notes}`);
+      await page.evaluate(async (folder) => {
+        await model.dispose();
+        globalThis.model = await TokenFormer.load(folder);
+      }, folder);
+    }
+    assert.ok(losses > 0, "a device was lost");
+
+    // While loading: before, at, and after the weights are written.
+    await page.evaluate(() => model.dispose());
+    for (let i = 0; i < moments; i += 1) {
+      const moment = random(1, 45);
+      await destroyAfter(moment);
+      const text = await page.evaluate(async (folder) => {
+        globalThis.model = await TokenFormer.load(folder);
+        return write(model);
+      }, folder);
+      await destroyAfter(Infinity);
+      assert.deepEqual(text, calm, `loading, destroyed at call ${moment}`);
+      await page.evaluate(() => model.dispose());
+    }
+    assert.equal(await page.evaluate(() => model.info.gpuBytes), 0);
+    t.diagnostic(`${await destroyed()} devices destroyed`);
+    await page.context().close();
+  });
+}
+
+test("while idle, and three times within a minute", async () => {
+  const page = await pageWith("main", losesDevices);
+  const seen = await page.evaluate(async (origin) => {
+    const model = await TokenFormer.load(`${origin}/oracle/fixtures/head64-q4/`, { cache: false });
+    const options = { maxTokens: 4, temperature: 0, logitBias: { 0: -1000 } };
+    const texts = [];
+    for (let i = 0; i < 2; i += 1) {
+      texts.push((await model.complete([1, 2, 3], options)).tokenIds);
+      destroyAfter(1); // at the next call, which finds it gone before anything is chosen
+    }
+    texts.push((await model.complete([1, 2, 3], options)).tokenIds);
+    destroyAfter(2);
+    const third = await failure(() => model.complete([1, 2, 3], options));
+    const later = await failure(() => model.complete([1, 2, 3], options));
+    await model.dispose();
+    const { gpuBytes } = model.info;
+    const again = await TokenFormer.load(`${origin}/oracle/fixtures/head64-q4/`);
+    texts.push((await again.complete([1, 2, 3], options)).tokenIds);
+    await again.dispose();
+    return { texts, third, later, gpuBytes };
+  }, world.server.origin);
+  for (const text of seen.texts) assert.deepEqual(text, seen.texts[0]);
+  assert.deepEqual([seen.third?.code, seen.later?.code], ["device-lost", "device-lost"]);
+  assert.match(seen.third.message, /three times within a minute/);
+  assert.equal(seen.gpuBytes, 0);
+  await page.context().close();
+});
+
+test("an abort ends the making of another device; the model can be used later", async () => {
+  const page = await pageWith("main", losesDevices);
+  const seen = await page.evaluate(async (origin) => {
+    const model = await TokenFormer.load(`${origin}/oracle/fixtures/head64-q4/`);
+    const options = { maxTokens: 4, temperature: 0, logitBias: { 0: -1000 } };
+    const { tokenIds } = await model.complete([1, 2, 3], options);
+    const { requestDevice } = GPUAdapter.prototype;
+    const controller = new AbortController();
+    GPUAdapter.prototype.requestDevice = function (descriptor) {
+      controller.abort();
+      return requestDevice.call(this, descriptor);
+    };
+    destroyAfter(1);
+    const aborted = await model.complete([1, 2, 3], { ...options, signal: controller.signal });
+    GPUAdapter.prototype.requestDevice = requestDevice;
+    const again = await model.complete([1, 2, 3], options);
+    await model.dispose();
+    return { tokenIds, aborted, again: again.tokenIds };
+  }, world.server.origin);
+  assert.deepEqual([seen.aborted.finishReason, seen.aborted.tokenIds], ["abort", []]);
+  assert.deepEqual(seen.again, seen.tokenIds);
+  await page.context().close();
 });
