@@ -81,13 +81,7 @@ impl Loading {
         quantization: Quantization,
         context_length: Option<usize>,
     ) -> Result<Self> {
-        let context_length = context_length.unwrap_or(config.default_context_length());
-        if context_length == 0 || context_length > config.max_position_embeddings {
-            let most = config.max_position_embeddings;
-            return Err(Error::invalid_argument(format!(
-                "contextLength is {context_length}; this model allows 1 to {most}."
-            )));
-        }
+        let context_length = config.checked_context_length(context_length)?;
         let weights = gpu.scoped("Making room for the weights", || Weights::new(&gpu, &config, quantization)).await?;
         let weight_bytes = gpu.memory.bytes();
         let room = || Ok(Scratch::new(&gpu, &config, &weights, context_length));
