@@ -22,7 +22,7 @@ use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
 use crate::error::{Error, Result};
-use crate::generate::{Backend, Chosen, Logits};
+use crate::generate::{Backend, Chosen, Logits, Resume};
 use crate::sampling::{Sampler, SamplingOptions};
 use attention::{Angles, Cache};
 use products::{Activations, dequantized};
@@ -289,5 +289,14 @@ impl Backend for CpuModel {
 
     fn stop_choosing(&mut self) {
         self.choosing = None;
+    }
+}
+
+impl Resume for CpuModel {
+    fn resume_choosing(&mut self, told: &[u32]) {
+        if let Some(Choosing { sampler, last, .. }) = &mut self.choosing {
+            told.iter().for_each(|id| sampler.note(*id));
+            *last = told.last().copied();
+        }
     }
 }

@@ -7,9 +7,9 @@ mod portable;
 mod simd;
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-pub use portable::{F4, H8, I4};
+pub use portable::{F4, H8};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-pub use simd::{F4, H8, I4};
+pub use simd::{F4, H8};
 
 /// What `info.features` calls them.
 pub const FEATURE: Option<&str> =
