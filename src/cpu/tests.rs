@@ -82,6 +82,17 @@ fn every_precision_agrees_with_the_reference() {
 }
 
 #[test]
+fn the_fixtures_shapes_agree_with_the_reference() {
+    for name in ["head64", "head80", "head96", "uneven-slots"] {
+        let path = format!("{}/tests/fixtures/{name}/config.json", env!("CARGO_MANIFEST_DIR"));
+        let c = ModelConfig::from_json(&std::fs::read(path).expect("fixture")).expect("config");
+        for q in Quantization::ALL {
+            compare(&c, q, 24, &[20]);
+        }
+    }
+}
+
+#[test]
 fn head_sizes_and_activations_agree_with_the_reference() {
     for (hidden, heads) in [(64, 1), (192, 2), (96, 3), (224, 2), (64, 8)] {
         let mut c = config();
