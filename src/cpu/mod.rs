@@ -24,7 +24,7 @@ use crate::config::{ModelConfig, NormActivation};
 use crate::error::{Error, Result};
 use crate::generate::{Backend, Chosen, Logits, Resume};
 use crate::sampling::{Sampler, SamplingOptions};
-use attention::{Angles, Cache};
+use attention::{Angles, Cache, Scratch};
 use products::{Activations, dequantized};
 use rows::{layer_norm, theta};
 use std::cell::RefCell;
@@ -64,6 +64,7 @@ struct Work {
     scores: Vec<f32>,
     weights: Activations,
     angles: Angles,
+    attention: Scratch,
     turns: Turns,
 }
 
@@ -120,6 +121,7 @@ impl Loading {
             scores: Vec::new(),
             weights: Activations::default(),
             angles: Angles::default(),
+            attention: Scratch::default(),
             turns: Turns::new(),
         };
         let weights = weights.into_inner();
@@ -173,7 +175,7 @@ impl CpuModel {
             work.angles.rotate(config, &mut q);
             work.angles.rotate(config, &mut k);
             cache.append(past, &k, &v);
-            cache.attend(past, &mut q, &work.turns).await;
+            cache.attend(past, &mut q, &mut work.attention, &work.turns).await;
             work.input.set(&q, d, format);
             work.pattention(tables(Pattention::Proj), &mut u).await;
             h.iter_mut().zip(&u).for_each(|(h, y)| *h += y);

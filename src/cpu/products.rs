@@ -108,9 +108,7 @@ impl Activations {
         let integers: [_; T] = std::array::from_fn(|t| &self.integers[(first + t) * self.groups..][..self.groups]);
         let scales: [_; T] = std::array::from_fn(|t| &self.scales[(first + t) * blocks..][..blocks]);
         let mut sums = [F4::splat(0.0); T];
-        let groups = row.elements.as_chunks::<WORDS>().0;
-        for (block, groups) in groups.chunks(SCALES).enumerate() {
-            let of_row = scales_of(row.scales, block);
+        let mut add = |block: usize, groups: &[[u16; WORDS]], of_row: F4| {
             let scales = scales.map(|s| (of_row * F4::of(&s[block])).array());
             for (i, group) in groups.iter().enumerate() {
                 let weights = unpack(group);
@@ -121,6 +119,16 @@ impl Activations {
                     sums[t] = sums[t] + (first + second).to_float() * F4::splat(scales[t][i]);
                 }
             }
+        };
+        let (whole, rest) = row.elements.as_chunks::<WORDS>().0.as_chunks::<SCALES>();
+        let (of_whole, of_rest) = row.scales.as_chunks::<SCALES>();
+        for (block, (groups, of_row)) in whole.iter().zip(of_whole).enumerate() {
+            add(block, groups, F4::of_halves(of_row));
+        }
+        if !rest.is_empty() {
+            let mut of_row = [0; SCALES];
+            of_row[..of_rest.len()].copy_from_slice(of_rest);
+            add(whole.len(), rest, F4::of_halves(&of_row));
         }
         sums.map(F4::sum)
     }
@@ -141,19 +149,6 @@ impl Activations {
             }
         }
         sums.map(|[a, b]| (a + b).sum())
-    }
-}
-
-/// The f16 scales of a row's block of groups; those past its end are 0.
-#[inline(always)]
-fn scales_of(scales: &[u16], block: usize) -> F4 {
-    match scales[block * SCALES..].first_chunk::<SCALES>() {
-        Some(whole) => F4::of_halves(whole),
-        None => {
-            let mut rest = [0; SCALES];
-            rest.iter_mut().zip(&scales[block * SCALES..]).for_each(|(to, from)| *to = *from);
-            F4::of_halves(&rest)
-        }
     }
 }
 

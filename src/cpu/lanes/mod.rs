@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn integers_are_unpacked_in_the_order_that_is_documented() {
-        let packed: [u8; 16] = std::array::from_fn(|i| (2 * i % 16) as u8 | ((2 * i + 1) % 16 << 4) as u8);
+        let packed: [u8; 16] = std::array::from_fn(|i| (2 * i % 16) as u8 | (((2 * i + 1) % 16) << 4) as u8);
         let ones = H8::of(&[1, 0, 0, 0, 0, 0, 0, 0]);
         let firsts = H8::of_nibbles(&packed).map(|h| h.dot(ones).to_float().sum());
         // Elements 0, 16, 1, 17, of which each is its index modulo 16.
