@@ -23,11 +23,12 @@ pub enum Reason {
 impl Reason {
     /// What `info.notes` says of it.
     pub fn note(&self) -> String {
-        let why = match self {
-            Self::Asked => "as backend \"cpu\" asks for.",
-            Self::NoGpu(sentence) => sentence,
-        };
-        format!("The model runs on the CPU, in one thread, which is slower than a GPU: {why}")
+        match self {
+            Self::Asked => "The model runs on the CPU, as asked for: in one thread, slower than on a GPU.".into(),
+            Self::NoGpu(sentence) => {
+                format!("{sentence} So the model runs on the CPU: in one thread, slower than on a GPU.")
+            }
+        }
     }
 }
 

@@ -8,8 +8,6 @@ mod attention;
 mod lanes;
 mod limits;
 mod products;
-#[cfg(test)]
-mod random_model;
 mod rows;
 mod tables;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The whole model against the reference, on shapes that are not round numbers.
 
-use super::random_model::{Random, RandomModel};
 use super::*;
+use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::PartialConfig;
 use crate::error::ErrorCode;
 use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt};

@@ -1,8 +1,8 @@
 //! Models with random weights for tests, in stored form and as what it stands for.
 
-use crate::checkpoint::TableSource;
-use crate::checkpoint::folder::Region;
-use crate::checkpoint::layout::{Quantization, Side, TableFormat, TensorId, tensors};
+use super::TableSource;
+use super::folder::Region;
+use super::layout::{Quantization, Side, TableFormat, TensorId, tensors};
 use crate::config::{GROUP_SIZE, ModelConfig, NormActivation};
 use crate::error::Result;
 use half::f16;
@@ -80,10 +80,10 @@ impl RandomModel {
                     let bits = format.bits();
                     let top = (1i32 << (bits - 1)) as f32;
                     for group in 0..shape.rows * shape.cols / GROUP_SIZE {
-                        let is_used = group * GROUP_SIZE < used;
-                        // A scale may have either sign.
-                        let s = scale / top * random.uniform() * if is_used { 1.0 } else { 0.0 };
-                        let s = f16::from_f32(s);
+                        // A scale may have either sign; one of 0 makes any element 0.
+                        let sign = if random.next().is_multiple_of(2) { 1.0 } else { -1.0 };
+                        let sign = if group * GROUP_SIZE < used { sign } else { 0.0 };
+                        let s = f16::from_f32(sign * (0.75 + 0.25 * random.uniform()) * scale / top);
                         scales.extend(s.to_le_bytes());
                         let q: Vec<u32> = (0..GROUP_SIZE).map(|_| random.next() as u32 & ((1 << bits) - 1)).collect();
                         values.extend(q.iter().map(|&q| (q as f32 - top) * s.to_f32()));
