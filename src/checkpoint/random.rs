@@ -31,7 +31,7 @@ impl TableSource for RandomModel {
 
 impl Random {
     /// 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -40,12 +40,12 @@ impl Random {
 
     /// Uniform in [−1, 1).
     pub fn uniform(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+        (self.word() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
     /// `n` ids below `vocab`.
     pub fn ids(&mut self, n: usize, vocab: usize) -> Vec<u32> {
-        (0..n).map(|_| (self.next() % vocab as u64) as u32).collect()
+        (0..n).map(|_| (self.word() % vocab as u64) as u32).collect()
     }
 }
 
@@ -81,11 +81,11 @@ impl RandomModel {
                     let top = (1i32 << (bits - 1)) as f32;
                     for group in 0..shape.rows * shape.cols / GROUP_SIZE {
                         // A scale may have either sign; one of 0 makes any element 0.
-                        let sign = if random.next().is_multiple_of(2) { 1.0 } else { -1.0 };
+                        let sign = if random.word().is_multiple_of(2) { 1.0 } else { -1.0 };
                         let sign = if group * GROUP_SIZE < used { sign } else { 0.0 };
                         let s = f16::from_f32(sign * (0.75 + 0.25 * random.uniform()) * scale / top);
                         scales.extend(s.to_le_bytes());
-                        let q: Vec<u32> = (0..GROUP_SIZE).map(|_| random.next() as u32 & ((1 << bits) - 1)).collect();
+                        let q: Vec<u32> = (0..GROUP_SIZE).map(|_| random.word() as u32 & ((1 << bits) - 1)).collect();
                         values.extend(q.iter().map(|&q| (q as f32 - top) * s.to_f32()));
                         for word in q.chunks(32 / bits) {
                             let word = word.iter().enumerate().fold(0u32, |w, (i, q)| w | q << (i * bits));

@@ -65,35 +65,39 @@ impl Cache {
         let (count, d) = (queries.len() / self.d, self.d);
         let (seen, quads) = (past + count, self.head / 4);
         let Scratch { query, weights, block } = scratch;
-        // Weights of a query in a row; rows end in whole fours.
-        let stride = seen.next_multiple_of(4);
-        weights.resize(count * stride, 0.0);
-        block.resize(BLOCK * quads, [0.0; 4]);
+        weights.resize(count * seen, 0.0);
         let scale = 1.0 / (self.head as f32).sqrt();
         for first in (0..d).step_by(self.head) {
             query.clear();
             query.extend(queries.chunks_exact(d).flat_map(|q| q[first..first + self.head].as_chunks().0));
             for position in (0..seen).step_by(BLOCK) {
-                self.read(&self.keys, first, position..seen.min(position + BLOCK), block);
-                for (t, (q, w)) in query.chunks_exact(quads).zip(weights.chunks_exact_mut(stride)).enumerate() {
-                    let visible = (past + t + 1).saturating_sub(position).min(BLOCK).next_multiple_of(4);
-                    let w = w[position..].as_chunks_mut::<4>().0.iter_mut();
-                    w.zip(block.chunks_exact(4 * quads)).take(visible / 4).for_each(|(w, k)| *w = scores(q, k, scale));
+                let keys = self.of_head(&self.keys, first, position..seen.min(position + BLOCK));
+                match count {
+                    1 => score(query, keys, scale, &mut weights[position..]),
+                    _ => {
+                        let keys = keys.to_f32(quads, block);
+                        for (t, (q, w)) in query.chunks_exact(quads).zip(weights.chunks_exact_mut(seen)).enumerate() {
+                            score(q, keys.first((past + t + 1).saturating_sub(position)), scale, &mut w[position..]);
+                        }
+                    }
                 }
                 turns.give_way().await;
             }
-            for (t, w) in weights.chunks_exact_mut(stride).enumerate() {
-                let (w, invisible) = w.split_at_mut(past + t + 1);
-                let sum = exponentials(w);
+            for (t, w) in weights.chunks_exact_mut(seen).enumerate() {
+                let sum = exponentials(&mut w[..past + t + 1]);
                 w.iter_mut().for_each(|w| *w /= sum);
-                invisible.fill(0.0);
             }
             query.fill([0.0; 4]);
             for position in (0..seen).step_by(BLOCK) {
-                self.read(&self.values, first, position..seen.min(position + BLOCK), block);
-                for (t, (out, w)) in query.chunks_exact_mut(quads).zip(weights.chunks_exact(stride)).enumerate() {
-                    let visible = (past + t + 1).saturating_sub(position).min(BLOCK);
-                    mix(&w[position..][..visible], block, out);
+                let values = self.of_head(&self.values, first, position..seen.min(position + BLOCK));
+                match count {
+                    1 => mix(&weights[position..], values, query),
+                    _ => {
+                        let values = values.to_f32(quads, block);
+                        for (t, (out, w)) in query.chunks_exact_mut(quads).zip(weights.chunks_exact(seen)).enumerate() {
+                            mix(&w[position..], values.first((past + t + 1).saturating_sub(position)), out);
+                        }
+                    }
                 }
                 turns.give_way().await;
             }
@@ -103,53 +107,103 @@ impl Cache {
         }
     }
 
-    /// The head whose dimensions begin at `first`, of some positions, in f32.
-    fn read(&self, cache: &[u16], first: usize, positions: Range<usize>, block: &mut [[f32; 4]]) {
-        let quads = self.head / 4;
-        for (to, position) in block.chunks_exact_mut(quads).zip(positions) {
-            let from = cache[position * self.d + first..][..self.head].as_chunks::<4>().0;
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = F4::of_halves(from).array());
-        }
+    /// The head whose dimensions begin at `first`, of some positions.
+    fn of_head<'a>(&self, cache: &'a [u16], first: usize, positions: Range<usize>) -> Rows<'a, [u16; 4]> {
+        let from = positions.start * self.d + first;
+        Rows { quads: cache[from..].as_chunks().0, stride: self.d / 4, len: positions.len() }
     }
 }
 
-/// q·k · `scale` for four positions k[4, D]; additions of one would wait for each other.
+/// Four values in memory.
+trait Quad: Copy {
+    fn load(&self) -> F4;
+}
+
+impl Quad for [f32; 4] {
+    #[inline(always)]
+    fn load(&self) -> F4 {
+        F4::of(self)
+    }
+}
+
+impl Quad for [u16; 4] {
+    #[inline(always)]
+    fn load(&self) -> F4 {
+        F4::of_halves(self)
+    }
+}
+
+/// Keys or values of one head, a row for each position.
+#[derive(Clone, Copy)]
+struct Rows<'a, Q> {
+    quads: &'a [Q],
+    /// Quads from row to row, and rows.
+    stride: usize,
+    len: usize,
+}
+
+impl<Q: Quad> Rows<'_, Q> {
+    #[inline(always)]
+    fn row(&self, row: usize, quads: usize) -> &[Q] {
+        &self.quads[row * self.stride..][..quads]
+    }
+
+    /// At most so many of them.
+    fn first(self, len: usize) -> Self {
+        Self { len: self.len.min(len), ..self }
+    }
+
+    /// The same in f32, for several queries.
+    fn to_f32<'a>(self, quads: usize, room: &'a mut Vec<[f32; 4]>) -> Rows<'a, [f32; 4]> {
+        room.clear();
+        (0..self.len).for_each(|i| room.extend(self.row(i, quads).iter().map(|quad| quad.load().array())));
+        Rows { quads: room, stride: quads, len: self.len }
+    }
+}
+
+/// q·k · `scale` for each row of k.
 #[inline(always)]
-fn scores(q: &[[f32; 4]], k: &[[f32; 4]], scale: f32) -> [f32; 4] {
-    let (k0, k1) = k.split_at(2 * q.len());
-    let ((k0, k1), (k2, k3)) = (k0.split_at(q.len()), k1.split_at(q.len()));
-    let mut sums = [F4::splat(0.0); 4];
+fn score<Q: Quad>(q: &[[f32; 4]], k: Rows<'_, Q>, scale: f32, out: &mut [f32]) {
+    let whole = k.len / 4 * 4;
+    for (i, out) in out[..whole].as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        *out = score_some(q, k, 4 * i, scale);
+    }
+    for (i, out) in out[whole..k.len].iter_mut().enumerate() {
+        [*out] = score_some(q, k, whole + i, scale);
+    }
+}
+
+/// The same for N rows: additions of one would wait for each other.
+#[inline(always)]
+fn score_some<Q: Quad, const N: usize>(q: &[[f32; 4]], k: Rows<'_, Q>, first: usize, scale: f32) -> [f32; N] {
+    let rows: [_; N] = std::array::from_fn(|i| k.row(first + i, q.len()));
+    let mut sums = [F4::splat(0.0); N];
     for (i, q) in q.iter().enumerate() {
-        let q = F4::of(q);
-        sums[0] = sums[0] + q * F4::of(&k0[i]);
-        sums[1] = sums[1] + q * F4::of(&k1[i]);
-        sums[2] = sums[2] + q * F4::of(&k2[i]);
-        sums[3] = sums[3] + q * F4::of(&k3[i]);
+        for (sum, row) in sums.iter_mut().zip(&rows) {
+            *sum = *sum + F4::of(q) * row[i].load();
+        }
     }
     sums.map(|sum| sum.sum() * scale)
 }
 
-/// out[D] += Σ weights[p] · v[p, D].
+/// out[D] += Σ weights[p] · v[p] over the rows of v.
 #[inline(always)]
-fn mix(weights: &[f32], v: &[[f32; 4]], out: &mut [[f32; 4]]) {
-    let quads = out.len();
+fn mix<Q: Quad>(weights: &[f32], v: Rows<'_, Q>, out: &mut [[f32; 4]]) {
     let (fours, rest) = out.as_chunks_mut::<4>();
-    fours.iter_mut().enumerate().for_each(|(i, out)| mix_some(weights, v, (4 * i, quads), out));
     let first = 4 * fours.len();
-    rest.iter_mut()
-        .enumerate()
-        .for_each(|(i, out)| mix_some(weights, v, (first + i, quads), std::array::from_mut(out)));
+    fours.iter_mut().enumerate().for_each(|(i, out)| mix_some(weights, v, 4 * i, out));
+    rest.iter_mut().enumerate().for_each(|(i, out)| mix_some(weights, v, first + i, std::array::from_mut(out)));
 }
 
 /// The same for 4·N of the dimensions: additions of four would wait for each other.
 #[inline(always)]
-fn mix_some<const N: usize>(weights: &[f32], v: &[[f32; 4]], (first, quads): (usize, usize), out: &mut [[f32; 4]; N]) {
+fn mix_some<Q: Quad, const N: usize>(weights: &[f32], v: Rows<'_, Q>, first: usize, out: &mut [[f32; 4]; N]) {
     let mut sums = out.map(|out| F4::of(&out));
-    for (weight, v) in weights.iter().zip(v.chunks_exact(quads)) {
+    for (i, weight) in weights[..v.len].iter().enumerate() {
         let weight = F4::splat(*weight);
-        let v = &v[first..first + N];
-        for (sum, v) in sums.iter_mut().zip(v) {
-            *sum = *sum + weight * F4::of(v);
+        let row = &v.quads[i * v.stride + first..][..N];
+        for (sum, v) in sums.iter_mut().zip(row) {
+            *sum = *sum + weight * v.load();
         }
     }
     *out = sums.map(F4::array);

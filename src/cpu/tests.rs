@@ -10,8 +10,9 @@ use pollster::block_on;
 use proptest::prelude::*;
 
 /// Relative error (L2 over one position's logits) against the reference on the same tables: integers of 16 bits for
-/// activations, keys and values rounded to f16 by both after sums in another order.
-const TOLERANCE: f64 = 5e-4;
+/// activations (1e-4 on average with these weights, f16 tables have a tenth of it), keys and values rounded to f16 by
+/// both after sums in another order.
+const TOLERANCE: f64 = 1e-3;
 
 const UNEVEN: &str = r#"{"num_layers":2,"hidden_size":160,"num_attention_heads":2,"qkv_slot_num":100,
     "proj_slot_num":70,"ffn_slot_num":330,"padded_vocab_size":333,"max_position_embeddings":300}"#;

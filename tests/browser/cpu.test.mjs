@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 import { findBrowser } from "./find-browser.mjs";
 import { modulePage, onMainThread, open, OUTPUT, relativeError, start, SUB_PATH } from "./harness.mjs";
 
-/** Relative error of logits against the reference; half of it is what the native tests allow. */
+/** Relative error of logits against the reference, as in the native tests. */
 const TOLERANCE = 1e-3;
 /** Where the reference's best two logits are closer than this, another id is no error. */
 const MARGIN = 0.02;
