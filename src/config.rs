@@ -244,6 +244,18 @@ impl ModelConfig {
         self.max_position_embeddings.min(2048)
     }
 
+    /// The context length that a caller asked for, or the default.
+    ///
+    /// # Errors
+    /// `invalid-argument` for one that the model does not have.
+    pub fn checked_context_length(&self, wanted: Option<usize>) -> Result<usize> {
+        let (length, most) = (wanted.unwrap_or(self.default_context_length()), self.max_position_embeddings);
+        if length == 0 || length > most {
+            return Err(Error::invalid_argument(format!("contextLength is {length}; this model allows 1 to {most}.")));
+        }
+        Ok(length)
+    }
+
     fn check(&self) -> Result<()> {
         let bad = |message: String| Err(Error::invalid_config(message));
         let (d, heads) = (self.hidden_size, self.num_attention_heads);

@@ -19,6 +19,7 @@
 mod api;
 pub mod checkpoint;
 pub mod config;
+pub mod cpu;
 pub mod error;
 pub mod generate;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]

@@ -77,7 +77,7 @@ export interface LoadOptions {
   contextLength?: number;
   /** Keep downloaded models in the browser's storage. Default: true. */
   cache?: boolean;
-  /** Where the model computes. Default: "auto". */
+  /** Where it computes: "auto" takes the CPU for models of up to 200 million parameters without usable WebGPU, "webgpu" never does. Default: "auto". */
   backend?: "auto" | "webgpu" | "cpu";
   /** Aborts loading, which then rejects with `aborted`. Default: none. */
   signal?: AbortSignal;
@@ -223,7 +223,7 @@ export interface ScoreResult {
   perplexity: number | null;
 }
 
-/** What the browser tells of the GPU; empty texts where it tells nothing. */
+/** What the browser tells of the GPU; empty texts where it tells nothing, and on the CPU. */
 export interface Adapter {
   vendor: string;
   architecture: string;
@@ -239,10 +239,12 @@ export interface ModelInfo {
   revision: string;
   config: ModelConfig;
   quantization: Quantization;
+  /** Where it computes: on the CPU it is slower, and `notes` say why it is there. */
   backend: "webgpu" | "cpu";
   /** Where the engine runs: in a worker, or, where none can be had, on the thread that loaded the model. */
   thread: "worker" | "main";
   adapter: Adapter;
+  /** What is used that not every device has: "subgroups" and "shader-f16" of WebGPU, "simd128" on the CPU. */
   features: string[];
   /** Which variants of the kernels were chosen. */
   variants: string[];
@@ -250,7 +252,7 @@ export interface ModelInfo {
   contextLength: number;
   weightBytes: number;
   kvBytes: number;
-  /** 0 after `dispose`. */
+  /** 0 after `dispose`, and on the CPU, where `wasmHeapBytes` has weights and cache. */
   gpuBytes: number;
   wasmHeapBytes: number;
 }

@@ -9,7 +9,7 @@ use crate::config::PartialConfig;
 use crate::error::{Error, Result};
 use crate::generate::{Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
-use crate::load::{Loaded, LoadedModel, Reload, Request};
+use crate::load::{AnyModel, Loaded, LoadedModel, Reload, Request};
 use crate::model::{Arithmetic, Loading, Team};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -61,18 +61,21 @@ impl Engine {
     pub async fn kernel_times(&self) -> std::result::Result<JsValue, JsValue> {
         let mut model = self.take_model()?;
         model.reset();
-        let times = model.backend_mut().engine_mut().kernel_times().await;
+        let times = match model.backend_mut().engine_mut().on_gpu_mut() {
+            Some(model) => model.kernel_times().await,
+            None => Ok(None),
+        };
         self.put_model_back(model);
         times.and_then(|t| js::value(&t)).map_err(|e| js::error(&e))
     }
 
-    /// `{ dispatchesPerToken, bytesPerToken }`.
+    /// `{ dispatchesPerToken, bytesPerToken }`; there are no dispatches on the CPU.
     #[wasm_bindgen(js_name = stepInfo)]
     pub fn step_info(&self) -> std::result::Result<JsValue, JsValue> {
         let info = self.with_model(|model| {
             let backend = model.backend().engine();
             Ok(StepInfo {
-                dispatches_per_token: backend.dispatches_per_token(),
+                dispatches_per_token: backend.on_gpu().map_or(0, |model| model.dispatches_per_token()),
                 bytes_per_token: backend.weight_bytes(),
             })
         })?;
@@ -135,5 +138,6 @@ async fn random(request: &RandomRequest) -> Result<Model<LoadedModel>> {
             return Err(Error::invalid_argument(format!("{team:?} does not fit.")));
         }
     }
+    let model = AnyModel::Gpu(Box::new(model));
     Model::new(Recovering::new(model, Rc::new(Reload::never())), None)
 }

@@ -6,7 +6,7 @@ use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode};
 use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
 use crate::gpu::Memory;
-use crate::load::{Loaded, LoadedModel, Reload, Request, load};
+use crate::load::{AnyModel, Loaded, LoadedModel, Reload, Request, load};
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ struct Inner {
     /// How decode steps are made, where that is still to be found out.
     tuning: Option<Tuning>,
     /// Outlives the model, so that `info` tells what `dispose` left.
-    memory: RefCell<Rc<Memory>>,
+    memory: RefCell<Option<Rc<Memory>>>,
     /// Where the model comes from if its device is lost.
     reload: Rc<Reload>,
 }
@@ -68,7 +68,7 @@ impl Info {
     }
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Adapter {
     pub vendor: String,
@@ -105,7 +105,7 @@ impl Inner {
     }
 
     fn put_back(&self, model: Model<LoadedModel>) {
-        *self.memory.borrow_mut() = model.backend().engine().gpu().memory.clone();
+        *self.memory.borrow_mut() = memory(model.backend().engine());
         if !self.is_disposed.get() {
             *self.model.borrow_mut() = Some(model);
         }
@@ -114,7 +114,10 @@ impl Inner {
     async fn tune(&self) -> Result<(), JsValue> {
         let Some(tuning) = self.tuning.as_ref().filter(|t| t.is_pending()) else { return Ok(()) };
         let mut model = self.take()?;
-        let result = tuning.when_ready(&mut model, &self.abort).await;
+        let result = match model.backend_mut().engine_mut().on_gpu_mut() {
+            Some(model) => tuning.when_ready(model, &self.abort).await,
+            None => Ok(()),
+        };
         self.put_back(model);
         match result {
             // The call that comes next finds it out as well, and gets another device.
@@ -174,19 +177,19 @@ impl Engine {
         let Loaded { model, quantization, revision, notes } = loaded;
         let reload = model.backend().source().clone();
         let backend = model.backend().engine();
-        let adapter = adapter_info(backend.gpu());
-        let tuning = match is_tuned {
-            true => Some(Tuning::begin(backend, &adapter, quantization, request.cache).await),
-            false => None,
+        let adapter = backend.on_gpu().map(|model| adapter_info(model.gpu())).unwrap_or_default();
+        let tuning = match backend.on_gpu() {
+            Some(model) if is_tuned => Some(Tuning::begin(model, &adapter, quantization, request.cache).await),
+            _ => None,
         };
         let info = Info {
             id: request.id,
             revision,
             config: backend.config().clone(),
             quantization,
-            backend: "webgpu",
+            backend: backend.backend(),
             adapter,
-            features: features(backend.gpu()),
+            features: features(backend),
             variants: backend.variants(),
             notes,
             context_length: backend.context_length(),
@@ -196,7 +199,7 @@ impl Engine {
             wasm_heap_bytes: 0,
             device_losses: 0,
         };
-        let memory = RefCell::new(backend.gpu().memory.clone());
+        let memory = RefCell::new(memory(backend));
         let model = RefCell::new(Some(model));
         let (abort, is_disposed, info) = (AbortFlag::default(), Cell::new(false), RefCell::new(info));
         Self(Rc::new(Inner { model, abort, is_disposed, info, tuning, memory, reload }))
@@ -205,7 +208,7 @@ impl Engine {
     /// What the model is and what it occupies.
     pub fn info(&self) -> Result<JsValue, JsValue> {
         let mut info = self.0.info.borrow_mut();
-        info.gpu_bytes = self.0.memory.borrow().bytes();
+        info.gpu_bytes = self.0.memory.borrow().as_ref().map_or(0, |memory| memory.bytes());
         // While a call works with the model, what was true before it.
         if let Ok(model) = self.0.model.try_borrow()
             && let Some(model) = model.as_ref()
@@ -220,7 +223,8 @@ impl Engine {
     /// The `GPUDevice`, or undefined.
     pub fn device(&self) -> JsValue {
         let device = self.0.model.try_borrow().ok();
-        let device = device.as_ref().and_then(|m| m.as_ref()).and_then(|m| m.backend().engine().gpu().device.as_webgpu());
+        let model = device.as_ref().and_then(|m| m.as_ref()).and_then(|m| m.backend().engine().on_gpu());
+        let device = model.and_then(|m| m.gpu().device.as_webgpu());
         device.map_or(JsValue::UNDEFINED, |d| AsRef::<JsValue>::as_ref(d).clone())
     }
 
@@ -313,7 +317,7 @@ impl Engine {
         })
     }
 
-    /// Frees everything on the GPU.
+    /// Frees everything.
     pub fn dispose(&self) {
         self.0.stop();
         self.0.is_disposed.set(true);
@@ -377,8 +381,17 @@ impl Generation {
     }
 }
 
-/// The optional features of WebGPU that kernels may use.
-fn features(gpu: &crate::gpu::Gpu) -> Vec<String> {
+/// What counts the bytes on the GPU, if the model is there.
+fn memory(model: &AnyModel) -> Option<Rc<Memory>> {
+    model.on_gpu().map(|model| model.gpu().memory.clone())
+}
+
+/// The optional features of WebGPU, or of WebAssembly, that kernels may use.
+fn features(model: &AnyModel) -> Vec<String> {
+    let gpu = match model {
+        AnyModel::Gpu(model) => model.gpu(),
+        AnyModel::Cpu(model) => return model.features(),
+    };
     let features = [("subgroups", gpu.has_subgroups), ("shader-f16", gpu.has_f16)];
     features.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.to_owned()).collect()
 }

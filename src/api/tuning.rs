@@ -3,9 +3,8 @@
 use super::engine::Adapter;
 use crate::checkpoint::layout::Quantization;
 use crate::error::Result;
-use crate::generate::{AbortFlag, Backend, Model};
+use crate::generate::{AbortFlag, Backend};
 use crate::gpu::Gpu;
-use crate::load::LoadedModel;
 use crate::model::{Choice, GpuModel, Prepared};
 use crate::store::indexed_db::IndexedDb;
 use futures_channel::oneshot;
@@ -63,22 +62,21 @@ impl Tuning {
     ///
     /// # Errors
     /// `device-lost`.
-    pub async fn when_ready(&self, model: &mut Model<LoadedModel>, abort: &AbortFlag) -> Result<()> {
-        let backend = model.backend_mut().engine_mut();
-        if !backend.can_tune() {
+    pub async fn when_ready(&self, model: &mut GpuModel, abort: &AbortFlag) -> Result<()> {
+        if !model.can_tune() {
             return Ok(());
         }
         let Some(prepared) = self.state.borrow_mut().take_ready() else { return Ok(()) };
         let before = self.state.borrow().note;
         // If the device is lost by it, or the page goes, this is what the next visit finds.
         self.remember(Note { unfinished: before.unfinished + 1, begun: Date::now(), ..before }).await;
-        match backend.tune(&prepared, abort).await? {
+        match model.tune(&prepared, abort).await? {
             None => {
                 self.state.borrow_mut().ready = Some(prepared); // another time
                 self.remember(before).await;
             }
             choice => {
-                let goes_on = self.state.borrow_mut().next_round(backend, choice, &prepared);
+                let goes_on = self.state.borrow_mut().next_round(model, choice, &prepared);
                 let choice = choice.filter(|_| !goes_on);
                 self.remember(Note { choice, ..Note::default() }).await;
             }

@@ -17,6 +17,8 @@ pub mod manifest;
 pub mod names;
 pub mod pickle;
 pub mod quantize;
+#[cfg(test)]
+pub mod random;
 pub mod stream;
 pub mod torch;
 pub mod unit;

@@ -170,6 +170,11 @@ pub fn regions(
     [Region::Elements, Region::Scales].into_iter().map(move |r| (r, bytes(r))).filter(|(_, bytes)| *bytes > 0)
 }
 
+/// Bytes of a model's weights.
+pub fn weight_bytes(config: &ModelConfig, quantization: Quantization) -> u64 {
+    tensors(config).flat_map(|id| regions(id, config, quantization)).map(|(_, bytes)| bytes).sum()
+}
+
 /// The error that means: read the local headers, and plan anew with what they say.
 pub fn misplaced() -> Error {
     Error::unsupported(MISPLACED)

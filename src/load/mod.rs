@@ -1,7 +1,8 @@
-//! Loading a model: from its name to weights on the GPU, by way of the store or the network.
+//! Loading a model: from its name to weights on the GPU (or in this module's memory), by way of the store or the
+//! network.
 //!
 //! `source` finds it, `plan` (with `quantized` and `published`) says what is to be read, `units` does it, `upload`
-//! writes to the GPU, `progress` tells.
+//! writes to where `target` says that it goes, `progress` tells.
 
 mod digest;
 mod plan;
@@ -10,13 +11,15 @@ mod published;
 mod quantized;
 mod reload;
 mod source;
+mod target;
 mod units;
 mod upload;
 
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::{is_misplaced, misplaced};
 use crate::config::{ModelConfig, PartialConfig};
-use crate::error::{Error, ErrorCode, Result};
+use crate::cpu::Reason;
+use crate::error::{ErrorCode, Result};
 use crate::generate::{MOST_LOSSES, Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hash::sha256;
@@ -24,7 +27,6 @@ use crate::hub::Location;
 use crate::hub::fetch::{Client, aborted};
 use crate::hub::listing::is_commit;
 use crate::hub::timer::unless_aborted;
-use crate::model::{GpuModel, Loading};
 use crate::store::cache::{Cache, advice, find, not_kept};
 use crate::store::indexed_db::{IndexedDb, free_bytes};
 use crate::store::lock::Lock;
@@ -38,6 +40,8 @@ pub use reload::Reload;
 use serde::Deserialize;
 use source::Source;
 use std::rc::Rc;
+pub use target::AnyModel;
+use target::{Device, Target, Wanted};
 use units::{UnitSource, Units};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::AbortSignal;
@@ -60,7 +64,8 @@ pub struct Request {
     pub config: Option<PartialConfig>,
     pub context_length: Option<usize>,
     pub cache: bool,
-    pub backend: Option<String>,
+    #[serde(default)]
+    pub backend: Wanted,
 }
 
 impl Request {
@@ -77,13 +82,13 @@ impl Request {
             config: None,
             context_length: None,
             cache: false,
-            backend: None,
+            backend: Wanted::Auto,
         }
     }
 }
 
 /// The engine of a loaded model: it is loaded again if its device is lost.
-pub type LoadedModel = Recovering<GpuModel, Rc<Reload>>;
+pub type LoadedModel = Recovering<AnyModel, Rc<Reload>>;
 
 /// A loaded model and what is told about it.
 pub struct Loaded {
@@ -95,7 +100,7 @@ pub struct Loaded {
 
 /// What a load makes.
 struct Made {
-    model: GpuModel,
+    model: AnyModel,
     tokenizer: Option<Tokenizer>,
     quantization: Quantization,
     revision: String,
@@ -111,6 +116,8 @@ struct Load<'a> {
     /// The device that is being opened, until somebody needs it.
     opening: Option<oneshot::Receiver<Result<Gpu>>>,
     gpu: Option<Rc<Gpu>>,
+    /// Why the model goes to the CPU, once that is known.
+    on_cpu: Option<Reason>,
     /// Held while others that want the same are to wait.
     lock: Option<Lock>,
     notes: Vec<String>,
@@ -121,10 +128,6 @@ struct Load<'a> {
 /// # Errors
 /// The codes of the public interface.
 pub async fn load(request: &Request, on_progress: &Function, signal: Option<AbortSignal>) -> Result<Loaded> {
-    if request.backend.as_deref() == Some("cpu") {
-        return Err(Error::new(ErrorCode::WebgpuUnavailable, "This version has no CPU backend.")
-            .hint("Leave backend out, and use a browser with WebGPU."));
-    }
     let progress = Rc::new(Reporter::new(Some(on_progress)));
     let Made { model, tokenizer, quantization, revision, notes } = make(request, &progress, signal).await?;
     let reload = Rc::new(Reload::new(request, &revision, quantization));
@@ -150,12 +153,15 @@ impl<'a> Load<'a> {
     async fn begin(request: &'a Request, progress: &Rc<Reporter>, signal: Option<AbortSignal>) -> Self {
         // A device takes as long to come as the small files do.
         let (sender, receiver) = oneshot::channel();
-        spawn_local(async move {
-            // Nobody may be left to use it.
-            let _ = sender.send(Gpu::open(&GpuOptions::default()).await);
-        });
-        let (progress, opening) = (progress.clone(), Some(receiver));
-        let mut load = Self { request, signal, progress, store: None, opening, gpu: None, lock: None, notes: Vec::new() };
+        let on_cpu = (request.backend == Wanted::Cpu).then_some(Reason::Asked);
+        if on_cpu.is_none() {
+            spawn_local(async move {
+                // Nobody may be left to use it.
+                let _ = sender.send(Gpu::open(&GpuOptions::default()).await);
+            });
+        }
+        let (progress, opening, notes) = (progress.clone(), Some(receiver), Vec::new());
+        let mut load = Self { request, signal, progress, store: None, opening, gpu: None, on_cpu, lock: None, notes };
         if request.cache {
             match IndexedDb::open().await {
                 Ok(store) => load.store = Some(store),
@@ -192,7 +198,10 @@ impl Load<'_> {
             return Ok(loaded);
         }
         // Without a device there is no use for the large download.
-        self.gpu().await?;
+        let device = self.device().await?;
+        if let Some(config) = likely_shape(&source, self.request) {
+            device.check(&config)?;
+        }
         // Another tab may be loading the same model: then it is waited for, and what it stored is used.
         let name = format!("tokenformer-web {} {}", self.endpoint(), self.request.id);
         self.lock = match &self.store {
@@ -216,6 +225,19 @@ impl Load<'_> {
             Some(_) => self.request.endpoint.trim_end_matches('/'),
             None => "",
         }
+    }
+
+    async fn device(&mut self) -> Result<Device> {
+        if self.on_cpu.is_none() {
+            match self.gpu().await {
+                Ok(gpu) => return Ok(Device::Gpu(gpu)),
+                Err(e) if self.request.backend == Wanted::Auto && e.code == ErrorCode::WebgpuUnavailable => {
+                    self.on_cpu = Some(Reason::NoGpu(e.message));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Device::Cpu(self.on_cpu.clone().unwrap_or(Reason::Asked)))
     }
 
     async fn gpu(&mut self) -> Result<Rc<Gpu>> {
@@ -253,11 +275,11 @@ impl Load<'_> {
             },
             false => None,
         };
-        let gpu = self.gpu().await?;
+        let device = self.device().await?;
         let location = Location::Folder { url: String::new() };
         let client = Rc::new(Client::new(location, None, self.signal.clone())?);
         let quantization = record.key.quantization;
-        let loading = Loading::new(gpu, record.config.clone(), quantization, self.request.context_length).await?;
+        let loading = device.room(record.config.clone(), quantization, self.request.context_length).await?;
         let tokenizer = tokenizer.as_deref().map(Tokenizer::from_json).transpose()?;
         let mut kept = record.clone();
         if !is_commit(&self.request.revision) {
@@ -284,8 +306,8 @@ impl Load<'_> {
         let plan = Plan::new(source, self.request, exact).await?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
         let mut cache = self.cache(&plan, &revision, exact).await?;
-        let gpu = self.gpu().await?;
-        let loading = Loading::new(gpu, plan.config.clone(), plan.quantization, self.request.context_length).await?;
+        let room = self.device().await?.room(plan.config.clone(), plan.quantization, self.request.context_length);
+        let loading = room.await?;
         let tokenizer_json = source.tokenizer().await?;
         let tokenizer = tokenizer_json.as_deref().map(Tokenizer::from_json).transpose()?;
         if let Some(json) = &tokenizer_json {
@@ -344,24 +366,31 @@ impl Load<'_> {
 
     async fn finish(
         &mut self,
-        loading: Loading,
+        loading: Target,
         config: &ModelConfig,
         tokenizer: Option<Tokenizer>,
         quantization: Quantization,
         revision: String,
     ) -> Result<Made> {
         self.lock = None;
-        let (length, wanted) = (loading.context_length(), self.request.context_length);
-        let usual = config.default_context_length();
-        if wanted.is_none() && length < usual {
-            let note = format!("The GPU has no room for a context of {usual} tokens: this one holds {length}.");
-            self.notes.push(note);
+        if self.request.context_length.is_none() {
+            self.notes.extend(loading.shortened(config.default_context_length()));
         }
-        self.progress.phase("compile")?;
+        match &self.on_cpu {
+            Some(reason) => self.notes.push(reason.note()),
+            None => self.progress.phase("compile")?,
+        }
         // Whoever aborts does not wait for a compiler.
         let model = unless_aborted(loading.finish(), self.signal.as_ref()).await.ok_or_else(aborted)??;
         Ok(Made { model, tokenizer, quantization, revision, notes: std::mem::take(&mut self.notes) })
     }
+}
+
+/// The shape as far as it is told without the weights, for models that cannot be run whatever they hold.
+fn likely_shape(source: &Source, request: &Request) -> Option<ModelConfig> {
+    let told = source.config.as_deref().map(PartialConfig::of_published).unwrap_or_default();
+    let preset = request.repository.as_deref().and_then(PartialConfig::preset).unwrap_or_default();
+    request.config.clone().unwrap_or_default().or(told).or(preset).finish().ok()
 }
 
 fn as_partial(record: &ModelRecord) -> PartialConfig {

@@ -1,5 +1,6 @@
 //! Loading a model once more, on another device: from the store as a rule, without the network.
 
+use super::target::{AnyModel, Wanted};
 use super::{Request, make, progress::Reporter};
 use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode, Result};
@@ -23,7 +24,9 @@ pub struct Reload {
 impl Reload {
     /// For a model that `request` made, of this revision and precision.
     pub fn new(request: &Request, revision: &str, quantization: Quantization) -> Self {
-        let mut request = Request { quantization: Some(quantization), ..request.clone() };
+        // The same kernels are to go on, and only a GPU is ever lost.
+        let (quantization, backend) = (Some(quantization), Wanted::Webgpu);
+        let mut request = Request { quantization, backend, ..request.clone() };
         // A branch may have moved on. (A folder has no revisions: its contents are compared.)
         if is_commit(revision) && request.repository.is_some() {
             revision.clone_into(&mut request.revision);
@@ -44,8 +47,8 @@ impl Reload {
     }
 }
 
-impl Revive<GpuModel> for Rc<Reload> {
-    async fn revive(&self, lost: &GpuModel) -> Result<GpuModel> {
+impl Revive<AnyModel> for Rc<Reload> {
+    async fn revive(&self, lost: &AnyModel) -> Result<AnyModel> {
         let gone = |message: &str| Error::new(ErrorCode::DeviceLost, message).hint("Load the model again.");
         let Some(request) = &self.request else { return Err(gone("The GPU device was lost.")) };
         let request = Request { context_length: Some(lost.context_length()), ..request.clone() };
@@ -58,8 +61,10 @@ impl Revive<GpuModel> for Rc<Reload> {
             // The text would not go on as it began.
             return Err(gone("The GPU device was lost, and the model's files have changed since it was loaded."));
         }
-        if let Some(team) = lost.team() {
-            made.model.employ(team).await?;
+        if let Some(team) = lost.on_gpu().and_then(GpuModel::team)
+            && let Some(model) = made.model.on_gpu_mut()
+        {
+            model.employ(team).await?;
         }
         Ok(made.model)
     }

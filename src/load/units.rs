@@ -1,9 +1,10 @@
-//! The heart of loading: unit after unit from the store or the network to the GPU, verified on the way.
+//! The heart of loading: unit after unit from the store or the network to where the model goes, verified on the way.
 
 use super::digest::digest;
 use super::plan::{FilePlan, Plan, Work};
 use super::progress::Reporter;
 use super::source::{Source, damaged};
+use super::target::Target;
 use super::upload::Uploader;
 use crate::checkpoint::folder::{Region, Section, are_finite, not_finite};
 use crate::checkpoint::layout::{Quantization, TableFormat};
@@ -15,7 +16,6 @@ use crate::hub::fetch::Client;
 use crate::hub::listing::FileInfo;
 use crate::hub::ranges::{OnBytes, Reader};
 use crate::hub::timer::breathe;
-use crate::model::Loading;
 use crate::store::cache::Cache;
 use crate::store::{Store, UnitRecord};
 use futures_util::StreamExt;
@@ -56,7 +56,7 @@ impl Turns {
 /// Loads the units of a model.
 pub struct Units<'a, S> {
     pub source: UnitSource<'a>,
-    pub loading: &'a Loading,
+    pub loading: &'a Target,
     pub progress: &'a Rc<Reporter>,
     pub cache: &'a mut Cache<S>,
 }
@@ -74,7 +74,7 @@ struct Fetched {
 }
 
 impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
-    /// Puts all of a planned model onto the GPU, and what is new into the cache.
+    /// Puts all of a planned model where it goes, and what is new into the cache.
     ///
     /// # Errors
     /// `integrity` for bytes that are not what they should be, and those of the network, the GPU and the file.
@@ -104,7 +104,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         Ok(())
     }
 
-    /// Puts a complete stored model onto the GPU; false if some of it cannot be used.
+    /// Puts a complete stored model where it goes; false if some of it cannot be used.
     ///
     /// # Errors
     /// Those of the GPU.

@@ -1,8 +1,10 @@
-//! From the browser's buffers to the GPU's, without passing through wasm memory.
+//! From the browser's buffers to the GPU's, without passing through wasm memory; or into that, for the CPU.
 
+use super::target::Target;
 use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::TensorId;
 use crate::checkpoint::unit::Piece;
+use crate::cpu;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::{Loading, Placement};
 use js_sys::Uint8Array;
@@ -23,9 +25,15 @@ extern "C" {
     ) -> Result<(), JsValue>;
 }
 
-/// Writes pieces of tensors to the GPU. The GPU takes whole words only: bytes of a word that is cut by the end
-/// of a unit wait for the next one.
-pub struct Uploader<'a> {
+/// Writes pieces of tensors to where they go.
+pub enum Uploader<'a> {
+    Gpu(GpuUploader<'a>),
+    Cpu(&'a cpu::Loading),
+}
+
+/// Writes them to the GPU, which takes whole words only: bytes of a word that is cut by the end of a unit wait for the
+/// next one.
+pub struct GpuUploader<'a> {
     loading: &'a Loading,
     queue: RawQueue,
     waiting: Option<(TensorId, Region, Vec<u8>)>,
@@ -36,11 +44,11 @@ impl<'a> Uploader<'a> {
     ///
     /// # Errors
     /// `webgpu-unavailable` if the device is not the browser's.
-    pub fn new(loading: &'a Loading) -> Result<Self> {
-        let queue = loading.gpu.queue.as_webgpu();
-        let queue =
-            queue.ok_or_else(|| Error::new(ErrorCode::WebgpuUnavailable, "The GPU queue is not the browser's."))?;
-        Ok(Self { loading, queue: queue.clone().unchecked_into(), waiting: None })
+    pub fn new(target: &'a Target) -> Result<Self> {
+        Ok(match target {
+            Target::Gpu(loading) => Self::Gpu(GpuUploader::new(loading)?),
+            Target::Cpu(loading) => Self::Cpu(loading),
+        })
     }
 
     /// Writes the pieces of a unit; a tensor's pieces come in order.
@@ -48,6 +56,26 @@ impl<'a> Uploader<'a> {
     /// # Errors
     /// `device-lost`, and `invalid-config` for bytes that no tensor has.
     pub fn write(&mut self, pieces: &[Piece], unit: &Uint8Array) -> Result<()> {
+        match self {
+            Self::Gpu(uploader) => uploader.write(pieces, unit),
+            Self::Cpu(loading) => pieces.iter().try_for_each(|piece| {
+                let bytes = unit.subarray(piece.at, piece.at + piece.len);
+                let place = (piece.offset as usize, piece.len as usize);
+                loading.write(piece.id, piece.region, place, |to| bytes.copy_to(to))
+            }),
+        }
+    }
+}
+
+impl<'a> GpuUploader<'a> {
+    fn new(loading: &'a Loading) -> Result<Self> {
+        let queue = loading.gpu.queue.as_webgpu();
+        let queue =
+            queue.ok_or_else(|| Error::new(ErrorCode::WebgpuUnavailable, "The GPU queue is not the browser's."))?;
+        Ok(Self { loading, queue: queue.clone().unchecked_into(), waiting: None })
+    }
+
+    fn write(&mut self, pieces: &[Piece], unit: &Uint8Array) -> Result<()> {
         for piece in pieces {
             let bytes = unit.subarray(piece.at, piece.at + piece.len);
             match self.waiting.take() {

@@ -13,7 +13,6 @@ mod tune;
 mod workers;
 
 pub use profile::KernelTime;
-pub use room::weight_bytes;
 pub use tables::{Placement, Weights};
 pub use tune::{Choice, Preparation, Prepared};
 pub use workers::{Arithmetic, Team};
@@ -83,11 +82,8 @@ impl Loading {
         quantization: Quantization,
         context_length: Option<usize>,
     ) -> Result<Self> {
-        if let Some(context_length) = context_length.filter(|n| *n == 0 || *n > config.max_position_embeddings) {
-            let most = config.max_position_embeddings;
-            return Err(Error::invalid_argument(format!(
-                "contextLength is {context_length}; this model allows 1 to {most}."
-            )));
+        if context_length.is_some() {
+            config.checked_context_length(context_length)?;
         }
         let weights = room::for_weights(&gpu, &config, quantization).await?;
         let weight_bytes = gpu.memory.bytes();

@@ -3,8 +3,8 @@
 
 use super::scratch::Scratch;
 use super::tables::Weights;
-use crate::checkpoint::layout::{Quantization, tensors};
-use crate::checkpoint::stream::regions;
+use crate::checkpoint::layout::Quantization;
+use crate::checkpoint::stream::weight_bytes;
 use crate::config::{ModelConfig, PUBLISHED};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::Gpu;
@@ -83,11 +83,6 @@ async fn try_context(gpu: &Gpu, config: &ModelConfig, weights: &Weights, length:
         return Err(Error::new(ErrorCode::OutOfMemory, message));
     }
     gpu.scoped("Making room for the context", || Ok(Scratch::new(gpu, config, weights, length))).await
-}
-
-/// Bytes of a model's weights.
-pub fn weight_bytes(config: &ModelConfig, quantization: Quantization) -> u64 {
-    tensors(config).flat_map(|id| regions(id, config, quantization)).map(|(_, bytes)| bytes).sum()
 }
 
 /// What takes less than `bytes`.

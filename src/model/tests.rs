@@ -2,79 +2,16 @@
 //! not round numbers. Weights are random, so every dispatch contributes.
 
 use super::*;
-use crate::checkpoint::TableSource;
-use crate::checkpoint::folder::{Region, row_bytes};
-use crate::checkpoint::layout::{TableFormat, TensorId, tensors};
+use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::{NormActivation, PartialConfig};
 use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt};
 use crate::gpu::GpuOptions;
 use crate::reference::Reference;
 use crate::sampling::{Sampler, SamplingOptions};
-use half::f16;
-use std::collections::HashMap;
 
 /// Relative error (L2 over one position's logits) that the GPU may have against the reference on the
 /// same tables: keys and values are rounded to f16 by both, after sums in another order.
 const TOLERANCE: f64 = 2e-3;
-
-struct RandomModel {
-    config: ModelConfig,
-    tables: HashMap<TensorId, Vec<f32>>,
-}
-
-impl TableSource for RandomModel {
-    fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    fn table(&mut self, id: TensorId) -> Result<Vec<f32>> {
-        Ok(self.tables[&id].clone())
-    }
-}
-
-/// A small, fast generator (splitmix64), so that a failing case can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in [−1, 1).
-    fn uniform(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
-    }
-}
-
-/// Random elements of a row in stored form, and what they stand for.
-fn random_table(r: &mut Random, format: TableFormat, n: usize, scale: f32) -> (Vec<u8>, Vec<u8>, Vec<f32>) {
-    let mut values = Vec::with_capacity(n);
-    let (mut elements, mut scales) = (Vec::new(), Vec::new());
-    if format == TableFormat::F16 {
-        for _ in 0..n {
-            let v = f16::from_f32(r.uniform() * scale);
-            values.push(v.to_f32());
-            elements.extend(v.to_le_bytes());
-        }
-        return (elements, scales, values);
-    }
-    let bits = format.bits();
-    let top = (1i32 << (bits - 1)) as f32;
-    for _ in 0..n / 32 {
-        let s = f16::from_f32((0.75 + 0.25 * r.uniform()) * scale / top);
-        scales.extend(s.to_le_bytes());
-        let q: Vec<u32> = (0..32).map(|_| (r.next() >> 32) as u32 & ((1 << bits) - 1)).collect();
-        values.extend(q.iter().map(|&q| (q as f32 - top) * s.to_f32()));
-        for word in q.chunks(32 / bits) {
-            let word = word.iter().enumerate().fold(0u32, |w, (i, q)| w | q << (i * bits));
-            elements.extend(word.to_le_bytes());
-        }
-    }
-    (elements, scales, values)
-}
 
 fn config(json: &str) -> ModelConfig {
     PartialConfig::from_json(json.as_bytes()).and_then(PartialConfig::finish).expect("config")
@@ -82,60 +19,12 @@ fn config(json: &str) -> ModelConfig {
 
 async fn build(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, context: usize) -> (GpuModel, Reference) {
     let loading = Loading::new(gpu.clone(), config.clone(), q, Some(context)).await.expect("room");
-    let mut source = RandomModel { config: config.clone(), tables: HashMap::new() };
-    let mut random = Random(7);
-    // Wide scores would make softmax amplify the rounding of the cache beyond any tolerance.
-    let scale = if config.norm_activation_type == NormActivation::Softmax { 0.1 } else { 0.5 };
-    for id in tensors(config) {
-        let shape = id.shape(config);
-        let n = shape.rows * shape.cols;
-        let write = |region, bytes: &[u8]| loading.weights.write(gpu, id, region, 0, bytes).expect("write");
-        let values = match id.format(q) {
-            Some(format) => {
-                let (elements, scales, mut values) = random_table(&mut random, format, n, scale);
-                write(Region::Elements, &elements);
-                if format.is_quantized() {
-                    write(Region::Scales, &scales);
-                }
-                zero_padding(&mut values, id, config, &loading, gpu, format);
-                values
-            }
-            None => {
-                let values: Vec<f32> = (0..n).map(|_| 1.0 + 0.5 * random.uniform()).collect();
-                write(Region::Elements, bytemuck::cast_slice(&values));
-                values
-            }
-        };
-        source.tables.insert(id, values);
+    let mut source = RandomModel::new(config, q, 7);
+    for (id, region, bytes) in &source.regions {
+        loading.weights.write(gpu, *id, *region, 0, bytes).expect("write");
     }
     let reference = Reference::load(&mut source, true).expect("reference");
     (loading.finish().await.expect("model"), reference)
-}
-
-/// Makes the padding slots of a key table zero tokens, on both sides. (A value table's padding is
-/// left random: its weights must be 0 whatever stands there.)
-fn zero_padding(
-    values: &mut [f32],
-    id: TensorId,
-    config: &ModelConfig,
-    loading: &Loading,
-    gpu: &Gpu,
-    format: TableFormat,
-) {
-    let TensorId::Tokens { pattention, side: crate::checkpoint::layout::Side::Keys, .. } = id else { return };
-    let (slots, shape) = (pattention.slots(config), id.shape(config));
-    values[slots * shape.cols..].fill(0.0);
-    let rows = shape.rows - slots;
-    if rows == 0 {
-        return;
-    }
-    // A scale of 0 makes any quantized element 0; f16 elements must be 0 themselves.
-    let region = if format.is_quantized() { Region::Scales } else { Region::Elements };
-    let bytes = row_bytes(format, shape.cols, region) as usize;
-    let (from, to) = ((slots * bytes).next_multiple_of(4), shape.rows * bytes);
-    // A row of scales may begin inside a word: rewrite that word's first half from what was written.
-    assert_eq!(from, slots * bytes, "test shapes keep rows of scales aligned");
-    loading.weights.write(gpu, id, region, from, &vec![0; to - from]).expect("write");
 }
 
 fn relative_error(got: &[f32], want: &[f32]) -> f64 {
@@ -146,8 +35,7 @@ fn relative_error(got: &[f32], want: &[f32]) -> f64 {
 }
 
 fn ids(n: usize, vocab: usize) -> Vec<u32> {
-    let mut random = Random(3);
-    (0..n).map(|_| (random.next() % vocab as u64) as u32).collect()
+    Random(3).ids(n, vocab)
 }
 
 /// Prefill in uneven chunks and decode steps, each compared with the reference's logits.
@@ -231,10 +119,7 @@ fn every_precision_agrees_with_the_reference() {
     let gpus = [true, false].map(|software| gpu_that_is(software, &portable));
     for (gpu, q) in gpus.iter().chain(gpu_with_subgroups().iter()).flat_map(|gpu| Quantization::ALL.map(|q| (gpu, q))) {
         // 150 tokens need two parts of the split attention; 37 and 113 are multiples of nothing.
-        let mut c = config(UNEVEN);
-        // f16 scales of an odd number of groups would begin inside a word where the padding begins.
-        c.qkv_slot_num = 98;
-        pollster::block_on(compare(gpu, &c, q, 150, 37));
+        pollster::block_on(compare(gpu, &config(UNEVEN), q, 150, 37));
     }
 }
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { modulePage, start } from "./harness.mjs";
+import { modulePage, onMainThread, start } from "./harness.mjs";
 
 let world;
 before(async () => {
@@ -100,13 +100,15 @@ test("a full context ends the text", async () => {
   await page.close();
 });
 
-test("without WebGPU the error says what to do", async () => {
-  const page = await modulePage(world);
+test("who wants WebGPU and has none is told what to do", async () => {
+  const context = await world.browser.newContext();
+  await onMainThread(context);
+  const page = await modulePage(world, undefined, context);
   const failed = await page.evaluate(async (origin) => {
     Object.defineProperty(navigator, "gpu", { value: undefined, configurable: true });
-    return failure(() => TokenFormer.load(`${origin}/oracle/fixtures/head64-q4/`));
+    return failure(() => TokenFormer.load(`${origin}/oracle/fixtures/head64-q4/`, { backend: "webgpu" }));
   }, world.server.origin);
   assert.equal(failed?.code, "webgpu-unavailable");
   assert.match(failed.hint, /browser|Chrome/);
-  await page.close();
+  await context.close();
 });

@@ -47,9 +47,20 @@ test("after two failures in a row none is tried any more", async () => {
   assert.equal(made.length, 2);
 });
 
-test("a worker without WebGPU is the last", async () => {
+test("where workers lack the WebGPU that the page has, they get what runs on the CPU", async () => {
   next = [ready(false), ready(true)];
-  for (let tries = 0; tries < 3; tries++) assert.equal((await engines.get()).constructor.name, "Object");
+  for (let tries = 0; tries < 3; tries++) assert.equal((await engines.get("auto")).constructor.name, "Object");
+  assert.equal((await engines.get("cpu")).constructor.name, "EnginePort");
+  assert.equal((await engines.get("webgpu")).constructor.name, "Object");
+  assert.equal(made.length, 1);
+});
+
+test("where the page has no WebGPU either, a worker gets all", async () => {
+  delete globalThis.navigator.gpu;
+  next = [ready(false)];
+  for (const backend of ["auto", "webgpu", "cpu", undefined]) {
+    assert.equal((await engines.get(backend)).constructor.name, "EnginePort", backend);
+  }
   assert.equal(made.length, 1);
 });
 

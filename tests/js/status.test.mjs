@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { adapterInWords, progressInWords, progressShare, resultInWords, TokenMeter, writingInWords } from "../../www/lib/status.js";
+import { adapterInWords, placeInWords, progressInWords, progressShare, readyInWords, resultInWords, TokenMeter, writingInWords } from "../../www/lib/status.js";
 
 test("progress in words", () => {
   const cases = [
@@ -35,6 +35,15 @@ test("the meter leaves out the wait for the first token", () => {
   meter.add();
   meter.add();
   assert.deepEqual([meter.count, meter.tokensPerSecond], [3, 100]);
+});
+
+test("a model on the CPU says so", () => {
+  const adapter = { vendor: "nvidia", architecture: "hopper", device: "", description: "" };
+  assert.equal(readyInWords({ backend: "webgpu", adapter }), "Ready on nvidia hopper");
+  assert.equal(readyInWords({ backend: "webgpu", adapter: { ...adapter, vendor: "", architecture: "" } }), "Ready");
+  const cpu = { backend: "cpu", adapter: { vendor: "", architecture: "", device: "", description: "" } };
+  assert.equal(readyInWords(cpu), "Ready on the CPU, slower");
+  assert.equal(writingInWords(2, 12, 240, placeInWords(cpu)), "2 tokens · 12 tokens/s · first after 240 ms · on the CPU, slower");
 });
 
 test("adapters in words", () => {

@@ -8,7 +8,7 @@ import { checkText, checkTextOrIds } from "./inputs.js";
 import { isUsable } from "./model.js";
 import { checkGenerateOptions } from "./options.js";
 import { acquire } from "./shared-models.js";
-import { adapterInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
+import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
 
 /** Alternatives of each token that the token view shows. */
 const ALTERNATIVES = 5;
@@ -252,8 +252,7 @@ export class TokenFormerElement extends Base {
       }
       this.#model = model;
       this.#release = release;
-      const adapter = adapterInWords(model.info.adapter);
-      this.#view.showIdle(adapter ? `Ready on ${adapter}` : "Ready");
+      this.#view.showIdle(readyInWords(model.info));
       this.#tell("load", model);
       return model;
     } catch (thrown) {
@@ -268,14 +267,15 @@ export class TokenFormerElement extends Base {
     const isCurrent = () => this.#writing === writing;
     const meter = new TokenMeter();
     this.#active = writing;
-    const inWords = () => writingInWords(meter.count, meter.tokensPerSecond, meter.firstAfterMs);
+    const place = placeInWords(model.info);
+    const inWords = () => writingInWords(meter.count, meter.tokensPerSecond, meter.firstAfterMs, place);
     if (isCurrent()) this.#view.showWriting(from);
     if (isCurrent() && first) this.#view.append(first, inWords);
     const chunks = model.generate(input, options);
     for (;;) {
       const { done, value } = await chunks.next();
       if (done) {
-        if (isCurrent()) this.#view.showIdle(resultInWords(value));
+        if (isCurrent()) this.#view.showIdle(resultInWords(value, place));
         this.#tell("done", value);
         return value;
       }

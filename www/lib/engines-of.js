@@ -22,8 +22,8 @@ function wakeGpu() {
 /** The engines that an EngineModule makes. */
 export function enginesOf(module) {
   /** @returns {Promise<Made>} */
-  const make = (work) => {
-    wakeGpu();
+  const make = (work, backend) => {
+    if (backend !== "cpu") wakeGpu();
     return module.run(async (instance) => ({
       engine: await work(instance),
       thread: THREAD,
@@ -36,7 +36,7 @@ export function enginesOf(module) {
       make(({ Engine }) => {
         if (signal?.aborted) throw aborted("Loading");
         return Engine.load(request, (progress) => module.callOut(() => tell(progress)), signal);
-      }),
+      }, request.backend),
     random: (request) => make(({ Engine }) => Engine.random(request)),
     storedModels: () => module.run((instance) => instance.storedModels()),
     deleteModels: (...which) => module.run((instance) => instance.deleteModels(...which)),

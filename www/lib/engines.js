@@ -25,48 +25,51 @@ const MOST_FAILURES = 2;
 
 let starting = null;
 let failures = 0;
+/** Whether workers have WebGPU; null until the first one says so. */
+let workersHaveGpu = null;
 
 /** An object, so that tests can put others in their place. */
 export const engines = {
-  /** Those that the next model shall be made of. */
-  async get() {
-    // Without WebGPU in the page there is none in its workers; who has no document is in a worker already.
-    const wanted = globalThis.document && globalThis.Worker && globalThis.navigator?.gpu && globalThis[THREAD] !== "main";
-    if (!wanted || failures >= MOST_FAILURES) return here;
+  /** Those that the next model shall be made of. @param {string} [backend] where it shall compute */
+  async get(backend) {
+    // Who has no document is in a worker already.
+    const wanted = globalThis.document && globalThis.Worker && globalThis[THREAD] !== "main";
+    // A page may have WebGPU where its workers have none. What is to run on the CPU does so in a worker.
+    const isFasterHere = () => workersHaveGpu === false && Boolean(globalThis.navigator?.gpu) && backend !== "cpu";
+    if (!wanted || failures >= MOST_FAILURES || isFasterHere()) return here;
     starting ??= startPort();
-    return (await starting) ?? here;
+    const port = await starting;
+    return port && !isFasterHere() ? port : here;
   },
 };
 
 async function startPort() {
   try {
-    const worker = await startWorker(makeWorker);
+    const { worker, hasGpu } = await startWorker(makeWorker);
     failures = 0;
+    workersHaveGpu = hasGpu;
     return new EnginePort(worker, () => (starting = null));
-  } catch (error) {
-    failures = error === NO_GPU ? MOST_FAILURES : failures + 1;
+  } catch {
+    failures += 1;
     starting = null; // the next model tries again
     return null;
   }
 }
 
-/** What another worker would say as well. */
-const NO_GPU = new Error("The worker has no WebGPU.");
-
-/** A worker that is ready and has WebGPU; rejects where there is none. */
+/** A worker that is ready, and whether it has WebGPU; rejects where none can be had. */
 export async function startWorker(make) {
   const worker = make();
   let timer;
   try {
-    await new Promise((resolve, reject) => {
+    const hasGpu = await new Promise((resolve, reject) => {
       timer = setTimeout(() => reject(new Error("The worker does not answer.")), READY_MS);
-      worker.onmessage = ({ data }) => (data.hasGpu ? resolve() : reject(NO_GPU));
+      worker.onmessage = ({ data }) => resolve(data.hasGpu);
       worker.onerror = (event) => {
         event.preventDefault?.(); // not the page's failure: it goes on without
         reject(new Error("The worker could not be started."));
       };
     });
-    return worker;
+    return { worker, hasGpu };
   } catch (error) {
     worker.terminate();
     throw error;

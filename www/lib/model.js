@@ -339,7 +339,7 @@ async function loadEngine(request, onProgress, signal) {
   const tell = (progress) => {
     if (!over) onProgress?.(progress);
   };
-  const loading = engines.get().then((chosen) => chosen.load(request, tell, signal));
+  const loading = engines.get(request.backend).then((chosen) => chosen.load(request, tell, signal));
   let stop;
   const abort = new Promise((_, reject) => {
     stop = () => reject(aborted("Loading", signal.reason));

@@ -52,7 +52,7 @@ export const LOAD_OPTIONS = Object.freeze({
   config: { type: "shape", default: undefined, about: "the model's shape in the field names of config.json, where the folder has none" },
   contextLength: { type: "integer", min: 1, max: 2 ** 20, default: undefined, about: "tokens of context; left out, the smaller of 2048 and what the model was trained for" },
   cache: { type: "boolean", default: true, about: "keep downloaded models in the browser's storage" },
-  backend: { type: "enum", values: ["auto", "webgpu", "cpu"], default: "auto", about: "where the model computes" },
+  backend: { type: "enum", values: ["auto", "webgpu", "cpu"], default: "auto", about: "where the model computes: \"auto\" takes the CPU for small models where there is no usable WebGPU, \"webgpu\" never does" },
   signal: { type: "signal", default: undefined, about: "aborts loading" },
   onProgress: { type: "function", default: undefined, about: "called with every step of loading" },
 });

@@ -49,11 +49,12 @@ function duration(ms) {
   return ms < 1000 ? `${rate(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** "42 tokens · 310 tokens/s · first after 24 ms": while writing. What is not known is left out. */
-export function writingInWords(tokens, tokensPerSecond, firstAfterMs) {
+/** "42 tokens · 310 tokens/s · first after 24 ms": while writing. What is not known, or goes without saying, is left out. */
+export function writingInWords(tokens, tokensPerSecond, firstAfterMs, place = "") {
   const parts = [tokens === 1 ? "1 token" : `${tokens.toLocaleString("en")} tokens`];
   if (tokensPerSecond > 0) parts.push(`${rate(tokensPerSecond)} tokens/s`);
   if (firstAfterMs > 0) parts.push(`first after ${duration(firstAfterMs)}`);
+  if (place) parts.push(place);
   return parts.join(" · ");
 }
 
@@ -63,11 +64,22 @@ export function adapterInWords(adapter) {
   return adapter.description || [adapter.vendor, adapter.device || adapter.architecture].filter(Boolean).join(" ");
 }
 
+/** Where a model runs, if that needs saying: nobody should take it for what a GPU gives. */
+export function placeInWords({ backend }) {
+  return backend === "cpu" ? "on the CPU, slower" : "";
+}
+
+/** "Ready on nvidia ampere", "Ready on the CPU, slower". */
+export function readyInWords(info) {
+  const place = placeInWords(info) || (adapterInWords(info.adapter) && `on ${adapterInWords(info.adapter)}`);
+  return place ? `Ready ${place}` : "Ready";
+}
+
 const ENDINGS = { abort: "stopped", context: "the context is full", stop: "the text ended" };
 
 /** "256 tokens · 310 tokens/s · first after 24 ms · stopped": after writing. */
-export function resultInWords({ usage, finishReason }) {
-  const parts = [writingInWords(usage.completionTokens, usage.decodeTokensPerSecond, usage.timeToFirstTokenMs)];
+export function resultInWords({ usage, finishReason }, place = "") {
+  const parts = [writingInWords(usage.completionTokens, usage.decodeTokensPerSecond, usage.timeToFirstTokenMs, place)];
   if (ENDINGS[finishReason]) parts.push(ENDINGS[finishReason]);
   return parts.join(" · ");
 }

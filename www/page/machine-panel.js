@@ -98,6 +98,8 @@ export class MachinePanel {
 
 const THREADS = { worker: "in a worker, beside the page", main: "in the page's own thread" };
 
+const BACKENDS = { webgpu: "WebGPU", cpu: "the CPU, slower than a GPU" };
+
 /** Rows of a name and a value, of what is known. */
 function detailsOf({ id, revision, config, quantization, backend, thread, adapter, features, variants, contextLength, weightBytes, kvBytes, gpuBytes, wasmHeapBytes }) {
   const rows = [
@@ -105,14 +107,14 @@ function detailsOf({ id, revision, config, quantization, backend, thread, adapte
     ["Revision", revision?.slice(0, 12)],
     ["Shape", `${config.num_layers} layers of ${config.hidden_size}, ${config.num_attention_heads} heads, ${config.qkv_slot_num} / ${config.ffn_slot_num} parameter tokens`],
     ["Precision", quantization],
-    ["Adapter", adapterInWords(adapter) || "not told by the browser"],
-    ["Backend", backend],
+    ["Backend", BACKENDS[backend]],
+    ["Adapter", backend === "webgpu" && (adapterInWords(adapter) || "not told by the browser")],
     ["Runs", THREADS[thread]],
     ["Features", features?.join(", ") || "none"],
     ["Kernels", variants?.join(", ")],
     ["Context", `${contextLength.toLocaleString("en")} tokens, ${size(kvBytes)}`],
     ["Weights", size(weightBytes)],
-    ["On the GPU", size(gpuBytes)],
+    ["On the GPU", backend === "webgpu" && size(gpuBytes)],
     ["In the engine", size(wasmHeapBytes)],
   ];
   return rows.filter(([, value]) => value);

@@ -79,9 +79,20 @@ byId("copy-link").addEventListener("click", async () => {
   remark("link-status", missing ? `${done}. Not in it: ${missing}.` : `${done}.`);
 });
 
+const WITHOUT_GPU = "so small models run on the CPU, slower, and large ones not at all.";
+
+/** What stands above the text; nothing if that is empty. */
+function notice(text) {
+  byId("notice").textContent = text;
+  byId("notice").hidden = text === "";
+}
 if (!navigator.gpu) {
-  byId("notice").textContent = isSecureContext
-    ? "This browser offers no WebGPU, which the model needs. A current Chrome, Edge, Firefox or Safari with hardware acceleration has it."
-    : "WebGPU needs a secure page: open this one over https or on localhost.";
-  byId("notice").hidden = false;
+  notice(isSecureContext
+    ? `This browser offers no WebGPU, ${WITHOUT_GPU} A current Chrome, Edge, Firefox or Safari with hardware acceleration has it.`
+    : `WebGPU needs a secure page, ${WITHOUT_GPU} Open this one over https or on localhost.`);
+} else {
+  writer.addEventListener("load", ({ detail: model }) => {
+    const isFallback = model.info.backend === "cpu" && writer.getAttribute("backend") !== "cpu";
+    notice(isFallback ? `This browser gave no GPU, ${WITHOUT_GPU} Hardware acceleration may be switched off.` : "");
+  });
 }

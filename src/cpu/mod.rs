@@ -1,0 +1,302 @@
+//! A TokenFormer on the CPU: slower than on a GPU, and for small models only, but wherever WebAssembly runs.
+//!
+//! Tables stay as they are stored, `products` multiplies with them, `lanes` are the vectors that all kernels are written
+//! in, `attention` has the KV cache, `rows` what is left, and `turns` lets the page answer meanwhile. One thread: pages
+//! get shared memory only from servers that send headers of their own for it.
+
+mod attention;
+mod lanes;
+mod limits;
+mod products;
+mod rows;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+pub use limits::{Reason, check_parameters};
+
+use crate::checkpoint::folder::Region;
+use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
+use crate::config::{ModelConfig, NormActivation};
+use crate::error::{Error, Result};
+use crate::generate::{Backend, Chosen, Logits, Resume};
+use crate::sampling::{Sampler, SamplingOptions};
+use attention::{Angles, Cache, Scratch};
+use products::{Activations, dequantized};
+use rows::{layer_norm, theta};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use tables::{Table, Weights};
+use turns::Turns;
+
+/// Most tokens of one forward pass: enough to share what unpacking costs, and an abort waits for no more than it.
+const MAX_CHUNK: usize = 32;
+
+/// A model that is being loaded: room in this module's memory that is filled piece by piece.
+pub struct Loading {
+    weights: RefCell<Weights>,
+    config: ModelConfig,
+    quantization: Quantization,
+    context_length: usize,
+    caches: Vec<Cache>,
+}
+
+/// A model that can run.
+pub struct CpuModel {
+    config: ModelConfig,
+    quantization: Quantization,
+    weights: Weights,
+    /// A layer's part of the KV cache each.
+    caches: Vec<Cache>,
+    context_length: usize,
+    len: usize,
+    work: Work,
+    choosing: Option<Choosing>,
+}
+
+/// What a forward pass works with: buffers that are used again, and the clock.
+struct Work {
+    activation: NormActivation,
+    input: Activations,
+    scores: Vec<f32>,
+    weights: Activations,
+    angles: Angles,
+    attention: Scratch,
+    turns: Turns,
+}
+
+/// A completion whose tokens are chosen here.
+struct Choosing {
+    sampler: Sampler,
+    wants_logits: bool,
+    /// Tokens that were not asked for yet, and the last of all.
+    untold: VecDeque<Chosen>,
+    last: Option<u32>,
+}
+
+impl Loading {
+    /// Allocates everything.
+    ///
+    /// # Errors
+    /// `webgpu-unavailable` for a model that is too large for the CPU, `out-of-memory` if it does not fit,
+    /// `invalid-argument` for an impossible context length.
+    pub fn new(
+        config: ModelConfig,
+        quantization: Quantization,
+        context_length: Option<usize>,
+        reason: &Reason,
+    ) -> Result<Self> {
+        let context_length = config.checked_context_length(context_length)?;
+        check_parameters(&config, reason)?;
+        limits::check_bytes(&config, quantization, context_length)?;
+        let weights = RefCell::new(Weights::new(&config, quantization)?);
+        let caches = (0..config.num_layers).map(|_| Cache::new(&config, context_length)).collect::<Result<_>>()?;
+        Ok(Self { weights, config, quantization, context_length, caches })
+    }
+
+    /// Has `fill` write the `len` bytes at `offset` of one of a tensor's regions.
+    ///
+    /// # Errors
+    /// `invalid-config` for bytes that no tensor has.
+    pub fn write(
+        &self,
+        id: TensorId,
+        region: Region,
+        (offset, len): (usize, usize),
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<()> {
+        fill(self.weights.borrow_mut().place(id, region, offset, len)?);
+        Ok(())
+    }
+
+    /// A model that can run, once all bytes are written.
+    pub fn finish(self) -> CpuModel {
+        let Self { weights, config, quantization, context_length, caches } = self;
+        let work = Work {
+            activation: config.norm_activation_type,
+            input: Activations::default(),
+            scores: Vec::new(),
+            weights: Activations::default(),
+            angles: Angles::default(),
+            attention: Scratch::default(),
+            turns: Turns::new(),
+        };
+        let weights = weights.into_inner();
+        CpuModel { config, quantization, weights, caches, context_length, len: 0, work, choosing: None }
+    }
+}
+
+impl CpuModel {
+    /// Bytes of the weights.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.bytes()
+    }
+
+    /// Bytes of the KV cache.
+    pub fn kv_bytes(&self) -> u64 {
+        Cache::bytes(&self.config, self.context_length)
+    }
+
+    /// In what ways steps are made: for `info`.
+    pub fn variants(&self) -> Vec<String> {
+        let products = match self.quantization.tokens() {
+            TableFormat::F16 => "f32",
+            TableFormat::Q4 | TableFormat::Q8 => "integers of 16 bits",
+        };
+        vec![format!("prefill and decode: one thread, {products}")]
+    }
+
+    /// What of the processor is used that not every one has: for `info`.
+    pub fn features(&self) -> Vec<String> {
+        lanes::FEATURE.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    /// Runs `ids` through all layers; gives the residual stream, [T, d].
+    async fn layers(&mut self, ids: &[u32]) -> Vec<f32> {
+        let Self { config, weights, caches, work, len: past, .. } = self;
+        let (d, past, epsilon) = (config.hidden_size, *past, config.layernorm_epsilon as f32);
+        let format = weights.tokens(0, Pattention::Query)[0].format;
+        let mut h = vec![0.0; ids.len() * d];
+        for (row, id) in h.chunks_exact_mut(d).zip(ids) {
+            dequantized(&weights.embedding, *id as usize, row);
+        }
+        work.angles.set(config, past, ids.len());
+        let [mut u, mut q, mut k, mut v] = [const { Vec::new() }; 4];
+        for (layer, cache) in caches.iter_mut().enumerate() {
+            let tables = |which| (weights.tokens(layer, which), which.slots(config));
+            layer_norm(&h, d, epsilon, &mut u);
+            work.input.set(&u, d, format);
+            work.pattention(tables(Pattention::Query), &mut q).await;
+            work.pattention(tables(Pattention::Key), &mut k).await;
+            work.pattention(tables(Pattention::Value), &mut v).await;
+            work.angles.rotate(config, &mut q);
+            work.angles.rotate(config, &mut k);
+            cache.append(past, &k, &v);
+            cache.attend(past, &mut q, &mut work.attention, &work.turns).await;
+            work.input.set(&q, d, format);
+            work.pattention(tables(Pattention::Proj), &mut u).await;
+            h.iter_mut().zip(&u).for_each(|(h, y)| *h += y);
+            layer_norm(&h, d, epsilon, &mut u);
+            work.input.set(&u, d, format);
+            work.pattention(tables(Pattention::Mlp), &mut v).await;
+            h.iter_mut().zip(&v).for_each(|(h, y)| *h += y);
+        }
+        h
+    }
+
+    /// (LN(h)·w + b)·Eᵀ for each row of h[T, d]: [T, V].
+    async fn logits(&mut self, h: &[f32]) -> Result<Vec<f32>> {
+        let Self { config, weights, work, .. } = self;
+        let (d, vocab) = (config.hidden_size, config.padded_vocab_size);
+        let mut u = Vec::new();
+        layer_norm(h, d, config.layernorm_epsilon as f32, &mut u);
+        let [norm_weight, norm_bias] = &weights.norm;
+        for row in u.chunks_exact_mut(d) {
+            for ((x, w), b) in row.iter_mut().zip(norm_weight).zip(norm_bias) {
+                *x = *x * w + b;
+            }
+        }
+        let mut logits = tables::zeros(h.len() / d * vocab)?;
+        work.input.set(&u, d, weights.embedding.format);
+        work.input.times(&weights.embedding, &mut logits, vocab, &work.turns).await;
+        Ok(logits)
+    }
+}
+
+impl Work {
+    /// y[T, d] = Θ(x·Kᵀ)·P of the input; values are stored transposed.
+    async fn pattention(&mut self, ([keys, values], slots): (&[Table; 2], usize), y: &mut Vec<f32>) {
+        let (tokens, padded, d) = (self.input.tokens(), padded_slots(slots), values.shape.rows);
+        self.scores.resize(tokens * padded, 0.0);
+        y.resize(tokens * d, 0.0);
+        self.input.times(keys, &mut self.scores, padded, &self.turns).await;
+        theta(self.activation, &mut self.scores, padded, slots);
+        self.weights.set(&self.scores, padded, values.format);
+        self.weights.times(values, y, d, &self.turns).await;
+    }
+}
+
+impl Backend for CpuModel {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn context_length(&self) -> usize {
+        self.context_length
+    }
+
+    fn max_chunk(&self) -> usize {
+        MAX_CHUNK
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        let (past, count) = (self.len, ids.len());
+        if count == 0 || count > MAX_CHUNK || past + count > self.context_length {
+            return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
+        }
+        if let Some(id) = ids.iter().find(|id| **id as usize >= self.config.padded_vocab_size) {
+            return Err(Error::invalid_argument(format!("Token id {id} is out of range.")));
+        }
+        let h = self.layers(ids).await;
+        let logits = match logits {
+            Logits::None => Vec::new(),
+            Logits::Last => self.logits(&h[h.len() - self.config.hidden_size..]).await?,
+            Logits::All => self.logits(&h).await?,
+        };
+        self.len += count;
+        Ok(logits)
+    }
+
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+        let sampler = Sampler::new(options.clone(), prompt, real_ids);
+        self.choosing = Some(Choosing { sampler, wants_logits, untold: VecDeque::new(), last: None });
+    }
+
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
+        let logits = self.forward(ids, Logits::Last).await?;
+        if let Some(Choosing { sampler, wants_logits, untold, last }) = &mut self.choosing {
+            let id = sampler.next(&logits);
+            *last = Some(id);
+            untold.push_back(Chosen { id, logits: wants_logits.then_some(logits) });
+        }
+        Ok(())
+    }
+
+    async fn choose_next(&mut self) -> Result<()> {
+        match self.choosing.as_ref().and_then(|c| c.last) {
+            Some(id) => self.choose_after(&[id]).await,
+            None => Err(Error::invalid_argument("No token was chosen yet.")),
+        }
+    }
+
+    async fn chosen(&mut self) -> Result<Chosen> {
+        let oldest = self.choosing.as_mut().and_then(|c| c.untold.pop_front());
+        oldest.ok_or_else(|| Error::invalid_argument("No token was chosen yet."))
+    }
+
+    fn steps_ahead(&self) -> usize {
+        1 // nothing is waited for meanwhile
+    }
+
+    fn stop_choosing(&mut self) {
+        self.choosing = None;
+    }
+}
+
+impl Resume for CpuModel {
+    fn resume_choosing(&mut self, told: &[u32]) {
+        if let Some(Choosing { sampler, last, .. }) = &mut self.choosing {
+            told.iter().for_each(|id| sampler.note(*id));
+            *last = told.last().copied();
+        }
+    }
+}
