@@ -54,12 +54,16 @@ struct Info {
     /// Told by a note.
     #[serde(skip)]
     device_losses: usize,
+    /// Of the engine of now.
+    #[serde(skip)]
+    engine_notes: Vec<String>,
 }
 
 impl Info {
-    /// With a note on devices that were lost.
+    /// With what there is to tell by now.
     fn told(&self) -> Self {
         let mut info = self.clone();
+        info.notes.extend(self.engine_notes.iter().cloned());
         if self.device_losses > 0 {
             let times = if self.device_losses == 1 { "once".into() } else { format!("{} times", self.device_losses) };
             info.notes.push(format!("The GPU device was lost {times}; the text went on, on a new one."));
@@ -179,7 +183,7 @@ impl Engine {
         let backend = model.backend().engine();
         let adapter = backend.on_gpu().map(|model| adapter_info(model.gpu())).unwrap_or_default();
         let tuning = match backend.on_gpu() {
-            Some(model) if is_tuned => Some(Tuning::begin(model, &adapter, quantization, request.cache).await),
+            Some(model) if is_tuned => Some(Tuning::begin(model, quantization, request.cache).await),
             _ => None,
         };
         let info = Info {
@@ -198,6 +202,7 @@ impl Engine {
             gpu_bytes: 0,
             wasm_heap_bytes: 0,
             device_losses: 0,
+            engine_notes: backend.notes(),
         };
         let memory = RefCell::new(memory(backend));
         let model = RefCell::new(Some(model));
@@ -215,6 +220,7 @@ impl Engine {
         {
             info.variants = model.backend().engine().variants();
             info.device_losses = model.backend().losses();
+            info.engine_notes = model.backend().engine().notes();
         }
         info.wasm_heap_bytes = heap_bytes();
         js::value(&info.told()).map_err(|e| js::error(&e))
@@ -392,7 +398,7 @@ fn features(model: &AnyModel) -> Vec<String> {
         AnyModel::Gpu(model) => model.gpu(),
         AnyModel::Cpu(model) => return model.features(),
     };
-    let features = [("subgroups", gpu.has_subgroups), ("shader-f16", gpu.has_f16)];
+    let features = [("subgroups", gpu.has_subgroups()), ("shader-f16", gpu.has_f16)];
     features.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.to_owned()).collect()
 }
 

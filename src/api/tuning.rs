@@ -1,17 +1,14 @@
 //! When decode steps are tuned (`src/model/tune.rs`), and what is remembered of it between visits.
 
-use super::engine::Adapter;
 use crate::checkpoint::layout::Quantization;
 use crate::error::Result;
 use crate::generate::{AbortFlag, Backend};
-use crate::gpu::Gpu;
 use crate::model::{Choice, GpuModel, Prepared};
 use crate::store::indexed_db::IndexedDb;
 use futures_channel::oneshot;
-use js_sys::{Date, Reflect};
+use js_sys::Date;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
-use wasm_bindgen::JsValue;
 
 /// Trials that did not end, after which nothing is tried for a day: some drivers may lose the device by them.
 const MOST_UNFINISHED: u32 = 2;
@@ -45,8 +42,8 @@ struct State {
 
 impl Tuning {
     /// Begins to compile for a model. `keeps`: the outcome may be remembered, and was perhaps.
-    pub async fn begin(model: &GpuModel, adapter: &Adapter, quantization: Quantization, keeps: bool) -> Self {
-        let name = keeps.then(|| name(adapter, model, quantization));
+    pub async fn begin(model: &GpuModel, quantization: Quantization, keeps: bool) -> Self {
+        let name = keeps.then(|| name(model, quantization));
         let note = match &name {
             Some(name) => recall(name).await.unwrap_or_default(),
             None => Note::default(),
@@ -152,22 +149,8 @@ async fn recall(name: &str) -> Option<Note> {
 }
 
 /// What the outcome depends on: kernels, browser, adapter and what it grants, the model's shape, precision and context.
-fn name(adapter: &Adapter, model: &GpuModel, quantization: Quantization) -> String {
-    let get = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
-    let browser = get(&get(&js_sys::global(), "navigator"), "userAgent").as_string().unwrap_or_default();
-    let Adapter { vendor, architecture, device, description } = adapter;
-    let gpu: &Gpu = model.gpu();
-    let limits = gpu.device.limits();
-    let granted = format!(
-        "{} {} {} {}",
-        gpu.has_subgroups,
-        gpu.has_f16,
-        limits.max_compute_workgroup_storage_size,
-        limits.max_compute_invocations_per_workgroup,
-    );
+fn name(model: &GpuModel, quantization: Quantization) -> String {
     let shape = serde_json::to_string(model.config()).unwrap_or_default();
     let (version, precision, context) = (env!("CARGO_PKG_VERSION"), quantization.as_str(), model.context_length());
-    format!(
-        "tuning|{version}|{browser}|{vendor}|{architecture}|{device}|{description}|{granted}|{precision}|{context}|{shape}"
-    )
+    format!("tuning|{version}|{}|{precision}|{context}|{shape}", model.gpu().describe())
 }

@@ -90,6 +90,14 @@ impl Loading {
         let context_length = config.checked_context_length(context_length)?;
         check_parameters(&config, reason)?;
         limits::check_bytes(&config, quantization, context_length)?;
+        Self::of_any_size(config, quantization, context_length)
+    }
+
+    /// Allocates everything, whatever it is.
+    ///
+    /// # Errors
+    /// `out-of-memory`.
+    pub fn of_any_size(config: ModelConfig, quantization: Quantization, context_length: usize) -> Result<Self> {
         let weights = RefCell::new(Weights::new(&config, quantization)?);
         let caches = (0..config.num_layers).map(|_| Cache::new(&config, context_length)).collect::<Result<_>>()?;
         Ok(Self { weights, config, quantization, context_length, caches })

@@ -3,6 +3,7 @@
 use super::buffers::Memory;
 use super::features;
 use crate::error::{Error, ErrorCode, Result};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -31,8 +32,9 @@ pub struct Gpu {
     pub is_software: bool,
     /// The adapter's vendor as the browser calls it; empty where it is not told, and natively.
     pub vendor: String,
-    /// Kernels may use subgroups.
-    pub has_subgroups: bool,
+    /// Kernels may use subgroups; not any more once it is said why.
+    has_subgroups: bool,
+    forgone: Cell<Option<&'static str>>,
     /// Kernels may compute with f16.
     pub has_f16: bool,
     /// Passes can be timed.
@@ -100,10 +102,46 @@ impl Gpu {
             is_software,
             vendor,
             has_subgroups,
+            forgone: Cell::new(None),
             has_f16,
             has_timestamps,
             lost,
         })
+    }
+
+    /// Kernels may use subgroups.
+    pub fn has_subgroups(&self) -> bool {
+        self.has_subgroups && self.forgone.get().is_none()
+    }
+
+    /// From now on no kernel that is made uses subgroups, which `failed`; false if none did before.
+    pub fn forgo_subgroups(&self, failed: &'static str) -> bool {
+        let had = self.has_subgroups();
+        if had {
+            self.forgone.set(Some(failed));
+        }
+        had
+    }
+
+    /// What the device offers and is not used, and why: for `info`.
+    pub fn forgone(&self) -> Option<String> {
+        self.forgone.get().map(|failed| format!("Kernels with subgroups {failed} on this GPU, so they are not used."))
+    }
+
+    /// Browser, adapter, and what it grants: what is found out about one of them may not be true of another.
+    #[cfg(target_arch = "wasm32")]
+    pub fn describe(&self) -> String {
+        use js_sys::Reflect;
+        use wasm_bindgen::JsValue;
+        let get = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
+        let browser = get(&get(&js_sys::global(), "navigator"), "userAgent").as_string().unwrap_or_default();
+        let adapter = ["vendor", "architecture", "device", "description"]
+            .map(|key| adapter_info(&self.device, key).as_string().unwrap_or_default());
+        let limits = self.device.limits();
+        let (memory, threads) =
+            (limits.max_compute_workgroup_storage_size, limits.max_compute_invocations_per_workgroup);
+        let (subgroups, f16) = (self.has_subgroups(), self.has_f16);
+        format!("{browser}|{}|{subgroups} {f16} {memory} {threads}", adapter.join("|"))
     }
 
     /// Fails once the device is lost.

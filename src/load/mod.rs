@@ -14,6 +14,7 @@ mod source;
 mod target;
 mod units;
 mod upload;
+mod verdict;
 
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::{is_misplaced, misplaced};
@@ -43,6 +44,7 @@ use std::rc::Rc;
 pub use target::AnyModel;
 use target::{Device, Target, Wanted};
 use units::{UnitSource, Units};
+use verdict::Verdict;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::AbortSignal;
 
@@ -118,6 +120,8 @@ struct Load<'a> {
     gpu: Option<Rc<Gpu>>,
     /// Why the model goes to the CPU, once that is known.
     on_cpu: Option<Reason>,
+    /// Whether the GPU computes what it should.
+    verdict: Option<Verdict>,
     /// Held while others that want the same are to wait.
     lock: Option<Lock>,
     notes: Vec<String>,
@@ -136,13 +140,23 @@ pub async fn load(request: &Request, on_progress: &Function, signal: Option<Abor
     Ok(Loaded { model, quantization, revision, notes })
 }
 
-/// Makes the engine of a model. If the device is lost meanwhile, another one gets what is stored by then.
+/// Makes the engine of a model. If the device is lost meanwhile, or turns out to be of no use, another one, or the CPU,
+/// gets what is stored by then.
 async fn make(request: &Request, progress: &Rc<Reporter>, signal: Option<AbortSignal>) -> Result<Made> {
     let mut losses = 0;
+    let mut on_cpu = (request.backend == Wanted::Cpu).then_some(Reason::Asked);
     loop {
         progress.phase("resolve")?;
-        match Load::begin(request, progress, signal.clone()).await.run().await {
+        let mut load = Load::begin(request, progress, signal.clone(), on_cpu.clone()).await;
+        match load.run().await {
             Err(e) if e.code == ErrorCode::DeviceLost && losses + 1 < MOST_LOSSES => losses += 1,
+            Err(e)
+                if e.code == ErrorCode::WebgpuUnavailable
+                    && request.backend == Wanted::Auto
+                    && load.on_cpu.is_none() =>
+            {
+                on_cpu = Some(Reason::NoGpu(e.message));
+            }
             result => return result,
         }
     }
@@ -150,10 +164,14 @@ async fn make(request: &Request, progress: &Rc<Reporter>, signal: Option<AbortSi
 
 impl<'a> Load<'a> {
     /// Opens what is needed in any case.
-    async fn begin(request: &'a Request, progress: &Rc<Reporter>, signal: Option<AbortSignal>) -> Self {
+    async fn begin(
+        request: &'a Request,
+        progress: &Rc<Reporter>,
+        signal: Option<AbortSignal>,
+        on_cpu: Option<Reason>,
+    ) -> Self {
         // A device takes as long to come as the small files do.
         let (sender, receiver) = oneshot::channel();
-        let on_cpu = (request.backend == Wanted::Cpu).then_some(Reason::Asked);
         if on_cpu.is_none() {
             spawn_local(async move {
                 // Nobody may be left to use it.
@@ -161,7 +179,8 @@ impl<'a> Load<'a> {
             });
         }
         let (progress, opening, notes) = (progress.clone(), Some(receiver), Vec::new());
-        let mut load = Self { request, signal, progress, store: None, opening, gpu: None, on_cpu, lock: None, notes };
+        let (store, gpu, verdict, lock) = (None, None, None, None);
+        let mut load = Self { request, signal, progress, store, opening, gpu, on_cpu, verdict, lock, notes };
         if request.cache {
             match IndexedDb::open().await {
                 Ok(store) => load.store = Some(store),
@@ -173,7 +192,7 @@ impl<'a> Load<'a> {
 }
 
 impl Load<'_> {
-    async fn run(mut self) -> Result<Made> {
+    async fn run(&mut self) -> Result<Made> {
         // A commit never changes: what is stored of it needs nobody's word.
         if is_commit(&self.request.revision)
             && let Some(loaded) = self.stored(|m| m.key.commit == self.request.revision).await?
@@ -256,6 +275,16 @@ impl Load<'_> {
         Ok(self.gpu.insert(Rc::new(gpu)).clone())
     }
 
+    /// Room for a model, where its kernels begin to be compiled.
+    async fn room(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Target> {
+        let device = self.device().await?;
+        self.verdict = match &device {
+            Device::Gpu(gpu) => Some(Verdict::recall(self.store.as_ref(), gpu, config, quantization).await),
+            Device::Cpu(_) => None,
+        };
+        device.room(config.clone(), quantization, self.request.context_length).await
+    }
+
     /// Loads a complete model from the store; `None` if there is none, or it is damaged.
     async fn stored(&mut self, fits: impl Fn(&ModelRecord) -> bool) -> Result<Option<Made>> {
         let Some(store) = self.store.clone() else { return Ok(None) };
@@ -275,11 +304,10 @@ impl Load<'_> {
             },
             false => None,
         };
-        let device = self.device().await?;
         let location = Location::Folder { url: String::new() };
         let client = Rc::new(Client::new(location, None, self.signal.clone())?);
         let quantization = record.key.quantization;
-        let loading = device.room(record.config.clone(), quantization, self.request.context_length).await?;
+        let loading = self.room(&record.config, quantization).await?;
         let tokenizer = tokenizer.as_deref().map(Tokenizer::from_json).transpose()?;
         let mut kept = record.clone();
         if !is_commit(&self.request.revision) {
@@ -306,8 +334,7 @@ impl Load<'_> {
         let plan = Plan::new(source, self.request, exact).await?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
         let mut cache = self.cache(&plan, &revision, exact).await?;
-        let room = self.device().await?.room(plan.config.clone(), plan.quantization, self.request.context_length);
-        let loading = room.await?;
+        let loading = self.room(&plan.config, plan.quantization).await?;
         let tokenizer_json = source.tokenizer().await?;
         let tokenizer = tokenizer_json.as_deref().map(Tokenizer::from_json).transpose()?;
         if let Some(json) = &tokenizer_json {
@@ -380,8 +407,16 @@ impl Load<'_> {
             Some(reason) => self.notes.push(reason.note()),
             None => self.progress.phase("compile")?,
         }
+        let verdict = self.verdict.take();
+        let finishing = async {
+            let mut model = loading.finish().await?;
+            if let (Some(model), Some(verdict)) = (model.on_gpu_mut(), verdict) {
+                verdict.find(model).await?;
+            }
+            Ok(model)
+        };
         // Whoever aborts does not wait for a compiler.
-        let model = unless_aborted(loading.finish(), self.signal.as_ref()).await.ok_or_else(aborted)??;
+        let model = unless_aborted(finishing, self.signal.as_ref()).await.ok_or_else(aborted)??;
         Ok(Made { model, tokenizer, quantization, revision, notes: std::mem::take(&mut self.notes) })
     }
 }

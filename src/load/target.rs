@@ -146,6 +146,11 @@ impl AnyModel {
         either!(self, m => m.kv_bytes())
     }
 
+    /// What is not used since it does not work here: for `info`.
+    pub fn notes(&self) -> Vec<String> {
+        self.on_gpu().map(GpuModel::notes).unwrap_or_default()
+    }
+
     /// In what ways steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
         either!(self, m => m.variants())

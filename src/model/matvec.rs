@@ -63,7 +63,7 @@ pub fn matvec(gpu: &Gpu, table: &Table, kernel: &'static str, rows: usize) -> Ma
         .with("ROWS", rows)
         .with("ROUNDS", rounds)
         .flag_if("AHEAD", ahead)
-        .flag_if(SUBGROUPS, gpu.has_subgroups);
+        .flag_if(SUBGROUPS, gpu.has_subgroups());
     Matvec { spec, workgroups: rows.div_ceil(threads / lanes * 4) }
 }
 

@@ -1,5 +1,6 @@
 //! A TokenFormer on the GPU: weights, KV cache, and the steps that run over them.
 
+mod check;
 mod choose;
 mod matvec;
 mod plan;
@@ -19,7 +20,7 @@ pub use workers::{Arithmetic, Team};
 
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::generate::{Backend, Chosen, Logits, Resume};
 use crate::gpu::{Gpu, Warm};
 use crate::sampling::SamplingOptions;
@@ -35,6 +36,7 @@ pub struct Loading {
     /// Where the bytes go.
     pub weights: Weights,
     config: ModelConfig,
+    quantization: Quantization,
     weight_bytes: u64,
     scratch: Scratch,
     /// Kernels that are being compiled.
@@ -46,12 +48,17 @@ pub struct Loading {
 /// A model that can run.
 pub struct GpuModel {
     config: ModelConfig,
+    quantization: Quantization,
+    /// Layers that a step goes through: all, but for the self-test.
+    depth: usize,
     /// Keeps the buffers alive that the bind groups name.
     weights: Weights,
     scratch: Scratch,
     plan: Plan,
     /// A decode step's layers in few dispatches, where that works.
     workers: Option<Workers>,
+    /// What was found to be wrong while ways of making steps were tried out.
+    dropped: Vec<String>,
     choosing: Choosing,
     weight_bytes: u64,
     len: usize,
@@ -92,7 +99,7 @@ impl Loading {
         // The longest take longest, and should not be what is waited for at the end.
         kernels.sort_by_cached_key(|kernel| Reverse(kernel.source_len()));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
-        Ok(Self { weights, config, weight_bytes, scratch, kernels, gpu })
+        Ok(Self { weights, config, quantization, weight_bytes, scratch, kernels, gpu })
     }
 
     /// Positions of the KV cache.
@@ -105,14 +112,34 @@ impl Loading {
     /// # Errors
     /// `webgpu-unavailable` if a kernel does not compile.
     pub async fn finish(self) -> Result<GpuModel> {
-        let Self { weights, config, weight_bytes, scratch, mut kernels, gpu } = self;
+        let Self { weights, config, quantization, weight_bytes, scratch, mut kernels, gpu } = self;
         for kernel in &mut kernels {
             // What fails here fails below with a message.
             kernel.is_compiled().await;
         }
-        let plan = gpu.scoped("Compiling the kernels", || Plan::new(&gpu, &config, &weights, &scratch)).await?;
-        let choosing = Choosing::default();
-        Ok(GpuModel { config, weights, scratch, plan, workers: None, choosing, weight_bytes, len: 0, gpu })
+        let make = || Plan::new(&gpu, &config, &weights, &scratch);
+        let plan = match gpu.scoped("Compiling the kernels", make).await {
+            Err(e) if e.code == ErrorCode::WebgpuUnavailable && gpu.forgo_subgroups("did not compile") => {
+                gpu.scoped("Compiling the kernels", make).await?
+            }
+            result => result?,
+        };
+        let (choosing, depth, dropped) = (Choosing::default(), config.num_layers, Vec::new());
+        let (workers, len) = (None, 0);
+        Ok(GpuModel {
+            config,
+            quantization,
+            depth,
+            weights,
+            scratch,
+            plan,
+            workers,
+            dropped,
+            choosing,
+            weight_bytes,
+            len,
+            gpu,
+        })
     }
 }
 
@@ -149,13 +176,18 @@ impl GpuModel {
         self.workers.as_ref().map(|workers| workers.team)
     }
 
+    /// What is not used since it does not work here: for `info`.
+    pub fn notes(&self) -> Vec<String> {
+        self.gpu.forgone().into_iter().chain(self.dropped.iter().cloned()).collect()
+    }
+
     /// In what ways steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
-        let sums = if self.gpu.has_subgroups { "subgroups" } else { "trees" };
+        let sums = if self.gpu.has_subgroups() { "subgroups" } else { "trees" };
         let decode = match &self.workers {
             Some(Workers { team: Team { workers, threads, arithmetic, subgroups, .. }, .. }) => {
                 let products = arithmetic.with(self.weights.layer_format()).as_str();
-                let sums = if *subgroups && self.gpu.has_subgroups { "subgroups" } else { "trees" };
+                let sums = if *subgroups && self.gpu.has_subgroups() { "subgroups" } else { "trees" };
                 format!("decode: {workers} workers of {threads} threads, {products}, {sums}")
             }
             None => format!("decode: a dispatch per product, f32, {sums}"),
@@ -177,10 +209,11 @@ impl GpuModel {
     /// Records all layers for `count` tokens, by workers if there are any and `may_fail`: if the caller will look
     /// whether they gave up.
     fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
+        let part = (self.depth, self.config.num_layers);
         match &self.workers {
             Some(workers) if count == 1 && may_fail => workers.record(pass, self.len),
-            _ if count == 1 => self.plan.decode.record(pass, self.len, count),
-            _ => self.plan.prefill.record(pass, self.len, count),
+            _ if count == 1 => self.plan.decode.record_part(pass, self.len, count, part),
+            _ => self.plan.prefill.record_part(pass, self.len, count, part),
         }
     }
 

@@ -74,6 +74,13 @@ impl Stages {
         }
     }
 
+    /// Records the dispatches of the first `part.0` of `part.1` layers, which are all alike.
+    pub fn record_part(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize, part: (usize, usize)) {
+        for stage in &self.0[..self.0.len() * part.0 / part.1] {
+            stage.record(pass, past, count);
+        }
+    }
+
     /// All of them.
     pub(super) fn stages(&self) -> &[Stage] {
         &self.0
@@ -261,7 +268,7 @@ impl<'a> Builder<'a> {
         self.values(stages, &t.qkv_values, Pattention::Query, Some(layer))?;
         let [keys, values] = s.cache[layer].bindings(2, Access::Read, 1);
         let spec = self.parts(ShaderSpec::new("attention_decode").with("WG", PART));
-        let spec = spec.flag_if(SUBGROUPS, self.gpu.has_subgroups);
+        let spec = spec.flag_if(SUBGROUPS, self.gpu.has_subgroups());
         let bindings = [self.step(0), read(1, &s.q.buffer), keys, values, write(4, &s.parts.buffer)];
         self.push(stages, spec, Grid::PerPart(self.config.num_attention_heads as u32), &bindings)?;
         self.keys(stages, &t.proj_keys, &s.parts.buffer, true)?;

@@ -97,10 +97,10 @@ fn gpu_with_f16() -> Option<Rc<Gpu>> {
 /// With subgroups, if the machine has them.
 fn gpu_with_subgroups() -> Option<Rc<Gpu>> {
     let gpu = gpu_that_is(false, &GpuOptions::default());
-    if !gpu.has_subgroups {
+    if !gpu.has_subgroups() {
         println!("no subgroups here");
     }
-    gpu.has_subgroups.then_some(gpu)
+    gpu.has_subgroups().then_some(gpu)
 }
 
 fn gpu_that_is(software: bool, options: &GpuOptions) -> Rc<Gpu> {
@@ -329,6 +329,29 @@ fn too_little_room_for_a_context_says_what_fits() {
     assert!(refused.hint.contains("contextLength 8000"), "{}", refused.hint);
     assert_eq!(new(8000).map(|loading| loading.context_length()).ok(), Some(8000));
     assert_eq!(gpu.memory.bytes(), 0);
+}
+
+#[test]
+fn the_self_test_tells_right_from_wrong() {
+    let gpu = gpu(&GpuOptions::default());
+    let mut wide = config(UNEVEN);
+    (wide.num_layers, wide.hidden_size, wide.num_attention_heads) = (2, 192, 2);
+    for (c, q, context) in [
+        (config(UNEVEN), Quantization::F16, 40),
+        (config(UNEVEN), Quantization::Q8, 1),
+        (wide, Quantization::Q4, 22),
+        (ModelConfig { norm_activation_type: NormActivation::Softmax, ..config(UNEVEN) }, Quantization::Q8, 64),
+    ] {
+        let (mut model, _) = pollster::block_on(build(&gpu, &c, q, context));
+        pollster::block_on(model.verify()).expect("a right GPU");
+        assert_eq!((model.len(), model.notes()), (0, Vec::new()));
+    }
+    let (mut model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q8, 40));
+    let angles = &model.scratch.angles.buffer;
+    model.gpu.queue.write_buffer(angles, 0, &vec![0; angles.size() as usize]);
+    let e = pollster::block_on(model.verify()).expect_err("queries and keys are zeros");
+    assert_eq!(e.code, crate::error::ErrorCode::WebgpuUnavailable);
+    assert_eq!(model.notes().len(), usize::from(gpu.forgone().is_some()));
 }
 
 #[test]

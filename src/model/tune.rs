@@ -60,7 +60,7 @@ fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>
     if gpu.is_software || PHONES.contains(&gpu.vendor.as_str()) {
         return Vec::new();
     }
-    let (arithmetics, subgroups) = (arithmetics(gpu, format), gpu.has_subgroups);
+    let (arithmetics, subgroups) = (arithmetics(gpu, format), gpu.has_subgroups());
     let arithmetic = arithmetics[0];
     let team = |workers, threads| Team { workers, threads, patience: PATIENCE, arithmetic, subgroups };
     let mut large: Vec<_> = arithmetics.iter().map(|a| Team { arithmetic: *a, ..team(128, 256) }).collect();
@@ -164,8 +164,18 @@ impl GpuModel {
             }
             let got = self.logits_of_step().await?;
             let workers = self.workers.take();
-            if workers.is_some() && difference(&got, &wanted) <= TOLERANCE {
+            if workers.is_none() {
+                continue; // it gave up
+            }
+            if difference(&got, &wanted) <= TOLERANCE {
                 candidates.push(Candidate { workers, seconds: f64::INFINITY });
+            } else {
+                let products = team.arithmetic.with(self.weights.layer_format()).as_str();
+                let sums = if team.subgroups && self.gpu.has_subgroups() { "subgroups" } else { "trees" };
+                let note = format!("Steps by workers with {products} and {sums} gave wrong results and are not used.");
+                if !self.dropped.contains(&note) {
+                    self.dropped.push(note);
+                }
             }
         }
         if candidates.len() == 1 {
@@ -240,7 +250,7 @@ impl GpuModel {
 }
 
 /// Relative difference (L2); anything that is no number is far off.
-fn difference(got: &[f32], wanted: &[f32]) -> f64 {
+pub(super) fn difference(got: &[f32], wanted: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
     let off = norm(&mut got.iter().zip(wanted).map(|(g, w)| f64::from(*g) - f64::from(*w)));
     let size = norm(&mut wanted.iter().map(|w| f64::from(*w)));

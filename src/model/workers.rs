@@ -204,7 +204,7 @@ impl Builder<'_> {
         ];
         let (element_stride, scale_stride) = slab.strides();
         let arithmetic = team.arithmetic.with(self.weights.layer_format());
-        let subgroups = team.subgroups && self.gpu.has_subgroups;
+        let subgroups = team.subgroups && self.gpu.has_subgroups();
         // Weights of a softmax are not bounded by √n as the others are: their products may be more than f16 holds.
         let is_bounded = config.norm_activation_type != NormActivation::Softmax;
         if arithmetic == Arithmetic::F16 && !(self.gpu.has_f16 && is_bounded) {

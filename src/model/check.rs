@@ -1,0 +1,166 @@
+//! The self-test: does this GPU compute what it should?
+//!
+//! The kernels that are about to be used run on the model itself, but only on its first layer, whose tables the CPU can
+//! read back and compute with in a moment: a chunk of a prompt, single steps, logits of rows from all over the
+//! vocabulary, and the choice of a token. Nothing is compiled for it, and what the upload left is tested as well.
+
+use super::plan::Plan;
+use super::tables::Placement;
+use super::tune::difference;
+use super::{GpuModel, Logits};
+use crate::checkpoint::folder::{Region, row_bytes};
+use crate::checkpoint::layout::{TensorId, tensors};
+use crate::checkpoint::stream::regions;
+use crate::config::ModelConfig;
+use crate::cpu::{self, CpuModel};
+use crate::error::{Error, ErrorCode, Result};
+use crate::generate::Backend;
+use crate::gpu::GpuBuffer;
+use crate::sampling::{Sampler, SamplingOptions};
+
+/// Rows of the vocabulary that are compared: so many blocks of so many neighbours.
+const BLOCKS: usize = 4;
+const BLOCK: usize = 16;
+/// Tokens of the chunk: no round number.
+const CHUNK: usize = 21;
+/// Single steps after it.
+const STEPS: usize = 2;
+/// Most that logits may be off (L2, relative). Both sides round; what is wrong is off by more than this.
+const TOLERANCE: f64 = 1e-2;
+
+/// A model of the first layer and some of the vocabulary, on the CPU.
+struct Sample {
+    model: CpuModel,
+    /// The model's token for each of its own.
+    tokens: Vec<u32>,
+}
+
+/// A piece of a buffer on its way to the sample.
+struct Copy<'a> {
+    from: Placement<'a>,
+    id: TensorId,
+    region: Region,
+    /// Where it goes in the sample's region, and where it lies in the staging buffer.
+    to: usize,
+    staged: u64,
+}
+
+impl GpuModel {
+    /// Makes sure that the model computes what it should; where subgroups are to blame, it does without from then on.
+    ///
+    /// # Errors
+    /// `webgpu-unavailable` if it does not, `device-lost`.
+    pub async fn verify(&mut self) -> Result<()> {
+        if self.is_right().await? {
+            return Ok(());
+        }
+        if self.gpu.forgo_subgroups("gave wrong results") {
+            let make = || Plan::new(&self.gpu, &self.config, &self.weights, &self.scratch);
+            self.plan = self.gpu.scoped("Compiling the kernels", make).await?;
+            if self.is_right().await? {
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorCode::WebgpuUnavailable, "This GPU, or its driver, computes wrong results.")
+            .hint("Update the browser and the graphics driver. Small models run with backend \"cpu\"."))
+    }
+
+    /// True if the first layer does on the GPU what it does on the CPU.
+    async fn is_right(&mut self) -> Result<bool> {
+        let mut sample = self.sample().await?;
+        self.depth = 1;
+        let result = self.agrees_with(&mut sample).await;
+        self.depth = self.config.num_layers;
+        self.truncate(0);
+        result
+    }
+
+    async fn agrees_with(&mut self, Sample { model, tokens }: &mut Sample) -> Result<bool> {
+        let vocab = self.config.padded_vocab_size;
+        let picked = |logits: &[f32]| -> Vec<f32> {
+            let rows = logits.chunks_exact(vocab);
+            rows.flat_map(|row| tokens.iter().map(|id| row[*id as usize])).collect()
+        };
+        let ids: Vec<u32> = (0..model.context_length() as u32).map(|i| (i * 29 + 5) % tokens.len() as u32).collect();
+        let real: Vec<u32> = ids.iter().map(|id| tokens[*id as usize]).collect();
+        let chunk = CHUNK.min(ids.len());
+        let got = self.forward(&real[..chunk], Logits::All).await?;
+        if difference(&picked(&got), &model.forward(&ids[..chunk], Logits::All).await?) > TOLERANCE {
+            return Ok(false);
+        }
+        for i in chunk..ids.len() {
+            let got = self.forward(&real[i..=i], Logits::Last).await?;
+            if difference(&picked(&got), &model.forward(&ids[i..=i], Logits::Last).await?) > TOLERANCE {
+                return Ok(false);
+            }
+        }
+        for options in [
+            SamplingOptions { temperature: 0.0, repetition_penalty: 1.3, ..Default::default() },
+            SamplingOptions { temperature: 1.0, top_k: 3, seed: 11, ..Default::default() },
+        ] {
+            self.truncate(ids.len() - 1);
+            self.begin_choosing(&options, &real, vocab, true);
+            self.choose_after(&real[ids.len() - 1..]).await?;
+            let chosen = self.chosen().await?;
+            self.stop_choosing();
+            let logits = chosen.logits.unwrap_or_default();
+            let is_good = match options.is_greedy() {
+                true => Sampler::new(options, &real, vocab).next(&logits) == chosen.id,
+                // Which of the three is a matter of noise, which both sides round.
+                false => logits.iter().filter(|x| **x > logits[chosen.id as usize % vocab]).count() < 3,
+            };
+            if !is_good {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads the first layer and some rows of the embedding back.
+    async fn sample(&self) -> Result<Sample> {
+        let vocab = self.config.padded_vocab_size;
+        // Blocks begin at whole ones, so that every copy begins and ends at a word.
+        let starts: Vec<usize> = (0..BLOCKS).map(|i| (vocab / BLOCK - 1) * i / (BLOCKS - 1) * BLOCK).collect();
+        let tokens = starts.iter().flat_map(|start| (*start..start + BLOCK).map(|id| id as u32)).collect();
+        let config = ModelConfig { num_layers: 1, padded_vocab_size: BLOCKS * BLOCK, ..self.config.clone() };
+        let quantization = self.quantization;
+        let mut copies = Vec::new();
+        let mut staged = 0;
+        for id in tensors(&config) {
+            for (region, bytes) in regions(id, &config, quantization) {
+                // Offset in the model's region and in the sample's, and bytes.
+                let runs = match (id, id.format(quantization)) {
+                    (TensorId::Embedding, Some(format)) => {
+                        let row = row_bytes(format, config.hidden_size, region) as usize;
+                        let run = |(i, start): (usize, &usize)| (start * row, i * BLOCK * row, BLOCK * row);
+                        starts.iter().enumerate().map(run).collect()
+                    }
+                    _ => vec![(0, 0, bytes as usize)],
+                };
+                for (offset, to, len) in runs {
+                    for from in self.weights.place(id, region, offset, len)? {
+                        let (to, bytes) = (to + from.bytes.start, from.bytes.len() as u64);
+                        copies.push(Copy { from, id, region, to, staged });
+                        staged += bytes.next_multiple_of(4);
+                    }
+                }
+            }
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = GpuBuffer::new(&self.gpu, "sample", staged, usage);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        for Copy { from, staged, .. } in &copies {
+            let bytes = (from.bytes.len() as u64).next_multiple_of(4);
+            encoder.copy_buffer_to_buffer(from.buffer, from.offset, &staging.buffer, *staged, bytes);
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+        let bytes = self.gpu.read::<u8>(&staging.buffer, staged).await?;
+        let context = self.context_length().min(CHUNK + STEPS);
+        let loading = cpu::Loading::of_any_size(config, quantization, context)?;
+        for Copy { from, id, region, to, staged } in copies {
+            let source = &bytes[staged as usize..][..from.bytes.len()];
+            loading.write(id, region, (to, source.len()), |target| target.copy_from_slice(source))?;
+        }
+        Ok(Sample { model: loading.finish(), tokens })
+    }
+}

@@ -1,0 +1,205 @@
+// GPUs that are not as they should be: wrong, without features, with little memory. The browser's answers are changed on
+// their way to the engine; what the engine makes of them is real.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { beforeEngine, modulePage, onMainThread, relativeError, start } from "./harness.mjs";
+
+let world;
+let folder;
+let right;
+before(async () => {
+  world = await start();
+  folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
+  const page = await pageAfter(() => {});
+  right = await load(page);
+  await page.context().close();
+});
+after(() => world?.close());
+
+/** A page whose engine runs on its own thread, after `code` ran there. */
+async function pageAfter(code) {
+  const context = await world.browser.newContext();
+  await onMainThread(context);
+  await beforeEngine(context, "main", code);
+  return modulePage(world, undefined, context);
+}
+
+/** Loads the model; tells what it is and what it computes, or how that failed. */
+const load = (page, options = {}) =>
+  page.evaluate(async ([folder, options]) => {
+    let seen;
+    const error = await failure(async () => {
+      const model = await TokenFormer.load(folder, options);
+      const ids = [5, 17, 3, 200, 19, 101];
+      const logits = [Array.from(await model.logits(ids)), Array.from(await model.logits([...ids, 7]))].flat();
+      const { tokenIds } = await model.complete(ids, { maxTokens: 6, seed: 3, temperature: 1, logitBias: { 0: -1000 } });
+      seen = { info: model.info, logits, tokenIds };
+      await model.dispose();
+      seen.left = model.info.gpuBytes;
+    });
+    return error ?? seen;
+  }, [folder, options]);
+
+/** The model is right all the same. */
+function assertRight(seen, tolerance = 1e-3) {
+  assert.ok(seen.logits, `${seen.code}: ${seen.message}`);
+  const error = relativeError(seen.logits, right.logits);
+  assert.ok(error < tolerance, `${error}`);
+  assert.equal(seen.left, 0);
+}
+
+test("where all is well, nothing is noted, and the self-test is made once", async () => {
+  assert.deepEqual([right.info.notes, right.info.backend], [[], "webgpu"]);
+  const page = await pageAfter(() => {
+    globalThis.samples = 0;
+    const { createBuffer } = GPUDevice.prototype;
+    GPUDevice.prototype.createBuffer = function (descriptor) {
+      if (descriptor.label === "sample") globalThis.samples += 1;
+      return createBuffer.call(this, descriptor);
+    };
+  });
+  for (let visit = 0; visit < 2; visit += 1) {
+    assertRight(await load(page));
+    assert.equal(await page.evaluate(() => samples), 1);
+  }
+  await page.context().close();
+});
+
+test("subgroups that compute wrongly are not used, at once and on the next visit", async () => {
+  const page = await pageAfter(() => {
+    globalThis.changed = 0;
+    const { createShaderModule } = GPUDevice.prototype;
+    GPUDevice.prototype.createShaderModule = function (descriptor) {
+      const code = descriptor.code.replaceAll("subgroupAdd(", "subgroupMax(");
+      if (code !== descriptor.code) globalThis.changed += 1;
+      return createShaderModule.call(this, { ...descriptor, code });
+    };
+  });
+  for (const why of [/gave wrong results/, /were wrong when they were tested/]) {
+    const seen = await load(page);
+    assertRight(seen);
+    assert.ok(!seen.info.features.includes("subgroups") && right.info.features.includes("subgroups"));
+    assert.ok(seen.info.notes.some((note) => why.test(note)), `${seen.info.notes}`);
+    assert.ok(seen.info.variants.every((variant) => !/subgroups/.test(variant)));
+  }
+  assert.ok((await page.evaluate(() => changed)) > 0, "there was something to be wrong");
+  await page.context().close();
+});
+
+test("subgroups that do not compile are not used", async () => {
+  const page = await pageAfter(() => {
+    const { createShaderModule } = GPUDevice.prototype;
+    GPUDevice.prototype.createShaderModule = function (descriptor) {
+      const code = descriptor.code.includes("enable subgroups;") ? `${descriptor.code}\nnonsense` : descriptor.code;
+      return createShaderModule.call(this, { ...descriptor, code });
+    };
+  });
+  const seen = await load(page);
+  assertRight(seen);
+  assert.ok(seen.info.notes.some((note) => /subgroups did not compile/.test(note)), `${seen.info.notes}`);
+  await page.context().close();
+});
+
+test("a GPU that is wrong throughout is not used: a small model goes to the CPU", async () => {
+  const page = await pageAfter(() => {
+    const { createShaderModule } = GPUDevice.prototype;
+    GPUDevice.prototype.createShaderModule = function (descriptor) {
+      const code = descriptor.code.replace(/const EPSILON: f32 = [^;]*;/, "const EPSILON: f32 = 7f;");
+      return createShaderModule.call(this, { ...descriptor, code });
+    };
+  });
+  const refused = await load(page, { backend: "webgpu" });
+  assert.equal(refused.code, "webgpu-unavailable");
+  assert.match(refused.message, /computes wrong results/);
+  const seen = await load(page);
+  assertRight(seen, 5e-3);
+  assert.equal(seen.info.backend, "cpu");
+  assert.ok(seen.info.notes.some((note) => /computes wrong results.*runs on the CPU/.test(note)), `${seen.info.notes}`);
+  await page.context().close();
+});
+
+test("no optional feature and exactly the default limits suffice", async () => {
+  const page = await pageAfter(() => {
+    globalThis.asked = [];
+    // https://www.w3.org/TR/webgpu/#limits
+    const defaults = {
+      maxStorageBufferBindingSize: 128 << 20,
+      maxBufferSize: 256 << 20,
+      maxComputeWorkgroupStorageSize: 16 << 10,
+      maxComputeInvocationsPerWorkgroup: 256,
+      maxComputeWorkgroupSizeX: 256,
+      maxStorageBuffersPerShaderStage: 8,
+    };
+    const limits = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, "limits").get;
+    Object.defineProperty(GPUAdapter.prototype, "limits", {
+      get() {
+        const real = limits.call(this);
+        return new Proxy(real, { get: (_, key) => defaults[key] ?? real[key] });
+      },
+    });
+    Object.defineProperty(GPUAdapter.prototype, "features", { get: () => new Set() });
+    const { requestDevice } = GPUAdapter.prototype;
+    GPUAdapter.prototype.requestDevice = async function (descriptor) {
+      const device = await requestDevice.call(this, descriptor);
+      const granted = Object.fromEntries(Object.keys(defaults).map((key) => [key, device.limits[key]]));
+      globalThis.asked.push({ features: [...(descriptor.requiredFeatures ?? [])], granted, defaults });
+      return device;
+    };
+  });
+  const seen = await load(page);
+  assertRight(seen);
+  assert.deepEqual(seen.info.features, []);
+  const asked = await page.evaluate(() => asked);
+  assert.ok(asked.length > 0);
+  for (const { features, granted, defaults } of asked) {
+    assert.deepEqual(features, []);
+    assert.deepEqual(granted, defaults);
+  }
+  await page.context().close();
+});
+
+test("where memory is short the context is shorter, or the error says what fits", async () => {
+  const page = await pageAfter(() => {
+    /** Buffers with these labels that are larger than this cannot be had. */
+    globalThis.scarce = { labels: [], bytes: Infinity };
+    const scopes = [];
+    let failed = false;
+    const { createBuffer, pushErrorScope, popErrorScope } = GPUDevice.prototype;
+    GPUDevice.prototype.createBuffer = function (descriptor) {
+      failed ||= scarce.labels.includes(descriptor.label) && descriptor.size > scarce.bytes;
+      return createBuffer.call(this, descriptor);
+    };
+    GPUDevice.prototype.pushErrorScope = function (filter) {
+      scopes.push(filter);
+      return pushErrorScope.call(this, filter);
+    };
+    GPUDevice.prototype.popErrorScope = async function () {
+      const isMemory = scopes.pop() === "out-of-memory";
+      const injected = isMemory && failed ? new GPUOutOfMemoryError("injected") : null;
+      if (isMemory) failed = false;
+      return (await popErrorScope.call(this)) ?? injected;
+    };
+  });
+  const short = (labels, bytes) => page.evaluate((given) => void Object.assign(scarce, given), { labels, bytes });
+  const { contextLength, kvBytes, config } = right.info;
+  const half = kvBytes / config.num_layers / 2 / 2; // of a layer's keys
+  await short(["key cache"], half * config.num_layers); // whether or not layers share a buffer
+  const seen = await load(page);
+  assertRight(seen);
+  assert.ok(seen.info.contextLength < contextLength && seen.info.contextLength >= 64, `${seen.info.contextLength}`);
+  assert.ok(seen.info.notes.some((note) => /no room for a context of/.test(note)), `${seen.info.notes}`);
+  // Who asked for a length gets it or is told which one fits.
+  const asked = await load(page, { contextLength });
+  assert.equal(asked.code, "out-of-memory");
+  const [, fits] = /contextLength (\d+)/.exec(asked.hint) ?? [];
+  assertRight(await load(page, { contextLength: Number(fits) }));
+  await short(["layers", "embedding"], 0);
+  const nothing = await load(page);
+  assert.equal(nothing.code, "out-of-memory");
+  assert.match(`${nothing.message} ${nothing.hint}`, /weights take \d+ MB.*Close other tabs/);
+  // Nothing is left of what failed.
+  await short([], Infinity);
+  assertRight(await load(page));
+  await page.context().close();
+});
