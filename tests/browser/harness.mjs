@@ -24,8 +24,8 @@ const FLAGS = [
   "--no-first-run",
 ];
 
-/** Starts the servers and a browser; `close` ends both. */
-export async function start() {
+/** Starts the servers and a browser, with more options of playwright's `launch`; `close` ends both. */
+export async function start(more = {}) {
   mkdirSync(OUTPUT, { recursive: true });
   const requests = [];
   const onRequest = (request) => requests.push(`${request.method} ${request.url}`);
@@ -39,7 +39,7 @@ export async function start() {
   const other = await serve(mounts);
   const executablePath = await findBrowser();
   if (!executablePath) throw new Error("No headless Chromium: run scripts/setup --tests.");
-  const browser = await chromium.launch({ executablePath, args: FLAGS });
+  const browser = await chromium.launch({ executablePath, args: FLAGS, ...more });
   return {
     server,
     /** A second origin with nothing but Access-Control-Allow-Origin. */

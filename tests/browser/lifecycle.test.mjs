@@ -1,0 +1,151 @@
+// What a page lives through while a model loads and writes: aborts, other tabs, sleep, leaving and coming back.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { beforeEngine, importModule, modulePage, onMainThread, open, start } from "./harness.mjs";
+
+let world;
+let folder;
+before(async () => {
+  // Playwright switches the back/forward cache off, which browsers have.
+  world = await start({ ignoreDefaultArgs: ["--disable-back-forward-cache"] });
+  folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
+});
+after(() => world?.close());
+
+/** Greedy, so that the text is the same wherever it is written. */
+const OPTIONS = { maxTokens: 24, temperature: 0, logitBias: { 0: -1000 } };
+
+/** Loads a model as `globalThis.model`, and writes its text. */
+const write = (page) =>
+  page.evaluate(async ([folder, options]) => {
+    globalThis.model ??= await TokenFormer.load(folder);
+    return (await model.complete([1, 2, 3], options)).tokenIds;
+  }, [folder, OPTIONS]);
+
+for (const thread of ["main", "worker"]) test(`a load is aborted in every phase, and the next one works: ${thread}`, async () => {
+  const context = await world.browser.newContext();
+  if (thread === "main") await onMainThread(context);
+  const page = await modulePage(world, undefined, context);
+  const seen = await page.evaluate(async (folder) => {
+    const seen = [];
+    const abortAt = async (phase) => {
+      const controller = new AbortController();
+      const onProgress = (p) => p.phase === phase && controller.abort();
+      const error = await failure(() => TokenFormer.load(folder, { signal: controller.signal, onProgress }));
+      seen.push([phase, error?.code]);
+    };
+    for (const phase of ["resolve", "download", "compile"]) await abortAt(phase);
+    await abortAt("cache"); // what was downloaded by now
+    return seen;
+  }, folder);
+  for (const [phase, code] of seen) assert.equal(code, "aborted", phase);
+  assert.equal((await write(page)).length, OPTIONS.maxTokens);
+  await page.waitForFunction(async () => (await navigator.locks.query()).held.length === 0);
+  assert.deepEqual(page.problems, []);
+  await context.close();
+});
+
+test("two tabs write at the same time, and one that is closed in the middle disturbs nobody", async () => {
+  const context = await world.browser.newContext();
+  const pages = await Promise.all([0, 1, 2].map(() => modulePage(world, undefined, context)));
+  const [first, second] = await Promise.all(pages.slice(0, 2).map(write));
+  assert.deepEqual(first, second);
+  const closed = write(pages[2]).catch(() => null);
+  const again = write(pages[0]);
+  await pages[2].close();
+  await closed;
+  assert.deepEqual(await again, first);
+  await context.close();
+});
+
+test("a page that is frozen in the middle of a text goes on with it", async () => {
+  const context = await world.browser.newContext();
+  const page = await modulePage(world, undefined, context);
+  const calm = await write(page);
+  await page.evaluate(async (options) => {
+    globalThis.written = 0;
+    globalThis.whole = (async () => {
+      for await (const { tokenId } of model.generate([1, 2, 3], options)) globalThis.written += Number.isInteger(tokenId);
+      return (await model.complete([1, 2, 3], options)).tokenIds;
+    })();
+    // Some are there, not all.
+    while (written < 2) await new Promise((resolve) => setTimeout(resolve));
+  }, OPTIONS);
+  const session = await context.newCDPSession(page);
+  await session.send("Page.setWebLifecycleState", { state: "frozen" });
+  await session.send("Page.setWebLifecycleState", { state: "active" });
+  assert.deepEqual(await page.evaluate(() => whole), calm);
+  assert.equal(await page.evaluate(() => written), OPTIONS.maxTokens);
+  await context.close();
+});
+
+test("who leaves in the middle of a text and comes back can go on", async (t) => {
+  const context = await world.browser.newContext();
+  const page = await modulePage(world, undefined, context);
+  const calm = await write(page);
+  await page.evaluate((options) => {
+    addEventListener("pageshow", (event) => (globalThis.wasKept = event.persisted));
+    void (async () => {
+      for await (const _ of model.generate([1, 2, 3], options)) globalThis.written = (globalThis.written ?? 0) + 1;
+    })().catch((error) => (globalThis.broke = error.code));
+  }, OPTIONS);
+  await page.goto(`${world.server.origin}/blank/?elsewhere`);
+  await page.goBack();
+  const wasKept = await page.evaluate(() => globalThis.wasKept === true);
+  t.diagnostic(wasKept ? "the page came out of the back/forward cache" : "the page was loaded anew");
+  if (!wasKept) await importModule(page, world.server.origin);
+  assert.deepEqual(await write(page), calm);
+  assert.equal(await page.evaluate(() => globalThis.broke), undefined);
+  await context.close();
+});
+
+test("storage that is cleared meanwhile stops nothing, not even if the device is lost then", async () => {
+  const context = await world.browser.newContext();
+  await onMainThread(context);
+  await beforeEngine(context, "main", () => {
+    const { requestDevice } = GPUAdapter.prototype;
+    GPUAdapter.prototype.requestDevice = async function (descriptor) {
+      globalThis.device = await requestDevice.call(this, descriptor);
+      return device;
+    };
+  });
+  const page = await modulePage(world, undefined, context);
+  const calm = await write(page);
+  const session = await context.newCDPSession(page);
+  const { origin } = world.server;
+  await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "indexeddb" });
+  assert.deepEqual(await write(page), calm);
+  await page.evaluate(() => device.destroy());
+  assert.deepEqual(await write(page), calm);
+  assert.equal(await page.evaluate(() => TokenFormer.models().then((models) => models.length)), 1, "it is stored again");
+  await context.close();
+});
+
+test("dispose in the middle of a text ends it, and of a load that goes on for others nothing", async () => {
+  const context = await world.browser.newContext();
+  const page = await open(world, `${world.server.origin}/blank/`, { context });
+  await importModule(page, world.server.origin);
+  const seen = await page.evaluate(async ([folder, options]) => {
+    const [one, other] = await Promise.all([TokenFormer.load(folder), TokenFormer.load(folder)]);
+    let count = 0;
+    let end;
+    const running = (async () => {
+      const chunks = one.generate([1, 2, 3], { ...options, maxTokens: 200 });
+      for (;;) {
+        const { done, value } = await chunks.next();
+        if (done) return value;
+        count += 1;
+        if (count === 3) end = one.dispose();
+      }
+    })();
+    const { finishReason } = await running;
+    await end;
+    const later = await failure(() => one.complete([1], options));
+    const { tokenIds } = await other.complete([1, 2, 3], options);
+    await other.dispose();
+    return { finishReason, later: later.code, tokens: tokenIds.length, left: [one.info.gpuBytes, other.info.gpuBytes] };
+  }, [folder, OPTIONS]);
+  assert.deepEqual(seen, { finishReason: "abort", later: "disposed", tokens: OPTIONS.maxTokens, left: [0, 0] });
+  await context.close();
+});
