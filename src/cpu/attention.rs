@@ -12,6 +12,8 @@ use std::ops::Range;
 const LARGEST: f32 = 65_504.0;
 /// Positions whose keys or values are made f32 at a time, for all queries of a chunk: 8 KiB of a head of 64.
 const BLOCK: usize = 32;
+/// What one of its products costs, in those of integers.
+const COST: usize = 4;
 
 /// Keys (rotated) and values of one layer as f16, [context, d] each.
 pub struct Cache {
@@ -81,7 +83,7 @@ impl Cache {
                         }
                     }
                 }
-                turns.give_way().await;
+                turns.give_way(count * BLOCK * self.head * COST).await;
             }
             for (t, w) in weights.chunks_exact_mut(seen).enumerate() {
                 let sum = exponentials(&mut w[..past + t + 1]);
@@ -99,7 +101,7 @@ impl Cache {
                         }
                     }
                 }
-                turns.give_way().await;
+                turns.give_way(count * BLOCK * self.head * COST).await;
             }
             for (q, out) in queries.chunks_exact_mut(d).zip(query.chunks_exact(quads)) {
                 q[first..first + self.head].copy_from_slice(out.as_flattened());
