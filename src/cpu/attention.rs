@@ -12,11 +12,15 @@ use std::ops::Range;
 const LARGEST: f32 = 65_504.0;
 /// Positions whose keys or values are made f32 at a time, for all queries of a chunk: 8 KiB of a head of 64.
 const BLOCK: usize = 32;
+/// What one of its products costs, in those of integers.
+const COST: usize = 4;
 
-/// Keys (rotated) and values of one layer as f16, [context, d] each.
+/// Keys (rotated) and values of one layer as f16, [heads, context, D] each: what a head reads lies together, as the
+/// processor's prefetching wants it.
 pub struct Cache {
     d: usize,
     head: usize,
+    context: usize,
     keys: Vec<u16>,
     values: Vec<u16>,
 }
@@ -44,7 +48,7 @@ impl Cache {
     pub fn new(config: &ModelConfig, context_length: usize) -> Result<Self> {
         let d = config.hidden_size;
         let len = context_length * d;
-        Ok(Self { d, head: config.head_size(), keys: zeros(len)?, values: zeros(len)? })
+        Ok(Self { d, head: config.head_size(), context: context_length, keys: zeros(len)?, values: zeros(len)? })
     }
 
     /// Bytes of keys and values for a context, of all layers.
@@ -55,8 +59,12 @@ impl Cache {
     /// Takes rotated keys and values, [T, d] each, for the positions from `past` on.
     pub fn append(&mut self, past: usize, keys: &[f32], values: &[f32]) {
         for (cache, new) in [(&mut self.keys, keys), (&mut self.values, values)] {
-            let places = cache[past * self.d..].iter_mut();
-            places.zip(new).for_each(|(to, x)| *to = f16::from_f32(x.clamp(-LARGEST, LARGEST)).to_bits());
+            for (t, row) in new.chunks_exact(self.d).enumerate() {
+                for (first, part) in (0..self.d).step_by(self.head).zip(row.chunks_exact(self.head)) {
+                    let places = cache[first * self.context + (past + t) * self.head..].iter_mut();
+                    places.zip(part).for_each(|(to, x)| *to = f16::from_f32(x.clamp(-LARGEST, LARGEST)).to_bits());
+                }
+            }
         }
     }
 
@@ -81,7 +89,7 @@ impl Cache {
                         }
                     }
                 }
-                turns.give_way().await;
+                turns.give_way(count * BLOCK * self.head * COST).await;
             }
             for (t, w) in weights.chunks_exact_mut(seen).enumerate() {
                 let sum = exponentials(&mut w[..past + t + 1]);
@@ -99,7 +107,7 @@ impl Cache {
                         }
                     }
                 }
-                turns.give_way().await;
+                turns.give_way(count * BLOCK * self.head * COST).await;
             }
             for (q, out) in queries.chunks_exact_mut(d).zip(query.chunks_exact(quads)) {
                 q[first..first + self.head].copy_from_slice(out.as_flattened());
@@ -109,8 +117,8 @@ impl Cache {
 
     /// The head whose dimensions begin at `first`, of some positions.
     fn of_head<'a>(&self, cache: &'a [u16], first: usize, positions: Range<usize>) -> Rows<'a, [u16; 4]> {
-        let from = positions.start * self.d + first;
-        Rows { quads: cache[from..].as_chunks().0, stride: self.d / 4, len: positions.len() }
+        let from = first * self.context + positions.start * self.head;
+        Rows { quads: cache[from..].as_chunks().0, len: positions.len() }
     }
 }
 
@@ -137,15 +145,13 @@ impl Quad for [u16; 4] {
 #[derive(Clone, Copy)]
 struct Rows<'a, Q> {
     quads: &'a [Q],
-    /// Quads from row to row, and rows.
-    stride: usize,
     len: usize,
 }
 
 impl<Q: Quad> Rows<'_, Q> {
     #[inline(always)]
     fn row(&self, row: usize, quads: usize) -> &[Q] {
-        &self.quads[row * self.stride..][..quads]
+        &self.quads[row * quads..][..quads]
     }
 
     /// At most so many of them.
@@ -156,8 +162,8 @@ impl<Q: Quad> Rows<'_, Q> {
     /// The same in f32, for several queries.
     fn to_f32<'a>(self, quads: usize, room: &'a mut Vec<[f32; 4]>) -> Rows<'a, [f32; 4]> {
         room.clear();
-        (0..self.len).for_each(|i| room.extend(self.row(i, quads).iter().map(|quad| quad.load().array())));
-        Rows { quads: room, stride: quads, len: self.len }
+        room.extend(self.quads[..self.len * quads].iter().map(|quad| quad.load().array()));
+        Rows { quads: room, len: self.len }
     }
 }
 
@@ -189,20 +195,27 @@ fn score_some<Q: Quad, const N: usize>(q: &[[f32; 4]], k: Rows<'_, Q>, first: us
 /// out[D] += Σ weights[p] · v[p] over the rows of v.
 #[inline(always)]
 fn mix<Q: Quad>(weights: &[f32], v: Rows<'_, Q>, out: &mut [[f32; 4]]) {
+    let quads = out.len();
     let (fours, rest) = out.as_chunks_mut::<4>();
     let first = 4 * fours.len();
-    fours.iter_mut().enumerate().for_each(|(i, out)| mix_some(weights, v, 4 * i, out));
-    rest.iter_mut().enumerate().for_each(|(i, out)| mix_some(weights, v, first + i, std::array::from_mut(out)));
+    fours.iter_mut().enumerate().for_each(|(i, out)| mix_some(weights, v, (4 * i, quads), out));
+    rest.iter_mut()
+        .enumerate()
+        .for_each(|(i, out)| mix_some(weights, v, (first + i, quads), std::array::from_mut(out)));
 }
 
 /// The same for 4·N of the dimensions: additions of four would wait for each other.
 #[inline(always)]
-fn mix_some<Q: Quad, const N: usize>(weights: &[f32], v: Rows<'_, Q>, first: usize, out: &mut [[f32; 4]; N]) {
+fn mix_some<Q: Quad, const N: usize>(
+    weights: &[f32],
+    v: Rows<'_, Q>,
+    (first, quads): (usize, usize),
+    out: &mut [[f32; 4]; N],
+) {
     let mut sums = out.map(|out| F4::of(&out));
-    for (i, weight) in weights[..v.len].iter().enumerate() {
+    for (weight, row) in weights.iter().zip(v.quads[..v.len * quads].chunks_exact(quads)) {
         let weight = F4::splat(*weight);
-        let row = &v.quads[i * v.stride + first..][..N];
-        for (sum, v) in sums.iter_mut().zip(row) {
+        for (sum, v) in sums.iter_mut().zip(&row[first..first + N]) {
             *sum = *sum + weight * v.load();
         }
     }

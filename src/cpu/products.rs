@@ -13,8 +13,8 @@ use std::ops::Range;
 
 /// Tokens that share an unpacked group of weights.
 const TOKENS: usize = 4;
-/// Products between two looks at the clock: less than a millisecond of work.
-const SLICE: usize = 1 << 21;
+/// Products between two chances for others: less than a millisecond of work.
+const SLICE: usize = 1 << 20;
 /// Quantization groups whose scales are read at a time.
 const SCALES: usize = 4;
 
@@ -67,8 +67,10 @@ impl Activations {
         let rows = table.shape.rows;
         let step = (SLICE / (table.shape.cols * self.tokens).max(1)).max(1);
         for first in (0..rows).step_by(step) {
-            self.rows(table, first..rows.min(first + step), y, stride);
-            turns.give_way().await;
+            let slice = first..rows.min(first + step);
+            let products = slice.len() * table.shape.cols * self.tokens;
+            self.rows(table, slice, y, stride);
+            turns.give_way(products).await;
         }
     }
 

@@ -19,10 +19,15 @@ mod here {
     /// … and in a worker, where only messages wait.
     const OF_A_WORKER: Duration = Duration::from_millis(40);
 
+    /// Products between two looks at the clock, which costs as much as a thousand: a fraction of a millisecond.
+    const LOOK: usize = 1 << 20;
+
     /// Lets tasks that wait have their turn.
     pub struct Turns {
         length: Duration,
         since: Cell<Instant>,
+        /// Products since the last look at the clock.
+        done: Cell<usize>,
         /// A message to oneself comes after everything that waits already: `scheduler.yield()` goes on before messages
         /// and timers, which bring the aborts, and timers wait 4 ms. `None` only where there are no channels.
         channel: Option<MessageChannel>,
@@ -32,10 +37,16 @@ mod here {
         pub fn new() -> Self {
             let has_page = Reflect::has(&js_sys::global(), &"document".into()).unwrap_or(false);
             let length = if has_page { OF_THE_PAGE } else { OF_A_WORKER };
-            Self { length, since: Cell::new(Instant::now()), channel: MessageChannel::new().ok() }
+            Self { length, since: Cell::new(Instant::now()), done: Cell::new(0), channel: MessageChannel::new().ok() }
         }
 
-        pub async fn give_way(&self) {
+        /// After so many products.
+        pub async fn give_way(&self, products: usize) {
+            self.done.set(self.done.get() + products);
+            if self.done.get() < LOOK {
+                return;
+            }
+            self.done.set(0);
             if self.since.get().elapsed() < self.length {
                 return;
             }
@@ -73,6 +84,6 @@ mod native {
             Self
         }
 
-        pub async fn give_way(&self) {}
+        pub async fn give_way(&self, _products: usize) {}
     }
 }
