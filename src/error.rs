@@ -72,24 +72,39 @@ pub struct Error {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// Longest sentence, next step or cause, in bytes: they quote what comes from outside, which may be a whole file.
+const MAX_TEXT_LEN: usize = 2000;
+
+/// Cuts a text that quotes too much.
+fn brief(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if text.len() > MAX_TEXT_LEN {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_LEN));
+        text.push('…');
+    }
+    text
+}
+
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: String::new(), source: None }
+        Self { code, message: brief(message), hint: String::new(), source: None }
     }
 
     /// Adds what the reader can do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = hint.into();
+        self.hint = brief(hint);
         self
     }
 
     /// Adds the error that caused this one.
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        let source = source.into();
+        let text = source.to_string();
+        self.source = Some(if text.len() > MAX_TEXT_LEN { brief(text).into() } else { source });
         self
     }
 
@@ -135,5 +150,14 @@ mod tests {
         assert_eq!(e.to_string(), "hidden_size is 33. It must be a multiple of 32.");
         assert_eq!(e.code.as_str(), "invalid-config");
         assert_eq!(std::error::Error::source(&e).map(ToString::to_string).as_deref(), Some("cause"));
+    }
+
+    #[test]
+    fn what_quotes_a_whole_file_is_cut() {
+        let file = "é".repeat(1 << 20);
+        let e = Error::invalid_config(format!("x{file}")).hint(file.as_str()).caused_by(file);
+        assert_eq!(e.message.len(), 1999 + "…".len(), "not inside a character");
+        assert!(e.hint.len() < 2010);
+        assert!(std::error::Error::source(&e).is_some_and(|cause| cause.to_string().len() < 2010));
     }
 }

@@ -36,6 +36,7 @@ const SHELL = [
   "lib/model.js",
   "lib/names.js",
   "lib/options.js",
+  "lib/policy.js",
   "lib/port-writing.js",
   "lib/probe.js",
   "lib/shared-models.js",

@@ -3,6 +3,7 @@
 //! No I/O here: the caller brings the header, and gets byte ranges in the order of the file.
 
 use super::layout::{Quantization, TableFormat, TensorId, tensors};
+use super::unit::MAX_FILE_BYTES;
 use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::error::{Error, Result};
 use safetensors::Dtype;
@@ -10,8 +11,10 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Longest header that is read; the largest published model's has 200 kB.
-const HEADER_LIMIT: u64 = 16 << 20;
+/// Longest header that is read; the largest published model's has 200 kB. Parsed it takes thirty times as much memory.
+const HEADER_LIMIT: u64 = 4 << 20;
+/// Longest `model.safetensors.index.json` that is read, in bytes.
+pub const INDEX_LIMIT: usize = 4 << 20;
 
 /// The two byte streams that a quantized table consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -77,11 +80,11 @@ impl Shard {
             Error::unsupported(format!("The header of model.safetensors cannot be used: {e}.")).caused_by(e)
         })?;
         let data_start = 8 + json.len() as u64;
-        let mut shard = Self {
-            formats: BTreeMap::new(),
-            sections: Vec::new(),
-            file_bytes: data_start + metadata.data_len() as u64,
-        };
+        let file_bytes = data_start.checked_add(metadata.data_len() as u64).filter(|bytes| *bytes <= MAX_FILE_BYTES);
+        let file_bytes = file_bytes.ok_or_else(|| {
+            Error::unsupported(format!("The header of model.safetensors claims {} bytes.", metadata.data_len()))
+        })?;
+        let mut shard = Self { formats: BTreeMap::new(), sections: Vec::new(), file_bytes };
         for id in tensors(config) {
             shard.add(id, &metadata, data_start, config)?;
         }
@@ -182,6 +185,9 @@ pub fn shard_names(index_json: &[u8]) -> Result<Vec<String>> {
         weight_map: BTreeMap<String, String>,
     }
     let bad = |what: String| Error::unsupported(format!("model.safetensors.index.json {what}."));
+    if index_json.len() > INDEX_LIMIT {
+        return Err(bad(format!("has {} bytes", index_json.len())));
+    }
     let index: Index = serde_json::from_slice(index_json).map_err(|e| bad(format!("cannot be read: {e}")))?;
     let mut names: Vec<String> = index.weight_map.into_values().collect();
     names.sort();

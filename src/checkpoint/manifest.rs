@@ -12,6 +12,8 @@ pub const MANIFEST: &str = "manifest.json";
 /// Files up to this size are hashed as a whole only.
 const WHOLE: u64 = 1 << 20;
 const FORMAT: u32 = 1;
+/// Most files of a folder: 1,000 shards, and what goes with them.
+const MAX_FILES: usize = 2000;
 
 /// What the folder holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +107,9 @@ impl Manifest {
             return Ok(None);
         }
         let manifest: Self = serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?;
+        if manifest.files.len() > MAX_FILES {
+            return Err(bad(format!("it names {} files", manifest.files.len())));
+        }
         for f in &manifest.files {
             let count = match f.chunk_bytes {
                 // Whole words, so that no number is cut.

@@ -193,6 +193,14 @@ impl<'a> Machine<'a> {
         std::str::from_utf8(self.data.get(start..start + len)?).ok()
     }
 
+    /// A string that may be a key. Keys are looked at again and again, and so must be short before they are.
+    fn key(&self, value: Value) -> Result<&'a str> {
+        match value {
+            Value::Str(_, len) if len > MAX_KEY_LEN => Err(self.error("a key is too long")),
+            _ => self.text(value).ok_or_else(|| self.error("a key is no string")),
+        }
+    }
+
     fn tuple(&self, value: Value) -> Option<&[Value]> {
         match value {
             Value::Node(i) => match self.arena.get(i)? {
@@ -415,8 +423,8 @@ impl<'a> Machine<'a> {
     fn storage(&mut self) -> Result<()> {
         let id = self.pop()?;
         let node = match self.tuple(id) {
-            Some(&[kind, Value::Global(Global::Storage(dtype)), key, _, len]) => match (self.text(kind), count(len)) {
-                (Some("storage"), Some(len)) if self.text(key).is_some() => Some(Node::Storage { dtype, key, len }),
+            Some(&[kind, Value::Global(Global::Storage(dtype)), key, _, len]) => match (self.key(kind)?, count(len)) {
+                ("storage", Some(len)) => self.key(key).map(|_| Some(Node::Storage { dtype, key, len }))?,
                 _ => None,
             },
             _ => None,
@@ -439,12 +447,7 @@ impl<'a> Machine<'a> {
             let Value::Node(i) = value else { continue };
             let Node::Tensor { storage, offset, shape, stride } = &self.arena[i] else { continue };
             let Node::Storage { dtype, key: storage_key, len } = self.arena[*storage] else { continue };
-            let (Some(name), Some(storage_key)) = (self.text(key), self.text(storage_key)) else {
-                return Err(self.error("a tensor's key is no string"));
-            };
-            if name.len() > MAX_KEY_LEN || storage_key.len() > MAX_KEY_LEN {
-                return Err(self.error("a key is too long"));
-            }
+            let (name, storage_key) = (self.key(key)?, self.key(storage_key)?);
             if !seen.insert(name) {
                 return Err(self.error(format!("key {name:?} is there twice")));
             }

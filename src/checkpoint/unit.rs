@@ -8,6 +8,9 @@ use super::layout::TensorId;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
+/// Longest file that is read, in bytes: a server may claim any size, and a plan has an entry for every unit.
+pub const MAX_FILE_BYTES: u64 = 1 << 40;
+
 /// Smallest and largest unit of a file, in bytes; see [`unit_bytes`].
 const SMALLEST: u64 = 1 << 20;
 const LARGEST: u64 = 8 << 20;

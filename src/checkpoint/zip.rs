@@ -4,6 +4,7 @@
 //! directory, gives it to [`parse_directory`], and for each entry that it wants reads the local header
 //! for [`local_data_offset`]. So the same code runs on files and on HTTP ranges.
 
+use super::unit::MAX_FILE_BYTES;
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -75,6 +76,9 @@ pub fn tail_range(file_len: u64) -> Range<u64> {
 
 /// Finds the directory from the file's last bytes, [`tail_range`] or more.
 pub fn find_directory(tail: &[u8], file_len: u64) -> Result<Directory> {
+    if file_len > MAX_FILE_BYTES {
+        return Err(broken(format!("it is said to have {file_len} bytes")));
+    }
     let tail_start = file_len.checked_sub(tail.len() as u64).ok_or_else(|| broken("it is shorter than was said"))?;
     let is_end = |at: usize| {
         tail[at..].starts_with(b"PK\x05\x06")

@@ -3,6 +3,11 @@
 use crate::checkpoint::manifest::{Manifest, ManifestFile};
 use crate::error::{Error, ErrorCode, Result};
 use serde::Deserialize;
+use std::collections::HashMap;
+
+/// Most files of a repository, and most bytes of the pages that list them; the largest models have a few hundred files.
+const MAX_FILES: usize = 100_000;
+const MAX_BYTES: usize = 32 << 20;
 
 /// What is known of a file before it is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,12 +30,14 @@ pub struct Listing {
     files: Vec<FileInfo>,
     /// True if these are all; false for a static host, which is asked for each.
     complete: bool,
+    /// Bytes of the pages so far.
+    bytes: usize,
 }
 
 impl Listing {
     /// A list that has everything once all pages are added.
     pub fn complete() -> Self {
-        Self { files: Vec::new(), complete: true }
+        Self { complete: true, ..Self::default() }
     }
 
     /// A file, or `None` if it is known not to exist.
@@ -42,7 +49,7 @@ impl Listing {
     /// Adds the entries of one page of the tree.
     ///
     /// # Errors
-    /// `network` if the answer is no listing.
+    /// `network` if the answer is no listing, or one more than any model needs.
     pub fn add_page(&mut self, json: &[u8]) -> Result<()> {
         #[derive(Deserialize)]
         struct Entry {
@@ -58,7 +65,18 @@ impl Listing {
             oid: String,
             size: u64,
         }
+        let too_long = || {
+            Error::new(ErrorCode::Network, "The hub's list of files is too long.")
+                .hint("Name a repository that holds a model and little else.")
+        };
+        self.bytes += json.len();
+        if self.bytes > MAX_BYTES {
+            return Err(too_long());
+        }
         let entries: Vec<Entry> = serde_json::from_slice(json).map_err(|e| unusable("list of files", &e))?;
+        if self.files.len() + entries.len() > MAX_FILES {
+            return Err(too_long());
+        }
         self.files.extend(entries.into_iter().filter(|e| e.kind == "file").map(|e| match e.lfs {
             // Some answers spell it "sha256:…".
             Some(lfs) => {
@@ -72,8 +90,13 @@ impl Listing {
 
     /// Adds what the manifest knows. What the hub itself says wins: a manifest that says otherwise is an old one.
     pub fn add_manifest(&mut self, manifest: &Manifest) {
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for (i, f) in self.files.iter().enumerate() {
+            known.entry(f.path.clone()).or_insert(i);
+        }
         for m in &manifest.files {
-            if let Some(f) = self.files.iter_mut().find(|f| f.path == m.path) {
+            if let Some(&i) = known.get(&m.path) {
+                let f = &mut self.files[i];
                 let agrees = f.size.is_none_or(|size| size == m.size)
                     && f.sha256.as_ref().is_none_or(|sha256| *sha256 == m.sha256)
                     // A git object id says all of a small file.
@@ -83,6 +106,7 @@ impl Listing {
                 // The hashes of its chunks say all that the hash of the whole would.
                 let sha256 = m.chunks.is_empty().then(|| m.sha256.clone());
                 let (path, size) = (m.path.clone(), Some(m.size));
+                known.insert(path.clone(), self.files.len());
                 self.files.push(FileInfo { path, size, sha256, git_oid: None, manifest: Some(m.clone()) });
             }
         }

@@ -4,7 +4,7 @@ use super::Request;
 use super::plan::{FilePlan, Plan, Work};
 use super::source::Source;
 use super::units::blame;
-use crate::checkpoint::folder::{Shard, check_complete, header_len, quantization, shard_names};
+use crate::checkpoint::folder::{INDEX_LIMIT, Shard, check_complete, header_len, quantization, shard_names};
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::unit::{cut, unit_bytes};
 use crate::config::{ModelConfig, PartialConfig};
@@ -15,7 +15,6 @@ use crate::hub::ranges::{Peek, peek};
 /// The weights of a model that is not sharded.
 const SINGLE_FILE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
-const INDEX_LIMIT: usize = 64 << 20;
 /// Bytes of a file that are read first: most headers fit.
 const FIRST: u64 = 64 << 10;
 

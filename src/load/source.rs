@@ -17,7 +17,7 @@ const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 /// Largest small files that are read, in bytes.
 const CONFIG_LIMIT: usize = 1 << 20;
-const TOKENIZER_LIMIT: usize = 64 << 20;
+const TOKENIZER_LIMIT: usize = crate::tokenizer::MAX_FILE_LEN;
 const MANIFEST_LIMIT: usize = 16 << 20;
 /// Whose tokenizer the published models share.
 const SHARED_TOKENIZER: &str = "EleutherAI/gpt-neox-20b";

@@ -14,8 +14,9 @@ before(async () => {
 after(() => world?.close());
 
 /** A page of the first origin under a policy. */
-async function pageUnder(policy, from) {
+async function pageUnder(policy, from, prepare) {
   const context = await world.browser.newContext();
+  await prepare?.(context);
   const meta = `<meta http-equiv="Content-Security-Policy" content="${policy}">`;
   // From the server: the browser lets no page that a test made up load from this host.
   writeFileSync(`${OUTPUT}policy.html`, `<!doctype html><meta charset="utf-8">${meta}<title>policy</title>`);
@@ -128,6 +129,28 @@ test("a policy that forbids workers, or their blob from another origin, leaves t
     assert.deepEqual(await write(page), { thread: "main", tokens: 4 }, "and again");
     // The 404 is that of the manifest, which this folder does not have.
     assert.ok(page.problems.every((problem) => /Content Security Policy|404/i.test(problem)), page.problems.join("\n"));
+    await page.context().close();
+  }
+});
+
+test("a policy without the model's host binds the page's thread, and the worker where it is a header of the worker's script", async () => {
+  const strict = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
+  const elsewhere = `${world.other.origin}/oracle/fixtures/head64-q4/`;
+  const asHeader = (context) => context.route("**/lib/engine-worker.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, headers: { ...response.headers(), "Content-Security-Policy": strict } });
+  });
+  for (const [prepare, isBound] of [[undefined, false], [onMainThread, true], [asHeader, true]]) {
+    const page = await pageUnder(strict, undefined, prepare);
+    const failed = await page.evaluate((folder) => failure(async () => (await TokenFormer.load(folder)).dispose()), elsewhere);
+    if (isBound) {
+      assert.equal((await write(page)).thread, prepare === onMainThread ? "main" : "worker", "what the policy allows is loaded");
+      assert.equal(failed?.code, "network", failed?.message);
+      assert.match(failed.message, /Content-Security-Policy/);
+      assert.ok(failed.hint.includes(world.other.origin), failed.hint);
+    } else {
+      assert.equal(failed, null);
+    }
     await page.context().close();
   }
 });

@@ -1,6 +1,7 @@
 // Engines of this thread's module, in the form that model.js works with: the worker's (engine-port.js) look the same.
 
 import { aborted } from "./errors.js";
+import { underPolicy } from "./policy.js";
 
 /**
  * What models are made of, wherever it runs.
@@ -33,10 +34,12 @@ export function enginesOf(module) {
   };
   return {
     load: (request, tell, signal) =>
-      make(({ Engine }) => {
-        if (signal?.aborted) throw aborted("Loading");
-        return Engine.load(request, (progress) => module.callOut(() => tell(progress)), signal);
-      }, request.backend),
+      underPolicy([request.folderUrl, request.endpoint], signal, (signal) =>
+        make(({ Engine }) => {
+          if (signal.aborted) throw aborted("Loading");
+          return Engine.load(request, (progress) => module.callOut(() => tell(progress)), signal);
+        }, request.backend),
+      ),
     random: (request) => make(({ Engine }) => Engine.random(request)),
     storedModels: () => module.run((instance) => instance.storedModels()),
     deleteModels: (...which) => module.run((instance) => instance.deleteModels(...which)),

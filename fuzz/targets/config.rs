@@ -1,0 +1,15 @@
+//! `config.json`, of a folder and of a published checkpoint.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tokenformer_web::checkpoint::layout::tensors;
+use tokenformer_web::config::{ModelConfig, PartialConfig};
+
+fuzz_target!(|data: &[u8]| {
+    let _ =
+        PartialConfig::of_published(data).or(PartialConfig::preset("TokenFormer-150M").unwrap_or_default()).finish();
+    if let Ok(config) = ModelConfig::from_json(data) {
+        assert!(config.rotary_dims() <= config.head_size());
+        assert!(tensors(&config).all(|id| id.shape(&config).cols > 0));
+    }
+});

@@ -1,0 +1,91 @@
+// Audits the crates that the project and its fuzz targets build on, by deny.toml: licences, sources, bans, versions.
+//
+//     node scripts/audit.mjs
+//
+// It needs cargo alone, since cargo-deny takes minutes to compile. Where cargo-deny is installed, it checks the same
+// again, and known vulnerabilities too, if their database (of GitHub) can be reached.
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const ROOT = new URL("../", import.meta.url);
+const MANIFESTS = ["Cargo.toml", "fuzz/Cargo.toml"].map((path) => fileURLToPath(new URL(path, ROOT)));
+const CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index";
+
+/** The strings of a list in deny.toml; of tables in it, their first. */
+const policy = readFileSync(new URL("deny.toml", ROOT), "utf8").replaceAll(/#.*/g, "");
+function list(key) {
+  const [, body] = policy.match(new RegExp(`^${key} = \\[(.*?)^\\]`, "ms"));
+  return new Set(body.split("\n").flatMap((line) => line.match(/"([^"]+)"/)?.slice(1) ?? []));
+}
+const [allowed, known, banned] = [list("allow"), list("skip"), list("deny")];
+
+/** Whether an SPDX expression can be met by what is allowed; "/" is an older "OR". */
+export function isAllowed(expression, allowed) {
+  const words = (expression ?? "").replaceAll("/", " OR ").match(/[()]|[^\s()]+/g) ?? [];
+  const any = () => {
+    let met = all();
+    while (words[0] === "OR") met = (words.shift(), all()) || met;
+    return met;
+  };
+  const all = () => {
+    let met = one();
+    while (words[0] === "AND") met = (words.shift(), one()) && met;
+    return met;
+  };
+  const one = () => {
+    const word = words.shift();
+    if (word === "(") {
+      const met = any();
+      return words.shift() === ")" && met;
+    }
+    if (words[0] === "WITH") return allowed.has(`${word} WITH ${(words.shift(), words.shift())}`);
+    return allowed.has(word);
+  };
+  return any() && words.length === 0;
+}
+
+/** What is wrong with the crates of a manifest. */
+function audit(manifest) {
+  const args = ["metadata", "--locked", "--all-features", "--format-version", "1", "--manifest-path", manifest];
+  const { packages } = JSON.parse(execFileSync("cargo", args, { maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] }));
+  const problems = [];
+  const versions = new Map();
+  for (const { name, version, license, source } of packages) {
+    const crate = `${name}@${version}`;
+    if (source !== null && source !== CRATES_IO) problems.push(`${crate} comes from ${source}`);
+    if (!isAllowed(license, allowed)) problems.push(`${crate} has the licence ${license}`);
+    if (banned.has(name)) problems.push(`${crate} is banned`);
+    if (!known.has(crate)) versions.set(name, [...(versions.get(name) ?? []), version]);
+  }
+  for (const [name, several] of versions) if (several.length > 1) problems.push(`${name} is there as ${several.join(" and ")}`);
+  console.log(`${manifest}: ${packages.length} crates, ${problems.length} problems`);
+  return problems;
+}
+
+/** Runs cargo-deny; true unless it finds something. */
+function deny(manifest, ...checks) {
+  return spawnSync("cargo", ["deny", "--manifest-path", manifest, "check", ...checks], { stdio: "inherit" }).status === 0;
+}
+
+function main() {
+  const problems = MANIFESTS.flatMap(audit);
+  if (spawnSync("cargo", ["deny", "--version"]).status !== 0) {
+    console.log("known vulnerabilities: not looked for, cargo-deny is not installed");
+    return problems;
+  }
+  const check = (...checks) => {
+    for (const manifest of MANIFESTS) if (!deny(manifest, ...checks)) problems.push(`cargo-deny refuses ${manifest}`);
+  };
+  check("bans", "licenses", "sources");
+  if (spawnSync("cargo", ["deny", "fetch", "db"], { timeout: 60_000 }).status === 0) check("--disable-fetch", "advisories");
+  else console.log("known vulnerabilities: not looked for, their database cannot be reached");
+  return problems;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const problems = main();
+  for (const problem of problems) console.log(`audit: ${problem}`);
+  process.exitCode = problems.length > 0 ? 1 : 0;
+}
