@@ -298,7 +298,13 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Use {
         /// A completion of ids below 4, of which so many tokens are taken before it is aborted.
-        Complete { prompt: Vec<u32>, take: usize, temperature: f32, seed: u64, logprobs: usize },
+        Complete {
+            prompt: Vec<u32>,
+            take: usize,
+            temperature: f32,
+            seed: u64,
+            logprobs: usize,
+        },
         Logits(Vec<u32>),
         Score(Vec<u32>),
     }

@@ -20,8 +20,7 @@ pub async fn for_weights(gpu: &Gpu, config: &ModelConfig, quantization: Quantiza
     match gpu.scoped("Making room for the weights", || Weights::new(gpu, config, quantization)).await {
         Err(e) if e.code == ErrorCode::OutOfMemory => {
             let bytes = weight_bytes(config, quantization);
-            let message =
-                format!("The weights take {}, which does not fit into this GPU's memory.", megabytes(bytes));
+            let message = format!("The weights take {}, which does not fit into this GPU's memory.", megabytes(bytes));
             Err(Error::new(ErrorCode::OutOfMemory, message).hint(smaller(config, bytes)).caused_by(e.to_string()))
         }
         result => result,
@@ -33,12 +32,7 @@ pub async fn for_weights(gpu: &Gpu, config: &ModelConfig, quantization: Quantiza
 ///
 /// # Errors
 /// `out-of-memory` with the length that would fit.
-pub async fn for_context(
-    gpu: &Gpu,
-    config: &ModelConfig,
-    weights: &Weights,
-    wanted: Option<usize>,
-) -> Result<Scratch> {
+pub async fn for_context(gpu: &Gpu, config: &ModelConfig, weights: &Weights, wanted: Option<usize>) -> Result<Scratch> {
     let longest = wanted.unwrap_or(config.default_context_length());
     let mut length = longest;
     let (scratch, refusal) = loop {
