@@ -28,7 +28,8 @@ test("there are six prompts of 48 tokens", () => {
   assert.ok(cases.length >= 6 && cases.every((c) => c.ids.length === 48));
 });
 
-for (const { prompt, promptIds, ids, margins } of cases) {
+// Each takes a GPU that is a program half a minute; firefox.test.mjs and cpu.test.mjs write all of them.
+for (const { prompt, promptIds, ids, margins } of process.env.TOKENFORMER_FULL ? cases : cases.slice(1, 3)) {
   test(`greedy ids: ${prompt}`, async () => {
     assert.deepEqual(await page.evaluate((text) => model.encode(text), prompt), promptIds);
     let at = 0;

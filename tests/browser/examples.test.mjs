@@ -11,7 +11,7 @@ const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.met
 let world;
 let site;
 before(async () => {
-  world = await start();
+  world = await start({ webgpu: false });
   site = await serve({ "/site/examples/": path("examples"), "/site/dist/": path("dist") });
 });
 after(async () => {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { serve } from "../../scripts/static-server.mjs";
-import { OUTPUT, SUB_PATH } from "./harness.mjs";
+import { OUTPUT, relativeError, SUB_PATH } from "./harness.mjs";
 
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 const firefox = ["firefox-esr", "firefox"].find((name) => {
@@ -32,40 +32,70 @@ const PREFERENCES = {
 
 /** What the page runs; the model's name and options come by its address. */
 async function inPage() {
-  const report = (what) => fetch(`/report?${encodeURIComponent(JSON.stringify(what))}`).catch(() => {});
+  const report = (what) => fetch("/report", { method: "POST", body: JSON.stringify(what) }).catch(() => {});
   try {
-    const { script, prompt } = JSON.parse(decodeURIComponent(location.search.slice(1)));
+    const { script, cases, fixtures } = JSON.parse(decodeURIComponent(location.search.slice(1)));
     const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
     const { TokenFormer } = await import(script);
     const model = await TokenFormer.load();
     const { backend, thread, features, notes } = model.info;
-    const { tokenIds } = await model.complete(prompt, { temperature: 0, maxTokens: 12 });
+    const texts = [];
+    for (const ids of cases) texts.push((await model.complete(ids, { temperature: 0, maxTokens: 24 })).tokenIds);
     await model.dispose();
-    await report({ hasAdapter: Boolean(adapter), backend, thread, features, notes, tokenIds });
+    const logits = [];
+    for (const { folder, ids } of fixtures) {
+      const fixture = await TokenFormer.load(folder);
+      logits.push(Array.from(await fixture.logits(ids), (x) => Number(x.toPrecision(7))));
+      await fixture.dispose();
+    }
+    await report({ hasAdapter: Boolean(adapter), backend, thread, features, notes, texts, logits });
   } catch (error) {
     await report({ error: `${error.code} ${error.message} ${error.hint}` });
   }
 }
 
-test("the embedded model writes in Firefox", { skip: firefox ? false : "no Firefox is installed" }, async (t) => {
-  const [{ prompt, ids }] = JSON.parse(readFileSync(path("target/oracle/greedy.json"), "utf8"));
+/** Where the reference's best two logits are closer than this, another id is no error. */
+const MARGIN = 0.02;
+const oracleOf = (name) => JSON.parse(readFileSync(path(`target/oracle/fixtures/${name}/oracle.json`), "utf8"));
+
+test("Firefox writes the reference's greedy texts, and its logits are the reference's", { skip: firefox ? false : "no Firefox is installed" }, async (t) => {
+  const cases = JSON.parse(readFileSync(path("target/oracle/greedy.json"), "utf8"));
   writeFileSync(`${OUTPUT}firefox.html`, `<!doctype html><meta charset="utf-8"><title>Firefox</title><script type="module">(${inPage})();</script>`);
   let tell;
   const told = new Promise((resolve) => (tell = resolve));
-  const onRequest = ({ url }) => url.startsWith("/report?") && tell(JSON.parse(decodeURIComponent(url.slice(8))));
-  const server = await serve({ [SUB_PATH]: path("dist"), "/out/": OUTPUT }, { onRequest });
+  const onRequest = async (request) => {
+    if (request.url !== "/report") return;
+    let body = "";
+    for await (const piece of request.setEncoding("utf8")) body += piece;
+    tell(JSON.parse(body));
+  };
+  const mounts = { [SUB_PATH]: path("dist"), "/out/": OUTPUT, "/oracle/": path("target/oracle") };
+  const server = await serve(mounts, { onRequest });
   const profile = mkdtempSync(join(tmpdir(), "tokenformer-firefox-"));
   const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${value});`);
   writeFileSync(join(profile, "user.js"), lines.join("\n"));
-  const asked = encodeURIComponent(JSON.stringify({ script: `${server.origin}${SUB_PATH}tokenformer.js`, prompt }));
+  const fixtures = ["head64-q4", "head80-q8", "head96-f16", "uneven-slots-q4"].map((name) => ({ name, oracle: oracleOf(name) }));
+  const asked = encodeURIComponent(JSON.stringify({
+    script: `${server.origin}${SUB_PATH}tokenformer.js`,
+    cases: cases.map(({ promptIds }) => promptIds),
+    fixtures: fixtures.map(({ name, oracle }) => ({ folder: `${server.origin}/oracle/fixtures/${name}/`, ids: oracle.inputIds })),
+  }));
   const address = `${server.origin}/out/firefox.html?${asked}`;
   const browser = spawn(firefox, ["--headless", "--no-remote", "--profile", profile, address], { stdio: "ignore" });
   const ended = new Promise((resolve) => browser.once("exit", (code) => resolve({ error: `Firefox ended with ${code}` })));
   try {
     const seen = await Promise.race([told, ended]);
     assert.equal(seen.error, undefined);
-    t.diagnostic(`WebGPU adapter: ${seen.hasAdapter}; ${JSON.stringify(seen)}`);
-    assert.deepEqual(seen.tokenIds, ids.slice(0, 12));
+    t.diagnostic(`WebGPU adapter: ${seen.hasAdapter}; ${seen.backend}, ${seen.thread}, ${seen.features}; ${seen.notes}`);
+    seen.texts.forEach((got, i) => {
+      const { ids, margins } = cases[i];
+      const differs = got.findIndex((id, at) => id !== ids[at]);
+      assert.ok(got.length > 0 && (differs < 0 || margins[differs] < MARGIN), `text ${i}: ${got} instead of ${ids}`);
+    });
+    seen.logits.forEach((got, i) => {
+      const error = relativeError(got, fixtures[i].oracle.logits.at(-1));
+      assert.ok(error < 2e-3, `${fixtures[i].name}: ${error} from the reference`);
+    });
     assert.equal(seen.backend, seen.hasAdapter ? "webgpu" : "cpu");
     if (seen.backend === "cpu") assert.deepEqual([seen.thread, seen.features], ["worker", ["simd128"]]);
   } finally {

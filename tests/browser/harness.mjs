@@ -12,11 +12,9 @@ export const OUTPUT = path("tests/out/");
 /** Where dist/ stands on the first origin: never at the root, since a build must run from anywhere. */
 export const SUB_PATH = "/some/sub/path/";
 
+const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
 const FLAGS = [
   "--no-sandbox",
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
-  "--enable-features=Vulkan",
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
@@ -24,8 +22,11 @@ const FLAGS = [
   "--no-first-run",
 ];
 
-/** Starts the servers and a browser, with more options of playwright's `launch`; `close` ends both. */
-export async function start(more = {}) {
+/**
+ * Starts the servers and a browser, with more options of playwright's `launch`; `close` ends both. Without WebGPU the
+ * embedded model runs on the CPU, many times as fast as on a GPU that is a program: for tests of what surrounds it.
+ */
+export async function start({ webgpu = true, ...more } = {}) {
   mkdirSync(OUTPUT, { recursive: true });
   const requests = [];
   const onRequest = (request) => requests.push(`${request.method} ${request.url}`);
@@ -39,7 +40,7 @@ export async function start(more = {}) {
   const other = await serve(mounts);
   const executablePath = await findBrowser();
   if (!executablePath) throw new Error("No headless Chromium: run scripts/setup --tests.");
-  const browser = await chromium.launch({ executablePath, args: FLAGS, ...more });
+  const browser = await chromium.launch({ executablePath, args: webgpu ? [...FLAGS, ...WEBGPU] : [...FLAGS, "--disable-features=WebGPU"], ...more });
   return {
     server,
     /** A second origin with nothing but Access-Control-Allow-Origin. */

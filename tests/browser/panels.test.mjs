@@ -7,7 +7,7 @@ import { assertAccessible, assertStill, button, text, visitor, written } from ".
 
 let world;
 before(async () => {
-  world = await start();
+  world = await start({ webgpu: false });
 });
 after(() => world?.close());
 

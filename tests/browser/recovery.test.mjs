@@ -131,7 +131,7 @@ function losesDevices() {
 
 const FULL = process.env.TOKENFORMER_FULL === "1";
 
-for (const thread of ["main", "worker"]) {
+for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
   test(`a device that is lost, whenever, is replaced, and the text is the same: ${thread}`, async (t) => {
     const page = await pageWith(thread, losesDevices);
     const moments = FULL ? 10 : 2; // and as many while loading; every load compiles for seconds on the CPU
