@@ -132,7 +132,6 @@ impl Inner {
 
     /// Makes the call that runs end soon.
     fn stop(&self) {
-        self.abort.set();
         self.reload.abort();
     }
 
@@ -206,7 +205,7 @@ impl Engine {
         };
         let memory = RefCell::new(memory(backend));
         let model = RefCell::new(Some(model));
-        let (abort, is_disposed, info) = (AbortFlag::default(), Cell::new(false), RefCell::new(info));
+        let (abort, is_disposed, info) = (reload.flag(), Cell::new(false), RefCell::new(info));
         Self(Rc::new(Inner { model, abort, is_disposed, info, tuning, memory, reload }))
     }
 
@@ -219,7 +218,13 @@ impl Engine {
             && let Some(model) = model.as_ref()
         {
             info.variants = model.backend().engine().variants();
-            info.device_losses = model.backend().losses();
+            if info.device_losses != model.backend().losses() {
+                info.device_losses = model.backend().losses();
+                // It may be another GPU.
+                let engine = model.backend().engine();
+                info.adapter = engine.on_gpu().map(|model| adapter_info(model.gpu())).unwrap_or_default();
+                info.features = features(engine);
+            }
             info.engine_notes = model.backend().engine().notes();
         }
         info.wasm_heap_bytes = heap_bytes();

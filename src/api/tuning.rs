@@ -65,6 +65,11 @@ impl Tuning {
         }
         let Some(prepared) = self.state.borrow_mut().take_ready() else { return Ok(()) };
         let before = self.state.borrow().note;
+        if !model.is_for_this(&prepared) {
+            // The device that it was compiled for is lost.
+            self.state.borrow_mut().compile(model, before.choice);
+            return Ok(());
+        }
         // If the device is lost by it, or the page goes, this is what the next visit finds.
         self.remember(Note { unfinished: before.unfinished + 1, begun: Date::now(), ..before }).await;
         match model.tune(&prepared, abort).await? {

@@ -301,6 +301,14 @@ impl Backend for CpuModel {
 }
 
 impl Resume for CpuModel {
+    type Way = ();
+
+    fn way(&self) {}
+
+    async fn go(&mut self, (): &()) -> Result<()> {
+        Ok(())
+    }
+
     fn resume_choosing(&mut self, told: &[u32]) {
         if let Some(Choosing { sampler, last, .. }) = &mut self.choosing {
             told.iter().for_each(|id| sampler.note(*id));

@@ -17,8 +17,21 @@ pub const MOST_LOSSES: usize = 3;
 /// … within this time, and nothing more is tried.
 pub const WITHIN: Duration = Duration::from_secs(60);
 
-/// An engine that can go on with a completion that another one began.
+/// An engine that can go on where another one was.
+#[allow(async_fn_in_trait)] // one thread: wasm has no Send futures
 pub trait Resume: Backend {
+    /// In what way single steps are made, where there are several whose numbers differ.
+    type Way: Clone + PartialEq;
+
+    /// The way of now.
+    fn way(&self) -> Self::Way;
+
+    /// Makes single steps in this way from now on.
+    ///
+    /// # Errors
+    /// The engine's.
+    async fn go(&mut self, way: &Self::Way) -> Result<()>;
+
     /// After [`begin_choosing`](Backend::begin_choosing), with a KV cache that holds all but the last of `told`: as if
     /// these tokens had been chosen and asked for.
     fn resume_choosing(&mut self, told: &[u32]);
@@ -32,23 +45,28 @@ pub trait Revive<B> {
     /// # Errors
     /// `device-lost` if that device is lost as well, `aborted`, and those of loading.
     async fn revive(&self, lost: &B) -> Result<B>;
+
+    /// # Errors
+    /// `aborted` once the call that waits for the engine is.
+    fn check(&self) -> Result<()>;
 }
 
 /// A step that filled the KV cache.
-struct Step {
+struct Step<W> {
     /// Its tokens.
     ids: Vec<u32>,
     /// How many of them are still there, from the first on.
     kept: usize,
-    /// What was asked for: it decides which kernels worked.
+    /// What was asked for, and in what way steps were made: that decides which kernels worked.
     logits: Logits,
+    way: W,
 }
 
-impl Step {
-    fn of(ids: &[u32], logits: Logits) -> Self {
+impl<W> Step<W> {
+    fn of(ids: &[u32], logits: Logits, way: W) -> Self {
         // A single token with logits is a decode step; all else goes through the layers in one and the same way.
         let logits = if ids.len() == 1 && logits == Logits::Last { logits } else { Logits::None };
-        Self { ids: ids.to_vec(), kept: ids.len(), logits }
+        Self { ids: ids.to_vec(), kept: ids.len(), logits, way }
     }
 }
 
@@ -67,22 +85,24 @@ struct Running {
 }
 
 /// An engine, and what it takes to have another one that is in the same state.
-pub struct Recovering<B, R> {
+pub struct Recovering<B: Resume, R> {
     engine: B,
     revive: R,
     /// What the KV cache holds, but for tokens that nobody knows, and for the last one known, which it may not hold yet.
-    steps: Vec<Step>,
+    steps: Vec<Step<B::Way>>,
     running: Option<Running>,
     /// When devices were lost lately.
     losses: VecDeque<Instant>,
     /// How many were, in all.
     lost: usize,
+    /// The engine's device is among them.
+    is_counted: bool,
 }
 
 impl<B: Resume, R: Revive<B>> Recovering<B, R> {
     /// `engine`'s KV cache is empty.
     pub fn new(engine: B, revive: R) -> Self {
-        Self { engine, revive, steps: Vec::new(), running: None, losses: VecDeque::new(), lost: 0 }
+        Self { engine, revive, steps: Vec::new(), running: None, losses: VecDeque::new(), lost: 0, is_counted: false }
     }
 
     /// The engine of now.
@@ -116,16 +136,22 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
             if self.losses.len() >= MOST_LOSSES {
                 return Err(error); // stopped already: this is no further loss
             }
-            self.losses.push_back(now);
-            self.lost += 1;
-            if self.losses.len() == MOST_LOSSES {
+            if !std::mem::replace(&mut self.is_counted, true) {
+                self.losses.push_back(now);
+                self.lost += 1;
+            }
+            if self.losses.len() >= MOST_LOSSES {
                 return Err(Error::new(ErrorCode::DeviceLost, "The GPU device was lost three times within a minute.")
                     .hint("Close other tabs that use the GPU, use a smaller model, or try again later.")
                     .caused_by(error.to_string()));
             }
             match self.rebuild().await {
                 Ok(()) => return Ok(()),
-                Err(e) => error = e,
+                Err(e) => {
+                    // Then it was another device that was lost.
+                    self.is_counted &= e.code != ErrorCode::DeviceLost;
+                    error = e;
+                }
             }
         }
         Err(error)
@@ -134,10 +160,13 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
     /// Makes another engine and brings it to where the lost one was.
     async fn rebuild(&mut self) -> Result<()> {
         let mut engine = self.revive.revive(&self.engine).await?;
-        for Step { ids, kept, logits } in &self.steps {
+        for Step { ids, kept, logits, way } in &self.steps {
+            self.revive.check()?;
+            engine.go(way).await?;
             engine.forward(ids, *logits).await?;
             engine.truncate(engine.len() - (ids.len() - kept));
         }
+        engine.go(&self.engine.way()).await?;
         if let Some(Running { options, prompt, real_ids, wants_logits, first, made, told }) = &self.running {
             engine.begin_choosing(options, prompt, *real_ids, *wants_logits);
             let mut done = told.len();
@@ -152,6 +181,7 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
             }
         }
         self.engine = engine;
+        self.is_counted = false;
         Ok(())
     }
 
@@ -202,7 +232,7 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
 
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
         let values = recovering!(self, self.engine.forward(ids, logits));
-        self.steps.push(Step::of(ids, logits));
+        self.steps.push(Step::of(ids, logits, self.engine.way()));
         Ok(values)
     }
 
@@ -233,8 +263,8 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
         let chosen = recovering!(self, self.engine.chosen());
         if let Some(running) = &mut self.running {
             self.steps.push(match running.told.last() {
-                None => Step::of(&running.first, Logits::Last),
-                Some(input) => Step::of(&[*input], Logits::Last),
+                None => Step::of(&running.first, Logits::Last, self.engine.way()),
+                Some(input) => Step::of(&[*input], Logits::Last, self.engine.way()),
             });
             running.told.push(chosen.id);
         }
@@ -250,8 +280,8 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
         let Some(Running { first, made, told, .. }) = self.running.take() else { return };
         // The steps that were made ahead, as far as their tokens are known.
         match told.last() {
-            None if made > 0 => self.steps.push(Step::of(&first, Logits::Last)),
-            Some(last) if made > told.len() => self.steps.push(Step::of(&[*last], Logits::Last)),
+            None if made > 0 => self.steps.push(Step::of(&first, Logits::Last, self.engine.way())),
+            Some(last) if made > told.len() => self.steps.push(Step::of(&[*last], Logits::Last, self.engine.way())),
             _ => {}
         }
         self.cut(self.engine.len());
@@ -280,6 +310,10 @@ mod tests {
             assert!(lost.is_lost);
             Ok(fake(&self.0, self.1))
         }
+
+        fn check(&self) -> Result<()> {
+            Ok(())
+        }
     }
 
     fn fake(losses: &Losses, ahead: usize) -> FakeBackend {
@@ -307,6 +341,8 @@ mod tests {
         },
         Logits(Vec<u32>),
         Score(Vec<u32>),
+        /// From now on steps are made in this way.
+        Way(u32),
     }
 
     fn any_use() -> impl Strategy<Value = Use> {
@@ -319,7 +355,7 @@ mod tests {
             seed,
             logprobs,
         });
-        prop_oneof![3 => complete, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score)]
+        prop_oneof![3 => complete, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score), 1 => (0..3u32).prop_map(Use::Way)]
     }
 
     fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Result<String> {
@@ -328,6 +364,10 @@ mod tests {
         for one in uses {
             abort.clear();
             log += &match one {
+                Use::Way(way) => {
+                    model.backend_mut().engine_mut().way = *way;
+                    String::new()
+                }
                 Use::Logits(ids) => format!("{:?}", block_on(model.logits(ids, &abort))?),
                 Use::Score(ids) => {
                     let item = ScoreItem { text: Prompt::Ids(ids.clone()), context: Prompt::Ids(vec![1]) };
@@ -392,18 +432,52 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_had_again_is_told() {
+    fn what_cannot_be_had_again_is_told_and_is_one_loss_however_often_it_is_tried() {
         struct Nowhere;
         impl Revive<FakeBackend> for Nowhere {
             async fn revive(&self, _: &FakeBackend) -> Result<FakeBackend> {
                 Err(Error::new(ErrorCode::Network, "no network"))
+            }
+
+            fn check(&self) -> Result<()> {
+                Ok(())
             }
         }
         let losses = Rc::new(RefCell::new(VecDeque::from([2])));
         let mut model = Model::new(Recovering::new(fake(&losses, 1), Nowhere), None).expect("model");
         let abort = AbortFlag::default();
         let ids: Vec<u32> = (0..20).collect();
-        let e = block_on(model.logits(&ids, &abort)).expect_err("no network");
-        assert_eq!(e.code, ErrorCode::Network);
+        for _ in 0..5 {
+            let e = block_on(model.logits(&ids, &abort)).expect_err("no network");
+            assert_eq!((e.code, model.backend().losses()), (ErrorCode::Network, 1));
+        }
+    }
+
+    #[test]
+    fn an_abort_ends_the_steps_that_are_made_again() {
+        struct Aborted(Fakes, AbortFlag);
+        impl Revive<FakeBackend> for Aborted {
+            async fn revive(&self, lost: &FakeBackend) -> Result<FakeBackend> {
+                self.1.set();
+                self.0.revive(lost).await
+            }
+
+            fn check(&self) -> Result<()> {
+                self.1.check()
+            }
+        }
+        let (losses, abort) = (Rc::new(RefCell::new(VecDeque::from([7]))), AbortFlag::default());
+        let revive = Aborted(Fakes(losses.clone(), 1), abort.clone());
+        let mut model = Model::new(Recovering::new(fake(&losses, 1), revive), None).expect("model");
+        let ids: Vec<u32> = (0..20).collect();
+        block_on(model.logits(&ids, &abort)).expect("logits");
+        let longer: Vec<u32> = (0..40).collect();
+        let e = block_on(model.logits(&longer, &abort)).expect_err("aborted");
+        assert_eq!(e.code, ErrorCode::Aborted);
+        // The model can be used later.
+        abort.clear();
+        model.backend().source().1.clear();
+        let later = block_on(model.logits(&longer, &AbortFlag::default()));
+        assert_eq!(later.map_err(|e| e.code).err(), Some(ErrorCode::Aborted), "this one aborts whenever it is asked");
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct FakeBackend {
     /// Calls until the device is lost, shared with what comes after it; this one's may be lost already.
     pub(super) until_lost: Rc<RefCell<VecDeque<usize>>>,
     pub(super) is_lost: bool,
+    /// In what way single steps are made.
+    pub(super) way: u32,
 }
 
 impl FakeBackend {
@@ -62,6 +64,7 @@ impl FakeBackend {
             is_exact: false,
             until_lost: Rc::default(),
             is_lost: false,
+            way: 0,
         }
     }
 
@@ -130,7 +133,8 @@ impl Backend for FakeBackend {
             flag.set();
         }
         let is_decode = ids.len() == 1 && logits == Logits::Last;
-        let how = if self.is_exact { (2 * ids.len() as u32 + u32::from(is_decode)) << 16 } else { 0 };
+        let how =
+            if self.is_exact { (8 * ids.len() as u32 + if is_decode { 1 + self.way } else { 0 }) << 16 } else { 0 };
         self.tokens.extend(ids.iter().map(|id| id | how));
         let len = self.tokens.len();
         Ok(match logits {
@@ -172,6 +176,17 @@ impl Backend for FakeBackend {
 }
 
 impl Resume for FakeBackend {
+    type Way = u32;
+
+    fn way(&self) -> u32 {
+        self.way
+    }
+
+    async fn go(&mut self, way: &u32) -> Result<()> {
+        self.way = *way;
+        Ok(())
+    }
+
     fn resume_choosing(&mut self, told: &[u32]) {
         let sampler = self.sampler.as_mut().expect("begun");
         told.iter().for_each(|id| sampler.note(*id));

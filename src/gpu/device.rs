@@ -168,17 +168,18 @@ impl Gpu {
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let result = work();
         let (validation, internal, memory) = (validation.pop(), internal.pop(), memory.pop());
-        let (validation, internal) = (validation.await, internal.await);
+        let (validation, internal, memory) = (validation.await, internal.await, memory.await);
+        // What a device says that goes down is no judgement of what it was to do.
+        self.check()?;
         if let Some(e) = validation.or(internal) {
             return Err(Error::new(ErrorCode::WebgpuUnavailable, format!("{what} failed on this GPU: {e}."))
                 .hint("Please report this with the browser's and the GPU's name."));
         }
-        if let Some(e) = memory.await {
+        if let Some(e) = memory {
             return Err(Error::new(ErrorCode::OutOfMemory, format!("{what} does not fit into the GPU's memory."))
                 .hint("Use a smaller model, a smaller contextLength or quantization \"q4\".")
                 .caused_by(e.to_string()));
         }
-        self.check()?;
         result
     }
 

@@ -1,15 +1,16 @@
 //! Loading a model once more, on another device: from the store as a rule, without the network.
 
 use super::target::{AnyModel, Wanted};
-use super::{Request, make, progress::Reporter};
+use super::{Made, Request, make, progress::Reporter};
 use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode, Result};
-use crate::generate::{Backend, Revive};
-use crate::hub::fetch::controller;
+use crate::generate::{AbortFlag, Backend, Revive};
+use crate::hub::fetch::{aborted, controller};
 use crate::hub::listing::is_commit;
-use crate::model::GpuModel;
+use crate::hub::timer::sleep;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 use web_sys::AbortController;
 
 /// How a model was loaded.
@@ -17,9 +18,14 @@ pub struct Reload {
     /// `None` for a model that came from nowhere.
     request: Option<Request>,
     revision: String,
+    /// The call that waits for it is to end.
+    flag: AbortFlag,
     /// Ends the load that runs.
     running: RefCell<Option<AbortController>>,
 }
+
+/// Waits, in seconds, between attempts to get a device: a browser whose GPU process has crashed has none for a while.
+const WAITS: [f64; 3] = [0.5, 1.0, 2.0];
 
 impl Reload {
     /// For a model that `request` made, of this revision and precision.
@@ -31,16 +37,23 @@ impl Reload {
         if is_commit(revision) && request.repository.is_some() {
             revision.clone_into(&mut request.revision);
         }
-        Self { request: Some(request), revision: revision.to_owned(), running: RefCell::default() }
+        Self { request: Some(request), revision: revision.to_owned(), ..Self::never() }
     }
 
     /// For a model that cannot be had again.
     pub fn never() -> Self {
-        Self { request: None, revision: String::new(), running: RefCell::default() }
+        let (flag, running) = (AbortFlag::default(), RefCell::default());
+        Self { request: None, revision: String::new(), flag, running }
     }
 
-    /// Ends the load that runs, if there is one.
+    /// What ends the engine's calls, loading again among them.
+    pub fn flag(&self) -> AbortFlag {
+        self.flag.clone()
+    }
+
+    /// Ends the call that runs, and the load that it waits for, if it does.
     pub fn abort(&self) {
+        self.flag.set();
         if let Some(controller) = self.running.borrow().as_ref() {
             controller.abort();
         }
@@ -52,20 +65,42 @@ impl Revive<AnyModel> for Rc<Reload> {
         let gone = |message: &str| Error::new(ErrorCode::DeviceLost, message).hint("Load the model again.");
         let Some(request) = &self.request else { return Err(gone("The GPU device was lost.")) };
         let request = Request { context_length: Some(lost.context_length()), ..request.clone() };
+        // Where only one answer of it was lost, it would take as much room beside the new one.
+        if let Some(model) = lost.on_gpu() {
+            model.gpu().device.destroy();
+        }
         let controller = controller()?;
         *self.running.borrow_mut() = Some(controller.clone());
-        let made = make(&request, &Rc::new(Reporter::new(None)), Some(controller.signal())).await;
+        let made = self.load(&request, &controller).await;
         *self.running.borrow_mut() = None;
-        let mut made = made?;
+        let made = made?;
         if made.revision != self.revision {
             // The text would not go on as it began.
             return Err(gone("The GPU device was lost, and the model's files have changed since it was loaded."));
         }
-        if let Some(team) = lost.on_gpu().and_then(GpuModel::team)
-            && let Some(model) = made.model.on_gpu_mut()
-        {
-            model.employ(team).await?;
-        }
         Ok(made.model)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.flag.check()
+    }
+}
+
+impl Reload {
+    async fn load(&self, request: &Request, controller: &AbortController) -> Result<Made> {
+        let signal = controller.signal();
+        let mut waits = WAITS.into_iter();
+        loop {
+            if self.flag.is_set() {
+                return Err(aborted());
+            }
+            match make(request, &Rc::new(Reporter::new(None)), Some(signal.clone())).await {
+                Err(e) if e.code == ErrorCode::WebgpuUnavailable => {
+                    let Some(wait) = waits.next() else { return Err(e) };
+                    sleep(Duration::from_secs_f64(wait), Some(&signal)).await;
+                }
+                result => return result,
+            }
+        }
     }
 }

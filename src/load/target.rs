@@ -6,7 +6,7 @@ use crate::cpu::{self, CpuModel, Reason};
 use crate::error::Result;
 use crate::generate::{Backend, Chosen, Logits, Resume};
 use crate::gpu::Gpu;
-use crate::model::{self, GpuModel};
+use crate::model::{self, GpuModel, Team};
 use crate::sampling::SamplingOptions;
 use serde::Deserialize;
 use std::rc::Rc;
@@ -208,6 +208,19 @@ impl Backend for AnyModel {
 }
 
 impl Resume for AnyModel {
+    type Way = Option<Team>;
+
+    fn way(&self) -> Option<Team> {
+        self.on_gpu().and_then(GpuModel::team)
+    }
+
+    async fn go(&mut self, way: &Option<Team>) -> Result<()> {
+        match self.on_gpu_mut() {
+            Some(model) => model.go(way).await,
+            None => Ok(()),
+        }
+    }
+
     fn resume_choosing(&mut self, told: &[u32]) {
         either!(self, m => m.resume_choosing(told));
     }

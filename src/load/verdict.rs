@@ -39,7 +39,7 @@ impl Verdict {
         };
         let note: Option<Note> = found.and_then(|note| serde_json::from_str(&note).ok());
         if note.as_ref().is_some_and(|note| !note.subgroups) {
-            gpu.forgo_subgroups("were wrong when they were tested");
+            gpu.forgo_subgroups("failed when they were tried before");
         }
         Self { store: store.cloned(), name, is_known: note.is_some() }
     }

@@ -379,6 +379,21 @@ impl Backend for GpuModel {
 }
 
 impl Resume for GpuModel {
+    type Way = Option<Team>;
+
+    fn way(&self) -> Option<Team> {
+        self.team()
+    }
+
+    async fn go(&mut self, way: &Option<Team>) -> Result<()> {
+        match way {
+            _ if *way == self.team() => {}
+            None => self.workers = None,
+            Some(team) => drop(self.employ(*team).await?),
+        }
+        Ok(())
+    }
+
     fn resume_choosing(&mut self, told: &[u32]) {
         let input = self.choosing.resume(&self.gpu, &self.scratch.choose, told);
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));

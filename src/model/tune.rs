@@ -82,6 +82,8 @@ pub struct Preparation {
 
 /// Teams whose kernels are compiled; the driver's results live as long as this.
 pub struct Prepared {
+    /// What they are compiled for.
+    gpu: Rc<Gpu>,
     teams: Vec<Team>,
     _compiled: Vec<Warm>,
     /// That was found to be fastest before.
@@ -113,7 +115,7 @@ impl Preparation {
                 compiled.push(warm);
             }
         }
-        Prepared { teams, _compiled: compiled, is_remembered: self.is_remembered }
+        Prepared { gpu: self.gpu, teams, _compiled: compiled, is_remembered: self.is_remembered }
     }
 }
 
@@ -138,6 +140,11 @@ impl GpuModel {
         (!kernels.is_empty()).then(|| Preparation { gpu: self.gpu.clone(), kernels, is_remembered })
     }
 
+    /// Is this what was compiled for the device of now?
+    pub fn is_for_this(&self, prepared: &Prepared) -> bool {
+        Rc::ptr_eq(&self.gpu, &prepared.gpu)
+    }
+
     /// Is there room in the context to try anything?
     pub fn can_tune(&self) -> bool {
         self.len + STEPS < self.context_length()
@@ -148,6 +155,14 @@ impl GpuModel {
     /// # Errors
     /// `device-lost`.
     pub async fn tune(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
+        let result = self.try_teams(prepared, abort).await;
+        if result.is_err() {
+            self.workers = None; // whoever was tried is not to be trusted
+        }
+        result
+    }
+
+    async fn try_teams(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
         self.gpu.check()?; // what did not compile since the device is lost tells nothing of the team
         self.workers = None;
         let wanted = self.logits_of_step().await?;

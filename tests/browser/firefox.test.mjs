@@ -1,5 +1,5 @@
-// Firefox, as it is installed: no driver, a page of ours tells the server what it found. Where Firefox offers no WebGPU
-// (a machine without a GPU), the CPU engine runs in it.
+// Firefox, as it is installed: no driver, a page of ours tells the server what it found. It has WebGPU wherever Vulkan is,
+// on Mesa's software driver if there is no other; without, the CPU engine runs in it.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -58,7 +58,7 @@ async function inPage() {
 const MARGIN = 0.02;
 const oracleOf = (name) => JSON.parse(readFileSync(path(`target/oracle/fixtures/${name}/oracle.json`), "utf8"));
 
-test("Firefox writes the reference's greedy texts, and its logits are the reference's", { skip: firefox ? false : "no Firefox is installed" }, async (t) => {
+test("Firefox writes the reference's greedy texts, and its logits are the reference's", { skip: firefox ? false : "no Firefox is installed", timeout: 300_000 }, async (t) => {
   const cases = JSON.parse(readFileSync(path("target/oracle/greedy.json"), "utf8"));
   writeFileSync(`${OUTPUT}firefox.html`, `<!doctype html><meta charset="utf-8"><title>Firefox</title><script type="module">(${inPage})();</script>`);
   let tell;
@@ -82,7 +82,10 @@ test("Firefox writes the reference's greedy texts, and its logits are the refere
   }));
   const address = `${server.origin}/out/firefox.html?${asked}`;
   const browser = spawn(firefox, ["--headless", "--no-remote", "--profile", profile, address], { stdio: "ignore" });
-  const ended = new Promise((resolve) => browser.once("exit", (code) => resolve({ error: `Firefox ended with ${code}` })));
+  const ended = new Promise((resolve) => {
+    browser.once("exit", (code) => resolve({ error: `Firefox ended with ${code}` }));
+    browser.once("error", (error) => resolve({ error: String(error) }));
+  });
   try {
     const seen = await Promise.race([told, ended]);
     assert.equal(seen.error, undefined);

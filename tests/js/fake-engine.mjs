@@ -80,6 +80,7 @@ export class FakeEngine {
       if (prompt === "trap") throw new WebAssembly.RuntimeError("unreachable");
       if (prompt === "stop") calls.stop(new WebAssembly.RuntimeError("unreachable"));
       if (prompt === "stop" || prompt === "hang") await new Promise(() => {}); // nobody settles it
+      if (prompt === "lost") throw coded("device-lost", "The device is lost, and no other can be had.");
       if (prompt === "refuse") throw Object.assign(new Error("No."), { code: "invalid-argument", hint: "Say please." });
       this.open += 1;
       return new FakeGeneration(this, options);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, test } from "node:test";
-import { TokenFormer } from "../../www/lib/model.js";
+import { isUsable, TokenFormer } from "../../www/lib/model.js";
 import { becomes, endWorkers, FakeEngine, useFakeEngine, useFakeWorker } from "./fake-engine.mjs";
 
 after(endWorkers);
@@ -66,6 +66,17 @@ for (const [thread, use] of [["main", useFakeEngine], ["worker", useFakeWorker]]
     assert.equal(calls.discards, 1);
     await model.dispose();
     assert.equal(model.info.gpuBytes, 0);
+  });
+
+  test("a model whose GPU is lost is not handed out, until a call finds another one", async () => {
+    const { model } = await loaded();
+    assert.equal(isUsable(model), true);
+    await rejects(model.complete("lost"), "device-lost");
+    assert.deepEqual([isUsable(model), calls.discards], [false, 0]);
+    await model.score("a");
+    assert.equal(isUsable(model), true);
+    await model.dispose();
+    assert.equal(isUsable(model), false);
   });
 
   test("an engine that stops between two steps fails the call, and dispose does not hang", async () => {

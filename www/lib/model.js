@@ -19,14 +19,14 @@ import { nothingWritten, Writing } from "./writing.js";
 const LOADED = Symbol("made by load");
 const LARGEST_U32 = 2 ** 32 - 1;
 
-/** False once a model is disposed or its engine has stopped. */
+/** False once a model is disposed, its engine has stopped, or its GPU was lost for good. */
 export let isUsable;
 /** For benchmarks: [{ kernel, dispatches, microseconds }] of a decode step on the GPU, or null without timestamps. */
 export let kernelTimes;
 
 export class TokenFormer {
   static {
-    isUsable = (model) => !model.#disposal && !model.#failure;
+    isUsable = (model) => !model.#disposal && !model.#failure && !model.#isLost;
     kernelTimes = (model) => model.#invoke("kernelTimes", (engine) => engine.kernelTimes());
   }
 
@@ -44,6 +44,8 @@ export class TokenFormer {
   #writing = null;
   /** Why the engine can be used no more. */
   #failure = null;
+  /** The last step ended since the GPU was lost, and could not be replaced. */
+  #isLost = false;
   /** Rejects the step that the engine makes now. */
   #failStep = null;
   #unwatch;
@@ -243,6 +245,8 @@ export class TokenFormer {
       end: () => {
         signal?.removeEventListener("abort", abort);
         this.#calls.delete(abort);
+        // It may be another one by now: a lost device is replaced.
+        if (this.#engine && !this.#failure) this.#device = this.#engine.device?.();
       },
     };
     this.#calls.add(abort);
@@ -256,13 +260,17 @@ export class TokenFormer {
     const release = await this.#steps.acquire();
     this.#stepping = call;
     try {
-      return await new Promise((resolve, reject) => {
+      const result = await new Promise((resolve, reject) => {
         this.#failStep = reject;
         (async () => work(this.#engine))().then(resolve, reject);
       });
+      this.#isLost = false;
+      return result;
     } catch (error) {
       this.#noteTrap(error);
-      throw toTokenFormerError(error);
+      const told = toTokenFormerError(error);
+      this.#isLost ||= told.code === "device-lost";
+      throw told;
     } finally {
       this.#failStep = null;
       this.#stepping = null;

@@ -22,7 +22,7 @@ const origin = (url) => {
  */
 export async function underPolicy(urls, signal, work, events = globalThis) {
   const controller = new AbortController();
-  const hosts = urls.filter(Boolean).map(origin);
+  const hosts = urls.map(origin).filter(Boolean);
   let blocked = null;
   const hear = ({ effectiveDirective, disposition, blockedURI }) => {
     if (effectiveDirective !== "connect-src" || disposition === "report" || !hosts.includes(origin(blockedURI))) return;
