@@ -107,19 +107,38 @@ for (const thread of ["main", "worker"]) {
       const ids = Array.from({ length: 1800 }, (_, i) => 1 + (i * 7919) % 50_000);
       const reasons = [];
       const waits = [];
-      for (const [prompt, maxTokens] of [[ids, 1], ["Once upon a time", 1500]]) {
+      const abortWhen = async (moment, prompt, maxTokens) => {
         const controller = new AbortController();
-        const running = model.complete(prompt, { maxTokens, seed: 1, logitBias: { 0: -1000 }, signal: controller.signal });
-        await new Promise((resolve) => setTimeout(resolve, 150));
+        const written = [];
+        const chunks = model.generate(prompt, { maxTokens, seed: 1, logitBias: { 0: -1000 }, signal: controller.signal });
+        const running = (async () => {
+          for (;;) {
+            const { done, value } = await chunks.next();
+            if (done) return value;
+            written.push(value.tokenId);
+          }
+        })();
+        await moment(written);
         const from = performance.now();
         controller.abort();
         reasons.push((await running).finishReason);
         waits.push(performance.now() - from);
-      }
-      // Turns that a text leaves to others: a timer of 1 ms, again and again.
+        return written.length;
+      };
+      const turn = () => new Promise((resolve) => setTimeout(resolve));
+      // A timer gets its turn long before so long a prompt is read; a text is aborted at its first token.
+      const ofPrompt = await abortWhen(async () => {
+        for (let i = 0; i < 5; i += 1) await turn();
+      }, ids, 1);
+      const ofText = await abortWhen(async (written) => {
+        while (written.length === 0) await turn();
+      }, "Once upon a time", 1500);
+      // Turns that a text leaves to others.
+      let turns = 0;
       let longest = 0;
       let last = performance.now();
       const timer = setInterval(() => {
+        turns += 1;
         longest = Math.max(longest, performance.now() - last);
         last = performance.now();
       }, 1);
@@ -127,11 +146,12 @@ for (const thread of ["main", "worker"]) {
       clearInterval(timer);
       const { thread } = model.info;
       await model.dispose();
-      return { reasons, waits, longest, thread, tokens: tokenIds.length };
+      return { reasons, waits, turns, longest, thread, tokens: tokenIds.length, ofPrompt, ofText };
     });
     assert.deepEqual([seen.reasons, seen.thread, seen.tokens], [["abort", "abort"], thread, 40]);
-    assert.ok(seen.waits.every((ms) => ms < 2000), seen.waits.join());
-    assert.ok(seen.longest < 500, `${seen.longest} ms`);
+    assert.equal(seen.ofPrompt, 0);
+    assert.ok(seen.ofText > 0 && seen.ofText < 1500, `${seen.ofText} tokens`);
+    assert.ok(seen.turns > 3, `${seen.turns} turns`);
     t.diagnostic(`${thread}: aborts waited for ${seen.waits.map(Math.round).join(" and ")} ms, timers for at most ${Math.round(seen.longest)} ms`);
     await page.context().close();
   });
