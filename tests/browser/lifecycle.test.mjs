@@ -7,7 +7,8 @@ import { beforeEngine, importModule, modulePage, onMainThread, open, start } fro
 let world;
 let folder;
 before(async () => {
-  // Playwright switches the back/forward cache off, which browsers have.
+  // Playwright switches the back/forward cache off, which browsers have (but not Chromium's headless shell: there a page
+  // that is come back to is loaded anew, and freezing is tested by itself).
   world = await start({ ignoreDefaultArgs: ["--disable-back-forward-cache"] });
   folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
 });
@@ -80,7 +81,7 @@ test("a page that is frozen in the middle of a text goes on with it", async () =
   await context.close();
 });
 
-test("who leaves in the middle of a text and comes back can go on", async (t) => {
+test("who leaves in the middle of a text and comes back can go on, whether or not the page was kept", async (t) => {
   const context = await world.browser.newContext();
   const page = await modulePage(world, undefined, context);
   const calm = await write(page);
