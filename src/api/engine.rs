@@ -25,6 +25,8 @@ struct Inner {
     abort: AbortFlag,
     is_disposed: Cell<bool>,
     info: RefCell<Info>,
+    /// What loading had to tell.
+    load_notes: Vec<String>,
     /// How decode steps are made, where that is still to be found out.
     tuning: Option<Tuning>,
     /// Outlives the model, so that `info` tells what `dispose` left.
@@ -34,7 +36,7 @@ struct Inner {
 }
 
 /// The contract's `info`.
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Info {
     id: String,
@@ -54,31 +56,15 @@ struct Info {
     /// Told by a note.
     #[serde(skip)]
     device_losses: usize,
-    /// Of the engine of now.
-    #[serde(skip)]
-    engine_notes: Vec<String>,
 }
 
-impl Info {
-    /// With what there is to tell by now.
-    fn told(&self) -> Self {
-        let mut info = self.clone();
-        info.notes.extend(self.engine_notes.iter().cloned());
-        if self.device_losses > 0 {
-            let times = if self.device_losses == 1 { "once".into() } else { format!("{} times", self.device_losses) };
-            info.notes.push(format!("The GPU device was lost {times}; the text went on, on a new one."));
-        }
-        info
-    }
-}
-
-#[derive(Clone, Default, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Adapter {
-    pub vendor: String,
-    pub architecture: String,
-    pub device: String,
-    pub description: String,
+struct Adapter {
+    vendor: String,
+    architecture: String,
+    device: String,
+    description: String,
 }
 
 /// The generate options as `www/lib/options.js` passes them: all there, all checked.
@@ -180,7 +166,6 @@ impl Engine {
         let Loaded { model, quantization, revision, notes } = loaded;
         let reload = model.backend().source().clone();
         let backend = model.backend().engine();
-        let adapter = backend.on_gpu().map(|model| adapter_info(model.gpu())).unwrap_or_default();
         let tuning = match backend.on_gpu() {
             Some(model) if is_tuned => Some(Tuning::begin(model, quantization, request.cache).await),
             _ => None,
@@ -191,22 +176,21 @@ impl Engine {
             config: backend.config().clone(),
             quantization,
             backend: backend.backend(),
-            adapter,
+            adapter: adapter(backend),
             features: features(backend),
             variants: backend.variants(),
-            notes,
+            notes: notes_with(&notes, model.backend()),
             context_length: backend.context_length(),
             weight_bytes: backend.weight_bytes(),
             kv_bytes: backend.kv_bytes(),
             gpu_bytes: 0,
             wasm_heap_bytes: 0,
             device_losses: 0,
-            engine_notes: backend.notes(),
         };
         let memory = RefCell::new(memory(backend));
         let model = RefCell::new(Some(model));
         let (abort, is_disposed, info) = (reload.flag(), Cell::new(false), RefCell::new(info));
-        Self(Rc::new(Inner { model, abort, is_disposed, info, tuning, memory, reload }))
+        Self(Rc::new(Inner { model, abort, is_disposed, info, load_notes: notes, tuning, memory, reload }))
     }
 
     /// What the model is and what it occupies.
@@ -217,18 +201,17 @@ impl Engine {
         if let Ok(model) = self.0.model.try_borrow()
             && let Some(model) = model.as_ref()
         {
-            info.variants = model.backend().engine().variants();
-            if info.device_losses != model.backend().losses() {
-                info.device_losses = model.backend().losses();
+            let (backend, engine) = (model.backend(), model.backend().engine());
+            info.variants = engine.variants();
+            info.notes = notes_with(&self.0.load_notes, backend);
+            if info.device_losses != backend.losses() {
+                info.device_losses = backend.losses();
                 // It may be another GPU.
-                let engine = model.backend().engine();
-                info.adapter = engine.on_gpu().map(|model| adapter_info(model.gpu())).unwrap_or_default();
-                info.features = features(engine);
+                (info.adapter, info.features) = (adapter(engine), features(engine));
             }
-            info.engine_notes = model.backend().engine().notes();
         }
         info.wasm_heap_bytes = heap_bytes();
-        js::value(&info.told()).map_err(|e| js::error(&e))
+        js::value(&*info).map_err(|e| js::error(&e))
     }
 
     /// The `GPUDevice`, or undefined.
@@ -392,6 +375,17 @@ impl Generation {
     }
 }
 
+/// The notes of loading, and what there is to tell since.
+fn notes_with(load_notes: &[String], model: &LoadedModel) -> Vec<String> {
+    let lost = match model.losses() {
+        0 => None,
+        1 => Some("once".to_owned()),
+        n => Some(format!("{n} times")),
+    };
+    let lost = lost.map(|times| format!("The GPU device was lost {times}; the text went on, on a new one."));
+    load_notes.iter().cloned().chain(model.engine().notes()).chain(lost).collect()
+}
+
 /// What counts the bytes on the GPU, if the model is there.
 fn memory(model: &AnyModel) -> Option<Rc<Memory>> {
     model.on_gpu().map(|model| model.gpu().memory.clone())
@@ -407,11 +401,9 @@ fn features(model: &AnyModel) -> Vec<String> {
     features.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// What the browser tells of the GPU; wgpu keeps only a part of it.
-fn adapter_info(gpu: &crate::gpu::Gpu) -> Adapter {
-    let device = gpu.device.as_webgpu().map(|d| -> &JsValue { d.as_ref() });
-    let info = device.and_then(|d| Reflect::get(d, &"adapterInfo".into()).ok()).unwrap_or(JsValue::UNDEFINED);
-    let text = |key: &str| Reflect::get(&info, &key.into()).ok().and_then(|v| v.as_string()).unwrap_or_default();
+/// What the browser tells of the GPU; nothing on the CPU.
+fn adapter(model: &AnyModel) -> Adapter {
+    let text = |key: &str| model.on_gpu().map(|model| model.gpu().adapter_text(key)).unwrap_or_default();
     Adapter {
         vendor: text("vendor"),
         architecture: text("architecture"),

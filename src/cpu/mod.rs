@@ -247,10 +247,7 @@ impl Backend for CpuModel {
     }
 
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
-        let (past, count) = (self.len, ids.len());
-        if count == 0 || count > MAX_CHUNK || past + count > self.context_length {
-            return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
-        }
+        self.check_step(ids.len())?;
         if let Some(id) = ids.iter().find(|id| **id as usize >= self.config.padded_vocab_size) {
             return Err(Error::invalid_argument(format!("Token id {id} is out of range.")));
         }
@@ -260,7 +257,7 @@ impl Backend for CpuModel {
             Logits::Last => self.logits(&h[h.len() - self.config.hidden_size..]).await?,
             Logits::All => self.logits(&h).await?,
         };
-        self.len += count;
+        self.len += ids.len();
         Ok(logits)
     }
 

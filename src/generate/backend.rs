@@ -1,7 +1,7 @@
 //! What generation needs of an engine that computes logits: the GPU, or the CPU reference in tests.
 
 use crate::config::ModelConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 
 /// Which logits a forward pass is to return.
@@ -33,6 +33,16 @@ pub trait Backend {
     /// True while the KV cache holds nothing.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// # Errors
+    /// `invalid-argument` for a step of so many tokens that does not fit.
+    fn check_step(&self, count: usize) -> Result<()> {
+        let past = self.len();
+        if count == 0 || count > self.max_chunk() || past + count > self.context_length() {
+            return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
+        }
+        Ok(())
     }
 
     /// Forgets all but the first `len` tokens of the KV cache.

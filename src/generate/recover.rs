@@ -84,6 +84,13 @@ struct Running {
     told: Vec<u32>,
 }
 
+impl Running {
+    /// Tokens of the step after the last that was told.
+    fn input(&self) -> Vec<u32> {
+        self.told.last().map_or_else(|| self.first.clone(), |last| vec![*last])
+    }
+}
+
 /// An engine, and what it takes to have another one that is in the same state.
 pub struct Recovering<B: Resume, R> {
     engine: B,
@@ -185,6 +192,11 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         Ok(())
     }
 
+    /// Takes note of a step that was made.
+    fn note(&mut self, ids: &[u32], logits: Logits) {
+        self.steps.push(Step::of(ids, logits, self.engine.way()));
+    }
+
     /// Forgets all steps but those of the first `len` tokens.
     fn cut(&mut self, len: usize) {
         let mut left = len;
@@ -232,7 +244,7 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
 
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
         let values = recovering!(self, self.engine.forward(ids, logits));
-        self.steps.push(Step::of(ids, logits, self.engine.way()));
+        self.note(ids, logits);
         Ok(values)
     }
 
@@ -262,11 +274,9 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
     async fn chosen(&mut self) -> Result<Chosen> {
         let chosen = recovering!(self, self.engine.chosen());
         if let Some(running) = &mut self.running {
-            self.steps.push(match running.told.last() {
-                None => Step::of(&running.first, Logits::Last, self.engine.way()),
-                Some(input) => Step::of(&[*input], Logits::Last, self.engine.way()),
-            });
+            let input = running.input();
             running.told.push(chosen.id);
+            self.note(&input, Logits::Last);
         }
         Ok(chosen)
     }
@@ -277,12 +287,10 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
 
     fn stop_choosing(&mut self) {
         self.engine.stop_choosing();
-        let Some(Running { first, made, told, .. }) = self.running.take() else { return };
-        // The steps that were made ahead, as far as their tokens are known.
-        match told.last() {
-            None if made > 0 => self.steps.push(Step::of(&first, Logits::Last, self.engine.way())),
-            Some(last) if made > told.len() => self.steps.push(Step::of(&[*last], Logits::Last, self.engine.way())),
-            _ => {}
+        let Some(running) = self.running.take() else { return };
+        // Of the steps that were made ahead, the tokens of the first are known.
+        if running.made > running.told.len() {
+            self.note(&running.input(), Logits::Last);
         }
         self.cut(self.engine.len());
         let known = self.steps.iter().map(|step| step.kept).sum();
@@ -474,7 +482,7 @@ mod tests {
         let longer: Vec<u32> = (0..40).collect();
         let e = block_on(model.logits(&longer, &abort)).expect_err("aborted");
         assert_eq!(e.code, ErrorCode::Aborted);
-        // The model can be used later.
+        // As long as the abort stands, nothing is made again.
         abort.clear();
         model.backend().source().1.clear();
         let later = block_on(model.logits(&longer, &AbortFlag::default()));

@@ -128,6 +128,12 @@ impl Gpu {
         self.forgone.get().map(|failed| format!("Kernels with subgroups {failed} on this GPU, so they are not used."))
     }
 
+    /// What the browser tells of the adapter under `key`; wgpu keeps only a part of it.
+    #[cfg(target_arch = "wasm32")]
+    pub fn adapter_text(&self, key: &str) -> String {
+        adapter_info(&self.device, key).as_string().unwrap_or_default()
+    }
+
     /// Browser, adapter, and what it grants: what is found out about one of them may not be true of another.
     #[cfg(target_arch = "wasm32")]
     pub fn describe(&self) -> String {
@@ -135,8 +141,7 @@ impl Gpu {
         use wasm_bindgen::JsValue;
         let get = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
         let browser = get(&get(&js_sys::global(), "navigator"), "userAgent").as_string().unwrap_or_default();
-        let adapter = ["vendor", "architecture", "device", "description"]
-            .map(|key| adapter_info(&self.device, key).as_string().unwrap_or_default());
+        let adapter = ["vendor", "architecture", "device", "description"].map(|key| self.adapter_text(key));
         let limits = self.device.limits();
         let (memory, threads) =
             (limits.max_compute_workgroup_storage_size, limits.max_compute_invocations_per_workgroup);

@@ -5,7 +5,7 @@ use super::{Made, Request, make, progress::Reporter};
 use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode, Result};
 use crate::generate::{AbortFlag, Backend, Revive};
-use crate::hub::fetch::{aborted, controller};
+use crate::hub::fetch::controller;
 use crate::hub::listing::is_commit;
 use crate::hub::timer::sleep;
 use std::cell::RefCell;
@@ -91,9 +91,7 @@ impl Reload {
         let signal = controller.signal();
         let mut waits = WAITS.into_iter();
         loop {
-            if self.flag.is_set() {
-                return Err(aborted());
-            }
+            self.flag.check()?;
             match make(request, &Rc::new(Reporter::new(None)), Some(signal.clone())).await {
                 Err(e) if e.code == ErrorCode::WebgpuUnavailable => {
                     let Some(wait) = waits.next() else { return Err(e) };

@@ -20,7 +20,7 @@ pub use workers::{Arithmetic, Team};
 
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
 use crate::generate::{Backend, Chosen, Logits, Resume};
 use crate::gpu::{Gpu, Warm};
 use crate::sampling::SamplingOptions;
@@ -89,9 +89,7 @@ impl Loading {
         quantization: Quantization,
         context_length: Option<usize>,
     ) -> Result<Self> {
-        if context_length.is_some() {
-            config.checked_context_length(context_length)?;
-        }
+        config.checked_context_length(context_length)?;
         let weights = room::for_weights(&gpu, &config, quantization).await?;
         let weight_bytes = gpu.memory.bytes();
         let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;
@@ -183,16 +181,23 @@ impl GpuModel {
 
     /// In what ways steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
-        let sums = if self.gpu.has_subgroups() { "subgroups" } else { "trees" };
-        let decode = match &self.workers {
-            Some(Workers { team: Team { workers, threads, arithmetic, subgroups, .. }, .. }) => {
-                let products = arithmetic.with(self.weights.layer_format()).as_str();
-                let sums = if *subgroups && self.gpu.has_subgroups() { "subgroups" } else { "trees" };
-                format!("decode: {workers} workers of {threads} threads, {products}, {sums}")
+        let decode = match self.team() {
+            Some(team) => {
+                let (products, sums) = self.ways_of(team);
+                format!("decode: {} workers of {} threads, {products}, {sums}", team.workers, team.threads)
             }
-            None => format!("decode: a dispatch per product, f32, {sums}"),
+            None => format!("decode: a dispatch per product, f32, {}", self.sums(true)),
         };
         vec!["prefill: f32".to_owned(), decode]
+    }
+
+    /// How a team makes products and sums, in words.
+    fn ways_of(&self, team: Team) -> (&'static str, &'static str) {
+        (team.arithmetic.with(self.weights.layer_format()).as_str(), self.sums(team.subgroups))
+    }
+
+    fn sums(&self, subgroups: bool) -> &'static str {
+        if subgroups && self.gpu.has_subgroups() { "subgroups" } else { "trees" }
     }
 
     /// Has `team` make the layers of decode steps from now on; true if that can be done.
@@ -235,10 +240,8 @@ impl GpuModel {
     /// A step of `count` tokens, whose ids are on the GPU, that chooses a token.
     fn choose(&mut self, count: usize) -> Result<()> {
         self.gpu.check()?;
+        self.check_step(count)?;
         let past = self.len;
-        if count == 0 || count > MAX_CHUNK || past + count > self.scratch.context_length {
-            return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
-        }
         self.write_step(past, count, count - 1, 0);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
@@ -299,9 +302,7 @@ impl Backend for GpuModel {
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
         self.gpu.check()?;
         let (past, count) = (self.len, ids.len());
-        if count == 0 || count > MAX_CHUNK || past + count > self.scratch.context_length {
-            return Err(Error::invalid_argument(format!("{count} tokens after {past} do not fit.")));
-        }
+        self.check_step(count)?;
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(ids));
         self.write_step(past, count, count - 1, 0);
         let row_bytes = self.config.padded_vocab_size as u64 * 4;

@@ -34,38 +34,28 @@ pub async fn for_weights(gpu: &Gpu, config: &ModelConfig, quantization: Quantiza
 /// `out-of-memory` with the length that would fit.
 pub async fn for_context(gpu: &Gpu, config: &ModelConfig, weights: &Weights, wanted: Option<usize>) -> Result<Scratch> {
     let longest = wanted.unwrap_or(config.default_context_length());
-    let mut length = longest;
-    let (scratch, refusal) = loop {
-        let refused = match try_context(gpu, config, weights, length).await {
-            Ok(scratch) if length == longest => return Ok(scratch),
-            Ok(scratch) => break (Some(scratch), None),
-            Err(e) if e.code == ErrorCode::OutOfMemory => e,
+    let mut refusal = match try_context(gpu, config, weights, longest).await {
+        Err(e) if e.code == ErrorCode::OutOfMemory => e,
+        result => return result,
+    };
+    let bytes = megabytes(Scratch::kv_bytes(config, longest));
+    let error = Error::new(
+        ErrorCode::OutOfMemory,
+        format!(
+            "A context of {longest} tokens, {bytes} of keys and values, does not fit into this GPU's memory beside the weights."
+        ),
+    );
+    let mut length = longest / 2;
+    while length >= SHORTEST {
+        match try_context(gpu, config, weights, length).await {
+            Ok(scratch) if wanted.is_none() => return Ok(scratch),
+            Ok(_) => return Err(error.hint(format!("Load the model with contextLength {length}: that fits."))),
+            Err(e) if e.code == ErrorCode::OutOfMemory => refusal = e,
             Err(e) => return Err(e),
-        };
-        if length / 2 < SHORTEST {
-            break (None, Some(refused));
         }
         length /= 2;
-    };
-    match scratch {
-        Some(scratch) if wanted.is_none() => Ok(scratch),
-        fits => {
-            let bytes = Scratch::kv_bytes(config, longest);
-            let message = format!(
-                "A context of {longest} tokens, {} of keys and values, does not fit into this GPU's memory beside the weights.",
-                megabytes(bytes)
-            );
-            let hint = match fits {
-                Some(_) => format!("Load the model with contextLength {length}: that fits."),
-                None => smaller(config, gpu.memory.bytes()),
-            };
-            let error = Error::new(ErrorCode::OutOfMemory, message).hint(hint);
-            Err(match refusal {
-                Some(cause) => error.caused_by(cause.to_string()),
-                None => error,
-            })
-        }
     }
+    Err(error.hint(smaller(config, gpu.memory.bytes())).caused_by(refusal.to_string()))
 }
 
 async fn try_context(gpu: &Gpu, config: &ModelConfig, weights: &Weights, length: usize) -> Result<Scratch> {

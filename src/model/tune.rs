@@ -185,8 +185,7 @@ impl GpuModel {
             if difference(&got, &wanted) <= TOLERANCE {
                 candidates.push(Candidate { workers, seconds: f64::INFINITY });
             } else {
-                let products = team.arithmetic.with(self.weights.layer_format()).as_str();
-                let sums = if team.subgroups && self.gpu.has_subgroups() { "subgroups" } else { "trees" };
+                let (products, sums) = self.ways_of(*team);
                 let note = format!("Steps by workers with {products} and {sums} gave wrong results and are not used.");
                 if !self.dropped.contains(&note) {
                     self.dropped.push(note);

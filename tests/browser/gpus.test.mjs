@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { beforeEngine, modulePage, onMainThread, relativeError, start } from "./harness.mjs";
+import { enginePage, relativeError, start } from "./harness.mjs";
 
 let world;
 let folder;
@@ -17,13 +17,7 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** A page whose engine runs on its own thread, after `code` ran there. */
-async function pageAfter(code) {
-  const context = await world.browser.newContext();
-  await onMainThread(context);
-  await beforeEngine(context, "main", code);
-  return modulePage(world, undefined, context);
-}
+const pageAfter = (code) => enginePage(world, "main", code);
 
 /** Loads the model; tells what it is and what it computes, or how that failed. */
 const load = (page, options = {}) =>

@@ -92,6 +92,14 @@ export async function beforeEngine(target, thread, code) {
   }, script);
 }
 
+/** A page with storage of its own whose engine runs in that thread, after `code` ran there. */
+export async function enginePage(world, thread, code) {
+  const context = await world.browser.newContext();
+  if (thread === "main") await onMainThread(context);
+  if (code) await beforeEngine(context, thread, code);
+  return modulePage(world, undefined, context);
+}
+
 /** Evaluates in the thread where the engine of a page runs. */
 export async function evaluateInEngine(page, thread, code, argument) {
   if (thread === "main") return page.evaluate(code, argument);

@@ -71,19 +71,8 @@ async function loadingPage(hub, context) {
 
 const fill = (page, name, options) => page.evaluate(([name, options]) => fill(name, options), [name, options]);
 const models = (page) => page.evaluate(() => TokenFormer.models());
-/** Hashes of what is stored of a model, unit by unit. */
-const storedHashes = (page, name) =>
-  page.evaluate(async (name) => {
-    const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
-    const database = await done(indexedDB.open("tokenformer-web"));
-    const store = database.transaction("units").objectStore("units");
-    const [keys, records] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
-    database.close();
-    return keys.map((key, i) => [key, JSON.parse(records[i]).sha256]).filter(([key]) => key.includes(`|${name}|`));
-  }, name);
-
-/** Bytes of the checkpoint that are stored, whatever was made of them. */
-const storedOf = (page, name) =>
+/** Records of what is stored of a model, unit by unit: `[[key, record]]`. */
+const storedUnits = (page, name) =>
   page.evaluate(async (name) => {
     await TokenFormer.models(); // makes the database, if there is none
     const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
@@ -91,8 +80,11 @@ const storedOf = (page, name) =>
     const store = database.transaction("units").objectStore("units");
     const [keys, records] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
     database.close();
-    return records.filter((_, i) => keys[i].includes(`|${name}|`)).reduce((sum, r) => sum + JSON.parse(r).source_bytes, 0);
+    return keys.map((key, i) => [key, JSON.parse(records[i])]).filter(([key]) => key.includes(`|${name}|`));
   }, name);
+const storedHashes = async (page, name) => (await storedUnits(page, name)).map(([key, { sha256 }]) => [key, sha256]);
+/** Bytes of the checkpoint that are stored, whatever was made of them. */
+const storedOf = async (page, name) => (await storedUnits(page, name)).reduce((sum, [, unit]) => sum + unit.source_bytes, 0);
 
 async function untilStored(page, name, bytes) {
   while ((await storedOf(page, name)) < bytes) await page.evaluate(() => new Promise(requestAnimationFrame));

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { beforeEngine, importModule, modulePage, onMainThread, open, start } from "./harness.mjs";
+import { enginePage, importModule, modulePage, start } from "./harness.mjs";
 
 let world;
 let folder;
@@ -25,9 +25,7 @@ const write = (page) =>
   }, [folder, OPTIONS]);
 
 for (const thread of ["main", "worker"]) test(`a load is aborted in every phase, and the next one works: ${thread}`, async () => {
-  const context = await world.browser.newContext();
-  if (thread === "main") await onMainThread(context);
-  const page = await modulePage(world, undefined, context);
+  const page = await enginePage(world, thread);
   const seen = await page.evaluate(async (folder) => {
     const seen = [];
     const abortAt = async (phase) => {
@@ -44,7 +42,7 @@ for (const thread of ["main", "worker"]) test(`a load is aborted in every phase,
   assert.equal((await write(page)).length, OPTIONS.maxTokens);
   await page.waitForFunction(async () => (await navigator.locks.query()).held.length === 0);
   assert.deepEqual(page.problems.filter((p) => !/404/.test(p)), []); // the folder has no tokenizer
-  await context.close();
+  await page.context().close();
 });
 
 test("two tabs write at the same time, and one that is closed in the middle disturbs nobody", async () => {
@@ -102,31 +100,26 @@ test("who leaves in the middle of a text and comes back can go on, whether or no
 });
 
 test("storage that is cleared meanwhile stops nothing, not even if the device is lost then", async () => {
-  const context = await world.browser.newContext();
-  await onMainThread(context);
-  await beforeEngine(context, "main", () => {
+  const page = await enginePage(world, "main", () => {
     const { requestDevice } = GPUAdapter.prototype;
     GPUAdapter.prototype.requestDevice = async function (descriptor) {
       globalThis.device = await requestDevice.call(this, descriptor);
       return device;
     };
   });
-  const page = await modulePage(world, undefined, context);
   const calm = await write(page);
-  const session = await context.newCDPSession(page);
+  const session = await page.context().newCDPSession(page);
   const { origin } = world.server;
   await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "indexeddb" });
   assert.deepEqual(await write(page), calm);
   await page.evaluate(() => device.destroy());
   assert.deepEqual(await write(page), calm);
   assert.equal(await page.evaluate(() => TokenFormer.models().then((models) => models.length)), 1, "it is stored again");
-  await context.close();
+  await page.context().close();
 });
 
 test("dispose in the middle of a text ends it, and of a load that goes on for others nothing", async () => {
-  const context = await world.browser.newContext();
-  const page = await open(world, `${world.server.origin}/blank/`, { context });
-  await importModule(page, world.server.origin);
+  const page = await enginePage(world, "worker");
   const seen = await page.evaluate(async ([folder, options]) => {
     const [one, other] = await Promise.all([TokenFormer.load(folder), TokenFormer.load(folder)]);
     let count = 0;
@@ -148,5 +141,5 @@ test("dispose in the middle of a text ends it, and of a load that goes on for ot
     return { finishReason, later: later.code, tokens: tokenIds.length, left: [one.info.gpuBytes, other.info.gpuBytes] };
   }, [folder, OPTIONS]);
   assert.deepEqual(seen, { finishReason: "abort", later: "disposed", tokens: OPTIONS.maxTokens, left: [0, 0] });
-  await context.close();
+  await page.context().close();
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { beforeEngine, evaluateInEngine, modulePage, onMainThread, start } from "./harness.mjs";
+import { enginePage, evaluateInEngine, modulePage, start } from "./harness.mjs";
 
 let world;
 before(async () => {
@@ -12,10 +12,7 @@ after(() => world?.close());
 
 /** A page whose engine runs there, after `code` ran there. */
 async function pageWith(thread, code) {
-  const context = await world.browser.newContext();
-  if (thread === "main") await onMainThread(context);
-  if (code) await beforeEngine(context, thread, code);
-  const page = await modulePage(world, undefined, context);
+  const page = await enginePage(world, thread, code);
   /** Where the engine is, once a model is loaded: the page or its worker. */
   page.realm = () => (thread === "main" ? page : page.workers().at(-1));
   return page;

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { modulePage, onMainThread, start } from "./harness.mjs";
+import { enginePage, start } from "./harness.mjs";
 
 /** A GPU that is a program takes half an hour: only with scripts/test --full. */
 const BACKENDS = process.env.TOKENFORMER_FULL ? ["cpu", "webgpu"] : ["cpu"];
@@ -28,12 +28,6 @@ async function heap(page) {
   const { usedSize } = await session.send("Runtime.getHeapUsage");
   await session.detach();
   return usedSize;
-}
-
-async function mainThreadPage() {
-  const context = await world.browser.newContext();
-  await onMainThread(context);
-  return modulePage(world, undefined, context);
 }
 
 const sizes = async (page) => ({
@@ -84,7 +78,7 @@ const generate = (page, backend, from, count) =>
   }, [folder, backend, from, count, ABORTED, RELOAD_EVERY]);
 
 for (const backend of BACKENDS) test(`${GENERATIONS} texts with random options, aborts and reloads end with the memory of their start: ${backend}`, async (t) => {
-  const page = await mainThreadPage();
+  const page = await enginePage(world, "main");
   const step = 100;
   for (let i = 0; i <= RELOAD_EVERY; i += step) await generate(page, backend, i, step); // everything once, a reload included
   const before = await sizes(page);
@@ -101,7 +95,7 @@ for (const backend of BACKENDS) test(`${GENERATIONS} texts with random options, 
 });
 
 for (const backend of BACKENDS) test(`${LOADS} times loaded and disposed of, nothing is left: ${backend}`, async (t) => {
-  const page = await mainThreadPage();
+  const page = await enginePage(world, "main");
   const seen = [];
   for (let i = 0; i < LOADS; i += 1) {
     const left = await page.evaluate(async ([folder, backend]) => {
