@@ -6,8 +6,10 @@ struct Step {
     count: u32,
     // Row of h whose logits are wanted (keys.wgsl with the final LayerNorm).
     row: u32,
-    // First row of h whose logits are wanted (layernorm.wgsl with the final LayerNorm).
+    // First row of h whose logits are wanted (layernorm.wgsl with the final LayerNorm), or scores (score.wgsl).
     first_row: u32,
     // Number of the token that is chosen after this step, from 0 (sample_*.wgsl).
     index: u32,
+    // Ids below this stand for something (score.wgsl).
+    real_ids: u32,
 }

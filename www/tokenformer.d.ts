@@ -217,7 +217,7 @@ export interface ScoreResult {
   tokenIds: number[];
   /** Natural logarithms; the first is null where the context is empty. */
   logprobs: (number | null)[];
-  /** Whether each token is the likeliest one. */
+  /** Whether every scored token is the likeliest one. */
   isGreedy: boolean;
   /** null where nothing was scored. */
   perplexity: number | null;
@@ -392,7 +392,7 @@ export class TokenFormer {
   /** For code that speaks the protocol of OpenAI's text completions. */
   readonly completions: Completions;
 
-  /** How likely every token of a text is. */
+  /** How likely every token of a text is. Items that begin alike, in any order, share what that takes. */
   score(text: string | TokenIds, options?: ScoreOptions): Promise<ScoreResult>;
   score(items: readonly ScoreItem[]): Promise<ScoreResult[]>;
 

@@ -20,13 +20,12 @@ use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
 use crate::error::{Error, Result};
-use crate::generate::{Backend, Chosen, Logits, Resume};
-use crate::sampling::{Sampler, SamplingOptions};
+use crate::generate::{Backend, Chosen, HostChoice, Logits, Resume, nothing_chosen};
+use crate::sampling::SamplingOptions;
 use attention::{Angles, Cache, Scratch};
 use products::{Activations, dequantized};
 use rows::{layer_norm, theta};
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use tables::{Table, Weights};
 use turns::Turns;
 
@@ -52,7 +51,7 @@ pub struct CpuModel {
     context_length: usize,
     len: usize,
     work: Work,
-    choosing: Option<Choosing>,
+    choice: Option<HostChoice>,
 }
 
 /// What a forward pass works with: buffers that are used again, and the clock.
@@ -64,15 +63,6 @@ struct Work {
     angles: Angles,
     attention: Scratch,
     turns: Turns,
-}
-
-/// A completion whose tokens are chosen here.
-struct Choosing {
-    sampler: Sampler,
-    wants_logits: bool,
-    /// Tokens that were not asked for yet, and the last of all.
-    untold: VecDeque<Chosen>,
-    last: Option<u32>,
 }
 
 impl Loading {
@@ -131,7 +121,7 @@ impl Loading {
             turns: Turns::new(),
         };
         let weights = weights.into_inner();
-        CpuModel { config, quantization, weights, caches, context_length, len: 0, work, choosing: None }
+        CpuModel { config, quantization, weights, caches, context_length, len: 0, work, choice: None }
     }
 }
 
@@ -252,40 +242,33 @@ impl Backend for CpuModel {
             return Err(Error::invalid_argument(format!("Token id {id} is out of range.")));
         }
         let h = self.layers(ids).await;
+        let d = self.config.hidden_size;
         let logits = match logits {
             Logits::None => Vec::new(),
-            Logits::Last => self.logits(&h[h.len() - self.config.hidden_size..]).await?,
-            Logits::All => self.logits(&h).await?,
+            Logits::Last => self.logits(&h[h.len() - d..]).await?,
+            Logits::Each(n) => self.logits(&h[h.len() - n * d..]).await?,
         };
         self.len += ids.len();
         Ok(logits)
     }
 
     fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        let sampler = Sampler::new(options.clone(), prompt, real_ids);
-        self.choosing = Some(Choosing { sampler, wants_logits, untold: VecDeque::new(), last: None });
+        self.choice = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
         let logits = self.forward(ids, Logits::Last).await?;
-        if let Some(Choosing { sampler, wants_logits, untold, last }) = &mut self.choosing {
-            let id = sampler.next(&logits);
-            *last = Some(id);
-            untold.push_back(Chosen { id, logits: wants_logits.then_some(logits) });
-        }
+        self.choice.as_mut().ok_or_else(nothing_chosen)?.choose(logits);
         Ok(())
     }
 
     async fn choose_next(&mut self) -> Result<()> {
-        match self.choosing.as_ref().and_then(|c| c.last) {
-            Some(id) => self.choose_after(&[id]).await,
-            None => Err(Error::invalid_argument("No token was chosen yet.")),
-        }
+        let last = self.choice.as_ref().ok_or_else(nothing_chosen)?.last()?;
+        self.choose_after(&[last]).await
     }
 
     async fn chosen(&mut self) -> Result<Chosen> {
-        let oldest = self.choosing.as_mut().and_then(|c| c.untold.pop_front());
-        oldest.ok_or_else(|| Error::invalid_argument("No token was chosen yet."))
+        self.choice.as_mut().ok_or_else(nothing_chosen)?.told()
     }
 
     fn steps_ahead(&self) -> usize {
@@ -293,7 +276,7 @@ impl Backend for CpuModel {
     }
 
     fn stop_choosing(&mut self) {
-        self.choosing = None;
+        self.choice = None;
     }
 }
 
@@ -307,9 +290,8 @@ impl Resume for CpuModel {
     }
 
     fn resume_choosing(&mut self, told: &[u32]) {
-        if let Some(Choosing { sampler, last, .. }) = &mut self.choosing {
-            told.iter().for_each(|id| sampler.note(*id));
-            *last = told.last().copied();
+        if let Some(choice) = &mut self.choice {
+            choice.resume(told);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::PartialConfig;
 use crate::error::ErrorCode;
 use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt};
-use crate::reference::Reference;
+use crate::reference::{Reference, ReferenceEngine};
 use pollster::block_on;
 use proptest::prelude::*;
 
@@ -65,7 +65,7 @@ fn compare_within(tolerance: f64, config: &ModelConfig, q: Quantization, tokens:
     };
     for &chunk in chunks {
         let at = model.len();
-        let all = block_on(model.forward(&ids[at..at + chunk], Logits::All)).expect("prefill");
+        let all = block_on(model.forward(&ids[at..at + chunk], Logits::Each(chunk))).expect("prefill");
         assert_eq!(all.len(), chunk * vocab);
         all.chunks_exact(vocab).enumerate().for_each(|(i, got)| check(at + i, got));
     }
@@ -128,75 +128,6 @@ proptest! {
     }
 }
 
-/// The reference as an engine, which chooses by the same sampler.
-struct ByReference {
-    reference: Reference,
-    choosing: Option<Choosing>,
-}
-
-impl Backend for ByReference {
-    fn config(&self) -> &ModelConfig {
-        self.reference.config()
-    }
-
-    fn context_length(&self) -> usize {
-        80
-    }
-
-    fn max_chunk(&self) -> usize {
-        7
-    }
-
-    fn len(&self) -> usize {
-        self.reference.len()
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.reference.truncate(len);
-    }
-
-    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
-        let h = self.reference.forward(ids, false)?.last;
-        let d = self.config().hidden_size;
-        Ok(match logits {
-            Logits::None => Vec::new(),
-            Logits::Last => self.reference.logits(&h[h.len() - d..]),
-            Logits::All => self.reference.logits(&h),
-        })
-    }
-
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        let sampler = Sampler::new(options.clone(), prompt, real_ids);
-        self.choosing = Some(Choosing { sampler, wants_logits, untold: VecDeque::new(), last: None });
-    }
-
-    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
-        let logits = self.forward(ids, Logits::Last).await?;
-        let c = self.choosing.as_mut().expect("begun");
-        let id = c.sampler.next(&logits);
-        c.last = Some(id);
-        c.untold.push_back(Chosen { id, logits: c.wants_logits.then_some(logits) });
-        Ok(())
-    }
-
-    async fn choose_next(&mut self) -> Result<()> {
-        let last = self.choosing.as_ref().and_then(|c| c.last).expect("chosen");
-        self.choose_after(&[last]).await
-    }
-
-    async fn chosen(&mut self) -> Result<Chosen> {
-        Ok(self.choosing.as_mut().and_then(|c| c.untold.pop_front()).expect("chosen"))
-    }
-
-    fn steps_ahead(&self) -> usize {
-        1
-    }
-
-    fn stop_choosing(&mut self) {
-        self.choosing = None;
-    }
-}
-
 fn write<B: Backend>(model: &mut Model<B>, prompt: &[u32], options: &GenerateOptions) -> Vec<u32> {
     let prompt = Prompt::Ids(prompt.to_vec());
     let mut generation = Generation::start(model, &prompt, options.clone(), AbortFlag::default()).expect("start");
@@ -210,7 +141,7 @@ fn tokens_are_chosen_as_the_reference_would() {
     for q in Quantization::ALL {
         let (model, reference) = build(&config, q, 80);
         let mut model = Model::new(model, None).expect("model");
-        let mut reference = Model::new(ByReference { reference, choosing: None }, None).expect("model");
+        let mut reference = Model::new(ReferenceEngine::new(reference, 80), None).expect("model");
         let prompt = Random(5).ids(41, config.padded_vocab_size);
         for (seed, temperature, logprobs) in [(0, 0.0, 0), (1, 0.8, 0), (2, 1.0, 3), (3, 1.3, 0)] {
             let sampling = SamplingOptions {

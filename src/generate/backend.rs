@@ -2,7 +2,7 @@
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{LogProbs, SamplingOptions, best};
 
 /// Which logits a forward pass is to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub enum Logits {
     None,
     /// Those after the last token: V values.
     Last,
-    /// Those after every token: V values each, in order.
-    All,
+    /// Those after each of the last so many tokens: V values each, in order.
+    Each(usize),
 }
 
 /// An engine with a KV cache.
@@ -52,6 +52,18 @@ pub trait Backend {
     /// returns the logits asked for.
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>>;
 
+    /// Appends `ids` as [`forward`](Self::forward) does, and says how likely each of `targets` is: the last after all
+    /// of `ids`, the one before it after all but the last, and so on.
+    async fn score(&mut self, ids: &[u32], targets: &[u32], real_ids: usize) -> Result<Vec<TokenScore>> {
+        let vocab = self.config().padded_vocab_size;
+        let logits = self.forward(ids, Logits::Each(targets.len())).await?;
+        let scores = logits.chunks_exact(vocab).zip(targets).map(|(row, target)| TokenScore {
+            logprob: LogProbs::new(row).of(*target),
+            is_best: best(row[..real_ids].iter().copied()) == *target,
+        });
+        Ok(scores.collect())
+    }
+
     /// Begins a completion of `prompt` whose tokens the engine chooses, below `real_ids`. With `wants_logits`,
     /// every [`Chosen`] has its logits.
     fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool);
@@ -79,4 +91,13 @@ pub struct Chosen {
     pub id: u32,
     /// The logits that it was chosen from, if they are wanted.
     pub logits: Option<Vec<f32>>,
+}
+
+/// How likely a given token was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenScore {
+    /// Natural logarithm of its probability over all V logits.
+    pub logprob: f64,
+    /// Was it the most probable of the real ids?
+    pub is_best: bool,
 }

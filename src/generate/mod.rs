@@ -1,6 +1,7 @@
 //! Text generation over a [`Backend`]: prompts, prefix reuse, the loop, and what is returned.
 
 mod backend;
+mod choice;
 mod completion;
 mod model;
 mod options;
@@ -10,7 +11,8 @@ mod score;
 mod tests;
 mod text;
 
-pub use backend::{Backend, Chosen, Logits};
+pub use backend::{Backend, Chosen, Logits, TokenScore};
+pub use choice::{HostChoice, nothing_chosen};
 pub use completion::{Chunk, Completion, FinishReason, Generation, Logprob, Usage};
 pub use model::{AbortFlag, Model};
 pub use options::{GenerateOptions, Prompt};

@@ -1,6 +1,6 @@
 //! A backend with its tokenizer and the tokens that its KV cache holds.
 
-use super::backend::{Backend, Chosen, Logits};
+use super::backend::{Backend, Chosen, Logits, TokenScore};
 use super::options::Prompt;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sampling::SamplingOptions;
@@ -156,6 +156,18 @@ impl<B: Backend> Model<B> {
     /// One step of the engine, at most [`Backend::max_chunk`] tokens.
     pub(super) async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
         let result = self.backend.forward(ids, logits).await;
+        self.note(ids, result)
+    }
+
+    /// One step of the engine that scores `targets`, at most [`Backend::max_chunk`] tokens.
+    pub(super) async fn score_step(&mut self, ids: &[u32], targets: &[u32]) -> Result<Vec<TokenScore>> {
+        let real_ids = self.real_ids();
+        let result = self.backend.score(ids, targets, real_ids).await;
+        self.note(ids, result)
+    }
+
+    /// Takes note of what a step of `ids` left in the KV cache.
+    fn note<T>(&mut self, ids: &[u32], result: Result<T>) -> Result<T> {
         match &result {
             Ok(_) => self.cached.extend_from_slice(ids),
             // Whatever happened: the cache holds what the engine says that it holds.

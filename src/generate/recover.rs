@@ -5,7 +5,7 @@
 //! device the same steps are made by the same kernels: a prompt in its chunks, what was written a token at a time. The
 //! numbers are then the same, and so is the text.
 
-use super::backend::{Backend, Chosen, Logits};
+use super::backend::{Backend, Chosen, Logits, TokenScore};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sampling::SamplingOptions;
@@ -246,6 +246,12 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
         let values = recovering!(self, self.engine.forward(ids, logits));
         self.note(ids, logits);
         Ok(values)
+    }
+
+    async fn score(&mut self, ids: &[u32], targets: &[u32], real_ids: usize) -> Result<Vec<TokenScore>> {
+        let scores = recovering!(self, self.engine.score(ids, targets, real_ids));
+        self.note(ids, Logits::None);
+        Ok(scores)
     }
 
     fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {

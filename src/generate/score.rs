@@ -1,14 +1,10 @@
 //! Log-probabilities of given texts.
 
-use super::backend::{Backend, Logits};
+use super::backend::Backend;
 use super::model::{AbortFlag, Model};
 use super::options::Prompt;
 use crate::error::{Error, Result};
-use crate::sampling::{LogProbs, best};
 use serde::Serialize;
-
-/// Positions whose logits are in memory at a time: 13 MB with a vocabulary of 50,304.
-const MOST_ROWS: usize = 64;
 
 /// A text to score, and what stands before it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,69 +30,74 @@ pub struct Score {
     pub perplexity: Option<f64>,
 }
 
+/// An item's token ids.
+struct Sequence {
+    /// Context, then text.
+    ids: Vec<u32>,
+    /// Tokens of the context.
+    context: usize,
+}
+
 impl<B: Backend> Model<B> {
-    /// Scores each item. Items that share a context one after the other share its computation.
+    /// Scores each item. Whatever items begin with alike is computed once: they are taken in an order in which
+    /// neighbours have most in common, and the KV cache keeps that from one to the next.
     ///
     /// # Errors
     /// `invalid-argument` for empty texts, ids out of range and items longer than the context; the engine's.
     pub async fn score(&mut self, items: &[ScoreItem], abort: &AbortFlag) -> Result<Vec<Score>> {
         // All items are checked before the first is computed.
-        let mut encoded = Vec::with_capacity(items.len());
+        let mut sequences = Vec::with_capacity(items.len());
         for item in items {
-            encoded.push((self.context_ids(&item.context)?, self.text_ids(&item.text)?));
+            sequences.push(self.sequence(item)?);
         }
-        let most = self.backend().context_length();
-        if let Some((c, t)) = encoded.iter().find(|(c, t)| c.len() + t.len() > most) {
-            let (c, t) = (c.len(), t.len());
-            return Err(Error::invalid_argument(format!("{c} + {t} tokens do not fit the context of {most}."))
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by(|a, b| sequences[*a].ids.cmp(&sequences[*b].ids));
+        let mut scores: Vec<Option<Score>> = vec![None; items.len()];
+        for i in order {
+            scores[i] = Some(self.score_sequence(&sequences[i], abort).await?);
+        }
+        Ok(scores.into_iter().flatten().collect())
+    }
+
+    fn sequence(&self, item: &ScoreItem) -> Result<Sequence> {
+        let mut ids = match &item.context {
+            Prompt::Text(text) if text.is_empty() => Vec::new(),
+            Prompt::Ids(ids) if ids.is_empty() => Vec::new(),
+            other => self.prompt_ids(other)?,
+        };
+        let text = match &item.text {
+            Prompt::Text(t) if t.is_empty() => {
+                return Err(Error::invalid_argument("text is empty: there is nothing to score."));
+            }
+            other => self.prompt_ids(other)?,
+        };
+        let (context, most) = (ids.len(), self.backend().context_length());
+        if context + text.len() > most {
+            let n = text.len();
+            return Err(Error::invalid_argument(format!("{context} + {n} tokens do not fit the context of {most}."))
                 .hint("Score a longer text in windows."));
         }
-        let mut scores = Vec::with_capacity(items.len());
-        for (context, text) in encoded {
-            scores.push(self.score_ids(&context, text, abort).await?);
-        }
-        Ok(scores)
+        ids.extend(text);
+        Ok(Sequence { ids, context })
     }
 
-    fn context_ids(&self, context: &Prompt) -> Result<Vec<u32>> {
-        match context {
-            Prompt::Text(text) if text.is_empty() => Ok(Vec::new()),
-            Prompt::Ids(ids) if ids.is_empty() => Ok(Vec::new()),
-            other => self.prompt_ids(other),
-        }
-    }
-
-    fn text_ids(&self, text: &Prompt) -> Result<Vec<u32>> {
-        match text {
-            Prompt::Text(t) if t.is_empty() => {
-                Err(Error::invalid_argument("text is empty: there is nothing to score."))
-            }
-            other => self.prompt_ids(other),
-        }
-    }
-
-    async fn score_ids(&mut self, context: &[u32], text: Vec<u32>, abort: &AbortFlag) -> Result<Score> {
-        let ids = [context, &text].concat();
-        // The logits after position p score token p + 1; the last position's are not needed.
-        let first = context.len().saturating_sub(1);
-        let unscored = usize::from(context.is_empty());
-        let mut score = Score { logprobs: vec![None; unscored], is_greedy: true, token_ids: text, perplexity: None };
-        let mut at = self.reuse(&ids, first);
-        if first > at {
-            self.extend(&ids[at..first], Logits::None, abort).await?;
-            at = first;
-        }
-        let (vocab, real) = (self.backend().config().padded_vocab_size, self.real_ids());
-        let chunk = self.backend().max_chunk().min(MOST_ROWS);
-        while at < ids.len() - 1 {
+    async fn score_sequence(&mut self, Sequence { ids, context }: &Sequence, abort: &AbortFlag) -> Result<Score> {
+        // What follows position p scores token p + 1, so the last token is not needed, nor is what follows all but the
+        // last token of the context.
+        let (first, end) = (context.saturating_sub(1), ids.len() - 1);
+        let token_ids = ids[*context..].to_vec();
+        let unscored = usize::from(*context == 0);
+        let mut score = Score { token_ids, logprobs: vec![None; unscored], is_greedy: true, perplexity: None };
+        let mut at = self.reuse(ids, first);
+        while at < end {
             abort.check()?;
-            let n = chunk.min(ids.len() - 1 - at);
-            let logits = self.forward(&ids[at..at + n], Logits::All).await?;
-            for (row, id) in logits.chunks_exact(vocab).zip(&ids[at + 1..]) {
-                score.logprobs.push(Some(LogProbs::new(row).of(*id)));
-                score.is_greedy &= best(row[..real].iter().copied()) == *id;
+            let to = end.min(at + self.backend().max_chunk());
+            let targets = &ids[first.clamp(at, to) + 1..=to];
+            for token in self.score_step(&ids[at..to], targets).await? {
+                score.logprobs.push(Some(token.logprob));
+                score.is_greedy &= token.is_best;
             }
-            at += n;
+            at = to;
         }
         let scored: Vec<f64> = score.logprobs.iter().flatten().copied().collect();
         if !scored.is_empty() {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, ErrorCode, Result};
-use crate::sampling::{Sampler, SamplingOptions};
+use crate::sampling::SamplingOptions;
 use crate::tokenizer::Tokenizer;
 use crate::tokenizer::tests::NEOX_JSON;
 use pollster::block_on;
@@ -24,12 +24,8 @@ pub(super) struct FakeBackend {
     abort_at: Option<(usize, AbortFlag)>,
     /// If set, the completion's ids, whatever the context; otherwise a hash of the context.
     script: Option<(usize, Vec<u32>)>,
-    /// Chooses the tokens of the completion that runs.
-    sampler: Option<Sampler>,
-    wants_logits: bool,
-    /// Tokens that were not asked for, and the last of all.
-    untold: VecDeque<Chosen>,
-    last: u32,
+    /// The completion that runs.
+    choice: Option<HostChoice>,
     /// Steps that are made ahead.
     pub(super) ahead: usize,
     /// How a token was computed counts, too: in a chunk of how many, and by which kernels.
@@ -56,10 +52,7 @@ impl FakeBackend {
             fail_at: None,
             abort_at: None,
             script: None,
-            sampler: None,
-            wants_logits: false,
-            untold: VecDeque::new(),
-            last: 0,
+            choice: None,
             ahead: 1,
             is_exact: false,
             until_lost: Rc::default(),
@@ -140,30 +133,28 @@ impl Backend for FakeBackend {
         Ok(match logits {
             Logits::None => Vec::new(),
             Logits::Last => self.logits_after(len),
-            Logits::All => (len - ids.len() + 1..=len).flat_map(|l| self.logits_after(l)).collect(),
+            Logits::Each(n) => (len - n + 1..=len).flat_map(|l| self.logits_after(l)).collect(),
         })
     }
 
     fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        self.sampler = Some(Sampler::new(options.clone(), prompt, real_ids));
-        self.untold.clear();
-        self.wants_logits = wants_logits;
+        self.choice = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
         let logits = self.forward(ids, Logits::Last).await?;
-        self.last = self.sampler.as_mut().expect("begun").next(&logits);
-        self.untold.push_back(Chosen { id: self.last, logits: self.wants_logits.then_some(logits) });
+        self.choice.as_mut().expect("begun").choose(logits);
         Ok(())
     }
 
     async fn choose_next(&mut self) -> Result<()> {
-        self.choose_after(&[self.last]).await
+        let last = self.choice.as_ref().expect("begun").last()?;
+        self.choose_after(&[last]).await
     }
 
     async fn chosen(&mut self) -> Result<Chosen> {
         self.check()?;
-        Ok(self.untold.pop_front().expect("a step was made"))
+        self.choice.as_mut().expect("begun").told()
     }
 
     fn steps_ahead(&self) -> usize {
@@ -171,7 +162,7 @@ impl Backend for FakeBackend {
     }
 
     fn stop_choosing(&mut self) {
-        (self.sampler, self.untold) = (None, VecDeque::new());
+        self.choice = None;
     }
 }
 
@@ -188,9 +179,7 @@ impl Resume for FakeBackend {
     }
 
     fn resume_choosing(&mut self, told: &[u32]) {
-        let sampler = self.sampler.as_mut().expect("begun");
-        told.iter().for_each(|id| sampler.note(*id));
-        self.last = *told.last().expect("a token");
+        self.choice.as_mut().expect("begun").resume(told);
     }
 }
 
@@ -379,6 +368,20 @@ fn score_limits() {
     for bad in [(vec![1; 6], vec![2; 7]), (vec![], vec![]), (vec![], vec![64]), (vec![99], vec![1])] {
         assert_eq!(scores(&mut model, &[bad]).expect_err("bad").code, ErrorCode::InvalidArgument);
     }
+}
+
+#[test]
+fn what_items_begin_with_alike_is_computed_once() {
+    let mut model = ids_only(20);
+    let (a, b): (Vec<u32>, Vec<u32>) = ((1..=6).collect(), vec![9, 8, 7]);
+    let items =
+        [(a.clone(), vec![10, 11]), (b.clone(), vec![1]), (a.clone(), vec![20]), (b, vec![2, 3]), (a, vec![10, 12])];
+    scores(&mut model, &items).expect("scores");
+    let (steps, tokens) = (model.backend.calls.len(), model.backend.calls.iter().map(|(n, _)| n).sum::<usize>());
+    // Each context once, but for its last token, which every first token of a text is scored after.
+    let of_a = 5 + 2 + 2 + 1;
+    let of_b = 2 + 1 + 2;
+    assert_eq!((steps, tokens), (6, of_a + of_b), "{:?}", model.backend.calls);
 }
 
 proptest! {

@@ -35,6 +35,7 @@ sources![
     "sample_adjust.wgsl",
     "sample_pick.wgsl",
     "sampling.wgsl",
+    "score.wgsl",
     "step.wgsl",
     "sum_parts.wgsl",
     "table.wgsl",

@@ -4,7 +4,7 @@ use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::cpu::{self, CpuModel, Reason};
 use crate::error::Result;
-use crate::generate::{Backend, Chosen, Logits, Resume};
+use crate::generate::{Backend, Chosen, Logits, Resume, TokenScore};
 use crate::gpu::Gpu;
 use crate::model::{self, GpuModel, Team};
 use crate::sampling::SamplingOptions;
@@ -180,6 +180,10 @@ impl Backend for AnyModel {
 
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
         either!(self, m => m.forward(ids, logits).await)
+    }
+
+    async fn score(&mut self, ids: &[u32], targets: &[u32], real_ids: usize) -> Result<Vec<TokenScore>> {
+        either!(self, m => m.score(ids, targets, real_ids).await)
     }
 
     fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {

@@ -2,7 +2,7 @@
 //!
 //! The kernels that are about to be used run on the model itself, but only on its first layer, whose tables the CPU can
 //! read back and compute with in a moment: a chunk of a prompt, single steps, logits of rows from all over the
-//! vocabulary, and the choice of a token. Nothing is compiled for it, and what the upload left is tested as well.
+//! vocabulary, scores, and the choice of a token. Nothing is compiled for it, and what the upload left is tested as well.
 
 use super::plan::Plan;
 use super::tables::Placement;
@@ -14,9 +14,9 @@ use crate::checkpoint::stream::regions;
 use crate::config::ModelConfig;
 use crate::cpu::{self, CpuModel};
 use crate::error::{Error, ErrorCode, Result};
-use crate::generate::Backend;
+use crate::generate::{Backend, TokenScore};
 use crate::gpu::GpuBuffer;
-use crate::sampling::{Sampler, SamplingOptions};
+use crate::sampling::{LogProbs, Sampler, SamplingOptions};
 
 /// Rows of the vocabulary that are compared: so many blocks of so many neighbours.
 const BLOCKS: usize = 4;
@@ -87,8 +87,11 @@ impl GpuModel {
         let ids: Vec<u32> = (0..model.context_length() as u32).map(|i| (i * 29 + 5) % tokens.len() as u32).collect();
         let real: Vec<u32> = ids.iter().map(|id| tokens[*id as usize]).collect();
         let chunk = CHUNK.min(ids.len());
-        let got = self.forward(&real[..chunk], Logits::All).await?;
-        if difference(&picked(&got), &model.forward(&ids[..chunk], Logits::All).await?) > TOLERANCE {
+        let got = self.forward(&real[..chunk], Logits::Each(chunk)).await?;
+        if difference(&picked(&got), &model.forward(&ids[..chunk], Logits::Each(chunk)).await?) > TOLERANCE {
+            return Ok(false);
+        }
+        if chunk > 1 && !self.scores_follow(&got, &real[..chunk]).await? {
             return Ok(false);
         }
         for i in chunk..ids.len() {
@@ -117,6 +120,21 @@ impl GpuModel {
             }
         }
         Ok(true)
+    }
+
+    /// True if scores of the later half of `ids`, the KV cache's tokens, are those that `logits` after each of them give.
+    async fn scores_follow(&mut self, logits: &[f32], ids: &[u32]) -> Result<bool> {
+        let (vocab, last) = (self.config.padded_vocab_size, ids.len() - 1);
+        let targets = &ids[last / 2 + 1..];
+        self.truncate(0);
+        let scores = self.score(&ids[..last], targets, vocab).await?;
+        self.forward(&ids[last..], Logits::None).await?;
+        let rows = logits.chunks_exact(vocab).skip(last / 2);
+        let is_right = |((row, target), score): ((&[f32], &u32), &TokenScore)| {
+            let wanted = LogProbs::new(row).of(*target);
+            (score.logprob - wanted).abs() < TOLERANCE * wanted.abs().max(1.0)
+        };
+        Ok(rows.zip(targets).zip(&scores).all(is_right))
     }
 
     /// Reads the first layer and some rows of the embedding back.

@@ -21,12 +21,12 @@ pub use workers::{Arithmetic, Team};
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::error::{ErrorCode, Result};
-use crate::generate::{Backend, Chosen, Logits, Resume};
-use crate::gpu::{Gpu, Warm};
+use crate::generate::{Backend, Chosen, Logits, Resume, TokenScore};
+use crate::gpu::{Gpu, GpuBuffer, Warm};
 use crate::sampling::SamplingOptions;
 use choose::{Choosing, Landed};
 use plan::{Builder, Plan};
-use scratch::{LOGIT_ROWS, MAX_CHUNK, Scratch};
+use scratch::{LOGIT_ROWS, MAX_CHUNK, STAGED_ROWS, Scratch};
 use std::cmp::Reverse;
 use std::rc::Rc;
 use workers::{FAILURE_WORDS, Workers};
@@ -75,7 +75,8 @@ struct Step {
     row: u32,
     first_row: u32,
     index: u32,
-    padding: [u32; 3],
+    real_ids: u32,
+    padding: [u32; 2],
 }
 
 impl Loading {
@@ -164,8 +165,14 @@ impl GpuModel {
     }
 
     fn write_step(&self, past: usize, count: usize, row: usize, first_row: usize) {
-        let [past, count, row, first_row] = [past, count, row, first_row].map(|n| n as u32);
-        let step = Step { past, count, row, first_row, index: self.choosing.made as u32, padding: [0; 3] };
+        self.write_scoring_step([past, count, row, first_row, 0]);
+    }
+
+    /// With the number of real ids last.
+    fn write_scoring_step(&self, numbers: [usize; 5]) {
+        let [past, count, row, first_row, real_ids] = numbers.map(|n| n as u32);
+        let index = self.choosing.made as u32;
+        let step = Step { past, count, row, first_row, index, real_ids, padding: [0; 2] };
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
     }
 
@@ -319,9 +326,9 @@ impl Backend for GpuModel {
             self.workers = None;
             return Box::pin(self.forward(ids, logits)).await;
         }
-        if logits == Logits::All {
-            for first in (0..count).step_by(LOGIT_ROWS) {
-                let rows = LOGIT_ROWS.min(count - first);
+        if let Logits::Each(n) = logits {
+            for first in (count - n..count).step_by(STAGED_ROWS) {
+                let rows = STAGED_ROWS.min(count - first);
                 self.write_step(past, rows, 0, first);
                 self.submit(rows as u64 * row_bytes, |pass| self.plan.logits_of_rows.record(pass, past, rows));
                 self.read(rows as u64 * row_bytes, &mut out).await?;
@@ -329,6 +336,46 @@ impl Backend for GpuModel {
         }
         self.len += count;
         Ok(out)
+    }
+
+    /// All log-probabilities of a chunk come back at once; the logits stay where they are.
+    async fn score(&mut self, ids: &[u32], targets: &[u32], real_ids: usize) -> Result<Vec<TokenScore>> {
+        self.gpu.check()?;
+        let (past, count) = (self.len, ids.len());
+        self.check_step(count)?;
+        let first_target = count - targets.len();
+        let write = |buffer: &GpuBuffer, row: usize, ids: &[u32]| {
+            self.gpu.queue.write_buffer(&buffer.buffer, row as u64 * 4, bytemuck::cast_slice(ids));
+        };
+        write(&self.scratch.ids, 0, ids);
+        write(&self.scratch.targets, first_target, targets);
+        self.write_step(past, count, 0, 0);
+        self.submit(0, |pass| {
+            self.plan.embed.record(pass, past, count);
+            self.layers(pass, count, false);
+        });
+        for first in (first_target..count).step_by(LOGIT_ROWS) {
+            let rows = LOGIT_ROWS.min(count - first);
+            self.write_scoring_step([past, rows, 0, first, real_ids]);
+            self.submit(0, |pass| {
+                self.plan.logits_of_rows.record(pass, past, rows);
+                self.plan.score.record(pass, past, rows);
+            });
+        }
+        let mut scores = Vec::new();
+        if !targets.is_empty() {
+            let (source, staging) = (&self.scratch.target_scores.buffer, &self.scratch.staging.buffer);
+            let (start, bytes) = (first_target as u64 * 8, targets.len() as u64 * 8);
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(source, start, staging, 0, bytes);
+            self.gpu.queue.submit([encoder.finish()]);
+            let words = self.gpu.read::<[f32; 2]>(staging, bytes).await?;
+            let score =
+                |[logprob, is_best]: [f32; 2]| TokenScore { logprob: logprob.into(), is_best: is_best.to_bits() == 1 };
+            scores.extend(words.into_iter().map(score));
+        }
+        self.len += count;
+        Ok(scores)
     }
 
     fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {

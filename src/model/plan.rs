@@ -104,6 +104,8 @@ pub struct Plan {
     pub logits_of_row: Stages,
     /// Logits of up to [`super::scratch::LOGIT_ROWS`] rows of h.
     pub logits_of_rows: Stages,
+    /// How likely tokens are, from the logits of such rows.
+    pub score: Stages,
     /// Choosing a token from the logits of a row: two dispatches.
     pub choose: Stages,
     /// What bind groups name besides weights and scratch.
@@ -140,6 +142,7 @@ impl Plan {
             prefill,
             logits_of_row: b.logits_of_row()?,
             logits_of_rows: b.logits_of_rows()?,
+            score: b.score()?,
             choose: b.choose()?,
             _uniforms: std::mem::take(&mut b.uniforms),
         })
@@ -443,6 +446,16 @@ impl<'a> Builder<'a> {
         self.layernorm(&mut stages, true)?;
         let vocab = self.config.padded_vocab_size;
         self.matmul(&mut stages, &self.weights.embedding, 1, &s.u.buffer, (&s.logits.buffer, vocab), false)?;
+        Ok(stages)
+    }
+
+    fn score(&mut self) -> Result<Stages> {
+        let mut stages = Stages::default();
+        let s = self.scratch;
+        let spec = ShaderSpec::new("score").with("WG", WG).with("V", self.config.padded_vocab_size);
+        let bindings =
+            [self.step(0), read(1, &s.logits.buffer), read(2, &s.targets.buffer), write(3, &s.target_scores.buffer)];
+        self.push(&mut stages, spec, Grid::PerToken(1, 1), &bindings)?;
         Ok(stages)
     }
 }

@@ -13,8 +13,10 @@ use std::rc::Rc;
 
 /// Most tokens of one prefill step: enough for the narrow products to fill a large GPU.
 pub const MAX_CHUNK: usize = 1024;
-/// Rows of logits that are made at a time where all are wanted.
-pub const LOGIT_ROWS: usize = 16;
+/// Rows of logits that are made at a time where all are wanted: a tile of `matmul.wgsl`.
+pub const LOGIT_ROWS: usize = 64;
+/// Of these, rows that the host reads at a time.
+pub const STAGED_ROWS: usize = 16;
 
 /// Tokens of a step and rows of a table that fill a large GPU with workgroups of `matmul.wgsl`.
 const ENOUGH_TILES: usize = 512;
@@ -68,9 +70,12 @@ pub struct Scratch {
     pub angles: GpuBuffer,
     /// Logits, f32 [LOGIT_ROWS, V].
     pub logits: GpuBuffer,
+    /// Tokens to score, u32 [MAX_CHUNK], and their scores, `Score` of `shaders/score.wgsl` [MAX_CHUNK].
+    pub targets: GpuBuffer,
+    pub target_scores: GpuBuffer,
     /// For choosing tokens.
     pub choose: ChooseBuffers,
-    /// Logits on their way to the host.
+    /// Logits or scores on their way to the host.
     pub staging: GpuBuffer,
     /// Keys and values, by layer.
     pub cache: Vec<LayerCache>,
@@ -157,7 +162,7 @@ impl Scratch {
             (0..layers.len() as u64).map(of)
         });
         let cache = cache.collect();
-        let logit_bytes = (LOGIT_ROWS * config.padded_vocab_size * 4) as u64;
+        let staged = (STAGED_ROWS * config.padded_vocab_size).max(2 * MAX_CHUNK) as u64 * 4;
         let this = Self {
             step: GpuBuffer::new(gpu, "step", 32, U::UNIFORM | U::COPY_DST),
             ids: f32s("ids", MAX_CHUNK),
@@ -170,9 +175,11 @@ impl Scratch {
             q: f32s("q", MAX_CHUNK * d),
             parts: f32s("parts", max_parts * (d + 2 * config.num_attention_heads)),
             angles: f32s("angles", angles.len()),
-            logits: GpuBuffer::storage(gpu, "logits", logit_bytes),
+            logits: f32s("logits", LOGIT_ROWS * config.padded_vocab_size),
+            targets: f32s("targets", MAX_CHUNK),
+            target_scores: f32s("target scores", 2 * MAX_CHUNK),
             choose: ChooseBuffers::new(gpu, config),
-            staging: GpuBuffer::new(gpu, "staging", logit_bytes + 4 * FAILURE_WORDS as u64, U::MAP_READ | U::COPY_DST),
+            staging: GpuBuffer::new(gpu, "staging", staged + 4 * FAILURE_WORDS as u64, U::MAP_READ | U::COPY_DST),
             cache,
             context_length,
             max_parts,

@@ -6,7 +6,7 @@ use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::{NormActivation, PartialConfig};
 use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt};
 use crate::gpu::GpuOptions;
-use crate::reference::Reference;
+use crate::reference::{Reference, ReferenceEngine};
 use crate::sampling::{Sampler, SamplingOptions};
 
 /// Relative error (L2 over one position's logits) that the GPU may have against the reference on the
@@ -63,7 +63,7 @@ async fn compare_with(
         let error = relative_error(got, &want[position * vocab..][..vocab]);
         assert!(error < TOLERANCE, "{what} at position {position}: error {error:.2e} ({q:?}, {config:?})");
     };
-    let all = model.forward(&ids[..prefill], Logits::All).await.expect("prefill");
+    let all = model.forward(&ids[..prefill], Logits::Each(prefill)).await.expect("prefill");
     assert_eq!(all.len(), prefill * vocab);
     for (position, got) in all.chunks_exact(vocab).enumerate() {
         check("prefill", position, got);
@@ -136,6 +136,43 @@ fn subgroups_agree_with_the_reference() {
         (c.num_layers, c.norm_activation_type) = (1, activation);
         (c.hidden_size, c.num_attention_heads, c.ffn_slot_num) = (hidden, heads, slots);
         pollster::block_on(compare(&gpu, &c, Quantization::Q4, 21, 18));
+    }
+}
+
+#[test]
+fn scores_agree_with_the_reference() {
+    let portable = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let (c, context) = (config(UNEVEN), 150);
+    for gpu in [Some(portable), gpu_with_subgroups()].into_iter().flatten() {
+        let (mut model, reference) = pollster::block_on(build(&gpu, &c, Quantization::Q8, context));
+        let mut reference = ReferenceEngine::new(reference, context);
+        let ids = ids(context, c.padded_vocab_size);
+        // A whole chunk, of more rows than are made at a time; the end of one; none; and single steps.
+        for (count, targets, real_ids) in [(100, 100, 333), (40, 3, 333), (2, 0, 300), (1, 1, 300), (1, 1, 300)] {
+            let at = model.len();
+            let next = &ids[at + count + 1 - targets..=at + count];
+            let step = &ids[at..at + count];
+            let got = pollster::block_on(model.score(step, next, real_ids)).expect("scores");
+            let want = pollster::block_on(reference.score(step, next, real_ids)).expect("scores");
+            assert_eq!((got.len(), model.len()), (targets, at + count));
+            for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+                let error = (got.logprob - want.logprob).abs();
+                assert!(error < 5e-3, "{count} tokens at {at}, target {i}: {got:?} instead of {want:?}");
+            }
+        }
+        // The best of the real ids is, and nothing else: neither the second best, nor a better one that is not real.
+        model.truncate(10);
+        let logits = pollster::block_on(model.forward(&ids[10..12], Logits::Last)).expect("logits");
+        let mut order: Vec<u32> = (0..333).collect();
+        order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
+        let best_below = |real: u32| *order.iter().find(|id| **id < real).expect("one");
+        for (target, real_ids) in
+            [(order[0], 333), (order[1], 333), (order[0], order[0] as usize), (best_below(order[0]), order[0] as usize)]
+        {
+            model.truncate(10);
+            let got = pollster::block_on(model.score(&ids[10..12], &[target], real_ids)).expect("score")[0];
+            assert_eq!(got.is_best, target == best_below(real_ids as u32), "{target} of {real_ids}");
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 //! It follows arXiv 2410.23168 and the published code line by line and shares nothing with the GPU
 //! path but the tables, so that agreement between the two means something.
 
+mod engine;
 mod math;
+
+pub use engine::ReferenceEngine;
 
 use crate::checkpoint::TableSource;
 use crate::checkpoint::layout::{Pattention, Side, TensorId, padded_slots};

@@ -8,7 +8,7 @@ use tokenformer_web::checkpoint::layout::{Pattention, Side, TensorId, tensors};
 use tokenformer_web::config::ModelConfig;
 
 /// Key of a tensor in a published checkpoint.
-fn key(id: TensorId, layers: usize) -> String {
+pub fn key(id: TensorId, layers: usize) -> String {
     match id {
         TensorId::Embedding => "tied_modules.embed.word_embeddings.weight".into(),
         TensorId::Tokens { layer, pattention, side } => {
@@ -20,7 +20,8 @@ fn key(id: TensorId, layers: usize) -> String {
     }
 }
 
-fn shape(id: TensorId, config: &ModelConfig) -> Vec<usize> {
+/// Its shape there.
+pub fn shape(id: TensorId, config: &ModelConfig) -> Vec<usize> {
     let d = config.hidden_size;
     match id {
         TensorId::Embedding => vec![config.padded_vocab_size, d],

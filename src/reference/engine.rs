@@ -1,0 +1,84 @@
+//! The oracle as an engine: what the GPU's answers are compared with, also by whole evaluations.
+
+use super::Reference;
+use crate::config::ModelConfig;
+use crate::error::Result;
+use crate::generate::{Backend, Chosen, HostChoice, Logits, nothing_chosen};
+use crate::sampling::SamplingOptions;
+
+/// Most tokens of a forward pass: the logits of all of them are in memory at a time.
+const MAX_CHUNK: usize = 256;
+
+/// A [`Reference`] that generates and scores as the other engines do.
+pub struct ReferenceEngine {
+    reference: Reference,
+    context_length: usize,
+    choice: Option<HostChoice>,
+}
+
+impl ReferenceEngine {
+    /// An engine with room for `context_length` tokens.
+    pub fn new(reference: Reference, context_length: usize) -> Self {
+        Self { reference, context_length, choice: None }
+    }
+}
+
+impl Backend for ReferenceEngine {
+    fn config(&self) -> &ModelConfig {
+        self.reference.config()
+    }
+
+    fn context_length(&self) -> usize {
+        self.context_length
+    }
+
+    fn max_chunk(&self) -> usize {
+        MAX_CHUNK
+    }
+
+    fn len(&self) -> usize {
+        self.reference.len()
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.reference.truncate(len);
+    }
+
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        self.check_step(ids.len())?;
+        let h = self.reference.forward(ids, false)?.last;
+        let rows = match logits {
+            Logits::None => return Ok(Vec::new()),
+            Logits::Last => 1,
+            Logits::Each(n) => n,
+        };
+        Ok(self.reference.logits(&h[h.len() - rows * self.config().hidden_size..]))
+    }
+
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+        self.choice = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
+    }
+
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
+        let logits = self.forward(ids, Logits::Last).await?;
+        self.choice.as_mut().ok_or_else(nothing_chosen)?.choose(logits);
+        Ok(())
+    }
+
+    async fn choose_next(&mut self) -> Result<()> {
+        let last = self.choice.as_ref().ok_or_else(nothing_chosen)?.last()?;
+        self.choose_after(&[last]).await
+    }
+
+    async fn chosen(&mut self) -> Result<Chosen> {
+        self.choice.as_mut().ok_or_else(nothing_chosen)?.told()
+    }
+
+    fn steps_ahead(&self) -> usize {
+        1 // nothing is waited for meanwhile
+    }
+
+    fn stop_choosing(&mut self) {
+        self.choice = None;
+    }
+}
