@@ -4,17 +4,17 @@
 //! read back and compute with in a moment: a chunk of a prompt, single steps, logits of rows from all over the
 //! vocabulary, scores, and the choice of a token. Nothing is compiled for it, and what the upload left is tested as well.
 
+use super::GpuModel;
 use super::plan::Plan;
 use super::tables::Placement;
 use super::tune::difference;
-use super::{GpuModel, Logits};
 use crate::checkpoint::folder::{Region, row_bytes};
 use crate::checkpoint::layout::{TensorId, tensors};
 use crate::checkpoint::stream::regions;
 use crate::config::ModelConfig;
 use crate::cpu::{self, CpuModel};
 use crate::error::{Error, ErrorCode, Result};
-use crate::generate::{Backend, TokenScore};
+use crate::generate::{Backend, Logits, TokenScore};
 use crate::gpu::GpuBuffer;
 use crate::sampling::{LogProbs, Sampler, SamplingOptions};
 

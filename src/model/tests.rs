@@ -4,7 +4,7 @@
 use super::*;
 use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::{NormActivation, PartialConfig};
-use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt};
+use crate::generate::{AbortFlag, GenerateOptions, Generation, Logits, Model, Prompt};
 use crate::gpu::GpuOptions;
 use crate::reference::{Reference, ReferenceEngine};
 use crate::sampling::{Sampler, SamplingOptions};

@@ -4,13 +4,13 @@
 //! are compiled beside it. Once they are there, the next completion begins with a few steps of each way; what is
 //! fastest stays, and is remembered for the adapter.
 
+use super::GpuModel;
 use super::plan::Builder;
 use super::workers::{Arithmetic, Team, Workers};
-use super::{GpuModel, Logits};
 use crate::checkpoint::layout::TableFormat;
 use crate::config::ModelConfig;
 use crate::error::{ErrorCode, Result};
-use crate::generate::{AbortFlag, Backend};
+use crate::generate::{AbortFlag, Backend, Logits};
 use crate::gpu::{Gpu, Warm};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;

@@ -1,0 +1,173 @@
+//! The model as an engine: prompts, single steps, scores, and tokens that the GPU chooses.
+
+use super::choose::Landed;
+use super::scratch::{LOGIT_ROWS, MAX_CHUNK, STAGED_ROWS};
+use super::workers::Team;
+use super::{GpuModel, ModelConfig};
+use crate::error::Result;
+use crate::generate::{Backend, Chosen, Logits, Resume, TokenScore};
+use crate::gpu::GpuBuffer;
+use crate::sampling::SamplingOptions;
+
+impl Backend for GpuModel {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn context_length(&self) -> usize {
+        self.scratch.context_length
+    }
+
+    fn max_chunk(&self) -> usize {
+        MAX_CHUNK
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        self.gpu.check()?;
+        let (past, count) = (self.len, ids.len());
+        self.check_step(count)?;
+        self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(ids));
+        self.write_step(past, count, count - 1, 0);
+        let row_bytes = self.config.padded_vocab_size as u64 * 4;
+        let last = logits == Logits::Last;
+        self.submit(if last { row_bytes } else { 0 }, |pass| {
+            self.plan.embed.record(pass, past, count);
+            self.layers(pass, count, last); // whether workers gave up is told with the logits
+            if last {
+                self.plan.logits_of_row.record(pass, past, count);
+            }
+        });
+        let mut out = Vec::new();
+        if last && !self.read(row_bytes, &mut out).await? {
+            self.workers = None;
+            return Box::pin(self.forward(ids, logits)).await;
+        }
+        if let Logits::Each(n) = logits {
+            for first in (count - n..count).step_by(STAGED_ROWS) {
+                let rows = STAGED_ROWS.min(count - first);
+                self.write_step(past, rows, 0, first);
+                self.submit(rows as u64 * row_bytes, |pass| self.plan.logits_of_rows.record(pass, past, rows));
+                self.read(rows as u64 * row_bytes, &mut out).await?;
+            }
+        }
+        self.len += count;
+        Ok(out)
+    }
+
+    /// All log-probabilities of a chunk come back at once; the logits stay where they are.
+    async fn score(&mut self, ids: &[u32], targets: &[u32], real_ids: usize) -> Result<Vec<TokenScore>> {
+        self.gpu.check()?;
+        let (past, count) = (self.len, ids.len());
+        self.check_step(count)?;
+        let first_target = count - targets.len();
+        let write = |buffer: &GpuBuffer, row: usize, ids: &[u32]| {
+            self.gpu.queue.write_buffer(&buffer.buffer, row as u64 * 4, bytemuck::cast_slice(ids));
+        };
+        write(&self.scratch.ids, 0, ids);
+        write(&self.scratch.targets, first_target, targets);
+        self.write_step(past, count, 0, 0);
+        self.submit(0, |pass| {
+            self.plan.embed.record(pass, past, count);
+            self.layers(pass, count, false);
+        });
+        for first in (first_target..count).step_by(LOGIT_ROWS) {
+            let rows = LOGIT_ROWS.min(count - first);
+            self.write_scoring_step([past, rows, 0, first, real_ids]);
+            self.submit(0, |pass| {
+                self.plan.logits_of_rows.record(pass, past, rows);
+                self.plan.score.record(pass, past, rows);
+            });
+        }
+        let mut scores = Vec::new();
+        if !targets.is_empty() {
+            let (source, staging) = (&self.scratch.target_scores.buffer, &self.scratch.staging.buffer);
+            let (start, bytes) = (first_target as u64 * 8, targets.len() as u64 * 8);
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(source, start, staging, 0, bytes);
+            self.gpu.queue.submit([encoder.finish()]);
+            let words = self.gpu.read::<[f32; 2]>(staging, bytes).await?;
+            let score =
+                |[logprob, is_best]: [f32; 2]| TokenScore { logprob: logprob.into(), is_best: is_best.to_bits() == 1 };
+            scores.extend(words.into_iter().map(score));
+        }
+        self.len += count;
+        Ok(scores)
+    }
+
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+        let vocab = self.config.padded_vocab_size;
+        let choosing = &mut self.choosing;
+        choosing.begin(&self.gpu, &self.scratch.choose, options, prompt, (real_ids, vocab), wants_logits);
+    }
+
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
+        if ids.len() <= MAX_CHUNK {
+            self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(ids));
+        }
+        self.choose(ids.len())
+    }
+
+    async fn choose_next(&mut self) -> Result<()> {
+        self.choose(1)
+    }
+
+    async fn chosen(&mut self) -> Result<Chosen> {
+        let id = loop {
+            match self.choosing.next(&self.gpu, (&self.scratch.choose, self.workers.as_ref())).await? {
+                Landed::Token(id) => break id,
+                Landed::Void(steps) => self.redo(steps)?,
+            }
+        };
+        let mut logits = None;
+        if self.choosing.wants_logits {
+            let row_bytes = self.config.padded_vocab_size as u64 * 4;
+            self.submit(row_bytes, |_| ());
+            let mut values = Vec::new();
+            self.read(row_bytes, &mut values).await?;
+            logits = Some(values);
+        }
+        Ok(Chosen { id, logits })
+    }
+
+    fn steps_ahead(&self) -> usize {
+        self.choosing.steps_ahead()
+    }
+
+    fn stop_choosing(&mut self) {
+        if self.workers.is_some() {
+            // Nobody will hear whether workers gave up on these steps, so the cache must not keep them.
+            self.len -= self.choosing.unverified().min(self.len);
+        }
+        self.choosing.stop();
+    }
+}
+
+impl Resume for GpuModel {
+    type Way = Option<Team>;
+
+    fn way(&self) -> Option<Team> {
+        self.team()
+    }
+
+    async fn go(&mut self, way: &Option<Team>) -> Result<()> {
+        match way {
+            _ if *way == self.team() => {}
+            None => self.workers = None,
+            Some(team) => drop(self.employ(*team).await?),
+        }
+        Ok(())
+    }
+
+    fn resume_choosing(&mut self, told: &[u32]) {
+        let input = self.choosing.resume(&self.gpu, &self.scratch.choose, told);
+        self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));
+    }
+}
