@@ -11,6 +11,12 @@ const REFERENCE_TOLERANCE = 2e-3;
 /** The rounding of the weights, which are random and so as hard as can be. */
 const PUBLISHED_TOLERANCE = { f16: 5e-3, q8: 4e-2, q4: 0.5 };
 
+/** Natural logarithm of a token's probability. */
+function logprob(logits, id) {
+  const highest = Math.max(...logits);
+  return logits[id] - highest - Math.log(logits.reduce((sum, x) => sum + Math.exp(x - highest), 0));
+}
+
 let world;
 let page;
 before(async () => {
@@ -37,9 +43,10 @@ for (const name of ["head64", "head80", "head96", "uneven-slots"]) {
           // One token at a time: every call finds all but the last in the cache.
           let stepped;
           for (let n = 1; n <= ids.length; n++) stepped = Array.from(await model.logits(ids.slice(0, n)));
+          const { logprobs } = await model.score(ids);
           const { quantization } = model.info;
           await model.dispose();
-          return { prefilled, stepped, quantization };
+          return { prefilled, stepped, logprobs, quantization };
         },
         { folder: `${world.server.origin}/${folder}`, ids, lengths },
       );
@@ -55,6 +62,11 @@ for (const name of ["head64", "head80", "head96", "uneven-slots"]) {
       assert.ok(error < REFERENCE_TOLERANCE, `single steps: ${error} from the reference`);
       const between = relativeError(got.stepped, got.prefilled.at(-1));
       assert.ok(between < REFERENCE_TOLERANCE, `single steps: ${between} from the prefill`);
+      assert.equal(got.logprobs.length, ids.length);
+      for (const [i, n] of lengths.slice(0, -1).entries()) {
+        const wanted = logprob(oracle.logits[i], ids[n]);
+        assert.ok(Math.abs(got.logprobs[n] - wanted) < 2e-2, `token ${n} scores ${got.logprobs[n]}, not ${wanted}`);
+      }
     });
   }
 }
