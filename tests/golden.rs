@@ -33,8 +33,8 @@ fn load(source: &mut impl TableSource) -> Reference {
 
 /// Perplexity as golden.json defines it, over the first `windows` windows.
 fn perplexity(model: &mut Reference, windows: usize) -> (f64, usize) {
-    let text =
-        String::from_utf8(read(&fixture("embedded").join("northanger_abbey.txt")).expect("text")).expect("UTF-8");
+    let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("eval/tokenformer_eval/data/northanger_abbey.txt");
+    let text = String::from_utf8(read(&book).expect("text")).expect("UTF-8");
     let text: String = text.chars().take(40_000).collect();
     let ids = tokenizer().encode(&text).expect("ids");
     let vocab = model.config().padded_vocab_size;

@@ -1,0 +1,78 @@
+"""Documents of this package's tasks, and what the harness needs to score them. The files in tasks/ name these functions.
+
+Files come from a path that the harness's `--metadata` tells (`lambada_path`, `wikitext_path`), which it hands to the
+functions that load documents. One file for each task, since the metadata is the same for all tasks of a run.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from datasets import Dataset
+from lm_eval.tasks.wikitext.preprocess_wikitext import process_results, wikitext_detokenizer
+
+from . import book, last_word
+from .errors import EvaluationError
+
+__all__ = ["process_results", "wikitext_detokenizer"]
+
+
+def northanger_chapters(**_) -> dict[str, Dataset]:
+    """One document a chapter. It is in `page`, as in the harness's wikitext, and so are words and bytes counted there."""
+    pages = ("\n\n".join(paragraphs) for paragraphs in book.chapters())
+    return {"test": Dataset.from_list([{"chapter": i, "page": page} for i, page in enumerate(pages, 1)])}
+
+
+def northanger_last_words(**_) -> dict[str, Dataset]:
+    return {"test": jsonl(last_word.PATH)}
+
+
+def lambada(lambada_path: str | None = None, **_) -> dict[str, Dataset]:
+    return {"test": jsonl(given("lambada_file", "lambada_path", lambada_path))}
+
+
+def wikitext(wikitext_path: str | None = None, **_) -> dict[str, Dataset]:
+    text = given("wikitext_file", "wikitext_path", wikitext_path).read_text(encoding="utf-8")
+    return {"test": Dataset.from_list([{"page": page} for page in articles(text)])}
+
+
+def given(task: str, key: str, path: str | None) -> Path:
+    hint = f"Name the file: --metadata '{json.dumps({key: '/path/to/file'})}'."
+    if not path:
+        raise EvaluationError("setup", f"The task {task} has no file.", hint)
+    file = Path(str(path)).expanduser()
+    if not file.is_file():
+        raise EvaluationError("setup", f"The file of the task {task}, {file}, is not there.", hint)
+    return file
+
+
+def jsonl(path: Path) -> Dataset:
+    """Lines of JSON objects with a `text` whose last word, behind the last space, is to be guessed."""
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            text = row["text"]
+        except (ValueError, KeyError, TypeError) as e:
+            hint = 'Each line should be like {"text": "some words and the last"}.'
+            raise EvaluationError("setup", f"Line {number} of {path} has no text: {e!r}.", hint) from e
+        if not isinstance(text, str) or " " not in text:
+            raise EvaluationError("setup", f"Line {number} of {path} has fewer than two words.", "Leave it out.")
+        rows.append(row)
+    if not rows:
+        raise EvaluationError("setup", f"{path} is empty.", "Name another file.")
+    return Dataset.from_list(rows)
+
+
+def articles(text: str) -> list[str]:
+    """WikiText's articles, each with its heading ` = Title = `.
+
+    The rule, with its effects on headings of sections, is the one by which the harness's own wikitext was cut.
+    """
+    found: list[list[str]] = [[]]
+    for line in text.split("\n"):
+        heading = re.sub(r"= =( =)?", lambda m: m[0].replace(" ", ""), line).strip()
+        if heading.startswith("= ") and heading.endswith(" ="):
+            found.append([])
+        found[-1].append(line)
+    return [page for page in ("\n".join(lines) for lines in found) if page.strip()]

@@ -1,0 +1,25 @@
+"""What goes wrong, with what to do about it."""
+
+
+class EvaluationError(Exception):
+    """`code` is stable, `message` says what happened, `hint` what to do.
+
+    Errors of the JavaScript module (`TokenFormerError`) and of the reference keep their own code, message and hint.
+    Codes of this package: `setup` (something is missing here), `invalid-argument`, `crashed` (the page, the browser
+    or the process is gone), `invalid-result` (an answer that cannot be right), `cache` (of another model).
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(code, message, hint)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint} ({self.code})" if self.hint else f"{self.message} ({self.code})"
+
+    @classmethod
+    def of(cls, error: dict) -> "EvaluationError":
+        """The error that the page or the process reported: an object with `code`, `message` and `hint`."""
+        message = error.get("message") or "It failed without a message."
+        return cls(error.get("code") or "unknown", message, error.get("hint") or "")
