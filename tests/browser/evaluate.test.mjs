@@ -66,8 +66,10 @@ for (const [width, colorScheme] of [[1280, "light"], [360, "dark"]]) {
     const { page, requests, url } = visit;
     await t.test("it is reached from the page, and downloads nothing before it is told to", async () => {
       await page.goto(url);
+      await page.waitForFunction(() => navigator.serviceWorker.controller);
       await page.getByRole("link", { name: "How good is it?" }).click();
       await page.getByRole("heading", { name: "How good is it?" }).waitFor();
+      await page.getByText(/^This model comes at 4 bits/).waitFor();
       await assertAccessible(page, "before");
       await assertFits(page, "before");
       assert.deepEqual(requests.filter((path) => /models\/|\.wasm/.test(path)), []);
@@ -149,6 +151,16 @@ for (const [width, colorScheme] of [[1280, "light"], [360, "dark"]]) {
       await settled(page);
       await page.screenshot({ path: `${OUTPUT}evaluate-${width}.png`, fullPage: true });
       assert.deepEqual(page.problems, []);
+    });
+
+    await t.test("without a network it opens, and evaluates with the stored model", async () => {
+      await page.waitForFunction(async () => (await Promise.all(["evaluate.html", "page/evaluate.css", "tokenformer-web_bg.wasm"].map((path) => caches.match(new URL(path, document.baseURI))))).every(Boolean));
+      await visit.server.close();
+      await page.reload();
+      await give(page, "Once upon a time");
+      await begin(page);
+      await ended(page, /^Done\.$/);
+      assert.equal((await row(page, "Tokens scored"))[0], "4");
     });
   });
 }

@@ -59,7 +59,7 @@ test("many tokens become columns, and gaps stay gaps", () => {
 
 test("tokens and numbers in words", () => {
   assert.deepEqual([" ", "\n\n", " a\n", "", "x"].map(visible), ["␣", "⏎⏎", " a⏎", "part of a character", "x"]);
-  assert.deepEqual([1, 3.2, 12, 0.05, NaN].map(bitsInWords), ["1.00 bits (50 %)", "3.20 bits (11 %)", "12.00 bits (1 in 4,096)", "0.05 bits (97 %)", "not scored"]);
+  assert.deepEqual([1, 3.2, 12, 0.05, NaN].map(bitsInWords), ["1.00 bits (50 %)", "3.20 bits (11 %)", "12.00 bits (1 in 4,100)", "0.05 bits (97 %)", "not scored"]);
   assert.deepEqual([null, 34.316, 1204.4, 0.98765, 220.55].map(number), ["–", "34.32", "1,204", "0.9877", "220.6"]);
   assert.deepEqual(withError({ value: 34.316, error: 1.2 }), ["34.32", "± 1.20"]);
   assert.deepEqual(withError({ value: -0.0064, error: 0.0008 }, " %", { sign: true, scale: 100, decimals: 2 }), ["−0.64 %", "± 0.08"]);

@@ -131,7 +131,7 @@ export class Plot {
       const value = Math.round(tick / step) * step;
       const y = this.#y(value);
       lines.push(svg("line", { class: value === 0 ? "axis" : "grid", x1: MARGIN.left, x2: right, y1: y, y2: y }),
-        svg("text", { class: "tick", x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, String(Number(value.toFixed(6)))));
+        svg("text", { class: "tick", x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, String(Number(value.toFixed(6))).replace("-", "−")));
     }
     lines.push(svg("text", { class: "tick", x: MARGIN.left + 4, y: MARGIN.top + 4 }, "bits"));
     const stepX = Math.max(1, tickStep(to - from, this.#inner.width / 64));

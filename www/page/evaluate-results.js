@@ -58,11 +58,10 @@ function contentOf(cell) {
   return spread ? [text, " ", make("span", { className: "spread", text: spread })] : [text];
 }
 
-function stateOf({ result, error, isRunning }) {
-  if (isRunning) return "running";
+function stateOf({ result, error }) {
   if (error) return result?.tokens > 0 ? "failed: a part of it" : "failed";
-  if (result && !result.isComplete) return result.tokens > 0 ? "stopped: a part of it" : "stopped";
-  return "";
+  if (result?.isComplete) return "";
+  return result?.tokens > 0 ? "stopped: a part of it" : "stopped";
 }
 
 function rowsOf(runs, kind) {
@@ -106,7 +105,7 @@ export function notesOf(runs, kind) {
   const least = Math.min(...differences.map(({ count }) => count));
   if (differences.length > 0) {
     const { units } = differences[0];
-    notes.push(least > 1 ? `That of a difference is over what ${whole(least)} ${UNITS[units][1]} differ by.` : `One ${UNITS[units][0]} tells nothing of how much a difference may vary.`);
+    notes.push(least > 1 ? `That of a difference is over the differences of ${whole(least)} ${UNITS[units][1]}.` : `One ${UNITS[units][0]} tells nothing of how much a difference may vary.`);
   }
   if (differences.some(({ hasSameWindows }) => !hasSameWindows)) notes.push("The contexts are of different lengths, which makes a difference of its own: set one that all precisions have room for.");
   if (measured.some(({ result }) => !result.isComplete)) notes.push("Of a part, only what both have scored is compared.");

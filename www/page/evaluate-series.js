@@ -111,10 +111,10 @@ export function textBefore(layout, index, characters) {
   return `…${all.slice(-characters).toWellFormed?.() ?? all.slice(-characters)}`;
 }
 
-/** How likely a token of so many bits was: "11 %", "1 in 40,913". */
+/** How likely a token of so many bits was: "11 %", "1 in 40,900". */
 export function likelihoodInWords(bits) {
   const percent = 100 * 2 ** -bits;
-  if (percent < 0.1) return `1 in ${Math.round(100 / percent).toLocaleString("en")}`;
+  if (percent < 0.1) return `1 in ${(100 / percent).toLocaleString("en", { maximumSignificantDigits: 3 })}`;
   return `${percent >= 10 ? percent.toFixed(0) : percent.toPrecision(2)} %`;
 }
 

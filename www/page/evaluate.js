@@ -18,7 +18,7 @@ const byId = (id) => document.getElementById(id);
 const TOP = 10;
 const CHARACTERS_IN_TABLE = 48;
 /** What every precision of a model would end in. */
-const HOPELESS = ["model-not-found", "unauthorized", "rate-limited", "unsupported-checkpoint", "invalid-config"];
+const HOPELESS = ["model-not-found", "unauthorized", "rate-limited", "unsupported-checkpoint", "invalid-config", "webgpu-unavailable"];
 
 const texts = new TextInput();
 const model = new ModelChoice();
@@ -48,13 +48,12 @@ async function start() {
   showErrors([]);
   const known = new Map();
   for (const [i, quantization] of chosen.precisions.entries()) {
-    const run = { label: quantization ?? "as it comes", isRunning: true, info: null, result: null, error: null };
+    const run = { label: quantization ?? "as it comes", info: null, result: null, error: null };
     // "As it comes" was this one.
     if (runs.some(({ info }) => info?.quantization === quantization)) continue;
     runs.push(run);
     const count = chosen.precisions.length > 1 ? ` (${i + 1} of ${chosen.precisions.length})` : "";
     await evaluateAt(run, { ...chosen.options, quantization }, chosen.name, count, known);
-    run.isRunning = false;
     showResults();
     if (controller.signal.aborted || HOPELESS.includes(run.error?.code)) break;
   }
@@ -153,10 +152,17 @@ function showPlot() {
   const layout = layOut(scored, input.documents, (document) => (input.documents.length > 1 ? placeOf(document) : ""));
   byId("legend").replaceChildren(...layout.series.map(({ label }, i) => make("li", { className: `key series-${i}`, text: label })));
   const view = byId("view");
+  const before = view.value;
   byId("view-label").hidden = scored.length < 2;
   const views = [["", "bits of each token"], ...(scored.length < 2 ? [] : layout.series.map(({ label }, i) => [String(i), `difference to ${label}`]))];
   view.replaceChildren(...views.map(([value, text]) => make("option", { value, text })));
-  const show = () => plot.show(layout, view.value === "" ? null : Number(view.value));
+  // A run that is added changes nothing of what is looked at.
+  if (views.some(([value]) => value === before)) view.value = before;
+  const show = () => {
+    const reference = view.value === "" ? null : Number(view.value);
+    [...byId("legend").children].forEach((item, i) => (item.hidden = i === reference));
+    plot.show(layout, reference);
+  };
   view.onchange = show;
   show();
   byId("plot-summary").textContent = summaryInWords(layout, input.kind);
