@@ -66,7 +66,7 @@ async function start() {
 /** One precision, from loading to freeing it: only one of them takes memory at a time. */
 async function evaluateAt(run, options, name, count, known) {
   const { signal } = controller;
-  const title = () => `${run.label}${count}`;
+  const title = () => `${run.info || options.quantization ? run.label : "the model"}${count}`;
   let loaded = null;
   let evaluation = null;
   announce(`Loading ${title()}`);
