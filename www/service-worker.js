@@ -81,6 +81,7 @@ const EVALUATE = [
   "page/evaluate-address.js",
   "page/evaluate-input.js",
   "page/evaluate-model.js",
+  "page/evaluate-plot.css",
   "page/evaluate-plot.js",
   "page/evaluate-results.js",
   "page/evaluate-samples.js",
