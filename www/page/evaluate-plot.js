@@ -8,7 +8,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 260;
 const MARGIN = { top: 12, right: 10, bottom: 26, left: 40 };
 /** So many pixels each token needs to have a dot of its own, and to have one that is seen well, beside those of other series. */
-const DOT_PX = 1.5;
+const DOT_PX = 1;
 const LARGE_DOT_PX = 10;
 const FEWEST_SHOWN = 8;
 const CHARACTERS_BEFORE = 160;
