@@ -29,6 +29,10 @@ const SHELL = [
   "lib/engines-of.js",
   "lib/engines.js",
   "lib/errors.js",
+  "lib/evaluation-input.js",
+  "lib/evaluation-metrics.js",
+  "lib/evaluation-windows.js",
+  "lib/evaluation.js",
   "lib/inputs.js",
   "lib/locations.js",
   "lib/lock.js",
@@ -70,11 +74,24 @@ const SHELL = [
 /** What the engine adds once a model is loaded; page/offline.js asks for it then. */
 const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
 
-/** The page that measures, for those who opened it once. */
+/** The pages that measure, for those who opened them once. */
 const BENCH = ["bench.html", "page/bench-address.js", "page/bench-check.js", "page/bench.js"];
+const EVALUATE = [
+  "evaluate.html",
+  "page/evaluate-address.js",
+  "page/evaluate-input.js",
+  "page/evaluate-model.js",
+  "page/evaluate-plot.css",
+  "page/evaluate-plot.js",
+  "page/evaluate-results.js",
+  "page/evaluate-samples.js",
+  "page/evaluate-series.js",
+  "page/evaluate.css",
+  "page/evaluate.js",
+];
 
 /** All that is ever kept: what else stands below the page's address, models above all, would fill the storage. */
-const KEPT = new Set([...SHELL, ...ENGINE, ...BENCH]);
+const KEPT = new Set([...SHELL, ...ENGINE, ...BENCH, ...EVALUATE]);
 
 /** How long a page has to answer a question for one of its files. */
 const ANSWER_MS = 20_000;

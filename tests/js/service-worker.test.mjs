@@ -12,10 +12,13 @@ const listed = (name) => JSON.parse(new RegExp(`const ${name} = (\\[[^\\]]*\\])`
 
 test("its list is that of the folders", () => {
   const list = listed("SHELL");
-  const bench = readdirSync(path("www/page")).filter((name) => name.startsWith("bench"));
-  assert.deepEqual(listed("BENCH"), ["bench.html", ...bench.map((name) => `page/${name}`)]);
+  const others = ["bench", "evaluate"].flatMap((page) => {
+    const files = readdirSync(path("www/page")).filter((name) => name.startsWith(page));
+    assert.deepEqual(listed(page.toUpperCase()).toSorted(), [`${page}.html`, ...files.map((name) => `page/${name}`)].toSorted());
+    return files;
+  });
   const wanted = ["./", "tokenformer.js",
-    ...["lib", "page"].flatMap((folder) => readdirSync(path(`www/${folder}`)).filter((name) => !bench.includes(name)).map((name) => `${folder}/${name}`))];
+    ...["lib", "page"].flatMap((folder) => readdirSync(path(`www/${folder}`)).filter((name) => !others.includes(name)).map((name) => `${folder}/${name}`))];
   assert.deepEqual(list.toSorted(), wanted.toSorted());
 });
 
@@ -57,9 +60,9 @@ function worker(scope, stored = new Map()) {
 test("it keeps the page's own files, by their paths, and nothing else", async () => {
   const scope = "https://site.example/app/";
   const it = worker(scope);
-  const own = ["", "index.html", "?fresh", "tokenformer.js?1", "tokenformer-web_bg.wasm", "bench.html?run=1", "page/bench.js"];
+  const own = ["", "index.html", "?fresh", "tokenformer.js?1", "tokenformer-web_bg.wasm", "bench.html?run=1", "page/bench.js", "evaluate.html?model=a/b"];
   for (const address of own) assert.match((await it.get(address)).body, /^fetched/, address);
-  assert.deepEqual(it.kept().toSorted(), ["", "bench.html", "page/bench.js", "tokenformer-web_bg.wasm", "tokenformer.js"].map((path) => scope + path));
+  assert.deepEqual(it.kept().toSorted(), ["", "bench.html", "evaluate.html", "page/bench.js", "tokenformer-web_bg.wasm", "tokenformer.js"].map((path) => scope + path));
   const passed = [["models/a/config.json"], ["other/model.safetensors"], ["x.json?1"], ["tokenformer.js", { cache: "no-store" }], ["tokenformer.js", { range: "bytes=0-1" }],
     ["tokenformer.js", { method: "POST" }], ["https://hub.example/app/tokenformer.js"], ["../tokenformer.js"]];
   for (const [address, more] of passed) assert.equal(await it.get(address, more), undefined, address);

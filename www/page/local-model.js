@@ -53,8 +53,8 @@ function onRequest({ data, ports }) {
   ports[0].postMessage(files ? answer(files, data.path, data.range) : null);
 }
 
-/** `take` gets the promise of what was dropped. */
-function acceptDrops(veil, take) {
+/** `take` gets the promise of what was dropped on the page, `{ path, file }` of all files. */
+export function acceptDrops(veil, take) {
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
   addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;

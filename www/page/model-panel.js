@@ -140,12 +140,13 @@ function idOf(name) {
   }
 }
 
-function loadRows(writer) {
+/** Rows for what loading can be told, each an attribute of `element`, but those that are not wanted. */
+export function loadRows(element, without = []) {
   const check = (attribute) => (value) => checkLoadOptions(readLoadAttributes((other) => (other === attribute ? value : null)));
   const select = (...values) => make("select", {}, ...values.map(([value, text]) => make("option", { value, text })));
   const row = (attribute, name, label, control, more = {}) =>
-    attributeRow(writer, { attribute, label, control, about: LOAD_OPTIONS[name].about, check: check(attribute), ...more });
-  return [
+    without.includes(attribute) ? null : attributeRow(element, { attribute, label, control, about: LOAD_OPTIONS[name].about, check: check(attribute), ...more });
+  const rows = [
     row("quantization", "quantization", "Precision", select(["", "as it comes"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"])),
     row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "2048" })),
     row("revision", "revision", "Revision", make("input", { type: "text", placeholder: "main" })),
@@ -153,4 +154,5 @@ function loadRows(writer) {
     row("token", "token", "Access token", make("input", { type: "password" }), { about: "for private models; sent to the hub only, and forgotten when this page is closed" }),
     row("no-cache", "cache", "Keep in this browser", select(["", "yes"], ["off", "no"]), { toText: (value) => (value === null ? "" : "off") }),
   ];
+  return rows.filter(Boolean);
 }
