@@ -114,7 +114,9 @@ class BrowserSession(Session):
         if self._page is None or self._page.is_closed():
             raise EvaluationError("crashed", "The browser is closed.", "Load the model again.")
         try:
-            answer = self._page.evaluate("([name, json]) => globalThis.bridge[name](json)", [name, json.dumps(argument)])
+            answer = self._page.evaluate(
+                "([name, json]) => globalThis.bridge[name](json)", [name, json.dumps(argument)]
+            )
         except PlaywrightError as e:
             hint = (
                 "Perhaps memory ran out: try another quantization or a smaller context_length. The harness goes on"

@@ -49,7 +49,7 @@ def check_owner(hook: CacheHook, info: ModelInfo) -> None:
     if owner is not None and owner != mine:
         raise EvaluationError(
             "cache",
-            f"The cache {hook.dbdict.filename} has the answers of another model, build or GPU: {owner}; this is {mine}.",
+            f"The cache {hook.dbdict.filename} has the answers of another model, build or GPU: {owner}, not {mine}.",
             "Name another file with --use_cache, delete that one, or leave --use_cache out: by default every model has"
             " a file of its own.",
         )
