@@ -54,5 +54,7 @@ def chapters() -> list[list[str]]:
         if found:
             found[-1].append(paragraph)
     if len(found) != len(OPENINGS):
-        raise ValueError(f"{PATH} has {len(found)} of {len(OPENINGS)} chapters: chapter {len(found) + 1} was not found.")
+        raise ValueError(
+            f"{PATH} has {len(found)} of {len(OPENINGS)} chapters: chapter {len(found) + 1} was not found."
+        )
     return found

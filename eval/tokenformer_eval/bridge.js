@@ -36,4 +36,9 @@ const score = async (items) => (await model.score(items)).map(({ logprobs, isGre
 
 const complete = async ({ prompt, options }) => (await model.complete(prompt, options)).text;
 
-globalThis.bridge = Object.fromEntries(Object.entries({ load, encode, score, complete }).map(([k, f]) => [k, answer(f)]));
+globalThis.bridge = {
+  load: answer(load),
+  encode: answer(encode),
+  score: answer(score),
+  complete: answer(complete),
+};

@@ -55,7 +55,8 @@ class BrowserSession(Session):
             "quantization": quantization,
             "revision": revision,
             "endpoint": endpoint,
-            "token": token or os.environ.get("HF_TOKEN") if not folder else None,
+            # The variable's token is the hub's own: no other endpoint gets it.
+            "token": token or (os.environ.get("HF_TOKEN") if name and not folder and not endpoint else None),
             "backend": backend,
             "contextLength": context_length,
             # What this machine serves would only be copied to its disk once more.
@@ -73,7 +74,7 @@ class BrowserSession(Session):
             self.close()
             raise
         finally:
-            if self._bar:
+            if self._bar is not None:  # A bar without a total has no truth value.
                 self._bar.close()
         self.info = self._describe(facts, hash_of_build(build))
 
@@ -114,7 +115,9 @@ class BrowserSession(Session):
         if self._page is None or self._page.is_closed():
             raise EvaluationError("crashed", "The browser is closed.", "Load the model again.")
         try:
-            answer = self._page.evaluate("([name, json]) => globalThis.bridge[name](json)", [name, json.dumps(argument)])
+            answer = self._page.evaluate(
+                "([name, json]) => globalThis.bridge[name](json)", [name, json.dumps(argument)]
+            )
         except PlaywrightError as e:
             hint = (
                 "Perhaps memory ran out: try another quantization or a smaller context_length. The harness goes on"

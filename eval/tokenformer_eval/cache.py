@@ -25,6 +25,10 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tokenformer-eval"
 
 
+def answers_folder() -> Path:
+    return default_folder() / "answers"
+
+
 def identity(info: ModelInfo) -> str:
     """Everything that could change an answer, as text."""
     facts = asdict(info)
@@ -33,9 +37,12 @@ def identity(info: ModelInfo) -> str:
 
 
 def file_for(info: ModelInfo, folder: Path) -> Path:
-    """One file for each model, revision, quantization, backend, context length, GPU and build."""
+    """One file for each model, revision, quantization, backend, context length, GPU and build.
+
+    The harness adds `_rank0.db` to what `use_cache` names.
+    """
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{info.id}-{info.quantization}-{info.backend}").strip("_")
-    return folder / f"{name[-80:]}-{hashlib.sha256(identity(info).encode()).hexdigest()[:16]}.db"
+    return folder / f"{name[-80:]}-{hashlib.sha256(identity(info).encode()).hexdigest()[:16]}"
 
 
 def check_owner(hook: CacheHook, info: ModelInfo) -> None:
@@ -49,7 +56,7 @@ def check_owner(hook: CacheHook, info: ModelInfo) -> None:
     if owner is not None and owner != mine:
         raise EvaluationError(
             "cache",
-            f"The cache {hook.dbdict.filename} has the answers of another model, build or GPU: {owner}; this is {mine}.",
+            f"The cache {hook.dbdict.filename} has the answers of another model, build or GPU: {owner}, not {mine}.",
             "Name another file with --use_cache, delete that one, or leave --use_cache out: by default every model has"
             " a file of its own.",
         )
@@ -62,5 +69,5 @@ def with_cache(lm, info: ModelInfo, setting: bool | str):
     """The model with its own cache. `setting`: False for none, True for the default folder, or a folder."""
     if setting is False:
         return lm
-    folder = default_folder() / "answers" if setting is True else Path(setting).expanduser()
-    return CachingLM(lm, str(file_for(info, folder)))
+    folder = answers_folder() if setting is True else Path(setting).expanduser()
+    return CachingLM(lm, f"{file_for(info, folder)}_rank0.db")

@@ -93,4 +93,4 @@ def start(executable: str | None, args: list[str], profile: Path | None) -> tupl
 
 def first_lines(error: Exception) -> str:
     """Playwright's messages go on with a log of pages; what happened stands at the beginning."""
-    return " ".join(str(error).split("\n")[:3]).strip()[:400]
+    return " ".join(str(error).split("\n")[:3]).strip(" .")[:400] + "."

@@ -1,4 +1,4 @@
-"""Documents of this package's tasks, and what the harness needs to score them. The files in tasks/ name these functions.
+"""Documents of this package's tasks, and what scores them. The files in tasks/ name these functions.
 
 Files come from a path that the harness's `--metadata` tells (`lambada_path`, `wikitext_path`), which it hands to the
 functions that load documents. One file for each task, since the metadata is the same for all tasks of a run.
@@ -18,7 +18,7 @@ __all__ = ["process_results", "wikitext_detokenizer"]
 
 
 def northanger_chapters(**_) -> dict[str, Dataset]:
-    """One document a chapter. It is in `page`, as in the harness's wikitext, and so are words and bytes counted there."""
+    """One document a chapter, in `page`, where the harness's wikitext has its text and counts words and bytes."""
     pages = ("\n\n".join(paragraphs) for paragraphs in book.chapters())
     return {"test": Dataset.from_list([{"chapter": i, "page": page} for i, page in enumerate(pages, 1)])}
 

@@ -123,9 +123,11 @@ class TokenFormerLM(TemplateLM):
         encoded = []
         for context, continuation in pairs:
             ids, text = self._encode_pair(context, continuation) if context else ([], self.tok_encode(continuation))
-            if not ids:
-                # A continuation that begins with the separator has its context already.
-                ids, text = (text[:1], text[1:]) if text[:1] == [self.prefix_token_id] else ([self.prefix_token_id], text)
+            # A continuation that begins with the separator has its context already.
+            if not ids and text[:1] == [self.prefix_token_id]:
+                ids, text = text[:1], text[1:]
+            elif not ids:
+                ids = [self.prefix_token_id]
             encoded.append((ids, text))
         self.forget_encoded()
         return encoded
@@ -288,7 +290,7 @@ def answer_of(item: ScoreItem, score: Score) -> tuple[float, bool]:
         if logprob is None or not math.isfinite(logprob) or logprob > 1e-6:
             raise EvaluationError(
                 "invalid-result",
-                f"Token {i} of {len(item.text)} after a context of {len(item.context)} has the log probability {logprob}.",
+                f"Token {i} of {len(item.text)}, after {len(item.context)} others, has the log probability {logprob}.",
                 "This is a bug, or a damaged model: please report it with the model's name and the GPU.",
             )
     return math.fsum(score.logprobs), bool(score.is_greedy)

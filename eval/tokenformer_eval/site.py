@@ -74,9 +74,15 @@ class Site:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _start(self) -> int:
+        async def page(_):
+            return web.Response(text=PAGE, content_type="text/html")
+
+        async def bridge(_):
+            return web.FileResponse(PACKAGE / "bridge.js")
+
         app = web.Application()
-        app.router.add_get("/", lambda _: web.Response(text=PAGE, content_type="text/html"))
-        app.router.add_get("/bridge.js", lambda _: web.FileResponse(PACKAGE / "bridge.js"))
+        app.router.add_get("/", page)
+        app.router.add_get("/bridge.js", bridge)
         for prefix, folder in self._mounts.items():
             # A model folder of huggingface_hub's cache consists of links to elsewhere.
             app.router.add_static(prefix, folder, follow_symlinks=True)
