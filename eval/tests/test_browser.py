@@ -1,8 +1,9 @@
 """The browser against the float32 reference, both asked by the harness.
 
 TOKENFORMER_EVAL_MODEL names the folder of a model whose weights are float16, so that both compute with the same ones;
-without it these tests are skipped. On Chromium's software adapter they take minutes: TOKENFORMER_EVAL_BACKEND=cpu asks
-the CPU backend instead, TOKENFORMER_EVAL_GPU=native a real GPU.
+without it these tests are skipped. On Chromium's software adapter they take about ten minutes on two cores:
+TOKENFORMER_EVAL_BACKEND=cpu asks the CPU backend instead, which takes one, TOKENFORMER_EVAL_GPU=native a real GPU, and
+TOKENFORMER_EVAL_PASSAGES=5 asks for five last words instead of 50, and no chapter.
 """
 
 import json
@@ -22,12 +23,15 @@ from tokenformer_eval.lm import TokenFormerReference, TokenFormerWeb
 MODEL = os.environ.get("TOKENFORMER_EVAL_MODEL")
 BACKEND = os.environ.get("TOKENFORMER_EVAL_BACKEND", "webgpu")
 GPU = os.environ.get("TOKENFORMER_EVAL_GPU", "swiftshader")
+PASSAGES = int(os.environ.get("TOKENFORMER_EVAL_PASSAGES", "50"))
+TASKS_ASKED = ["northanger_last_word", "northanger_rolling"] if PASSAGES >= 50 else ["northanger_last_word"]
 #: The embedded model's training length, and two windows for the first chapter's 1,732 tokens.
 CONTEXT = 1024
 PROMPT = "No one who had ever seen Catherine"
 
-#: Of a loglikelihood of one or a few tokens, in nats.
-TOLERANCE = {"webgpu": 0.005, "cpu": 0.02}
+#: Of a loglikelihood of one or a few tokens, in nats: 0.004 was measured on both backends, which round keys and values
+#: to float16 where the reference does not.
+TOLERANCE = 0.01
 
 needs_model = pytest.mark.skipif(not MODEL, reason="TOKENFORMER_EVAL_MODEL names no model folder")
 
@@ -40,7 +44,8 @@ def shortest_passages(count: int) -> list[int]:
 
 def ask(model):
     """Metrics of each task, loglikelihoods of each document, and a greedy text."""
-    samples = {"northanger_last_word": shortest_passages(50), "northanger_rolling": [0]}
+    documents = {"northanger_last_word": shortest_passages(PASSAGES), "northanger_rolling": [0]}
+    samples = {task: documents[task] for task in TASKS_ASKED}
     try:
         results = simple_evaluate(
             model,
@@ -70,12 +75,13 @@ def reference():
 @needs_model
 def test_every_loglikelihood_agrees(browser, reference):
     got, want = browser[1]["northanger_last_word"], reference[1]["northanger_last_word"]
-    assert len(got) == len(want) == 50
+    assert len(got) == len(want) == PASSAGES
     assert [greedy for _, greedy in got] == [greedy for _, greedy in want]
     differences = [abs(a - b) for (a, _), (b, _) in zip(got, want, strict=True)]
     print(f"largest difference of a loglikelihood: {max(differences)}")
-    assert max(differences) < TOLERANCE[BACKEND]
-    assert browser[1]["northanger_rolling"] == pytest.approx(reference[1]["northanger_rolling"], rel=1e-4)
+    assert max(differences) < TOLERANCE
+    if "northanger_rolling" in TASKS_ASKED:
+        assert browser[1]["northanger_rolling"] == pytest.approx(reference[1]["northanger_rolling"], rel=1e-4)
 
 
 @needs_model
@@ -84,7 +90,7 @@ def test_every_metric_agrees(browser, reference):
         ("northanger_rolling", ("word_perplexity", "byte_perplexity", "bits_per_byte")),
         ("northanger_last_word", ("perplexity",)),
     ):
-        for metric in metrics:
+        for metric in metrics if task in TASKS_ASKED else ():
             got, want = (results[0][task][f"{metric},none"] for results in (browser, reference))
             print(f"{task} {metric}: {got} in the browser, {want} of the reference")
             assert got == pytest.approx(want, rel=1e-3)
