@@ -8,7 +8,7 @@ import { OUTPUT, start } from "./harness.mjs";
 import { assertAccessible, assertFits, assertStill, button, settled, visitor } from "./visitor.mjs";
 
 const root = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-const NOVEL = readFileSync(root("tests/fixtures/embedded/northanger_abbey.txt"), "utf8");
+const NOVEL = readFileSync(root("eval/tokenformer_eval/data/northanger_abbey.txt"), "utf8");
 const jsonLines = (...values) => values.map((value) => JSON.stringify(value)).join("\n");
 
 let world;
@@ -220,6 +220,15 @@ test("what cannot be read is told, with its line, and nothing begins", async (t)
     for (const type of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
   });
   await page.getByText("4 documents, 29 bytes, 1 empty text left out.").waitFor();
+  // With what is typed beside them, and without it again; what is wrong in a file stays told until it is removed.
+  await give(page, "typed");
+  await page.getByText("5 documents, 34 bytes, 1 empty text left out.").waitFor();
+  await page.locator("#texts-input").setInputFiles([file("f.jsonl", "{")]);
+  await page.getByRole("alert").getByText(/^Line 1 of f.jsonl is not JSON/).waitFor();
+  await give(page, "");
+  await page.getByRole("alert").getByText(/^Line 1 of f.jsonl is not JSON/).waitFor();
+  await button(page, "Remove f.jsonl").click();
+  await page.getByText("4 documents, 29 bytes, 1 empty text left out.").waitFor();
   await assertFits(page, "files");
   assert.deepEqual(requests.filter((path) => /models\/|\.wasm/.test(path)), []);
   assert.deepEqual(page.problems, []);
@@ -271,6 +280,21 @@ test("precisions stand side by side, with what they differ by", async (t) => {
   assert.deepEqual(await page.locator("#precisions input:checked").evaluateAll((all) => all.map(({ value }) => value)), ["q4", "f16"]);
   await page.goto(`${url}evaluate.html?model=not%20a%20name&quantization=q9&token=x&endpoint=https://other.example`);
   assert.ok(await page.getByRole("radio", { name: /Story books/ }).isChecked());
+});
+
+test("what fails in the page itself is told, and the page can be used on", async (t) => {
+  const { page } = await evaluatePage(t);
+  await give(page, "Once upon a time");
+  await page.evaluate(() => (document.getElementById("table").replaceChildren = () => { throw new Error("no table today"); }));
+  await begin(page);
+  await ended(page, /^Ended with errors\.$/);
+  await page.getByRole("alert").getByText("no table today").waitFor();
+  assert.ok(await button(page, "Stop").isHidden());
+  await page.evaluate(() => delete document.getElementById("table").replaceChildren);
+  await begin(page);
+  await ended(page, /^Done\.$/);
+  assert.equal((await row(page, "Tokens scored"))[0], "4");
+  assert.deepEqual(page.problems, []);
 });
 
 test("what was stopped keeps its part, marked as such", async (t) => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { evaluate, Evaluation, tokenTexts } from "../../www/lib/evaluation.js";
-import { formatOf, inputInWords, readInput } from "../../www/lib/evaluation-input.js";
+import { formatOf, inputInWords, readInput, readSource, together } from "../../www/lib/evaluation-input.js";
 import { difference, metrics, mostPrecise, ratio } from "../../www/lib/evaluation-metrics.js";
 import { countWords, encodePair, rollingWindows, splitPair } from "../../www/lib/evaluation-windows.js";
 
@@ -28,6 +28,16 @@ test("JSON lines with context and continuation are pairs; several sources are re
   const input = readInput([{ name: "a", text: lines(pair) }, { name: "b", text: lines({ context: "", continuation: "x" }), format: "jsonl" }]);
   assert.deepEqual(input.documents, [{ source: "a", line: 1, ...pair }, { source: "b", line: 1, context: "", continuation: "x" }]);
   assert.deepEqual([input.kind, inputInWords(input)], ["pairs", "2 pairs, 16 bytes"]);
+});
+
+test("sources that were read by themselves are put together, as often as wanted", () => {
+  const [a, b, none, empty, pair] = [lines({ text: "é" }, { text: "" }), "plain", lines(), lines({ text: "" }), lines({ context: "a", continuation: "b" })]
+    .map((text, i) => readSource({ name: `s${i}`, text, format: text === "plain" ? "plain" : "jsonl" }));
+  const wanted = { kind: "texts", documents: [{ source: "s0", line: 1, text: "é" }, { source: "s1", line: null, text: "plain" }], bytes: 7, leftOut: 1 };
+  for (let i = 0; i < 2; i++) assert.deepEqual(together([none, a, b]), wanted);
+  assert.deepEqual(together([none, pair]).kind, "pairs");
+  assert.throws(() => together([empty, pair]), { code: "invalid-argument", message: /^Line 1 of s4 is a pair .* is a text\.$/ });
+  assert.throws(() => together([none, empty]), { message: "There is no text to evaluate." });
 });
 
 test("what cannot be read is told with its line", () => {
@@ -268,6 +278,39 @@ test("a character that is several tokens is the last one's", async () => {
   };
   const known = new Map([[4, "b"]]);
   assert.deepEqual(await tokenTexts({ decode }, [1, 2, 3, 4, 1, 2, 3], known), ["a", "", "é", "b", "a", "", "é"]);
-  assert.deepEqual(asked, [[1], [2], [3], [2, 3], [2, 3]]);
+  assert.deepEqual(asked, [[1], [2], [3], [2, 3]]);
   assert.equal(known.get(1), "a");
+});
+
+/** Every byte is a token, or, from 256 on, one of `merged`. */
+function byteModel(...merged) {
+  const model = { calls: 0, decoded: 0 };
+  model.decode = async (ids) => {
+    model.calls += 1;
+    model.decoded += ids.length;
+    return new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => (id < 256 ? [id] : merged[id - 256]))));
+  };
+  return model;
+}
+
+test("characters of several tokens each, one after another, are told apart", async () => {
+  const bytes = (text) => [...new TextEncoder().encode(text)];
+  assert.deepEqual(await tokenTexts(byteModel(), bytes("😀é😀a한국")), ["", "", "", "😀", "", "é", "", "", "", "😀", "a", "", "", "한", "", "", "국"]);
+  // A tail that is cut has what its decoding is, as has a character that stands for one.
+  assert.deepEqual(await tokenTexts(byteModel(), bytes("😀😀").slice(0, 6)), ["", "", "", "😀", "", "\ufffd"]);
+  assert.deepEqual(await tokenTexts(byteModel(), bytes("é\ufffda")), ["", "é", "", "", "\ufffd", "a"]);
+  // Tokens that end one character and begin the next: " 한국" as " " and a part, the rest and a part, the rest.
+  const [space, a, b, c, d, e, f] = bytes(" 한국");
+  assert.deepEqual(await tokenTexts(byteModel([space, a], [b, c, d], [e, f]), [256, 257, 258, 256, b, c]), ["", "", " 한국", "", "", " 한"]);
+});
+
+test("long texts of such characters are not decoded again and again", async () => {
+  const long = (text, count) => new TextEncoder().encode(text.repeat(count));
+  const emoji = byteModel();
+  const texts = await tokenTexts(emoji, long("😀한", 15_000));
+  assert.ok(texts.length === 105_000 && texts.filter((text) => text === "😀").length === 15_000 && texts.join("").length === 45_000);
+  assert.ok(emoji.calls < 20, `${emoji.calls}`);
+  const broken = byteModel();
+  assert.equal((await tokenTexts(broken, long("\ufffd", 35_000))).join("").length, 35_000);
+  assert.ok(broken.calls < 30 && broken.decoded < 106_000, `${broken.calls} ${broken.decoded}`);
 });

@@ -28,27 +28,36 @@ export function looksLikeJsonLines(text) {
  *   text }` or `{ source, line, context, continuation }`; the line is null for a plain text. `bytes`: in UTF-8.
  */
 export function readInput(sources) {
-  const documents = [];
-  let leftOut = 0;
-  let kind = null;
-  for (const { name, text, format = looksLikeJsonLines(text) ? "jsonl" : "plain" } of sources) {
-    const found = format === "jsonl" ? readLines(name, text) : [{ kind: "texts", source: name, line: null, text: text.replace(/^\ufeff/, "") }];
-    for (const { kind: own, ...document } of found) {
-      const where = placeOf(document);
-      kind ??= own;
-      if (own !== kind) {
-        throw invalidArgument(`${where} is ${IN_WORDS[own]}, but what came before it is ${IN_WORDS[kind]}.`, "Evaluate texts and pairs one after the other.");
-      }
-      for (const field of ["text", "context", "continuation"]) {
-        if (field in document) checkWhole(where, field, document[field]);
-      }
-      if (document.text === "") leftOut += 1;
-      else documents.push(document);
+  return together(Array.from(sources, readSource));
+}
+
+/** One source, for `together`: as the result of `readInput`, with the `place` of its first; of no lines, both are null. */
+export function readSource({ name, text, format = looksLikeJsonLines(text) ? "jsonl" : "plain" }) {
+  const found = format === "jsonl" ? readLines(name, text) : [{ kind: "texts", source: name, line: null, text: text.replace(/^\ufeff/, "") }];
+  const read = { kind: null, place: null, documents: [], bytes: 0, leftOut: 0 };
+  for (const { kind, ...document } of found) {
+    const where = placeOf(document);
+    read.kind ??= kind;
+    read.place ??= where;
+    checkKind(where, kind, read.kind);
+    for (const field of ["text", "context", "continuation"]) {
+      if (field in document) checkWhole(where, field, document[field]);
     }
+    if (document.text === "") read.leftOut += 1;
+    else read.documents.push(document);
+    read.bytes += utf8Length(document.text ?? document.context + document.continuation);
   }
+  return read;
+}
+
+/** As `readInput`, of what `readSource` gave for each. */
+export function together(read) {
+  const kind = read.find((one) => one.kind)?.kind;
+  for (const { kind: own, place } of read) if (own) checkKind(place, own, kind);
+  const documents = read.flatMap((one) => one.documents);
   if (documents.length === 0) throw invalidArgument("There is no text to evaluate.", "Give a text, or JSON lines with \"text\" or with \"context\" and \"continuation\".");
-  const bytes = documents.reduce((sum, { text, context, continuation }) => sum + utf8Length(text ?? context + continuation), 0);
-  return { kind, documents, bytes, leftOut };
+  const sum = (field) => read.reduce((total, one) => total + one[field], 0);
+  return { kind, documents, bytes: sum("bytes"), leftOut: sum("leftOut") };
 }
 
 const IN_WORDS = { texts: "a text", pairs: "a pair of context and continuation" };
@@ -107,6 +116,11 @@ function readLine(where, content) {
   const pair = { kind: "pairs", context: string("context"), continuation: string("continuation") };
   if (pair.continuation === "") throw invalidArgument(`${where}: "continuation" is empty, so there is nothing to score.`);
   return pair;
+}
+
+function checkKind(where, own, kind) {
+  if (own === kind) return;
+  throw invalidArgument(`${where} is ${IN_WORDS[own]}, but what came before it is ${IN_WORDS[kind]}.`, "Evaluate texts and pairs one after the other.");
 }
 
 function checkWhole(where, field, text) {

@@ -12,14 +12,16 @@ const BATCH_SECONDS = 0.5;
 const MOST_WINDOWS = 8;
 const MOST_ITEMS = 32;
 const DECODED_AT_ONCE = 256;
+/** A character has four bytes at most, but a token may end one and begin the next. */
+const MOST_PARTS = 16;
 
 /**
  * Scores all documents of `readInput`. An abort ends it between two batches, normally, with what was scored.
  *
  * @param {object} model a loaded TokenFormer
  * @param {{ kind: "texts" | "pairs", documents: object[] }} input
- * @param {{ onProgress?: (progress: object) => void, signal?: AbortSignal, known?: Map<number, string> }} [options] `known`:
- *   texts of token ids, kept for the same model at another precision
+ * @param {{ onProgress?: (progress: object) => void, signal?: AbortSignal, known?: Map<number | string, string> }} [options]
+ *   `known`: of `tokenTexts`, kept for the same model at another precision
  * @returns {Promise<object>} as `Evaluation.result`
  */
 export async function evaluate(model, input, { onProgress, signal, known } = {}) {
@@ -171,7 +173,7 @@ function compare(a, b) {
 
 /**
  * The text of every token. Where several make one character, the last of them has it and the others are empty.
- * @param {Map<number, string>} [known] is added to
+ * @param {Map<number | string, string>} [known] texts of token ids, and of several of them ("7,8"); is added to
  */
 export async function tokenTexts(model, ids, known = new Map()) {
   const missing = [...new Set(ids)].filter((id) => !known.has(id));
@@ -180,16 +182,36 @@ export async function tokenTexts(model, ids, known = new Map()) {
     const texts = await Promise.all(some.map((id) => model.decode([id])));
     some.forEach((id, i) => known.set(id, texts[i]));
   }
-  const texts = Array.from(ids, (id) => known.get(id));
-  const isPart = (i) => i < texts.length && texts[i].includes("\ufffd");
-  for (let from = 0; from < texts.length; from++) {
-    if (!isPart(from)) continue;
-    let to = from + 1;
-    while (isPart(to)) to += 1;
-    const whole = await model.decode(Array.from(ids).slice(from, to));
-    texts.fill("", from, to - 1);
-    texts[to - 1] = whole;
-    from = to - 1;
+  const all = Array.from(ids);
+  const texts = all.map((id) => known.get(id));
+  const isPart = (i) => i < texts.length && isCut(texts[i]);
+  for (let from = 0, end = 0; from < texts.length; ) {
+    if (!isPart(from)) {
+      from += 1;
+      continue;
+    }
+    // Of the parts that follow one another, which may be many characters.
+    if (end <= from) for (end = from + 1; isPart(end); ) end += 1;
+    const { count, text } = await firstWhole(model, all, from, end, known);
+    texts.fill("", from, from + count - 1);
+    texts[from + count - 1] = text;
+    from += count;
   }
   return texts;
+}
+
+/** The fewest tokens at `from` that make whole characters, or else all up to `end`. */
+async function firstWhole(model, ids, from, end, known) {
+  for (let count = 2; count <= Math.min(MOST_PARTS, end - from); count++) {
+    const some = ids.slice(from, from + count);
+    const key = some.join();
+    if (!known.has(key)) known.set(key, await model.decode(some));
+    if (!isCut(known.get(key))) return { count, text: known.get(key) };
+  }
+  return { count: end - from, text: await model.decode(ids.slice(from, end)) };
+}
+
+/** Whether it has what stands for a part of a character. */
+function isCut(text) {
+  return text.includes("\ufffd");
 }

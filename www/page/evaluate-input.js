@@ -2,7 +2,7 @@
 
 import { make } from "../lib/dom.js";
 import { invalidArgument } from "../lib/errors.js";
-import { formatOf, inputInWords, readInput } from "../lib/evaluation-input.js";
+import { formatOf, inputInWords, readSource, together } from "../lib/evaluation-input.js";
 import { SAMPLE_PAIRS, SAMPLE_TEXT } from "./evaluate-samples.js";
 import { acceptDrops } from "./local-model.js";
 import { size } from "./published.js";
@@ -13,7 +13,7 @@ const LARGEST_FILE = 100e6;
 const SETTLE_MS = 150;
 
 export class TextInput {
-  /** `{ name, text, format, bytes }` of every file. */
+  /** `{ name, bytes, read, error }` of every file: read once, since they may be large and the text field is read as it is typed. */
   #files = [];
   #timer;
 
@@ -66,7 +66,12 @@ export class TextInput {
 
   #read() {
     const typed = byId("text").value;
-    return readInput([...(typed.trim() === "" ? [] : [{ name: "the text field", text: typed }]), ...this.#files]);
+    const read = typed.trim() === "" ? [] : [readSource({ name: "the text field", text: typed })];
+    for (const file of this.#files) {
+      if (file.error) throw file.error;
+      read.push(file.read);
+    }
+    return together(read);
   }
 
   async #add(files) {
@@ -117,5 +122,10 @@ async function readFile(file) {
     const what = cause instanceof TypeError ? "is no text in UTF-8" : "cannot be read";
     throw invalidArgument(`${name} ${what}.`, "Save it as plain text in UTF-8, or choose another file.");
   }
-  return { name, text, format: formatOf(name), bytes: file.size };
+  const about = { name, bytes: file.size };
+  try {
+    return { ...about, read: readSource({ name, text, format: formatOf(name) }), error: null };
+  } catch (error) {
+    return { ...about, read: null, error };
+  }
 }

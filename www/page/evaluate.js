@@ -41,11 +41,28 @@ async function start() {
   if (!given) return byId("text").focus();
   if (chosen.precisions.length === 0) return tell("Choose a precision.");
   controller = new AbortController();
+  const { signal } = controller;
   runs = [];
   input = given;
-  setRunning(true);
-  byId("results").hidden = byId("plot-section").hidden = true;
-  showErrors([]);
+  let failure = null;
+  try {
+    setRunning(true);
+    byId("results").hidden = byId("plot-section").hidden = true;
+    showErrors([]);
+    await evaluateAll(chosen);
+  } catch (error) {
+    // Of the page itself: what comes from a model is told with its run.
+    failure = { label: "", error: toTokenFormerError(error) };
+    showErrors([...runs.filter(({ error }) => error), failure]);
+  } finally {
+    controller = null;
+    setRunning(false);
+  }
+  tell(signal.aborted ? "Stopped." : failure || runs.some(({ error }) => error) ? "Ended with errors." : "Done.");
+}
+
+/** One run after another, until it is stopped or the next would fail alike. */
+async function evaluateAll(chosen) {
   const known = new Map();
   for (const [i, quantization] of chosen.precisions.entries()) {
     const run = { label: quantization ?? "as it comes", info: null, result: null, error: null };
@@ -57,10 +74,6 @@ async function start() {
     showResults();
     if (controller.signal.aborted || HOPELESS.includes(run.error?.code)) break;
   }
-  const isStopped = controller.signal.aborted;
-  controller = null;
-  setRunning(false);
-  tell(isStopped ? "Stopped." : runs.some(({ error }) => error) ? "Ended with errors." : "Done.");
 }
 
 /** One precision, from loading to freeing it: only one of them takes memory at a time. */
