@@ -150,7 +150,8 @@ def main(evaluate: Callable[[str, str, argparse.Namespace], dict] = evaluate) ->
             for quantization in options.quantizations:
                 row = evaluate(f"Haiyang-W/TokenFormer-{model}", quantization, options)
                 options.output.mkdir(parents=True, exist_ok=True)
-                (options.output / f"{model}-{quantization}.json").write_text(json.dumps(row, indent=1), encoding="utf-8")
+                file = options.output / f"{model}-{quantization}.json"
+                file.write_text(json.dumps(row, indent=1), encoding="utf-8")
         print(markdown(stored(options.output)))
     except EvaluationError as e:
         sys.exit(f"error: {e.message}\n{e.hint}\n({e.code})")
