@@ -1,9 +1,9 @@
 """The browser against the float32 reference, both asked by the harness.
 
 TOKENFORMER_EVAL_MODEL names the folder of a model whose weights are float16, so that both compute with the same ones;
-without it these tests are skipped. On Chromium's software adapter they take some six minutes on two cores:
-TOKENFORMER_EVAL_BACKEND=cpu asks the CPU backend instead, which takes half of one, TOKENFORMER_EVAL_GPU=native a real
-GPU.
+without it these tests are skipped. On Chromium's software adapter they take about 6 to 9 minutes on two
+cores: TOKENFORMER_EVAL_BACKEND=cpu asks the CPU backend instead, which takes half a minute, TOKENFORMER_EVAL_GPU=native
+a real GPU.
 """
 
 import json

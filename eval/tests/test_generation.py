@@ -1,5 +1,7 @@
 """generation_kwargs of tasks, in the module's terms."""
 
+import random
+
 import pytest
 from fakes import FakeSession, instances
 
@@ -31,6 +33,18 @@ def test_sampling():
     assert options == {"maxTokens": 5, "temperature": 0.7, "topP": 0.9, "topK": 40, "stop": [], "seed": 3}
     assert asked({"do_sample": True}).temperature == 1.0
     assert asked({"do_sample": True, "top_k": -1}).top_k == 0
+
+
+def test_what_is_drawn_has_a_seed():
+    """Not the session's own, which is random in the browser and 0 in the reference."""
+    given = [{"do_sample": True}, {"do_sample": True, "seed": None}, {"temperature": 0.5}]
+    seeds = [asked(kwargs).options()["seed"] for kwargs in given]
+    assert len(set(seeds)) == 3 and all(0 <= seed < 2**53 for seed in seeds)
+    assert asked({"do_sample": True, "seed": 0}).seed == 0
+    random.seed(7)
+    once = asked({"do_sample": True}).seed
+    random.seed(7)
+    assert asked({"do_sample": True}).seed == once
 
 
 def test_prompts_fit():

@@ -92,6 +92,17 @@ def test_rolling_windows():
     assert got[1:] == [logprob(0, 1), 0.0]
 
 
+def test_a_context_without_room_is_an_error():
+    session = FakeSession(context_length=1)
+    with pytest.raises(EvaluationError, match="context_length is 1, .*at least 2"):
+        TokenFormerLM(session)
+    assert session.closed
+    # The least: each token after the one before it.
+    session = FakeSession(context_length=2)
+    TokenFormerLM(session).loglikelihood_rolling(instances("loglikelihood_rolling", ("a bb ccc",)), disable_tqdm=True)
+    assert sorted(items(session)) == [([0], [1]), ([1], [3]), ([3], [4])]
+
+
 @pytest.mark.parametrize("wrong", [None, float("-inf"), float("nan"), 0.5])
 def test_a_log_probability_that_cannot_be_is_an_error(wrong):
     session = FakeSession()

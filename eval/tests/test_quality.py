@@ -117,10 +117,36 @@ def test_rows_are_run_written_and_joined(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["quality", "--join", "--output", str(tmp_path)])
     quality.main()
     assert capsys.readouterr().out == printed
-    row["model"]["context_length"] = 2048
-    (tmp_path / "q8.json").write_text(json.dumps(row))
-    with pytest.raises(SystemExit, match="different context lengths"):
+    assert (row["name"], row["limit"]) == ("x.bin", 2)
+    # Another model, whose documents have the same hashes; another length; more documents.
+    for change, error in (
+        ({"name": "450M"}, "different models: {'f32': 'x.bin', 'q8': '450M'}.\nIf they are the same model, .*--name"),
+        ({"model": {**row["model"], "vocabulary": 7}}, "different vocabularies"),
+        ({"model": {**row["model"], "context_length": 2048}}, "different context lengths"),
+        ({"limit": None}, "different limits: {'f32': 2, 'q8': None}.\nRun them again"),
+    ):
+        (tmp_path / "q8.json").write_text(json.dumps({**row, **change}))
+        with pytest.raises(SystemExit, match=error):
+            quality.main()
+    # A mixture in one command ends before anything is loaded.
+    opened.clear()
+    command = ["quality", "--rows", "f32,q4", "--checkpoint", "a/150M", "--folder", "q4=a/450M-q4"]
+    monkeypatch.setattr("sys.argv", [*command, "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match="different models: {'f32': '150M', 'q4': '450M-q4'}"):
         quality.main()
+    assert opened == []
+
+
+def test_names_of_models(tmp_path):
+    def name(*given):
+        return quality.name_of("q4", quality.arguments(given))
+
+    (tmp_path / "150M").mkdir()
+    (tmp_path / "150M/pytorch_model.bin").write_bytes(b"")
+    for model in (tmp_path / "150M", tmp_path / "150M/pytorch_model.bin", "Haiyang-W/150M"):
+        assert name("--checkpoint", str(model)) == "150M"
+    assert name("--folder", "q4=") == "tokenformer-38m-gutenberg"
+    assert name("--folder", "q4=./150M-q4", "--name", "150M") == "150M"
 
 
 def test_a_row_needs_its_model():

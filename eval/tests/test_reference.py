@@ -20,6 +20,7 @@ def session(tmp_path):
 
 def test_batches_are_spread_and_answers_numbered(session, tmp_path):
     assert (session.info.id, session.info.quantization, session.info.context_length) == (str(tmp_path), "f32", 64)
+    assert session.info.vocabulary == 256
     texts = [f"text {i}" for i in range(1000)]
     assert session.encode(texts) == [list(text.encode()) for text in texts]
     assert session.encode([]) == []

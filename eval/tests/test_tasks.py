@@ -58,6 +58,29 @@ def test_lambada_file(tmp_path):
         run("lambada_file", {"lambada_path": str(file)})
 
 
+def test_lines_of_json_end_only_at_line_feeds(tmp_path):
+    """U+2028 and U+0085 may stand in JSON's strings as they are."""
+    texts = ["one\u2028two\u0085three four", "five six"]
+    file = tmp_path / "lambada.jsonl"
+    rows = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    file.write_bytes(f"{rows[0]}\r\n\n \n{rows[1]}\n".encode())
+    samples = run("lambada_file", {"lambada_path": str(file)})["samples"]["lambada_file"]
+    assert [s["doc"]["text"] for s in samples] == texts
+
+
+def test_lambada_s_original_form(tmp_path):
+    file = tmp_path / "lambada_test_plain_text.txt"
+    file.write_bytes("the cat saw the other cat \r\n\n a\u2028dog and a dog\n".encode())
+    samples = run("lambada_file", {"lambada_path": str(file)})["samples"]["lambada_file"]
+    assert [s["arguments"][0] for s in samples] == [("the cat saw the other", " cat"), ("a\u2028dog and a", " dog")]
+    file.write_text("two words\n\nword\n")
+    with pytest.raises(EvaluationError, match="Line 3 of .* has fewer than two words"):
+        run("lambada_file", {"lambada_path": str(file)})
+    file.write_text("\n\n")
+    with pytest.raises(EvaluationError, match="is empty"):
+        run("lambada_file", {"lambada_path": str(file)})
+
+
 def test_wikitext_file(tmp_path):
     file = tmp_path / "wiki.test.tokens"
     file.write_text(WIKITEXT)

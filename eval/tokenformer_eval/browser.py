@@ -92,6 +92,7 @@ class BrowserSession(Session):
             quantization=facts["quantization"],
             backend=facts["backend"],
             context_length=facts["contextLength"],
+            vocabulary=facts["config"]["padded_vocab_size"],
             origin={
                 "build": build,
                 "adapter": ", ".join(f"{k}: {v}" for k, v in sorted(adapter.items())),

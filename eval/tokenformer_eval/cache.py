@@ -32,7 +32,7 @@ def answers_folder() -> Path:
 def identity(info: ModelInfo) -> str:
     """Everything that could change an answer, as text."""
     facts = asdict(info)
-    del facts["notes"]
+    del facts["notes"], facts["vocabulary"]  # The latter follows from the rest.
     return json.dumps(facts, sort_keys=True)
 
 

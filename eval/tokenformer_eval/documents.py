@@ -33,7 +33,9 @@ def northanger_last_words(**_) -> dict[str, Dataset]:
 
 
 def lambada(lambada_path: str | None = None, **_) -> dict[str, Dataset]:
-    return {"test": jsonl(given("lambada_file", "lambada_path", lambada_path))}
+    """JSON lines, or LAMBADA's original form for a file whose name does not end in .jsonl or .json."""
+    path = given("lambada_file", "lambada_path", lambada_path)
+    return {"test": jsonl(path) if path.suffix.lower() in (".jsonl", ".json") else plain(path)}
 
 
 def wikitext(wikitext_path: str | None = None, **_) -> dict[str, Dataset]:
@@ -51,22 +53,41 @@ def given(task: str, key: str, path: str | None) -> Path:
     return file
 
 
+def lines(path: Path) -> list[tuple[int, str]]:
+    """Those that are not blank, with their numbers.
+
+    Only at "\\n": `str.splitlines` also cuts at U+2028 and U+0085, which may stand in the texts.
+    """
+    numbered = enumerate(path.read_bytes().decode("utf-8").split("\n"), 1)
+    return [(number, line) for number, line in numbered if line.strip()]
+
+
 def jsonl(path: Path) -> Dataset:
     """Lines of JSON objects with a `text` whose last word, behind the last space, is to be guessed."""
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in lines(path):
         try:
             row = json.loads(line)
-            text = row["text"]
+            row["text"]
         except (ValueError, KeyError, TypeError) as e:
             hint = 'Each line should be like {"text": "some words and the last"}.'
             raise EvaluationError("setup", f"Line {number} of {path} has no text: {e!r}.", hint) from e
-        if not isinstance(text, str) or " " not in text:
+        rows.append((number, row))
+    return passages(path, rows)
+
+
+def plain(path: Path) -> Dataset:
+    """Each line is such a `text`."""
+    return passages(path, [(number, {"text": line.strip()}) for number, line in lines(path)])
+
+
+def passages(path: Path, rows: list[tuple[int, dict]]) -> Dataset:
+    for number, row in rows:
+        if not isinstance(row["text"], str) or " " not in row["text"]:
             raise EvaluationError("setup", f"Line {number} of {path} has fewer than two words.", "Leave it out.")
-        rows.append(row)
     if not rows:
         raise EvaluationError("setup", f"{path} is empty.", "Name another file.")
-    return Dataset.from_list(rows)
+    return Dataset.from_list([row for _, row in rows])
 
 
 def articles(text: str) -> list[str]:

@@ -1,10 +1,14 @@
 """The harness's `generation_kwargs` in the module's terms."""
 
+import random
+
 from lm_eval.models.utils import normalize_gen_kwargs
 
 from .errors import EvaluationError
 from .session import Completion
 
+#: Seeds are below this, the first number that JavaScript does not tell from the next.
+SEEDS = 2**53
 KNOWN = ("until", "max_gen_toks", "do_sample", "temperature", "top_p", "top_k", "seed")
 
 
@@ -23,6 +27,10 @@ def completion_of(lm, context: str, gen_kwargs: dict) -> Completion:
     # The empty text is where a text begins: after the separator.
     ids = lm.tok_encode(context) or [lm.prefix_token_id]
     sampled = kwargs["do_sample"]
+    seed = kwargs.get("seed")
+    if sampled and seed is None:
+        # Drawn here, so that browser and reference do the same. The harness's --seed makes it repeatable.
+        seed = random.randrange(SEEDS)
     return Completion(
         prompt=ids[-most:],
         max_tokens=kwargs["max_gen_toks"],
@@ -32,5 +40,5 @@ def completion_of(lm, context: str, gen_kwargs: dict) -> Completion:
         # -1 is "off" for some, 0 for the module.
         top_k=max(int(kwargs.get("top_k", 0)), 0) if sampled else 0,
         stop=tuple(stop for stop in kwargs["until"] if stop),
-        seed=kwargs.get("seed"),
+        seed=seed,
     )

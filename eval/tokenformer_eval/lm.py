@@ -2,6 +2,7 @@
 
 import atexit
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -29,6 +30,10 @@ class TokenFormerLM(TemplateLM):
 
     def __init__(self, session: Session, batch_size: int | str | None = None) -> None:
         super().__init__()
+        if session.info.context_length < 2:
+            session.close()
+            message = f"context_length is {session.info.context_length}, which leaves no room for a context."
+            raise EvaluationError("invalid-argument", message, "It should be at least 2.")
         self.session = session
         self.batch_size = checked_batch_size(batch_size)
         self._encoded: dict[str, list[int]] = {}
@@ -178,7 +183,7 @@ class TokenFormerLM(TemplateLM):
                 owners.append(document)
         self.forget_encoded()
         sums: list[list[float]] = [[] for _ in texts]
-        missing = [owners.count(document) for document in range(len(texts))]
+        missing = Counter(owners)
 
         def keep(i: int, answer: tuple[float, bool]) -> None:
             document = owners[i]

@@ -11,12 +11,14 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from lm_eval import simple_evaluate
+from lm_eval.api.registry import get_model
 from lm_eval.utils import setup_logging, simple_parse_args_string
 
-from . import lm  # noqa: F401 (importing it registers the models)
+from . import cache, lm  # noqa: F401 (importing lm registers the models)
 from .errors import EvaluationError
 
 #: Task, metric, and heading. The paper does not say which accuracies it gives. This is inferred from its figures for
@@ -48,16 +50,26 @@ QUANTIZATIONS = ("q4", "q8", "f16")
 Measured = list[tuple[float, float | None]]
 
 
-def evaluate(model: str, quantization: str, options: argparse.Namespace) -> Measured:
-    results = simple_evaluate(
-        "tokenformer-web",
-        model_args={"model": model, "quantization": quantization, **simple_parse_args_string(options.web_args)},
-        tasks=TASKS,
-        num_fewshot=0,
-        limit=options.limit,
-        log_samples=False,
-    )
-    return [measured(results["results"][task], metric) for task, metric, _ in COLUMNS]
+def evaluate(model: str, quantization: str, options: argparse.Namespace) -> dict:
+    """The row's file: what was measured, of what, and on how many documents."""
+    args = {"model": model, "quantization": quantization, **simple_parse_args_string(options.web_args)}
+    # The harness takes no model that has a cache already, and makes the same one of a path.
+    loaded = get_model("tokenformer-web").create_from_arg_obj({**args, "cache": False})
+    info = loaded.session.info
+    try:
+        results = simple_evaluate(
+            loaded,
+            tasks=TASKS,
+            num_fewshot=0,
+            limit=options.limit,
+            use_cache=str(cache.file_for(info, cache.answers_folder())),
+            log_samples=False,
+        )
+    finally:
+        # The next row's browser wants the same profile.
+        loaded.session.close()
+    row = [measured(results["results"][task], metric) for task, metric, _ in COLUMNS]
+    return {"model": asdict(info), "limit": options.limit, "measured": row}
 
 
 def measured(result: dict, metric: str) -> tuple[float, float | None]:
@@ -73,16 +85,20 @@ def average(values: list[float]) -> float:
     return sum(accuracies) / len(accuracies)
 
 
-def markdown(rows: dict[tuple[str, str], Measured]) -> str:
-    """For each model that was measured the paper's numbers and then its own."""
+def markdown(rows: dict[tuple[str, str], dict]) -> str:
+    """For each model that was measured the paper's numbers and then its own; a trial is marked as one."""
     headings = ["model", "precision", *(heading for _, _, heading in COLUMNS), "average"]
     lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
     for model in PAPER:
-        own = {precision: row for (m, precision), row in rows.items() if m == model}
+        own = {label(precision, row): row["measured"] for (m, precision), row in rows.items() if m == model}
         if own:
             paper = [(value, None) for value in PAPER[model]]
             lines += [line(model, precision, row) for precision, row in {PAPER_PRECISION: paper, **own}.items()]
     return "\n".join(lines)
+
+
+def label(precision: str, row: dict) -> str:
+    return precision if row["limit"] is None else f"{precision}, TRIAL on {row['limit']} documents of each task"
 
 
 def line(model: str, precision: str, row: Measured) -> str:
@@ -101,7 +117,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quantizations", default="q4", help="of q4, q8 and f16; default: %(default)s")
     parser.add_argument("--output", type=Path, default=Path("published"), help="folder of what was measured")
     parser.add_argument("--join", action="store_true", help="run nothing, print what the folder has")
-    parser.add_argument("--limit", type=int, help="documents of each task, to try it out")
+    parser.add_argument("--limit", type=int, help="documents of each task, to try it out; the table marks it")
     parser.add_argument("--web-args", default="", help="more of tokenformer-web: gpu=native,backend=webgpu")
     options = parser.parse_args(given)
     options.models, options.quantizations = options.models.split(","), options.quantizations.split(",")
@@ -114,15 +130,19 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def stored(folder: Path) -> dict[tuple[str, str], Measured]:
+def stored(folder: Path) -> dict[tuple[str, str], dict]:
     files = {(m, q): folder / f"{m}-{q}.json" for m in PAPER for q in QUANTIZATIONS}
     rows = {key: json.loads(path.read_text(encoding="utf-8")) for key, path in files.items() if path.is_file()}
+    for key, row in rows.items():
+        if not isinstance(row, dict) or not {"model", "limit", "measured"} <= set(row):
+            hint = "Run it again: answers that were kept are not asked for again."
+            raise EvaluationError("setup", f"{files[key]} does not say of what and how much it was measured.", hint)
     if not rows:
         raise EvaluationError("setup", f"Nothing was measured yet in {folder}.", "Name its folder with --output.")
     return rows
 
 
-def main(evaluate: Callable[[str, str, argparse.Namespace], Measured] = evaluate) -> None:
+def main(evaluate: Callable[[str, str, argparse.Namespace], dict] = evaluate) -> None:
     setup_logging()
     options = arguments()
     try:
@@ -130,7 +150,8 @@ def main(evaluate: Callable[[str, str, argparse.Namespace], Measured] = evaluate
             for quantization in options.quantizations:
                 row = evaluate(f"Haiyang-W/TokenFormer-{model}", quantization, options)
                 options.output.mkdir(parents=True, exist_ok=True)
-                (options.output / f"{model}-{quantization}.json").write_text(json.dumps(row), encoding="utf-8")
+                file = options.output / f"{model}-{quantization}.json"
+                file.write_text(json.dumps(row, indent=1), encoding="utf-8")
         print(markdown(stored(options.output)))
     except EvaluationError as e:
         sys.exit(f"error: {e.message}\n{e.hint}\n({e.code})")

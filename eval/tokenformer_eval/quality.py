@@ -23,6 +23,8 @@ from .paired import Document
 from .table import BASELINE, markdown
 
 ROWS = (BASELINE, "f16", "q8", "q4")
+EMBEDDED = "tokenformer-38m-gutenberg"
+SAME_NAME = "If they are the same model, run them again with the same --name; else give each an --output of its own."
 OWN_TASKS = ["northanger_rolling", "northanger_last_word"]
 
 
@@ -37,9 +39,10 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         metavar="ROW=FOLDER",
         help="what `convert` wrote, instead of the checkpoint; nothing behind the = is the embedded model",
     )
+    parser.add_argument("--name", help="of the model, the same for all rows; default: its folder's name")
     parser.add_argument("--output", type=Path, default=Path("quality"), help="folder of the rows; default: %(default)s")
     parser.add_argument("--join", action="store_true", help="run nothing, print what the folder has")
-    parser.add_argument("--lambada", help="JSON lines of LAMBADA: adds lambada_file")
+    parser.add_argument("--lambada", help="LAMBADA, as JSON lines or a passage a line: adds lambada_file")
     parser.add_argument("--wikitext", help="a file of WikiText: adds wikitext_file")
     parser.add_argument("--context-length", type=int, help="in tokens; take 1024 for the embedded model")
     parser.add_argument("--limit", type=int, help="documents of each task, to try it out")
@@ -65,6 +68,23 @@ def model_of(row: str, options: argparse.Namespace) -> tuple[str, dict]:
     if options.context_length:
         args["context_length"] = options.context_length
     return name, args
+
+
+def name_of(row: str, options: argparse.Namespace) -> str:
+    """What tells this row's model from others, which share the tokenizer and thus the documents."""
+    if options.name:
+        return options.name
+    model = model_of(row, options)[1]["model"]
+    if not model:
+        return EMBEDDED
+    path = Path(model).expanduser().absolute()
+    return path.parent.name if path.is_file() else path.name
+
+
+def check_same(what: str, values: dict, hint: str) -> None:
+    """`values`: of each row."""
+    if len(set(values.values())) > 1:
+        raise EvaluationError("invalid-argument", f"The rows have different {what}: {values}.", hint)
 
 
 def run(row: str, options: argparse.Namespace) -> dict:
@@ -94,6 +114,8 @@ def run(row: str, options: argparse.Namespace) -> dict:
         model.session.close()
     return {
         "row": row,
+        "name": name_of(row, options),
+        "limit": options.limit,
         "model": model.get_model_info()["tokenformer"],
         "tasks": {task: [document.as_json() for document in of_task] for task, of_task in documents.items()},
     }
@@ -123,10 +145,13 @@ def joined(folder: Path) -> dict[str, dict[str, list[Document]]]:
     if not found:
         hint = "Run some rows first, or name their folder with --output."
         raise EvaluationError("setup", f"{folder} has no rows ({', '.join(p.name for p in files.values())}).", hint)
+    check_same("models", {row: file.get("name") for row, file in found.items()}, SAME_NAME)
+    vocabularies = {row: file["model"].get("vocabulary") for row, file in found.items()}
+    check_same("vocabularies", vocabularies, "They are not the same model: give each an --output of its own.")
     lengths = {row: file["model"]["context_length"] for row, file in found.items()}
-    if len(set(lengths.values())) > 1:
-        hint = "Run them again with the same --context-length."
-        raise EvaluationError("invalid-argument", f"The rows have different context lengths: {lengths}.", hint)
+    check_same("context lengths", lengths, "Run them again with the same --context-length.")
+    limits = {row: file.get("limit") for row, file in found.items()}
+    check_same("limits", limits, "Run them again with the same --limit, or all without.")
     return {
         row: {task: [Document(**document) for document in documents] for task, documents in file["tasks"].items()}
         for row, file in found.items()
@@ -140,8 +165,10 @@ def main() -> None:
         if not options.join:
             options.output.mkdir(parents=True, exist_ok=True)
             rows = options.rows.split(",")
+            # All mistakes come before the first hour.
             for row in rows:
-                model_of(row, options)  # All mistakes come before the first hour.
+                model_of(row, options)
+            check_same("models", {row: name_of(row, options) for row in rows}, SAME_NAME)
             for row in rows:
                 file = json.dumps(run(row, options), indent=1, ensure_ascii=False)
                 (options.output / f"{row}.json").write_text(file + "\n", encoding="utf-8")

@@ -121,6 +121,7 @@ class ReferenceSession(Session):
             quantization=facts["quantization"],
             backend="reference",
             context_length=context_length or longest,
+            vocabulary=facts["vocab"],
             origin={"model": stamp(path.resolve()), "build": stamp(program.resolve())},
         )
 

@@ -15,6 +15,8 @@ class ModelInfo:
     backend: str
     #: Most tokens of context and scored text together.
     context_length: int
+    #: Rows of the table of embeddings.
+    vocabulary: int = 0
     #: Everything else that could change a number: the build, the GPU. Answers are never shared between two of them.
     origin: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -46,7 +48,7 @@ class Completion:
     top_p: float = 1.0
     top_k: int = 0
     stop: tuple[str, ...] = ()
-    #: None: a random one.
+    #: None only where nothing is drawn: without a seed the browser takes a random one, and the reference 0.
     seed: int | None = None
 
     def options(self) -> dict:
