@@ -26,3 +26,27 @@ fn the_output_may_end_with_a_slash_and_must_be_new() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("not empty"));
     ModelFolder::open(&output).expect("what was there is untouched");
 }
+
+#[test]
+fn calibrated_tables_are_others_and_what_cannot_be_calibrated_is_said() {
+    let folder = tempfile::tempdir().expect("folder");
+    let convert = |name: &str, more: &[&str]| {
+        let input = fixture("head64").join("pytorch_model.bin");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_convert"));
+        command.arg("--input").arg(input).arg("--output").arg(folder.path().join(name)).args(more);
+        command.output().expect("run")
+    };
+    let plain = convert("plain", &["--quantization", "q4"]);
+    let calibrated = convert("calibrated", &["--quantization", "q4", "--calibrate", "600"]);
+    assert!(plain.status.success() && calibrated.status.success(), "{}", String::from_utf8_lossy(&calibrated.stderr));
+    let file = |name| std::fs::read(folder.path().join(name).join("model.safetensors")).expect("weights");
+    let (plain, calibrated) = (file("plain"), file("calibrated"));
+    assert_eq!(plain.len(), calibrated.len());
+    assert_ne!(plain, calibrated);
+    ModelFolder::open(&folder.path().join("calibrated")).expect("a model");
+    for more in [["--quantization", "f16", "--calibrate", "600"], ["--quantization", "q4", "--calibrate", "0"]] {
+        let refused = convert("refused", &more);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("--calibrate takes"), "{more:?}");
+    }
+}

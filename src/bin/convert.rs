@@ -11,27 +11,34 @@ fn main() {}
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use indicatif::{ProgressBar, ProgressStyle};
+    use std::collections::HashMap;
+    use std::fs::File;
     use std::path::{Path, PathBuf};
     use std::process::ExitCode;
     use tokenformer_web::checkpoint::TableSource;
     use tokenformer_web::checkpoint::files::{self, PytorchFile};
-    use tokenformer_web::checkpoint::layout::{Quantization, tensors};
-    use tokenformer_web::checkpoint::write::{SHARD_BYTES, write_folder};
+    use tokenformer_web::checkpoint::layout::{Quantization, TensorId, tensors};
+    use tokenformer_web::checkpoint::quantize::Stored;
+    use tokenformer_web::checkpoint::write::{SHARD_BYTES, write_prepared};
     use tokenformer_web::config::PartialConfig;
     use tokenformer_web::error::{Error, Result};
+    use tokenformer_web::reference::calibrate::{quantize, random_sequences};
     use tokenformer_web::tokenizer::Tokenizer;
 
     const HELP: &str = "\
 Converts a published TokenFormer checkpoint into a quantized model folder.
 
 usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
-               [--config config.json] [--tokenizer tokenizer.json] [--shard-bytes N]
+               [--config config.json] [--tokenizer tokenizer.json] [--calibrate TOKENS] [--shard-bytes N]
 
   --input         the checkpoint: float32, float16 or bfloat16, as torch.save wrote it
   --quantization  q4: 4-bit tables with an 8-bit embedding; q8: 8 bits everywhere; f16: no quantization
   --output        the folder to make; it must not exist, or be empty
   --config        default: config.json beside the input, if there is one
   --tokenizer     default: tokenizer.json beside the input, if there is one
+  --calibrate     round such that products with what so many random tokens make of the layers are least off (GPTQ):
+                  better with 4 bits, above all on texts unlike those of the training. 16384 takes two minutes for
+                  a model of 38M parameters, and many hours for one of 1.5B; no text is needed
   --shard-bytes   largest file to write (default 1900000000)";
 
     struct Arguments {
@@ -41,6 +48,7 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
         config: Option<PathBuf>,
         tokenizer: Option<PathBuf>,
         shard_bytes: u64,
+        calibrate: Option<usize>,
     }
 
     pub fn main() -> ExitCode {
@@ -78,9 +86,30 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
             config: raw.opt_value_from_os_str("--config", path).map_err(text)?,
             tokenizer: raw.opt_value_from_os_str("--tokenizer", path).map_err(text)?,
             shard_bytes: raw.opt_value_from_str("--shard-bytes").map_err(text)?.unwrap_or(SHARD_BYTES),
+            calibrate: raw.opt_value_from_str("--calibrate").map_err(text)?,
         };
+        if arguments.calibrate.is_some()
+            && (arguments.quantization == Quantization::F16 || arguments.calibrate == Some(0))
+        {
+            return Err("--calibrate takes at least one token, and q4 or q8".into());
+        }
         let rest = raw.finish();
         if rest.is_empty() { Ok(arguments) } else { Err(format!("unknown arguments: {rest:?}")) }
+    }
+
+    /// Tables of all layers, rounded by what the sequences make of them.
+    fn calibrated(
+        source: &mut PytorchFile<File>,
+        quantization: Quantization,
+        sequences: &[Vec<u32>],
+    ) -> Result<HashMap<TensorId, Stored>> {
+        let bar = ProgressBar::new(source.config().num_layers as u64);
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} layers, {eta} left") {
+            bar.set_style(style);
+        }
+        let tables = quantize(source, quantization, sequences, || bar.inc(1));
+        bar.finish_and_clear();
+        tables
     }
 
     /// A file that was named must be there; one that only may stand beside the input need not.
@@ -101,13 +130,12 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
         let folder = std::path::absolute(&a.input).ok();
         let folder = folder.as_deref().and_then(Path::parent).and_then(Path::file_name).and_then(|n| n.to_str());
         let mut source = PytorchFile::new(files::open(&a.input)?, folder, config, None)?;
-        if let Some(json) = &tokenizer {
-            let (size, vocab) = (Tokenizer::from_json(json)?.size(), source.config().padded_vocab_size);
-            if size > vocab {
-                return Err(Error::invalid_config(format!(
-                    "The tokenizer has {size} ids, but the model only {vocab}."
-                )));
-            }
+        let vocab = source.config().padded_vocab_size;
+        let real_ids = tokenizer.as_ref().map_or(Ok(vocab), |json| Tokenizer::from_json(json).map(|t| t.size()))?;
+        if real_ids > vocab {
+            return Err(Error::invalid_config(format!(
+                "The tokenizer has {real_ids} ids, but the model only {vocab}."
+            )));
         }
         let io = |e: std::io::Error| Error::invalid_argument(format!("{}: {e}.", a.output.display()));
         if a.output.exists() && (!a.output.is_dir() || a.output.read_dir().map_err(io)?.next().is_some()) {
@@ -122,14 +150,19 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
             std::fs::remove_dir_all(&partial).map_err(io)?;
         }
         std::fs::create_dir_all(&partial).map_err(io)?;
+        let prepared = match a.calibrate {
+            Some(tokens) => calibrated(&mut source, a.quantization, &random_sequences(tokens, real_ids))?,
+            None => HashMap::new(),
+        };
         let elements =
             tensors(source.config()).map(|id| id.shape(source.config())).map(|s| (s.rows * s.cols) as u64).sum();
         let bar = ProgressBar::new(elements);
         if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}% of {len} weights, {eta} left") {
             bar.set_style(style);
         }
+        let (quantization, tokenizer, shard_bytes) = (a.quantization, tokenizer.as_deref(), a.shard_bytes);
         let written =
-            write_folder(&mut source, a.quantization, tokenizer.as_deref(), &partial, a.shard_bytes, |n| bar.inc(n));
+            write_prepared(&mut source, &prepared, quantization, tokenizer, &partial, shard_bytes, |n| bar.inc(n));
         bar.finish_and_clear();
         if let Err(e) = written {
             let _ = std::fs::remove_dir_all(&partial); // the first error is the one to tell

@@ -52,19 +52,33 @@ impl Stored {
         self.elements.reserve(values.len() * BITS / 8);
         self.scales.reserve(groups.len() * 2);
         for group in groups {
-            let (scale, q) = quantize_group::<BITS>(group, divisors)?;
-            self.scales.extend(scale.to_le_bytes());
-            // The words of a group side by side: the shifts of an element's place in them vectorize.
-            let mut words = [0u32; GROUP_SIZE];
-            let (count, per_word) = (BITS, 32 / BITS);
-            for i in 0..per_word {
-                for (word, bits) in words[..count].iter_mut().enumerate() {
-                    *bits |= ((q[word * per_word + i] + (1 << (BITS - 1))) as u32) << (i * BITS);
-                }
-            }
-            words[..count].iter().for_each(|w| self.elements.extend(w.to_le_bytes()));
+            let scale = best_scale::<BITS>(group, divisors)?;
+            let inverse = inverse(scale);
+            self.push_group::<BITS>(&group.map(|x| nearest::<BITS>(x, inverse) as i32), scale);
         }
         Ok(())
+    }
+
+    fn push_group<const BITS: usize>(&mut self, q: &[i32; GROUP_SIZE], scale: f32) {
+        self.scales.extend(f16::from_f32(scale).to_le_bytes());
+        // The words of a group side by side: the shifts of an element's place in them vectorize.
+        let mut words = [0u32; GROUP_SIZE];
+        let (count, per_word) = (BITS, 32 / BITS);
+        for i in 0..per_word {
+            for (word, bits) in words[..count].iter_mut().enumerate() {
+                *bits |= ((q[word * per_word + i] + (1 << (BITS - 1))) as u32) << (i * BITS);
+            }
+        }
+        words[..count].iter().for_each(|w| self.elements.extend(w.to_le_bytes()));
+    }
+
+    /// Appends a group of integers that `rounding` made.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn push_integers(&mut self, q: &[i32; GROUP_SIZE], rounding: &Rounding) {
+        match rounding.bits {
+            4 => self.push_group::<4>(q, rounding.scale),
+            _ => self.push_group::<8>(q, rounding.scale),
+        }
     }
 
     /// The values that are stored.
@@ -148,9 +162,38 @@ fn error<const BITS: usize>(x: &[f32; GROUP_SIZE], scale: f32) -> f32 {
     error
 }
 
-/// The scale (as it is stored) and the integers of a group that make the squared error least, of the
-/// scales tried: each divisor, and for the best of them the least-squares scale for its integers.
-fn quantize_group<const BITS: usize>(x: &[f32; GROUP_SIZE], divisors: &[f32]) -> Result<(f16, [i32; GROUP_SIZE])> {
+/// How the elements of a group are rounded, one at a time.
+#[cfg(not(target_arch = "wasm32"))]
+pub struct Rounding {
+    bits: usize,
+    scale: f32,
+    inverse: f32,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Rounding {
+    /// By the scale that is best for the group as it is.
+    ///
+    /// # Errors
+    /// `unsupported-checkpoint` for values that cannot be stored.
+    pub fn of(group: &[f32; GROUP_SIZE], format: TableFormat) -> Result<Self> {
+        let scale = match format {
+            TableFormat::Q4 => best_scale::<4>(group, &Q4_DIVISORS)?,
+            TableFormat::Q8 | TableFormat::F16 => best_scale::<8>(group, &Q8_DIVISORS)?,
+        };
+        Ok(Self { bits: format.bits(), scale, inverse: inverse(scale) })
+    }
+
+    /// The integer next to a value, and what it stands for.
+    pub fn round(&self, x: f32) -> (i32, f32) {
+        let q = if self.bits == 4 { nearest::<4>(x, self.inverse) } else { nearest::<8>(x, self.inverse) };
+        (q as i32, q * self.scale)
+    }
+}
+
+/// The scale (as it is stored) of a group that makes the squared error least, of the scales tried: each divisor, and
+/// for the best of them the least-squares scale for its integers.
+fn best_scale<const BITS: usize>(x: &[f32; GROUP_SIZE], divisors: &[f32]) -> Result<f32> {
     let mut magnitudes = [0f32; LANES];
     for lanes in x.as_chunks::<LANES>().0 {
         for i in 0..LANES {
@@ -186,8 +229,7 @@ fn quantize_group<const BITS: usize>(x: &[f32; GROUP_SIZE], divisors: &[f32]) ->
             best.1 = stored;
         }
     }
-    let at = inverse(best.1);
-    Ok((f16::from_f32(best.1), x.map(|x| nearest::<BITS>(x, at) as i32)))
+    Ok(best.1)
 }
 
 #[cfg(test)]

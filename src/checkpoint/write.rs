@@ -9,6 +9,7 @@ use super::quantize::Stored;
 use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Seek, Write};
 use std::path::Path;
@@ -101,6 +102,22 @@ pub fn write_folder<R: Read + Seek>(
     tokenizer_json: Option<&[u8]>,
     output: &Path,
     shard_bytes: u64,
+    on_elements: impl FnMut(u64),
+) -> Result<()> {
+    write_prepared(source, &HashMap::new(), quantization, tokenizer_json, output, shard_bytes, on_elements)
+}
+
+/// The same, with some tables in stored form already.
+///
+/// # Errors
+/// Those of [`write_folder`].
+pub fn write_prepared<R: Read + Seek>(
+    source: &mut PytorchFile<R>,
+    prepared: &HashMap<TensorId, Stored>,
+    quantization: Quantization,
+    tokenizer_json: Option<&[u8]>,
+    output: &Path,
+    shard_bytes: u64,
     mut on_elements: impl FnMut(u64),
 ) -> Result<()> {
     let config = source.config().clone();
@@ -119,7 +136,7 @@ pub fn write_folder<R: Read + Seek>(
         let mut file = BufWriter::new(File::create(&path).map_err(failed(&path))?);
         file.write_all(&header(&entries, &config, quantization)).map_err(failed(&path))?;
         for id in shard {
-            write_tensor(source, *id, quantization, &mut file, &path, &mut on_elements)?;
+            write_tensor((source, prepared.get(id)), *id, quantization, &mut file, &path, &mut on_elements)?;
         }
         file.into_inner().map_err(|e| failed(&path)(e.into_error()))?.sync_all().map_err(failed(&path))?;
     }
@@ -213,7 +230,7 @@ fn header(entries: &[HeaderTensor], config: &ModelConfig, quantization: Quantiza
 }
 
 fn write_tensor<R: Read + Seek>(
-    source: &mut PytorchFile<R>,
+    (source, prepared): (&mut PytorchFile<R>, Option<&Stored>),
     id: TensorId,
     quantization: Quantization,
     file: &mut impl Write,
@@ -230,14 +247,19 @@ fn write_tensor<R: Read + Seek>(
         return values.iter().try_for_each(|v| file.write_all(&v.to_le_bytes())).map_err(failed(path));
     };
     let mut scales = Vec::new();
+    let mut write = |stored: &Stored, elements: usize| {
+        on_elements(elements as u64);
+        scales.extend_from_slice(&stored.scales);
+        file.write_all(&stored.elements).map_err(failed(path))
+    };
     let mut push = |values: &[f32]| -> Result<()> {
         let mut stored = Stored::default();
         stored.push(values, format).map_err(|e| Error { message: format!("{}: {}", id.name(), e.message), ..e })?;
-        on_elements(values.len() as u64);
-        scales.extend(stored.scales);
-        file.write_all(&stored.elements).map_err(failed(path))
+        write(&stored, values.len())
     };
-    if id == TensorId::Embedding {
+    if let Some(stored) = prepared {
+        write(stored, shape.rows * shape.cols)?;
+    } else if id == TensorId::Embedding {
         for first in (0..shape.rows).step_by(EMBEDDING_BLOCK) {
             push(&source.rows(id, first..shape.rows.min(first + EMBEDDING_BLOCK))?)?;
         }

@@ -3,6 +3,7 @@
 //! It follows arXiv 2410.23168 and the published code line by line and shares nothing with the GPU
 //! path but the tables, so that agreement between the two means something.
 
+pub mod calibrate;
 mod engine;
 mod math;
 
@@ -58,19 +59,7 @@ impl Reference {
     /// GPU's f16 cache rounds them.
     pub fn load(source: &mut impl TableSource, round_cache_to_f16: bool) -> Result<Self> {
         let config = source.config().clone();
-        let mut layers = Vec::with_capacity(config.num_layers);
-        for layer in 0..config.num_layers {
-            let mut tables = Vec::with_capacity(5);
-            for pattention in Pattention::ALL {
-                tables.push(PattentionTables {
-                    keys: source.table(TensorId::Tokens { layer, pattention, side: Side::Keys })?,
-                    values: source.table(TensorId::Tokens { layer, pattention, side: Side::Values })?,
-                    slots: pattention.slots(&config),
-                });
-            }
-            let tables = tables.try_into().map_err(|_| Error::invalid_config("A layer has five Pattentions."))?;
-            layers.push(Layer { tables, keys: Vec::new(), values: Vec::new() });
-        }
+        let layers = (0..config.num_layers).map(|layer| Layer::load(source, layer)).collect::<Result<_>>()?;
         Ok(Self {
             embedding: source.table(TensorId::Embedding)?,
             norm_weight: source.table(TensorId::NormWeight)?,
@@ -101,27 +90,18 @@ impl Reference {
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
         let keep = self.len * self.config.hidden_size;
-        for layer in &mut self.layers {
-            layer.keys.truncate(keep);
-            layer.values.truncate(keep);
-        }
+        self.layers.iter_mut().for_each(|layer| layer.truncate(keep));
     }
 
     /// Appends `ids` to the KV cache and runs them through all layers.
     pub fn forward(&mut self, ids: &[u32], keep_hidden: bool) -> Result<Forward> {
-        let d = self.config.hidden_size;
-        let mut h = Vec::with_capacity(ids.len() * d);
-        for &id in ids {
-            let row = id as usize * d;
-            let row = self.embedding.get(row..row + d);
-            h.extend_from_slice(row.ok_or_else(|| Error::invalid_argument(format!("Token id {id} is out of range.")))?);
-        }
+        let mut h = embed(&self.embedding, self.config.hidden_size, ids)?;
         let mut hidden = Vec::new();
         for layer in &mut self.layers {
             if keep_hidden {
                 hidden.push(h.clone());
             }
-            layer.forward(&self.config, self.len, self.round_cache_to_f16, &mut h);
+            layer.forward(&self.config, self.len, self.round_cache_to_f16, &mut h, &mut |_, _, _| ());
         }
         if keep_hidden {
             hidden.push(h.clone());
@@ -143,11 +123,56 @@ impl Reference {
     }
 }
 
+/// Rows of the embedding E[V, d]: [T, d].
+fn embed(embedding: &[f32], d: usize, ids: &[u32]) -> Result<Vec<f32>> {
+    let mut h = Vec::with_capacity(ids.len() * d);
+    for &id in ids {
+        let row = id as usize * d;
+        let row = embedding.get(row..row + d);
+        h.extend_from_slice(row.ok_or_else(|| Error::invalid_argument(format!("Token id {id} is out of range.")))?);
+    }
+    Ok(h)
+}
+
+/// Is told what a table meets: rows of inputs.
+type Observer<'a> = &'a mut dyn FnMut(Pattention, Side, &[f32]);
+
 impl Layer {
+    fn load(source: &mut impl TableSource, layer: usize) -> Result<Self> {
+        let slots = Pattention::ALL.map(|pattention| pattention.slots(source.config()));
+        let mut tables = Vec::with_capacity(5);
+        for (pattention, slots) in Pattention::ALL.into_iter().zip(slots) {
+            tables.push(PattentionTables {
+                keys: source.table(TensorId::Tokens { layer, pattention, side: Side::Keys })?,
+                values: source.table(TensorId::Tokens { layer, pattention, side: Side::Values })?,
+                slots,
+            });
+        }
+        let tables = tables.try_into().map_err(|_| Error::invalid_config("A layer has five Pattentions."))?;
+        Ok(Self { tables, keys: Vec::new(), values: Vec::new() })
+    }
+
+    /// Forgets all but the first `keep` elements of the KV cache's keys, and values.
+    fn truncate(&mut self, keep: usize) {
+        self.keys.truncate(keep);
+        self.values.truncate(keep);
+    }
+
+    fn table_mut(&mut self, pattention: Pattention, side: Side) -> &mut Vec<f32> {
+        let tables = &mut self.tables[pattention as usize];
+        match side {
+            Side::Keys => &mut tables.keys,
+            Side::Values => &mut tables.values,
+        }
+    }
+
     /// h += attention(LN(h)); h += mlp(LN(h)), for rows that stand at positions `past`….
-    fn forward(&mut self, config: &ModelConfig, past: usize, round_to_f16: bool, h: &mut [f32]) {
+    fn forward(&mut self, config: &ModelConfig, past: usize, round_to_f16: bool, h: &mut [f32], observer: Observer) {
         let d = config.hidden_size;
-        let pattention = |which: Pattention, x: &[f32]| self.tables[which as usize].apply(config, x);
+        let tables = &self.tables;
+        let mut pattention = |which: Pattention, x: &[f32]| {
+            tables[which as usize].apply(config, x, &mut |side, inputs| observer(which, side, inputs))
+        };
         let add = |h: &mut [f32], y: &[f32]| h.iter_mut().zip(y).for_each(|(h, y)| *h += y);
         let u = layer_norm(h, d, config.layernorm_epsilon as f32);
         let mut q = pattention(Pattention::Query, &u);
@@ -169,7 +194,8 @@ impl Layer {
 
 impl PattentionTables {
     /// y = Θ(x·Kᵀ)·P for each row of `x`.
-    fn apply(&self, config: &ModelConfig, x: &[f32]) -> Vec<f32> {
+    fn apply(&self, config: &ModelConfig, x: &[f32], observer: &mut dyn FnMut(Side, &[f32])) -> Vec<f32> {
+        observer(Side::Keys, x);
         let mut scores = matmul_transposed(x, &self.keys, config.hidden_size);
         let padded = padded_slots(self.slots);
         for row in scores.chunks_exact_mut(padded) {
@@ -177,6 +203,7 @@ impl PattentionTables {
             normalize(config.norm_activation_type, row);
             padding.fill(0.0);
         }
+        observer(Side::Values, &scores);
         matmul_transposed(&scores, &self.values, padded)
     }
 }

@@ -7,6 +7,8 @@
 mod logprobs;
 mod options;
 mod rng;
+#[cfg(not(target_arch = "wasm32"))]
+pub use rng::below;
 
 pub use logprobs::{LogProbs, TokenLogprob};
 pub use options::SamplingOptions;

@@ -21,6 +21,13 @@ pub fn gumbel(seed: u64, index: u32, id: u32) -> f32 {
     -(-u.ln()).ln()
 }
 
+/// The `index`th of a sequence of integers below `n`, each as likely as any other.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn below(n: usize, seed: u64, index: u32) -> usize {
+    let [word, ..] = philox4x32([index, 0, 1, 0], [seed as u32, (seed >> 32) as u32]);
+    ((u64::from(word) * n as u64) >> 32) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
