@@ -26,11 +26,11 @@ GPU = os.environ.get("TOKENFORMER_EVAL_GPU", "swiftshader")
 PASSAGES = 50
 #: Two windows for the words of the first chapter that are read.
 CONTEXT, WORDS = 512, 500
-PROMPT = "No one who had ever seen Catherine"
+PROMPT = "The king had three daughters, and"
 
-#: Of a loglikelihood of one or a few tokens, in nats: 0.004 was measured on both backends, which round keys and values
+#: Of a loglikelihood of one or a few tokens, in nats: 0.01 was measured, which round keys and values
 #: to float16 where the reference does not.
-TOLERANCE = 0.01
+TOLERANCE = 0.02
 
 needs_model = pytest.mark.skipif(not MODEL, reason="TOKENFORMER_EVAL_MODEL names no model folder")
 
