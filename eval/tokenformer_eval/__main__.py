@@ -1,13 +1,11 @@
 """The harness's own command line, with this project's models and tasks: `tokenformer-eval run --model …`."""
 
-import sys
-
 from lm_eval._cli import HarnessCLI
 from lm_eval.config.evaluate_config import EvaluatorConfig
 from lm_eval.utils import setup_logging
 
 from . import TASKS, lm  # noqa: F401 (importing lm registers the models)
-from .errors import EvaluationError
+from .errors import told
 
 
 def included(args) -> list[str]:
@@ -24,10 +22,8 @@ def main() -> None:
     args = parser.parse_args()
     if hasattr(args, "include_path"):
         args.include_path = included(args)
-    try:
+    with told():
         parser.execute(args)
-    except EvaluationError as e:
-        sys.exit(f"error: {e.message}\n{e.hint}\n({e.code})")
 
 
 if __name__ == "__main__":

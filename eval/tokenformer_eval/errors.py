@@ -1,5 +1,9 @@
 """What goes wrong, with what to do about it."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class EvaluationError(Exception):
     """`code` is stable, `message` says what happened, `hint` what to do.
@@ -23,3 +27,12 @@ class EvaluationError(Exception):
         """The error that the page or the process reported: an object with `code`, `message` and `hint`."""
         message = error.get("message") or "It failed without a message."
         return cls(error.get("code") or "unknown", message, error.get("hint") or "")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Around a command: an error ends it with its message and hint rather than with a traceback."""
+    try:
+        yield
+    except EvaluationError as e:
+        sys.exit(f"error: {e.message}\n{e.hint}\n({e.code})")

@@ -9,7 +9,6 @@ perplexity on the Pile, which the paper has as well, is left out: the Pile is no
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ from lm_eval.api.registry import get_model
 from lm_eval.utils import setup_logging, simple_parse_args_string
 
 from . import cache, lm  # noqa: F401 (importing lm registers the models)
-from .errors import EvaluationError
+from .errors import EvaluationError, told
 
 #: Task, metric, and heading. The paper does not say which accuracies it gives. This is inferred from its figures for
 #: Pythia, which are those of Mamba's paper (arXiv 2312.00752), where "accuracy normalized by sequence length" is given
@@ -145,7 +144,7 @@ def stored(folder: Path) -> dict[tuple[str, str], dict]:
 def main(evaluate: Callable[[str, str, argparse.Namespace], dict] = evaluate) -> None:
     setup_logging()
     options = arguments()
-    try:
+    with told():
         for model in [] if options.join else options.models:
             for quantization in options.quantizations:
                 row = evaluate(f"Haiyang-W/TokenFormer-{model}", quantization, options)
@@ -153,8 +152,6 @@ def main(evaluate: Callable[[str, str, argparse.Namespace], dict] = evaluate) ->
                 file = options.output / f"{model}-{quantization}.json"
                 file.write_text(json.dumps(row, indent=1), encoding="utf-8")
         print(markdown(stored(options.output)))
-    except EvaluationError as e:
-        sys.exit(f"error: {e.message}\n{e.hint}\n({e.code})")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ document in the output folder, so that rows can be run on different machines and
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from lm_eval import simple_evaluate
@@ -18,7 +17,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.utils import setup_logging, simple_parse_args_string
 
 from . import TASKS, cache, lm  # noqa: F401 (importing lm registers the models)
-from .errors import EvaluationError
+from .errors import EvaluationError, told
 from .paired import Document
 from .table import BASELINE, markdown
 
@@ -161,7 +160,7 @@ def joined(folder: Path) -> dict[str, dict[str, list[Document]]]:
 def main() -> None:
     setup_logging()
     options = arguments()
-    try:
+    with told():
         if not options.join:
             options.output.mkdir(parents=True, exist_ok=True)
             rows = options.rows.split(",")
@@ -173,8 +172,6 @@ def main() -> None:
                 file = json.dumps(run(row, options), indent=1, ensure_ascii=False)
                 (options.output / f"{row}.json").write_text(file + "\n", encoding="utf-8")
         print(markdown(joined(options.output)))
-    except EvaluationError as e:
-        sys.exit(f"error: {e.message}\n{e.hint}\n({e.code})")
 
 
 if __name__ == "__main__":
