@@ -2,10 +2,9 @@
 
 import { readLoadAttributes } from "../lib/attributes.js";
 import { make } from "../lib/dom.js";
-import { resolveName } from "../lib/names.js";
 import { checkLoadOptions } from "../lib/options.js";
 import { readAddress, toAddress } from "./evaluate-address.js";
-import { loadRows, modelLabel } from "./model-panel.js";
+import { loadRows, modelLabel, onOtherModel } from "./model-panel.js";
 import { EMBEDDED, PUBLISHED, size } from "./published.js";
 
 const byId = (id) => document.getElementById(id);
@@ -30,10 +29,7 @@ export class ModelChoice {
     if (precisions.length > 0) this.#check(precisions);
     byId("models").addEventListener("change", ({ target }) => this.#choose(target.value || null));
     byId("precisions").addEventListener("change", () => this.#tellAddress());
-    byId("other-model").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#chooseOther(byId("other-name").value.trim());
-    });
+    onOtherModel((name) => this.#choose(name));
   }
 
   set isDisabled(isDisabled) {
@@ -52,20 +48,6 @@ export class ModelChoice {
     checkLoadOptions(options);
     const checked = [...byId("precisions").querySelectorAll("input:checked")].map(({ value }) => value || undefined);
     return { name: this.#name ?? undefined, options, precisions: checked };
-  }
-
-  #chooseOther(name) {
-    const wrong = byId("other-error");
-    try {
-      resolveName(name);
-      wrong.hidden = true;
-      byId("other-name").removeAttribute("aria-invalid");
-      this.#choose(name);
-    } catch (error) {
-      wrong.textContent = `${error.message} ${error.hint}`;
-      wrong.hidden = false;
-      byId("other-name").setAttribute("aria-invalid", "true");
-    }
   }
 
   #choose(name) {

@@ -36,10 +36,7 @@ export class ModelPanel {
     this.#rows = loadRows(writer);
     byId("load-options").append(...this.#rows.map((row) => row.node));
     byId("models").addEventListener("change", ({ target }) => this.choose(target.value || null));
-    byId("other-model").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#chooseOther(byId("other-name").value.trim());
-    });
+    onOtherModel((name) => this.choose(name));
     byId("load-now").addEventListener("click", () => this.#load());
     // Not in the live region: a screen reader would never come to an end.
     writer.addEventListener("progress", ({ detail }) => {
@@ -71,20 +68,6 @@ export class ModelPanel {
     else this.#writer.setAttribute("model", name);
     this.#tell("");
     this.#show();
-  }
-
-  #chooseOther(name) {
-    const wrong = byId("other-error");
-    try {
-      resolveName(name);
-      wrong.hidden = true;
-      byId("other-name").removeAttribute("aria-invalid");
-      this.choose(name);
-    } catch (error) {
-      wrong.textContent = `${error.message} ${error.hint}`;
-      wrong.hidden = false;
-      byId("other-name").setAttribute("aria-invalid", "true");
-    }
   }
 
   #show() {
@@ -130,6 +113,25 @@ export class ModelPanel {
     byId("load-progress").textContent = "";
     if (byId("load-status").textContent !== text) byId("load-status").textContent = text;
   }
+}
+
+/** Has `choose` told the name or address that the form of the page asks for; one that is none is told beside the form. */
+export function onOtherModel(choose) {
+  byId("other-model").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = byId("other-name").value.trim();
+    const wrong = byId("other-error");
+    try {
+      resolveName(name);
+      wrong.hidden = true;
+      byId("other-name").removeAttribute("aria-invalid");
+      choose(name);
+    } catch (error) {
+      wrong.textContent = `${error.message} ${error.hint}`;
+      wrong.hidden = false;
+      byId("other-name").setAttribute("aria-invalid", "true");
+    }
+  });
 }
 
 function idOf(name) {
