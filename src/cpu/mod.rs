@@ -20,8 +20,7 @@ use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
 use crate::error::{Error, Result};
-use crate::generate::{Backend, Chosen, HostChoice, Logits, Resume, nothing_chosen};
-use crate::sampling::SamplingOptions;
+use crate::generate::{Backend, HostChoice, Logits, Resume, choosing_on_host};
 use attention::{Angles, Cache, Scratch};
 use products::{Activations, dequantized};
 use rows::{layer_norm, theta};
@@ -252,32 +251,7 @@ impl Backend for CpuModel {
         Ok(logits)
     }
 
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        self.choice = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
-    }
-
-    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
-        let logits = self.forward(ids, Logits::Last).await?;
-        self.choice.as_mut().ok_or_else(nothing_chosen)?.choose(logits);
-        Ok(())
-    }
-
-    async fn choose_next(&mut self) -> Result<()> {
-        let last = self.choice.as_ref().ok_or_else(nothing_chosen)?.last()?;
-        self.choose_after(&[last]).await
-    }
-
-    async fn chosen(&mut self) -> Result<Chosen> {
-        self.choice.as_mut().ok_or_else(nothing_chosen)?.told()
-    }
-
-    fn steps_ahead(&self) -> usize {
-        1 // nothing is waited for meanwhile
-    }
-
-    fn stop_choosing(&mut self) {
-        self.choice = None;
-    }
+    choosing_on_host!();
 }
 
 impl Resume for CpuModel {

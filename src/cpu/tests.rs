@@ -6,6 +6,7 @@ use crate::config::PartialConfig;
 use crate::error::ErrorCode;
 use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt};
 use crate::reference::{Reference, ReferenceEngine};
+use crate::sampling::SamplingOptions;
 use pollster::block_on;
 use proptest::prelude::*;
 

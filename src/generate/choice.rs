@@ -55,3 +55,42 @@ impl HostChoice {
 pub fn nothing_chosen() -> Error {
     Error::invalid_argument("No token was chosen yet.")
 }
+
+/// The part of a [`Backend`](super::Backend) that chooses, for an engine with a field `choice: Option<HostChoice>`.
+macro_rules! choosing_on_host {
+    () => {
+        fn begin_choosing(
+            &mut self,
+            options: &$crate::sampling::SamplingOptions,
+            prompt: &[u32],
+            real_ids: usize,
+            wants_logits: bool,
+        ) {
+            self.choice = Some($crate::generate::HostChoice::new(options, prompt, real_ids, wants_logits));
+        }
+
+        async fn choose_after(&mut self, ids: &[u32]) -> $crate::error::Result<()> {
+            let logits = self.forward(ids, $crate::generate::Logits::Last).await?;
+            self.choice.as_mut().ok_or_else($crate::generate::nothing_chosen)?.choose(logits);
+            Ok(())
+        }
+
+        async fn choose_next(&mut self) -> $crate::error::Result<()> {
+            let last = self.choice.as_ref().ok_or_else($crate::generate::nothing_chosen)?.last()?;
+            self.choose_after(&[last]).await
+        }
+
+        async fn chosen(&mut self) -> $crate::error::Result<$crate::generate::Chosen> {
+            self.choice.as_mut().ok_or_else($crate::generate::nothing_chosen)?.told()
+        }
+
+        fn steps_ahead(&self) -> usize {
+            1 // nothing is waited for meanwhile
+        }
+
+        fn stop_choosing(&mut self) {
+            self.choice = None;
+        }
+    };
+}
+pub(crate) use choosing_on_host;

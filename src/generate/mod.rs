@@ -12,7 +12,8 @@ mod tests;
 mod text;
 
 pub use backend::{Backend, Chosen, Logits, TokenScore};
-pub use choice::{HostChoice, nothing_chosen};
+pub use choice::HostChoice;
+pub(crate) use choice::{choosing_on_host, nothing_chosen};
 pub use completion::{Chunk, Completion, FinishReason, Generation, Logprob, Usage};
 pub use model::{AbortFlag, Model};
 pub use options::{GenerateOptions, Prompt};

@@ -9,6 +9,14 @@ use crate::generate::{Backend, Chosen, Logits, Resume, TokenScore};
 use crate::gpu::GpuBuffer;
 use crate::sampling::SamplingOptions;
 
+/// `Score` of `shaders/score.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct TargetScore {
+    logprob: f32,
+    is_best: u32,
+}
+
 impl Backend for GpuModel {
     fn config(&self) -> &ModelConfig {
         &self.config
@@ -89,14 +97,13 @@ impl Backend for GpuModel {
         let mut scores = Vec::new();
         if !targets.is_empty() {
             let (source, staging) = (&self.scratch.target_scores.buffer, &self.scratch.staging.buffer);
-            let (start, bytes) = (first_target as u64 * 8, targets.len() as u64 * 8);
+            let size = size_of::<TargetScore>();
+            let (start, bytes) = ((first_target * size) as u64, (targets.len() * size) as u64);
             let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
             encoder.copy_buffer_to_buffer(source, start, staging, 0, bytes);
             self.gpu.queue.submit([encoder.finish()]);
-            let words = self.gpu.read::<[f32; 2]>(staging, bytes).await?;
-            let score =
-                |[logprob, is_best]: [f32; 2]| TokenScore { logprob: logprob.into(), is_best: is_best.to_bits() == 1 };
-            scores.extend(words.into_iter().map(score));
+            let read = self.gpu.read::<TargetScore>(staging, bytes).await?;
+            scores.extend(read.iter().map(|s| TokenScore { logprob: s.logprob.into(), is_best: s.is_best == 1 }));
         }
         self.len += count;
         Ok(scores)

@@ -3,8 +3,7 @@
 use super::Reference;
 use crate::config::ModelConfig;
 use crate::error::Result;
-use crate::generate::{Backend, Chosen, HostChoice, Logits, nothing_chosen};
-use crate::sampling::SamplingOptions;
+use crate::generate::{Backend, HostChoice, Logits, choosing_on_host};
 
 /// Most tokens of a forward pass: the logits of all of them are in memory at a time.
 const MAX_CHUNK: usize = 256;
@@ -55,30 +54,5 @@ impl Backend for ReferenceEngine {
         Ok(self.reference.logits(&h[h.len() - rows * self.config().hidden_size..]))
     }
 
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        self.choice = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
-    }
-
-    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
-        let logits = self.forward(ids, Logits::Last).await?;
-        self.choice.as_mut().ok_or_else(nothing_chosen)?.choose(logits);
-        Ok(())
-    }
-
-    async fn choose_next(&mut self) -> Result<()> {
-        let last = self.choice.as_ref().ok_or_else(nothing_chosen)?.last()?;
-        self.choose_after(&[last]).await
-    }
-
-    async fn chosen(&mut self) -> Result<Chosen> {
-        self.choice.as_mut().ok_or_else(nothing_chosen)?.told()
-    }
-
-    fn steps_ahead(&self) -> usize {
-        1 // nothing is waited for meanwhile
-    }
-
-    fn stop_choosing(&mut self) {
-        self.choice = None;
-    }
+    choosing_on_host!();
 }
