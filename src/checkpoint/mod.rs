@@ -12,8 +12,6 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;
 pub mod folder;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod gptq;
 pub mod layout;
 pub mod manifest;
 pub mod names;

@@ -9,9 +9,9 @@ use half::f16;
 
 /// Divisors of a group's largest magnitude that are tried as its 4-bit scale. 7.5 would use the range
 /// −8…7 best for evenly spread values; smaller scales clip outliers, larger ones spare them.
-const Q4_DIVISORS: [f32; 6] = [6.5, 7.0, 7.5, 8.0, 8.6, 9.4];
+pub(crate) const Q4_DIVISORS: [f32; 6] = [6.5, 7.0, 7.5, 8.0, 8.6, 9.4];
 /// With 8 bits, clipping never pays.
-const Q8_DIVISORS: [f32; 1] = [127.0];
+pub(crate) const Q8_DIVISORS: [f32; 1] = [127.0];
 
 /// A table in stored form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +59,8 @@ impl Stored {
         Ok(())
     }
 
-    fn push_group<const BITS: usize>(&mut self, q: &[i32; GROUP_SIZE], scale: f32) {
+    /// Appends a group of integers with its scale, which is one that f16 holds.
+    pub(crate) fn push_group<const BITS: usize>(&mut self, q: &[i32; GROUP_SIZE], scale: f32) {
         self.scales.extend(f16::from_f32(scale).to_le_bytes());
         // The words of a group side by side: the shifts of an element's place in them vectorize.
         let mut words = [0u32; GROUP_SIZE];
@@ -70,15 +71,6 @@ impl Stored {
             }
         }
         words[..count].iter().for_each(|w| self.elements.extend(w.to_le_bytes()));
-    }
-
-    /// Appends a group of integers that `rounding` made.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn push_integers(&mut self, q: &[i32; GROUP_SIZE], rounding: &Rounding) {
-        match rounding.bits {
-            4 => self.push_group::<4>(q, rounding.scale),
-            _ => self.push_group::<8>(q, rounding.scale),
-        }
     }
 
     /// The values that are stored.
@@ -128,7 +120,7 @@ fn sums(x: &[f32; GROUP_SIZE], term: impl Fn(f32) -> [f32; 2]) -> [f32; 2] {
 
 /// The nearest integer at a scale, as a float.
 #[inline(always)]
-fn nearest<const BITS: usize>(x: f32, inverse: f32) -> f32 {
+pub(crate) fn nearest<const BITS: usize>(x: f32, inverse: f32) -> f32 {
     let (low, high) = (-((1 << (BITS - 1)) as f32), ((1 << (BITS - 1)) - 1) as f32);
     let scaled = x * inverse;
     let scaled = if scaled < low { low } else { scaled };
@@ -137,7 +129,7 @@ fn nearest<const BITS: usize>(x: f32, inverse: f32) -> f32 {
 }
 
 /// A scale that f16 rounds to 0 (weights below 1e-7) makes every element 0.
-fn inverse(scale: f32) -> f32 {
+pub(crate) fn inverse(scale: f32) -> f32 {
     if scale > 0.0 { 1.0 / scale } else { 0.0 }
 }
 
@@ -162,38 +154,9 @@ fn error<const BITS: usize>(x: &[f32; GROUP_SIZE], scale: f32) -> f32 {
     error
 }
 
-/// How the elements of a group are rounded, one at a time.
-#[cfg(not(target_arch = "wasm32"))]
-pub struct Rounding {
-    bits: usize,
-    scale: f32,
-    inverse: f32,
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-impl Rounding {
-    /// By the scale that is best for the group as it is.
-    ///
-    /// # Errors
-    /// `unsupported-checkpoint` for values that cannot be stored.
-    pub fn of(group: &[f32; GROUP_SIZE], format: TableFormat) -> Result<Self> {
-        let scale = match format {
-            TableFormat::Q4 => best_scale::<4>(group, &Q4_DIVISORS)?,
-            TableFormat::Q8 | TableFormat::F16 => best_scale::<8>(group, &Q8_DIVISORS)?,
-        };
-        Ok(Self { bits: format.bits(), scale, inverse: inverse(scale) })
-    }
-
-    /// The integer next to a value, and what it stands for.
-    pub fn round(&self, x: f32) -> (i32, f32) {
-        let q = if self.bits == 4 { nearest::<4>(x, self.inverse) } else { nearest::<8>(x, self.inverse) };
-        (q as i32, q * self.scale)
-    }
-}
-
 /// The scale (as it is stored) of a group that makes the squared error least, of the scales tried: each divisor, and
 /// for the best of them the least-squares scale for its integers.
-fn best_scale<const BITS: usize>(x: &[f32; GROUP_SIZE], divisors: &[f32]) -> Result<f32> {
+pub(crate) fn best_scale<const BITS: usize>(x: &[f32; GROUP_SIZE], divisors: &[f32]) -> Result<f32> {
     let mut magnitudes = [0f32; LANES];
     for lanes in x.as_chunks::<LANES>().0 {
         for i in 0..LANES {

@@ -1,14 +1,14 @@
 //! Quantization by what a model's tables meet: layer after layer, on texts that pass through the layers before, which
 //! are quantized already.
 
+use super::gptq::{self, Gram};
 use super::{Layer, embed};
 use crate::checkpoint::TableSource;
-use crate::checkpoint::gptq::{self, Gram};
 use crate::checkpoint::layout::{Pattention, Quantization, Side, TensorId};
 use crate::checkpoint::quantize::Stored;
 use crate::error::Result;
 use crate::sampling::below;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Tokens of a sequence.
 const SEQUENCE: usize = 256;
@@ -31,6 +31,14 @@ pub fn random_sequences(tokens: usize, real_ids: usize) -> Vec<Vec<u32>> {
 
 const SIDES: [Side; 2] = [Side::Keys, Side::Values];
 
+/// The table whose inputs a table has.
+fn inputs_of(pattention: Pattention, side: Side) -> (Pattention, Side) {
+    match (pattention, side) {
+        (Pattention::Key | Pattention::Value, Side::Keys) => (Pattention::Query, Side::Keys),
+        own => own,
+    }
+}
+
 /// The parameter tokens of all layers in stored form, best for texts like `sequences` of token ids. `on_layer` is called
 /// after each layer.
 ///
@@ -50,24 +58,32 @@ pub fn quantize(
     let mut tables = HashMap::new();
     for number in 0..config.num_layers {
         let mut layer = Layer::load(source, number)?;
-        let gram = |pattention: Pattention| {
-            let id = |side| TensorId::Tokens { layer: number, pattention, side };
-            SIDES.map(|side| Gram::new(id(side).shape(&config).cols))
-        };
-        let mut grams = Pattention::ALL.map(gram);
+        let id = |pattention, side| TensorId::Tokens { layer: number, pattention, side };
+        // By what its inputs are called after: query, key and value have the same.
+        let mut grams = BTreeMap::new();
         for h in &streams {
             layer.forward(&config, 0, false, &mut h.clone(), &mut |pattention, side, inputs| {
-                grams[pattention as usize][side as usize].add(inputs);
+                if inputs_of(pattention, side) == (pattention, side) {
+                    let new = || Gram::new(id(pattention, side).shape(&config).cols);
+                    grams.entry((pattention, side)).or_insert_with(new).add(inputs);
+                }
             });
             layer.truncate(0);
         }
-        for (pattention, side) in Pattention::ALL.into_iter().flat_map(|p| SIDES.map(|side| (p, side))) {
-            let id = TensorId::Tokens { layer: number, pattention, side };
-            let Some(format) = id.format(quantization).filter(|format| format.is_quantized()) else { continue };
-            let table = layer.table_mut(pattention, side);
-            let stored = gptq::quantize(table, &grams[pattention as usize][side as usize], format)?;
-            *table = stored.dequantize(format);
-            tables.insert(id, stored);
+        for (of, gram) in grams {
+            let factor = gram.inverse_factor();
+            for (pattention, side) in Pattention::ALL
+                .into_iter()
+                .flat_map(|p| SIDES.map(|side| (p, side)))
+                .filter(|(p, s)| inputs_of(*p, *s) == of)
+            {
+                let id = id(pattention, side);
+                let Some(format) = id.format(quantization).filter(|format| format.is_quantized()) else { continue };
+                let table = layer.table_mut(pattention, side);
+                let stored = gptq::quantize(table, &factor, format)?;
+                *table = stored.dequantize(format);
+                tables.insert(id, stored);
+            }
         }
         for h in &mut streams {
             layer.forward(&config, 0, false, h, &mut |_, _, _| ());

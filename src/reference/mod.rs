@@ -5,6 +5,7 @@
 
 pub mod calibrate;
 mod engine;
+mod gptq;
 mod math;
 
 pub use engine::ReferenceEngine;

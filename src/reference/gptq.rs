@@ -5,8 +5,10 @@
 //! by those that are still to come, as H says they can: with H⁻¹ = UᵀU, U upper triangular, column j's error e moves
 //! column k by −e·U[j,k] / U[j,j].
 
-use super::layout::TableFormat;
-use super::quantize::{Rounding, Stored};
+use super::math::matmul_transposed;
+use crate::checkpoint::files::transpose;
+use crate::checkpoint::layout::TableFormat;
+use crate::checkpoint::quantize::{Q4_DIVISORS, Q8_DIVISORS, Stored, best_scale, inverse, nearest};
 use crate::config::GROUP_SIZE;
 use crate::error::Result;
 
@@ -28,22 +30,15 @@ impl Gram {
     }
 
     /// Adds `inputs`, [_, n].
-    #[allow(unsafe_code)]
     pub fn add(&mut self, inputs: &[f32]) {
-        let (n, rows) = (self.n, inputs.len() / self.n);
-        let mut products = vec![0.0f32; n * n];
-        let s = n as isize;
-        // SAFETY: inputs holds rows·n elements and products n·n, which the strides address exactly (the first factor is
-        // read transposed); they do not alias.
-        unsafe {
-            let (x, y) = (inputs.as_ptr(), products.as_mut_ptr());
-            matrixmultiply::sgemm(n, rows, n, 1.0, x, 1, s, x, s, 1, 0.0, y, s, 1);
-        }
+        let rows = inputs.len() / self.n;
+        let columns = transpose(inputs, rows, self.n, rows);
+        let products = matmul_transposed(&columns, &columns, rows);
         self.sums.iter_mut().zip(products).for_each(|(sum, p)| *sum += f64::from(p));
     }
 
     /// U, upper triangular, with UᵀU = H⁻¹, H damped: where H = R·Rᵀ with R upper triangular, U is R⁻¹.
-    fn inverse_factor(&self) -> Vec<f32> {
+    pub fn inverse_factor(&self) -> Vec<f32> {
         let (n, mut r) = (self.n, self.sums.clone());
         let mean = (0..n).map(|i| r[i * n + i]).sum::<f64>() / n as f64;
         let damping = if mean > 0.0 { DAMPING * mean } else { 1.0 };
@@ -76,33 +71,44 @@ impl Gram {
     }
 }
 
-/// `table`, [rows, n], in stored form, best for inputs like those that `gram` saw.
+/// `table`, [_, n], in stored form, best for inputs whose Gram matrix has this [`inverse_factor`](Gram::inverse_factor),
+/// [n, n].
 ///
 /// # Errors
 /// `unsupported-checkpoint` for values that cannot be stored.
-pub fn quantize(table: &[f32], gram: &Gram, format: TableFormat) -> Result<Stored> {
-    let (n, factor) = (gram.n, gram.inverse_factor());
+pub fn quantize(table: &[f32], factor: &[f32], format: TableFormat) -> Result<Stored> {
     let mut stored = Stored::default();
+    match format {
+        TableFormat::F16 => stored.push(table, format)?, // which has no scales to choose
+        TableFormat::Q4 => push_rows::<4>(&mut stored, table, factor, &Q4_DIVISORS)?,
+        TableFormat::Q8 => push_rows::<8>(&mut stored, table, factor, &Q8_DIVISORS)?,
+    }
+    Ok(stored)
+}
+
+fn push_rows<const BITS: usize>(stored: &mut Stored, table: &[f32], factor: &[f32], divisors: &[f32]) -> Result<()> {
+    let n = factor.len().isqrt();
     let mut row = vec![0.0; n];
     for source in table.chunks_exact(n) {
         row.copy_from_slice(source);
         for first in (0..n).step_by(GROUP_SIZE) {
             let mut group = [0.0; GROUP_SIZE];
             group.copy_from_slice(&row[first..first + GROUP_SIZE]);
-            let rounding = Rounding::of(&group, format)?;
+            let scale = best_scale::<BITS>(&group, divisors)?;
+            let inverse = inverse(scale);
             let mut integers = [0; GROUP_SIZE];
             for (i, integer) in integers.iter_mut().enumerate() {
                 let j = first + i;
-                let value;
-                (*integer, value) = rounding.round(row[j]);
+                let rounded = nearest::<BITS>(row[j], inverse);
+                *integer = rounded as i32;
                 let line = &factor[j * n..(j + 1) * n];
-                let error = (row[j] - value) / line[j];
+                let error = (row[j] - rounded * scale) / line[j];
                 row[j + 1..].iter_mut().zip(&line[j + 1..]).for_each(|(x, u)| *x -= error * u);
             }
-            stored.push_integers(&integers, &rounding);
+            stored.push_group::<BITS>(&integers, scale);
         }
     }
-    Ok(stored)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -159,7 +165,7 @@ mod tests {
         for format in [TableFormat::Q4, TableFormat::Q8] {
             let mut plain = Stored::default();
             plain.push(&table, format).expect("finite");
-            let made_up = quantize(&table, &gram(seen, n), format).expect("finite");
+            let made_up = quantize(&table, &gram(seen, n).inverse_factor(), format).expect("finite");
             let (made_up, plain) = (error(&made_up, format), error(&plain, format));
             assert!(made_up < 0.5 * plain, "{format:?}: {made_up} instead of {plain}");
         }
@@ -174,8 +180,8 @@ mod tests {
         for (format, gram) in [(TableFormat::Q4, gram(&unit, n)), (TableFormat::Q8, Gram::new(n))] {
             let mut plain = Stored::default();
             plain.push(&table, format).expect("finite");
-            assert_eq!(quantize(&table, &gram, format).expect("finite"), plain);
+            assert_eq!(quantize(&table, &gram.inverse_factor(), format).expect("finite"), plain);
         }
-        assert!(quantize(&[f32::NAN; 64], &Gram::new(64), TableFormat::Q4).is_err());
+        assert!(quantize(&[f32::NAN; 64], &Gram::new(64).inverse_factor(), TableFormat::Q4).is_err());
     }
 }
