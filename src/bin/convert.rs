@@ -37,8 +37,8 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
   --config        default: config.json beside the input, if there is one
   --tokenizer     default: tokenizer.json beside the input, if there is one
   --calibrate     round such that products with what so many random tokens make of the layers are least off (GPTQ):
-                  better with 4 bits, above all on texts unlike those of the training. 16384 takes two minutes for
-                  a model of 38M parameters, and many hours for one of 1.5B; no text is needed
+                  better with 4 bits, above all on texts unlike those of the training. 16384 takes one to
+                  two minutes for a model of 38M parameters, and far longer for larger ones; no text is needed
   --shard-bytes   largest file to write (default 1900000000)";
 
     struct Arguments {
