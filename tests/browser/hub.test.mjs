@@ -189,7 +189,7 @@ test("what fails once is overcome", async () => {
     hub.opaqueExpiry = opaque;
     const held = hub.holdAfter(2_500_000);
     const loading = fill(page, "o/published");
-    await held;
+    await Promise.race([held, loading]);
     hub.expire();
     hub.release();
     assert.equal((await loading).outcome, "loaded", "signed addresses that expire are fetched again");
@@ -280,11 +280,13 @@ for (const thread of ["main", "worker"]) test(`a load that was cut goes on where
   const { hub, context, page } = await setUp({}, {}, thread);
   // Twice the tab is closed in mid-download.
   let open = page;
-  for (const bytes of [12e6, 11e6]) {
+  for (let visit = 0; visit < 2; visit += 1) {
     const before = await storedOf(open, "o/published");
+    // Half of what is missing: how much that is depends on how much more than it must the last visit stored.
+    const bytes = Math.floor((CHECKPOINT.length - before) / 2);
     const held = hub.holdAfter(bytes);
     const loading = fill(open, "o/published").catch(() => null);
-    await held;
+    assert.equal(await Promise.race([held.then(() => "held"), loading]), "held");
     // What has come is stored, but for what is on its way.
     await untilStored(open, "o/published", before + bytes - (8 << 20));
     await open.close();
@@ -305,7 +307,7 @@ for (const thread of ["main", "worker"]) test(`a load that was cut goes on where
   await open.evaluate(() => TokenFormer.delete("o/published"));
   const held = hub.holdAfter(9e6);
   const loading = fill(open, "o/published");
-  await held;
+  await Promise.race([held, loading]);
   // The hub still holds back what was asked for: the end does not wait for it, nor do those who want the same.
   await open.evaluate(() => controller.abort());
   assert.equal((await loading).outcome, "aborted");
@@ -464,7 +466,7 @@ test("a hub that is odd, and files that change", async () => {
   const host = await setUp({ plain: true });
   const held = host.hub.holdAfter(5e6);
   const loading = fill(host.page, host.hub.folder("o/published"));
-  await held;
+  await Promise.race([held, loading]);
   host.hub.version += 1;
   host.hub.release();
   const changed = await loading;
