@@ -22,7 +22,8 @@ mod native {
     use tokenformer_web::checkpoint::write::{SHARD_BYTES, write_prepared};
     use tokenformer_web::config::PartialConfig;
     use tokenformer_web::error::{Error, Result};
-    use tokenformer_web::reference::calibrate::{quantize, random_sequences};
+    use tokenformer_web::reference::Reference;
+    use tokenformer_web::reference::calibrate::quantize;
     use tokenformer_web::tokenizer::Tokenizer;
 
     const HELP: &str = "\
@@ -36,9 +37,10 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
   --output        the folder to make; it must not exist, or be empty
   --config        default: config.json beside the input, if there is one
   --tokenizer     default: tokenizer.json beside the input, if there is one
-  --calibrate     round such that products with what so many random tokens make of the layers are least off (GPTQ):
-                  better with 4 bits, above all on texts unlike those of the training. 16384 takes one to
-                  two minutes for a model of 38M parameters, and far longer for larger ones; no text is needed
+  --calibrate     round such that products with what so many tokens make of the layers, random ones and such as the model
+                  writes, are least off: better with 4 bits, above all on texts unlike those of the training.
+                  32768 take seven minutes for a model of 38M parameters on two cores, and far longer for larger
+                  ones; no text is needed
   --shard-bytes   largest file to write (default 1900000000)";
 
     struct Arguments {
@@ -97,17 +99,19 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
         if rest.is_empty() { Ok(arguments) } else { Err(format!("unknown arguments: {rest:?}")) }
     }
 
-    /// Tables of all layers, rounded by what the sequences make of them.
+    /// Tables of all layers, rounded by what so many tokens make of them.
     fn calibrated(
         source: &mut PytorchFile<File>,
         quantization: Quantization,
-        sequences: &[Vec<u32>],
+        tokens: usize,
+        real_ids: usize,
     ) -> Result<HashMap<TensorId, Stored>> {
-        let bar = ProgressBar::new(source.config().num_layers as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} layers, {eta} left") {
+        let model = Reference::load(source, false)?;
+        let bar = ProgressBar::new(model.config().num_layers as u64 + 1); // what the model writes, and its layers
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} steps, {eta} left") {
             bar.set_style(style);
         }
-        let tables = quantize(source, quantization, sequences, || bar.inc(1));
+        let tables = quantize(&model, quantization, tokens, real_ids, || bar.inc(1));
         bar.finish_and_clear();
         tables
     }
@@ -151,7 +155,7 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
         }
         std::fs::create_dir_all(&partial).map_err(io)?;
         let prepared = match a.calibrate {
-            Some(tokens) => calibrated(&mut source, a.quantization, &random_sequences(tokens, real_ids))?,
+            Some(tokens) => calibrated(&mut source, a.quantization, tokens, real_ids)?,
             None => HashMap::new(),
         };
         let elements =

@@ -134,7 +134,7 @@ pub(crate) fn inverse(scale: f32) -> f32 {
 }
 
 /// The f16 next to a scale, as f32. Converting there and back is slow without hardware for it.
-fn as_stored(scale: f32) -> f32 {
+pub(crate) fn as_stored(scale: f32) -> f32 {
     let bits = scale.to_bits();
     if (6.2e-5..65_000.0).contains(&scale) {
         // f16 has 13 bits less; half of the last one that stays is added, less a bit where that one is even.

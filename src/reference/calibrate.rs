@@ -1,106 +1,137 @@
-//! Quantization by what a model's tables meet: layer after layer, on texts that pass through the layers before, which
-//! are quantized already.
+//! Quantization by what a model's tables meet: table after table, on texts that pass through those before twice, as they
+//! were and as they are stored.
 
-use super::gptq::{self, Gram};
-use super::{Layer, embed};
-use crate::checkpoint::TableSource;
-use crate::checkpoint::layout::{Pattention, Quantization, Side, TensorId};
+use super::gptq::{self, Met};
+use super::math::matmul_transposed;
+use super::texts::sequences;
+use super::{Cache, Layer, Reference, add, embed, layer_norm, self_attention, slot_weights};
+use crate::checkpoint::layout::{Pattention, Quantization, Side, TensorId, padded_slots};
 use crate::checkpoint::quantize::Stored;
+use crate::config::ModelConfig;
 use crate::error::Result;
-use crate::sampling::below;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-/// Tokens of a sequence.
-const SEQUENCE: usize = 256;
-const SEED: u64 = 0x746f_6b65_6e73;
-
-/// `tokens` token ids below `real_ids`, in sequences: no text, since texts of one kind would leave the tables free to be
-/// wrong about all others. In every other sequence each id is as likely as any other; in the rest, low ids are the
-/// likelier by far (logarithms are uniform), as in texts: byte-pair encoding numbers its merges by how often they occur.
-pub fn random_sequences(tokens: usize, real_ids: usize) -> Vec<Vec<u32>> {
-    const STEPS: usize = 1 << 24;
-    let id = |i: usize| {
-        let part = below(STEPS, SEED, i as u32) as f64 / STEPS as f64;
-        let real_ids = real_ids as f64;
-        let id = if (i / SEQUENCE).is_multiple_of(2) { part * real_ids } else { (part * real_ids.ln()).exp() };
-        id.min(real_ids - 1.0) as u32
-    };
-    let ids: Vec<u32> = (0..tokens).map(id).collect();
-    ids.chunks(SEQUENCE).map(<[u32]>::to_vec).collect()
+/// Rows of activations, [T, _].
+struct Rows {
+    /// As they were in the original model.
+    exact: Vec<f32>,
+    /// As they are where all tables before are those that will be stored.
+    stored: Vec<f32>,
 }
 
-const SIDES: [Side; 2] = [Side::Keys, Side::Values];
+impl Rows {
+    fn map(&self, f: impl Fn(&[f32]) -> Vec<f32>) -> Self {
+        Self { exact: f(&self.exact), stored: f(&self.stored) }
+    }
 
-/// The table whose inputs a table has.
-fn inputs_of(pattention: Pattention, side: Side) -> (Pattention, Side) {
-    match (pattention, side) {
-        (Pattention::Key | Pattention::Value, Side::Keys) => (Pattention::Query, Side::Keys),
-        own => own,
+    fn add(&mut self, y: &Self) {
+        add(&mut self.exact, &y.exact);
+        add(&mut self.stored, &y.stored);
     }
 }
 
-/// The parameter tokens of all layers in stored form, best for texts like `sequences` of token ids. `on_layer` is called
+/// The parameter tokens of all layers of `model` in stored form, best for what at least `tokens` tokens, random ones and
+/// such as the model writes, make of the layers; ids are below `real_ids`. `on_step` is called once all is written, and
 /// after each layer.
 ///
 /// # Errors
-/// Those of reading the checkpoint, `unsupported-checkpoint` for weights that cannot be stored, `invalid-argument` for
-/// ids that are out of range.
+/// `unsupported-checkpoint` for weights that cannot be stored, `invalid-argument` if the model has fewer than `real_ids`
+/// tokens.
 pub fn quantize(
-    source: &mut impl TableSource,
+    model: &Reference,
     quantization: Quantization,
-    sequences: &[Vec<u32>],
-    mut on_layer: impl FnMut(),
+    tokens: usize,
+    real_ids: usize,
+    mut on_step: impl FnMut(),
 ) -> Result<HashMap<TensorId, Stored>> {
-    let config = source.config().clone();
-    let embedding = source.table(TensorId::Embedding)?;
-    let streams: Result<Vec<_>> = sequences.iter().map(|ids| embed(&embedding, config.hidden_size, ids)).collect();
-    let mut streams = streams?;
+    let config = model.config();
+    let sequences = sequences(model, tokens, real_ids)?;
+    on_step();
+    let ids = sequences.concat();
+    let mut h = Rows {
+        exact: embed(&model.embedding, config.hidden_size, &ids)?,
+        stored: embed(&as_stored(&model.embedding, TensorId::Embedding, quantization)?, config.hidden_size, &ids)?,
+    };
     let mut tables = HashMap::new();
-    for number in 0..config.num_layers {
-        let mut layer = Layer::load(source, number)?;
-        let id = |pattention, side| TensorId::Tokens { layer: number, pattention, side };
-        // By what its inputs are called after: query, key and value have the same.
-        let mut grams = BTreeMap::new();
-        for h in &streams {
-            layer.forward(&config, 0, false, &mut h.clone(), &mut |pattention, side, inputs| {
-                if inputs_of(pattention, side) == (pattention, side) {
-                    let new = || Gram::new(id(pattention, side).shape(&config).cols);
-                    grams.entry((pattention, side)).or_insert_with(new).add(inputs);
-                }
-            });
-            layer.truncate(0);
-        }
-        for (of, gram) in grams {
-            let factor = gram.inverse_factor();
-            for (pattention, side) in Pattention::ALL
-                .into_iter()
-                .flat_map(|p| SIDES.map(|side| (p, side)))
-                .filter(|(p, s)| inputs_of(*p, *s) == of)
-            {
-                let id = id(pattention, side);
-                let Some(format) = id.format(quantization).filter(|format| format.is_quantized()) else { continue };
-                let table = layer.table_mut(pattention, side);
-                let stored = gptq::quantize(table, &factor, format)?;
-                *table = stored.dequantize(format);
-                tables.insert(id, stored);
-            }
-        }
-        for h in &mut streams {
-            layer.forward(&config, 0, false, h, &mut |_, _, _| ());
-            layer.truncate(0);
-        }
-        on_layer();
+    for (number, layer) in model.layers.iter().enumerate() {
+        let mut quantizer = Quantizer { config, quantization, number, layer, tables: &mut tables };
+        quantizer.layer(&mut h, sequences.len())?;
+        on_step();
     }
     Ok(tables)
 }
 
+/// The values that are stored of a table whose elements are rounded one by one.
+fn as_stored(table: &[f32], id: TensorId, quantization: Quantization) -> Result<Vec<f32>> {
+    let Some(format) = id.format(quantization) else { return Ok(table.to_vec()) };
+    let mut stored = Stored::default();
+    stored.push(table, format)?;
+    Ok(stored.dequantize(format))
+}
+
+struct Quantizer<'a> {
+    config: &'a ModelConfig,
+    quantization: Quantization,
+    number: usize,
+    layer: &'a Layer,
+    tables: &'a mut HashMap<TensorId, Stored>,
+}
+
+impl Quantizer<'_> {
+    /// Quantizes a layer and takes `h[T, d]` through it; the rows are those of so many sequences.
+    fn layer(&mut self, h: &mut Rows, sequences: usize) -> Result<()> {
+        let config = self.config;
+        let normed = |h: &Rows| h.map(|h| layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32));
+        let u = normed(h);
+        let met = Met::new(config.hidden_size, &u.exact, &u.stored);
+        let [q, k, v] = [Pattention::Query, Pattention::Key, Pattention::Value].map(|p| self.pattention(p, &u, &met));
+        let (q, k, v) = (q?, k?, v?);
+        let mix = |q, k, v| self_attention(config, 0, false, &mut vec![Cache::default(); sequences], [q, k, v]);
+        let mixed = Rows { exact: mix(q.exact, k.exact, v.exact), stored: mix(q.stored, k.stored, v.stored) };
+        let met = Met::new(config.hidden_size, &mixed.exact, &mixed.stored);
+        h.add(&self.pattention(Pattention::Proj, &mixed, &met)?);
+        let u = normed(h);
+        let met = Met::new(config.hidden_size, &u.exact, &u.stored);
+        h.add(&self.pattention(Pattention::Mlp, &u, &met)?);
+        Ok(())
+    }
+
+    /// Quantizes the tables of a Pattention and gives its outputs for `x`, whose rows are what its keys have `met`.
+    fn pattention(&mut self, which: Pattention, x: &Rows, met: &Met) -> Result<Rows> {
+        let tables = &self.layer.tables[which as usize];
+        let (slots, padded) = (tables.slots, padded_slots(tables.slots));
+        let keys = self.table(which, Side::Keys, &tables.keys, met)?;
+        let weights = Rows {
+            exact: slot_weights(self.config, slots, &x.exact, &tables.keys),
+            stored: slot_weights(self.config, slots, &x.stored, &keys),
+        };
+        let met = Met::new(padded, &weights.exact, &weights.stored);
+        let values = self.table(which, Side::Values, &tables.values, &met)?;
+        Ok(Rows {
+            exact: matmul_transposed(&weights.exact, &tables.values, padded),
+            stored: matmul_transposed(&weights.stored, &values, padded),
+        })
+    }
+
+    /// Quantizes a table, and gives the values that are stored.
+    fn table(&mut self, pattention: Pattention, side: Side, table: &[f32], met: &Met) -> Result<Vec<f32>> {
+        let id = TensorId::Tokens { layer: self.number, pattention, side };
+        let Some(format) = id.format(self.quantization).filter(|format| format.is_quantized()) else {
+            return as_stored(table, id, self.quantization);
+        };
+        let stored = gptq::quantize(table, met, format)?;
+        let values = stored.dequantize(format);
+        self.tables.insert(id, stored);
+        Ok(values)
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::TableSource;
     use crate::checkpoint::layout::TableFormat;
     use crate::checkpoint::random::{Random, RandomModel};
     use crate::config::{ModelConfig, PartialConfig};
-    use crate::reference::Reference;
 
     /// A model some of whose tables were quantized.
     struct Replaced<'a> {
@@ -127,12 +158,10 @@ mod tests {
             "proj_slot_num":64,"ffn_slot_num":200,"padded_vocab_size":120,"max_position_embeddings":300}"#;
         let config = PartialConfig::from_json(SHAPE.as_bytes()).and_then(PartialConfig::finish).expect("config");
         let mut source = RandomModel::new(&config, Quantization::F16, 5);
-        let mut layers = 0;
-        let sequences = random_sequences(2000, 100);
-        assert_eq!(sequences.iter().map(Vec::len).sum::<usize>(), 2000);
-        assert!(sequences.iter().flatten().all(|id| *id < 100));
-        let calibrated = quantize(&mut source, Quantization::Q4, &sequences, || layers += 1).expect("tables");
-        assert_eq!((layers, calibrated.len()), (2, 20));
+        let mut steps = 0;
+        let model = Reference::load(&mut source, false).expect("model");
+        let calibrated = quantize(&model, Quantization::Q4, 2000, 100, || steps += 1).expect("tables");
+        assert_eq!((steps, calibrated.len()), (3, 20));
         let mut plain = HashMap::new();
         for (id, stored) in &calibrated {
             let mut rounded = Stored::default();

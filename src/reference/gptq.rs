@@ -1,114 +1,164 @@
-//! Quantization that makes up for its own errors (GPTQ, arXiv 2210.17323).
+//! Quantization that makes up for errors: a table's own (GPTQ, arXiv 2210.17323), and those that its inputs have already
+//! (GPTAQ, arXiv 2504.02692).
 //!
-//! What counts is not how far a table's elements are off, but how far its products are. A table meets inputs x whose
-//! Gram matrix H = Σ x·xᵀ is known; the columns are rounded one after the other, and what each one is off is made up for
-//! by those that are still to come, as H says they can: with H⁻¹ = UᵀU, U upper triangular, column j's error e moves
-//! column k by −e·U[j,k] / U[j,j].
+//! What counts is not how far a table's elements are off, but how far its products are. A table W meets inputs x where
+//! the original model has x̂, of which H = Σ x·xᵀ and C = Σ x̂·xᵀ are known. Its products with x are nearest to W·x̂ where it
+//! is T = W·C·H⁻¹. T's columns are rounded one after the other, and what each one is off is made up for by those that
+//! are still to come, as H says they can: with H⁻¹ = UᵀU, U upper triangular, column j's error e moves column k by
+//! −e·U[j,k] / U[j,j]. What that could not know, the later columns' errors, [`descend`] makes up for.
 
+use super::descent::{Row, descend};
 use super::math::matmul_transposed;
 use crate::checkpoint::files::transpose;
 use crate::checkpoint::layout::TableFormat;
 use crate::checkpoint::quantize::{Q4_DIVISORS, Q8_DIVISORS, Stored, best_scale, inverse, nearest};
 use crate::config::GROUP_SIZE;
 use crate::error::Result;
+use std::panic::resume_unwind;
+use std::thread;
 
-/// Part of the mean of H's diagonal that is added to the diagonal, so that directions which no input had stay tame. With
-/// a tenth of it texts like those of the training lose more: random tokens are not like them.
-const DAMPING: f64 = 0.1;
+/// Part of the mean of H's diagonal that is added to the diagonals of H and C, so that directions which no input had stay
+/// tame. Less fits the tokens of the calibration better, and others worse.
+const DAMPING: f64 = 0.2;
+/// Inputs that are summed up in f32.
+const AT_A_TIME: usize = 2048;
 
-/// Σ x·xᵀ of the inputs of a table.
-pub struct Gram {
+/// What a table's inputs have in common.
+pub struct Met {
     n: usize,
-    /// [n, n], row by row.
-    sums: Vec<f64>,
+    /// H, damped, [n, n].
+    gram: Vec<f32>,
+    /// U, [n, n].
+    factor: Vec<f32>,
+    /// (C·H⁻¹ − 1)ᵀ, [n, n].
+    shift: Vec<f32>,
 }
 
-impl Gram {
-    /// Of no inputs of `n` elements.
-    pub fn new(n: usize) -> Self {
-        Self { n, sums: vec![0.0; n * n] }
-    }
-
-    /// Adds `inputs`, [_, n].
-    pub fn add(&mut self, inputs: &[f32]) {
-        let rows = inputs.len() / self.n;
-        let columns = transpose(inputs, rows, self.n, rows);
-        let products = matmul_transposed(&columns, &columns, rows);
-        self.sums.iter_mut().zip(products).for_each(|(sum, p)| *sum += f64::from(p));
-    }
-
-    /// U, upper triangular, with UᵀU = H⁻¹, H damped: where H = R·Rᵀ with R upper triangular, U is R⁻¹.
-    pub fn inverse_factor(&self) -> Vec<f32> {
-        let (n, mut r) = (self.n, self.sums.clone());
-        let mean = (0..n).map(|i| r[i * n + i]).sum::<f64>() / n as f64;
+impl Met {
+    /// Of `inputs`, [_, n], which stand where the original model has `exact`.
+    pub fn new(n: usize, exact: &[f32], inputs: &[f32]) -> Self {
+        let (mut gram, mut off) = (vec![0.0f64; n * n], vec![0.0f64; n * n]);
+        for (exact, inputs) in exact.chunks(AT_A_TIME * n).zip(inputs.chunks(AT_A_TIME * n)) {
+            let rows = inputs.len() / n;
+            let difference: Vec<f32> = exact.iter().zip(inputs).map(|(a, b)| a - b).collect();
+            let columns = transpose(inputs, rows, n, rows);
+            let add = |sums: &mut [f64], x: &[f32]| {
+                sums.iter_mut().zip(matmul_transposed(x, &columns, rows)).for_each(|(sum, p)| *sum += f64::from(p));
+            };
+            add(&mut gram, &columns);
+            add(&mut off, &transpose(&difference, rows, n, rows));
+        }
+        let mean = (0..n).map(|i| gram[i * n + i]).sum::<f64>() / n as f64;
         let damping = if mean > 0.0 { DAMPING * mean } else { 1.0 };
-        (0..n).for_each(|i| r[i * n + i] += damping);
-        // R, from the last column to the first: column j without what the later ones explain.
-        for j in (0..n).rev() {
-            let root = r[j * n + j].sqrt();
-            (0..=j).for_each(|i| r[i * n + j] /= root);
-            let column: Vec<f64> = (0..j).map(|i| r[i * n + j]).collect();
-            for (i, a) in column.iter().enumerate() {
-                let row = &mut r[i * n..i * n + j];
-                row.iter_mut().zip(&column).for_each(|(x, b)| *x -= a * b);
-            }
-        }
-        // Its inverse, row by row from the last.
-        let mut u = vec![0.0f64; n * n];
-        for i in (0..n).rev() {
-            let (above, below) = u.split_at_mut((i + 1) * n);
-            let row = &mut above[i * n..];
-            for k in i + 1..n {
-                let factor = r[i * n + k];
-                let other = &below[(k - i - 1) * n..][k..n];
-                row[k..].iter_mut().zip(other).for_each(|(x, y)| *x -= factor * y);
-            }
-            let pivot = r[i * n + i];
-            row.iter_mut().for_each(|x| *x /= pivot);
-            row[i] = 1.0 / pivot;
-        }
-        u.into_iter().map(|x| x as f32).collect()
+        (0..n).for_each(|i| gram[i * n + i] += damping);
+        let narrow = |x: Vec<f64>| -> Vec<f32> { x.into_iter().map(|x| x as f32).collect() };
+        let factor = inverse_factor(gram.clone(), n);
+        // (C − H)·H⁻¹ = ((C − H)·Uᵀ)·U, transposed.
+        let half = matmul_transposed(&narrow(off), &factor, n);
+        let shift = matmul_transposed(&transpose(&factor, n, n, n), &half, n);
+        Self { n, gram: narrow(gram), factor, shift }
+    }
+
+    /// H, damped, row by row.
+    pub fn gram(&self, row: usize) -> &[f32] {
+        &self.gram[row * self.n..(row + 1) * self.n]
     }
 }
 
-/// `table`, [_, n], in stored form, best for inputs whose Gram matrix has this [`inverse_factor`](Gram::inverse_factor),
-/// [n, n].
+/// U, upper triangular, with UᵀU = H⁻¹ of H[n, n]: where H = R·Rᵀ with R upper triangular, U is R⁻¹.
+fn inverse_factor(mut r: Vec<f64>, n: usize) -> Vec<f32> {
+    // R, from the last column to the first: column j without what the later ones explain.
+    for j in (0..n).rev() {
+        let root = r[j * n + j].sqrt();
+        (0..=j).for_each(|i| r[i * n + j] /= root);
+        let column: Vec<f64> = (0..j).map(|i| r[i * n + j]).collect();
+        for (i, a) in column.iter().enumerate() {
+            let row = &mut r[i * n..i * n + j];
+            row.iter_mut().zip(&column).for_each(|(x, b)| *x -= a * b);
+        }
+    }
+    // Its inverse, row by row from the last.
+    let mut u = vec![0.0f64; n * n];
+    for i in (0..n).rev() {
+        let (above, below) = u.split_at_mut((i + 1) * n);
+        let row = &mut above[i * n..];
+        for k in i + 1..n {
+            let factor = r[i * n + k];
+            let other = &below[(k - i - 1) * n..][k..n];
+            row[k..].iter_mut().zip(other).for_each(|(x, y)| *x -= factor * y);
+        }
+        let pivot = r[i * n + i];
+        row.iter_mut().for_each(|x| *x /= pivot);
+        row[i] = 1.0 / pivot;
+    }
+    u.into_iter().map(|x| x as f32).collect()
+}
+
+/// `table`, [_, n], in stored form, best for the inputs that were `met`.
 ///
 /// # Errors
 /// `unsupported-checkpoint` for values that cannot be stored.
-pub fn quantize(table: &[f32], factor: &[f32], format: TableFormat) -> Result<Stored> {
+pub fn quantize(table: &[f32], met: &Met, format: TableFormat) -> Result<Stored> {
     let mut stored = Stored::default();
     match format {
         TableFormat::F16 => stored.push(table, format)?, // which has no scales to choose
-        TableFormat::Q4 => push_rows::<4>(&mut stored, table, factor, &Q4_DIVISORS)?,
-        TableFormat::Q8 => push_rows::<8>(&mut stored, table, factor, &Q8_DIVISORS)?,
+        TableFormat::Q4 => push_rows::<4>(&mut stored, table, met, &Q4_DIVISORS)?,
+        TableFormat::Q8 => push_rows::<8>(&mut stored, table, met, &Q8_DIVISORS)?,
     }
     Ok(stored)
 }
 
-fn push_rows<const BITS: usize>(stored: &mut Stored, table: &[f32], factor: &[f32], divisors: &[f32]) -> Result<()> {
-    let n = factor.len().isqrt();
-    let mut row = vec![0.0; n];
-    for source in table.chunks_exact(n) {
-        row.copy_from_slice(source);
-        for first in (0..n).step_by(GROUP_SIZE) {
-            let mut group = [0.0; GROUP_SIZE];
-            group.copy_from_slice(&row[first..first + GROUP_SIZE]);
-            let scale = best_scale::<BITS>(&group, divisors)?;
-            let inverse = inverse(scale);
-            let mut integers = [0; GROUP_SIZE];
-            for (i, integer) in integers.iter_mut().enumerate() {
-                let j = first + i;
-                let rounded = nearest::<BITS>(row[j], inverse);
-                *integer = rounded as i32;
-                let line = &factor[j * n..(j + 1) * n];
-                let error = (row[j] - rounded * scale) / line[j];
-                row[j + 1..].iter_mut().zip(&line[j + 1..]).for_each(|(x, u)| *x -= error * u);
-            }
-            stored.push_group::<BITS>(&integers, scale);
-        }
-    }
+fn push_rows<const BITS: usize>(stored: &mut Stored, table: &[f32], met: &Met, divisors: &[f32]) -> Result<()> {
+    let n = met.n;
+    let mut targets = matmul_transposed(table, &met.shift, n);
+    targets.iter_mut().zip(table).for_each(|(shift, w)| *shift += w);
+    let round = |target: &[f32]| {
+        let mut row = made_up_for::<BITS>(target, met, divisors)?;
+        descend::<BITS>(&mut row, target, met);
+        Ok(row)
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let each = (table.len() / n).div_ceil(threads);
+    let rows = thread::scope(|scope| {
+        let parts = targets.chunks(each * n);
+        let workers: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.chunks_exact(n).map(round).collect::<Result<Vec<Row>>>()))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    rows.iter().flatten().for_each(|row| push_row::<BITS>(stored, row));
     Ok(())
+}
+
+fn push_row<const BITS: usize>(stored: &mut Stored, row: &Row) {
+    for (integers, scale) in row.integers.as_chunks::<GROUP_SIZE>().0.iter().zip(&row.scales) {
+        stored.push_group::<BITS>(&integers.map(|q| q as i32), *scale);
+    }
+}
+
+/// A row whose columns make up for the errors of those before.
+fn made_up_for<const BITS: usize>(target: &[f32], met: &Met, divisors: &[f32]) -> Result<Row> {
+    let n = met.n;
+    let mut rest = target.to_vec();
+    let mut row = Row { integers: Vec::with_capacity(n), scales: Vec::with_capacity(n / GROUP_SIZE) };
+    for first in (0..n).step_by(GROUP_SIZE) {
+        let mut group = [0.0; GROUP_SIZE];
+        group.copy_from_slice(&rest[first..first + GROUP_SIZE]);
+        let scale = best_scale::<BITS>(&group, divisors)?;
+        let inverse = inverse(scale);
+        for j in first..first + GROUP_SIZE {
+            let rounded = nearest::<BITS>(rest[j], inverse);
+            let line = &met.factor[j * n..(j + 1) * n];
+            let error = (rest[j] - rounded * scale) / line[j];
+            rest[j + 1..].iter_mut().zip(&line[j + 1..]).for_each(|(x, u)| *x -= error * u);
+            row.integers.push(rounded);
+        }
+        row.scales.push(scale);
+    }
+    Ok(row)
 }
 
 #[cfg(test)]
@@ -127,26 +177,30 @@ mod tests {
         out
     }
 
-    fn gram(inputs: &[f32], n: usize) -> Gram {
-        let mut gram = Gram::new(n);
-        inputs.chunks(7 * n).for_each(|some| gram.add(some));
-        gram
-    }
-
     #[test]
     fn the_factor_is_that_of_the_inverse() {
         let n = 64;
-        let gram = gram(&inputs(&mut Random(1), 200, n), n);
-        let u = gram.inverse_factor();
-        let damping = DAMPING * (0..n).map(|i| gram.sums[i * n + i]).sum::<f64>() / n as f64;
-        let damped = |i: usize, j: usize| gram.sums[i * n + j] + if i == j { damping } else { 0.0 };
+        let inputs = inputs(&mut Random(1), 200, n);
+        let met = Met::new(n, &inputs, &inputs);
+        let u = &met.factor;
+        let gram = |i: usize, j: usize| f64::from(met.gram(i)[j]);
+        let sum = |i: usize, j: usize| inputs.chunks_exact(n).map(|x| f64::from(x[i] * x[j])).sum::<f64>();
+        let damping = DAMPING * (0..n).map(|i| sum(i, i)).sum::<f64>() / n as f64;
+        assert!((gram(5, 5) - sum(5, 5) - damping).abs() < 1e-4 * damping && (gram(5, 6) - sum(5, 6)).abs() < 1e-3);
         assert!((0..n).all(|i| u[i * n..i * n + i].iter().all(|x| *x == 0.0)), "upper triangular");
         let at = |i: usize, j: usize| f64::from(u[i * n + j]);
         let inverse = |i: usize, j: usize| (0..=i.min(j)).map(|k| at(k, i) * at(k, j)).sum::<f64>();
         for (i, j) in [(0, 0), (0, 1), (5, 63), (40, 40), (63, 62), (63, 63)] {
-            let product: f64 = (0..n).map(|k| inverse(i, k) * damped(k, j)).sum();
+            let product: f64 = (0..n).map(|k| inverse(i, k) * gram(k, j)).sum();
             assert!((product - f64::from(u8::from(i == j))).abs() < 1e-3, "({i}, {j}): {product}");
         }
+        assert!(met.shift.iter().all(|x| *x == 0.0), "inputs that are as they were need no making up for");
+    }
+
+    /// Σ over `pairs` of inputs and what they were of the squared differences of their products.
+    fn error(table: &[f32], exact: &[f32], stored: &[f32], inputs: &[f32], n: usize) -> f64 {
+        let (was, is) = (matmul_transposed(exact, table, n), matmul_transposed(inputs, stored, n));
+        was.iter().zip(is).map(|(a, b)| f64::from(a - b).powi(2)).sum()
     }
 
     #[test]
@@ -155,19 +209,53 @@ mod tests {
         let table: Vec<f32> = (0..rows * n).map(|_| random.uniform()).collect();
         let all = inputs(&mut random, 600, n);
         let (seen, fresh) = all.split_at(400 * n);
-        let error = |stored: &Stored, format| {
-            let back = stored.dequantize(format);
-            let differences: Vec<f32> = table.iter().zip(back).map(|(a, b)| a - b).collect();
-            let product = |(d, x): (&[f32], &[f32])| f64::from(d.iter().zip(x).map(|(a, b)| a * b).sum::<f32>());
-            let pairs = fresh.chunks_exact(n).flat_map(|x| differences.chunks_exact(n).map(move |d| (d, x)));
-            pairs.map(product).map(|p| p * p).sum::<f64>()
-        };
+        let error = |stored: &Stored, format| error(&table, fresh, &stored.dequantize(format), fresh, n);
         for format in [TableFormat::Q4, TableFormat::Q8] {
             let mut plain = Stored::default();
             plain.push(&table, format).expect("finite");
-            let made_up = quantize(&table, &gram(seen, n).inverse_factor(), format).expect("finite");
+            let made_up = quantize(&table, &Met::new(n, seen, seen), format).expect("finite");
             let (made_up, plain) = (error(&made_up, format), error(&plain, format));
             assert!(made_up < 0.5 * plain, "{format:?}: {made_up} instead of {plain}");
+        }
+    }
+
+    #[test]
+    fn what_inputs_are_off_is_made_up_for() {
+        let (n, rows, mut random) = (64, 30, Random(4));
+        let table: Vec<f32> = (0..rows * n).map(|_| random.uniform()).collect();
+        let exact = inputs(&mut random, 900, n);
+        // Every input has lost part of what the next one has, too.
+        let off: Vec<f32> = exact.iter().zip(exact.iter().skip(1).chain([&0.0])).map(|(a, b)| a - 0.1 * b).collect();
+        let (seen, fresh) = (..600 * n, 600 * n..);
+        let met = |exact: &[f32]| Met::new(n, exact, &off[seen]);
+        let [blind, seeing] = [met(&off[seen]), met(&exact[seen])].map(|met| {
+            let stored = quantize(&table, &met, TableFormat::Q8).expect("finite").dequantize(TableFormat::Q8);
+            error(&table, &exact[fresh.clone()], &stored, &off[fresh.clone()], n)
+        });
+        assert!(seeing < 0.5 * blind, "{seeing} instead of {blind}");
+    }
+
+    #[test]
+    fn descent_never_makes_it_worse() {
+        let (n, mut random) = (96, Random(5));
+        let all = inputs(&mut random, 300, n);
+        let met = Met::new(n, &all, &all);
+        for _ in 0..10 {
+            let target: Vec<f32> = (0..n).map(|_| random.uniform()).collect();
+            let error = |row: &Row| {
+                let value = |j: usize| row.integers[j] * row.scales[j / GROUP_SIZE];
+                let off: Vec<f64> = (0..n).map(|j| f64::from(target[j] - value(j))).collect();
+                (0..n)
+                    .flat_map(|i| (0..n).map(move |j| (i, j)))
+                    .map(|(i, j)| off[i] * off[j] * f64::from(met.gram(i)[j]))
+                    .sum::<f64>()
+            };
+            let mut row = made_up_for::<4>(&target, &met, &Q4_DIVISORS).expect("finite");
+            let before = error(&row);
+            descend::<4>(&mut row, &target, &met);
+            assert!(error(&row) < before, "{} instead of {before}", error(&row));
+            assert!(row.integers.iter().all(|q| (-8.0..=7.0).contains(q) && q.fract() == 0.0));
+            assert!(row.scales.iter().all(|s| half::f16::from_f32(*s).to_f32() == *s));
         }
     }
 
@@ -177,11 +265,16 @@ mod tests {
         let table: Vec<f32> = (0..5 * n).map(|_| random.uniform()).collect();
         let mut unit = vec![0.0; n * n];
         (0..n).for_each(|i| unit[i * n + i] = 2.0);
-        for (format, gram) in [(TableFormat::Q4, gram(&unit, n)), (TableFormat::Q8, Gram::new(n))] {
-            let mut plain = Stored::default();
-            plain.push(&table, format).expect("finite");
-            assert_eq!(quantize(&table, &gram.inverse_factor(), format).expect("finite"), plain);
+        for inputs in [unit, Vec::new()] {
+            let met = Met::new(n, &inputs, &inputs);
+            let (mut plain, mut made_up) = (Stored::default(), Stored::default());
+            plain.push(&table, TableFormat::Q4).expect("finite");
+            for target in table.chunks_exact(n) {
+                push_row::<4>(&mut made_up, &made_up_for::<4>(target, &met, &Q4_DIVISORS).expect("finite"));
+            }
+            assert_eq!(made_up, plain);
         }
-        assert!(quantize(&[f32::NAN; 64], &Gram::new(64).inverse_factor(), TableFormat::Q4).is_err());
+        let none = Met::new(n, &[], &[]);
+        assert!(quantize(&[f32::NAN; 64], &none, TableFormat::Q4).is_err());
     }
 }

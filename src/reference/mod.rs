@@ -4,9 +4,11 @@
 //! path but the tables, so that agreement between the two means something.
 
 pub mod calibrate;
+mod descent;
 mod engine;
 mod gptq;
 mod math;
+mod texts;
 
 pub use engine::ReferenceEngine;
 
@@ -27,9 +29,14 @@ struct PattentionTables {
     slots: usize,
 }
 
-/// One layer: tables in the order of [`Pattention::ALL`], and its part of the KV cache.
+/// One layer: tables in the order of [`Pattention::ALL`].
 struct Layer {
     tables: [PattentionTables; 5],
+}
+
+/// A layer's part of the KV cache of one sequence.
+#[derive(Clone, Default)]
+struct Cache {
     /// Rotated keys and values of the cached positions, [len, d] each.
     keys: Vec<f32>,
     values: Vec<f32>,
@@ -41,6 +48,8 @@ pub struct Reference {
     /// E[V, d].
     embedding: Vec<f32>,
     layers: Vec<Layer>,
+    /// Of each layer.
+    caches: Vec<Cache>,
     norm_weight: Vec<f32>,
     norm_bias: Vec<f32>,
     round_cache_to_f16: bool,
@@ -61,12 +70,14 @@ impl Reference {
     pub fn load(source: &mut impl TableSource, round_cache_to_f16: bool) -> Result<Self> {
         let config = source.config().clone();
         let layers = (0..config.num_layers).map(|layer| Layer::load(source, layer)).collect::<Result<_>>()?;
+        let caches = vec![Cache::default(); config.num_layers];
         Ok(Self {
             embedding: source.table(TensorId::Embedding)?,
             norm_weight: source.table(TensorId::NormWeight)?,
             norm_bias: source.table(TensorId::NormBias)?,
             config,
             layers,
+            caches,
             round_cache_to_f16,
             len: 0,
         })
@@ -91,18 +102,22 @@ impl Reference {
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
         let keep = self.len * self.config.hidden_size;
-        self.layers.iter_mut().for_each(|layer| layer.truncate(keep));
+        for cache in &mut self.caches {
+            cache.keys.truncate(keep);
+            cache.values.truncate(keep);
+        }
     }
 
     /// Appends `ids` to the KV cache and runs them through all layers.
     pub fn forward(&mut self, ids: &[u32], keep_hidden: bool) -> Result<Forward> {
         let mut h = embed(&self.embedding, self.config.hidden_size, ids)?;
         let mut hidden = Vec::new();
-        for layer in &mut self.layers {
+        for (layer, cache) in self.layers.iter().zip(&mut self.caches) {
             if keep_hidden {
                 hidden.push(h.clone());
             }
-            layer.forward(&self.config, self.len, self.round_cache_to_f16, &mut h, &mut |_, _, _| ());
+            let caches = std::slice::from_mut(cache);
+            layer.forward(&self.config, self.len, self.round_cache_to_f16, caches, &mut h);
         }
         if keep_hidden {
             hidden.push(h.clone());
@@ -135,9 +150,6 @@ fn embed(embedding: &[f32], d: usize, ids: &[u32]) -> Result<Vec<f32>> {
     Ok(h)
 }
 
-/// Is told what a table meets: rows of inputs.
-type Observer<'a> = &'a mut dyn FnMut(Pattention, Side, &[f32]);
-
 impl Layer {
     fn load(source: &mut impl TableSource, layer: usize) -> Result<Self> {
         let slots = Pattention::ALL.map(|pattention| pattention.slots(source.config()));
@@ -150,63 +162,44 @@ impl Layer {
             });
         }
         let tables = tables.try_into().map_err(|_| Error::invalid_config("A layer has five Pattentions."))?;
-        Ok(Self { tables, keys: Vec::new(), values: Vec::new() })
+        Ok(Self { tables })
     }
 
-    /// Forgets all but the first `keep` elements of the KV cache's keys, and values.
-    fn truncate(&mut self, keep: usize) {
-        self.keys.truncate(keep);
-        self.values.truncate(keep);
-    }
-
-    fn table_mut(&mut self, pattention: Pattention, side: Side) -> &mut Vec<f32> {
-        let tables = &mut self.tables[pattention as usize];
-        match side {
-            Side::Keys => &mut tables.keys,
-            Side::Values => &mut tables.values,
-        }
-    }
-
-    /// h += attention(LN(h)); h += mlp(LN(h)), for rows that stand at positions `past`….
-    fn forward(&mut self, config: &ModelConfig, past: usize, round_to_f16: bool, h: &mut [f32], observer: Observer) {
-        let d = config.hidden_size;
-        let tables = &self.tables;
-        let mut pattention = |which: Pattention, x: &[f32]| {
-            tables[which as usize].apply(config, x, &mut |side, inputs| observer(which, side, inputs))
-        };
-        let add = |h: &mut [f32], y: &[f32]| h.iter_mut().zip(y).for_each(|(h, y)| *h += y);
-        let u = layer_norm(h, d, config.layernorm_epsilon as f32);
-        let mut q = pattention(Pattention::Query, &u);
-        let mut k = pattention(Pattention::Key, &u);
-        let mut v = pattention(Pattention::Value, &u);
-        rotate(config, past, &mut q);
-        rotate(config, past, &mut k);
-        if round_to_f16 {
-            k.iter_mut().chain(&mut v).for_each(|x| *x = f16::from_f32(*x).to_f32());
-        }
-        self.keys.extend_from_slice(&k);
-        self.values.extend_from_slice(&v);
-        let mixed = attention(config, past, &q, &self.keys, &self.values);
+    /// h += attention(LN(h)); h += mlp(LN(h)), for rows that stand at positions `past`… of the sequences of `caches`:
+    /// as many rows of each, one sequence after the other.
+    fn forward(&self, config: &ModelConfig, past: usize, round_to_f16: bool, caches: &mut [Cache], h: &mut [f32]) {
+        let pattention = |which: Pattention, x: &[f32]| self.tables[which as usize].apply(config, x);
+        let u = layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32);
+        let [q, k, v] = [Pattention::Query, Pattention::Key, Pattention::Value].map(|which| pattention(which, &u));
+        let mixed = self_attention(config, past, round_to_f16, caches, [q, k, v]);
         add(h, &pattention(Pattention::Proj, &mixed));
-        let u = layer_norm(h, d, config.layernorm_epsilon as f32);
+        let u = layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32);
         add(h, &pattention(Pattention::Mlp, &u));
     }
 }
 
 impl PattentionTables {
     /// y = Θ(x·Kᵀ)·P for each row of `x`.
-    fn apply(&self, config: &ModelConfig, x: &[f32], observer: &mut dyn FnMut(Side, &[f32])) -> Vec<f32> {
-        observer(Side::Keys, x);
-        let mut scores = matmul_transposed(x, &self.keys, config.hidden_size);
-        let padded = padded_slots(self.slots);
-        for row in scores.chunks_exact_mut(padded) {
-            let (row, padding) = row.split_at_mut(self.slots);
-            normalize(config.norm_activation_type, row);
-            padding.fill(0.0);
-        }
-        observer(Side::Values, &scores);
-        matmul_transposed(&scores, &self.values, padded)
+    fn apply(&self, config: &ModelConfig, x: &[f32]) -> Vec<f32> {
+        let weights = slot_weights(config, self.slots, x, &self.keys);
+        matmul_transposed(&weights, &self.values, padded_slots(self.slots))
     }
+}
+
+/// Θ(x·Kᵀ), [T, n_padded], of `x[T, d_in]` and `keys`, K[n_padded, d_in]; 0 for padding.
+fn slot_weights(config: &ModelConfig, slots: usize, x: &[f32], keys: &[f32]) -> Vec<f32> {
+    let mut scores = matmul_transposed(x, keys, config.hidden_size);
+    for row in scores.chunks_exact_mut(padded_slots(slots)) {
+        let (row, padding) = row.split_at_mut(slots);
+        normalize(config.norm_activation_type, row);
+        padding.fill(0.0);
+    }
+    scores
+}
+
+/// h += y.
+fn add(h: &mut [f32], y: &[f32]) {
+    h.iter_mut().zip(y).for_each(|(h, y)| *h += y);
 }
 
 /// Θ: turns the scores over `n` slots into weights, in place. A row whose norm is 0 gives zeros.
@@ -247,6 +240,31 @@ fn rotate(config: &ModelConfig, past: usize, x: &mut [f32]) {
             }
         }
     }
+}
+
+/// Rotates queries and keys, appends keys and values to the caches, and mixes the values: [T, d] of `[q, k, v]`,
+/// [T, d] each, whose rows stand at positions `past`… of the sequences of `caches`, as many of each.
+fn self_attention(
+    config: &ModelConfig,
+    past: usize,
+    round_to_f16: bool,
+    caches: &mut [Cache],
+    [mut q, mut k, mut v]: [Vec<f32>; 3],
+) -> Vec<f32> {
+    let each = (q.len() / caches.len()).max(1); // 1: no rows at all are fine
+    q.chunks_exact_mut(each).chain(k.chunks_exact_mut(each)).for_each(|x| rotate(config, past, x));
+    if round_to_f16 {
+        k.iter_mut().chain(&mut v).for_each(|x| *x = f16::from_f32(*x).to_f32());
+    }
+    let mut mixed = Vec::with_capacity(q.len());
+    for (cache, ((q, k), v)) in
+        caches.iter_mut().zip(q.chunks_exact(each).zip(k.chunks_exact(each)).zip(v.chunks_exact(each)))
+    {
+        cache.keys.extend_from_slice(k);
+        cache.values.extend_from_slice(v);
+        mixed.extend(attention(config, past, q, &cache.keys, &cache.values));
+    }
+    mixed
 }
 
 /// softmax(q·kᵀ/√D, causal)·v for each head; query row t sees cached positions 0…past+t.

@@ -1,0 +1,113 @@
+//! Sequences for calibration that need no text: random tokens, and what the model itself writes.
+
+use super::{Cache, Reference, embed};
+use crate::error::Result;
+use crate::sampling::{Sampler, SamplingOptions, below};
+
+/// Most tokens of a sequence.
+const SEQUENCE: usize = 256;
+/// Sequences that are written side by side.
+const SIDE_BY_SIDE: usize = 32;
+/// How likely a token is a random one, in turns: nothing but random tokens leaves tables free to be wrong about texts,
+/// texts of the model's own about all others, and what it writes where it is interrupted lies between.
+const RANDOM: [f64; 3] = [1.0, 0.0, 0.3];
+const SEED: u64 = 0x746f_6b65_6e73;
+
+/// Sequences of token ids below `real_ids`, as long as each other, with at least `tokens` tokens together; the model's
+/// own KV cache is not touched.
+///
+/// # Errors
+/// `invalid-argument` if the model has fewer than `real_ids` tokens.
+pub fn sequences(model: &Reference, tokens: usize, real_ids: usize) -> Result<Vec<Vec<u32>>> {
+    let len = SEQUENCE.min(model.config.max_position_embeddings);
+    let mut sequences: Vec<Vec<u32>> = (0..tokens.div_ceil(len))
+        .map(|sequence| (0..len).map(|position| random_id(real_ids, sequence, position)).collect())
+        .collect();
+    let mut written: Vec<(usize, &mut Vec<u32>)> =
+        sequences.iter_mut().enumerate().filter(|(number, _)| RANDOM[number % RANDOM.len()] < 1.0).collect();
+    for some in written.chunks_mut(SIDE_BY_SIDE) {
+        write(model, real_ids, some)?;
+    }
+    Ok(sequences)
+}
+
+/// Uniform in [0, 1), another one for each `draw`.
+fn uniform(draw: u64, sequence: usize, position: usize) -> f64 {
+    const STEPS: usize = 1 << 24;
+    below(STEPS, SEED + draw, (sequence * SEQUENCE + position) as u32) as f64 / STEPS as f64
+}
+
+/// Every id is as likely as any other, or, for every other token, low ids are the likelier by far (logarithms are
+/// uniform), as in texts: byte-pair encoding numbers its merges by how often they occur.
+fn random_id(real_ids: usize, sequence: usize, position: usize) -> u32 {
+    let (part, real_ids) = (uniform(0, sequence, position), real_ids as f64);
+    let evenly = uniform(1, sequence, position) < 0.5;
+    let id = if evenly { part * real_ids } else { (part * real_ids.ln()).exp() };
+    id.min(real_ids - 1.0) as u32
+}
+
+/// Replaces random tokens, each but the first with the chance that its sequence (by number) has, by what the model
+/// writes there: drawn with its own probabilities.
+fn write(model: &Reference, real_ids: usize, sequences: &mut [(usize, &mut Vec<u32>)]) -> Result<()> {
+    let (config, vocab) = (&model.config, model.config.padded_vocab_size);
+    let mut caches = vec![vec![Cache::default(); sequences.len()]; model.layers.len()];
+    let sampler = |(number, _): &(usize, _)| {
+        let options =
+            SamplingOptions { temperature: 1.0, top_p: 1.0, seed: SEED + *number as u64, ..Default::default() };
+        Sampler::new(options, &[], real_ids)
+    };
+    let mut samplers: Vec<Sampler> = sequences.iter().map(sampler).collect();
+    let len = sequences.first().map_or(0, |(_, ids)| ids.len());
+    for position in 0..len.saturating_sub(1) {
+        let ids: Vec<u32> = sequences.iter().map(|(_, ids)| ids[position]).collect();
+        let mut h = embed(&model.embedding, config.hidden_size, &ids)?;
+        for (layer, caches) in model.layers.iter().zip(&mut caches) {
+            layer.forward(config, position, false, caches, &mut h);
+        }
+        let logits = model.logits(&h);
+        for (((number, ids), sampler), logits) in
+            sequences.iter_mut().zip(&mut samplers).zip(logits.chunks_exact(vocab))
+        {
+            if uniform(2, *number, position + 1) >= RANDOM[*number % RANDOM.len()] {
+                ids[position + 1] = sampler.next(logits);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::layout::Quantization;
+    use crate::checkpoint::random::RandomModel;
+    use crate::config::PartialConfig;
+
+    #[test]
+    fn what_is_written_is_what_the_model_would_choose() {
+        const SHAPE: &str = r#"{"num_layers":2,"hidden_size":64,"num_attention_heads":2,"qkv_slot_num":70,
+            "proj_slot_num":64,"ffn_slot_num":96,"padded_vocab_size":120,"max_position_embeddings":40}"#;
+        let config = PartialConfig::from_json(SHAPE.as_bytes()).and_then(PartialConfig::finish).expect("config");
+        let mut source = RandomModel::new(&config, Quantization::F16, 5);
+        let mut model = Reference::load(&mut source, false).expect("model");
+        let all = sequences(&model, 1500, 100).expect("sequences");
+        assert_eq!((all.len(), all.iter().all(|ids| ids.len() == 40)), (38, true));
+        assert!(all.iter().flatten().all(|id| *id < 100));
+        let mut kept = [(0, 0); 3];
+        for (number, ids) in all.iter().enumerate() {
+            let random: Vec<u32> = (0..ids.len()).map(|position| random_id(100, number, position)).collect();
+            let (same, all) = &mut kept[number % 3];
+            *same += ids.iter().zip(&random).filter(|(a, b)| a == b).count();
+            *all += ids.len();
+        }
+        let part = |kind: usize| kept[kind].0 as f64 / kept[kind].1 as f64;
+        assert!(part(0) == 1.0 && part(1) < 0.1 && part(2) > 0.2 && part(2) < 0.45, "{kept:?}");
+        // Sequence 1 again, alone and by the model's own KV cache.
+        let options = SamplingOptions { temperature: 1.0, top_p: 1.0, seed: SEED + 1, ..Default::default() };
+        let mut sampler = Sampler::new(options, &[], 100);
+        for pair in all[1].windows(2) {
+            let h = model.forward(&pair[..1], false).expect("forward").last;
+            assert_eq!(sampler.next(&model.logits(&h)), pair[1]);
+        }
+    }
+}
