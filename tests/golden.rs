@@ -83,9 +83,10 @@ fn float32_agrees_with_pytorch() {
 }
 
 #[test]
-fn what_is_shipped_stays_within_two_percent() {
+fn what_is_shipped_stays_within_one_percent() {
     let mut model = load(&mut ModelFolder::open(&shipped()).expect("folder"));
     let want = golden()["perplexity"]["value"].as_f64().expect("value");
     let (got, _) = perplexity(&mut model, usize::MAX);
-    assert!(got < want * 1.02, "perplexity {got} instead of {want}");
+    // Rounding alone loses 1.5 %.
+    assert!(got < want * 1.01, "perplexity {got} instead of {want}");
 }

@@ -37,10 +37,10 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
   --output        the folder to make; it must not exist, or be empty
   --config        default: config.json beside the input, if there is one
   --tokenizer     default: tokenizer.json beside the input, if there is one
-  --calibrate     round such that products with what so many tokens make of the layers, random ones and such as the model
-                  writes, are least off: better with 4 bits, above all on texts unlike those of the training.
-                  32768 take seven minutes for a model of 38M parameters on two cores, and far longer for larger
-                  ones; no text is needed
+  --calibrate     round such that products with what so many tokens make of the layers are least off: random tokens
+                  and such as the model writes, in sequences of 256; take thousands. Better with 4 bits, above
+                  all on texts unlike those of the training; no text is needed. 32768 take seven minutes for a
+                  model of 38M parameters on two cores, and far longer for larger ones
   --shard-bytes   largest file to write (default 1900000000)";
 
     struct Arguments {
@@ -146,6 +146,10 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
             return Err(Error::invalid_argument(format!("{} exists and is not empty.", a.output.display()))
                 .hint("Name a new folder."));
         }
+        let prepared = match a.calibrate {
+            Some(tokens) => calibrated(&mut source, a.quantization, tokens, real_ids)?,
+            None => HashMap::new(),
+        };
         // Written under another name first: an interrupted run leaves nothing that looks like a model.
         let mut partial = a.output.clone().into_os_string();
         partial.push(".partial");
@@ -154,10 +158,6 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
             std::fs::remove_dir_all(&partial).map_err(io)?;
         }
         std::fs::create_dir_all(&partial).map_err(io)?;
-        let prepared = match a.calibrate {
-            Some(tokens) => calibrated(&mut source, a.quantization, tokens, real_ids)?,
-            None => HashMap::new(),
-        };
         let elements =
             tensors(source.config()).map(|id| id.shape(source.config())).map(|s| (s.rows * s.cols) as u64).sum();
         let bar = ProgressBar::new(elements);

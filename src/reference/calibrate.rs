@@ -1,11 +1,11 @@
-//! Quantization by what a model's tables meet: table after table, on texts that pass through those before twice, as they
-//! were and as they are stored.
+//! Quantization by what a model's tables meet: table after table, on texts that pass through those before twice, as
+//! they were and as they are stored.
 
 use super::gptq::{self, Met};
 use super::math::matmul_transposed;
 use super::texts::sequences;
 use super::{Cache, Layer, Reference, add, embed, layer_norm, self_attention, slot_weights};
-use crate::checkpoint::layout::{Pattention, Quantization, Side, TensorId, padded_slots};
+use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, TensorId, padded_slots};
 use crate::checkpoint::quantize::Stored;
 use crate::config::ModelConfig;
 use crate::error::Result;
@@ -30,13 +30,13 @@ impl Rows {
     }
 }
 
-/// The parameter tokens of all layers of `model` in stored form, best for what at least `tokens` tokens, random ones and
-/// such as the model writes, make of the layers; ids are below `real_ids`. `on_step` is called once all is written, and
-/// after each layer.
+/// The parameter tokens of all layers of `model` in stored form, best for what at least `tokens` tokens, random ones
+/// and such as the model writes, make of the layers; ids are below `real_ids`. `on_step` is called once all is written,
+/// and after each layer.
 ///
 /// # Errors
-/// `unsupported-checkpoint` for weights that cannot be stored, `invalid-argument` if the model has fewer than `real_ids`
-/// tokens.
+/// `unsupported-checkpoint` for weights that cannot be stored, `invalid-argument` for no tokens, and if the model has
+/// fewer than `real_ids` ids.
 pub fn quantize(
     model: &Reference,
     quantization: Quantization,
@@ -50,7 +50,7 @@ pub fn quantize(
     let ids = sequences.concat();
     let mut h = Rows {
         exact: embed(&model.embedding, config.hidden_size, &ids)?,
-        stored: embed(&as_stored(&model.embedding, TensorId::Embedding, quantization)?, config.hidden_size, &ids)?,
+        stored: embed(&rounded(&model.embedding, quantization.embedding())?, config.hidden_size, &ids)?,
     };
     let mut tables = HashMap::new();
     for (number, layer) in model.layers.iter().enumerate() {
@@ -62,8 +62,7 @@ pub fn quantize(
 }
 
 /// The values that are stored of a table whose elements are rounded one by one.
-fn as_stored(table: &[f32], id: TensorId, quantization: Quantization) -> Result<Vec<f32>> {
-    let Some(format) = id.format(quantization) else { return Ok(table.to_vec()) };
+fn rounded(table: &[f32], format: TableFormat) -> Result<Vec<f32>> {
     let mut stored = Stored::default();
     stored.push(table, format)?;
     Ok(stored.dequantize(format))
@@ -116,20 +115,18 @@ impl Quantizer<'_> {
     /// Quantizes a table, and gives the values that are stored.
     fn table(&mut self, pattention: Pattention, side: Side, table: &[f32], met: &Met) -> Result<Vec<f32>> {
         let id = TensorId::Tokens { layer: self.number, pattention, side };
-        let Some(format) = id.format(self.quantization).filter(|format| format.is_quantized()) else {
-            return as_stored(table, id, self.quantization);
-        };
+        let format = self.quantization.tokens();
         let stored = gptq::quantize(table, met, format)?;
         let values = stored.dequantize(format);
         self.tables.insert(id, stored);
         Ok(values)
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checkpoint::TableSource;
-    use crate::checkpoint::layout::TableFormat;
     use crate::checkpoint::random::{Random, RandomModel};
     use crate::config::{ModelConfig, PartialConfig};
 
@@ -152,12 +149,42 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_calibrated_model_is_nearer_to_what_it_was() {
+    fn random_model() -> RandomModel {
         const SHAPE: &str = r#"{"num_layers":2,"hidden_size":64,"num_attention_heads":2,"qkv_slot_num":70,
             "proj_slot_num":64,"ffn_slot_num":200,"padded_vocab_size":120,"max_position_embeddings":300}"#;
         let config = PartialConfig::from_json(SHAPE.as_bytes()).and_then(PartialConfig::finish).expect("config");
-        let mut source = RandomModel::new(&config, Quantization::F16, 5);
+        RandomModel::new(&config, Quantization::F16, 5)
+    }
+
+    #[test]
+    fn what_the_original_model_makes_of_sequences_side_by_side_is_what_it_makes_of_each() {
+        let mut source = random_model();
+        let mut model = Reference::load(&mut source, false).expect("model");
+        let (config, d) = (model.config.clone(), model.config.hidden_size);
+        let sequences: Vec<Vec<u32>> = (0..3).map(|seed| Random(seed).ids(17, 100)).collect();
+        let h = embed(&model.embedding, d, &sequences.concat()).expect("ids");
+        let mut h = Rows { exact: h.clone(), stored: h };
+        let mut tables = HashMap::new();
+        for (number, layer) in model.layers.iter().enumerate() {
+            let quantization = Quantization::Q4;
+            let mut quantizer = Quantizer { config: &config, quantization, number, layer, tables: &mut tables };
+            quantizer.layer(&mut h, sequences.len()).expect("tables");
+        }
+        let mut quantized = Reference::load(&mut Replaced { source: &mut source, tables }, false).expect("model");
+        for (i, ids) in sequences.iter().enumerate() {
+            let rows = i * ids.len() * d..(i + 1) * ids.len() * d;
+            for (model, side_by_side) in [(&mut model, &h.exact), (&mut quantized, &h.stored)] {
+                model.truncate(0);
+                let alone = model.forward(ids, false).expect("forward").last;
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4 * b.abs().max(1.0);
+                assert!(side_by_side[rows.clone()].iter().zip(&alone).all(near), "sequence {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_calibrated_model_is_nearer_to_what_it_was() {
+        let mut source = random_model();
         let mut steps = 0;
         let model = Reference::load(&mut source, false).expect("model");
         let calibrated = quantize(&model, Quantization::Q4, 2000, 100, || steps += 1).expect("tables");

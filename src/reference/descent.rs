@@ -2,6 +2,7 @@
 //! better (as in QuantEase, arXiv 2309.01885).
 
 use super::gptq::Met;
+use super::math::dot;
 use crate::checkpoint::quantize::{as_stored, inverse, nearest};
 use crate::config::GROUP_SIZE;
 
@@ -42,7 +43,6 @@ pub fn descend<const BITS: usize>(row: &mut Row, target: &[f32], met: &Met) {
             }
             // The scale that is best for these integers q moves by qᵀ·H·e / qᵀ·H·q.
             let integers = &row.integers[columns.clone()];
-            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
             let uphill = dot(integers, &slope[columns.clone()]);
             let curvature: f32 =
                 columns.clone().zip(integers).map(|(j, q)| q * dot(integers, &met.gram(j)[columns.clone()])).sum();

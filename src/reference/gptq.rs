@@ -1,9 +1,9 @@
-//! Quantization that makes up for errors: a table's own (GPTQ, arXiv 2210.17323), and those that its inputs have already
-//! (GPTAQ, arXiv 2504.02692).
+//! Quantization that makes up for errors: a table's own (GPTQ, arXiv 2210.17323), and those that its inputs have
+//! already (what GPTAQ aims at, arXiv 2504.02692).
 //!
 //! What counts is not how far a table's elements are off, but how far its products are. A table W meets inputs x where
-//! the original model has x̂, of which H = Σ x·xᵀ and C = Σ x̂·xᵀ are known. Its products with x are nearest to W·x̂ where it
-//! is T = W·C·H⁻¹. T's columns are rounded one after the other, and what each one is off is made up for by those that
+//! the original model has x̂, of which H = Σ x·xᵀ and C = Σ x̂·xᵀ are known. Its products with x are nearest to W·x̂ where
+//! it is T = W·C·H⁻¹. T's columns are rounded one after the other, and what each one is off is made up for by those that
 //! are still to come, as H says they can: with H⁻¹ = UᵀU, U upper triangular, column j's error e moves column k by
 //! −e·U[j,k] / U[j,j]. What that could not know, the later columns' errors, [`descend`] makes up for.
 
@@ -17,8 +17,8 @@ use crate::error::Result;
 use std::panic::resume_unwind;
 use std::thread;
 
-/// Part of the mean of H's diagonal that is added to the diagonals of H and C, so that directions which no input had stay
-/// tame. Less fits the tokens of the calibration better, and others worse.
+/// Part of the mean of H's diagonal that is added to the diagonals of H and C, so that directions which no input had
+/// stay tame. Less fits the tokens of the calibration better, and others worse.
 const DAMPING: f64 = 0.2;
 /// Inputs that are summed up in f32.
 const AT_A_TIME: usize = 2048;
@@ -197,7 +197,7 @@ mod tests {
         assert!(met.shift.iter().all(|x| *x == 0.0), "inputs that are as they were need no making up for");
     }
 
-    /// Σ over `pairs` of inputs and what they were of the squared differences of their products.
+    /// Σ of the squared differences of products: of `table` with `exact`, and of `stored` with `inputs`.
     fn error(table: &[f32], exact: &[f32], stored: &[f32], inputs: &[f32], n: usize) -> f64 {
         let (was, is) = (matmul_transposed(exact, table, n), matmul_transposed(inputs, stored, n));
         was.iter().zip(is).map(|(a, b)| f64::from(a - b).powi(2)).sum()

@@ -251,6 +251,7 @@ fn self_attention(
     caches: &mut [Cache],
     [mut q, mut k, mut v]: [Vec<f32>; 3],
 ) -> Vec<f32> {
+    debug_assert!(q.len().is_multiple_of(caches.len() * config.hidden_size), "as many rows of each sequence");
     let each = (q.len() / caches.len()).max(1); // 1: no rows at all are fine
     q.chunks_exact_mut(each).chain(k.chunks_exact_mut(each)).for_each(|x| rotate(config, past, x));
     if round_to_f16 {

@@ -1,7 +1,7 @@
 //! Sequences for calibration that need no text: random tokens, and what the model itself writes.
 
 use super::{Cache, Reference, embed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sampling::{Sampler, SamplingOptions, below};
 
 /// Most tokens of a sequence.
@@ -17,8 +17,13 @@ const SEED: u64 = 0x746f_6b65_6e73;
 /// own KV cache is not touched.
 ///
 /// # Errors
-/// `invalid-argument` if the model has fewer than `real_ids` tokens.
+/// `invalid-argument` for no tokens, and if the model has fewer than `real_ids` ids.
 pub fn sequences(model: &Reference, tokens: usize, real_ids: usize) -> Result<Vec<Vec<u32>>> {
+    let ids = model.config.padded_vocab_size;
+    if tokens == 0 || !(1..=ids).contains(&real_ids) {
+        let error = format!("{tokens} tokens of {real_ids} ids cannot be made: the model has {ids} ids.");
+        return Err(Error::invalid_argument(error));
+    }
     let len = SEQUENCE.min(model.config.max_position_embeddings);
     let mut sequences: Vec<Vec<u32>> = (0..tokens.div_ceil(len))
         .map(|sequence| (0..len).map(|position| random_id(real_ids, sequence, position)).collect())
@@ -93,6 +98,10 @@ mod tests {
         let all = sequences(&model, 1500, 100).expect("sequences");
         assert_eq!((all.len(), all.iter().all(|ids| ids.len() == 40)), (38, true));
         assert!(all.iter().flatten().all(|id| *id < 100));
+        assert_eq!(sequences(&model, 1, 120).expect("one").len(), 1);
+        for (tokens, real_ids) in [(0, 100), (10, 0), (10, 121)] {
+            assert!(sequences(&model, tokens, real_ids).is_err(), "{tokens} tokens of {real_ids}");
+        }
         let mut kept = [(0, 0); 3];
         for (number, ids) in all.iter().enumerate() {
             let random: Vec<u32> = (0..ids.len()).map(|position| random_id(100, number, position)).collect();
