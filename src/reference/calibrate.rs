@@ -24,6 +24,11 @@ impl Rows {
         Self { exact: f(&self.exact), stored: f(&self.stored) }
     }
 
+    /// What a table with these rows, of `n` elements, as its inputs meets.
+    fn met(&self, n: usize) -> Met {
+        Met::new(n, &self.exact, &self.stored)
+    }
+
     fn add(&mut self, y: &Self) {
         add(&mut self.exact, &y.exact);
         add(&mut self.stored, &y.stored);
@@ -82,16 +87,14 @@ impl Quantizer<'_> {
         let config = self.config;
         let normed = |h: &Rows| h.map(|h| layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32));
         let u = normed(h);
-        let met = Met::new(config.hidden_size, &u.exact, &u.stored);
+        let met = u.met(config.hidden_size);
         let [q, k, v] = [Pattention::Query, Pattention::Key, Pattention::Value].map(|p| self.pattention(p, &u, &met));
         let (q, k, v) = (q?, k?, v?);
         let mix = |q, k, v| self_attention(config, 0, false, &mut vec![Cache::default(); sequences], [q, k, v]);
         let mixed = Rows { exact: mix(q.exact, k.exact, v.exact), stored: mix(q.stored, k.stored, v.stored) };
-        let met = Met::new(config.hidden_size, &mixed.exact, &mixed.stored);
-        h.add(&self.pattention(Pattention::Proj, &mixed, &met)?);
+        h.add(&self.pattention(Pattention::Proj, &mixed, &mixed.met(config.hidden_size))?);
         let u = normed(h);
-        let met = Met::new(config.hidden_size, &u.exact, &u.stored);
-        h.add(&self.pattention(Pattention::Mlp, &u, &met)?);
+        h.add(&self.pattention(Pattention::Mlp, &u, &u.met(config.hidden_size))?);
         Ok(())
     }
 
@@ -104,8 +107,7 @@ impl Quantizer<'_> {
             exact: slot_weights(self.config, slots, &x.exact, &tables.keys),
             stored: slot_weights(self.config, slots, &x.stored, &keys),
         };
-        let met = Met::new(padded, &weights.exact, &weights.stored);
-        let values = self.table(which, Side::Values, &tables.values, &met)?;
+        let values = self.table(which, Side::Values, &tables.values, &weights.met(padded))?;
         Ok(Rows {
             exact: matmul_transposed(&weights.exact, &tables.values, padded),
             stored: matmul_transposed(&weights.stored, &values, padded),

@@ -29,11 +29,22 @@ pub fn sequences(model: &Reference, tokens: usize, real_ids: usize) -> Result<Ve
         .map(|sequence| (0..len).map(|position| random_id(real_ids, sequence, position)).collect())
         .collect();
     let mut written: Vec<(usize, &mut Vec<u32>)> =
-        sequences.iter_mut().enumerate().filter(|(number, _)| RANDOM[number % RANDOM.len()] < 1.0).collect();
+        sequences.iter_mut().enumerate().filter(|(number, _)| randomness(*number) < 1.0).collect();
     for some in written.chunks_mut(SIDE_BY_SIDE) {
         write(model, real_ids, some)?;
     }
     Ok(sequences)
+}
+
+/// How likely a token of a sequence is a random one.
+fn randomness(sequence: usize) -> f64 {
+    RANDOM[sequence % RANDOM.len()]
+}
+
+/// How tokens are drawn that the model writes in a sequence: with its own probabilities.
+fn sampler(sequence: usize, real_ids: usize) -> Sampler {
+    let options = SamplingOptions { temperature: 1.0, top_p: 1.0, seed: SEED + sequence as u64, ..Default::default() };
+    Sampler::new(options, &[], real_ids)
 }
 
 /// Uniform in [0, 1), another one for each `draw`.
@@ -52,16 +63,11 @@ fn random_id(real_ids: usize, sequence: usize, position: usize) -> u32 {
 }
 
 /// Replaces random tokens, each but the first with the chance that its sequence (by number) has, by what the model
-/// writes there: drawn with its own probabilities.
+/// writes there.
 fn write(model: &Reference, real_ids: usize, sequences: &mut [(usize, &mut Vec<u32>)]) -> Result<()> {
     let (config, vocab) = (&model.config, model.config.padded_vocab_size);
     let mut caches = vec![vec![Cache::default(); sequences.len()]; model.layers.len()];
-    let sampler = |(number, _): &(usize, _)| {
-        let options =
-            SamplingOptions { temperature: 1.0, top_p: 1.0, seed: SEED + *number as u64, ..Default::default() };
-        Sampler::new(options, &[], real_ids)
-    };
-    let mut samplers: Vec<Sampler> = sequences.iter().map(sampler).collect();
+    let mut samplers: Vec<Sampler> = sequences.iter().map(|(number, _)| sampler(*number, real_ids)).collect();
     let len = sequences.first().map_or(0, |(_, ids)| ids.len());
     for position in 0..len.saturating_sub(1) {
         let ids: Vec<u32> = sequences.iter().map(|(_, ids)| ids[position]).collect();
@@ -73,7 +79,7 @@ fn write(model: &Reference, real_ids: usize, sequences: &mut [(usize, &mut Vec<u
         for (((number, ids), sampler), logits) in
             sequences.iter_mut().zip(&mut samplers).zip(logits.chunks_exact(vocab))
         {
-            if uniform(2, *number, position + 1) >= RANDOM[*number % RANDOM.len()] {
+            if uniform(2, *number, position + 1) >= randomness(*number) {
                 ids[position + 1] = sampler.next(logits);
             }
         }
@@ -112,8 +118,7 @@ mod tests {
         let part = |kind: usize| kept[kind].0 as f64 / kept[kind].1 as f64;
         assert!(part(0) == 1.0 && part(1) < 0.1 && part(2) > 0.2 && part(2) < 0.45, "{kept:?}");
         // Sequence 1 again, alone and by the model's own KV cache.
-        let options = SamplingOptions { temperature: 1.0, top_p: 1.0, seed: SEED + 1, ..Default::default() };
-        let mut sampler = Sampler::new(options, &[], 100);
+        let mut sampler = sampler(1, 100);
         for pair in all[1].windows(2) {
             let h = model.forward(&pair[..1], false).expect("forward").last;
             assert_eq!(sampler.next(&model.logits(&h)), pair[1]);
