@@ -49,7 +49,9 @@ export function isAllowed(expression, allowed) {
 /** What is wrong with the crates of a manifest. */
 function audit(manifest) {
   const args = ["metadata", "--locked", "--all-features", "--format-version", "1", "--manifest-path", manifest];
-  const { packages } = JSON.parse(execFileSync("cargo", args, { maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] }));
+  const { packages } = JSON.parse(
+    execFileSync("cargo", args, { maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] }),
+  );
   const problems = [];
   const versions = new Map();
   for (const { name, version, license, source } of packages) {
@@ -59,14 +61,17 @@ function audit(manifest) {
     if (banned.has(name)) problems.push(`${crate} is banned`);
     if (!known.has(crate)) versions.set(name, [...(versions.get(name) ?? []), version]);
   }
-  for (const [name, several] of versions) if (several.length > 1) problems.push(`${name} is there as ${several.join(" and ")}`);
+  for (const [name, several] of versions)
+    if (several.length > 1) problems.push(`${name} is there as ${several.join(" and ")}`);
   console.log(`${manifest}: ${packages.length} crates, ${problems.length} problems`);
   return problems;
 }
 
 /** Runs cargo-deny; true unless it finds something. */
 function deny(manifest, ...checks) {
-  return spawnSync("cargo", ["deny", "--manifest-path", manifest, "check", ...checks], { stdio: "inherit" }).status === 0;
+  return (
+    spawnSync("cargo", ["deny", "--manifest-path", manifest, "check", ...checks], { stdio: "inherit" }).status === 0
+  );
 }
 
 function main() {
@@ -79,7 +84,8 @@ function main() {
     for (const manifest of MANIFESTS) if (!deny(manifest, ...checks)) problems.push(`cargo-deny refuses ${manifest}`);
   };
   check("bans", "licenses", "sources");
-  if (spawnSync("cargo", ["deny", "fetch", "db"], { timeout: 60_000 }).status === 0) check("--disable-fetch", "advisories");
+  if (spawnSync("cargo", ["deny", "fetch", "db"], { timeout: 60_000 }).status === 0)
+    check("--disable-fetch", "advisories");
   else console.log("known vulnerabilities: not looked for, their database cannot be reached");
   return problems;
 }

@@ -114,7 +114,8 @@ self.addEventListener("fetch", (event) => {
   const path = pathOf(request);
   if (path.startsWith("local/")) event.respondWith(localFile(request));
   // The engine says no-store of all that it reads.
-  else if (KEPT.has(path) && request.cache !== "no-store" && !request.headers.has("range")) event.respondWith(networkFirst(request, path));
+  else if (KEPT.has(path) && request.cache !== "no-store" && !request.headers.has("range"))
+    event.respondWith(networkFirst(request, path));
 });
 
 /** Below the scope, as the lists have it: without a query, and the page itself by one name. */
@@ -129,7 +130,8 @@ async function networkFirst(request, path) {
   try {
     const response = await fetch(request);
     // Not awaited: a storage that is full or slow must not hold back the page.
-    if (response.ok && response.type === "basic" && !response.redirected) cache.put(address, response.clone()).catch(() => {});
+    if (response.ok && response.type === "basic" && !response.redirected)
+      cache.put(address, response.clone()).catch(() => {});
     return response;
   } catch (error) {
     const kept = await cache.match(address);
@@ -146,7 +148,11 @@ async function keep(paths) {
 
 async function forgetOthers() {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => NAMES.exec(name)?.[1] === SCOPE.pathname && name !== CACHE).map((name) => caches.delete(name)));
+  await Promise.all(
+    names
+      .filter((name) => NAMES.exec(name)?.[1] === SCOPE.pathname && name !== CACHE)
+      .map((name) => caches.delete(name)),
+  );
 }
 
 /** A file below local/: one of the open pages has it. Where none does, the network is "lost", and the engine takes what is stored. */

@@ -342,10 +342,19 @@ export interface TextCompletion {
 /** Text completions as OpenAI's clients speak them: a model stands where such code has its client. */
 export interface Completions {
   /** What is not supported is `invalid-argument`; an abort rejects with `aborted`. */
-  create(params: CompletionParams & { stream: true }, request?: { signal?: AbortSignal }): Promise<AsyncGenerator<TextCompletion, void, undefined>>;
-  create(params: CompletionParams & { stream?: false | null }, request?: { signal?: AbortSignal }): Promise<TextCompletion & { usage: CompletionUsage }>;
+  create(
+    params: CompletionParams & { stream: true },
+    request?: { signal?: AbortSignal },
+  ): Promise<AsyncGenerator<TextCompletion, void, undefined>>;
+  create(
+    params: CompletionParams & { stream?: false | null },
+    request?: { signal?: AbortSignal },
+  ): Promise<TextCompletion & { usage: CompletionUsage }>;
   /** Where only the run tells which. */
-  create(params: CompletionParams, request?: { signal?: AbortSignal }): Promise<(TextCompletion & { usage: CompletionUsage }) | AsyncGenerator<TextCompletion, void, undefined>>;
+  create(
+    params: CompletionParams,
+    request?: { signal?: AbortSignal },
+  ): Promise<(TextCompletion & { usage: CompletionUsage }) | AsyncGenerator<TextCompletion, void, undefined>>;
 }
 
 /**
@@ -366,7 +375,10 @@ export class TokenFormer {
    * For benchmarks: a model of a published shape ("Haiyang-W/TokenFormer-450M") with random weights, made without a
    * download. `subgroups: false` does without that feature of the GPU.
    */
-  static random(id: string, options?: { quantization?: Quantization; contextLength?: number; subgroups?: boolean }): Promise<TokenFormer>;
+  static random(
+    id: string,
+    options?: { quantization?: Quantization; contextLength?: number; subgroups?: boolean },
+  ): Promise<TokenFormer>;
 
   /** What is stored in this browser, the last used first. */
   static models(): Promise<StoredModel[]>;
@@ -468,13 +480,21 @@ export interface TokenFormerElement extends HTMLElement {
     listener: (this: TokenFormerElement, event: HTMLElementEventMap[K]) => unknown,
     options?: boolean | AddEventListenerOptions,
   ): void;
-  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
   removeEventListener<K extends keyof TokenFormerEventMap>(
     type: K,
     listener: (this: TokenFormerElement, event: TokenFormerEventMap[K]) => unknown,
     options?: boolean | EventListenerOptions,
   ): void;
-  removeEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | EventListenerOptions): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | EventListenerOptions,
+  ): void;
 }
 
 declare global {

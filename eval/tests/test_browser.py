@@ -14,7 +14,6 @@ from fakes import instances
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 from playwright.sync_api import Error as PlaywrightError
-
 from tokenformer_eval import TASKS, last_word
 from tokenformer_eval.browser import BrowserSession
 from tokenformer_eval.errors import EvaluationError
@@ -28,8 +27,8 @@ PASSAGES = 50
 CONTEXT, WORDS = 512, 500
 PROMPT = "The king had three daughters, and"
 
-#: Of a loglikelihood of one or a few tokens, in nats: 0.01 was measured. Both backends round keys and values to float16,
-#: which the reference does not.
+#: Of a loglikelihood of one or a few tokens, in nats: 0.01 was measured. Both backends round keys and values to
+#: float16, which the reference does not.
 TOLERANCE = 0.02
 
 needs_model = pytest.mark.skipif(not MODEL, reason="TOKENFORMER_EVAL_MODEL names no model folder")

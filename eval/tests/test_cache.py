@@ -3,7 +3,6 @@
 import pytest
 from fakes import FakeSession, instances
 from lm_eval.api.model import CachingLM
-
 from tokenformer_eval import cache
 from tokenformer_eval.errors import EvaluationError
 from tokenformer_eval.lm import TokenFormerLM

@@ -4,7 +4,6 @@ import random
 
 import pytest
 from fakes import FakeSession, instances
-
 from tokenformer_eval.errors import EvaluationError
 from tokenformer_eval.lm import TokenFormerLM
 from tokenformer_eval.session import Completion

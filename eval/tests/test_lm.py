@@ -2,7 +2,6 @@
 
 import pytest
 from fakes import FakeSession, ids_of, instances, logprob
-
 from tokenformer_eval.errors import EvaluationError
 from tokenformer_eval.lm import BATCH_TOKENS, TokenFormerLM, in_batches, open_session
 from tokenformer_eval.session import Score, ScoreItem

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from fakes import FakeSession
-
 from tokenformer_eval import cache, lm, published
 from tokenformer_eval.errors import EvaluationError
 

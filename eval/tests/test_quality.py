@@ -5,7 +5,6 @@ import math
 
 import pytest
 from fakes import FakeSession
-
 from tokenformer_eval import lm, quality
 from tokenformer_eval.errors import EvaluationError
 from tokenformer_eval.lm import TokenFormerLM

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tokenformer_eval.errors import EvaluationError
 from tokenformer_eval.reference import ReferenceSession
 from tokenformer_eval.session import Completion, ScoreItem

@@ -4,7 +4,6 @@ import urllib.request
 from urllib.error import HTTPError
 
 import pytest
-
 from tokenformer_eval import chromium
 from tokenformer_eval.errors import EvaluationError
 from tokenformer_eval.site import Site, find_dist, find_model_folder, hash_of_build

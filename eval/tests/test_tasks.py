@@ -8,7 +8,6 @@ import pytest
 from fakes import FakeSession
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
-
 from tokenformer_eval import TASKS, book, last_word
 from tokenformer_eval.__main__ import included
 from tokenformer_eval.documents import articles

@@ -15,7 +15,8 @@ const answer = (call) => async (json) => {
 
 /** Passes progress on twice a second, and whenever the phase changes. */
 function throttled(report) {
-  let phase, last = 0;
+  let phase,
+    last = 0;
   return (p) => {
     if (p.phase === phase && p.loadedBytes !== p.totalBytes && performance.now() - last < 500) return;
     [phase, last] = [p.phase, performance.now()];

@@ -8,10 +8,21 @@ async function run() {
   // const client = new OpenAI({ apiKey });
   const client = await TokenFormer.load();
 
-  const stream = await client.completions.create({ prompt: "The king had three daughters, and", max_tokens: 60, top_p: 0.9, seed: 7, stream: true });
+  const stream = await client.completions.create({
+    prompt: "The king had three daughters, and",
+    max_tokens: 60,
+    top_p: 0.9,
+    seed: 7,
+    stream: true,
+  });
   for await (const { choices } of stream) output.append(choices[0].text);
 
-  const { choices, usage } = await client.completions.create({ prompt: "The best of all is", max_tokens: 1, temperature: 0, logprobs: 5 });
+  const { choices, usage } = await client.completions.create({
+    prompt: "The best of all is",
+    max_tokens: 1,
+    temperature: 0,
+    logprobs: 5,
+  });
   output.append(`\n\n${JSON.stringify({ likeliest: choices[0].logprobs.top_logprobs[0], usage }, null, 1)}`);
 }
 

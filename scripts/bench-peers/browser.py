@@ -32,7 +32,13 @@ class Browser:
     def __init__(self, address, adapter, f16=False, safe=False, dawn=(), flags=()):
         self.profile = tempfile.mkdtemp(prefix="bench-peers-")
         toggles = [*([] if safe else ["allow_unsafe_apis"]), *([F16] if f16 else []), *dawn]
-        arguments = [*COMMON, *([] if safe else [UNSAFE]), *ADAPTERS[adapter], f"--user-data-dir={self.profile}", *flags]
+        arguments = [
+            *COMMON,
+            *([] if safe else [UNSAFE]),
+            *ADAPTERS[adapter],
+            f"--user-data-dir={self.profile}",
+            *flags,
+        ]
         if toggles:
             arguments.append("--enable-dawn-features=" + ",".join(toggles))
         # A driver's cache of shaders would make the second round's loading faster than the first's.
@@ -41,7 +47,12 @@ class Browser:
             environment["LD_LIBRARY_PATH"] = os.environ["CHROME_LD"]
         with open(os.path.join(self.profile, "stderr"), "wb") as log:
             self.process = subprocess.Popen(
-                [executable(), *arguments, address], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=environment, start_new_session=True
+                [executable(), *arguments, address],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
             )
 
     @property

@@ -30,7 +30,10 @@ def together(records):
     return {
         label: {
             "rounds": max(map(len, of_label.values())),
-            **{name: {"median": median(values), "min": min(values), "max": max(values)} for name, values in of_label.items()},
+            **{
+                name: {"median": median(values), "min": min(values), "max": max(values)}
+                for name, values in of_label.items()
+            },
         }
         for label, of_label in collected.items()
     }
@@ -49,7 +52,14 @@ def table(summary):
         spread = f" ({number(value['min'])} to {number(value['max'])})" if name == FIGURES[0] else ""
         return number(value["median"]) + spread
 
-    rows = [["", "rounds", "decode tok/s", "prefill tok/s", "first token ms", "load ms", "first token since navigation ms"]]
-    rows += [[label, str(of_label["rounds"]), *(cell(of_label, name) for name in FIGURES)] for label, of_label in summary.items()]
+    rows = [
+        ["", "rounds", "decode tok/s", "prefill tok/s", "first token ms", "load ms", "first token since navigation ms"]
+    ]
+    rows += [
+        [label, str(of_label["rounds"]), *(cell(of_label, name) for name in FIGURES)]
+        for label, of_label in summary.items()
+    ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -38,12 +38,29 @@ def arguments():
     parser.add_argument("--only", metavar="NAME,...", help="these jobs only")
     parser.add_argument("--query", default="", help="added to every job's, tokens=33 for example")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--gpu", choices=sorted(browser.ADAPTERS), default="nvidia", help="software: SwiftShader, on the CPU, which has no f16")
+    parser.add_argument(
+        "--gpu",
+        choices=sorted(browser.ADAPTERS),
+        default="nvidia",
+        help="software: SwiftShader, on the CPU, which has no f16",
+    )
     parser.add_argument("--f16", action="store_true", help="half precision for all jobs (nvidia)")
     parser.add_argument("--safe", action="store_true", help="no unsafe WebGPU: only what a visitor's browser has")
     parser.add_argument("--dawn", action="append", default=[], metavar="TOGGLE", help="one more Dawn feature to enable")
-    parser.add_argument("--chrome-flag", action="append", default=[], metavar="FLAG", help="one more flag of Chromium: --chrome-flag=--v=1")
-    parser.add_argument("--limit", type=float, default=570, metavar="SECONDS", help="for everything; runs that do not fit any more are left out")
+    parser.add_argument(
+        "--chrome-flag",
+        action="append",
+        default=[],
+        metavar="FLAG",
+        help="one more flag of Chromium: --chrome-flag=--v=1",
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=570,
+        metavar="SECONDS",
+        help="for everything; runs that do not fit any more are left out",
+    )
     parser.add_argument("--job-limit", type=float, default=120, metavar="SECONDS", help="for one run")
     parser.add_argument("--out", default="bench-peers.json", help="the results; written anew after each run")
     return parser.parse_args()
@@ -83,7 +100,9 @@ def run(site, job, number, given, limit):
     posts = queue.Queue()
     site.on_post = lambda path, body: posts.put((path, body))
     start, record = time.monotonic(), {"job": name, "page": page, "f16": f16, "logged": []}
-    chrome = browser.Browser(address(site, page, given.query, number), given.gpu, f16, given.safe, given.dawn, given.chrome_flag)
+    chrome = browser.Browser(
+        address(site, page, given.query, number), given.gpu, f16, given.safe, given.dawn, given.chrome_flag
+    )
     try:
         while "report" not in record and "error" not in record:
             try:
@@ -115,7 +134,14 @@ def run(site, job, number, given, limit):
 
 
 def write(given, records, started):
-    settings = {"gpu": given.gpu, "safe": given.safe, "dawn": given.dawn, "chromeFlags": given.chrome_flag, "query": given.query, "rounds": given.rounds}
+    settings = {
+        "gpu": given.gpu,
+        "safe": given.safe,
+        "dawn": given.dawn,
+        "chromeFlags": given.chrome_flag,
+        "query": given.query,
+        "rounds": given.rounds,
+    }
     result = {"started": started, "settings": settings, "medians": together(records), "runs": records}
     partial = given.out + ".partial"
     with open(partial, "w", encoding="utf-8") as file:
@@ -127,7 +153,10 @@ def write(given, records, started):
 def main():
     given = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    mounts = [(prefix, folder) if equals else ("", prefix) for prefix, equals, folder in (text.partition("=") for text in given.folders)]
+    mounts = [
+        (prefix, folder) if equals else ("", prefix)
+        for prefix, equals, folder in (text.partition("=") for text in given.folders)
+    ]
     site, jobs = Site(mounts), jobs_of(given)
     start, started = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     records, took, left_out = [], {}, 0

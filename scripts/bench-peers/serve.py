@@ -8,7 +8,13 @@ import shutil
 import threading
 import urllib.parse
 
-TYPES = {".wasm": "application/wasm", ".mjs": "text/javascript", ".js": "text/javascript", ".json": "application/json", ".css": "text/css"}
+TYPES = {
+    ".wasm": "application/wasm",
+    ".mjs": "text/javascript",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".css": "text/css",
+}
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -88,7 +94,10 @@ class Site:
     """`mounts`: (path, folder) pairs; of those whose path fits, the first folder that has the file."""
 
     def __init__(self, mounts):
-        self.mounts = [("/" + prefix.strip("/") + "/" if prefix.strip("/") else "/", os.path.abspath(folder)) for prefix, folder in mounts]
+        self.mounts = [
+            ("/" + prefix.strip("/") + "/" if prefix.strip("/") else "/", os.path.abspath(folder))
+            for prefix, folder in mounts
+        ]
         self.on_post = lambda path, body: None
         self.server = Server(("127.0.0.1", 0), functools.partial(Handler, site=self))
         self.origin = f"http://127.0.0.1:{self.server.server_port}"

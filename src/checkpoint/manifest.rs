@@ -160,7 +160,7 @@ mod tests {
             ("1048576", "1048577"),
             ("1048576", "2097152"),
             (&file_hash(&json), "x"),
-            ("\"files\"", "\"fils\""),
+            ("\"files\"", "\"other\""),
         ] {
             assert!(Manifest::from_json(json.replace(from, to).as_bytes()).is_err(), "{from}");
         }

@@ -26,9 +26,20 @@ test("the benchmark is opened from the page, and measures what it is told to", a
   await page.waitForFunction(() => !document.getElementById("run").disabled);
   const { results, thread } = JSON.parse(await page.locator("#output").textContent());
   assert.equal(thread, "worker", "under the page's own policy");
-  assert.deepEqual(results.map(({ model, kind }) => [model, kind]), [["150M", "greedy"], ["150M", "sampled"], ["none", undefined]]);
+  assert.deepEqual(
+    results.map(({ model, kind }) => [model, kind]),
+    [
+      ["150M", "greedy"],
+      ["150M", "sampled"],
+      ["none", undefined],
+    ],
+  );
   assert.ok(results[0].decodeTokensPerSecond.median > 0 && results[0].bytesPerToken > 80e6);
   assert.match(results[2].error, /^invalid-argument: /);
-  assert.deepEqual(requests.filter((path) => path.includes("models/")), [], "no model is downloaded");
+  assert.deepEqual(
+    requests.filter((path) => path.includes("models/")),
+    [],
+    "no model is downloaded",
+  );
   assert.deepEqual(page.problems, []);
 });

@@ -18,7 +18,10 @@ let withGpu;
 let world;
 before(async () => {
   withGpu = await start();
-  const browser = await chromium.launch({ executablePath: await findBrowser(), args: ["--no-sandbox", "--disable-background-networking", "--no-first-run"] });
+  const browser = await chromium.launch({
+    executablePath: await findBrowser(),
+    args: ["--no-sandbox", "--disable-background-networking", "--no-first-run"],
+  });
   world = { ...withGpu, browser };
 });
 after(async () => {
@@ -40,15 +43,20 @@ for (const thread of ["main", "worker"]) {
   test(`logits are the reference's, at every precision: ${thread}`, async () => {
     const page = await pageWith(thread);
     for (const name of FIXTURES.flatMap((name) => ["q4", "q8", "f16"].map((q) => `${name}-${q}`))) {
-      const oracle = JSON.parse(readFileSync(new URL(`../../target/oracle/fixtures/${name}/oracle.json`, import.meta.url), "utf8"));
-      const got = await page.evaluate(async ([folder, ids, lengths]) => {
-        const model = await TokenFormer.load(folder, { backend: "cpu", cache: false });
-        const logits = [];
-        for (const length of lengths) logits.push(Array.from(await model.logits(ids.slice(0, length))));
-        const { thread, backend } = model.info;
-        await model.dispose();
-        return { logits, thread, backend };
-      }, [`${world.server.origin}/oracle/fixtures/${name}/`, oracle.inputIds, oracle.lengths]);
+      const oracle = JSON.parse(
+        readFileSync(new URL(`../../target/oracle/fixtures/${name}/oracle.json`, import.meta.url), "utf8"),
+      );
+      const got = await page.evaluate(
+        async ([folder, ids, lengths]) => {
+          const model = await TokenFormer.load(folder, { backend: "cpu", cache: false });
+          const logits = [];
+          for (const length of lengths) logits.push(Array.from(await model.logits(ids.slice(0, length))));
+          const { thread, backend } = model.info;
+          await model.dispose();
+          return { logits, thread, backend };
+        },
+        [`${world.server.origin}/oracle/fixtures/${name}/`, oracle.inputIds, oracle.lengths],
+      );
       assert.deepEqual([got.thread, got.backend], [thread, "cpu"]);
       for (const [i, logits] of got.logits.entries()) {
         const error = relativeError(logits, oracle.logits[i]);
@@ -68,11 +76,16 @@ test("without an adapter the embedded model writes what it writes on a GPU", asy
   });
   assert.deepEqual([info.backend, info.thread, info.gpuBytes, info.features], ["cpu", "worker", 0, ["simd128"]]);
   assert.deepEqual(info.adapter, { vendor: "", architecture: "", device: "", description: "" });
-  assert.ok(info.notes.some((note) => [/No WebGPU adapter/, /on the CPU/, /slower/].every((words) => words.test(note))), info.notes.join());
+  assert.ok(
+    info.notes.some((note) => [/No WebGPU adapter/, /on the CPU/, /slower/].every((words) => words.test(note))),
+    info.notes.join(),
+  );
   assert.ok(info.weightBytes > 30e6 && info.kvBytes > 20e6 && info.wasmHeapBytes > info.weightBytes);
   assert.ok(!info.phases.includes("compile") && info.phases.at(-1) === "ready");
-  for (const { prompt, promptIds, ids, margins } of JSON.parse(readFileSync(new URL("../../target/oracle/greedy.json", import.meta.url), "utf8"))) {
-    for (let at = 0; at < ids.length; ) {
+  for (const { prompt, promptIds, ids, margins } of JSON.parse(
+    readFileSync(new URL("../../target/oracle/greedy.json", import.meta.url), "utf8"),
+  )) {
+    for (let at = 0; at < ids.length;) {
       const given = [[...promptIds, ...ids.slice(0, at)], { temperature: 0, maxTokens: ids.length - at }];
       const got = await page.evaluate(async ([ids, options]) => (await model.complete(ids, options)).tokenIds, given);
       const differs = ids.slice(at).findIndex((id, i) => got[i] !== id);
@@ -92,10 +105,15 @@ test("without an adapter the embedded model writes what it writes on a GPU", asy
   assert.equal(first, again);
   const speed = await page.evaluate(() => model.benchmark({ promptTokens: 256, maxTokens: 65, runs: 2 }));
   assert.equal(speed.dispatchesPerToken, 0);
-  const [decode, prefill] = [speed.decodeTokensPerSecond, speed.prefillTokensPerSecond].map(({ median }) => median.toFixed(0));
+  const [decode, prefill] = [speed.decodeTokensPerSecond, speed.prefillTokensPerSecond].map(({ median }) =>
+    median.toFixed(0),
+  );
   t.diagnostic(`the embedded model in one thread: ${decode} tokens/s, prefill ${prefill} tokens/s`);
   await page.evaluate(() => model.dispose());
-  assert.deepEqual(page.problems.filter((problem) => !/No available adapters/.test(problem)), []);
+  assert.deepEqual(
+    page.problems.filter((problem) => !/No available adapters/.test(problem)),
+    [],
+  );
   await page.context().close();
 });
 
@@ -104,13 +122,18 @@ for (const thread of ["main", "worker"]) {
     const page = await pageWith(thread);
     const seen = await page.evaluate(async () => {
       const model = await TokenFormer.load(undefined, { backend: "cpu" });
-      const ids = Array.from({ length: 1800 }, (_, i) => 1 + (i * 7919) % 50_000);
+      const ids = Array.from({ length: 1800 }, (_, i) => 1 + ((i * 7919) % 50_000));
       const reasons = [];
       const waits = [];
       const abortWhen = async (moment, prompt, maxTokens) => {
         const controller = new AbortController();
         const written = [];
-        const chunks = model.generate(prompt, { maxTokens, seed: 1, logitBias: { 0: -1000 }, signal: controller.signal });
+        const chunks = model.generate(prompt, {
+          maxTokens,
+          seed: 1,
+          logitBias: { 0: -1000 },
+          signal: controller.signal,
+        });
         const running = (async () => {
           for (;;) {
             const { done, value } = await chunks.next();
@@ -127,12 +150,20 @@ for (const thread of ["main", "worker"]) {
       };
       const turn = () => new Promise((resolve) => setTimeout(resolve));
       // A timer gets its turn long before so long a prompt is read; a text is aborted at its first token.
-      const ofPrompt = await abortWhen(async () => {
-        for (let i = 0; i < 5; i += 1) await turn();
-      }, ids, 1);
-      const ofText = await abortWhen(async (written) => {
-        while (written.length === 0) await turn();
-      }, "Once upon a time", 1500);
+      const ofPrompt = await abortWhen(
+        async () => {
+          for (let i = 0; i < 5; i += 1) await turn();
+        },
+        ids,
+        1,
+      );
+      const ofText = await abortWhen(
+        async (written) => {
+          while (written.length === 0) await turn();
+        },
+        "Once upon a time",
+        1500,
+      );
       // Turns that a text leaves to others.
       let turns = 0;
       let longest = 0;
@@ -152,16 +183,21 @@ for (const thread of ["main", "worker"]) {
     assert.equal(seen.ofPrompt, 0);
     assert.ok(seen.ofText > 0 && seen.ofText < 1500, `${seen.ofText} tokens`);
     assert.ok(seen.turns > 3, `${seen.turns} turns`);
-    t.diagnostic(`${thread}: aborts waited for ${seen.waits.map(Math.round).join(" and ")} ms, timers for at most ${Math.round(seen.longest)} ms`);
+    t.diagnostic(
+      `${thread}: aborts waited for ${seen.waits.map(Math.round).join(" and ")} ms, timers for at most ${Math.round(seen.longest)} ms`,
+    );
     await page.context().close();
   });
 }
 
-test("a page without WebGPU writes in a worker; \"webgpu\" is an error that says what to do", async () => {
+test('a page without WebGPU writes in a worker; "webgpu" is an error that says what to do', async () => {
   const page = await pageWith("worker", { browser: withGpu, init: withoutGpu });
   await page.context().route("**/lib/engine-worker.js", async (route) => {
     const response = await route.fetch();
-    await route.fulfill({ response, body: `(${withoutGpu.toString().replace("Navigator", "WorkerNavigator")})();${await response.text()}` });
+    await route.fulfill({
+      response,
+      body: `(${withoutGpu.toString().replace("Navigator", "WorkerNavigator")})();${await response.text()}`,
+    });
   });
   const seen = await page.evaluate(async (folder) => {
     const refused = await failure(() => TokenFormer.load(folder, { backend: "webgpu" }));
@@ -191,7 +227,10 @@ test("who asks for the CPU gets it beside a GPU, from what the GPU's load has st
     }
     return { logits, infos, told: told.filter(([backend]) => backend === "cpu").map(([, phase]) => phase) };
   }, `${world.server.origin}/oracle/fixtures/uneven-slots-q8/`);
-  assert.deepEqual(seen.infos, [["webgpu", "worker"], ["cpu", "worker"]]);
+  assert.deepEqual(seen.infos, [
+    ["webgpu", "worker"],
+    ["cpu", "worker"],
+  ]);
   assert.ok(relativeError(seen.logits[1], seen.logits[0]) < 2 * TOLERANCE);
   assert.ok(seen.told.includes("cache") && !seen.told.includes("download"), seen.told.join());
   await page.context().close();
@@ -199,7 +238,15 @@ test("who asks for the CPU gets it beside a GPU, from what the GPU's load has st
 
 test("a model that is too large for the CPU is refused before its weights are requested", async () => {
   mkdirSync(`${OUTPUT}large`, { recursive: true });
-  const shape = { num_layers: 24, hidden_size: 1024, num_attention_heads: 16, qkv_slot_num: 1024, proj_slot_num: 1024, ffn_slot_num: 4096, padded_vocab_size: 50304 };
+  const shape = {
+    num_layers: 24,
+    hidden_size: 1024,
+    num_attention_heads: 16,
+    qkv_slot_num: 1024,
+    proj_slot_num: 1024,
+    ffn_slot_num: 4096,
+    padded_vocab_size: 50304,
+  };
   writeFileSync(`${OUTPUT}large/config.json`, JSON.stringify({ model_type: "tokenformer", ...shape }));
   const page = await pageWith("worker");
   const before = world.requests.length;
@@ -216,7 +263,10 @@ test("a model that is too large for the CPU is refused before its weights are re
   assert.match(failures[0].message, /No WebGPU adapter/);
   const asked = world.requests.slice(before).filter((request) => request.includes("/large/"));
   assert.ok(asked.some((request) => request.endsWith("config.json")));
-  assert.deepEqual(asked.filter((request) => /model|pytorch/.test(request)), []);
+  assert.deepEqual(
+    asked.filter((request) => /model|pytorch/.test(request)),
+    [],
+  );
   await page.context().close();
 });
 
@@ -228,7 +278,9 @@ test("the page and its element say that it is the CPU", async () => {
     writer.setAttribute("max-tokens", "3");
     return writer.generate();
   });
-  const status = await page.evaluate(() => document.getElementById("writer").shadowRoot.querySelector("[part=status]").textContent);
+  const status = await page.evaluate(
+    () => document.getElementById("writer").shadowRoot.querySelector("[part=status]").textContent,
+  );
   assert.match(status, /3 tokens · .*on the CPU, slower/);
   assert.match(await page.textContent("#notice"), /on the CPU, slower/);
   assert.equal(await page.isVisible("#notice"), true);

@@ -21,7 +21,10 @@ before(async () => {
 after(() => world?.close());
 
 const greedy = (prompt, maxTokens) =>
-  page.evaluate(async ([prompt, maxTokens]) => (await model.complete(prompt, { temperature: 0, maxTokens })).tokenIds, [prompt, maxTokens]);
+  page.evaluate(
+    async ([prompt, maxTokens]) => (await model.complete(prompt, { temperature: 0, maxTokens })).tokenIds,
+    [prompt, maxTokens],
+  );
 
 const cases = JSON.parse(readFileSync(new URL("../../target/oracle/greedy.json", import.meta.url), "utf8"));
 test("there are six prompts of 48 tokens", () => {
@@ -50,7 +53,10 @@ test("progress is told in order and ends with ready", async () => {
   const phases = await page.evaluate(() => phases);
   const order = ["resolve", "download", "cache", "quantize", "upload", "compile", "ready"];
   const seen = phases.map((p) => order.indexOf(p.phase));
-  assert.ok(seen.every((p, i) => p >= 0 && (i === 0 || p >= seen[i - 1])), phases.map((p) => p.phase).join());
+  assert.ok(
+    seen.every((p, i) => p >= 0 && (i === 0 || p >= seen[i - 1])),
+    phases.map((p) => p.phase).join(),
+  );
   const downloads = phases.filter((p) => p.phase === "download");
   assert.equal(downloads.at(-1).loadedBytes, downloads.at(-1).totalBytes);
   assert.equal(phases.at(-1).phase, "ready");
@@ -98,7 +104,13 @@ test("stop strings that span tokens, logprobs, logit bias", async () => {
     const stop = plain.text.slice(4, 9);
     const stopped = await model.complete("Once upon a time", { temperature: 0, maxTokens: 8, stop: [stop] });
     const chunks = [];
-    for await (const c of model.generate("Once", { temperature: 0, maxTokens: 2, logprobs: 3, logitBias: { 42: 1000 } })) chunks.push(c);
+    for await (const c of model.generate("Once", {
+      temperature: 0,
+      maxTokens: 2,
+      logprobs: 3,
+      logitBias: { 42: 1000 },
+    }))
+      chunks.push(c);
     return { stopped: { ...stopped, before: plain.text.slice(0, plain.text.indexOf(stop)) }, biased: chunks };
   });
   assert.equal(stopped.text, stopped.before);
@@ -154,7 +166,12 @@ test("score agrees with logits", async () => {
   assert.equal(typeof score.isGreedy, "boolean");
   const mean = score.logprobs.slice(1).reduce((a, b) => a + b) / (score.logprobs.length - 1);
   assert.ok(Math.abs(score.perplexity - Math.exp(-mean)) < 1e-6 * score.perplexity);
-  const pair = await page.evaluate(() => model.score([{ text: " girl", context: "the little" }, { text: " boy", context: "the little" }]));
+  const pair = await page.evaluate(() =>
+    model.score([
+      { text: " girl", context: "the little" },
+      { text: " boy", context: "the little" },
+    ]),
+  );
   assert.equal(pair.length, 2);
 });
 

@@ -22,7 +22,8 @@ after(() => world?.close());
 function makeCheckpoint() {
   const folder = `${OUTPUT}evaluate-model/`;
   mkdirSync(folder, { recursive: true });
-  for (const name of ["config.json", "pytorch_model.bin"]) copyFileSync(root(`target/oracle/medium/${name}`), folder + name);
+  for (const name of ["config.json", "pytorch_model.bin"])
+    copyFileSync(root(`target/oracle/medium/${name}`), folder + name);
   const tokenizer = JSON.parse(readFileSync(root("www/models/tokenformer-38m-gutenberg/tokenizer.json"), "utf8"));
   const isKept = (id) => id < 4000;
   tokenizer.added_tokens = tokenizer.added_tokens.filter(({ id }) => isKept(id));
@@ -41,10 +42,16 @@ async function evaluatePage(t, { query = "", ...options } = {}) {
 
 const give = (page, text) => page.getByLabel("Text to evaluate").fill(text);
 const begin = (page) => button(page, "Start").click();
-const ended = (page, words = /^(Done|Stopped|Ended with errors)\.$/) => page.locator("#progress-words", { hasText: words }).waitFor();
+const ended = (page, words = /^(Done|Stopped|Ended with errors)\.$/) =>
+  page.locator("#progress-words", { hasText: words }).waitFor();
 
 /** A row of the table, without what is beside the numbers. */
-const row = (page, name) => page.getByRole("row", { name: new RegExp(`^${name}`) }).first().getByRole("cell").allTextContents();
+const row = (page, name) =>
+  page
+    .getByRole("row", { name: new RegExp(`^${name}`) })
+    .first()
+    .getByRole("cell")
+    .allTextContents();
 const value = (text) => Number(text.replace(/[,%]/g, "").replace("−", "-").split("±")[0]);
 
 async function report(page) {
@@ -56,11 +63,18 @@ async function report(page) {
 async function chooseCheckpoint(page, ...precisions) {
   await page.getByLabel("Another one").fill(`${world.server.origin}/out/evaluate-model/`);
   await page.getByRole("button", { name: "Choose", exact: true }).click();
-  await page.getByRole("radio", { name: /evaluate-model/ }).and(page.locator(":checked")).waitFor();
-  for (const name of ["as it comes", "q4", "q8", "f16"]) await page.getByLabel(new RegExp(`^${name}`)).setChecked(precisions.includes(name));
+  await page
+    .getByRole("radio", { name: /evaluate-model/ })
+    .and(page.locator(":checked"))
+    .waitFor();
+  for (const name of ["as it comes", "q4", "q8", "f16"])
+    await page.getByLabel(new RegExp(`^${name}`)).setChecked(precisions.includes(name));
 }
 
-for (const [width, colorScheme] of [[1280, "light"], [360, "dark"]]) {
+for (const [width, colorScheme] of [
+  [1280, "light"],
+  [360, "dark"],
+]) {
   test(`a text is evaluated, ${width} px wide`, async (t) => {
     const visit = await evaluatePage(t, { width, colorScheme });
     const { page, requests, url } = visit;
@@ -72,9 +86,18 @@ for (const [width, colorScheme] of [[1280, "light"], [360, "dark"]]) {
       await page.getByText(/^This model comes at 4 bits/).waitFor();
       await assertAccessible(page, "before");
       await assertFits(page, "before");
-      assert.deepEqual(requests.filter((path) => /models\/|\.wasm/.test(path)), []);
+      assert.deepEqual(
+        requests.filter((path) => /models\/|\.wasm/.test(path)),
+        [],
+      );
       // The embedded model has one precision, and no other is offered.
-      assert.deepEqual(await page.locator("#precisions").getByRole("checkbox").evaluateAll((all) => all.map(({ checked, disabled }) => [checked, disabled])), [[true, true]]);
+      assert.deepEqual(
+        await page
+          .locator("#precisions")
+          .getByRole("checkbox")
+          .evaluateAll((all) => all.map(({ checked, disabled }) => [checked, disabled])),
+        [[true, true]],
+      );
     });
 
     await t.test("its numbers are those of the harness's windows by score itself", async () => {
@@ -93,7 +116,10 @@ for (const [width, colorScheme] of [[1280, "light"], [360, "dark"]]) {
       const sum = wanted.reduce((a, b) => a + b);
       const { runs, input } = await report(page);
       const [{ metrics, documents, tokens, model, quantization, isComplete, backend, thread }] = runs;
-      assert.deepEqual([model, quantization, isComplete, backend, thread, tokens], ["tokenformer-38m-gutenberg", "q4", true, "cpu", "worker", wanted.length]);
+      assert.deepEqual(
+        [model, quantization, isComplete, backend, thread, tokens],
+        ["tokenformer-38m-gutenberg", "q4", true, "cpu", "worker", wanted.length],
+      );
       assert.deepEqual([input.kind, input.bytes, documents.length, documents[0].words], ["texts", 89, 1, 18]);
       const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-6 * Math.abs(b), `${a} ${b}`);
       near(documents[0].logprob, sum);
@@ -101,48 +127,54 @@ for (const [width, colorScheme] of [[1280, "light"], [360, "dark"]]) {
       near(metrics.bitsPerByte.value, -sum / Math.LN2 / 89);
       near(metrics.wordPerplexity.value, Math.exp(-sum / 18));
       assert.equal(metrics.tokenPerplexity.error, null);
-      assert.ok(Math.abs(value((await row(page, "Perplexity"))[0]) - Math.exp(-sum / wanted.length)) < 0.06, (await row(page, "Perplexity"))[0]);
+      assert.ok(
+        Math.abs(value((await row(page, "Perplexity"))[0]) - Math.exp(-sum / wanted.length)) < 0.06,
+        (await row(page, "Perplexity"))[0],
+      );
       assert.match((await row(page, "Ran on"))[0], /^CPU, in a worker$/);
       assert.equal((await row(page, "Tokens scored"))[0], String(wanted.length));
     });
 
-    await t.test("the plot tells token by token, to the keyboard and to the pointer, and nothing moves under it", async () => {
-      await page.evaluate(() => (shifts.length = 0));
-      const plot = page.getByRole("slider", { name: "Token" });
-      await plot.focus();
-      await page.keyboard.press("Home");
-      assert.match(await plot.getAttribute("aria-valuetext"), /^Token 1 of \d+: “It”, q4 \d+\.\d\d bits/);
-      await page.keyboard.press("ArrowRight");
-      assert.match(await plot.getAttribute("aria-valuetext"), /^Token 2 of \d+: “was”/);
-      assert.equal(await plot.getAttribute("aria-valuenow"), "2");
-      await page.locator("#token-card", { hasText: "It was" }).waitFor();
-      await page.keyboard.press("+");
-      await page.locator("#plot-range", { hasText: /^Tokens [12] to [89] of/ }).waitFor();
-      assert.ok(await button(page, "Zoom in").isDisabled());
-      await page.keyboard.press("End");
-      const last = Number(await plot.getAttribute("aria-valuemax"));
-      assert.equal(Number(await plot.getAttribute("aria-valuenow")), last, "what lies outside comes into view");
-      await page.locator("#plot-range", { hasText: `to ${last} of ${last}` }).waitFor();
-      await page.keyboard.press("0");
-      await page.locator("#plot-range", { hasText: `Tokens 1 to ${last}` }).waitFor();
-      const box = await plot.boundingBox();
-      await page.mouse.move(box.x + box.width / 2, box.y + 100);
-      const middle = Number(await plot.getAttribute("aria-valuenow"));
-      assert.ok(Math.abs(middle - last / 2) < 4, `${middle} of ${last}`);
-      await page.mouse.down();
-      await page.mouse.move(box.x + box.width - 12, box.y + 100, { steps: 3 });
-      await page.mouse.up();
-      await page.locator("#plot-range", { hasText: `to ${last} of ${last}` }).waitFor();
-      await button(page, "All tokens").click();
-      // The table leads to the plot.
-      const top = page.getByRole("table").last().getByRole("button").first();
-      const token = await top.textContent();
-      await top.click();
-      assert.ok((await plot.getAttribute("aria-valuetext")).includes(`“${token.trim()}”`));
-      assert.ok(await plot.evaluate((node) => node === document.activeElement));
-      await page.locator("#plot-summary", { hasText: /^\d+ tokens\. q4: \d+\.\d\d bits on average/ }).waitFor();
-      await assertStill(page, "plot");
-    });
+    await t.test(
+      "the plot tells token by token, to the keyboard and to the pointer, and nothing moves under it",
+      async () => {
+        await page.evaluate(() => (shifts.length = 0));
+        const plot = page.getByRole("slider", { name: "Token" });
+        await plot.focus();
+        await page.keyboard.press("Home");
+        assert.match(await plot.getAttribute("aria-valuetext"), /^Token 1 of \d+: “It”, q4 \d+\.\d\d bits/);
+        await page.keyboard.press("ArrowRight");
+        assert.match(await plot.getAttribute("aria-valuetext"), /^Token 2 of \d+: “was”/);
+        assert.equal(await plot.getAttribute("aria-valuenow"), "2");
+        await page.locator("#token-card", { hasText: "It was" }).waitFor();
+        await page.keyboard.press("+");
+        await page.locator("#plot-range", { hasText: /^Tokens [12] to [89] of/ }).waitFor();
+        assert.ok(await button(page, "Zoom in").isDisabled());
+        await page.keyboard.press("End");
+        const last = Number(await plot.getAttribute("aria-valuemax"));
+        assert.equal(Number(await plot.getAttribute("aria-valuenow")), last, "what lies outside comes into view");
+        await page.locator("#plot-range", { hasText: `to ${last} of ${last}` }).waitFor();
+        await page.keyboard.press("0");
+        await page.locator("#plot-range", { hasText: `Tokens 1 to ${last}` }).waitFor();
+        const box = await plot.boundingBox();
+        await page.mouse.move(box.x + box.width / 2, box.y + 100);
+        const middle = Number(await plot.getAttribute("aria-valuenow"));
+        assert.ok(Math.abs(middle - last / 2) < 4, `${middle} of ${last}`);
+        await page.mouse.down();
+        await page.mouse.move(box.x + box.width - 12, box.y + 100, { steps: 3 });
+        await page.mouse.up();
+        await page.locator("#plot-range", { hasText: `to ${last} of ${last}` }).waitFor();
+        await button(page, "All tokens").click();
+        // The table leads to the plot.
+        const top = page.getByRole("table").last().getByRole("button").first();
+        const token = await top.textContent();
+        await top.click();
+        assert.ok((await plot.getAttribute("aria-valuetext")).includes(`“${token.trim()}”`));
+        assert.ok(await plot.evaluate((node) => node === document.activeElement));
+        await page.locator("#plot-summary", { hasText: /^\d+ tokens\. q4: \d+\.\d\d bits on average/ }).waitFor();
+        await assertStill(page, "plot");
+      },
+    );
 
     await t.test("all of it is accessible and fits", async () => {
       for (const summary of await page.locator("summary").all()) await summary.click();
@@ -154,7 +186,15 @@ for (const [width, colorScheme] of [[1280, "light"], [360, "dark"]]) {
     });
 
     await t.test("without a network it opens, and evaluates with the stored model", async () => {
-      await page.waitForFunction(async () => (await Promise.all(["evaluate.html", "page/evaluate.css", "tokenformer-web_bg.wasm"].map((path) => caches.match(new URL(path, document.baseURI))))).every(Boolean));
+      await page.waitForFunction(async () =>
+        (
+          await Promise.all(
+            ["evaluate.html", "page/evaluate.css", "tokenformer-web_bg.wasm"].map((path) =>
+              caches.match(new URL(path, document.baseURI)),
+            ),
+          )
+        ).every(Boolean),
+      );
       await visit.server.close();
       await page.reload();
       await give(page, "Once upon a time");
@@ -171,21 +211,38 @@ test("pairs give an accuracy, over all of them", async (t) => {
   await page.getByText(/^12 pairs, \d+ bytes\.$/).waitFor();
   const pairs = (await page.getByLabel("Text to evaluate").inputValue()).split("\n").map(JSON.parse);
   // One that its context melts into: "window" is a token, and so is " sea".
-  await give(page, jsonLines(...pairs, { context: "The old man looked at the ", continuation: "sea" }, { context: "", continuation: "Once upon a time" }));
+  await give(
+    page,
+    jsonLines(
+      ...pairs,
+      { context: "The old man looked at the ", continuation: "sea" },
+      { context: "", continuation: "Once upon a time" },
+    ),
+  );
   await begin(page);
   await ended(page, /^Done\.$/);
-  const { runs: [{ metrics, documents }] } = await report(page);
+  const {
+    runs: [{ metrics, documents }],
+  } = await report(page);
   const greedy = await page.evaluate(async (pairs) => {
     const { TokenFormer } = await import("./tokenformer.js");
     const model = await TokenFormer.load();
     const items = pairs.map(({ context, continuation }) => ({ context, text: continuation }));
-    const scores = await model.score([...items, { context: "The old man looked at the", text: " sea" }, { context: [0], text: "Once upon a time" }]);
+    const scores = await model.score([
+      ...items,
+      { context: "The old man looked at the", text: " sea" },
+      { context: [0], text: "Once upon a time" },
+    ]);
     await model.dispose();
     return scores.map(({ isGreedy, logprobs }) => [isGreedy, logprobs.reduce((a, b) => a + b)]);
   }, pairs);
-  assert.deepEqual(documents.map(({ isGreedy }) => isGreedy), greedy.map(([isGreedy]) => isGreedy));
+  assert.deepEqual(
+    documents.map(({ isGreedy }) => isGreedy),
+    greedy.map(([isGreedy]) => isGreedy),
+  );
   // They were computed in another order, in other chunks.
-  for (const [i, { logprob }] of documents.entries()) assert.ok(Math.abs(logprob - greedy[i][1]) < 1e-3, `${i}: ${logprob} ${greedy[i][1]}`);
+  for (const [i, { logprob }] of documents.entries())
+    assert.ok(Math.abs(logprob - greedy[i][1]) < 1e-3, `${i}: ${logprob} ${greedy[i][1]}`);
   const share = greedy.filter(([isGreedy]) => isGreedy).length / greedy.length;
   assert.ok(share > 0 && share < 1 && Math.abs(metrics.accuracy.value - share) < 1e-9 && metrics.accuracy.error > 0);
   assert.equal(value((await row(page, "Accuracy"))[0]), Number((share * 100).toFixed(1)));
@@ -198,39 +255,65 @@ test("what cannot be read is told, with its line, and nothing begins", async (t)
   await begin(page);
   await page.getByRole("alert").getByText("There is no text to evaluate.").waitFor();
   await give(page, `${jsonLines({ text: "a" })}\n{"text": `);
-  await page.getByRole("alert").getByText(/^Line 2 of the text field is not JSON/).waitFor();
+  await page
+    .getByRole("alert")
+    .getByText(/^Line 2 of the text field is not JSON/)
+    .waitFor();
   await begin(page);
   assert.ok(await button(page, "Stop").isHidden());
   await assertAccessible(page, "wrong input");
   await give(page, "");
   // Files: JSON lines by their name, and plain texts, together.
   const file = (name, text) => ({ name, mimeType: "text/plain", buffer: Buffer.from(text) });
-  await page.locator("#texts-input").setInputFiles([file("a.jsonl", jsonLines({ text: "one" }, { text: "" }, { text: "zwölf" })), file("b.txt", '{"text": "x"}')]);
+  await page
+    .locator("#texts-input")
+    .setInputFiles([
+      file("a.jsonl", jsonLines({ text: "one" }, { text: "" }, { text: "zwölf" })),
+      file("b.txt", '{"text": "x"}'),
+    ]);
   await page.getByText("3 documents, 22 bytes, 1 empty text left out.").waitFor();
   await page.locator("#texts-input").setInputFiles([file("c.jsonl", jsonLines({ context: "a", continuation: "b" }))]);
-  await page.getByRole("alert").getByText(/^Line 1 of c.jsonl is a pair of context and continuation, but what came before it is a text\./).waitFor();
+  await page
+    .getByRole("alert")
+    .getByText(/^Line 1 of c.jsonl is a pair of context and continuation, but what came before it is a text\./)
+    .waitFor();
   await button(page, "Remove c.jsonl").click();
   await page.getByText("3 documents, 22 bytes, 1 empty text left out.").waitFor();
-  await page.locator("#texts-input").setInputFiles([file("d.bin", "x")].map((one) => ({ ...one, buffer: Buffer.from([0xff, 0xfe, 0]) })));
-  await page.getByRole("alert").getByText(/^d.bin is no text in UTF-8\./).waitFor();
+  await page
+    .locator("#texts-input")
+    .setInputFiles([file("d.bin", "x")].map((one) => ({ ...one, buffer: Buffer.from([0xff, 0xfe, 0]) })));
+  await page
+    .getByRole("alert")
+    .getByText(/^d.bin is no text in UTF-8\./)
+    .waitFor();
   // Dropped ones, too.
   await page.evaluate(() => {
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File(["dropped"], "e.txt"));
-    for (const type of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
+    for (const type of ["dragover", "drop"])
+      document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
   });
   await page.getByText("4 documents, 29 bytes, 1 empty text left out.").waitFor();
   // With what is typed beside them, and without it again; what is wrong in a file stays told until it is removed.
   await give(page, "typed");
   await page.getByText("5 documents, 34 bytes, 1 empty text left out.").waitFor();
   await page.locator("#texts-input").setInputFiles([file("f.jsonl", "{")]);
-  await page.getByRole("alert").getByText(/^Line 1 of f.jsonl is not JSON/).waitFor();
+  await page
+    .getByRole("alert")
+    .getByText(/^Line 1 of f.jsonl is not JSON/)
+    .waitFor();
   await give(page, "");
-  await page.getByRole("alert").getByText(/^Line 1 of f.jsonl is not JSON/).waitFor();
+  await page
+    .getByRole("alert")
+    .getByText(/^Line 1 of f.jsonl is not JSON/)
+    .waitFor();
   await button(page, "Remove f.jsonl").click();
   await page.getByText("4 documents, 29 bytes, 1 empty text left out.").waitFor();
   await assertFits(page, "files");
-  assert.deepEqual(requests.filter((path) => /models\/|\.wasm/.test(path)), []);
+  assert.deepEqual(
+    requests.filter((path) => /models\/|\.wasm/.test(path)),
+    [],
+  );
   assert.deepEqual(page.problems, []);
 });
 
@@ -238,20 +321,34 @@ test("precisions stand side by side, with what they differ by", async (t) => {
   const { page, url } = await evaluatePage(t, { mayAsk: [world.server.origin] });
   await page.getByText(/^This model comes at 4 bits/).waitFor();
   await chooseCheckpoint(page, "q4", "f16");
-  assert.equal(new URL(page.url()).search, `?model=${encodeURIComponent(`${world.server.origin}/out/evaluate-model/`).replaceAll("%2F", "/")}&quantization=q4,f16`);
+  assert.equal(
+    new URL(page.url()).search,
+    `?model=${encodeURIComponent(`${world.server.origin}/out/evaluate-model/`).replaceAll("%2F", "/")}&quantization=q4,f16`,
+  );
   const paragraphs = NOVEL.split(/\n\n/).slice(0, 6);
   await give(page, jsonLines(...paragraphs.map((text) => ({ text }))));
   await begin(page);
   await ended(page, /^Done\.$/);
   assert.deepEqual(await page.getByRole("table").first().getByRole("columnheader").allTextContents(), ["q4", "f16"]);
-  const { runs: [q4, f16] } = await report(page);
-  assert.deepEqual([q4.quantization, f16.quantization, q4.isReference, f16.isReference, q4.contextLength], ["q4", "f16", false, true, 256]);
+  const {
+    runs: [q4, f16],
+  } = await report(page);
+  assert.deepEqual(
+    [q4.quantization, f16.quantization, q4.isReference, f16.isReference, q4.contextLength],
+    ["q4", "f16", false, true, 256],
+  );
   const { difference } = q4;
-  assert.deepEqual([difference.against, difference.units, difference.count, difference.hasSameWindows], ["f16", "documents", 6, true]);
+  assert.deepEqual(
+    [difference.against, difference.units, difference.count, difference.hasSameWindows],
+    ["f16", "documents", 6, true],
+  );
   const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-9, `${a} ${b}`);
   near(difference.perplexity.value, q4.metrics.tokenPerplexity.value / f16.metrics.tokenPerplexity.value - 1);
   near(difference.bitsPerByte.value, q4.metrics.bitsPerByte.value - f16.metrics.bitsPerByte.value);
-  assert.ok(difference.bitsPerByte.error > 0 && difference.bitsPerByte.error < q4.metrics.bitsPerByte.error, "what is common to both is no noise");
+  assert.ok(
+    difference.bitsPerByte.error > 0 && difference.bitsPerByte.error < q4.metrics.bitsPerByte.error,
+    "what is common to both is no noise",
+  );
   const [told, reference] = await row(page, "Perplexity against f16");
   assert.equal(reference, "reference");
   assert.ok(Math.abs(value(told) - difference.perplexity.value * 100) < 0.006, told);
@@ -259,25 +356,34 @@ test("precisions stand side by side, with what they differ by", async (t) => {
   assert.equal(await page.locator("#plot .mean").count(), 1);
   await assertAccessible(page, "two precisions");
   // The windows of a long paragraph, by score itself.
-  const [index, sum] = await page.evaluate(async ({ name, paragraphs }) => {
-    const { TokenFormer } = await import("./tokenformer.js");
-    const model = await TokenFormer.load(name, { quantization: "f16" });
-    const all = await Promise.all(paragraphs.map((text) => model.encode(text)));
-    const index = all.findIndex(({ length }) => length > 600);
-    const ids = all[index];
-    const items = [{ context: [0], text: ids.slice(0, 255) }];
-    let at = 255;
-    for (; at + 255 <= ids.length; at += 255) items.push({ context: [ids[at - 1]], text: ids.slice(at, at + 255) });
-    if (at < ids.length) items.push({ context: ids.slice(-256, at), text: ids.slice(at) });
-    const scores = await model.score(items);
-    await model.dispose();
-    return [index, scores.flatMap(({ logprobs }) => logprobs).reduce((a, b) => a + b)];
-  }, { name: `${world.server.origin}/out/evaluate-model/`, paragraphs });
-  assert.ok(index >= 0 && Math.abs(f16.documents[index].logprob - sum) < 1e-6 * Math.abs(sum), `${index}: ${f16.documents[index]?.logprob} ${sum}`);
+  const [index, sum] = await page.evaluate(
+    async ({ name, paragraphs }) => {
+      const { TokenFormer } = await import("./tokenformer.js");
+      const model = await TokenFormer.load(name, { quantization: "f16" });
+      const all = await Promise.all(paragraphs.map((text) => model.encode(text)));
+      const index = all.findIndex(({ length }) => length > 600);
+      const ids = all[index];
+      const items = [{ context: [0], text: ids.slice(0, 255) }];
+      let at = 255;
+      for (; at + 255 <= ids.length; at += 255) items.push({ context: [ids[at - 1]], text: ids.slice(at, at + 255) });
+      if (at < ids.length) items.push({ context: ids.slice(-256, at), text: ids.slice(at) });
+      const scores = await model.score(items);
+      await model.dispose();
+      return [index, scores.flatMap(({ logprobs }) => logprobs).reduce((a, b) => a + b)];
+    },
+    { name: `${world.server.origin}/out/evaluate-model/`, paragraphs },
+  );
+  assert.ok(
+    index >= 0 && Math.abs(f16.documents[index].logprob - sum) < 1e-6 * Math.abs(sum),
+    `${index}: ${f16.documents[index]?.logprob} ${sum}`,
+  );
   assert.deepEqual(page.problems, []);
   // The address chooses the same again, and starts nothing.
   await page.reload();
-  assert.deepEqual(await page.locator("#precisions input:checked").evaluateAll((all) => all.map(({ value }) => value)), ["q4", "f16"]);
+  assert.deepEqual(
+    await page.locator("#precisions input:checked").evaluateAll((all) => all.map(({ value }) => value)),
+    ["q4", "f16"],
+  );
   await page.goto(`${url}evaluate.html?model=not%20a%20name&quantization=q9&token=x&endpoint=https://other.example`);
   assert.ok(await page.getByRole("radio", { name: /Story books/ }).isChecked());
 });
@@ -285,7 +391,12 @@ test("precisions stand side by side, with what they differ by", async (t) => {
 test("what fails in the page itself is told, and the page can be used on", async (t) => {
   const { page } = await evaluatePage(t);
   await give(page, "Once upon a time");
-  await page.evaluate(() => (document.getElementById("table").replaceChildren = () => { throw new Error("no table today"); }));
+  await page.evaluate(
+    () =>
+      (document.getElementById("table").replaceChildren = () => {
+        throw new Error("no table today");
+      }),
+  );
   await begin(page);
   await ended(page, /^Ended with errors\.$/);
   await page.getByRole("alert").getByText("no table today").waitFor();
@@ -301,14 +412,23 @@ test("what was stopped keeps its part, marked as such", async (t) => {
   const { page } = await evaluatePage(t);
   await give(page, NOVEL.slice(0, 20_000));
   await begin(page);
-  await page.locator("#progress-words", { hasText: /^Scoring q4: [\d,]+ of [\d,]+ tokens, [\d,.]+ tokens\/s/ }).waitFor();
+  await page
+    .locator("#progress-words", { hasText: /^Scoring q4: [\d,]+ of [\d,]+ tokens, [\d,.]+ tokens\/s/ })
+    .waitFor();
   assert.ok((await page.locator("#progress").getAttribute("value")) !== null);
   await button(page, "Stop").click();
   await ended(page, /^Stopped\.$/);
   await page.getByRole("columnheader", { name: "q4 stopped: a part of it" }).waitFor();
-  const { runs: [{ isComplete, tokens, metrics, documents }] } = await report(page);
+  const {
+    runs: [{ isComplete, tokens, metrics, documents }],
+  } = await report(page);
   assert.ok(!isComplete && tokens >= 64 && tokens < 4000 && !documents[0].isWhole && documents[0].tokens === tokens);
-  assert.ok(metrics.tokenPerplexity.value > 5 && metrics.tokenPerplexity.value < 500 && documents[0].bytes > tokens && documents[0].bytes < 10_000);
+  assert.ok(
+    metrics.tokenPerplexity.value > 5 &&
+      metrics.tokenPerplexity.value < 500 &&
+      documents[0].bytes > tokens &&
+      documents[0].bytes < 10_000,
+  );
   assert.match((await row(page, "Tokens scored"))[0], /^[\d,]+ of [\d,]+$/);
   // And it can be begun again.
   await give(page, "Once upon a time");
@@ -336,11 +456,17 @@ test("a precision that cannot be had costs the others nothing, and a model witho
   await choose(`${world.server.origin}/oracle/fixtures/head64-q4/`);
   await begin(page);
   await ended(page, /^Ended with errors\.$/);
-  await page.getByRole("alert").getByText(/has no tokenizer/).waitFor();
+  await page
+    .getByRole("alert")
+    .getByText(/has no tokenizer/)
+    .waitFor();
   assert.ok(await page.getByRole("table").first().isHidden());
   await choose("./no/such/folder/");
   await begin(page);
   await page.getByRole("alert").getByText("model-not-found").waitFor();
   await choose("not a name");
-  await page.getByRole("alert").getByText(/neither a repository's name nor a folder's address/).waitFor();
+  await page
+    .getByRole("alert")
+    .getByText(/neither a repository's name nor a folder's address/)
+    .waitFor();
 });

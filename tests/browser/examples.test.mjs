@@ -22,7 +22,12 @@ after(async () => {
 test("one tag", async () => {
   const page = await open(world, `${site.origin}/site/examples/plain/`);
   await page.getByRole("button", { name: /generate/i }).click();
-  const token = page.evaluate(() => new Promise((resolve) => document.querySelector("token-former").addEventListener("token", ({ detail }) => resolve(detail.tokenId))));
+  const token = page.evaluate(
+    () =>
+      new Promise((resolve) =>
+        document.querySelector("token-former").addEventListener("token", ({ detail }) => resolve(detail.tokenId)),
+      ),
+  );
   assert.ok((await token) > 0);
   assert.equal(await page.evaluate(() => document.querySelector("token-former").model.info.thread), "worker");
   await page.close();

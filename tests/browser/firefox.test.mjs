@@ -14,7 +14,9 @@ import { OUTPUT, relativeError, SUB_PATH } from "./harness.mjs";
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 const firefox = ["firefox-esr", "firefox"].find((name) => {
   try {
-    return /Firefox \d/.test(execFileSync(name, ["--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
+    return /Firefox \d/.test(
+      execFileSync(name, ["--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }),
+    );
   } catch {
     return false;
   }
@@ -58,53 +60,70 @@ async function inPage() {
 const MARGIN = 0.02;
 const oracleOf = (name) => JSON.parse(readFileSync(path(`target/oracle/fixtures/${name}/oracle.json`), "utf8"));
 
-test("Firefox writes the reference's greedy texts, and its logits are the reference's", { skip: firefox ? false : "no Firefox is installed", timeout: 300_000 }, async (t) => {
-  const cases = JSON.parse(readFileSync(path("target/oracle/greedy.json"), "utf8"));
-  writeFileSync(`${OUTPUT}firefox.html`, `<!doctype html><meta charset="utf-8"><title>Firefox</title><script type="module">(${inPage})();</script>`);
-  let tell;
-  const told = new Promise((resolve) => (tell = resolve));
-  const onRequest = async (request) => {
-    if (request.url !== "/report") return;
-    let body = "";
-    for await (const piece of request.setEncoding("utf8")) body += piece;
-    tell(JSON.parse(body));
-  };
-  const mounts = { [SUB_PATH]: path("dist"), "/out/": OUTPUT, "/oracle/": path("target/oracle") };
-  const server = await serve(mounts, { onRequest });
-  const profile = mkdtempSync(join(tmpdir(), "tokenformer-firefox-"));
-  const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${value});`);
-  writeFileSync(join(profile, "user.js"), lines.join("\n"));
-  const fixtures = ["head64-q4", "head80-q8", "head96-f16", "uneven-slots-q4"].map((name) => ({ name, oracle: oracleOf(name) }));
-  const asked = encodeURIComponent(JSON.stringify({
-    script: `${server.origin}${SUB_PATH}tokenformer.js`,
-    cases: cases.map(({ promptIds }) => promptIds),
-    fixtures: fixtures.map(({ name, oracle }) => ({ folder: `${server.origin}/oracle/fixtures/${name}/`, ids: oracle.inputIds })),
-  }));
-  const address = `${server.origin}/out/firefox.html?${asked}`;
-  const browser = spawn(firefox, ["--headless", "--no-remote", "--profile", profile, address], { stdio: "ignore" });
-  const ended = new Promise((resolve) => {
-    browser.once("exit", (code) => resolve({ error: `Firefox ended with ${code}` }));
-    browser.once("error", (error) => resolve({ error: String(error) }));
-  });
-  try {
-    const seen = await Promise.race([told, ended]);
-    assert.equal(seen.error, undefined);
-    t.diagnostic(`WebGPU adapter: ${seen.hasAdapter}; ${seen.backend}, ${seen.thread}, ${seen.features}; ${seen.notes}`);
-    seen.texts.forEach((got, i) => {
-      const { ids, margins } = cases[i];
-      const differs = got.findIndex((id, at) => id !== ids[at]);
-      assert.ok(got.length > 0 && (differs < 0 || margins[differs] < MARGIN), `text ${i}: ${got} instead of ${ids}`);
+test(
+  "Firefox writes the reference's greedy texts, and its logits are the reference's",
+  { skip: firefox ? false : "no Firefox is installed", timeout: 300_000 },
+  async (t) => {
+    const cases = JSON.parse(readFileSync(path("target/oracle/greedy.json"), "utf8"));
+    writeFileSync(
+      `${OUTPUT}firefox.html`,
+      `<!doctype html><meta charset="utf-8"><title>Firefox</title><script type="module">(${inPage})();</script>`,
+    );
+    let tell;
+    const told = new Promise((resolve) => (tell = resolve));
+    const onRequest = async (request) => {
+      if (request.url !== "/report") return;
+      let body = "";
+      for await (const piece of request.setEncoding("utf8")) body += piece;
+      tell(JSON.parse(body));
+    };
+    const mounts = { [SUB_PATH]: path("dist"), "/out/": OUTPUT, "/oracle/": path("target/oracle") };
+    const server = await serve(mounts, { onRequest });
+    const profile = mkdtempSync(join(tmpdir(), "tokenformer-firefox-"));
+    const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${value});`);
+    writeFileSync(join(profile, "user.js"), lines.join("\n"));
+    const fixtures = ["head64-q4", "head80-q8", "head96-f16", "uneven-slots-q4"].map((name) => ({
+      name,
+      oracle: oracleOf(name),
+    }));
+    const asked = encodeURIComponent(
+      JSON.stringify({
+        script: `${server.origin}${SUB_PATH}tokenformer.js`,
+        cases: cases.map(({ promptIds }) => promptIds),
+        fixtures: fixtures.map(({ name, oracle }) => ({
+          folder: `${server.origin}/oracle/fixtures/${name}/`,
+          ids: oracle.inputIds,
+        })),
+      }),
+    );
+    const address = `${server.origin}/out/firefox.html?${asked}`;
+    const browser = spawn(firefox, ["--headless", "--no-remote", "--profile", profile, address], { stdio: "ignore" });
+    const ended = new Promise((resolve) => {
+      browser.once("exit", (code) => resolve({ error: `Firefox ended with ${code}` }));
+      browser.once("error", (error) => resolve({ error: String(error) }));
     });
-    seen.logits.forEach((got, i) => {
-      const error = relativeError(got, fixtures[i].oracle.logits.at(-1));
-      assert.ok(error < 2e-3, `${fixtures[i].name}: ${error} from the reference`);
-    });
-    assert.equal(seen.backend, seen.hasAdapter ? "webgpu" : "cpu");
-    if (seen.backend === "cpu") assert.deepEqual([seen.thread, seen.features], ["worker", ["simd128"]]);
-  } finally {
-    browser.kill();
-    await ended;
-    await server.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
-  }
-});
+    try {
+      const seen = await Promise.race([told, ended]);
+      assert.equal(seen.error, undefined);
+      t.diagnostic(
+        `WebGPU adapter: ${seen.hasAdapter}; ${seen.backend}, ${seen.thread}, ${seen.features}; ${seen.notes}`,
+      );
+      seen.texts.forEach((got, i) => {
+        const { ids, margins } = cases[i];
+        const differs = got.findIndex((id, at) => id !== ids[at]);
+        assert.ok(got.length > 0 && (differs < 0 || margins[differs] < MARGIN), `text ${i}: ${got} instead of ${ids}`);
+      });
+      seen.logits.forEach((got, i) => {
+        const error = relativeError(got, fixtures[i].oracle.logits.at(-1));
+        assert.ok(error < 2e-3, `${fixtures[i].name}: ${error} from the reference`);
+      });
+      assert.equal(seen.backend, seen.hasAdapter ? "webgpu" : "cpu");
+      if (seen.backend === "cpu") assert.deepEqual([seen.thread, seen.features], ["worker", ["simd128"]]);
+    } finally {
+      browser.kill();
+      await ended;
+      await server.close();
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    }
+  },
+);

@@ -21,19 +21,27 @@ const pageAfter = (code) => enginePage(world, "main", code);
 
 /** Loads the model; tells what it is and what it computes, or how that failed. */
 const load = (page, options = {}) =>
-  page.evaluate(async ([folder, options]) => {
-    let seen;
-    const error = await failure(async () => {
-      const model = await TokenFormer.load(folder, options);
-      const ids = [5, 17, 3, 200, 19, 101];
-      const logits = [Array.from(await model.logits(ids)), Array.from(await model.logits([...ids, 7]))].flat();
-      const { tokenIds } = await model.complete(ids, { maxTokens: 6, seed: 3, temperature: 1, logitBias: { 0: -1000 } });
-      seen = { info: model.info, logits, tokenIds };
-      await model.dispose();
-      seen.left = model.info.gpuBytes;
-    });
-    return error ?? seen;
-  }, [folder, options]);
+  page.evaluate(
+    async ([folder, options]) => {
+      let seen;
+      const error = await failure(async () => {
+        const model = await TokenFormer.load(folder, options);
+        const ids = [5, 17, 3, 200, 19, 101];
+        const logits = [Array.from(await model.logits(ids)), Array.from(await model.logits([...ids, 7]))].flat();
+        const { tokenIds } = await model.complete(ids, {
+          maxTokens: 6,
+          seed: 3,
+          temperature: 1,
+          logitBias: { 0: -1000 },
+        });
+        seen = { info: model.info, logits, tokenIds };
+        await model.dispose();
+        seen.left = model.info.gpuBytes;
+      });
+      return error ?? seen;
+    },
+    [folder, options],
+  );
 
 /** The model is right all the same. */
 function assertRight(seen, tolerance = 1e-3) {
@@ -74,7 +82,10 @@ test("subgroups that compute wrongly are not used, at once and on the next visit
     const seen = await load(page);
     assertRight(seen);
     assert.ok(!seen.info.features.includes("subgroups") && right.info.features.includes("subgroups"));
-    assert.ok(seen.info.notes.some((note) => why.test(note)), `${seen.info.notes}`);
+    assert.ok(
+      seen.info.notes.some((note) => why.test(note)),
+      `${seen.info.notes}`,
+    );
     assert.ok(seen.info.variants.every((variant) => !/subgroups/.test(variant)));
   }
   assert.ok((await page.evaluate(() => changed)) > 0, "there was something to be wrong");
@@ -91,7 +102,10 @@ test("subgroups that do not compile are not used", async () => {
   });
   const seen = await load(page);
   assertRight(seen);
-  assert.ok(seen.info.notes.some((note) => /subgroups did not compile/.test(note)), `${seen.info.notes}`);
+  assert.ok(
+    seen.info.notes.some((note) => /subgroups did not compile/.test(note)),
+    `${seen.info.notes}`,
+  );
   await page.context().close();
 });
 
@@ -109,7 +123,10 @@ test("a GPU that is wrong throughout is not used: a small model goes to the CPU"
   const seen = await load(page);
   assertRight(seen, 5e-3);
   assert.equal(seen.info.backend, "cpu");
-  assert.ok(seen.info.notes.some((note) => /computes wrong results.*runs on the CPU/.test(note)), `${seen.info.notes}`);
+  assert.ok(
+    seen.info.notes.some((note) => /computes wrong results.*runs on the CPU/.test(note)),
+    `${seen.info.notes}`,
+  );
   await page.context().close();
 });
 
@@ -182,7 +199,10 @@ test("where memory is short the context is shorter, or the error says what fits"
   const seen = await load(page);
   assertRight(seen);
   assert.ok(seen.info.contextLength < contextLength && seen.info.contextLength >= 64, `${seen.info.contextLength}`);
-  assert.ok(seen.info.notes.some((note) => /no room for a context of/.test(note)), `${seen.info.notes}`);
+  assert.ok(
+    seen.info.notes.some((note) => /no room for a context of/.test(note)),
+    `${seen.info.notes}`,
+  );
   // Who asked for a length gets it or is told which one fits.
   const asked = await load(page, { contextLength });
   assert.equal(asked.code, "out-of-memory");

@@ -40,7 +40,11 @@ export async function start({ webgpu = true, ...more } = {}) {
   const other = await serve(mounts);
   const executablePath = await findBrowser();
   if (!executablePath) throw new Error("No headless Chromium: run scripts/setup --tests.");
-  const browser = await chromium.launch({ executablePath, args: webgpu ? [...FLAGS, ...WEBGPU] : [...FLAGS, "--disable-features=WebGPU"], ...more });
+  const browser = await chromium.launch({
+    executablePath,
+    args: webgpu ? [...FLAGS, ...WEBGPU] : [...FLAGS, "--disable-features=WebGPU"],
+    ...more,
+  });
   return {
     server,
     /** A second origin with nothing but Access-Control-Allow-Origin. */

@@ -67,7 +67,13 @@ export async function startHub(repositories, { plain = false, exposeRange = true
   return hub;
 
   function note(server, request, url) {
-    const entry = { server, path: decodeURIComponent(url.pathname), range: request.headers.range ?? null, status: 0, bytes: 0 };
+    const entry = {
+      server,
+      path: decodeURIComponent(url.pathname),
+      range: request.headers.range ?? null,
+      status: 0,
+      bytes: 0,
+    };
     hub.requests.push(entry);
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
     for (const repository of Object.values(repositories)) {
@@ -83,7 +89,10 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     const url = new URL(request.url, api.origin);
     const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED };
     if (request.method === "OPTIONS") {
-      const allowed = { "Access-Control-Allow-Headers": "Authorization, Range", "Access-Control-Allow-Methods": "GET, HEAD" };
+      const allowed = {
+        "Access-Control-Allow-Headers": "Authorization, Range",
+        "Access-Control-Allow-Methods": "GET, HEAD",
+      };
       return end(response, 204, { ...headers, ...allowed });
     }
     const { entry, token } = note("hub", request, url);
@@ -91,14 +100,20 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     if (fault?.kind === "status") return fail(response, entry, headers, fault);
     const refuse = (status, code) => {
       entry.status = status;
-      return end(response, status, { ...headers, ...(code && { "X-Error-Code": code }), "Content-Type": "application/json" }, "{}");
+      return end(
+        response,
+        status,
+        { ...headers, ...(code && { "X-Error-Code": code }), "Content-Type": "application/json" },
+        "{}",
+      );
     };
     const called = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree)\/([^/]+)$/.exec(url.pathname);
     const resolved = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
     if ((!called && !resolved) || (plain && called)) return refuse(404);
     const name = (called ?? resolved)[1];
     const repository = repositories[name] ?? (plain ? { files: {} } : undefined);
-    if (!repository || (repository.token && !token && !repository.gated)) return refuse(token ? 404 : 401, "RepoNotFound");
+    if (!repository || (repository.token && !token && !repository.gated))
+      return refuse(token ? 404 : 401, "RepoNotFound");
     if (repository.gated && token !== repository.token) return refuse(token ? 403 : 401, "GatedRepo");
     if (repository.token && token !== repository.token) return refuse(401);
     const commit = repository.commit ?? sha1(name);
@@ -145,7 +160,10 @@ export async function startHub(repositories, { plain = false, exposeRange = true
 
   function fail(response, entry, headers, { status, code, retryAfter }) {
     entry.status = status;
-    const more = { ...(code && { "X-Error-Code": code }), ...(retryAfter !== undefined && { "Retry-After": retryAfter }) };
+    const more = {
+      ...(code && { "X-Error-Code": code }),
+      ...(retryAfter !== undefined && { "Retry-After": retryAfter }),
+    };
     if (exposeRetryAfter) headers["Access-Control-Expose-Headers"] = `${EXPOSED}, Retry-After`;
     return end(response, status, { ...headers, ...more }, "fault");
   }
@@ -164,10 +182,21 @@ export async function startHub(repositories, { plain = false, exposeRange = true
         const file = await fileOf(repository, path);
         if (file.size >= LARGE) {
           const oid = repository.hashes?.[path] ?? (await sha256(file));
-          return { type: "file", path, size: file.size, oid: sha1(path), lfs: { oid, size: file.size, pointerSize: 134 } };
+          return {
+            type: "file",
+            path,
+            size: file.size,
+            oid: sha1(path),
+            lfs: { oid, size: file.size, pointerSize: 134 },
+          };
         }
         const bytes = await whole(file);
-        return { type: "file", path, size: file.size, oid: repository.hashes?.[path] ?? sha1(`blob ${bytes.length}\0`, bytes) };
+        return {
+          type: "file",
+          path,
+          size: file.size,
+          oid: repository.hashes?.[path] ?? sha1(`blob ${bytes.length}\0`, bytes),
+        };
       }),
     );
     if (from + 3 < paths.length) {
@@ -201,7 +230,11 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     if (fault?.kind === "short") length = Math.max(0, length - fault.less);
     if (!["short", "long"].includes(fault?.kind)) headers["Content-Length"] = length;
     entry.status = status;
-    response.writeHead(status, { ...headers, "Content-Type": "application/octet-stream", ETag: `"${file.size}-${hub.version}"` });
+    response.writeHead(status, {
+      ...headers,
+      "Content-Type": "application/octet-stream",
+      ETag: `"${file.size}-${hub.version}"`,
+    });
     const closed = once(response, "close");
     let position = from;
     for await (let piece of read(file, from, from + length)) {
@@ -223,12 +256,14 @@ export async function startHub(repositories, { plain = false, exposeRange = true
       if (response.destroyed) return;
       entry.bytes += part.length;
       position += part.length;
-      if (!response.write(part)) await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed]);
+      if (!response.write(part))
+        await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed]);
       if (limited <= piece.length) {
         if (fault.kind === "cut") response.destroy();
         return; // stalled for ever, or until the client goes away
       }
-      if (fault?.kind === "slow") await new Promise((resolve) => setTimeout(resolve, (part.length / fault.rate) * 1000));
+      if (fault?.kind === "slow")
+        await new Promise((resolve) => setTimeout(resolve, (part.length / fault.rate) * 1000));
     }
     if (fault?.kind === "long") response.write(Buffer.alloc(1000));
     response.end();

@@ -14,7 +14,9 @@ const CONFIG = readFileSync(`${medium}config.json`);
 const QUANTIZED_CONFIG = readFileSync(`${medium}quantized/config.json`);
 const MANIFEST = readFileSync(`${medium}quantized/manifest.json`);
 const UNALIGNED = readFileSync(`${medium}unaligned.bin`);
-const SHARDED = Object.fromEntries(readdirSync(`${medium}sharded`).map((name) => [name, readFileSync(`${medium}sharded/${name}`)]));
+const SHARDED = Object.fromEntries(
+  readdirSync(`${medium}sharded`).map((name) => [name, readFileSync(`${medium}sharded/${name}`)]),
+);
 /** What is sent besides the weights: lists, small files, directory and headers. */
 const SMALL = 300_000;
 
@@ -84,7 +86,8 @@ const storedUnits = (page, name) =>
   }, name);
 const storedHashes = async (page, name) => (await storedUnits(page, name)).map(([key, { sha256 }]) => [key, sha256]);
 /** Bytes of the checkpoint that are stored, whatever was made of them. */
-const storedOf = async (page, name) => (await storedUnits(page, name)).reduce((sum, [, unit]) => sum + unit.source_bytes, 0);
+const storedOf = async (page, name) =>
+  (await storedUnits(page, name)).reduce((sum, [, unit]) => sum + unit.source_bytes, 0);
 
 /** Until the hub holds back what `loading` asked for; fails where that ends before. */
 async function untilHeld(held, loading) {
@@ -106,61 +109,75 @@ function assertHonest(progress) {
   assert.equal(last.loadedBytes, last.totalBytes, "progress ends at the total");
 }
 
-for (const thread of ["main", "worker"]) test(`a published checkpoint opens by its name, and the next visit downloads nothing: ${thread}`, async () => {
-  const { hub, context, page } = await setUp({}, {}, thread);
-  const first = await fill(page, "o/published", { quantization: "q4" });
-  assert.equal(first.outcome, "loaded", first.message);
-  assertHonest(first.progress);
-  const download = first.progress.filter((p) => p.phase === "download");
-  assert.ok(download.every((p) => !p.fromCache) && download.some((p) => p.bytesPerSecond > 0 && p.secondsLeft >= 0));
-  assert.equal(download.at(-1).totalBytes, CHECKPOINT.length);
-  const [stored] = await models(page);
-  assert.deepEqual([stored.id, stored.quantization, stored.complete], ["o/published", "q4", true]);
-  assert.ok(stored.bytes < WEIGHTS.length + 1000 && stored.bytes > 0.9 * WEIGHTS.length);
-  await page.close();
+for (const thread of ["main", "worker"])
+  test(`a published checkpoint opens by its name, and the next visit downloads nothing: ${thread}`, async () => {
+    const { hub, context, page } = await setUp({}, {}, thread);
+    const first = await fill(page, "o/published", { quantization: "q4" });
+    assert.equal(first.outcome, "loaded", first.message);
+    assertHonest(first.progress);
+    const download = first.progress.filter((p) => p.phase === "download");
+    assert.ok(download.every((p) => !p.fromCache) && download.some((p) => p.bytesPerSecond > 0 && p.secondsLeft >= 0));
+    assert.equal(download.at(-1).totalBytes, CHECKPOINT.length);
+    const [stored] = await models(page);
+    assert.deepEqual([stored.id, stored.quantization, stored.complete], ["o/published", "q4", true]);
+    assert.ok(stored.bytes < WEIGHTS.length + 1000 && stored.bytes > 0.9 * WEIGHTS.length);
+    await page.close();
 
-  hub.requests.length = 0;
-  const again = await loadingPage(hub, context);
-  await compileKernels(again, thread);
-  const result = await again.evaluate(async (endpoint) => {
-    const progress = [];
-    const model = await TokenFormer.load("o/published", { endpoint, quantization: "q4", onProgress: (p) => progress.push(p) });
-    const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
-    const { info } = model;
-    await model.dispose();
-    return { progress, logits, info };
-  }, hub.endpoint);
-  assert.deepEqual(hub.requests.filter((r) => r.server === "cdn"), []);
-  assertHonest(result.progress);
-  assert.equal(result.info.revision, stored.revision);
-  assert.equal(result.info.quantization, "q4");
-
-  // The same numbers as the folder that `convert` wrote from the same file.
-  for (const name of ["o/folder", "o/sharded", "o/unaligned"]) {
-    const same = await again.evaluate(async ([endpoint, name]) => {
-      const model = await TokenFormer.load(name, { endpoint, cache: false });
+    hub.requests.length = 0;
+    const again = await loadingPage(hub, context);
+    await compileKernels(again, thread);
+    const result = await again.evaluate(async (endpoint) => {
+      const progress = [];
+      const model = await TokenFormer.load("o/published", {
+        endpoint,
+        quantization: "q4",
+        onProgress: (p) => progress.push(p),
+      });
       const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
+      const { info } = model;
       await model.dispose();
-      return logits;
-    }, [hub.endpoint, name]);
-    assert.equal(relativeError(result.logits, same), 0, name);
-  }
-  assert.equal((await models(again)).length, 1, "cache: false keeps nothing");
+      return { progress, logits, info };
+    }, hub.endpoint);
+    assert.deepEqual(
+      hub.requests.filter((r) => r.server === "cdn"),
+      [],
+    );
+    assertHonest(result.progress);
+    assert.equal(result.info.revision, stored.revision);
+    assert.equal(result.info.quantization, "q4");
 
-  // Without a network the stored copy is used, and a note says so.
-  await context.setOffline(true);
-  const offline = await fill(again, "o/published");
-  const other = await fill(again, "o/published", { quantization: "q8" });
-  await context.setOffline(false);
-  assert.equal(offline.outcome, "loaded", offline.message);
-  assert.equal(other.outcome, "network", "of another precision nothing is stored");
-  assert.deepEqual(hub.violations, []);
-  assert.deepEqual(again.problems.filter((p) => !/ERR_INTERNET_DISCONNECTED/.test(p)), []);
-  const freed = await again.evaluate(() => TokenFormer.delete("o/published", { quantization: "q4" }));
-  assert.equal(freed, stored.bytes);
-  assert.deepEqual(await models(again), []);
-  await context.close();
-});
+    // The same numbers as the folder that `convert` wrote from the same file.
+    for (const name of ["o/folder", "o/sharded", "o/unaligned"]) {
+      const same = await again.evaluate(
+        async ([endpoint, name]) => {
+          const model = await TokenFormer.load(name, { endpoint, cache: false });
+          const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
+          await model.dispose();
+          return logits;
+        },
+        [hub.endpoint, name],
+      );
+      assert.equal(relativeError(result.logits, same), 0, name);
+    }
+    assert.equal((await models(again)).length, 1, "cache: false keeps nothing");
+
+    // Without a network the stored copy is used, and a note says so.
+    await context.setOffline(true);
+    const offline = await fill(again, "o/published");
+    const other = await fill(again, "o/published", { quantization: "q8" });
+    await context.setOffline(false);
+    assert.equal(offline.outcome, "loaded", offline.message);
+    assert.equal(other.outcome, "network", "of another precision nothing is stored");
+    assert.deepEqual(hub.violations, []);
+    assert.deepEqual(
+      again.problems.filter((p) => !/ERR_INTERNET_DISCONNECTED/.test(p)),
+      [],
+    );
+    const freed = await again.evaluate(() => TokenFormer.delete("o/published", { quantization: "q4" }));
+    assert.equal(freed, stored.bytes);
+    assert.deepEqual(await models(again), []);
+    await context.close();
+  });
 
 test("what fails once is overcome", async () => {
   const { hub, context, page } = await setUp({ exposeRetryAfter: true });
@@ -235,7 +252,11 @@ test("what fails for ever is the right error, and leaves nothing wrong behind", 
 test("a wrong byte is an integrity error, is not kept, and the next attempt succeeds", async () => {
   const { hub, context, page } = await setUp();
   const at = 2_400_000; // in the third chunk of the folder
-  for (const [name, path] of [["o/published", "pytorch_model.bin"], ["o/bare", "model.safetensors"], ["o/folder", "model.safetensors"]]) {
+  for (const [name, path] of [
+    ["o/published", "pytorch_model.bin"],
+    ["o/bare", "model.safetensors"],
+    ["o/folder", "model.safetensors"],
+  ]) {
     hub.requests.length = 0;
     hub.faults.push({ kind: "corrupt", at, times: Infinity });
     const damaged = await fill(page, name);
@@ -249,7 +270,11 @@ test("a wrong byte is an integrity error, is not kept, and the next attempt succ
     }
   }
   // A damaged directory, pickle or header is not blamed on the format.
-  for (const [name, at] of [["o/published", 700], ["o/published", CHECKPOINT.length - 30], ["o/bare", 20]]) {
+  for (const [name, at] of [
+    ["o/published", 700],
+    ["o/published", CHECKPOINT.length - 30],
+    ["o/bare", 20],
+  ]) {
     await page.evaluate((name) => TokenFormer.delete(name), name);
     hub.faults.push({ kind: "corrupt", at, times: Infinity });
     const { outcome, message } = await fill(page, name);
@@ -263,7 +288,8 @@ test("a wrong byte is an integrity error, is not kept, and the next attempt succ
     const right = await storedHashes(page, name);
     assert.ok(right.length > 1);
     const directory = CHECKPOINT.length - 9_000;
-    const places = name === "o/bare" ? [3, 200, 4_000] : [directory, directory + 46 + 25, directory + 4_000, 900, 2_345];
+    const places =
+      name === "o/bare" ? [3, 200, 4_000] : [directory, directory + 46 + 25, directory + 4_000, 900, 2_345];
     for (const at of places) {
       await page.evaluate((name) => TokenFormer.delete(name), name);
       hub.faults.push({ kind: "corrupt", at, times: 1 });
@@ -275,81 +301,101 @@ test("a wrong byte is an integrity error, is not kept, and the next attempt succ
     }
   }
   // A file that is right, but of another kind.
-  const other = await setUp({}, { "o/other": { files: { "config.json": CONFIG, "pytorch_model.bin": Buffer.alloc(2e6, 7) } } });
+  const other = await setUp(
+    {},
+    { "o/other": { files: { "config.json": CONFIG, "pytorch_model.bin": Buffer.alloc(2e6, 7) } } },
+  );
   assert.equal((await fill(other.page, "o/other")).outcome, "unsupported-checkpoint");
   await other.context.close();
   await context.close();
 });
 
-for (const thread of ["main", "worker"]) test(`a load that was cut goes on where it was: ${thread}`, async () => {
-  const { hub, context, page } = await setUp({}, {}, thread);
-  // Twice the tab is closed in mid-download.
-  let open = page;
-  for (let visit = 0; visit < 2; visit += 1) {
-    const before = await storedOf(open, "o/published");
-    // How much is missing depends on how much the first visit stored.
-    const missing = CHECKPOINT.length - before;
-    const bytes = visit === 0 ? Math.floor(missing / 2) : missing - 1_000_000;
-    const held = hub.holdAfter(bytes);
-    const loading = fill(open, "o/published").catch(() => null);
-    await untilHeld(held, loading);
-    // What has come is stored, but for what is on its way.
-    await untilStored(open, "o/published", before + bytes - (8 << 20));
-    await open.close();
-    await loading;
-    hub.hangUp();
-    open = await loadingPage(hub, context);
-  }
-  const stored = await storedOf(open, "o/published");
-  hub.requests.length = 0;
-  const last = await fill(open, "o/published");
-  assert.equal(last.outcome, "loaded", last.message);
-  assertHonest(last.progress);
-  assert.ok(last.progress.some((p) => p.phase === "cache" && p.fromCache));
-  const sent = hub.sent("pytorch_model.bin");
-  assert.ok(sent <= CHECKPOINT.length - stored + SMALL, `${sent} bytes were sent where ${stored} of ${CHECKPOINT.length} were stored`);
+for (const thread of ["main", "worker"])
+  test(`a load that was cut goes on where it was: ${thread}`, async () => {
+    const { hub, context, page } = await setUp({}, {}, thread);
+    // Twice the tab is closed in mid-download.
+    let open = page;
+    for (let visit = 0; visit < 2; visit += 1) {
+      const before = await storedOf(open, "o/published");
+      // How much is missing depends on how much the first visit stored.
+      const missing = CHECKPOINT.length - before;
+      const bytes = visit === 0 ? Math.floor(missing / 2) : missing - 1_000_000;
+      const held = hub.holdAfter(bytes);
+      const loading = fill(open, "o/published").catch(() => null);
+      await untilHeld(held, loading);
+      // What has come is stored, but for what is on its way.
+      await untilStored(open, "o/published", before + bytes - (8 << 20));
+      await open.close();
+      await loading;
+      hub.hangUp();
+      open = await loadingPage(hub, context);
+    }
+    const stored = await storedOf(open, "o/published");
+    hub.requests.length = 0;
+    const last = await fill(open, "o/published");
+    assert.equal(last.outcome, "loaded", last.message);
+    assertHonest(last.progress);
+    assert.ok(last.progress.some((p) => p.phase === "cache" && p.fromCache));
+    const sent = hub.sent("pytorch_model.bin");
+    assert.ok(
+      sent <= CHECKPOINT.length - stored + SMALL,
+      `${sent} bytes were sent where ${stored} of ${CHECKPOINT.length} were stored`,
+    );
 
-  // Once more by abort, which answers at once and leaves nothing half-written.
-  await open.evaluate(() => TokenFormer.delete("o/published"));
-  const held = hub.holdAfter(9e6);
-  const loading = fill(open, "o/published");
-  await untilHeld(held, loading);
-  // The hub still holds back what was asked for: the end does not wait for it, nor do those who want the same.
-  await open.evaluate(() => controller.abort());
-  assert.equal((await loading).outcome, "aborted");
-  await open.waitForFunction(async () => (await navigator.locks.query()).held.length === 0);
-  hub.release();
-  assert.equal((await fill(open, "o/published")).outcome, "loaded");
-  await context.close();
-});
+    // Once more by abort, which answers at once and leaves nothing half-written.
+    await open.evaluate(() => TokenFormer.delete("o/published"));
+    const held = hub.holdAfter(9e6);
+    const loading = fill(open, "o/published");
+    await untilHeld(held, loading);
+    // The hub still holds back what was asked for: the end does not wait for it, nor do those who want the same.
+    await open.evaluate(() => controller.abort());
+    assert.equal((await loading).outcome, "aborted");
+    await open.waitForFunction(async () => (await navigator.locks.query()).held.length === 0);
+    hub.release();
+    assert.equal((await fill(open, "o/published")).outcome, "loaded");
+    await context.close();
+  });
 
 test("a damaged or missing record is fetched again", async () => {
   const { hub, context, page } = await setUp();
-  for (const [name, path] of [["o/published", "pytorch_model.bin"], ["o/folder", "model.safetensors"]]) {
+  for (const [name, path] of [
+    ["o/published", "pytorch_model.bin"],
+    ["o/folder", "model.safetensors"],
+  ]) {
     assert.equal((await fill(page, name)).outcome, "loaded");
-    for (const harm of [{ kind: "flip", at: 1 }, { kind: "delete", at: 1 }, { kind: "flip", at: -1 }]) {
-      await page.evaluate(async ([name, harm]) => {
-        const database = await new Promise((resolve) => {
-          const request = indexedDB.open("tokenformer-web");
-          request.onsuccess = () => resolve(request.result);
-        });
-        const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
-        const store = () => database.transaction("data", "readwrite").objectStore("data");
-        const key = (await done(store().getAllKeys())).filter((k) => k.includes(name) && /\d$/.test(k)).at(harm.at);
-        if (harm.kind === "delete") await done(store().delete(key));
-        else {
-          const bytes = new Uint8Array(await (await done(store().get(key))).arrayBuffer());
-          bytes[bytes.length >> 1] ^= 4;
-          await done(store().put(new Blob([bytes]), key));
-        }
-        database.close();
-      }, [name, harm]);
+    for (const harm of [
+      { kind: "flip", at: 1 },
+      { kind: "delete", at: 1 },
+      { kind: "flip", at: -1 },
+    ]) {
+      await page.evaluate(
+        async ([name, harm]) => {
+          const database = await new Promise((resolve) => {
+            const request = indexedDB.open("tokenformer-web");
+            request.onsuccess = () => resolve(request.result);
+          });
+          const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+          const store = () => database.transaction("data", "readwrite").objectStore("data");
+          const key = (await done(store().getAllKeys())).filter((k) => k.includes(name) && /\d$/.test(k)).at(harm.at);
+          if (harm.kind === "delete") await done(store().delete(key));
+          else {
+            const bytes = new Uint8Array(await (await done(store().get(key))).arrayBuffer());
+            bytes[bytes.length >> 1] ^= 4;
+            await done(store().put(new Blob([bytes]), key));
+          }
+          database.close();
+        },
+        [name, harm],
+      );
       hub.requests.length = 0;
       const { outcome, message, progress } = await fill(page, name);
       assert.equal(outcome, "loaded", `${name} ${JSON.stringify(harm)}: ${message}`);
       assertHonest(progress);
       const sent = hub.sent(path); // the last unit may be as long as two
-      assert.ok(sent > 0 && sent < (harm.at === 1 ? 3e6 : 5e6), `${name} ${JSON.stringify(harm)}: ${sent} bytes were sent again`);
+      assert.ok(
+        sent > 0 && sent < (harm.at === 1 ? 3e6 : 5e6),
+        `${name} ${JSON.stringify(harm)}: ${sent} bytes were sent again`,
+      );
       hub.requests.length = 0;
       assert.equal((await fill(page, name)).outcome, "loaded");
       assert.equal(hub.sent(path), 0);
@@ -358,14 +404,18 @@ test("a damaged or missing record is fetched again", async () => {
   await context.close();
 });
 
-for (const thread of ["main", "worker"]) test(`two tabs share one download: ${thread}`, async () => {
-  const { hub, context, page } = await setUp({}, {}, thread);
-  const second = await loadingPage(hub, context);
-  const results = await Promise.all([fill(page, "o/published"), fill(second, "o/published")]);
-  assert.deepEqual(results.map((r) => r.outcome), ["loaded", "loaded"]);
-  assert.ok(hub.sent("pytorch_model.bin") < CHECKPOINT.length + SMALL);
-  await context.close();
-});
+for (const thread of ["main", "worker"])
+  test(`two tabs share one download: ${thread}`, async () => {
+    const { hub, context, page } = await setUp({}, {}, thread);
+    const second = await loadingPage(hub, context);
+    const results = await Promise.all([fill(page, "o/published"), fill(second, "o/published")]);
+    assert.deepEqual(
+      results.map((r) => r.outcome),
+      ["loaded", "loaded"],
+    );
+    assert.ok(hub.sent("pytorch_model.bin") < CHECKPOINT.length + SMALL);
+    await context.close();
+  });
 
 test("a storage that is full or small stops nothing", async () => {
   const { hub, context, page } = await setUp();
@@ -403,7 +453,10 @@ test("a storage that is full or small stops nothing", async () => {
 test("tokens go to the endpoint alone, and gates and private repositories are told apart", async () => {
   const token = "hf_secret";
   const files = repositories()["o/folder"].files;
-  const { hub, context, page } = await setUp({}, { "o/private": { token, files }, "o/gated": { token, gated: true, files } });
+  const { hub, context, page } = await setUp(
+    {},
+    { "o/private": { token, files }, "o/gated": { token, gated: true, files } },
+  );
   const outcome = async (name, options) => (await fill(page, name, options)).outcome;
   assert.equal(await outcome("o/private"), "model-not-found");
   assert.equal(await outcome("o/private", { token: "hf_wrong" }), "unauthorized");
@@ -418,7 +471,12 @@ test("tokens go to the endpoint alone, and gates and private repositories are to
 });
 
 test("plain hosts, servers that ignore ranges, and sizes that nobody tells", async () => {
-  for (const [plain, ignoresRanges, exposeRange] of [[true, false, true], [true, true, true], [false, true, true], [false, false, false]]) {
+  for (const [plain, ignoresRanges, exposeRange] of [
+    [true, false, true],
+    [true, true, true],
+    [false, true, true],
+    [false, false, false],
+  ]) {
     const { hub, context, page } = await setUp({ plain, exposeRange });
     hub.ignoresRanges = ignoresRanges;
     for (const name of ["o/published", "o/bare", "o/folder", "o/sharded"]) {
@@ -459,8 +517,19 @@ test("a hub that is odd, and files that change", async () => {
   const files = repositories()["o/folder"].files;
   const manifest = JSON.parse(MANIFEST);
   for (const file of manifest.files) Object.assign(file, { size: file.size + 1 });
-  const stale = { ...files, "manifest.json": Buffer.from(JSON.stringify({ ...manifest, files: manifest.files.map((f) => ({ ...f, chunk_bytes: undefined, chunks: undefined })) })) };
-  const { hub, context, page } = await setUp({}, { "o/stale": { files: stale }, "Haiyang-W/TokenFormer-150M": repositories()["o/published"] });
+  const stale = {
+    ...files,
+    "manifest.json": Buffer.from(
+      JSON.stringify({
+        ...manifest,
+        files: manifest.files.map((f) => ({ ...f, chunk_bytes: undefined, chunks: undefined })),
+      }),
+    ),
+  };
+  const { hub, context, page } = await setUp(
+    {},
+    { "o/stale": { files: stale }, "Haiyang-W/TokenFormer-150M": repositories()["o/published"] },
+  );
   for (const name of ["o/stale", "Haiyang-W/TokenFormer-150M"]) {
     const { outcome, message } = await fill(page, name);
     assert.equal(outcome, "loaded", `${name}: ${message}`);

@@ -19,31 +19,38 @@ const OPTIONS = { maxTokens: 24, temperature: 0, logitBias: { 0: -1000 } };
 
 /** Loads a model as `globalThis.model`, and writes its text. */
 const write = (page) =>
-  page.evaluate(async ([folder, options]) => {
-    globalThis.model ??= await TokenFormer.load(folder);
-    return (await model.complete([1, 2, 3], options)).tokenIds;
-  }, [folder, OPTIONS]);
+  page.evaluate(
+    async ([folder, options]) => {
+      globalThis.model ??= await TokenFormer.load(folder);
+      return (await model.complete([1, 2, 3], options)).tokenIds;
+    },
+    [folder, OPTIONS],
+  );
 
-for (const thread of ["main", "worker"]) test(`a load is aborted in every phase, and the next one works: ${thread}`, async () => {
-  const page = await enginePage(world, thread);
-  const seen = await page.evaluate(async (folder) => {
-    const seen = [];
-    const abortAt = async (phase) => {
-      const controller = new AbortController();
-      const onProgress = (p) => p.phase === phase && controller.abort();
-      const error = await failure(() => TokenFormer.load(folder, { signal: controller.signal, onProgress }));
-      seen.push([phase, error?.code]);
-    };
-    for (const phase of ["resolve", "download", "compile"]) await abortAt(phase);
-    await abortAt("cache"); // what was downloaded by now
-    return seen;
-  }, folder);
-  for (const [phase, code] of seen) assert.equal(code, "aborted", phase);
-  assert.equal((await write(page)).length, OPTIONS.maxTokens);
-  await page.waitForFunction(async () => (await navigator.locks.query()).held.length === 0);
-  assert.deepEqual(page.problems.filter((p) => !/404/.test(p)), []); // the folder has no tokenizer
-  await page.context().close();
-});
+for (const thread of ["main", "worker"])
+  test(`a load is aborted in every phase, and the next one works: ${thread}`, async () => {
+    const page = await enginePage(world, thread);
+    const seen = await page.evaluate(async (folder) => {
+      const seen = [];
+      const abortAt = async (phase) => {
+        const controller = new AbortController();
+        const onProgress = (p) => p.phase === phase && controller.abort();
+        const error = await failure(() => TokenFormer.load(folder, { signal: controller.signal, onProgress }));
+        seen.push([phase, error?.code]);
+      };
+      for (const phase of ["resolve", "download", "compile"]) await abortAt(phase);
+      await abortAt("cache"); // what was downloaded by now
+      return seen;
+    }, folder);
+    for (const [phase, code] of seen) assert.equal(code, "aborted", phase);
+    assert.equal((await write(page)).length, OPTIONS.maxTokens);
+    await page.waitForFunction(async () => (await navigator.locks.query()).held.length === 0);
+    assert.deepEqual(
+      page.problems.filter((p) => !/404/.test(p)),
+      [],
+    ); // the folder has no tokenizer
+    await page.context().close();
+  });
 
 test("two tabs write at the same time, and one that is closed in the middle disturbs nobody", async () => {
   const context = await world.browser.newContext();
@@ -65,7 +72,8 @@ test("a page that is frozen in the middle of a text goes on with it", async () =
   await page.evaluate(async (options) => {
     globalThis.written = 0;
     globalThis.whole = (async () => {
-      for await (const { tokenId } of model.generate([1, 2, 3], options)) globalThis.written += Number.isInteger(tokenId);
+      for await (const { tokenId } of model.generate([1, 2, 3], options))
+        globalThis.written += Number.isInteger(tokenId);
       return (await model.complete([1, 2, 3], options)).tokenIds;
     })();
     // Some are there, not all.
@@ -114,32 +122,44 @@ test("storage that is cleared meanwhile stops nothing, not even if the device is
   assert.deepEqual(await write(page), calm);
   await page.evaluate(() => device.destroy());
   assert.deepEqual(await write(page), calm);
-  assert.equal(await page.evaluate(() => TokenFormer.models().then((models) => models.length)), 1, "it is stored again");
+  assert.equal(
+    await page.evaluate(() => TokenFormer.models().then((models) => models.length)),
+    1,
+    "it is stored again",
+  );
   await page.context().close();
 });
 
 test("dispose in the middle of a text ends it, and of a load that goes on for others nothing", async () => {
   const page = await enginePage(world, "worker");
-  const seen = await page.evaluate(async ([folder, options]) => {
-    const [one, other] = await Promise.all([TokenFormer.load(folder), TokenFormer.load(folder)]);
-    let count = 0;
-    let end;
-    const running = (async () => {
-      const chunks = one.generate([1, 2, 3], { ...options, maxTokens: 200 });
-      for (;;) {
-        const { done, value } = await chunks.next();
-        if (done) return value;
-        count += 1;
-        if (count === 3) end = one.dispose();
-      }
-    })();
-    const { finishReason } = await running;
-    await end;
-    const later = await failure(() => one.complete([1], options));
-    const { tokenIds } = await other.complete([1, 2, 3], options);
-    await other.dispose();
-    return { finishReason, later: later.code, tokens: tokenIds.length, left: [one.info.gpuBytes, other.info.gpuBytes] };
-  }, [folder, OPTIONS]);
+  const seen = await page.evaluate(
+    async ([folder, options]) => {
+      const [one, other] = await Promise.all([TokenFormer.load(folder), TokenFormer.load(folder)]);
+      let count = 0;
+      let end;
+      const running = (async () => {
+        const chunks = one.generate([1, 2, 3], { ...options, maxTokens: 200 });
+        for (;;) {
+          const { done, value } = await chunks.next();
+          if (done) return value;
+          count += 1;
+          if (count === 3) end = one.dispose();
+        }
+      })();
+      const { finishReason } = await running;
+      await end;
+      const later = await failure(() => one.complete([1], options));
+      const { tokenIds } = await other.complete([1, 2, 3], options);
+      await other.dispose();
+      return {
+        finishReason,
+        later: later.code,
+        tokens: tokenIds.length,
+        left: [one.info.gpuBytes, other.info.gpuBytes],
+      };
+    },
+    [folder, OPTIONS],
+  );
   assert.deepEqual(seen, { finishReason: "abort", later: "disposed", tokens: OPTIONS.maxTokens, left: [0, 0] });
   await page.context().close();
 });

@@ -15,14 +15,21 @@ test("an address is a beginning with its settings, and harmless whatever it says
   const visit = await visitor(world);
   t.after(() => visit.close());
   const { page, url } = visit;
-  await page.goto(`${url}?fresh#${new URLSearchParams({ prompt: "<img src=x onerror=alert(1)> & so", "max-tokens": "nonsense", "logit-bias": "{", token: "hf_secret", onclick: "alert(1)" })}`);
+  await page.goto(
+    `${url}?fresh#${new URLSearchParams({ prompt: "<img src=x onerror=alert(1)> & so", "max-tokens": "nonsense", "logit-bias": "{", token: "hf_secret", onclick: "alert(1)" })}`,
+  );
   assert.equal(await text(page), "<img src=x onerror=alert(1)> & so");
-  const attributes = await page.evaluate(() => [...document.querySelector("token-former").attributes].map((a) => a.name));
+  const attributes = await page.evaluate(() =>
+    [...document.querySelector("token-former").attributes].map((a) => a.name),
+  );
   assert.ok(!attributes.includes("token") && !attributes.includes("onclick"));
   await button(page, "Settings").click();
   await page.getByRole("dialog").getByRole("button", { name: "Reset all" }).click();
   assert.equal(await page.getByRole("dialog").getByLabel("Length", { exact: true }).inputValue(), "256");
-  assert.deepEqual(page.problems.filter((p) => !/nonsense/.test(p)), []);
+  assert.deepEqual(
+    page.problems.filter((p) => !/nonsense/.test(p)),
+    [],
+  );
 });
 
 test("a change in the last moment before a reload is kept, and so is the text", async (t) => {
@@ -32,7 +39,10 @@ test("a change in the last moment before a reload is kept, and so is the text", 
   await page.evaluate(() => (document.querySelector("token-former").text = "Another beginning"));
   await page.waitForURL(/prompt=Another/);
   await page.evaluate(() => {
-    document.querySelector("token-former").passages = [{ text: "Another beginning", written: false }, { text: " went on", written: true }];
+    document.querySelector("token-former").passages = [
+      { text: "Another beginning", written: false },
+      { text: " went on", written: true },
+    ];
     document.querySelector("token-former").setAttribute("seed", "9");
     location.reload();
   });
@@ -54,7 +64,11 @@ test("a link holds what stands there now, and says what it does not hold", async
     await button(page, /copy a link/i).click();
     await page.locator("#link-status", { hasText: "." }).waitFor();
     const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
-    return { told: await page.locator("#link-status").textContent(), query: new URLSearchParams(link.hash.slice(1)), isHere: link.href.startsWith(url) };
+    return {
+      told: await page.locator("#link-status").textContent(),
+      query: new URLSearchParams(link.hash.slice(1)),
+      isHere: link.href.startsWith(url),
+    };
   };
   // At once: before the page has kept the change.
   await page.evaluate(() => {
@@ -63,14 +77,20 @@ test("a link holds what stands there now, and says what it does not hold", async
     document.querySelector("#copy-link").click();
   });
   const first = await copied();
-  assert.deepEqual([first.told, first.query.get("prompt"), first.query.get("top-p"), first.isHere], ["Copied.", "Once more", "", true]);
+  assert.deepEqual(
+    [first.told, first.query.get("prompt"), first.query.get("top-p"), first.isHere],
+    ["Copied.", "Once more", "", true],
+  );
   await page.evaluate(() => {
     document.querySelector("token-former").setAttribute("model", "./local/~1a~mine/");
     document.querySelector("token-former").setAttribute("endpoint", "https://hub.example");
     document.querySelector("token-former").text = "x".repeat(2500);
   });
   const second = await copied();
-  assert.equal(second.told, "Copied. Not in it: the beginning, which is too long for one; the model, which is on this computer only; the hub's address.");
+  assert.equal(
+    second.told,
+    "Copied. Not in it: the beginning, which is too long for one; the model, which is on this computer only; the hub's address.",
+  );
   assert.deepEqual([...second.query.keys()], ["top-p"]);
   // As on a page that is not secure.
   await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined, configurable: true }));
@@ -90,7 +110,13 @@ test("a link that is opened leaves the visitor's own text behind undo, and for t
   await page.getByText("Begun by a link. Undo brings your own text back.").waitFor();
   // Nothing was changed: the next visit finds what the last one left.
   await follow(page, url);
-  assert.deepEqual(await page.evaluate(() => [document.querySelector("token-former").text, document.querySelector("token-former").getAttribute("seed")]), ["My own text", null]);
+  assert.deepEqual(
+    await page.evaluate(() => [
+      document.querySelector("token-former").text,
+      document.querySelector("token-former").getAttribute("seed"),
+    ]),
+    ["My own text", null],
+  );
   // In the same page, and taken back.
   await page.goto(`${url}#prompt=Another`);
   await page.waitForFunction(() => document.querySelector("token-former").text === "Another");

@@ -49,7 +49,12 @@ test("bad options are refused before anything is requested", async () => {
     return failures;
   });
   for (const f of failures) assert.deepEqual([f?.isOurs, f?.code], [true, "invalid-argument"], JSON.stringify(f));
-  for (const [i, name] of [[1, "quantization"], [2, "contextLength"], [4, "backend"], [6, "nonsense"]]) {
+  for (const [i, name] of [
+    [1, "quantization"],
+    [2, "contextLength"],
+    [4, "backend"],
+    [6, "nonsense"],
+  ]) {
     assert.match(failures[i].message, new RegExp(name));
   }
   assert.equal(world.requests.length, before);
@@ -78,7 +83,16 @@ test("missing models, wrong precisions and aborts are told apart", async () => {
   }, world.server.origin);
   assert.deepEqual(
     failures.map((f) => f?.code),
-    ["model-not-found", "invalid-argument", "invalid-argument", "invalid-config", "aborted", "aborted", "invalid-config", "network"],
+    [
+      "model-not-found",
+      "invalid-argument",
+      "invalid-argument",
+      "invalid-config",
+      "aborted",
+      "aborted",
+      "invalid-config",
+      "network",
+    ],
     JSON.stringify(failures, null, 1),
   );
   assert.ok(failures.every((f) => f.isOurs));

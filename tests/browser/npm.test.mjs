@@ -28,7 +28,10 @@ let built;
 before(async () => {
   world = await start();
   rmSync(PROJECT, { recursive: true, force: true });
-  cpSync(path("examples/vite"), PROJECT, { recursive: true, filter: (source) => !/node_modules|\/dist$|\/public\/models$/.test(source) });
+  cpSync(path("examples/vite"), PROJECT, {
+    recursive: true,
+    filter: (source) => !/node_modules|\/dist$|\/public\/models$/.test(source),
+  });
   const manifest = JSON.parse(readFileSync(`${PROJECT}/package.json`, "utf8"));
   writeFileSync(`${PROJECT}/package.json`, JSON.stringify({ ...manifest, dependencies: {}, devDependencies: {} }));
   await run("npm", ["install", PACKAGE, "--offline", "--no-audit", "--no-fund"], { cwd: PROJECT });
@@ -42,8 +45,12 @@ after(async () => {
 test("the package is what its manifest says, and nothing in it is missing", async () => {
   const manifest = JSON.parse(readFileSync(`${PACKAGE}/package.json`, "utf8"));
   const version = readFileSync(path("Cargo.toml"), "utf8").match(/^version = "(.*)"$/m)[1];
-  assert.deepEqual([manifest.name, manifest.version, manifest.type, manifest.license], ["tokenformer-web", version, "module", "Apache-2.0"]);
-  for (const name of ["README.md", "LICENSE", "tokenformer.d.ts", "tokenformer-web_bg.wasm", "lib/engine-worker.js"]) assert.ok(existsSync(`${PACKAGE}/${name}`), name);
+  assert.deepEqual(
+    [manifest.name, manifest.version, manifest.type, manifest.license],
+    ["tokenformer-web", version, "module", "Apache-2.0"],
+  );
+  for (const name of ["README.md", "LICENSE", "tokenformer.d.ts", "tokenformer-web_bg.wasm", "lib/engine-worker.js"])
+    assert.ok(existsSync(`${PACKAGE}/${name}`), name);
   for (const target of Object.values(manifest.exports["."])) assert.ok(existsSync(join(PACKAGE, target)), target);
   const { stdout } = await run("npm", ["pack", "--dry-run", "--json", PACKAGE], { cwd: PROJECT });
   const files = JSON.parse(stdout)[0].files.map((file) => file.path);
@@ -61,7 +68,10 @@ test("a strict project type-checks, and what the types must refuse they refuse",
   const tsc = tool("typescript", "bin/tsc");
   await tsc("--noEmit", "-p", ".").catch(({ stdout }) => assert.fail(stdout));
   writeFileSync(`${PROJECT}/src/more.ts`, readFileSync(path("tests/browser/pages/types.ts")));
-  const { stdout } = await tsc("--noEmit", "-p", ".").then(() => ({ stdout: "" }), (error) => error);
+  const { stdout } = await tsc("--noEmit", "-p", ".").then(
+    () => ({ stdout: "" }),
+    (error) => error,
+  );
   rmSync(`${PROJECT}/src/more.ts`);
   assert.equal(stdout, "");
 });
@@ -71,7 +81,9 @@ async function assertWrites(url) {
   const page = await open(world, url);
   await page.locator("#prompt").fill("Once upon a time");
   await page.getByRole("button", { name: "Go on" }).click();
-  await page.waitForFunction(() => document.querySelector("#output").textContent.length > "Once upon a time".length + 20);
+  await page.waitForFunction(
+    () => document.querySelector("#output").textContent.length > "Once upon a time".length + 20,
+  );
   await page.getByRole("button", { name: "Stop" }).click();
   await page.waitForFunction(() => /^Done/.test(document.querySelector("#status").textContent));
   assert.equal(await page.locator("#status").textContent(), "Done, in the worker thread.");
@@ -81,10 +93,14 @@ async function assertWrites(url) {
 
 test("the example's own script bundles it, and the bundle generates text in a worker", async () => {
   const bin = dirname(createRequire(import.meta.url).resolve("vite/package.json")).replace(/vite$/, ".bin");
-  const { stdout, stderr } = await run("npm", ["run", "build"], { cwd: PROJECT, env: { ...process.env, PATH: `${bin}:${process.env.PATH}` } });
+  const { stdout, stderr } = await run("npm", ["run", "build"], {
+    cwd: PROJECT,
+    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
+  });
   assert.doesNotMatch(`${stdout}${stderr}`, /warning|doesn't exist/i);
   const assets = readdirSync(`${PROJECT}/dist/assets`);
-  for (const kind of [/engine-worker.*\.js$/, /\.wasm$/]) assert.equal(assets.filter((name) => kind.test(name)).length, 1, `${kind} in ${assets}`);
+  for (const kind of [/engine-worker.*\.js$/, /\.wasm$/])
+    assert.equal(assets.filter((name) => kind.test(name)).length, 1, `${kind} in ${assets}`);
   const wasm = assets.find((name) => name.endsWith(".wasm"));
   assert.equal(statSync(`${PROJECT}/dist/assets/${wasm}`).size, statSync(`${PACKAGE}/tokenformer-web_bg.wasm`).size);
   await assertWrites(`${built.origin}/under/a/path/`);

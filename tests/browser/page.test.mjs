@@ -3,7 +3,17 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { OUTPUT, start } from "./harness.mjs";
-import { assertAccessible, assertFits, assertStill, button, passages, settled, text, visitor, written } from "./visitor.mjs";
+import {
+  assertAccessible,
+  assertFits,
+  assertStill,
+  button,
+  passages,
+  settled,
+  text,
+  visitor,
+  written,
+} from "./visitor.mjs";
 
 let world;
 before(async () => {
@@ -37,7 +47,12 @@ for (const width of [1280, 360]) {
       const example = page.getByRole("list").filter({ hasText: "lighthouse" }).getByRole("button").first();
       await example.click();
       assert.equal(await text(page), await example.textContent());
-      assert.equal(await page.getByRole("textbox").evaluate((field) => field.matches(":focus") && field.selectionStart === field.value.length), true);
+      assert.equal(
+        await page
+          .getByRole("textbox")
+          .evaluate((field) => field.matches(":focus") && field.selectionStart === field.value.length),
+        true,
+      );
       await page.keyboard.press("ControlOrMeta+z");
       assert.equal(await text(page), before);
     });
@@ -46,16 +61,23 @@ for (const width of [1280, 360]) {
       await page.evaluate(() => {
         globalThis.progress = [];
         longTasks.length = 0; // those of axe-core among them
-        document.querySelector("token-former").addEventListener("progress", ({ detail }) => progress.push(detail.phase));
+        document
+          .querySelector("token-former")
+          .addEventListener("progress", ({ detail }) => progress.push(detail.phase));
       });
       const began = await text(page);
       const result = await written(page, async () => {
         await button(page, /^generate/i).click();
         await button(page, "Stop").waitFor();
         await shot("loading");
-        await page.waitForFunction((length) => document.querySelector("token-former").text.length > length + 8, began.length);
+        await page.waitForFunction(
+          (length) => document.querySelector("token-former").text.length > length + 8,
+          began.length,
+        );
         const tasks = await page.evaluate(() => longTasks);
-        t.diagnostic(`tasks of the page's thread above 50 ms from the button to the third word: ${tasks.length}, the longest ${Math.max(0, ...tasks)} ms`);
+        t.diagnostic(
+          `tasks of the page's thread above 50 ms from the button to the third word: ${tasks.length}, the longest ${Math.max(0, ...tasks)} ms`,
+        );
         await shot("writing");
         await assertAccessible(page, "writing");
         assert.equal(await page.getByRole("textbox").evaluate((field) => field.readOnly), true);
@@ -68,7 +90,11 @@ for (const width of [1280, 360]) {
         await button(page, "Stop").click();
       });
       assert.equal(result.finishReason, "abort");
-      assert.equal(await page.evaluate(() => document.querySelector("token-former").model.info.thread), "worker", "under the page's own policy");
+      assert.equal(
+        await page.evaluate(() => document.querySelector("token-former").model.info.thread),
+        "worker",
+        "under the page's own policy",
+      );
       assert.equal(await text(page), began + result.text);
       const phases = await page.evaluate(() => progress);
       assert.ok(phases.includes("download") && phases.at(-1) === "ready", phases.join());
@@ -92,7 +118,10 @@ for (const width of [1280, 360]) {
       await close();
       await page.waitForURL(/stop=/);
       const query = new URLSearchParams(new URL(page.url()).hash.slice(1));
-      assert.deepEqual([query.get("max-tokens"), query.get("top-p"), query.get("stop"), query.has("prompt")], ["4", "0.9", '["THE END"]', false]);
+      assert.deepEqual(
+        [query.get("max-tokens"), query.get("top-p"), query.get("stop"), query.has("prompt")],
+        ["4", "0.9", '["THE END"]', false],
+      );
       assert.equal(query.get("temperature"), "0");
     });
 
@@ -107,7 +136,10 @@ for (const width of [1280, 360]) {
       await page.keyboard.press("ControlOrMeta+End");
       await page.keyboard.type(" And then the");
       const before = await text(page);
-      assert.deepEqual((await passages(page)).map((p) => p.written), [false, true, false]);
+      assert.deepEqual(
+        (await passages(page)).map((p) => p.written),
+        [false, true, false],
+      );
       const result = await written(page, () => page.keyboard.press("ControlOrMeta+Enter"));
       assert.equal(result.usage.completionTokens, 4);
       assert.equal(await text(page), before + result.text);
@@ -135,7 +167,10 @@ for (const width of [1280, 360]) {
       await assertAccessible(page, "written");
       await shot("done");
       await button(page, "This computer").click();
-      await page.getByRole("dialog").getByText(/swiftshader/i).waitFor();
+      await page
+        .getByRole("dialog")
+        .getByText(/swiftshader/i)
+        .waitFor();
       await page.getByRole("dialog").getByText("in a worker, beside the page").waitFor();
       await close();
     });
@@ -151,7 +186,8 @@ for (const width of [1280, 360]) {
       await assertAccessible(page, "tokens");
       await assertFits(page, "tokens");
       await shot("tokens");
-      const chosen = () => page.evaluate(() => document.querySelector("token-former").shadowRoot.activeElement.dataset.index);
+      const chosen = () =>
+        page.evaluate(() => document.querySelector("token-former").shadowRoot.activeElement.dataset.index);
       const last = Number(await chosen());
       await page.keyboard.press("ArrowLeft");
       assert.equal(Number(await chosen()), last - 1);
@@ -186,19 +222,33 @@ for (const width of [1280, 360]) {
       await page.evaluate(() => {
         const [none, details] = ["details-none", "details"].map((id) => document.getElementById(id));
         globalThis.details = [];
-        new MutationObserver(() => globalThis.details.push([none.hidden ? "" : none.textContent, details.children.length > 0])).observe(none.parentElement, { childList: true, subtree: true, characterData: true });
+        new MutationObserver(() =>
+          globalThis.details.push([none.hidden ? "" : none.textContent, details.children.length > 0]),
+        ).observe(none.parentElement, { childList: true, subtree: true, characterData: true });
       });
       await page.evaluate(() => document.querySelector("token-former").load());
       await dialog.getByText(`${visit.url}models/tokenformer-38m-gutenberg/`).last().waitFor();
-      assert.deepEqual(await page.evaluate(() => [globalThis.details[0], globalThis.details.at(-1)]), [["The model is being loaded.", false], ["", true]]);
+      assert.deepEqual(await page.evaluate(() => [globalThis.details[0], globalThis.details.at(-1)]), [
+        ["The model is being loaded.", false],
+        ["", true],
+      ]);
       await close();
       await written(page, () => button(page, /continue/i).click());
-      assert.equal(await page.evaluate(() => document.querySelector("token-former").model.info.id), `${visit.url}models/tokenformer-38m-gutenberg/`);
+      assert.equal(
+        await page.evaluate(() => document.querySelector("token-former").model.info.id),
+        `${visit.url}models/tokenformer-38m-gutenberg/`,
+      );
     });
 
     await t.test("after a reload text, settings and models are there", async () => {
       const before = await text(page);
-      await page.waitForFunction((wanted) => JSON.parse(localStorage.getItem("tokenformer-web")).passages.map((p) => p.text).join("") === wanted, before);
+      await page.waitForFunction(
+        (wanted) =>
+          JSON.parse(localStorage.getItem("tokenformer-web"))
+            .passages.map((p) => p.text)
+            .join("") === wanted,
+        before,
+      );
       await page.reload();
       assert.equal(await text(page), before);
       await button(page, "Settings").click();
@@ -209,7 +259,11 @@ for (const width of [1280, 360]) {
     await t.test("a stored model is deleted", async () => {
       await button(page, "This computer").click();
       const dialog = page.getByRole("dialog");
-      await dialog.getByRole("listitem").filter({ hasText: /MB · q4/ }).nth(1).waitFor();
+      await dialog
+        .getByRole("listitem")
+        .filter({ hasText: /MB · q4/ })
+        .nth(1)
+        .waitFor();
       await dialog.getByText(/^\d+ MB used of the [\d.]+ [MG]B that the browser allows this site\./).waitFor();
       await assertAccessible(page, "storage");
       await assertFits(page, "storage");
@@ -217,7 +271,12 @@ for (const width of [1280, 360]) {
       await dialog.getByRole("button", { name: `Delete ${visit.url}` }).click();
       await dialog.getByRole("button", { name: /^Delete 31 MB\?$/ }).click();
       await dialog.getByText(/is deleted: 31 MB are free again/).waitFor();
-      assert.deepEqual(await page.evaluate(async () => (await (await import("./tokenformer.js")).TokenFormer.models()).map((m) => m.id)), ["tokenformer-38m-gutenberg"]);
+      assert.deepEqual(
+        await page.evaluate(async () =>
+          (await (await import("./tokenformer.js")).TokenFormer.models()).map((m) => m.id),
+        ),
+        ["tokenformer-38m-gutenberg"],
+      );
       await close();
     });
 
@@ -227,7 +286,9 @@ for (const width of [1280, 360]) {
       await close();
       await page.evaluate(() => navigator.serviceWorker.ready);
       // What the worker was told to keep is there.
-      await page.waitForFunction(async () => (await caches.match(new URL("tokenformer-web_bg.wasm", document.baseURI))) !== undefined);
+      await page.waitForFunction(
+        async () => (await caches.match(new URL("tokenformer-web_bg.wasm", document.baseURI))) !== undefined,
+      );
       await page.waitForFunction(() => !JSON.parse(localStorage.getItem("tokenformer-web")).attributes.model);
       await visit.server.close();
       const problems = page.problems.splice(0);
@@ -245,7 +306,10 @@ for (const width of [1280, 360]) {
       assert.equal(await text(page), before + added);
       assert.deepEqual(problems, [], "nothing was complained about in the console");
       // Whoever asks an absent server is told so by the browser, in the console.
-      assert.deepEqual(page.problems.filter((p) => !/ERR_CONNECTION|Failed to load resource/.test(p)), []);
+      assert.deepEqual(
+        page.problems.filter((p) => !/ERR_CONNECTION|Failed to load resource/.test(p)),
+        [],
+      );
     });
   });
 }

@@ -36,9 +36,13 @@ test("what is dropped on the page and is no model is refused with the reason", a
   await page.evaluate(() => {
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File(["{}"], "config.json"));
-    for (const type of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
+    for (const type of ["dragover", "drop"])
+      document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
   });
-  await page.getByRole("dialog").getByText(/neither a model.safetensors nor a pytorch_model.bin among these files/).waitFor();
+  await page
+    .getByRole("dialog")
+    .getByText(/neither a model.safetensors nor a pytorch_model.bin among these files/)
+    .waitFor();
   assert.equal(await page.evaluate(() => document.querySelector("token-former").getAttribute("model")), null);
   assert.deepEqual(page.problems, []);
 });
@@ -50,10 +54,15 @@ test("what is dropped and cannot be read is told", async (t) => {
   await page.evaluate(() => {
     const file = (done, failed) => failed(new DOMException("Gone.", "NotFoundError"));
     const items = [{ webkitGetAsEntry: () => ({ isFile: true, fullPath: "/m.bin", file }) }];
-    const drop = Object.assign(new Event("drop", { bubbles: true, cancelable: true }), { dataTransfer: { types: ["Files"], items } });
+    const drop = Object.assign(new Event("drop", { bubbles: true, cancelable: true }), {
+      dataTransfer: { types: ["Files"], items },
+    });
     document.body.dispatchEvent(drop);
   });
-  await page.getByRole("dialog").getByText(/cannot be read/).waitFor();
+  await page
+    .getByRole("dialog")
+    .getByText(/cannot be read/)
+    .waitFor();
   assert.deepEqual(page.problems, []);
 });
 
@@ -65,7 +74,10 @@ test("a model of this computer whose files are not at hand is to be chosen again
   await page.evaluate(() => document.querySelector("token-former").setAttribute("model", "./local/~1a~gone/"));
   await button(page, /^model/i).click();
   await button(page, "Load now").click();
-  await page.getByRole("dialog").getByText(/choose the folder again/).waitFor();
+  await page
+    .getByRole("dialog")
+    .getByText(/choose the folder again/)
+    .waitFor();
   await page.keyboard.press("Escape");
   await page.locator("#from-link", { hasText: "choose the folder again" }).waitFor();
 });
@@ -81,7 +93,11 @@ test("another model can be loaded while one is", async (t) => {
   await button(page, "Load now").click();
   await page.locator("#load-now:disabled").waitFor();
   await page.getByRole("radio", { name: /TokenFormer 450M/ }).check();
-  await page.evaluate(() => document.querySelector("token-former").addEventListener("error", ({ detail }) => document.body.setAttribute("data-told", detail.code)));
+  await page.evaluate(() =>
+    document
+      .querySelector("token-former")
+      .addEventListener("error", ({ detail }) => document.body.setAttribute("data-told", detail.code)),
+  );
   await page.locator("#load-now:enabled").click();
   // The first loading, which ends now, leaves the button alone.
   await page.locator('body[data-told="aborted"]').waitFor();
@@ -93,20 +109,31 @@ test("a folder of this computer is a model", async (t) => {
   t.after(() => visit.close());
   const { page, requests } = visit;
   await button(page, /^model/i).click();
-  await page.locator("#folder-input").setInputFiles(new URL("../../www/models/tokenformer-38m-gutenberg", import.meta.url).pathname);
+  await page
+    .locator("#folder-input")
+    .setInputFiles(new URL("../../www/models/tokenformer-38m-gutenberg", import.meta.url).pathname);
   await page.getByText(/They stay on this computer/).waitFor();
   await button(page, "Load now").click();
   await page.getByRole("dialog").getByText("Loaded.").waitFor();
   await page.keyboard.press("Escape");
-  assert.match(await page.evaluate(() => document.querySelector("token-former").model.info.id), /\/local\/~[0-9a-z]+~tokenformer-38m-gutenberg\/$/);
+  assert.match(
+    await page.evaluate(() => document.querySelector("token-former").model.info.id),
+    /\/local\/~[0-9a-z]+~tokenformer-38m-gutenberg\/$/,
+  );
   await page.evaluate(() => document.querySelector("token-former").setAttribute("max-tokens", "2"));
   assert.equal((await written(page, () => button(page, /^generate/i).click())).usage.completionTokens, 2);
   assert.deepEqual(page.problems, []);
   // At the next visit the files are not at hand, but what was made of them is.
-  await page.waitForFunction(() => JSON.parse(localStorage.getItem("tokenformer-web"))?.attributes.model?.startsWith("./local/"));
+  await page.waitForFunction(() =>
+    JSON.parse(localStorage.getItem("tokenformer-web"))?.attributes.model?.startsWith("./local/"),
+  );
   await page.reload();
   assert.equal((await written(page, () => button(page, /^generate/i).click())).usage.completionTokens, 2);
-  assert.deepEqual(requests.filter((path) => /\/local\/|\/models\//.test(path)), [], "nothing of it went over the network");
+  assert.deepEqual(
+    requests.filter((path) => /\/local\/|\/models\//.test(path)),
+    [],
+    "nothing of it went over the network",
+  );
 });
 
 test("a published model is asked of its hub, which gets no more than that", async (t) => {
@@ -116,16 +143,33 @@ test("a published model is asked of its hub, which gets no more than that", asyn
   const { page } = visit;
   const paths = [];
   await visit.context.route(`${hub}/**`, (route) => {
-    paths.push(`${new URL(route.request().url()).pathname} ${route.request().headers().referer ?? "-"} ${route.request().headers().cookie ?? "-"}`);
-    return route.fulfill({ status: 404, headers: { "Access-Control-Allow-Origin": "*", "X-Error-Code": "RepoNotFound", "Access-Control-Expose-Headers": "X-Error-Code" }, body: "{}" });
+    paths.push(
+      `${new URL(route.request().url()).pathname} ${route.request().headers().referer ?? "-"} ${route.request().headers().cookie ?? "-"}`,
+    );
+    return route.fulfill({
+      status: 404,
+      headers: {
+        "Access-Control-Allow-Origin": "*",
+        "X-Error-Code": "RepoNotFound",
+        "Access-Control-Expose-Headers": "X-Error-Code",
+      },
+      body: "{}",
+    });
   });
   await page.getByRole("textbox").fill("A secret beginning");
   await button(page, /^model/i).click();
   await page.getByRole("radio", { name: /TokenFormer 150M/ }).check();
   await button(page, "Load now").click();
-  await page.getByRole("dialog").getByRole("status").filter({ hasText: /repository/i }).waitFor();
+  await page
+    .getByRole("dialog")
+    .getByRole("status")
+    .filter({ hasText: /repository/i })
+    .waitFor();
   assert.ok(paths.length > 0 && visit.asked.has(hub), "the page's policy lets it ask");
-  assert.ok(paths.every((asked) => /^\/(api\/models\/)?(Haiyang-W\/TokenFormer-150M)\/\S* - -$/.test(asked)), paths.join("\n"));
+  assert.ok(
+    paths.every((asked) => /^\/(api\/models\/)?(Haiyang-W\/TokenFormer-150M)\/\S* - -$/.test(asked)),
+    paths.join("\n"),
+  );
 });
 
 test("what is kept can be asked to stay", async (t) => {

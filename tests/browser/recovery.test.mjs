@@ -48,7 +48,12 @@ for (const thread of ["main", "worker"]) {
       const again = await TokenFormer.load(folder);
       const { tokenIds } = await again.complete([1, 2, 3], { maxTokens: 2, logitBias: { 0: -1000 } });
       await again.dispose();
-      return { codes: [failed, later, ofTheSame].map((f) => f?.code), message: failed?.message, gpuBytes, tokens: tokenIds.length };
+      return {
+        codes: [failed, later, ofTheSame].map((f) => f?.code),
+        message: failed?.message,
+        gpuBytes,
+        tokens: tokenIds.length,
+      };
     }, folder);
     assert.deepEqual(seen.codes, ["device-lost", "device-lost", "device-lost"]);
     assert.match(seen.message, /broken on purpose/);
@@ -57,31 +62,35 @@ for (const thread of ["main", "worker"]) {
   });
 }
 
-for (const thread of ["main", "worker"]) test(`a progress listener that throws, or an event listener, stops nothing: ${thread}`, async () => {
-  const page = await pageWith(thread);
-  const seen = await page.evaluate(async (origin) => {
-    const folder = `${origin}/oracle/fixtures/head64-q4/`;
-    const model = await TokenFormer.load(folder, {
-      onProgress: () => {
+for (const thread of ["main", "worker"])
+  test(`a progress listener that throws, or an event listener, stops nothing: ${thread}`, async () => {
+    const page = await pageWith(thread);
+    const seen = await page.evaluate(async (origin) => {
+      const folder = `${origin}/oracle/fixtures/head64-q4/`;
+      const model = await TokenFormer.load(folder, {
+        onProgress: () => {
+          throw new Error("the page's own mistake");
+        },
+      });
+      const { length } = await model.logits([1, 2]);
+      await model.dispose();
+      const element = document.body.appendChild(document.createElement("token-former"));
+      element.setAttribute("model", folder);
+      element.addEventListener("progress", () => {
         throw new Error("the page's own mistake");
-      },
-    });
-    const { length } = await model.logits([1, 2]);
-    await model.dispose();
-    const element = document.body.appendChild(document.createElement("token-former"));
-    element.setAttribute("model", folder);
-    element.addEventListener("progress", () => {
-      throw new Error("the page's own mistake");
-    });
-    const { info } = await element.load();
-    element.remove();
-    return { length, id: info.id };
-  }, world.server.origin);
-  assert.ok(seen.length > 0);
-  assert.match(seen.id, /head64-q4/);
-  assert.ok(page.problems.some((p) => /own mistake/.test(p)), "the page hears of it");
-  await page.context().close();
-});
+      });
+      const { info } = await element.load();
+      element.remove();
+      return { length, id: info.id };
+    }, world.server.origin);
+    assert.ok(seen.length > 0);
+    assert.match(seen.id, /head64-q4/);
+    assert.ok(
+      page.problems.some((p) => /own mistake/.test(p)),
+      "the page hears of it",
+    );
+    await page.context().close();
+  });
 
 test("contexts of one token, ids out of range and configs that contradict are told by name", async () => {
   const page = await modulePage(world);
@@ -91,7 +100,11 @@ test("contexts of one token, ids out of range and configs that contradict are to
     const noRoom = await failure(() => model.complete([5]));
     await model.dispose();
     const embedded = await TokenFormer.load();
-    const decoded = [await failure(() => embedded.decode([999_999])), await embedded.decode([50_303]), await embedded.decode([])];
+    const decoded = [
+      await failure(() => embedded.decode([999_999])),
+      await embedded.decode([50_303]),
+      await embedded.decode([]),
+    ];
     await embedded.dispose();
     return { length, noRoom, decoded };
   }, world.server.origin);
@@ -124,7 +137,8 @@ function losesDevices() {
     };
   };
   for (const name of ["submit", "writeBuffer"]) count(GPUQueue.prototype, name, (queue) => devices.get(queue));
-  for (const name of ["createBuffer", "createComputePipelineAsync"]) count(GPUDevice.prototype, name, (device) => device);
+  for (const name of ["createBuffer", "createComputePipelineAsync"])
+    count(GPUDevice.prototype, name, (device) => device);
   let calls = 0;
   globalThis.destroyAfter = (n) => ((left = n), (calls = 0));
   globalThis.calls = () => calls;
@@ -177,7 +191,10 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
       assert.equal(now, 1, `a device was lost at call ${moment} of ${callsOfText}`);
       assert.deepEqual(text, calm, `destroyed at call ${moment}`);
       const notes = await page.evaluate(() => model.info.notes);
-      assert.ok(notes.some((note) => /device was lost once/.test(note)), `${notes}`);
+      assert.ok(
+        notes.some((note) => /device was lost once/.test(note)),
+        `${notes}`,
+      );
       [, callsOfLoad] = await counted(async (folder) => {
         await model.dispose();
         globalThis.model = await TokenFormer.load(folder);

@@ -15,14 +15,22 @@ const AXE = createRequire(import.meta.url)("axe-core").source;
  */
 export async function visitor(world, { width = 1280, height = 800, mayAsk = [], ...options } = {}) {
   const requests = [];
-  const server = await serve({ [SUB_PATH]: DIST }, { onRequest: (request) => requests.push(request.url.slice(SUB_PATH.length - 1)) });
+  const server = await serve(
+    { [SUB_PATH]: DIST },
+    { onRequest: (request) => requests.push(request.url.slice(SUB_PATH.length - 1)) },
+  );
   const context = await world.browser.newContext({ viewport: { width, height }, ...options });
   await context.addInitScript(() => {
     globalThis.shifts = [];
     globalThis.longTasks = [];
-    const watch = (type, note) => new PerformanceObserver((list) => list.getEntries().forEach(note)).observe({ type, buffered: true });
+    const watch = (type, note) =>
+      new PerformanceObserver((list) => list.getEntries().forEach(note)).observe({ type, buffered: true });
     const places = ({ node }) => node?.id || node?.parentElement?.id || node?.nodeName;
-    watch("layout-shift", (entry) => entry.hadRecentInput || globalThis.shifts.push({ value: entry.value, places: entry.sources.map(places) }));
+    watch(
+      "layout-shift",
+      (entry) =>
+        entry.hadRecentInput || globalThis.shifts.push({ value: entry.value, places: entry.sources.map(places) }),
+    );
     watch("longtask", (entry) => globalThis.longTasks.push(Math.round(entry.duration)));
   });
   const asked = new Set();
@@ -41,7 +49,11 @@ export async function visitor(world, { width = 1280, height = 800, mayAsk = [], 
     async close() {
       await context.close();
       await server.close().catch(() => {}); // it may be closed already
-      assert.deepEqual([...asked].filter((origin) => ![server.origin, ...mayAsk].includes(origin)), [], "nobody else is asked for anything");
+      assert.deepEqual(
+        [...asked].filter((origin) => ![server.origin, ...mayAsk].includes(origin)),
+        [],
+        "nobody else is asked for anything",
+      );
     },
   };
 }
@@ -56,7 +68,9 @@ export async function written(page, act) {
     globalThis.ended = new Promise((resolve, reject) => {
       const element = document.querySelector("token-former");
       element.addEventListener("done", ({ detail }) => resolve(detail), { once: true });
-      element.addEventListener("error", ({ detail }) => reject(new Error(`${detail.code}: ${detail.message}`)), { once: true });
+      element.addEventListener("error", ({ detail }) => reject(new Error(`${detail.code}: ${detail.message}`)), {
+        once: true,
+      });
     });
     globalThis.ended.catch(() => {});
   });
@@ -66,15 +80,29 @@ export async function written(page, act) {
 
 /** Waits until nothing moves: colours in the middle of a transition are nobody's choice. */
 export async function settled(page) {
-  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime < 1e4).map((a) => a.finished)));
+  await page.evaluate(() =>
+    Promise.allSettled(
+      document
+        .getAnimations()
+        .filter((a) => a.effect.getComputedTiming().endTime < 1e4)
+        .map((a) => a.finished),
+    ),
+  );
 }
 
 /**
  * What axe-core cannot judge, and need not: signs that are no words, a field whose text is seen on its mirror, stretches of
  * that text that reach beyond the field with their last space (mirrorContrasts measures them), numbers at a plot's axes.
  */
-const LEFT_OPEN = [["color-contrast", "nonBmp"], ["color-contrast", "elmPartiallyObscuring", "#writer span"], ["color-contrast", "equalRatio", "#text"], ["label-content-name-mismatch", undefined, ".close"],
-  ["label-content-name-mismatch", undefined, "data-index"], ["color-contrast", "shortTextContent", "text["], ["color-contrast", "imgNode", "text["]];
+const LEFT_OPEN = [
+  ["color-contrast", "nonBmp"],
+  ["color-contrast", "elmPartiallyObscuring", "#writer span"],
+  ["color-contrast", "equalRatio", "#text"],
+  ["label-content-name-mismatch", undefined, ".close"],
+  ["label-content-name-mismatch", undefined, "data-index"],
+  ["color-contrast", "shortTextContent", "text["],
+  ["color-contrast", "imgNode", "text["],
+];
 
 /** Fails where axe-core finds anything, or does not know, in the page or in the element's shadow tree. */
 export async function assertAccessible(page, state) {
@@ -85,15 +113,30 @@ export async function assertAccessible(page, state) {
   await page.setViewportSize({ width: size.width, height: 3000 });
   const found = await page.evaluate(async () => {
     const { violations, incomplete } = await axe.run(document, { resultTypes: ["violations", "incomplete"] });
-    const nodes = (rules) => rules.flatMap(({ id, help, nodes }) => nodes.map((n) => ({ id, help, key: n.any[0]?.data?.messageKey, target: n.target.flat().join(" "), summary: n.failureSummary })));
+    const nodes = (rules) =>
+      rules.flatMap(({ id, help, nodes }) =>
+        nodes.map((n) => ({
+          id,
+          help,
+          key: n.any[0]?.data?.messageKey,
+          target: n.target.flat().join(" "),
+          summary: n.failureSummary,
+        })),
+      );
     return { violations: nodes(violations), incomplete: nodes(incomplete) };
   });
   await page.setViewportSize(size);
-  const isLeftOpen = ({ id, key, target }) => LEFT_OPEN.some(([rule, why, where = ""]) => rule === id && why === key && target.includes(where));
-  const told = [...found.violations, ...found.incomplete.filter((node) => !isLeftOpen(node))].map(({ id, help, target, summary }) => `${id}: ${help}\n  ${target} ${summary}`);
+  const isLeftOpen = ({ id, key, target }) =>
+    LEFT_OPEN.some(([rule, why, where = ""]) => rule === id && why === key && target.includes(where));
+  const told = [...found.violations, ...found.incomplete.filter((node) => !isLeftOpen(node))].map(
+    ({ id, help, target, summary }) => `${id}: ${help}\n  ${target} ${summary}`,
+  );
   assert.equal(told.length, 0, `${state}: ${told.join("\n")}`);
   const ratios = await page.evaluate(mirrorContrasts);
-  assert.ok(ratios.every((ratio) => ratio >= 4.5), `${state}: contrasts of the text are ${ratios.join()}`);
+  assert.ok(
+    ratios.every((ratio) => ratio >= 4.5),
+    `${state}: contrasts of the text are ${ratios.join()}`,
+  );
 }
 
 /** Contrast of every stretch of the text with what is behind it: the mirror is hidden from axe-core, as from screen readers. */
@@ -103,7 +146,9 @@ function mirrorContrasts() {
     canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = color;
     canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((v) =>
+      v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4,
+    );
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const transparent = "rgba(0, 0, 0, 0)";
@@ -114,17 +159,22 @@ function mirrorContrasts() {
     }
     return "Canvas";
   };
-  return [...document.querySelectorAll("token-former")].flatMap((element) => [...element.shadowRoot.querySelectorAll(".mirror span")].map((span) => {
-    const [a, b] = [getComputedStyle(span).color, backgroundOf(span)].map(luminance).sort((x, y) => y - x);
-    return (a + 0.05) / (b + 0.05);
-  }));
+  return [...document.querySelectorAll("token-former")].flatMap((element) =>
+    [...element.shadowRoot.querySelectorAll(".mirror span")].map((span) => {
+      const [a, b] = [getComputedStyle(span).color, backgroundOf(span)].map(luminance).sort((x, y) => y - x);
+      return (a + 0.05) / (b + 0.05);
+    }),
+  );
 }
 
 /** Fails where something that stood still has moved, other than by what the visitor just did. */
 export async function assertStill(page, state) {
   const moved = await page.evaluate(() => shifts);
   const sum = moved.reduce((sum, { value }) => sum + value, 0);
-  assert.ok(sum < 0.02, `${state}: things have moved by ${sum}: ${JSON.stringify(moved.filter(({ value }) => value > 0.001))}`);
+  assert.ok(
+    sum < 0.02,
+    `${state}: things have moved by ${sum}: ${JSON.stringify(moved.filter(({ value }) => value > 0.001))}`,
+  );
 }
 
 export async function assertFits(page, state) {

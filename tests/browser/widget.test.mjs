@@ -26,12 +26,17 @@ test("two widgets of another origin write, and give the GPU's memory back when t
   await page.evaluate(() => {
     for (const prompt of ["Once upon a time", "The king"]) {
       const element = document.createElement("token-former");
-      for (const [name, value] of Object.entries({ prompt, "max-tokens": "2", temperature: "0" })) element.setAttribute(name, value);
+      for (const [name, value] of Object.entries({ prompt, "max-tokens": "2", temperature: "0" }))
+        element.setAttribute(name, value);
       document.body.append(element);
     }
   });
   const widgets = page.locator("token-former");
-  assert.equal(await page.evaluate(() => [...document.querySelectorAll("token-former")].every((e) => e.model === null)), true, "nothing is loaded yet");
+  assert.equal(
+    await page.evaluate(() => [...document.querySelectorAll("token-former")].every((e) => e.model === null)),
+    true,
+    "nothing is loaded yet",
+  );
   for (const index of [0, 1]) {
     const widget = widgets.nth(index);
     await widget.getByRole("button", { name: /^generate/i }).click();
@@ -48,7 +53,11 @@ test("two widgets of another origin write, and give the GPU's memory back when t
   await page.evaluate(() => document.querySelectorAll("token-former").forEach((e) => e.remove()));
   await page.waitForFunction(() => models.every((m) => m.info.gpuBytes === 0));
   assert.equal(world.requests.length, asked, "the first origin was asked for nothing");
-  assert.equal(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length), 0, "a widget registers no service worker");
+  assert.equal(
+    await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length),
+    0,
+    "a widget registers no service worker",
+  );
   assert.deepEqual(page.problems, []);
 });
 
@@ -61,13 +70,28 @@ test("a host styles it, fills its slots, and is not outgrown", async (t) => {
     document.body.innerHTML = `<main><h1>A host</h1>
       <token-former prompt="Once"><h2 slot="heading">A story</h2><button slot="controls">Mine</button><span slot="status">State</span><p slot="fallback">No script</p><p>Below</p></token-former></main>`;
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync("token-former { --token-former-accent: rgb(0, 80, 0); --token-former-max-height: 200px } token-former::part(generate) { letter-spacing: 3px }");
+    sheet.replaceSync(
+      "token-former { --token-former-accent: rgb(0, 80, 0); --token-former-max-height: 200px } token-former::part(generate) { letter-spacing: 3px }",
+    );
     document.adoptedStyleSheets = [sheet];
   });
-  const style = (part, property) => page.evaluate(([part, property]) =>
-    getComputedStyle(document.querySelector("token-former").shadowRoot.querySelector(`[part~=${part}]`))[property], [part, property]);
-  assert.deepEqual([await style("generate", "backgroundColor"), await style("generate", "letterSpacing")], ["rgb(0, 80, 0)", "3px"]);
-  for (const [name, seen] of [["A story", true], ["Mine", true], ["State", true], ["Below", true], ["No script", false]]) {
+  const style = (part, property) =>
+    page.evaluate(
+      ([part, property]) =>
+        getComputedStyle(document.querySelector("token-former").shadowRoot.querySelector(`[part~=${part}]`))[property],
+      [part, property],
+    );
+  assert.deepEqual(
+    [await style("generate", "backgroundColor"), await style("generate", "letterSpacing")],
+    ["rgb(0, 80, 0)", "3px"],
+  );
+  for (const [name, seen] of [
+    ["A story", true],
+    ["Mine", true],
+    ["State", true],
+    ["Below", true],
+    ["No script", false],
+  ]) {
     assert.equal(await page.getByText(name, { exact: true }).isVisible(), seen, name);
   }
   await page.evaluate(() => (document.querySelector("token-former").text = "A long line of text.\n".repeat(80)));

@@ -20,7 +20,10 @@ async function pageUnder(policy, from, prepare) {
   const meta = `<meta http-equiv="Content-Security-Policy" content="${policy}">`;
   // From the server: the browser lets no page that a test made up load from this host.
   writeFileSync(`${OUTPUT}policy.html`, `<!doctype html><meta charset="utf-8">${meta}<title>policy</title>`);
-  return importModule(await open(world, `${world.server.origin}/out/policy.html`, { context }), from ?? world.server.origin);
+  return importModule(
+    await open(world, `${world.server.origin}/out/policy.html`, { context }),
+    from ?? world.server.origin,
+  );
 }
 
 /** Loads, writes a little, disposes; tells where. */
@@ -45,7 +48,9 @@ test("the main thread fetches and compiles no engine; two models share one worke
       };
     }
     globalThis.longTasks = [];
-    new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
+    new PerformanceObserver((list) => longTasks.push(...list.getEntries().map(({ duration }) => duration))).observe({
+      type: "longtask",
+    });
   });
   const page = await modulePage(world, undefined, context);
   const seen = await page.evaluate(async (folder) => {
@@ -55,17 +60,36 @@ test("the main thread fetches and compiles no engine; two models share one worke
     const logits = await one.logits([1, 2]);
     globalThis.models = [one, other];
     const requested = performance.getEntriesByType("resource").map(({ name }) => name);
-    return { requested, compiled, text, logits: logits.length, threads: models.map(({ info }) => info.thread), gpuBytes: other.info.gpuBytes, longTasks };
+    return {
+      requested,
+      compiled,
+      text,
+      logits: logits.length,
+      threads: models.map(({ info }) => info.thread),
+      gpuBytes: other.info.gpuBytes,
+      longTasks,
+    };
   }, folder);
   assert.deepEqual(seen.threads, ["worker", "worker"]);
   assert.equal(seen.compiled, 0);
   // A worker's scripts are on the page's list as well, since it is the page that fetches them.
-  assert.deepEqual(seen.requested.filter((name) => /\.wasm|model\.safetensors|tokenizer\.json/.test(name)), []);
+  assert.deepEqual(
+    seen.requested.filter((name) => /\.wasm|model\.safetensors|tokenizer\.json/.test(name)),
+    [],
+  );
   assert.ok(seen.text.length > 0 && seen.logits > 0 && seen.gpuBytes > 30e6);
-  t.diagnostic(`tasks of the main thread above 50 ms while the worker wrote: ${seen.longTasks.map(Math.round).join(", ") || "none"} ms`);
+  t.diagnostic(
+    `tasks of the main thread above 50 ms while the worker wrote: ${seen.longTasks.map(Math.round).join(", ") || "none"} ms`,
+  );
   assert.equal(page.workers().length, 1);
-  const there = await page.workers()[0].evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
-  for (const file of ["tokenformer-web_bg.wasm", "model.safetensors"]) assert.ok(there.some((name) => name.endsWith(file)), file);
+  const there = await page
+    .workers()[0]
+    .evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
+  for (const file of ["tokenformer-web_bg.wasm", "model.safetensors"])
+    assert.ok(
+      there.some((name) => name.endsWith(file)),
+      file,
+    );
   await page.evaluate(() => Promise.all(models.map((model) => model.dispose())));
   assert.deepEqual(page.problems, []);
   await context.close();
@@ -77,37 +101,46 @@ test("results are those of the main thread, also after a loop was left and after
     const context = await world.browser.newContext();
     if (thread === "main") await onMainThread(context);
     const page = await modulePage(world, undefined, context);
-    runs.push(await page.evaluate(async ([folder, thread]) => {
-      const model = await TokenFormer.load(folder);
-      if (model.info.thread !== thread) throw new Error(`It runs in the ${model.info.thread} thread.`);
-      const prompt = [5, 17, 30, 2, 19];
-      const options = { seed: 11, temperature: 1, maxTokens: 40, logitBias: { 0: -1000 }, logprobs: 0 };
-      const out = [];
-      const taken = [];
-      for await (const { tokenId } of model.generate(prompt, options)) if (taken.push(tokenId) === 3) break;
-      out.push(taken);
-      // What the cache holds now decides how many tokens of this are computed.
-      const whole = await model.complete([...prompt, ...taken, 7], options);
-      out.push(whole.tokenIds, whole.seed);
-      const controller = new AbortController();
-      const chunks = model.generate(prompt, { ...options, signal: controller.signal });
-      for (let i = 0; i < 5; i++) await chunks.next();
-      controller.abort();
-      const { done, value } = await chunks.next();
-      out.push([done, value.finishReason, value.tokenIds, value.usage.completionTokens]);
-      await model.reset();
-      out.push((await model.complete(prompt, options)).tokenIds);
-      const withLogprobs = [];
-      for await (const chunk of model.generate(prompt, { ...options, logprobs: 2, maxTokens: 3 })) withLogprobs.push(chunk);
-      out.push(withLogprobs, await model.score([3, 4, 5]), Array.from(await model.logits([1, 2, 3])));
-      const cached = whole.usage.cachedPromptTokens;
-      await model.dispose();
-      return { out, cached };
-    }, [folder, thread]));
+    runs.push(
+      await page.evaluate(
+        async ([folder, thread]) => {
+          const model = await TokenFormer.load(folder);
+          if (model.info.thread !== thread) throw new Error(`It runs in the ${model.info.thread} thread.`);
+          const prompt = [5, 17, 30, 2, 19];
+          const options = { seed: 11, temperature: 1, maxTokens: 40, logitBias: { 0: -1000 }, logprobs: 0 };
+          const out = [];
+          const taken = [];
+          for await (const { tokenId } of model.generate(prompt, options)) if (taken.push(tokenId) === 3) break;
+          out.push(taken);
+          // What the cache holds now decides how many tokens of this are computed.
+          const whole = await model.complete([...prompt, ...taken, 7], options);
+          out.push(whole.tokenIds, whole.seed);
+          const controller = new AbortController();
+          const chunks = model.generate(prompt, { ...options, signal: controller.signal });
+          for (let i = 0; i < 5; i++) await chunks.next();
+          controller.abort();
+          const { done, value } = await chunks.next();
+          out.push([done, value.finishReason, value.tokenIds, value.usage.completionTokens]);
+          await model.reset();
+          out.push((await model.complete(prompt, options)).tokenIds);
+          const withLogprobs = [];
+          for await (const chunk of model.generate(prompt, { ...options, logprobs: 2, maxTokens: 3 }))
+            withLogprobs.push(chunk);
+          out.push(withLogprobs, await model.score([3, 4, 5]), Array.from(await model.logits([1, 2, 3])));
+          const cached = whole.usage.cachedPromptTokens;
+          await model.dispose();
+          return { out, cached };
+        },
+        [folder, thread],
+      ),
+    );
     await context.close();
   }
   assert.deepEqual(runs[1].out, runs[0].out);
-  assert.ok(Math.abs(runs[1].cached - runs[0].cached) <= 1, `${runs[1].cached} tokens cached, ${runs[0].cached} on the main thread`);
+  assert.ok(
+    Math.abs(runs[1].cached - runs[0].cached) <= 1,
+    `${runs[1].cached} tokens cached, ${runs[0].cached} on the main thread`,
+  );
 });
 
 test("the page's own strict policy allows the worker", async () => {
@@ -128,7 +161,10 @@ test("a policy that forbids workers, or their blob from another origin, leaves t
     assert.deepEqual(await write(page), { thread: "main", tokens: 4 }, policy);
     assert.deepEqual(await write(page), { thread: "main", tokens: 4 }, "and again");
     // The 404 is that of the manifest, which this folder does not have.
-    assert.ok(page.problems.every((problem) => /Content Security Policy|404/i.test(problem)), page.problems.join("\n"));
+    assert.ok(
+      page.problems.every((problem) => /Content Security Policy|404/i.test(problem)),
+      page.problems.join("\n"),
+    );
     await page.context().close();
   }
 });
@@ -136,15 +172,27 @@ test("a policy that forbids workers, or their blob from another origin, leaves t
 test("a policy without the model's host binds the page's thread, and the worker where it is a header of the worker's script", async () => {
   const strict = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
   const elsewhere = `${world.other.origin}/oracle/fixtures/head64-q4/`;
-  const asHeader = (context) => context.route("**/lib/engine-worker.js", async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, headers: { ...response.headers(), "Content-Security-Policy": strict } });
-  });
-  for (const [prepare, isBound] of [[undefined, false], [onMainThread, true], [asHeader, true]]) {
+  const asHeader = (context) =>
+    context.route("**/lib/engine-worker.js", async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, headers: { ...response.headers(), "Content-Security-Policy": strict } });
+    });
+  for (const [prepare, isBound] of [
+    [undefined, false],
+    [onMainThread, true],
+    [asHeader, true],
+  ]) {
     const page = await pageUnder(strict, undefined, prepare);
-    const failed = await page.evaluate((folder) => failure(async () => (await TokenFormer.load(folder)).dispose()), elsewhere);
+    const failed = await page.evaluate(
+      (folder) => failure(async () => (await TokenFormer.load(folder)).dispose()),
+      elsewhere,
+    );
     if (isBound) {
-      assert.equal((await write(page)).thread, prepare === onMainThread ? "main" : "worker", "what the policy allows is loaded");
+      assert.equal(
+        (await write(page)).thread,
+        prepare === onMainThread ? "main" : "worker",
+        "what the policy allows is loaded",
+      );
       assert.equal(failed?.code, "network", failed?.message);
       assert.match(failed.message, /Content-Security-Policy/);
       assert.ok(failed.hint.includes(world.other.origin), failed.hint);
@@ -169,17 +217,36 @@ test("a worker that dies fails its calls, and the next load starts a new one", a
     page.evaluateHandle((folder) => TokenFormer.load(folder), folder),
     page.evaluateHandle(() => ({})),
   ]);
-  await page.evaluate(([model, hanging]) => {
-    hanging.calls = Promise.all([failure(() => model.complete([1], { maxTokens: 1000, logitBias: { 0: -1000 } })), failure(() => model.score([1, 2]))]);
-  }, [model, hanging]);
-  await page.workers()[0].evaluate(() => setTimeout(() => { throw new Error("dies on purpose"); }));
+  await page.evaluate(
+    ([model, hanging]) => {
+      hanging.calls = Promise.all([
+        failure(() => model.complete([1], { maxTokens: 1000, logitBias: { 0: -1000 } })),
+        failure(() => model.score([1, 2])),
+      ]);
+    },
+    [model, hanging],
+  );
+  await page.workers()[0].evaluate(() =>
+    setTimeout(() => {
+      throw new Error("dies on purpose");
+    }),
+  );
   const failures = await page.evaluate((hanging) => hanging.calls, hanging);
-  assert.deepEqual(failures.map(({ code, isOurs }) => [code, isOurs]), [["device-lost", true], ["device-lost", true]]);
+  assert.deepEqual(
+    failures.map(({ code, isOurs }) => [code, isOurs]),
+    [
+      ["device-lost", true],
+      ["device-lost", true],
+    ],
+  );
   assert.match(failures[0].message, /dies on purpose/);
-  assert.equal(await page.evaluate(async (model) => {
-    await model.dispose();
-    return model.info.gpuBytes;
-  }, model), 0);
+  assert.equal(
+    await page.evaluate(async (model) => {
+      await model.dispose();
+      return model.info.gpuBytes;
+    }, model),
+    0,
+  );
   assert.deepEqual(await write(page), { thread: "worker", tokens: 4 });
   await page.close();
 });
@@ -199,7 +266,12 @@ test("two elements share one engine; removing both frees it", async () => {
     const still = (await elements[1].generate([1, 2])).tokenIds.length;
     elements[1].remove();
     while (model.info.gpuBytes > 0) await new Promise((resolve) => setTimeout(resolve));
-    return { same: models[0] === models[1], still, thread: model.info.thread, later: await failure(() => model.logits([1])) };
+    return {
+      same: models[0] === models[1],
+      still,
+      thread: model.info.thread,
+      later: await failure(() => model.logits([1])),
+    };
   }, folder);
   assert.deepEqual([seen.same, seen.thread, seen.later.code], [true, "worker", "disposed"]);
   assert.ok(seen.still > 0);

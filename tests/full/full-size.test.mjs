@@ -65,14 +65,18 @@ test("a published 150M checkpoint: memory, logits, and rates", async (t) => {
   const first = await load(page, "o/published", { quantization: "q4" });
   const size = hub.sent("pytorch_model.bin");
   assert.ok(first.wasmHeapBytes <= HEAP_LIMIT, `${first.wasmHeapBytes} bytes`);
-  t.diagnostic(`download, conversion and storing: ${rate(size, seconds(first.times.download))}, wasm memory ${Math.round(first.wasmHeapBytes / 1e6)} MB`);
+  t.diagnostic(
+    `download, conversion and storing: ${rate(size, seconds(first.times.download))}, wasm memory ${Math.round(first.wasmHeapBytes / 1e6)} MB`,
+  );
   const folder = await load(page, "o/quantized", { cache: false });
   assert.deepEqual(first.logits, folder.logits);
 
   const [{ bytes }] = await page.evaluate(() => TokenFormer.models());
   const bare = await page.evaluate(copyFromStorage);
   const stored = await load(page, "o/published", { quantization: "q4", weightsOnly: true });
-  t.diagnostic(`from the storage: ${rate(bytes, seconds([stored.times.resolve[1], stored.times.compile[0]]))}; a bare copy from IndexedDB to the GPU: ${rate(bare.bytes, bare.seconds)}`);
+  t.diagnostic(
+    `from the storage: ${rate(bytes, seconds([stored.times.resolve[1], stored.times.compile[0]]))}; a bare copy from IndexedDB to the GPU: ${rate(bare.bytes, bare.seconds)}`,
+  );
 
   // The profile is of one thread, so the engine shall run in it.
   await onMainThread(context);

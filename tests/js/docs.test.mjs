@@ -9,20 +9,34 @@ import { ERROR_CODES } from "../../www/lib/errors.js";
 import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../../www/lib/options.js";
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
-const TYPES = { string: "string", url: "http(s) address", boolean: "boolean", shape: "object", texts: "array of strings", biases: "object { id: number }",
-  signal: "AbortSignal", function: "function" };
+const TYPES = {
+  string: "string",
+  url: "http(s) address",
+  boolean: "boolean",
+  shape: "object",
+  texts: "array of strings",
+  biases: "object { id: number }",
+  signal: "AbortSignal",
+  function: "function",
+};
 
 /** An option as the README's table shows it. */
 function optionRow(name, option, { hasAttribute = true } = {}) {
-  const type = option.type === "enum" ? option.values.map((v) => `"${v}"`).join(", ")
-    : option.type === "integer" || option.type === "number" ? `${option.type} ${rangeInWords(option)}`
-    : TYPES[option.type];
+  const type =
+    option.type === "enum"
+      ? option.values.map((v) => `"${v}"`).join(", ")
+      : option.type === "integer" || option.type === "number"
+        ? `${option.type} ${rangeInWords(option)}`
+        : TYPES[option.type];
   const attribute = ["signal", "function"].includes(option.type) ? "" : `\`${attributeName(name, option)}\``;
   const standard = option.default === undefined ? "" : `\`${JSON.stringify(option.default)}\``;
   return `| \`${name}\` | ${hasAttribute ? `${attribute} | ` : ""}${type} | ${standard} | ${option.about} |`;
 }
 
-for (const [title, table] of [["load", LOAD_OPTIONS], ["generate", GENERATE_OPTIONS]]) {
+for (const [title, table] of [
+  ["load", LOAD_OPTIONS],
+  ["generate", GENERATE_OPTIONS],
+]) {
   test(`the README's table of ${title} options is the code's`, () => {
     const readme = read("README.md");
     for (const [name, option] of Object.entries(table)) {
@@ -35,10 +49,14 @@ for (const [title, table] of [["load", LOAD_OPTIONS], ["generate", GENERATE_OPTI
     const types = read("www/tokenformer.d.ts");
     const [, body] = types.split(`export interface ${title === "load" ? "Load" : "Generate"}Options {`);
     const declared = body.slice(0, body.indexOf("\n}"));
-    assert.deepEqual([...declared.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name), Object.keys(table));
+    assert.deepEqual(
+      [...declared.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name),
+      Object.keys(table),
+    );
     for (const [name, option] of Object.entries(table)) {
       const [comment] = declared.match(new RegExp(`/\\*\\*[^\\n]*\\n {2}${name}\\?:`));
-      if (option.default !== undefined) assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
+      if (option.default !== undefined)
+        assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
     }
   });
 }
@@ -55,8 +73,10 @@ test("the types name every parameter of completions and its default", () => {
   const [, body] = read("www/tokenformer.d.ts").split("export interface CompletionParams {");
   const declared = body.slice(0, body.indexOf("\n}"));
   for (const [name, option] of Object.entries(COMPLETION_OPTIONS)) {
-    const [comment] = declared.match(new RegExp(`/\\*\\*[^\\n]*\\n {2}${name}\\?:`)) ?? assert.fail(`${name} is not typed`);
-    if (option.default !== undefined) assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
+    const [comment] =
+      declared.match(new RegExp(`/\\*\\*[^\\n]*\\n {2}${name}\\?:`)) ?? assert.fail(`${name} is not typed`);
+    if (option.default !== undefined)
+      assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
   }
 });
 

@@ -39,7 +39,12 @@ function type(it, text) {
 
 /** A key pressed in the element; whether the element took it. */
 function press(it, key, properties) {
-  const event = Object.assign(new Event("keydown", { cancelable: true }), { key, ctrlKey: false, metaKey: false, ...properties });
+  const event = Object.assign(new Event("keydown", { cancelable: true }), {
+    key,
+    ctrlKey: false,
+    metaKey: false,
+    ...properties,
+  });
   it.shadow.dispatchEvent(event);
   return event.defaultPrevented;
 }
@@ -79,7 +84,10 @@ test("generate loads first, writes, and tells", async () => {
   assert.deepEqual([result.text, result.finishReason], ["AB", "length"]);
   assert.deepEqual(writer.told, ["progress", "progress", "load", "token", "token", "done"]);
   assert.deepEqual([writer.text, shown(writer)], ["xAB", "xAB"]);
-  assert.deepEqual(writer.passages, [{ text: "x", written: false }, { text: "AB", written: true }]);
+  assert.deepEqual(writer.passages, [
+    { text: "x", written: false },
+    { text: "AB", written: true },
+  ]);
   assert.equal((await writer.generate("y")).text, "AB");
   assert.equal(writer.text, "yAB");
   assert.equal(calls.loads, 1);
@@ -116,7 +124,8 @@ test("a name that a framework assigns as a property is the attribute", () => {
 test("properties that were assigned before the element was defined count", () => {
   const it = new TokenFormerElement();
   it.setAttribute("prompt", "x");
-  for (const [name, value] of Object.entries({ model: "a/b", text: "early", mine: 1 })) Object.defineProperty(it, name, { value, configurable: true, writable: true });
+  for (const [name, value] of Object.entries({ model: "a/b", text: "early", mine: 1 }))
+    Object.defineProperty(it, name, { value, configurable: true, writable: true });
   it.connectedCallback();
   assert.deepEqual([it.getAttribute("model"), it.model, it.text, it.mine], ["a/b", null, "early", 1]);
   it.text = "later";
@@ -180,7 +189,10 @@ test("another model frees the one before", async () => {
   assert.equal(writer.model, before); // until it is asked for
   assert.equal((await writer.generate()).text, "A");
   assert.equal(writer.model.info.id, "c/d");
-  assert.deepEqual(FakeEngine.made.map((engine) => engine.disposed), [true, false]);
+  assert.deepEqual(
+    FakeEngine.made.map((engine) => engine.disposed),
+    [true, false],
+  );
 });
 
 test("generate continues the text, regenerate replaces the last passage, undo takes it back", async () => {
@@ -217,7 +229,13 @@ test("Ctrl + Z takes back on every keyboard", () => {
     return event.defaultPrevented;
   };
   const writer = element({ prompt: "x" });
-  const keyboards = [["z", "KeyZ"], ["Z", "KeyY"], ["я", "KeyZ"], ["ζ", "KeyZ"], ["z", undefined]]; // QWERTY, QWERTZ with caps, Russian, Greek, none told
+  const keyboards = [
+    ["z", "KeyZ"],
+    ["Z", "KeyY"],
+    ["я", "KeyZ"],
+    ["ζ", "KeyZ"],
+    ["z", undefined],
+  ]; // QWERTY, QWERTZ with caps, Russian, Greek, none told
   for (const [key, code] of keyboards) {
     writer.text = "y";
     assert.deepEqual([pressIn(writer, key, code), writer.text], [true, "x"], key);
@@ -225,12 +243,19 @@ test("Ctrl + Z takes back on every keyboard", () => {
     writer.undo();
   }
   writer.text = "y";
-  for (const [key, code] of [["w", "KeyZ"], ["ω", "KeyV"], ["Enter", "Enter"]]) assert.equal(pressIn(writer, key, code), false, key); // AZERTY's first
+  for (const [key, code] of [
+    ["w", "KeyZ"],
+    ["ω", "KeyV"],
+    ["Enter", "Enter"],
+  ])
+    assert.equal(pressIn(writer, key, code), false, key); // AZERTY's first
 });
 
 test("Ctrl + Enter begins one text, however often and long it is pressed", async () => {
   const writer = element({ prompt: "x", "max-tokens": "3" });
-  const ended = new Promise((resolve) => writer.addEventListener("done", ({ detail }) => resolve(detail), { once: true }));
+  const ended = new Promise((resolve) =>
+    writer.addEventListener("done", ({ detail }) => resolve(detail), { once: true }),
+  );
   assert.equal(press(writer, "Enter", { ctrlKey: true, isComposing: true }), false);
   assert.equal(press(writer, "Enter", { ctrlKey: true, repeat: true }), true);
   assert.equal(writer.state, "idle");
@@ -263,7 +288,10 @@ test("a text that is set while the model loads is the one that is continued, and
   writer.text = "an example";
   assert.equal(writer.state, "loading");
   goOn.pop()();
-  assert.deepEqual([(await writing).finishReason, writer.text, FakeEngine.made[0].prompts], ["length", "an exampleA", ["an example"]]);
+  assert.deepEqual(
+    [(await writing).finishReason, writer.text, FakeEngine.made[0].prompts],
+    ["length", "an exampleA", ["an example"]],
+  );
   writer.setAttribute("model", "c/d");
   const other = writer.generate();
   await becomes(() => goOn.length, 1);
@@ -311,7 +339,11 @@ test("the focus goes to Generate when Undo, which has it, goes away", () => {
   const writer = element({ prompt: "x" });
   const button = (name) => nodesBelow(writer.shadow).find((node) => node.attributes?.get("part") === `button ${name}`);
   let focused = button("undo");
-  for (const name of ["generate", "undo"]) Object.assign(button(name), { getRootNode: () => ({ activeElement: focused }), focus: () => (focused = button(name)) });
+  for (const name of ["generate", "undo"])
+    Object.assign(button(name), {
+      getRootNode: () => ({ activeElement: focused }),
+      focus: () => (focused = button(name)),
+    });
   writer.text = "y";
   writer.text = "z";
   button("undo").dispatchEvent(new Event("click"));
@@ -322,7 +354,10 @@ test("the focus goes to Generate when Undo, which has it, goes away", () => {
 
 test("passages can be kept and set again", () => {
   const writer = element({ prompt: "x" });
-  const passages = [{ text: "a", written: false }, { text: "b", written: true }];
+  const passages = [
+    { text: "a", written: false },
+    { text: "b", written: true },
+  ];
   writer.passages = passages;
   assert.deepEqual([writer.passages, writer.text], [passages, "ab"]);
   assert.throws(() => (writer.text = 5), { code: "invalid-argument" });

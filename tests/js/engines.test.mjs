@@ -38,7 +38,10 @@ test("a worker that could not be started is tried once more", async () => {
   const port = await engines.get();
   assert.equal(port.constructor.name, "EnginePort");
   assert.equal(await engines.get(), port);
-  assert.deepEqual(made.map(({ isTerminated }) => isTerminated), [true, undefined]);
+  assert.deepEqual(
+    made.map(({ isTerminated }) => isTerminated),
+    [true, undefined],
+  );
 });
 
 test("after two failures in a row none is tried any more", async () => {
@@ -70,6 +73,12 @@ test("a worker that never answers does not hold up the model", async (t) => {
   t.mock.timers.tick(19_999);
   assert.equal(made[0].isTerminated, undefined);
   t.mock.timers.tick(1);
-  assert.deepEqual((await waiting).map(({ constructor }) => constructor.name), ["Object", "Object"]);
-  assert.deepEqual(made.map(({ isTerminated }) => isTerminated), [true]);
+  assert.deepEqual(
+    (await waiting).map(({ constructor }) => constructor.name),
+    ["Object", "Object"],
+  );
+  assert.deepEqual(
+    made.map(({ isTerminated }) => isTerminated),
+    [true],
+  );
 });

@@ -3,8 +3,22 @@ import { test } from "node:test";
 import { ERROR_CODES, TokenFormerError, toTokenFormerError } from "../../www/lib/errors.js";
 
 test("the codes are those of the contract, each with a next step", () => {
-  assert.deepEqual(ERROR_CODES, ["webgpu-unavailable", "model-not-found", "unauthorized", "rate-limited", "network", "integrity", "quota",
-    "unsupported-checkpoint", "invalid-config", "invalid-argument", "out-of-memory", "device-lost", "aborted", "disposed"]);
+  assert.deepEqual(ERROR_CODES, [
+    "webgpu-unavailable",
+    "model-not-found",
+    "unauthorized",
+    "rate-limited",
+    "network",
+    "integrity",
+    "quota",
+    "unsupported-checkpoint",
+    "invalid-config",
+    "invalid-argument",
+    "out-of-memory",
+    "device-lost",
+    "aborted",
+    "disposed",
+  ]);
   for (const code of ERROR_CODES) assert.match(new TokenFormerError(code, "x").hint, /^[A-Z].*\.$/);
 });
 
@@ -13,7 +27,10 @@ const CASES = [
   [new DOMException("x", "AbortError"), "aborted"],
   [new DOMException("x", "QuotaExceededError"), "quota"],
   [new WebAssembly.RuntimeError("unreachable"), "device-lost"],
-  [new WebAssembly.CompileError("Refused to compile: violates the Content Security Policy directive"), "webgpu-unavailable"],
+  [
+    new WebAssembly.CompileError("Refused to compile: violates the Content Security Policy directive"),
+    "webgpu-unavailable",
+  ],
   [new WebAssembly.CompileError("expected magic word"), "integrity"],
   [new WebAssembly.LinkError("no import"), "integrity"],
   [new RangeError("Array buffer allocation failed"), "out-of-memory"],

@@ -47,7 +47,9 @@ export function nodesBelow(node) {
 /** The text that the element shows in one of its parts. */
 export function textOfPart(element, part) {
   const found = nodesBelow(element.shadow).find((node) => node.attributes?.get("part") === part);
-  return nodesBelow(found).map((node) => node.data ?? node.textContent).join("|");
+  return nodesBelow(found)
+    .map((node) => node.data ?? node.textContent)
+    .join("|");
 }
 
 globalThis.HTMLElement = FakeNode;

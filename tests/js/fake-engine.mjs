@@ -56,7 +56,11 @@ export class FakeEngine {
   async settle() {}
 
   info() {
-    return { id: this.request.id, adapter: { vendor: "fake", architecture: "", device: "", description: "" }, gpuBytes: this.disposed ? 0 : 100 };
+    return {
+      id: this.request.id,
+      adapter: { vendor: "fake", architecture: "", device: "", description: "" },
+      gpuBytes: this.disposed ? 0 : 100,
+    };
   }
 
   device() {
@@ -139,11 +143,18 @@ class FakeGeneration {
         return undefined;
       }
       if (this.#ids.length === this.options.maxTokens) return undefined;
-      if (this.#ids.length === this.options.seed && this.engine.request.id === "o/traps") throw new WebAssembly.RuntimeError("unreachable");
+      if (this.#ids.length === this.options.seed && this.engine.request.id === "o/traps")
+        throw new WebAssembly.RuntimeError("unreachable");
       this.#ids.push(65 + this.#ids.length);
       const chunk = { text: String.fromCodePoint(this.#ids.at(-1)), tokenId: this.#ids.at(-1) };
-      const topLogprobs = [["x", -0.1], ["y", -2], ["z", -3]].map(([text, logprob]) => ({ text, logprob, tokenId: 1 }));
-      return this.options.logprobs > 0 ? { ...chunk, logprob: -4, topLogprobs: topLogprobs.slice(0, this.options.logprobs) } : chunk;
+      const topLogprobs = [
+        ["x", -0.1],
+        ["y", -2],
+        ["z", -3],
+      ].map(([text, logprob]) => ({ text, logprob, tokenId: 1 }));
+      return this.options.logprobs > 0
+        ? { ...chunk, logprob: -4, topLogprobs: topLogprobs.slice(0, this.options.logprobs) }
+        : chunk;
     });
   }
 
@@ -162,7 +173,12 @@ class FakeGeneration {
       tokenIds: this.#ids,
       finishReason: this.#aborted ? "abort" : "length",
       seed: this.options.seed ?? 1,
-      usage: { promptTokens: 5, completionTokens: this.#ids.length, timeToFirstTokenMs: 1, decodeTokensPerSecond: 1000 },
+      usage: {
+        promptTokens: 5,
+        completionTokens: this.#ids.length,
+        timeToFirstTokenMs: 1,
+        decodeTokensPerSecond: 1000,
+      },
       options: this.options,
     };
   }
@@ -202,7 +218,9 @@ function stub(module) {
 /** Puts the fake in the real engine's place. */
 export function useFakeEngine() {
   engines.get = get;
-  return Object.assign(stub(engineModule), { isGone: (engine) => engine.destroyed === true && calls.watching.size === 0 });
+  return Object.assign(stub(engineModule), {
+    isGone: (engine) => engine.destroyed === true && calls.watching.size === 0,
+  });
 }
 
 /** The same behind messages, as if in a worker. */

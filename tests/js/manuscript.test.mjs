@@ -39,7 +39,15 @@ test("who wrote what survives edits anywhere", () => {
 test("half a token is no token any more, the others keep theirs", () => {
   const m = written("Once", " upon", " a", " time");
   m.edit("Once up a time");
-  assert.deepEqual(m.pieces.map((p) => [p.text, p.token !== null]), [["Once", false], [" up", false], [" a", true], [" time", true]]);
+  assert.deepEqual(
+    m.pieces.map((p) => [p.text, p.token !== null]),
+    [
+      ["Once", false],
+      [" up", false],
+      [" a", true],
+      [" time", true],
+    ],
+  );
   assert.equal(m.lastPassage, 1);
 });
 
@@ -58,7 +66,10 @@ test("tokens without text stay in their place", () => {
   assert.equal(m.text, "yx" + "é".slice(1));
   const n = written("x", "", "é", "!");
   n.edit("yxé!");
-  assert.deepEqual(n.pieces.map((p) => p.text), ["y", "x", "", "é", "!"]);
+  assert.deepEqual(
+    n.pieces.map((p) => p.text),
+    ["y", "x", "", "é", "!"],
+  );
 });
 
 test("undo and redo go through generations and edits", () => {

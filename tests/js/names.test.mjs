@@ -6,7 +6,11 @@ import { normalizeEndpoint, resolveName } from "../../www/lib/names.js";
 const BASE = "https://site.example/blog/post.html";
 
 test("no name is the embedded model, next to the module", () => {
-  assert.deepEqual(resolveName(undefined, BASE), { id: "tokenformer-38m-gutenberg", repository: null, folderUrl: EMBEDDED_FOLDER });
+  assert.deepEqual(resolveName(undefined, BASE), {
+    id: "tokenformer-38m-gutenberg",
+    repository: null,
+    folderUrl: EMBEDDED_FOLDER,
+  });
   assert.equal(EMBEDDED_FOLDER, new URL("../../www/models/tokenformer-38m-gutenberg/", import.meta.url).href);
 });
 
@@ -31,8 +35,35 @@ test("addresses are resolved against the document", () => {
 });
 
 test("anything else is refused", () => {
-  const bad = ["", "a", "a/b/c", ".a/b", "a/.b", "a/..", ".", "..", "a b/c", "ä/b", " /m", "/m\n", "./a\\b", "./m?x", "./m#x", "ftp://a/b",
-    "file:///m", "data:,x", "blob:https://a/b", "javascript:1", "https://", "https://u:p@a/b", null, 5, {}, [], new URL("https://a/")];
+  const bad = [
+    "",
+    "a",
+    "a/b/c",
+    ".a/b",
+    "a/.b",
+    "a/..",
+    ".",
+    "..",
+    "a b/c",
+    "ä/b",
+    " /m",
+    "/m\n",
+    "./a\\b",
+    "./m?x",
+    "./m#x",
+    "ftp://a/b",
+    "file:///m",
+    "data:,x",
+    "blob:https://a/b",
+    "javascript:1",
+    "https://",
+    "https://u:p@a/b",
+    null,
+    5,
+    {},
+    [],
+    new URL("https://a/"),
+  ];
   for (const name of bad) {
     assert.throws(() => resolveName(name, BASE), { code: "invalid-argument" }, String(name));
   }

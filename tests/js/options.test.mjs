@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkIds, checkScoreArguments, checkText, loneSurrogateAt } from "../../www/lib/inputs.js";
-import { checkGenerateOptions, checkLoadOptions, GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../../www/lib/options.js";
+import {
+  checkGenerateOptions,
+  checkLoadOptions,
+  GENERATE_OPTIONS,
+  LOAD_OPTIONS,
+  rangeInWords,
+} from "../../www/lib/options.js";
 
 const refused = (pattern) => (error) => {
   assert.equal(error.name, "TokenFormerError");
@@ -13,12 +19,31 @@ const refused = (pattern) => (error) => {
 
 test("defaults are those of the contract", () => {
   assert.deepEqual(checkGenerateOptions(), {
-    maxTokens: 256, temperature: 0.8, topK: 0, topP: 0.95, minP: 0, repetitionPenalty: 1, presencePenalty: 0,
-    frequencyPenalty: 0, seed: undefined, stop: [], logitBias: {}, logprobs: 0, signal: undefined,
+    maxTokens: 256,
+    temperature: 0.8,
+    topK: 0,
+    topP: 0.95,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    seed: undefined,
+    stop: [],
+    logitBias: {},
+    logprobs: 0,
+    signal: undefined,
   });
   assert.deepEqual(checkLoadOptions({}), {
-    revision: "main", endpoint: "https://huggingface.co", token: undefined, quantization: undefined, config: undefined,
-    contextLength: undefined, cache: true, backend: "auto", signal: undefined, onProgress: undefined,
+    revision: "main",
+    endpoint: "https://huggingface.co",
+    token: undefined,
+    quantization: undefined,
+    config: undefined,
+    contextLength: undefined,
+    cache: true,
+    backend: "auto",
+    signal: undefined,
+    onProgress: undefined,
   });
 });
 
@@ -35,17 +60,50 @@ const GENERATE_CASES = [
   ["frequencyPenalty", [-2, 0, 2], [-2.01, 2.01, "0"]],
   ["seed", [0, 2 ** 53 - 1], [-1, 2 ** 53, 0.5, "1", 1n]],
   ["stop", [[], ["\n\n", "a"], ["😀"]], ["\n", [""], [1], [undefined], ["\ud83d"], {}]],
-  ["logitBias", [{}, { 0: -100, 50256: 1.5 }], [[], { a: 1 }, { "-1": 1 }, { "01": 1 }, { 1.5: 1 }, { 1: NaN }, { 1: "2" }, { 1: Infinity }, { 4294967296: 1 }, new Map()]],
+  [
+    "logitBias",
+    [{}, { 0: -100, 50256: 1.5 }],
+    [
+      [],
+      { a: 1 },
+      { "-1": 1 },
+      { "01": 1 },
+      { 1.5: 1 },
+      { 1: NaN },
+      { 1: "2" },
+      { 1: Infinity },
+      { 4294967296: 1 },
+      new Map(),
+    ],
+  ],
   ["logprobs", [0, 20], [-1, 21, 1.5, "1", true]],
   ["signal", [signal], [{}, { aborted: false }, "abort", new AbortController()]],
 ];
 const LOAD_CASES = [
   ["revision", ["main", "v1.0", "refs/pr/1", "0123abcd"], ["", "a b", "../x", "a?b", "a\nb", 1]],
-  ["endpoint", ["http://localhost:8080", "https://hub.example/sub/"], ["", "hub.example", "ftp://a/", "https://u:p@a/", "https://a/?b", "/x", 5]],
+  [
+    "endpoint",
+    ["http://localhost:8080", "https://hub.example/sub/"],
+    ["", "hub.example", "ftp://a/", "https://u:p@a/", "https://a/?b", "/x", 5],
+  ],
   ["token", ["hf_abc"], ["", "a b", "a\r\nX: y", "ü", 5]],
   ["quantization", ["q4", "q8", "f16"], ["q5", "Q4", 4, ""]],
-  ["config", [{}, { num_layers: 2, rotary_pct: 0.5, anything: "else" }], [[], "{}", 1, new Date(), { num_layers: "2" }, { hidden_size: 0 },
-    { rotary_pct: 2 }, { norm_activation_type: "relu" }, { model_type: "llama" }, { tie_word_embeddings: false }]],
+  [
+    "config",
+    [{}, { num_layers: 2, rotary_pct: 0.5, anything: "else" }],
+    [
+      [],
+      "{}",
+      1,
+      new Date(),
+      { num_layers: "2" },
+      { hidden_size: 0 },
+      { rotary_pct: 2 },
+      { norm_activation_type: "relu" },
+      { model_type: "llama" },
+      { tie_word_embeddings: false },
+    ],
+  ],
   ["contextLength", [1, 2048], [0, -1, 1.5, "2048"]],
   ["cache", [true, false], [0, 1, "false"]],
   ["backend", ["auto", "webgpu", "cpu"], ["gpu", 1]],
@@ -58,7 +116,10 @@ for (const [check, table, cases] of [
   [checkLoadOptions, LOAD_OPTIONS, LOAD_CASES],
 ]) {
   test(`every option of ${check.name} is checked`, () => {
-    assert.deepEqual(cases.map(([name]) => name), Object.keys(table));
+    assert.deepEqual(
+      cases.map(([name]) => name),
+      Object.keys(table),
+    );
     for (const [name, good, bad] of cases) {
       for (const value of good) assert.doesNotThrow(() => check({ [name]: value }), `${name}: ${String(value)}`);
       for (const value of [...bad, null, NaN, Symbol("s")]) {
@@ -70,26 +131,43 @@ for (const [check, table, cases] of [
 }
 
 test("unknown options are refused, and a near miss is named", () => {
-  assert.throws(() => checkGenerateOptions({ max_tokens: 5 }), (error) => {
-    assert.equal(error.message, 'There is no option "max_tokens".');
-    assert.equal(error.hint, "Did you mean maxTokens?");
-    return true;
-  });
+  assert.throws(
+    () => checkGenerateOptions({ max_tokens: 5 }),
+    (error) => {
+      assert.equal(error.message, 'There is no option "max_tokens".');
+      assert.equal(error.hint, "Did you mean maxTokens?");
+      return true;
+    },
+  );
   assert.throws(() => checkLoadOptions({ temperature: 1 }), refused(/"temperature"/));
   assert.throws(() => checkGenerateOptions({ toString: 1 }), refused(/"toString"/));
   for (const bad of [null, 5, "x", [], () => {}]) assert.throws(() => checkLoadOptions(bad), refused(/plain object/));
 });
 
 test("the sentence names option, range and value, but never a token", () => {
-  assert.throws(() => checkGenerateOptions({ topP: 2 }), { message: "topP must be a number above 0, at most 1, not 2." });
+  assert.throws(() => checkGenerateOptions({ topP: 2 }), {
+    message: "topP must be a number above 0, at most 1, not 2.",
+  });
   assert.throws(() => checkGenerateOptions({ minP: 1 }), { message: "minP must be a number from 0, below 1, not 1." });
-  assert.throws(() => checkGenerateOptions({ temperature: "1" }), { message: "temperature must be a number from 0, not a string." });
-  assert.throws(() => checkLoadOptions({ token: "my secret" }), (error) => !error.message.includes("secret"));
+  assert.throws(() => checkGenerateOptions({ temperature: "1" }), {
+    message: "temperature must be a number from 0, not a string.",
+  });
+  assert.throws(
+    () => checkLoadOptions({ token: "my secret" }),
+    (error) => !error.message.includes("secret"),
+  );
   assert.equal(rangeInWords(GENERATE_OPTIONS.logprobs), "from 0 to 20");
 });
 
 test("half a character is found", () => {
-  for (const [text, at] of [["", -1], ["😀a", -1], ["a\ud83d", 1], ["\ude00", 0], ["\ude00\ud83d", 0], ["😀\ude00", 2]]) {
+  for (const [text, at] of [
+    ["", -1],
+    ["😀a", -1],
+    ["a\ud83d", 1],
+    ["\ude00", 0],
+    ["\ude00\ud83d", 0],
+    ["😀\ude00", 2],
+  ]) {
     assert.equal(loneSurrogateAt(text), at, JSON.stringify(text));
   }
   assert.throws(() => checkText("prompt", "a\ud83d"), refused(/prompt .*index 1/));
@@ -99,7 +177,21 @@ test("ids come from arrays and typed arrays of integers", () => {
   for (const ids of [[0, 5], new Uint32Array([0, 5]), new Int32Array([0, 5]), new Float64Array([0, 5])]) {
     assert.deepEqual(checkIds("ids", ids), new Uint32Array([0, 5]));
   }
-  for (const bad of [[], new Uint32Array(), [1.5], [-1], ["1"], [NaN], [, 1], [2 ** 32], [1n], new BigInt64Array(1), "1", null, new DataView(new ArrayBuffer(4))]) {
+  for (const bad of [
+    [],
+    new Uint32Array(),
+    [1.5],
+    [-1],
+    ["1"],
+    [NaN],
+    [, 1],
+    [2 ** 32],
+    [1n],
+    new BigInt64Array(1),
+    "1",
+    null,
+    new DataView(new ArrayBuffer(4)),
+  ]) {
     assert.throws(() => checkIds("ids", bad), refused(/^ids/), String(bad));
   }
   assert.equal(checkIds("ids", [], { allowEmpty: true }).length, 0);
@@ -108,8 +200,21 @@ test("ids come from arrays and typed arrays of integers", () => {
 test("score takes a text, ids, or a list of items", () => {
   assert.deepEqual(checkScoreArguments("a"), { isList: false, items: [{ text: "a", context: "" }] });
   assert.deepEqual(checkScoreArguments([1, 2], { context: [] }).items[0].text, new Uint32Array([1, 2]));
-  assert.deepEqual(checkScoreArguments([{ text: "a", context: "b" }]), { isList: true, items: [{ text: "a", context: "b" }] });
-  for (const args of [[[]], [5], [undefined], ["a", { ctx: "" }], ["a", []], [[{ text: "a" }], {}], [[{ text: "a" }, 5]], [[{ txt: "a" }]], [[{ text: "\ud800" }]]]) {
+  assert.deepEqual(checkScoreArguments([{ text: "a", context: "b" }]), {
+    isList: true,
+    items: [{ text: "a", context: "b" }],
+  });
+  for (const args of [
+    [[]],
+    [5],
+    [undefined],
+    ["a", { ctx: "" }],
+    ["a", []],
+    [[{ text: "a" }], {}],
+    [[{ text: "a" }, 5]],
+    [[{ txt: "a" }]],
+    [[{ text: "\ud800" }]],
+  ]) {
     assert.throws(() => checkScoreArguments(...args), refused(/./), JSON.stringify(args));
   }
 });

@@ -10,7 +10,8 @@ import { fromHash, fromStorage, missingInWords, readAttributes, toHash } from ".
 
 const element = (attributes) => ({ getAttribute: (name) => attributes[name] ?? null });
 const defaults = readAttributes(element({ temperature: "0.8", "top-p": "0.92", token: "hf_secret", prompt: "x" }));
-const file = (size, lastModified = 1) => Object.assign(new Blob([new Uint8Array(size).map((_, i) => i)]), { lastModified });
+const file = (size, lastModified = 1) =>
+  Object.assign(new Blob([new Uint8Array(size).map((_, i) => i)]), { lastModified });
 
 test("an address tells what differs, and nothing secret", () => {
   assert.equal(toHash(defaults, defaults, ""), "");
@@ -18,12 +19,16 @@ test("an address tells what differs, and nothing secret", () => {
   const hash = toHash(changed, defaults, "Once & “twice” #3\n");
   assert.ok(!hash.includes("secret"));
   const { attributes, beginning } = fromHash(hash, defaults);
-  assert.deepEqual([attributes.temperature, attributes.seed, attributes.stop, attributes["top-p"], beginning], ["1", "7", '["\\n"]', "0.92", "Once & “twice” #3\n"]);
+  assert.deepEqual(
+    [attributes.temperature, attributes.seed, attributes.stop, attributes["top-p"], beginning],
+    ["1", "7", '["\\n"]', "0.92", "Once & “twice” #3\n"],
+  );
   assert.equal(toHash(defaults, defaults, "x".repeat(3000)), "", "a whole book is no address");
 });
 
 test("an address that tells nothing known is none, and what it may not tell is left out", () => {
-  for (const hash of ["", "#", "#section", "#model=", "#onclick=alert(1)&token=hf_x&autoload="]) assert.equal(fromHash(hash, defaults), null, hash);
+  for (const hash of ["", "#", "#section", "#model=", "#onclick=alert(1)&token=hf_x&autoload="])
+    assert.equal(fromHash(hash, defaults), null, hash);
   const { attributes } = fromHash("#seed=1&token=hf_x&autoload=&onclick=1", defaults);
   assert.deepEqual(Object.keys(attributes), Object.keys(defaults));
   assert.equal(fromHash("#seed=1&model=", defaults).attributes.model, null);
@@ -41,7 +46,10 @@ test("an address chooses neither the hub nor a model of somebody's computer, and
   const changed = { ...defaults, endpoint: "https://hub.example", model: address };
   assert.equal(toHash(changed, defaults, ""), "");
   assert.equal(fromHash("#endpoint=https://hub.example", defaults), null);
-  const { attributes } = fromHash(`#seed=1&endpoint=https://hub.example&${new URLSearchParams({ model: address })}`, defaults);
+  const { attributes } = fromHash(
+    `#seed=1&endpoint=https://hub.example&${new URLSearchParams({ model: address })}`,
+    defaults,
+  );
   assert.deepEqual([attributes.seed, attributes.endpoint, attributes.model], ["1", null, null]);
   // The browser keeps both.
   const kept = fromStorage(JSON.stringify({ version: 1, attributes: changed }), defaults);
@@ -49,59 +57,111 @@ test("an address chooses neither the hub nor a model of somebody's computer, and
 });
 
 test("what a link does not hold is said", () => {
-  const own = (text) => [{ text, written: false }, { text: "!", written: true }];
+  const own = (text) => [
+    { text, written: false },
+    { text: "!", written: true },
+  ];
   const local = { ...defaults, model: "./local/~1a~m/" };
   const missing = (passages, attributes) => missingInWords(passages, attributes, defaults);
   assert.equal(missing(own("Once"), defaults), "");
   assert.match(missing(own("x".repeat(3000)), defaults), /^the beginning, which is too long/);
   assert.match(missing([], defaults), /^a beginning/);
-  assert.match(missing([{ text: "a", written: true }], local), /^a beginning.*; the model, which is on this computer only$/);
+  assert.match(
+    missing([{ text: "a", written: true }], local),
+    /^a beginning.*; the model, which is on this computer only$/,
+  );
   assert.equal(missing(own("Once"), { ...defaults, endpoint: "https://hub.example" }), "the hub's address");
 });
 
 test("the benchmark's page is sent to no other origin", () => {
   const page = "https://site.example/app/bench.html?run=1";
-  const own = { "/report/3": "https://site.example/report/3", "oracle/tiny/": "https://site.example/app/oracle/tiny/", "https://site.example/x": "https://site.example/x" };
+  const own = {
+    "/report/3": "https://site.example/report/3",
+    "oracle/tiny/": "https://site.example/app/oracle/tiny/",
+    "https://site.example/x": "https://site.example/x",
+  };
   for (const [text, address] of Object.entries(own)) assert.equal(ownAddress(text, page), address);
-  for (const text of ["https://other.example/", "//other.example/x", "http://site.example/", "\\\\other.example/x", "data:text/plain,x", "javascript:0", "https://"]) {
+  for (const text of [
+    "https://other.example/",
+    "//other.example/x",
+    "http://site.example/",
+    "\\\\other.example/x",
+    "data:text/plain,x",
+    "javascript:0",
+    "https://",
+  ]) {
     assert.throws(() => ownAddress(text, page), /is not an address of this site/, text);
   }
 });
 
 test("stop texts and biases survive being typed", () => {
-  for (const stops of [["\n\n", "THE END"], ["a|b", "|"], ["\\", "\\n", "\\|"], [" x ", "  "], ["\t", "\r\n"], ["a | b\\"]]) {
+  for (const stops of [
+    ["\n\n", "THE END"],
+    ["a|b", "|"],
+    ["\\", "\\n", "\\|"],
+    [" x ", "  "],
+    ["\t", "\r\n"],
+    ["a | b\\"],
+  ]) {
     const typed = TO_TEXT.stop(JSON.stringify(stops));
     assert.ok(!/[\n\r]/.test(typed), typed);
     assert.deepEqual(JSON.parse(TO_ATTRIBUTE.stop(typed)), stops, typed);
   }
   assert.equal(TO_ATTRIBUTE.stop(" THE END |  | "), '["THE END"]');
-  assert.deepEqual([TO_ATTRIBUTE.stop(" | "), TO_TEXT.stop("{"), TO_TEXT.stop(null), TO_TEXT.logitBias("5")], [null, "", "", ""]);
+  assert.deepEqual(
+    [TO_ATTRIBUTE.stop(" | "), TO_TEXT.stop("{"), TO_TEXT.stop(null), TO_TEXT.logitBias("5")],
+    [null, "", "", ""],
+  );
   const biases = '{"11":-5,"42":1e-7}';
   assert.equal(TO_ATTRIBUTE.logitBias(TO_TEXT.logitBias(biases)), biases);
   assert.throws(() => TO_ATTRIBUTE.logitBias("11 = 2"), /“11 = 2”/);
 });
 
 test("a memory that is not as it was written does no harm", () => {
-  for (const text of ["", "{", "null", "5", "[]", '{"version":2}']) assert.equal(fromStorage(text, defaults), null, text);
-  const kept = fromStorage(JSON.stringify({ version: 1, attributes: { temperature: 5, seed: "3", "top-p": null, bad: "x" }, passages: [{ text: 5 }, null, { text: "a", written: true }] }), defaults);
-  assert.deepEqual([kept.attributes.temperature, kept.attributes.seed, kept.attributes["top-p"], "bad" in kept.attributes], ["0.8", "3", null, false]);
+  for (const text of ["", "{", "null", "5", "[]", '{"version":2}'])
+    assert.equal(fromStorage(text, defaults), null, text);
+  const kept = fromStorage(
+    JSON.stringify({
+      version: 1,
+      attributes: { temperature: 5, seed: "3", "top-p": null, bad: "x" },
+      passages: [{ text: 5 }, null, { text: "a", written: true }],
+    }),
+    defaults,
+  );
+  assert.deepEqual(
+    [kept.attributes.temperature, kept.attributes.seed, kept.attributes["top-p"], "bad" in kept.attributes],
+    ["0.8", "3", null, false],
+  );
   assert.deepEqual(kept.passages, [{ text: "a", written: true }]);
   assert.deepEqual(fromStorage('{"version":1}', defaults).passages, []);
 });
 
 test("a folder of this computer has an address that names its contents", () => {
-  const entries = [["my model/config.json", 3], ["my model/model.safetensors", 9]].map(([path, bytes]) => ({ path, file: file(bytes) }));
+  const entries = [
+    ["my model/config.json", 3],
+    ["my model/model.safetensors", 9],
+  ].map(([path, bytes]) => ({ path, file: file(bytes) }));
   const folder = localFolder(entries);
   assert.equal(folder.problem, null);
   assert.deepEqual([...folder.files.keys()], ["config.json", "model.safetensors"]);
   assert.match(folder.address, /^\.\/local\/~[0-9a-z]+~my%20model\/$/);
   assert.equal(localFolder(entries.toReversed()).address, folder.address);
-  assert.notEqual(localFolder([entries[0], { path: "my model/model.safetensors", file: file(9, 2) }]).address, folder.address);
+  assert.notEqual(
+    localFolder([entries[0], { path: "my model/model.safetensors", file: file(9, 2) }]).address,
+    folder.address,
+  );
   const id = new URL(folder.address, "https://site.example/page/").href;
   assert.ok(isLocal(folder.address) && isLocal(id) && !isLocal("local/x") && !isLocal("o/n") && !isLocal(null));
   assert.equal(localName(id.split("/").at(-2)), "my model");
   assert.match(remedyFor({ code: "network" }, folder.address), /choose the folder again/);
-  assert.deepEqual([remedyFor({ code: "quota" }, folder.address), remedyFor({ code: "network" }, "o/n"), remedyFor({ code: "network" }, null)], [null, null, null]);
+  assert.deepEqual(
+    [
+      remedyFor({ code: "quota" }, folder.address),
+      remedyFor({ code: "network" }, "o/n"),
+      remedyFor({ code: "network" }, null),
+    ],
+    [null, null, null],
+  );
 });
 
 test("one file of weights is meant, whatever it is called; without any there is no model", () => {
@@ -123,6 +183,13 @@ test("files are answered whole, in ranges, or not at all", async () => {
 });
 
 test("sizes in words", () => {
-  assert.deepEqual([500, 31e6, 608e6, 999.6e6, 1.82e9, 6.35e9].map(size), ["1 kB", "31 MB", "608 MB", "1.00 GB", "1.82 GB", "6.35 GB"]);
+  assert.deepEqual([500, 31e6, 608e6, 999.6e6, 1.82e9, 6.35e9].map(size), [
+    "1 kB",
+    "31 MB",
+    "608 MB",
+    "1.00 GB",
+    "1.82 GB",
+    "6.35 GB",
+  ]);
   assert.ok(PUBLISHED.every(({ download, kept }) => kept < download / 5));
 });

@@ -17,12 +17,17 @@ const policyOf = (path) => {
 };
 const HUB = "https://huggingface.co https://*.huggingface.co https://*.hf.co";
 const STRICT = {
-  "default-src": "'none'", "script-src": "'self' 'wasm-unsafe-eval'", "style-src": "'self'", "img-src": "'self'",
-  "base-uri": "'none'", "form-action": "'none'",
+  "default-src": "'none'",
+  "script-src": "'self' 'wasm-unsafe-eval'",
+  "style-src": "'self'",
+  "img-src": "'self'",
+  "base-uri": "'none'",
+  "form-action": "'none'",
 };
 
 test("the pages run under a strict policy, and the README recommends the same", () => {
-  for (const path of ["index.html", "www/evaluate.html"]) assert.deepEqual(policyOf(path), { ...STRICT, "worker-src": "'self'", "connect-src": `'self' ${HUB}` }, path);
+  for (const path of ["index.html", "www/evaluate.html"])
+    assert.deepEqual(policyOf(path), { ...STRICT, "worker-src": "'self'", "connect-src": `'self' ${HUB}` }, path);
   assert.deepEqual(policyOf("www/bench.html"), { ...STRICT, "connect-src": "'self'" });
   const readme = read("README.md");
   for (const part of [`connect-src 'self' ${HUB}`, "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'"]) {
@@ -41,34 +46,62 @@ test("text is put into the page as text, nothing is evaluated, and nothing is lo
   }
   // A token is known to the engine too: what it prints would stand in the browser's console.
   for (const path of files("src/", ".rs").filter((path) => !/^src\/bin\/|tests?\.rs$/.test(path))) {
-    assert.doesNotMatch(read(path), /\b(e?println|dbg)!|web_sys::console|derive\([^)]*Debug[^)]*\)\]\s*pub struct Client/, path);
+    assert.doesNotMatch(
+      read(path),
+      /\b(e?println|dbg)!|web_sys::console|derive\([^)]*Debug[^)]*\)\]\s*pub struct Client/,
+      path,
+    );
   }
 });
 
 /** Where policies' events are told. */
 const events = new EventTarget();
 const violate = (blockedURI, more) =>
-  events.dispatchEvent(Object.assign(new Event("securitypolicyviolation"), { effectiveDirective: "connect-src", disposition: "enforce", blockedURI, ...more }));
+  events.dispatchEvent(
+    Object.assign(new Event("securitypolicyviolation"), {
+      effectiveDirective: "connect-src",
+      disposition: "enforce",
+      blockedURI,
+      ...more,
+    }),
+  );
 /** Lets one request be blocked, or none, while a load runs. */
 const loadWhile = (act, signal) =>
-  underPolicy(["https://a.example/m/", undefined, "https://hub.example"], signal, async (signal) => {
-    act();
-    if (signal.aborted) throw new Error("aborted");
-    return "loaded";
-  }, events);
+  underPolicy(
+    ["https://a.example/m/", undefined, "https://hub.example"],
+    signal,
+    async (signal) => {
+      act();
+      if (signal.aborted) throw new Error("aborted");
+      return "loaded";
+    },
+    events,
+  );
 
 test("a load that the policy blocks ends at once, and says what to allow", async () => {
   for (const url of ["https://a.example/m/config.json", "https://hub.example"]) {
-    await assert.rejects(loadWhile(() => violate(url)), (e) => {
-      assert.equal(e.code, "network");
-      assert.match(e.message, /Content-Security-Policy/);
-      assert.ok(e.hint.includes(new URL(url).origin) && e.hint.includes("connect-src"), e.hint);
-      return true;
-    });
+    await assert.rejects(
+      loadWhile(() => violate(url)),
+      (e) => {
+        assert.equal(e.code, "network");
+        assert.match(e.message, /Content-Security-Policy/);
+        assert.ok(e.hint.includes(new URL(url).origin) && e.hint.includes("connect-src"), e.hint);
+        return true;
+      },
+    );
   }
-  const others = [["https://b.example/"], ["inline"], ["https://a.example/", { disposition: "report" }], ["https://a.example/", { effectiveDirective: "img-src" }]];
+  const others = [
+    ["https://b.example/"],
+    ["inline"],
+    ["https://a.example/", { disposition: "report" }],
+    ["https://a.example/", { effectiveDirective: "img-src" }],
+  ];
   for (const args of others) assert.equal(await loadWhile(() => violate(...args)), "loaded", args[0]);
   assert.equal(await loadWhile(() => {}), "loaded");
   const controller = new AbortController();
-  await assert.rejects(loadWhile(() => controller.abort(), controller.signal), /^Error: aborted$/, "the caller's own signal");
+  await assert.rejects(
+    loadWhile(() => controller.abort(), controller.signal),
+    /^Error: aborted$/,
+    "the caller's own signal",
+  );
 });

@@ -38,7 +38,12 @@ test("who asks for the same gets the same, and the last one's release frees it",
 });
 
 test("another name, option or token is another model", async () => {
-  const held = await Promise.all([acquire(), acquire("a/b"), acquire("a/b", { token: "t" }), acquire("a/b", { contextLength: 64 })]);
+  const held = await Promise.all([
+    acquire(),
+    acquire("a/b"),
+    acquire("a/b", { token: "t" }),
+    acquire("a/b", { contextLength: 64 }),
+  ]);
   assert.equal(new Set(held.map(({ model }) => model)).size, 4);
   await Promise.all(held.map(({ release }) => release()));
   assert.ok(FakeEngine.made.every((engine) => engine.freed));
@@ -60,7 +65,15 @@ test("progress goes to all who wait; who comes later begins with the last; a lis
   const seen = [[], [], []];
   const tell = (i) => ({ onProgress: ({ phase }) => seen[i].push(phase) });
   const first = acquire("a/b", {}, tell(0));
-  const bad = acquire("a/b", {}, { onProgress: () => { throw new Error("mine"); } });
+  const bad = acquire(
+    "a/b",
+    {},
+    {
+      onProgress: () => {
+        throw new Error("mine");
+      },
+    },
+  );
   await becomes(() => seen[0], ["resolve"]);
   const second = acquire("a/b", {}, tell(1));
   assert.deepEqual(seen[1], ["resolve"]);

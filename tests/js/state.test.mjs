@@ -74,13 +74,20 @@ class Writer extends EventTarget {
 
 const leave = (it) => it.page.dispatchEvent(new Event("pagehide"));
 
-const real = Object.fromEntries(["localStorage", "sessionStorage", "location", "history", "document", "MutationObserver", "addEventListener"].map((name) => [name, globalThis[name]]));
+const real = Object.fromEntries(
+  ["localStorage", "sessionStorage", "location", "history", "document", "MutationObserver", "addEventListener"].map(
+    (name) => [name, globalThis[name]],
+  ),
+);
 afterEach(() => Object.assign(globalThis, real));
 
 test("a tab finds its own text again, a new one what was written last", () => {
   const browser = new FakeStorage();
   const [one, other] = [tab(browser), tab(browser)];
-  for (const [it, text] of [[one, "The first tab's"], [other, "The second tab's"]]) {
+  for (const [it, text] of [
+    [one, "The first tab's"],
+    [other, "The second tab's"],
+  ]) {
     visit(it).text = text;
     leave(it);
   }

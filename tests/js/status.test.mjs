@@ -1,15 +1,39 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { adapterInWords, placeInWords, progressInWords, progressShare, readyInWords, resultInWords, TokenMeter, writingInWords } from "../../www/lib/status.js";
+import {
+  adapterInWords,
+  placeInWords,
+  progressInWords,
+  progressShare,
+  readyInWords,
+  resultInWords,
+  TokenMeter,
+  writingInWords,
+} from "../../www/lib/status.js";
 
 test("progress in words", () => {
   const cases = [
     [{ phase: "resolve", loadedBytes: 0, totalBytes: 0 }, "Looking for the model"],
-    [{ phase: "download", loadedBytes: 12.34e6, totalBytes: 28.4e6, bytesPerSecond: 4e6 }, "Downloading: 12.3 of 28.4 MB (43 %), 4.0 MB/s"],
-    [{ phase: "download", loadedBytes: 1e6, totalBytes: 9e6, bytesPerSecond: 2e5, secondsLeft: 40.2 }, "Downloading: 1.0 of 9.0 MB (11 %), 0.2 MB/s, about 40 s left"],
-    [{ phase: "download", loadedBytes: 1e9, totalBytes: 2e9, bytesPerSecond: 5e6, secondsLeft: 200 }, "Downloading: 1000 of 2000 MB (50 %), 5.0 MB/s, about 3 min left"],
-    [{ phase: "download", loadedBytes: 8e6, totalBytes: 9e6, bytesPerSecond: 5e6, secondsLeft: 0.2 }, "Downloading: 8.0 of 9.0 MB (88 %), 5.0 MB/s"],
-    [{ phase: "download", loadedBytes: 299.9e6, totalBytes: 300e6, bytesPerSecond: 0 }, "Downloading: 300 of 300 MB (99 %)"],
+    [
+      { phase: "download", loadedBytes: 12.34e6, totalBytes: 28.4e6, bytesPerSecond: 4e6 },
+      "Downloading: 12.3 of 28.4 MB (43 %), 4.0 MB/s",
+    ],
+    [
+      { phase: "download", loadedBytes: 1e6, totalBytes: 9e6, bytesPerSecond: 2e5, secondsLeft: 40.2 },
+      "Downloading: 1.0 of 9.0 MB (11 %), 0.2 MB/s, about 40 s left",
+    ],
+    [
+      { phase: "download", loadedBytes: 1e9, totalBytes: 2e9, bytesPerSecond: 5e6, secondsLeft: 200 },
+      "Downloading: 1000 of 2000 MB (50 %), 5.0 MB/s, about 3 min left",
+    ],
+    [
+      { phase: "download", loadedBytes: 8e6, totalBytes: 9e6, bytesPerSecond: 5e6, secondsLeft: 0.2 },
+      "Downloading: 8.0 of 9.0 MB (88 %), 5.0 MB/s",
+    ],
+    [
+      { phase: "download", loadedBytes: 299.9e6, totalBytes: 300e6, bytesPerSecond: 0 },
+      "Downloading: 300 of 300 MB (99 %)",
+    ],
     [{ phase: "download", loadedBytes: 5e6, totalBytes: null }, "Downloading: 5.0 MB"],
     [{ phase: "ready", loadedBytes: 5e6, totalBytes: 5e6 }, "Ready"],
     [{ phase: "something new", loadedBytes: 0, totalBytes: 0 }, "Loading"],
@@ -24,7 +48,13 @@ test("results in words", () => {
   assert.equal(writingInWords(2, 0.25, 13805), "2 tokens · 0.3 tokens/s · first after 13.8 s");
   const usage = { completionTokens: 256, decodeTokensPerSecond: 1204.4, timeToFirstTokenMs: 24.2 };
   assert.equal(resultInWords({ usage, finishReason: "length" }), "256 tokens · 1,204 tokens/s · first after 24 ms");
-  assert.equal(resultInWords({ usage: { ...usage, timeToFirstTokenMs: null, decodeTokensPerSecond: null }, finishReason: "abort" }), "256 tokens · stopped");
+  assert.equal(
+    resultInWords({
+      usage: { ...usage, timeToFirstTokenMs: null, decodeTokensPerSecond: null },
+      finishReason: "abort",
+    }),
+    "256 tokens · stopped",
+  );
 });
 
 test("the meter leaves out the wait for the first token", () => {
@@ -43,7 +73,10 @@ test("a model on the CPU says so", () => {
   assert.equal(readyInWords({ backend: "webgpu", adapter: { ...adapter, vendor: "", architecture: "" } }), "Ready");
   const cpu = { backend: "cpu", adapter: { vendor: "", architecture: "", device: "", description: "" } };
   assert.equal(readyInWords(cpu), "Ready on the CPU, slower");
-  assert.equal(writingInWords(2, 12, 240, placeInWords(cpu)), "2 tokens · 12 tokens/s · first after 240 ms · on the CPU, slower");
+  assert.equal(
+    writingInWords(2, 12, 240, placeInWords(cpu)),
+    "2 tokens · 12 tokens/s · first after 240 ms · on the CPU, slower",
+  );
 });
 
 test("adapters in words", () => {

@@ -9,7 +9,8 @@ engineModule.load = async () => ({
   storedModels: async () => [{ id: "o/n" }],
   deleteModels: async (...call) => {
     calls.push(call);
-    if (call[0] === "o/bad") throw Object.assign(new Error("The storage failed."), { code: "quota", hint: "Free some." });
+    if (call[0] === "o/bad")
+      throw Object.assign(new Error("The storage failed."), { code: "quota", hint: "Free some." });
     return 123;
   },
 });
@@ -25,8 +26,16 @@ test("models and delete reach the engine with checked names", async () => {
     ["https://example.org/model/", undefined, undefined],
   ]);
   calls.length = 0;
-  const bad = [[], [7], ["no name"], ["o/n", { quantization: "q5" }], ["o/n", { everything: true }], ["o/n", { revision: "a..b" }]];
-  for (const call of bad) await assert.rejects(TokenFormer.delete(...call), { code: "invalid-argument" }, JSON.stringify(call));
+  const bad = [
+    [],
+    [7],
+    ["no name"],
+    ["o/n", { quantization: "q5" }],
+    ["o/n", { everything: true }],
+    ["o/n", { revision: "a..b" }],
+  ];
+  for (const call of bad)
+    await assert.rejects(TokenFormer.delete(...call), { code: "invalid-argument" }, JSON.stringify(call));
   assert.deepEqual(calls, []);
   await assert.rejects(TokenFormer.delete("o/bad"), { name: "TokenFormerError", code: "quota", hint: "Free some." });
 });

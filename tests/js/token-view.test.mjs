@@ -5,15 +5,28 @@ import { nodesBelow } from "./fake-dom.mjs";
 import { percent, surprise, TokenView, visible } from "../../www/lib/token-view.js";
 
 test("probabilities in words", () => {
-  assert.deepEqual([1, 0.372, 0.0942, 0.00412, 0.0009].map((p) => percent(Math.log(p))), ["100 %", "37 %", "9.4 %", "0.4 %", "< 0.1 %"]);
+  assert.deepEqual(
+    [1, 0.372, 0.0942, 0.00412, 0.0009].map((p) => percent(Math.log(p))),
+    ["100 %", "37 %", "9.4 %", "0.4 %", "< 0.1 %"],
+  );
 });
 
 test("blanks can be seen", () => {
-  assert.deepEqual([" the", "a b", "\n\n", "\t", "", "  "].map(visible), ["␣the", "a b", "⏎⏎", "⇥", "(part of a character)", "␣␣"]);
+  assert.deepEqual([" the", "a b", "\n\n", "\t", "", "  "].map(visible), [
+    "␣the",
+    "a b",
+    "⏎⏎",
+    "⇥",
+    "(part of a character)",
+    "␣␣",
+  ]);
 });
 
 test("shades go from the expected to the surprising", () => {
-  assert.deepEqual([1, 0.5, 0.2, 0.05, 0.01, 1e-9].map((p) => surprise(Math.log(p))), [0, 0, 1, 2, 3, 4]);
+  assert.deepEqual(
+    [1, 0.5, 0.2, 0.05, 0.01, 1e-9].map((p) => surprise(Math.log(p))),
+    [0, 0, 1, 2, 3, 4],
+  );
   assert.equal(surprise(undefined), 0);
 });
 
@@ -22,15 +35,31 @@ test("passages without tokens are explained", () => {
   const note = nodesBelow(view.node).find(({ className }) => className === "tokens-note");
   const own = { text: "Once", run: 0, token: null };
   const isShown = (...pieces) => (view.show(pieces), !note.hidden);
-  assert.deepEqual([isShown(own), isShown(own, { text: " a", run: 1, token: { tokenId: 5 } }), isShown(own, { text: " upon", run: 1, token: null })], [false, false, true]);
+  assert.deepEqual(
+    [
+      isShown(own),
+      isShown(own, { text: " a", run: 1, token: { tokenId: 5 } }),
+      isShown(own, { text: " upon", run: 1, token: null }),
+    ],
+    [false, false, true],
+  );
   assert.equal(isShown(own), false);
 });
 
 test("every token is a button with its probability; what the visitor wrote is text", () => {
   const view = new TokenView({ onChoose: () => {} });
-  view.show([{ text: "Once", run: 0, token: null }, { text: " upon", run: 1, token: { tokenId: 5, logprob: Math.log(0.5), topLogprobs: [] } }]);
+  view.show([
+    { text: "Once", run: 0, token: null },
+    { text: " upon", run: 1, token: { tokenId: 5, logprob: Math.log(0.5), topLogprobs: [] } },
+  ]);
   view.append({ text: "\n", run: 1, token: { tokenId: 6 } });
   const spans = nodesBelow(view.node).filter((node) => node.className && ["own", "token"].includes(node.className));
-  assert.deepEqual(spans.map((span) => [span.role, span.textContent, span.getAttribute("aria-label")]),
-    [[undefined, "Once", null], ["button", " upon", "␣upon, 50 %"], ["button", "⏎\n", "⏎"]]);
+  assert.deepEqual(
+    spans.map((span) => [span.role, span.textContent, span.getAttribute("aria-label")]),
+    [
+      [undefined, "Once", null],
+      ["button", " upon", "␣upon, 50 %"],
+      ["button", "⏎\n", "⏎"],
+    ],
+  );
 });

@@ -23,7 +23,7 @@ async function loaded(name) {
 
 /** How much was written once the writer waits for its reader: each `encode` takes its turn after one of the writer's. */
 async function settled(model, writing) {
-  for (let last = -1; last !== writing().written; ) {
+  for (let last = -1; last !== writing().written;) {
     last = writing().written;
     for (let turns = 0; turns < 3; turns++) await model.encode("x");
   }
@@ -86,7 +86,13 @@ test("a reader that leaves finds the engine as if nothing had been written ahead
 
 test("an abort counts what was taken: before, in the middle, at an end that nobody has seen, and after it", async () => {
   const { model, engine, writing } = await loaded();
-  for (const [maxTokens, taken, wait] of [[50, 0, false], [50, 3, true], [6, 3, true], [6, 5, true], [6, 6, true]]) {
+  for (const [maxTokens, taken, wait] of [
+    [50, 0, false],
+    [50, 3, true],
+    [6, 3, true],
+    [6, 5, true],
+    [6, 6, true],
+  ]) {
     const controller = new AbortController();
     const chunks = model.generate("a", { maxTokens, signal: controller.signal });
     for (let i = 0; i < taken; i++) assert.equal((await chunks.next()).done, false);
@@ -97,7 +103,12 @@ test("an abort counts what was taken: before, in the middle, at an end that nobo
     const { done, value } = taken === 0 || taken >= maxTokens ? await ending : await chunks.next();
     const kept = taken === 0 || taken >= maxTokens ? taken : taken + 1;
     const reason = kept === maxTokens ? "length" : "abort";
-    if (taken > 0) assert.deepEqual([done, value.finishReason, value.tokenIds.length], [true, reason, kept], `${taken} of ${maxTokens}`);
+    if (taken > 0)
+      assert.deepEqual(
+        [done, value.finishReason, value.tokenIds.length],
+        [true, reason, kept],
+        `${taken} of ${maxTokens}`,
+      );
     else assert.equal((await chunks.next()).done, true);
     await becomes(() => engine.open, 0);
   }
@@ -106,7 +117,8 @@ test("an abort counts what was taken: before, in the middle, at an end that nobo
 test("encode works inside a loop while the engine writes on", async () => {
   const { model } = await loaded();
   const seen = [];
-  for await (const chunk of model.generate("a", { maxTokens: 30 })) seen.push((await model.encode(chunk.text))[0] === chunk.tokenId);
+  for await (const chunk of model.generate("a", { maxTokens: 30 }))
+    seen.push((await model.encode(chunk.text))[0] === chunk.tokenId);
   assert.deepEqual([seen.length, seen.every(Boolean)], [30, true]);
 });
 
@@ -141,14 +153,25 @@ test("logits are handed over, not copied", async () => {
 test("errors keep code, sentence, next step and cause", async () => {
   const { model, engine } = await loaded();
   engine.score = async () => {
-    throw Object.assign(new Error("Too long.", { cause: new TypeError("inner") }), { code: "invalid-argument", hint: "Cut it." });
+    throw Object.assign(new Error("Too long.", { cause: new TypeError("inner") }), {
+      code: "invalid-argument",
+      hint: "Cut it.",
+    });
   };
   await assert.rejects(model.score("a"), (error) => {
-    assert.deepEqual([error.name, error.code, error.message, error.hint], ["TokenFormerError", "invalid-argument", "Too long.", "Cut it."]);
-    assert.deepEqual([error.cause.message, error.cause.cause.name, error.cause.cause.message], ["Too long.", "TypeError", "inner"]);
+    assert.deepEqual(
+      [error.name, error.code, error.message, error.hint],
+      ["TokenFormerError", "invalid-argument", "Too long.", "Cut it."],
+    );
+    assert.deepEqual(
+      [error.cause.message, error.cause.cause.name, error.cause.cause.message],
+      ["Too long.", "TypeError", "inner"],
+    );
     return true;
   });
-  const unpacked = unpackError(structuredClone(packError(Object.assign(new Error("x"), { code: "quota", cause: "text" }))));
+  const unpacked = unpackError(
+    structuredClone(packError(Object.assign(new Error("x"), { code: "quota", cause: "text" }))),
+  );
   assert.equal(unpacked.cause.cause, "text");
   const uncopied = { config: { toString: () => "" } };
   await assert.rejects(TokenFormer.load("a/b", uncopied), { code: "invalid-argument" });
@@ -158,9 +181,12 @@ test("a trap in the middle of a text comes after what was written, and ends the 
   const { model } = await loaded("o/traps");
   const chunks = model.generate("a", { seed: 3 });
   const texts = [];
-  await assert.rejects(async () => {
-    for (;;) texts.push((await chunks.next()).value.text);
-  }, { code: "device-lost" });
+  await assert.rejects(
+    async () => {
+      for (;;) texts.push((await chunks.next()).value.text);
+    },
+    { code: "device-lost" },
+  );
   assert.ok(texts.length <= 3);
   await assert.rejects(model.logits([1]), { code: "device-lost" });
   assert.ok(calls.isGone());
@@ -235,5 +261,10 @@ test("a worker is used if it says that it is ready, and tells whether it has Web
   const blocked = () => make((worker) => worker.onerror({ preventDefault: () => (isQuiet = true) }));
   await assert.rejects(startWorker(blocked));
   assert.equal(isQuiet, true);
-  await assert.rejects(startWorker(() => { throw new DOMException("x", "SecurityError"); }), { name: "SecurityError" });
+  await assert.rejects(
+    startWorker(() => {
+      throw new DOMException("x", "SecurityError");
+    }),
+    { name: "SecurityError" },
+  );
 });

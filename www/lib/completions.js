@@ -5,16 +5,38 @@ import { aborted, invalidArgument } from "./errors.js";
 import { checkTextOrIds, isPlainObject, typeName } from "./inputs.js";
 import { checkOptions, GENERATE_OPTIONS } from "./options.js";
 
-const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, seed, logitBias, logprobs } = GENERATE_OPTIONS;
+const {
+  maxTokens,
+  temperature,
+  topK,
+  topP,
+  minP,
+  repetitionPenalty,
+  presencePenalty,
+  frequencyPenalty,
+  seed,
+  logitBias,
+  logprobs,
+} = GENERATE_OPTIONS;
 
 /** Parameters that are checked like options; defaults are those of the protocol. */
 export const COMPLETION_OPTIONS = Object.freeze({
   max_tokens: { ...maxTokens, default: 16 },
   temperature: { ...temperature, default: 1 },
   top_p: { ...topP, default: 1 },
-  n: { type: "integer", min: 1, max: 128, default: 1, about: "how many choices to write for each prompt; with a seed, the next one takes the next seed" },
+  n: {
+    type: "integer",
+    min: 1,
+    max: 128,
+    default: 1,
+    about: "how many choices to write for each prompt; with a seed, the next one takes the next seed",
+  },
   stream: { type: "boolean", default: false, about: "resolve to an async iterable of chunks" },
-  logprobs: { ...logprobs, default: undefined, about: "how many likeliest tokens to report; 0 reports the chosen one alone" },
+  logprobs: {
+    ...logprobs,
+    default: undefined,
+    about: "how many likeliest tokens to report; 0 reports the chosen one alone",
+  },
   echo: { type: "boolean", default: false, about: "begin the text with the prompt; not together with logprobs" },
   presence_penalty: presencePenalty,
   frequency_penalty: frequencyPenalty,
@@ -41,33 +63,65 @@ export class Completions {
    */
   async create(params, request = {}) {
     const asked = this.#check(params, request);
-    const head = { id: `cmpl-${randomName()}`, object: "text_completion", created: Math.floor(Date.now() / 1000), model: this.#model.info.id };
+    const head = {
+      id: `cmpl-${randomName()}`,
+      object: "text_completion",
+      created: Math.floor(Date.now() / 1000),
+      model: this.#model.info.id,
+    };
     return asked.stream ? this.#stream(head, asked) : this.#whole(head, asked);
   }
 
   #check(params, request) {
-    if (!isPlainObject(params)) throw invalidArgument(`The parameters must be a plain object, not ${typeName(params)}.`);
+    if (!isPlainObject(params))
+      throw invalidArgument(`The parameters must be a plain object, not ${typeName(params)}.`);
     const { signal } = checkOptions({ signal: GENERATE_OPTIONS.signal }, request);
     // The protocol's null is "left out".
-    const given = Object.fromEntries(Object.entries(params).filter(([, value]) => value !== null && value !== undefined));
-    const { model, prompt = "", stop = [], stream_options: streamOptions, user, best_of: bestOf, suffix, ...rest } = given;
+    const given = Object.fromEntries(
+      Object.entries(params).filter(([, value]) => value !== null && value !== undefined),
+    );
+    const {
+      model,
+      prompt = "",
+      stop = [],
+      stream_options: streamOptions,
+      user,
+      best_of: bestOf,
+      suffix,
+      ...rest
+    } = given;
     const checked = checkOptions(COMPLETION_OPTIONS, rest);
     const { id } = this.#model.info;
     if (model !== undefined && model !== id) {
-      throw invalidArgument(`model is ${JSON.stringify(model)}, but this model is ${JSON.stringify(id)}.`, "Leave it out, or load that model.");
+      throw invalidArgument(
+        `model is ${JSON.stringify(model)}, but this model is ${JSON.stringify(id)}.`,
+        "Leave it out, or load that model.",
+      );
     }
-    if (user !== undefined && typeof user !== "string") throw invalidArgument(`user must be a string, not ${typeName(user)}.`);
-    if (suffix !== undefined && suffix !== "") throw invalidArgument("suffix is not supported: these models only write on.", "Leave it out.");
-    if (bestOf !== undefined && bestOf !== checked.n) throw invalidArgument("best_of is not supported.", "Leave it out, and choose among n yourself.");
+    if (user !== undefined && typeof user !== "string")
+      throw invalidArgument(`user must be a string, not ${typeName(user)}.`);
+    if (suffix !== undefined && suffix !== "")
+      throw invalidArgument("suffix is not supported: these models only write on.", "Leave it out.");
+    if (bestOf !== undefined && bestOf !== checked.n)
+      throw invalidArgument("best_of is not supported.", "Leave it out, and choose among n yourself.");
     if (checked.echo && checked.logprobs !== undefined) {
-      throw invalidArgument("echo together with logprobs is not supported.", "model.score() gives the log-probabilities of a text.");
+      throw invalidArgument(
+        "echo together with logprobs is not supported.",
+        "model.score() gives the log-probabilities of a text.",
+      );
     }
     if (streamOptions !== undefined) {
       if (!checked.stream) throw invalidArgument("stream_options needs stream: true.");
       checkOptions({ include_usage: { type: "boolean", default: false } }, streamOptions);
     }
     const stops = checkOptions({ stop: GENERATE_OPTIONS.stop }, { stop: typeof stop === "string" ? [stop] : stop });
-    return { ...checked, ...stops, signal, prompts: checkPrompts(prompt), includeUsage: streamOptions?.include_usage === true };
+    return {
+      ...checked,
+      ...stops,
+      signal,
+      prompts: checkPrompts(prompt),
+      includeUsage: streamOptions?.include_usage === true,
+    };
   }
 
   /** Everything that is written, as it comes: { index, text, chunk } and, at the end of a choice, { index, result }. */
@@ -96,7 +150,12 @@ export class Completions {
     const choices = [];
     const usage = noUsage();
     for await (const { index, text, chunk, ...end } of this.#write(asked)) {
-      const choice = (choices[index] ??= { text: "", index, logprobs: asked.logprobs === undefined ? null : emptyLogprobs(), finish_reason: null });
+      const choice = (choices[index] ??= {
+        text: "",
+        index,
+        logprobs: asked.logprobs === undefined ? null : emptyLogprobs(),
+        finish_reason: null,
+      });
       if (end.result) {
         choice.finish_reason = FINISH_REASONS[end.result.finishReason];
         count(usage, end);
@@ -119,7 +178,8 @@ export class Completions {
         yield part([{ text: "", index, logprobs: null, finish_reason: FINISH_REASONS[end.result.finishReason] }]);
         continue;
       }
-      const logprobs = asked.logprobs === undefined ? null : addLogprobs(emptyLogprobs(), chunk, offset, asked.logprobs);
+      const logprobs =
+        asked.logprobs === undefined ? null : addLogprobs(emptyLogprobs(), chunk, offset, asked.logprobs);
       offset += text.length;
       if (text !== "" || logprobs) yield part([{ text, index, logprobs, finish_reason: null }]);
     }
@@ -129,7 +189,10 @@ export class Completions {
 
 /** One prompt or several, as a list: strings and arrays of token ids. */
 function checkPrompts(prompt) {
-  const isList = Array.isArray(prompt) && prompt.length > 0 && prompt.every((item) => typeof item === "string" || typeof item === "object");
+  const isList =
+    Array.isArray(prompt) &&
+    prompt.length > 0 &&
+    prompt.every((item) => typeof item === "string" || typeof item === "object");
   if (!isList) return [checkTextOrIds("prompt", prompt)];
   return prompt.map((item, i) => checkTextOrIds(`prompt[${i}]`, item));
 }

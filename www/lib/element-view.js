@@ -25,8 +25,20 @@ export class ElementView {
   #tokens;
   #generate = make("button", { part: "button generate", type: "button", text: "Generate" });
   #stop = make("button", { part: "button stop", type: "button", className: "quiet", text: "Stop", hidden: true });
-  #regenerate = make("button", { part: "button regenerate", type: "button", className: "plain", text: "Regenerate", title: "Another version of the last passage, in the place of all that follows it" });
-  #undo = make("button", { part: "button undo", type: "button", className: "plain", text: "Undo", title: "Take back the last change (Ctrl+Z)" });
+  #regenerate = make("button", {
+    part: "button regenerate",
+    type: "button",
+    className: "plain",
+    text: "Regenerate",
+    title: "Another version of the last passage, in the place of all that follows it",
+  });
+  #undo = make("button", {
+    part: "button undo",
+    type: "button",
+    className: "plain",
+    text: "Undo",
+    title: "Take back the last change (Ctrl+Z)",
+  });
   #progress = make("progress", { part: "progress", max: 1, hidden: true, ariaLabel: "Loading the model" });
   #status = make("span", { part: "status", className: "status" });
   #announcement = make("div", { className: "unseen", role: "status" });
@@ -56,12 +68,30 @@ export class ElementView {
     this.#generate.setAttribute("aria-label", "Generate: continue the text");
     root.append(
       make("slot", { name: "heading" }),
-      make("div", { part: "sheet", className: "sheet" },
-        make("label", { className: "unseen", htmlFor: "text", text: "The text, which the model continues" }), this.#surface.node, this.#tokens.node),
+      make(
+        "div",
+        { part: "sheet", className: "sheet" },
+        make("label", { className: "unseen", htmlFor: "text", text: "The text, which the model continues" }),
+        this.#surface.node,
+        this.#tokens.node,
+      ),
       // In the controls, which a page may keep in sight: so is what went wrong.
-      make("div", { part: "controls", className: "controls" }, this.#progress, this.#error,
-        make("div", { className: "buttons" }, this.#generate, this.#stop, this.#regenerate, this.#undo, make("slot", { name: "controls" })),
-        make("div", { className: "state" }, this.#status, make("slot", { name: "status" }))),
+      make(
+        "div",
+        { part: "controls", className: "controls" },
+        this.#progress,
+        this.#error,
+        make(
+          "div",
+          { className: "buttons" },
+          this.#generate,
+          this.#stop,
+          this.#regenerate,
+          this.#undo,
+          make("slot", { name: "controls" }),
+        ),
+        make("div", { className: "state" }, this.#status, make("slot", { name: "status" })),
+      ),
       this.#announcement,
       make("slot"),
     );
@@ -189,7 +219,11 @@ export class ElementView {
   /** An error: what happened, what to do next, and the code to look it up by. */
   showError({ code, message, hint }) {
     this.showIdle("");
-    this.#error.replaceChildren(make("p", { text: message }), make("p", { text: hint }), make("p", { className: "code", text: code }));
+    this.#error.replaceChildren(
+      make("p", { text: message }),
+      make("p", { text: hint }),
+      make("p", { className: "code", text: code }),
+    );
     this.#error.hidden = false;
   }
 

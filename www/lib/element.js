@@ -87,7 +87,10 @@ export class TokenFormerElement extends Base {
   }
 
   set passages(passages) {
-    const checked = Array.from(passages, ({ text, written }) => ({ text: checkText("passages", text), written: Boolean(written) }));
+    const checked = Array.from(passages, ({ text, written }) => ({
+      text: checkText("passages", text),
+      written: Boolean(written),
+    }));
     this.#endWriting();
     this.#view.begin(checked);
   }

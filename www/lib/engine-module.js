@@ -92,7 +92,11 @@ export function scriptAddress(restarts) {
 async function fetchWasm() {
   const response = await fetch(ENGINE_WASM);
   if (response.ok) return response;
-  throw new TokenFormerError("network", `The engine's file ${ENGINE_WASM} cannot be fetched (status ${response.status}).`, {
-    hint: "Put all files of the build into one folder of the server, next to tokenformer.js.",
-  });
+  throw new TokenFormerError(
+    "network",
+    `The engine's file ${ENGINE_WASM} cannot be fetched (status ${response.status}).`,
+    {
+      hint: "Put all files of the build into one folder of the server, next to tokenformer.js.",
+    },
+  );
 }

@@ -85,7 +85,10 @@ export class EnginePort {
   }
 
   async #start(engine, state, prompt, options) {
-    const { value: id } = await this.#ask({ type: "engine", engine, name: "start", args: [prompt, options] }, { state });
+    const { value: id } = await this.#ask(
+      { type: "engine", engine, name: "start", args: [prompt, options] },
+      { state },
+    );
     // Chunks that follow the answer are handled after this microtask.
     const writing = new PortWriting({
       allow: (count) => this.#post({ type: "allow", writing: id, count }),
@@ -208,7 +211,17 @@ class PortEngine {
   constructor(state, calls) {
     this.#state = state;
     this.#calls = calls;
-    for (const name of ["encode", "decode", "score", "logits", "settle", "stepInfo", "kernelTimes", "reset", "dispose"]) {
+    for (const name of [
+      "encode",
+      "decode",
+      "score",
+      "logits",
+      "settle",
+      "stepInfo",
+      "kernelTimes",
+      "reset",
+      "dispose",
+    ]) {
       this[name] = (...args) => calls.invoke(name, args);
     }
   }

@@ -112,7 +112,13 @@ export class EngineService {
       this.#noteTrap(error);
       if (this.#isStopped) return;
       const info = this.#loaded.get(engine)?.made.engine.info();
-      this.#post({ type: "chunks", writing, ...told, ...(error === undefined ? {} : { error: packError(error) }), info });
+      this.#post({
+        type: "chunks",
+        writing,
+        ...told,
+        ...(error === undefined ? {} : { error: packError(error) }),
+        info,
+      });
     });
     this.#writings.set(writing, ahead);
     return { value: writing, begin: () => ahead.run() };

@@ -5,18 +5,19 @@ export const REMEDIES = Object.freeze({
   "webgpu-unavailable":
     "Use a browser with WebGPU (a current Chrome, Edge, Firefox or Safari), over https or on localhost, with hardware acceleration switched on.",
   "model-not-found": "Check the spelling of the name or address and the revision; a private model needs a token.",
-  "unauthorized": "Pass a token that may read this model, after accepting its terms on the hub.",
+  unauthorized: "Pass a token that may read this model, after accepting its terms on the hub.",
   "rate-limited": "Wait a few minutes and try again; with a token the limit is higher.",
-  "network": "Check the connection and try again.",
-  "integrity": "Load again; if it happens every time, the files on the server are damaged.",
-  "quota": "Free some storage for this site, or load with cache: false.",
-  "unsupported-checkpoint": "Use a published TokenFormer checkpoint or a folder that this project's convert tool wrote.",
+  network: "Check the connection and try again.",
+  integrity: "Load again; if it happens every time, the files on the server are damaged.",
+  quota: "Free some storage for this site, or load with cache: false.",
+  "unsupported-checkpoint":
+    "Use a published TokenFormer checkpoint or a folder that this project's convert tool wrote.",
   "invalid-config": "Check config.json and tokenizer.json of the model against its tensors.",
   "invalid-argument": "Correct the argument named in the message.",
   "out-of-memory": "Close other tabs, choose a smaller model, a lower precision or a smaller contextLength.",
   "device-lost": "Load the model again.",
-  "aborted": "Call it again when you want it.",
-  "disposed": "Load the model again with TokenFormer.load().",
+  aborted: "Call it again when you want it.",
+  disposed: "Load the model again with TokenFormer.load().",
 });
 
 /** Every code, in the order of the documentation. */
@@ -77,7 +78,8 @@ export function toTokenFormerError(error) {
   }
   const make = (code, message, hint) => new TokenFormerError(code, message, { hint, cause: error });
   if (error?.name === "AbortError") return make("aborted", "The call was aborted.");
-  if (error?.name === "DataCloneError") return make("invalid-argument", `An argument holds what cannot be copied: ${said}`);
+  if (error?.name === "DataCloneError")
+    return make("invalid-argument", `An argument holds what cannot be copied: ${said}`);
   if (error?.name === "QuotaExceededError") return make("quota", "The browser's storage for this site is full.");
   if (error instanceof WebAssembly.CompileError && /content.security.policy|unsafe-eval/i.test(said)) {
     return make(

@@ -33,7 +33,10 @@ export function readInput(sources) {
 
 /** One source, for `together`: as the result of `readInput`, with the `place` of its first; of no lines, both are null. */
 export function readSource({ name, text, format = looksLikeJsonLines(text) ? "jsonl" : "plain" }) {
-  const found = format === "jsonl" ? readLines(name, text) : [{ kind: "texts", source: name, line: null, text: text.replace(/^\ufeff/, "") }];
+  const found =
+    format === "jsonl"
+      ? readLines(name, text)
+      : [{ kind: "texts", source: name, line: null, text: text.replace(/^\ufeff/, "") }];
   const read = { kind: null, place: null, documents: [], bytes: 0, leftOut: 0 };
   for (const { kind, ...document } of found) {
     const where = placeOf(document);
@@ -55,7 +58,11 @@ export function together(read) {
   const kind = read.find((one) => one.kind)?.kind;
   for (const { kind: own, place } of read) if (own) checkKind(place, own, kind);
   const documents = read.flatMap((one) => one.documents);
-  if (documents.length === 0) throw invalidArgument("There is no text to evaluate.", "Give a text, or JSON lines with \"text\" or with \"context\" and \"continuation\".");
+  if (documents.length === 0)
+    throw invalidArgument(
+      "There is no text to evaluate.",
+      'Give a text, or JSON lines with "text" or with "context" and "continuation".',
+    );
   const sum = (field) => read.reduce((total, one) => total + one[field], 0);
   return { kind, documents, bytes: sum("bytes"), leftOut: sum("leftOut") };
 }
@@ -100,13 +107,21 @@ function readLine(where, content) {
   try {
     value = JSON.parse(content);
   } catch (cause) {
-    throw invalidArgument(`${where} is not JSON: ${cause.message}`, "JSON lines have one object in each line. To take it as it stands, give it as a .txt file.");
+    throw invalidArgument(
+      `${where} is not JSON: ${cause.message}`,
+      "JSON lines have one object in each line. To take it as it stands, give it as a .txt file.",
+    );
   }
-  if (!isPlainObject(value)) throw invalidArgument(`${where} must be an object with "text", or with "context" and "continuation", not ${typeName(value)}.`);
+  if (!isPlainObject(value))
+    throw invalidArgument(
+      `${where} must be an object with "text", or with "context" and "continuation", not ${typeName(value)}.`,
+    );
   const hasText = value.text !== undefined;
   const hasPair = value.context !== undefined || value.continuation !== undefined;
-  if (hasText && hasPair) throw invalidArgument(`${where} has "text" and a pair: it is not clear which to score.`, "Leave one of both out.");
-  if (!hasText && !hasPair) throw invalidArgument(`${where} has neither "text" nor "context" and "continuation".`, "Rename its fields.");
+  if (hasText && hasPair)
+    throw invalidArgument(`${where} has "text" and a pair: it is not clear which to score.`, "Leave one of both out.");
+  if (!hasText && !hasPair)
+    throw invalidArgument(`${where} has neither "text" nor "context" and "continuation".`, "Rename its fields.");
   const string = (name) => {
     if (typeof value[name] === "string") return value[name];
     const got = value[name] === undefined ? "missing" : `not a string, but ${typeName(value[name])}`;
@@ -114,13 +129,17 @@ function readLine(where, content) {
   };
   if (hasText) return { kind: "texts", text: string("text") };
   const pair = { kind: "pairs", context: string("context"), continuation: string("continuation") };
-  if (pair.continuation === "") throw invalidArgument(`${where}: "continuation" is empty, so there is nothing to score.`);
+  if (pair.continuation === "")
+    throw invalidArgument(`${where}: "continuation" is empty, so there is nothing to score.`);
   return pair;
 }
 
 function checkKind(where, own, kind) {
   if (own === kind) return;
-  throw invalidArgument(`${where} is ${IN_WORDS[own]}, but what came before it is ${IN_WORDS[kind]}.`, "Evaluate texts and pairs one after the other.");
+  throw invalidArgument(
+    `${where} is ${IN_WORDS[own]}, but what came before it is ${IN_WORDS[kind]}.`,
+    "Evaluate texts and pairs one after the other.",
+  );
 }
 
 function checkWhole(where, field, text) {

@@ -17,7 +17,9 @@ export function ratio(units) {
 
 /** exp of a ratio; the error to first order. */
 function exponential({ value, error }) {
-  return value === null ? { value, error } : { value: Math.exp(value), error: error === null ? null : Math.exp(value) * error };
+  return value === null
+    ? { value, error }
+    : { value: Math.exp(value), error: error === null ? null : Math.exp(value) * error };
 }
 
 /** Natural logarithm of the probability of all scored tokens of a document. */
@@ -69,15 +71,23 @@ export function difference(result, reference) {
   const overDocuments = whole.length > 1 || result.kind === "pairs";
   // In windows of another length every token follows something else: these are no pairs.
   const hasSameWindows = result.contextLength === reference.contextLength;
-  const units = overDocuments ? whole.map(({ document, other, tokens }) => unit(document, other, 0, tokens))
-    : hasSameWindows ? common.flatMap(windowsOf)
-    : common.map(({ document, other, tokens }) => unit(document, other, 0, tokens));
+  const units = overDocuments
+    ? whole.map(({ document, other, tokens }) => unit(document, other, 0, tokens))
+    : hasSameWindows
+      ? common.flatMap(windowsOf)
+      : common.map(({ document, other, tokens }) => unit(document, other, 0, tokens));
   if (units.length === 0) return null;
   const perToken = ratio(units);
   if (!hasSameWindows && !overDocuments) perToken.error = null;
-  const sizes = common.map(({ document, tokens }) => ({ tokens, bytes: (document.bytes * tokens) / document.logprobs.length }));
+  const sizes = common.map(({ document, tokens }) => ({
+    tokens,
+    bytes: (document.bytes * tokens) / document.logprobs.length,
+  }));
   const sum = (field) => sizes.reduce((total, size) => total + size[field], 0);
-  const accuracies = result.kind === "pairs" ? whole.map(({ document, other }) => ({ value: Number(document.isGreedy) - Number(other.isGreedy), size: 1 })) : [];
+  const accuracies =
+    result.kind === "pairs"
+      ? whole.map(({ document, other }) => ({ value: Number(document.isGreedy) - Number(other.isGreedy), size: 1 }))
+      : [];
   const { value, error } = exponential(perToken);
   return {
     units: result.kind === "pairs" ? "pairs" : overDocuments ? "documents" : "windows",

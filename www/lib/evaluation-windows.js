@@ -25,10 +25,14 @@ export function countWords(text) {
  */
 export function rollingWindows(ids, contextLength, prefix = PREFIX) {
   const most = contextLength - 1;
-  if (!(most >= 1)) throw invalidArgument(`A context of ${contextLength} has no room for a token and what it follows.`, "It takes 2 at least.");
+  if (!(most >= 1))
+    throw invalidArgument(
+      `A context of ${contextLength} has no room for a token and what it follows.`,
+      "It takes 2 at least.",
+    );
   if (ids.length === 0) return [];
   const windows = [{ context: [prefix], from: 0, to: Math.min(most, ids.length) }];
-  for (let from = windows[0].to; from < ids.length; ) {
+  for (let from = windows[0].to; from < ids.length;) {
     const to = Math.min(from + most, ids.length);
     windows.push({ context: ids.slice(to - most - 1, from), from, to });
     from = to;
@@ -60,11 +64,17 @@ export async function encodePair(pair, encode, contextLength, where = "The pair"
     context = [prefix];
   }
   if (ids.length === 0) {
-    throw invalidArgument(`${where}: nothing is left to score, since the continuation is one token with the context's end.`, "Cut the pair at the end of a word.");
+    throw invalidArgument(
+      `${where}: nothing is left to score, since the continuation is one token with the context's end.`,
+      "Cut the pair at the end of a word.",
+    );
   }
   const room = contextLength - ids.length;
   if (room < 1) {
-    throw invalidArgument(`${where}: the continuation has ${ids.length} tokens, and ${contextLength - 1} are the most that fit the context.`, "Give it as a text, which is scored in windows.");
+    throw invalidArgument(
+      `${where}: the continuation has ${ids.length} tokens, and ${contextLength - 1} are the most that fit the context.`,
+      "Give it as a text, which is scored in windows.",
+    );
   }
   const leftOut = Math.max(0, context.length - room);
   return { context: context.slice(leftOut), ids, text: continuation, leftOut };

@@ -83,14 +83,28 @@ export class Evaluation {
    * `windows` (`{ from, to }`), and, as a pair, `isGreedy` and `leftOut`, the tokens of its context that found no room.
    */
   result() {
-    const documents = this.#documents.map(({ place: { source, line }, text, ids, texts, logprobs, scored, isGreedy, leftOut, windows }) => {
-      const isWhole = scored === ids.length;
-      const said = isWhole ? text : texts.slice(0, scored).join("");
-      const counted = { bytes: utf8Length(said), words: countWords(said) };
-      const pair = this.#input.kind === "pairs" ? { isGreedy, leftOut } : {};
-      const own = windows.map(({ from, to }) => ({ from, to: Math.min(to, scored) })).filter(({ from, to }) => to > from);
-      return { source, line, isWhole, ids: ids.slice(0, scored), texts: texts.slice(0, scored), logprobs: logprobs.subarray(0, scored), ...counted, windows: own, ...pair };
-    });
+    const documents = this.#documents.map(
+      ({ place: { source, line }, text, ids, texts, logprobs, scored, isGreedy, leftOut, windows }) => {
+        const isWhole = scored === ids.length;
+        const said = isWhole ? text : texts.slice(0, scored).join("");
+        const counted = { bytes: utf8Length(said), words: countWords(said) };
+        const pair = this.#input.kind === "pairs" ? { isGreedy, leftOut } : {};
+        const own = windows
+          .map(({ from, to }) => ({ from, to: Math.min(to, scored) }))
+          .filter(({ from, to }) => to > from);
+        return {
+          source,
+          line,
+          isWhole,
+          ids: ids.slice(0, scored),
+          texts: texts.slice(0, scored),
+          logprobs: logprobs.subarray(0, scored),
+          ...counted,
+          windows: own,
+          ...pair,
+        };
+      },
+    );
     return {
       kind: this.#input.kind,
       isComplete: this.#isComplete,
@@ -119,10 +133,19 @@ export class Evaluation {
         encoded = { ids, text: given.text, windows: rollingWindows(ids, contextLength) };
       }
       const texts = await tokenTexts(this.#model, encoded.ids, this.#known);
-      this.#documents.push({ ...encoded, texts, place: given, logprobs: new Float64Array(encoded.ids.length), scored: 0, isGreedy: true });
+      this.#documents.push({
+        ...encoded,
+        texts,
+        place: given,
+        logprobs: new Float64Array(encoded.ids.length),
+        scored: 0,
+        isGreedy: true,
+      });
       onProgress({ phase: "encode", documents: i + 1, totalDocuments: documents.length });
     }
-    this.#tasks = this.#documents.flatMap((document) => document.windows.map((window) => ({ document, window, at: window.from })));
+    this.#tasks = this.#documents.flatMap((document) =>
+      document.windows.map((window) => ({ document, window, at: window.from })),
+    );
     // What pairs have in common is computed once if they come one after the other.
     if (kind === "pairs") this.#tasks.sort(byIds);
   }
@@ -130,12 +153,17 @@ export class Evaluation {
   /** The next tasks, or pieces of them, of about `budget` tokens. Of a pair, its tokens stay together. */
   #take(budget) {
     const batch = [];
-    for (let cost = 0; cost < budget && batch.length < MOST_ITEMS && this.#next < this.#tasks.length; ) {
+    for (let cost = 0; cost < budget && batch.length < MOST_ITEMS && this.#next < this.#tasks.length;) {
       const task = this.#tasks[this.#next];
       const { document, window, at } = task;
       const room = this.#input.kind === "pairs" ? Infinity : Math.max(ROWS, Math.floor((budget - cost) / ROWS) * ROWS);
       const to = Math.min(window.to, at + room);
-      batch.push({ document, at, to, item: { context: window.context.concat(document.ids.slice(window.from, at)), text: document.ids.slice(at, to) } });
+      batch.push({
+        document,
+        at,
+        to,
+        item: { context: window.context.concat(document.ids.slice(window.from, at)), text: document.ids.slice(at, to) },
+      });
       cost += to - at + (at === window.from ? window.context.length : 0);
       task.at = to;
       if (to === window.to) this.#next += 1;
@@ -185,13 +213,13 @@ export async function tokenTexts(model, ids, known = new Map()) {
   const all = Array.from(ids);
   const texts = all.map((id) => known.get(id));
   const isPart = (i) => i < texts.length && isCut(texts[i]);
-  for (let from = 0, end = 0; from < texts.length; ) {
+  for (let from = 0, end = 0; from < texts.length;) {
     if (!isPart(from)) {
       from += 1;
       continue;
     }
     // Of the parts that follow one another, which may be many characters.
-    if (end <= from) for (end = from + 1; isPart(end); ) end += 1;
+    if (end <= from) for (end = from + 1; isPart(end);) end += 1;
     const { count, text } = await firstWhole(model, all, from, end, known);
     texts.fill("", from, from + count - 1);
     texts[from + count - 1] = text;

@@ -46,7 +46,8 @@ export function checkText(name, text) {
 export function checkIds(name, ids, { allowEmpty = false } = {}) {
   const isList = Array.isArray(ids) || (ArrayBuffer.isView(ids) && !(ids instanceof DataView));
   if (!isList) throw invalidArgument(`${name} must be an array of token ids, not ${typeName(ids)}.`);
-  if (ids.length === 0 && !allowEmpty) throw invalidArgument(`${name} is an empty array.`, "Give at least one token id.");
+  if (ids.length === 0 && !allowEmpty)
+    throw invalidArgument(`${name} is an empty array.`, "Give at least one token id.");
   const copy = new Uint32Array(ids.length);
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i];

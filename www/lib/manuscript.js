@@ -65,7 +65,10 @@ export class Manuscript {
   }
 
   textBefore(index) {
-    return this.#pieces.slice(0, index).map((piece) => piece.text).join("");
+    return this.#pieces
+      .slice(0, index)
+      .map((piece) => piece.text)
+      .join("");
   }
 
   /** Begins with these stretches: there is nothing before them to go back to. */
@@ -85,7 +88,9 @@ export class Manuscript {
   }
 
   #piecesOf(stretches) {
-    return stretches.filter(({ text }) => text !== "").map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
+    return stretches
+      .filter(({ text }) => text !== "")
+      .map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
   }
 
   /** Takes over what the visitor made of the text. What stands before and after the change keeps its writer. */
@@ -151,8 +156,10 @@ export class Manuscript {
   }
 
   #isSame(pieces) {
-    return pieces.length === this.#pieces.length
-      && pieces.every(({ text, run }, i) => text === this.#pieces[i].text && (run > 0) === (this.#pieces[i].run > 0));
+    return (
+      pieces.length === this.#pieces.length &&
+      pieces.every(({ text, run }, i) => text === this.#pieces[i].text && run > 0 === this.#pieces[i].run > 0)
+    );
   }
 
   /** The pieces between two places of the text. Half a token is text of the same writer and no token any more. */

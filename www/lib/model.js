@@ -56,7 +56,8 @@ export class TokenFormer {
 
   /** Not for callers: use `TokenFormer.load`. */
   constructor(key, { engine, thread, watch, discard } = {}) {
-    if (key !== LOADED) throw invalidArgument("A model is made by TokenFormer.load().", "Write: await TokenFormer.load(name, options).");
+    if (key !== LOADED)
+      throw invalidArgument("A model is made by TokenFormer.load().", "Write: await TokenFormer.load(name, options).");
     this.#engine = engine;
     this.#thread = thread;
     this.#device = engine.device?.();

@@ -7,7 +7,8 @@ import { EMBEDDED_FOLDER, EMBEDDED_MODEL } from "./locations.js";
 const REPOSITORY = /^(?!\.)[A-Za-z0-9._-]+\/(?!\.)[A-Za-z0-9._-]+$/;
 const RELATIVE = /^(\/|\.\/|\.\.\/)/;
 const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:/;
-const HINT = 'Give "owner/name" for a hub repository, or the address of a model folder: absolute, or beginning with "/", "./" or "../".';
+const HINT =
+  'Give "owner/name" for a hub repository, or the address of a model folder: absolute, or beginning with "/", "./" or "../".';
 
 /**
  * Resolves a model's name; nothing is fetched.
@@ -18,7 +19,8 @@ const HINT = 'Give "owner/name" for a hub repository, or the address of a model 
  */
 export function resolveName(name, baseUri = globalThis.document?.baseURI ?? globalThis.location?.href) {
   if (name === undefined) return { id: EMBEDDED_MODEL, repository: null, folderUrl: EMBEDDED_FOLDER };
-  if (typeof name !== "string") throw invalidArgument(`The model's name must be a string, not ${typeName(name)}.`, HINT);
+  if (typeof name !== "string")
+    throw invalidArgument(`The model's name must be a string, not ${typeName(name)}.`, HINT);
   if (REPOSITORY.test(name)) return { id: name, repository: name, folderUrl: null };
   if (!RELATIVE.test(name) && !ABSOLUTE.test(name)) {
     throw invalidArgument(`${JSON.stringify(name)} is neither a repository's name nor a folder's address.`, HINT);

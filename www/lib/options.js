@@ -45,14 +45,47 @@ const SHAPE = Object.freeze({
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const LOAD_OPTIONS = Object.freeze({
-  revision: { type: "string", default: "main", pattern: REVISION, shape: "a branch, tag or commit", about: "branch, tag or commit of a hub repository" },
+  revision: {
+    type: "string",
+    default: "main",
+    pattern: REVISION,
+    shape: "a branch, tag or commit",
+    about: "branch, tag or commit of a hub repository",
+  },
   endpoint: { type: "url", default: "https://huggingface.co", about: "address of the hub" },
-  token: { type: "string", default: undefined, pattern: TOKEN, shape: "an access token", about: "access token, sent to the endpoint only" },
-  quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision of the weights; left out, that of the folder, q4 for a checkpoint that is not quantized yet" },
-  config: { type: "shape", default: undefined, about: "the model's shape in the field names of config.json, where the folder has none" },
-  contextLength: { type: "integer", min: 1, max: 2 ** 20, default: undefined, about: "tokens of context; left out, the smaller of 2048 and what the model was trained for" },
+  token: {
+    type: "string",
+    default: undefined,
+    pattern: TOKEN,
+    shape: "an access token",
+    about: "access token, sent to the endpoint only",
+  },
+  quantization: {
+    type: "enum",
+    values: ["q4", "q8", "f16"],
+    default: undefined,
+    about: "precision of the weights; left out, that of the folder, q4 for a checkpoint that is not quantized yet",
+  },
+  config: {
+    type: "shape",
+    default: undefined,
+    about: "the model's shape in the field names of config.json, where the folder has none",
+  },
+  contextLength: {
+    type: "integer",
+    min: 1,
+    max: 2 ** 20,
+    default: undefined,
+    about: "tokens of context; left out, the smaller of 2048 and what the model was trained for",
+  },
   cache: { type: "boolean", default: true, about: "keep downloaded models in the browser's storage" },
-  backend: { type: "enum", values: ["auto", "webgpu", "cpu"], default: "auto", about: "where the model computes: \"auto\" takes the CPU for small models where there is no usable WebGPU, \"webgpu\" never does" },
+  backend: {
+    type: "enum",
+    values: ["auto", "webgpu", "cpu"],
+    default: "auto",
+    about:
+      'where the model computes: "auto" takes the CPU for small models where there is no usable WebGPU, "webgpu" never does',
+  },
   signal: { type: "signal", default: undefined, about: "aborts loading" },
   onProgress: { type: "function", default: undefined, about: "called with every step of loading" },
 });
@@ -60,17 +93,72 @@ export const LOAD_OPTIONS = Object.freeze({
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const GENERATE_OPTIONS = Object.freeze({
   maxTokens: { type: "integer", min: 1, max: Number.MAX_SAFE_INTEGER, default: 256, about: "most tokens to write" },
-  temperature: { type: "number", min: 0, default: 0.8, about: "higher is more surprising; 0 always takes the likeliest token" },
-  topK: { type: "integer", min: 0, max: Number.MAX_SAFE_INTEGER, default: 0, about: "draw from the k likeliest tokens only; 0 is off" },
-  topP: { type: "number", min: 0, aboveMin: true, max: 1, default: 0.95, about: "draw from the likeliest tokens that make up this much probability" },
-  minP: { type: "number", min: 0, max: 1, belowMax: true, default: 0, about: "drop tokens below this share of the likeliest one's probability" },
-  repetitionPenalty: { type: "number", min: 0, aboveMin: true, default: 1, about: "above 1 discourages tokens of the prompt and the output" },
-  presencePenalty: { type: "number", min: -2, max: 2, default: 0, about: "lowers every token that the output has already" },
-  frequencyPenalty: { type: "number", min: -2, max: 2, default: 0, about: "lowers tokens by how often the output has them" },
-  seed: { type: "integer", min: 0, max: Number.MAX_SAFE_INTEGER, default: undefined, about: "makes the draw repeatable; left out, a random one" },
+  temperature: {
+    type: "number",
+    min: 0,
+    default: 0.8,
+    about: "higher is more surprising; 0 always takes the likeliest token",
+  },
+  topK: {
+    type: "integer",
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    default: 0,
+    about: "draw from the k likeliest tokens only; 0 is off",
+  },
+  topP: {
+    type: "number",
+    min: 0,
+    aboveMin: true,
+    max: 1,
+    default: 0.95,
+    about: "draw from the likeliest tokens that make up this much probability",
+  },
+  minP: {
+    type: "number",
+    min: 0,
+    max: 1,
+    belowMax: true,
+    default: 0,
+    about: "drop tokens below this share of the likeliest one's probability",
+  },
+  repetitionPenalty: {
+    type: "number",
+    min: 0,
+    aboveMin: true,
+    default: 1,
+    about: "above 1 discourages tokens of the prompt and the output",
+  },
+  presencePenalty: {
+    type: "number",
+    min: -2,
+    max: 2,
+    default: 0,
+    about: "lowers every token that the output has already",
+  },
+  frequencyPenalty: {
+    type: "number",
+    min: -2,
+    max: 2,
+    default: 0,
+    about: "lowers tokens by how often the output has them",
+  },
+  seed: {
+    type: "integer",
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    default: undefined,
+    about: "makes the draw repeatable; left out, a random one",
+  },
   stop: { type: "texts", default: Object.freeze([]), about: "texts that end the output and are not part of it" },
   logitBias: { type: "biases", default: Object.freeze({}), about: "numbers added to the logits of token ids" },
-  logprobs: { type: "integer", min: 0, max: 20, default: 0, about: "how many likeliest tokens to report with every token" },
+  logprobs: {
+    type: "integer",
+    min: 0,
+    max: 20,
+    default: 0,
+    about: "how many likeliest tokens to report with every token",
+  },
   signal: { type: "signal", default: undefined, about: "ends writing early" },
 });
 
@@ -85,7 +173,13 @@ export const BENCHMARK_OPTIONS = Object.freeze({
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const DELETE_OPTIONS = Object.freeze({
-  revision: { type: "string", default: undefined, pattern: REVISION, shape: "a branch, tag or commit", about: "branch, tag or commit; left out, all" },
+  revision: {
+    type: "string",
+    default: undefined,
+    pattern: REVISION,
+    shape: "a branch, tag or commit",
+    about: "branch, tag or commit; left out, all",
+  },
   quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision; left out, all" },
 });
 
@@ -143,11 +237,13 @@ const CHECKS = {
     return value;
   },
   integer(name, value, option) {
-    if (!Number.isInteger(value) || !inRange(value, option)) throw wrong(name, `an integer ${rangeInWords(option)}`, value);
+    if (!Number.isInteger(value) || !inRange(value, option))
+      throw wrong(name, `an integer ${rangeInWords(option)}`, value);
     return value;
   },
   number(name, value, option) {
-    if (!Number.isFinite(value) || !inRange(value, option)) throw wrong(name, `a number ${rangeInWords(option)}`, value);
+    if (!Number.isFinite(value) || !inRange(value, option))
+      throw wrong(name, `a number ${rangeInWords(option)}`, value);
     return value;
   },
   boolean(name, value) {

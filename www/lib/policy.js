@@ -37,10 +37,14 @@ export async function underPolicy(urls, signal, work, events = globalThis) {
     return await work(controller.signal);
   } catch (cause) {
     if (!blocked || signal?.aborted) throw cause;
-    throw new TokenFormerError("network", `The page's Content-Security-Policy does not allow requests to ${blocked}, or to where that leads.`, {
-      hint: `Add ${blocked} to the policy's connect-src, or load from a host that stands there.`,
-      cause,
-    });
+    throw new TokenFormerError(
+      "network",
+      `The page's Content-Security-Policy does not allow requests to ${blocked}, or to where that leads.`,
+      {
+        hint: `Add ${blocked} to the policy's connect-src, or load from a host that stands there.`,
+        cause,
+      },
+    );
   } finally {
     signal?.removeEventListener("abort", abort);
     events.removeEventListener?.("securitypolicyviolation", hear);

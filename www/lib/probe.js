@@ -46,7 +46,10 @@ export async function probe() {
 }
 
 function kernel(device, code, buffers) {
-  const pipeline = device.createComputePipeline({ layout: "auto", compute: { module: device.createShaderModule({ code }) } });
+  const pipeline = device.createComputePipeline({
+    layout: "auto",
+    compute: { module: device.createShaderModule({ code }) },
+  });
   const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
   const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
   return (pass, workgroups, times) => {
@@ -70,7 +73,8 @@ async function bandwidth(device, limit) {
     if (failures.every((failure) => failure === null)) break;
     source = null;
     size /= 2;
-    if (size < 2 ** 20) throw new TokenFormerError("out-of-memory", "The GPU has no room for a buffer to measure with.");
+    if (size < 2 ** 20)
+      throw new TokenFormerError("out-of-memory", "The GPU has no room for a buffer to measure with.");
   }
   const read = kernel(device, READ, [source, device.createBuffer({ size: 2 ** 18, usage: STORAGE })]);
   let best = Infinity;
@@ -95,7 +99,9 @@ async function latencies(device) {
   const { COPY_DST, COPY_SRC, MAP_READ, STORAGE } = GPUBufferUsage;
   const values = device.createBuffer({ size: 2 ** 16, usage: STORAGE | COPY_SRC });
   const small = kernel(device, SMALL, [values]);
-  const staging = Array.from({ length: IN_FLIGHT }, () => device.createBuffer({ size: 256, usage: MAP_READ | COPY_DST }));
+  const staging = Array.from({ length: IN_FLIGHT }, () =>
+    device.createBuffer({ size: 256, usage: MAP_READ | COPY_DST }),
+  );
   const step = (dispatches, buffer) => {
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();

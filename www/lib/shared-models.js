@@ -20,7 +20,8 @@ const entries = new Map();
  * @returns {Promise<{ model: TokenFormer, release: () => Promise<void> }>} `release` settles when what it frees is free
  */
 export async function acquire(name, options = {}, { onProgress, signal } = {}) {
-  if ("signal" in options || "onProgress" in options) throw invalidArgument("signal and onProgress belong to the caller, not to the options.");
+  if ("signal" in options || "onProgress" in options)
+    throw invalidArgument("signal and onProgress belong to the caller, not to the options.");
   const key = keyOf(name, options);
   checkLoadOptions({ signal, onProgress });
   if (signal?.aborted) throw aborted("Loading", signal.reason);
@@ -55,7 +56,10 @@ class Entry {
     this.#key = key;
     const { signal } = this.#controller;
     this.#loading = TokenFormer.load(name, { ...options, signal, onProgress: (progress) => this.#tell(progress) });
-    this.#loading.then((model) => this.#keep(model), () => this.#forget());
+    this.#loading.then(
+      (model) => this.#keep(model),
+      () => this.#forget(),
+    );
   }
 
   async join(onProgress, signal) {

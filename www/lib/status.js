@@ -31,17 +31,21 @@ export function progressInWords(progress) {
   const phase = PHASES[progress.phase] ?? "Loading";
   if (progress.phase === "ready" || !(progress.loadedBytes > 0)) return phase;
   const share = progressShare(progress);
-  const amount = share === null
-    ? `${megabytes(progress.loadedBytes)} MB`
-    : `${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes)} MB (${Math.floor(share * 100)} %)`;
-  const speed = progress.phase === "download" && progress.bytesPerSecond > 0 ? `, ${megabytes(progress.bytesPerSecond)} MB/s` : "";
+  const amount =
+    share === null
+      ? `${megabytes(progress.loadedBytes)} MB`
+      : `${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes)} MB (${Math.floor(share * 100)} %)`;
+  const speed =
+    progress.phase === "download" && progress.bytesPerSecond > 0 ? `, ${megabytes(progress.bytesPerSecond)} MB/s` : "";
   return `${phase}: ${amount}${speed}${timeLeft(progress)}`;
 }
 
 /** ", about 40 s left"; nothing for the last seconds. */
 function timeLeft({ phase, secondsLeft }) {
   if (phase !== "download" || !(secondsLeft >= 3)) return "";
-  return secondsLeft < 90 ? `, about ${Math.round(secondsLeft)} s left` : `, about ${Math.round(secondsLeft / 60)} min left`;
+  return secondsLeft < 90
+    ? `, about ${Math.round(secondsLeft)} s left`
+    : `, about ${Math.round(secondsLeft / 60)} min left`;
 }
 
 /** "24 ms", "2.9 s". */

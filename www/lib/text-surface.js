@@ -7,7 +7,13 @@
 import { make } from "./dom.js";
 
 export class TextSurface {
-  #field = make("textarea", { part: "prompt", id: "text", rows: 1, spellcheck: false, placeholder: "Write a beginning" });
+  #field = make("textarea", {
+    part: "prompt",
+    id: "text",
+    rows: 1,
+    spellcheck: false,
+    placeholder: "Write a beginning",
+  });
   #mirror = make("div", { part: "output", className: "mirror", ariaHidden: "true" });
   #node = make("div", { className: "surface" }, this.#mirror, this.#field);
   /** Where the passage that is being written stands: its settled text, then spans that settle. */
@@ -51,7 +57,9 @@ export class TextSurface {
   show(stretches, { keepCaret = false } = {}) {
     this.#passage = null;
     this.#settling = [];
-    this.#mirror.replaceChildren(...stretches.map(({ text, written }) => (written ? writtenSpan(text) : make("span", { text }))));
+    this.#mirror.replaceChildren(
+      ...stretches.map(({ text, written }) => (written ? writtenSpan(text) : make("span", { text }))),
+    );
     if (!keepCaret) this.#field.value = stretches.map(({ text }) => text).join("");
   }
 

@@ -11,7 +11,12 @@ export function percent(logprob) {
 
 /** A token's text with what cannot be seen made visible. */
 export function visible(text) {
-  return text === "" ? "(part of a character)" : text.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
+  return text === ""
+    ? "(part of a character)"
+    : text
+        .replace(/\n/g, "⏎")
+        .replace(/\t/g, "⇥")
+        .replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
 }
 
 /** Shade of a token, 0 (expected) to 4 (a surprise). */
@@ -20,9 +25,18 @@ export function surprise(logprob) {
 }
 
 export class TokenView {
-  #list = make("div", { part: "tokens", className: "tokens", role: "group", ariaLabel: "Tokens: arrow keys move from one to the next" });
+  #list = make("div", {
+    part: "tokens",
+    className: "tokens",
+    role: "group",
+    ariaLabel: "Tokens: arrow keys move from one to the next",
+  });
   #card = make("div", { part: "card", className: "card", id: "card", hidden: true });
-  #note = make("p", { className: "tokens-note", hidden: true, text: "Passages that were kept from an earlier visit, or edited, are shown without their tokens." });
+  #note = make("p", {
+    className: "tokens-note",
+    hidden: true,
+    text: "Passages that were kept from an earlier visit, or edited, are shown without their tokens.",
+  });
   #node = make("div", { className: "token-view" }, this.#list, this.#note, this.#card);
   #pieces = [];
   #chosen = -1;
@@ -108,7 +122,12 @@ export class TokenView {
 
   #cardOf({ text, token }, index) {
     if (token.logprob === undefined) {
-      return [make("p", { className: "card-note", text: `${visible(text)}: written without its alternatives. What is written from now on has them.` })];
+      return [
+        make("p", {
+          className: "card-note",
+          text: `${visible(text)}: written without its alternatives. What is written from now on has them.`,
+        }),
+      ];
     }
     const likeliest = token.topLogprobs ?? [];
     const isAmong = likeliest.some(({ tokenId }) => tokenId === token.tokenId);
@@ -116,8 +135,13 @@ export class TokenView {
     const rows = all.map((alternative) => {
       const share = make("span", { className: "share" });
       share.style?.setProperty("--share", String(Math.exp(alternative.logprob)));
-      const row = make("button", { type: "button", className: "alternative", title: "Write on from here with this token" },
-        make("span", { className: "token-text", text: visible(alternative.text) }), share, make("span", { text: percent(alternative.logprob) }));
+      const row = make(
+        "button",
+        { type: "button", className: "alternative", title: "Write on from here with this token" },
+        make("span", { className: "token-text", text: visible(alternative.text) }),
+        share,
+        make("span", { text: percent(alternative.logprob) }),
+      );
       if (alternative.tokenId === token.tokenId) row.setAttribute("aria-current", "true");
       row.addEventListener("click", () => this.#onChoose(index, { ...alternative, topLogprobs: likeliest }));
       return make("li", {}, row);
@@ -139,7 +163,12 @@ export class TokenView {
 function tokenSpan({ text, run, token }, index) {
   if (!token) return make("span", { className: run > 0 ? "written" : "own", text });
   const known = token.logprob !== undefined;
-  const span = make("span", { part: "token", className: "token", text: text === "" ? "·" : text.replace(/\n/g, "⏎\n"), role: "button" });
+  const span = make("span", {
+    part: "token",
+    className: "token",
+    text: text === "" ? "·" : text.replace(/\n/g, "⏎\n"),
+    role: "button",
+  });
   span.setAttribute("tabindex", "-1");
   span.setAttribute("data-index", String(index));
   span.setAttribute("data-surprise", String(surprise(token.logprob)));

@@ -17,7 +17,12 @@ function packCause(cause) {
   if (cause === undefined) return undefined;
   const isError = cause instanceof Error || (globalThis.DOMException && cause instanceof DOMException);
   if (!isError) return { said: String(cause) };
-  return { name: String(cause.name), message: String(cause.message), stack: String(cause.stack), cause: packCause(cause.cause) };
+  return {
+    name: String(cause.name),
+    message: String(cause.message),
+    stack: String(cause.stack),
+    cause: packCause(cause.cause),
+  };
 }
 
 function unpackCause(cause) {

@@ -72,7 +72,7 @@ export class WriteAhead {
       const kept = this.#generation.result().tokenIds.length;
       const told = this.#written - this.#chunks.length;
       const chunks = this.#chunks.slice(0, Math.max(0, kept - told));
-      for (let chunk; (chunk = await this.#generation.next()); ) chunks.push(chunk);
+      for (let chunk; (chunk = await this.#generation.next());) chunks.push(chunk);
       this.#chunks = chunks;
       this.#flush({ kept, result: this.#generation.result() });
     } catch (error) {

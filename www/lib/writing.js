@@ -33,7 +33,7 @@ export class Writing {
   /** Aborts, and keeps what still comes for later calls of `next`. */
   async finish() {
     this.abort();
-    for (let chunk; (chunk = await this.#advance()); ) this.#chunks.push(chunk);
+    for (let chunk; (chunk = await this.#advance());) this.#chunks.push(chunk);
   }
 
   /** Frees the engine's side, whether the writing has ended or not. */

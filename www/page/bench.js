@@ -34,7 +34,11 @@ async function run() {
         threads: query.has("threads") ? number("threads") : undefined,
         arithmetic: query.get("arithmetic") ?? undefined,
       });
-      const base = { runs: number("runs", 5), promptTokens: number("promptTokens", 512), maxTokens: number("maxTokens", 129) };
+      const base = {
+        runs: number("runs", 5),
+        promptTokens: number("promptTokens", 512),
+        maxTokens: number("maxTokens", 129),
+      };
       const cases = { greedy: base, sampled: { ...base, temperature: 0.8, topP: 0.95 } };
       if (query.has("long")) cases.long = { ...base, promptTokens: 1900, runs: 3 };
       if (query.has("prefill")) cases.prefill = { ...base, promptTokens: 1024, maxTokens: 2 };

@@ -27,7 +27,9 @@ export class ContextMeter {
       this.#written += 1;
       this.#show(this.#used + 1);
     });
-    element.addEventListener("done", ({ detail: { usage } }) => this.#show(usage.promptTokens + usage.completionTokens));
+    element.addEventListener("done", ({ detail: { usage } }) =>
+      this.#show(usage.promptTokens + usage.completionTokens),
+    );
   }
 
   #countSoon(wait) {

@@ -8,7 +8,9 @@ import { isLocal } from "./local-folder.js";
 /** `{ name, precisions }`; the name is null for the embedded model. */
 export function readAddress(search, base) {
   const query = new URLSearchParams(search);
-  const precisions = (query.get("quantization") ?? "").split(",").filter((value) => LOAD_OPTIONS.quantization.values.includes(value));
+  const precisions = (query.get("quantization") ?? "")
+    .split(",")
+    .filter((value) => LOAD_OPTIONS.quantization.values.includes(value));
   const name = query.get("model") || null;
   try {
     if (name !== null) resolveName(name, base);

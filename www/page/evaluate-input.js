@@ -23,7 +23,10 @@ export class TextInput {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#show(), SETTLE_MS);
     });
-    for (const [id, text] of [["sample-text", SAMPLE_TEXT], ["sample-pairs", SAMPLE_PAIRS]]) {
+    for (const [id, text] of [
+      ["sample-text", SAMPLE_TEXT],
+      ["sample-pairs", SAMPLE_PAIRS],
+    ]) {
       byId(id).addEventListener("click", () => {
         this.#files = [];
         field.value = text;
@@ -87,15 +90,28 @@ export class TextInput {
   }
 
   #show() {
-    byId("files").replaceChildren(...this.#files.map((file) => {
-      const remove = make("button", { type: "button", className: "plain", text: "Remove", ariaLabel: `Remove ${file.name}` });
-      remove.addEventListener("click", () => {
-        this.#files = this.#files.filter((other) => other !== file);
-        this.#show();
-        byId("pick-texts").focus();
-      });
-      return make("li", {}, make("span", { text: file.name }), make("span", { className: "small", text: size(file.bytes) }), remove);
-    }));
+    byId("files").replaceChildren(
+      ...this.#files.map((file) => {
+        const remove = make("button", {
+          type: "button",
+          className: "plain",
+          text: "Remove",
+          ariaLabel: `Remove ${file.name}`,
+        });
+        remove.addEventListener("click", () => {
+          this.#files = this.#files.filter((other) => other !== file);
+          this.#show();
+          byId("pick-texts").focus();
+        });
+        return make(
+          "li",
+          {},
+          make("span", { text: file.name }),
+          make("span", { className: "small", text: size(file.bytes) }),
+          remove,
+        );
+      }),
+    );
     const isEmpty = byId("text").value.trim() === "" && this.#files.length === 0;
     const input = isEmpty ? null : this.read();
     if (isEmpty) this.#tellError(null);
@@ -114,7 +130,11 @@ export class TextInput {
 
 async function readFile(file) {
   const { name } = file;
-  if (file.size > LARGEST_FILE) throw invalidArgument(`${name} has ${size(file.size)}; ${size(LARGEST_FILE)} are the most that is read here.`, "Give a part of it.");
+  if (file.size > LARGEST_FILE)
+    throw invalidArgument(
+      `${name} has ${size(file.size)}; ${size(LARGEST_FILE)} are the most that is read here.`,
+      "Give a part of it.",
+    );
   let text;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());

@@ -34,7 +34,10 @@ export class ModelChoice {
 
   set isDisabled(isDisabled) {
     for (const id of ["models", "precisions"]) byId(id).disabled = isDisabled;
-    for (const control of document.querySelectorAll("#other-model :is(input, button), #load-options :is(input, select)")) control.disabled = isDisabled;
+    for (const control of document.querySelectorAll(
+      "#other-model :is(input, button), #load-options :is(input, select)",
+    ))
+      control.disabled = isDisabled;
   }
 
   /** The name for people. */
@@ -58,9 +61,15 @@ export class ModelChoice {
   }
 
   #show() {
-    const models = this.#other === null ? KNOWN : [...KNOWN, { name: this.#other, label: modelLabel(this.#other), parameters: this.#other }];
+    const models =
+      this.#other === null
+        ? KNOWN
+        : [...KNOWN, { name: this.#other, label: modelLabel(this.#other), parameters: this.#other }];
     const focused = byId("models").contains(document.activeElement);
-    byId("models").replaceChildren(byId("models").firstElementChild, ...models.map((model) => choice(model, model.name === this.#name)));
+    byId("models").replaceChildren(
+      byId("models").firstElementChild,
+      ...models.map((model) => choice(model, model.name === this.#name)),
+    );
     if (focused) byId("models").querySelector("input:checked").focus();
     this.#showPrecisions();
   }
@@ -69,13 +78,18 @@ export class ModelChoice {
     const known = KNOWN.find(({ name }) => name === this.#name);
     const isEmbedded = this.#name === null;
     const values = isEmbedded ? [""] : known ? ["q4", "q8", "f16"] : ["", "q4", "q8", "f16"];
-    byId("precisions").replaceChildren(byId("precisions").firstElementChild, ...values.map((value, i) => {
-      const input = make("input", { type: "checkbox", value, checked: i === 0, disabled: isEmbedded });
-      return make("label", {}, input, isEmbedded ? "as it comes: q4 · 4 bits" : PRECISIONS[value]);
-    }));
-    byId("precision-note").textContent = isEmbedded ? "This model comes at 4 bits, so there is nothing of it at another precision to compare with."
-      : known ? `Each precision that this browser does not keep yet downloads the whole checkpoint, ${size(known.download)}, and makes it smaller while it arrives.`
-      : "A folder that is quantized already runs as it comes only. A published checkpoint can be had at each precision, and is q4 as it comes; each one that this browser does not keep yet downloads all of it.";
+    byId("precisions").replaceChildren(
+      byId("precisions").firstElementChild,
+      ...values.map((value, i) => {
+        const input = make("input", { type: "checkbox", value, checked: i === 0, disabled: isEmbedded });
+        return make("label", {}, input, isEmbedded ? "as it comes: q4 · 4 bits" : PRECISIONS[value]);
+      }),
+    );
+    byId("precision-note").textContent = isEmbedded
+      ? "This model comes at 4 bits, so there is nothing of it at another precision to compare with."
+      : known
+        ? `Each precision that this browser does not keep yet downloads the whole checkpoint, ${size(known.download)}, and makes it smaller while it arrives.`
+        : "A folder that is quantized already runs as it comes only. A published checkpoint can be had at each precision, and is q4 as it comes; each one that this browser does not keep yet downloads all of it.";
   }
 
   /** Of the precisions that the model has. */
@@ -94,6 +108,12 @@ export class ModelChoice {
 function choice({ name, label, parameters, download }, checked) {
   const input = make("input", { type: "radio", value: name ?? "", checked });
   input.name = "model";
-  return make("label", { className: "choice" }, input, make("strong", { text: label }),
-    make("span", { className: "size", text: download ? `${size(download)} download` : "" }), make("span", { className: "what", text: parameters }));
+  return make(
+    "label",
+    { className: "choice" },
+    input,
+    make("strong", { text: label }),
+    make("span", { className: "size", text: download ? `${size(download)} download` : "" }),
+    make("span", { className: "what", text: parameters }),
+  );
 }

@@ -2,7 +2,17 @@
 // several tokens share a column of pixels, a shade from the least to the greatest stands for them.
 
 import { make } from "../lib/dom.js";
-import { bitsInWords, envelope, meanAround, meanWidth, mostSurprising, startOf, sums, textBefore, visible } from "./evaluate-series.js";
+import {
+  bitsInWords,
+  envelope,
+  meanAround,
+  meanWidth,
+  mostSurprising,
+  startOf,
+  sums,
+  textBefore,
+  visible,
+} from "./evaluate-series.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 260;
@@ -74,7 +84,11 @@ export class Plot {
       }
     }
     const step = tickStep(greatest - least);
-    this.#scale = { least: Math.floor(least / step) * step, greatest: Math.max(step, Math.ceil(greatest / step) * step), step };
+    this.#scale = {
+      least: Math.floor(least / step) * step,
+      greatest: Math.max(step, Math.ceil(greatest / step) * step),
+      step,
+    };
     if (isOther) {
       this.#range = { from: 0, to: layout.length };
       this.#at = mostSurprising(layout, 1)[0] ?? 0;
@@ -90,7 +104,10 @@ export class Plot {
   }
 
   get #inner() {
-    return { width: Math.max(1, this.#width - MARGIN.left - MARGIN.right), height: HEIGHT - MARGIN.top - MARGIN.bottom };
+    return {
+      width: Math.max(1, this.#width - MARGIN.left - MARGIN.right),
+      height: HEIGHT - MARGIN.top - MARGIN.bottom,
+    };
   }
 
   #x(index) {
@@ -112,14 +129,31 @@ export class Plot {
     const shown = this.#drawn.map((drawn, i) => ({ ...drawn, i })).filter(({ isHidden }) => !isHidden);
     const shapes = hasDots ? shown.map((drawn) => this.#dots(drawn)) : this.#bands(shown);
     const means = shown.map((drawn) => this.#mean(drawn, width));
-    this.#node.replaceChildren(svg("svg", { width: this.#width, height: HEIGHT, viewBox: `0 0 ${this.#width} ${HEIGHT}`, "aria-hidden": "true", focusable: "false" },
-      ...this.#axes(), ...shapes, ...means, this.#selection, this.#cursor));
+    this.#node.replaceChildren(
+      svg(
+        "svg",
+        {
+          width: this.#width,
+          height: HEIGHT,
+          viewBox: `0 0 ${this.#width} ${HEIGHT}`,
+          "aria-hidden": "true",
+          focusable: "false",
+        },
+        ...this.#axes(),
+        ...shapes,
+        ...means,
+        this.#selection,
+        this.#cursor,
+      ),
+    );
     this.#selection.setAttribute("width", 0);
     this.#placeCursor();
     byId("zoom-in").disabled = to - from <= FEWEST_SHOWN;
     byId("zoom-out").disabled = byId("zoom-all").disabled = to - from >= length;
-    byId("plot-range").textContent = `Tokens ${(from + 1).toLocaleString("en")} to ${to.toLocaleString("en")}${to - from < length ? ` of ${length.toLocaleString("en")}` : ""}`;
-    byId("plot-note").textContent = `Lines: mean of the ${width} tokens around. ${hasDots ? "Dots: single tokens." : "Shades: from the least to the greatest token of each column."}`;
+    byId("plot-range").textContent =
+      `Tokens ${(from + 1).toLocaleString("en")} to ${to.toLocaleString("en")}${to - from < length ? ` of ${length.toLocaleString("en")}` : ""}`;
+    byId("plot-note").textContent =
+      `Lines: mean of the ${width} tokens around. ${hasDots ? "Dots: single tokens." : "Shades: from the least to the greatest token of each column."}`;
   }
 
   #axes() {
@@ -130,8 +164,14 @@ export class Plot {
     for (let tick = least; tick <= greatest + step / 2; tick += step) {
       const value = Math.round(tick / step) * step;
       const y = this.#y(value);
-      lines.push(svg("line", { class: value === 0 ? "axis" : "grid", x1: MARGIN.left, x2: right, y1: y, y2: y }),
-        svg("text", { class: "tick", x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" }, String(Number(value.toFixed(6))).replace("-", "−")));
+      lines.push(
+        svg("line", { class: value === 0 ? "axis" : "grid", x1: MARGIN.left, x2: right, y1: y, y2: y }),
+        svg(
+          "text",
+          { class: "tick", x: MARGIN.left - 6, y: y + 4, "text-anchor": "end" },
+          String(Number(value.toFixed(6))).replace("-", "−"),
+        ),
+      );
     }
     lines.push(svg("text", { class: "tick", x: MARGIN.left + 4, y: MARGIN.top + 4 }, "bits"));
     const stepX = Math.max(1, tickStep(to - from, this.#inner.width / 64));
@@ -144,7 +184,10 @@ export class Plot {
     // More of them would be a hatching.
     if (begins.length <= this.#inner.width / 8) {
       const bottom = MARGIN.top + this.#inner.height;
-      for (const { at } of begins) lines.push(svg("line", { class: "begin", x1: this.#x(at - 0.5), x2: this.#x(at - 0.5), y1: MARGIN.top, y2: bottom }));
+      for (const { at } of begins)
+        lines.push(
+          svg("line", { class: "begin", x1: this.#x(at - 0.5), x2: this.#x(at - 0.5), y1: MARGIN.top, y2: bottom }),
+        );
     }
     return lines;
   }
@@ -225,7 +268,8 @@ export class Plot {
 
   #placeCursor() {
     const x = this.#x(this.#at);
-    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: MARGIN.top, y2: MARGIN.top + this.#inner.height })) this.#cursor.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ x1: x, x2: x, y1: MARGIN.top, y2: MARGIN.top + this.#inner.height }))
+      this.#cursor.setAttribute(name, value);
   }
 
   #tell() {
@@ -234,13 +278,27 @@ export class Plot {
     const place = `Token ${(this.#at + 1).toLocaleString("en")} of ${layout.length.toLocaleString("en")}`;
     const told = layout.series.map(({ label, bits }) => [label, bitsInWords(bits[this.#at])]);
     const node = this.#node;
-    for (const [name, value] of [["valuemin", 1], ["valuemax", layout.length], ["valuenow", this.#at + 1]]) node.setAttribute(`aria-${name}`, value);
-    node.setAttribute("aria-valuetext", `${place}: “${text.trim()}”, ${told.map(([label, words]) => `${label} ${words}`).join(", ")}`);
+    for (const [name, value] of [
+      ["valuemin", 1],
+      ["valuemax", layout.length],
+      ["valuenow", this.#at + 1],
+    ])
+      node.setAttribute(`aria-${name}`, value);
+    node.setAttribute(
+      "aria-valuetext",
+      `${place}: “${text.trim()}”, ${told.map(([label, words]) => `${label} ${words}`).join(", ")}`,
+    );
     const { label } = startOf(layout, this.#at);
     byId("token-card").replaceChildren(
       make("p", { className: "small", text: label ? `${place} · ${label}` : place }),
       make("p", { className: "passage" }, textBefore(layout, this.#at, CHARACTERS_BEFORE), make("mark", { text })),
-      make("dl", {}, ...told.map(([label, words], i) => make("div", {}, make("dt", { className: `key series-${i}`, text: label }), make("dd", { text: words })))),
+      make(
+        "dl",
+        {},
+        ...told.map(([label, words], i) =>
+          make("div", {}, make("dt", { className: `key series-${i}`, text: label }), make("dd", { text: words })),
+        ),
+      ),
     );
   }
 
@@ -292,8 +350,16 @@ export class Plot {
       return;
     }
     if (Math.abs(x - this.#dragFrom) < DRAG_PX) return;
-    const [left, right] = [this.#dragFrom, x].sort((a, b) => a - b).map((at) => Math.max(MARGIN.left, Math.min(at, MARGIN.left + this.#inner.width)));
-    for (const [name, value] of Object.entries({ x: left, y: MARGIN.top, width: right - left, height: this.#inner.height })) this.#selection.setAttribute(name, value);
+    const [left, right] = [this.#dragFrom, x]
+      .sort((a, b) => a - b)
+      .map((at) => Math.max(MARGIN.left, Math.min(at, MARGIN.left + this.#inner.width)));
+    for (const [name, value] of Object.entries({
+      x: left,
+      y: MARGIN.top,
+      width: right - left,
+      height: this.#inner.height,
+    }))
+      this.#selection.setAttribute(name, value);
   }
 
   #onUp(event) {
@@ -303,7 +369,8 @@ export class Plot {
     this.#endDrag();
     if (right - left < DRAG_PX) return this.#moveTo(this.#indexAt(x));
     const { from, to } = this.#range;
-    const indexOf = (at) => Math.max(from, Math.min(to, Math.round(from + ((at - MARGIN.left) / this.#inner.width) * (to - from))));
+    const indexOf = (at) =>
+      Math.max(from, Math.min(to, Math.round(from + ((at - MARGIN.left) / this.#inner.width) * (to - from))));
     const shown = Math.min(this.#layout.length, Math.max(FEWEST_SHOWN, indexOf(right) - indexOf(left)));
     this.#show(indexOf(left), shown);
   }
@@ -320,7 +387,8 @@ export class Plot {
 
 /** The least and the greatest of both in each column. */
 function unite(a, b) {
-  const choose = (x, y, pick) => x.map((value, k) => (Number.isNaN(value) ? y[k] : Number.isNaN(y[k]) ? value : pick(value, y[k])));
+  const choose = (x, y, pick) =>
+    x.map((value, k) => (Number.isNaN(value) ? y[k] : Number.isNaN(y[k]) ? value : pick(value, y[k])));
   return { least: choose(a.least, b.least, Math.min), greatest: choose(a.greatest, b.greatest, Math.max) };
 }
 

@@ -16,9 +16,11 @@ export function number(value) {
 /** `["34.32", "± 1.20"]`, with as many decimals for both; without a spread it is "". */
 export function withError({ value, error }, unit = "", { sign = false, scale = 1, decimals } = {}) {
   if (value === null) return ["–", ""];
-  const places = decimals ?? (number(value * scale).split(".")[1]?.length ?? 0);
+  const places = decimals ?? number(value * scale).split(".")[1]?.length ?? 0;
   const digits = { minimumFractionDigits: places, maximumFractionDigits: places };
-  const text = (value * scale).toLocaleString("en", { ...digits, signDisplay: sign ? "exceptZero" : "auto" }).replace("-", "−");
+  const text = (value * scale)
+    .toLocaleString("en", { ...digits, signDisplay: sign ? "exceptZero" : "auto" })
+    .replace("-", "−");
   return [`${text}${unit}`, error === null ? "" : `± ${(error * scale).toLocaleString("en", digits)}`];
 }
 
@@ -46,10 +48,30 @@ export function compared(runs) {
 
 /** The table, of what `compared` gives. */
 export function resultTable(runs, kind) {
-  const columns = runs.map((run) => make("th", { scope: "col" }, make("span", { text: run.label }), make("span", { className: "small", text: stateOf(run) })));
+  const columns = runs.map((run) =>
+    make(
+      "th",
+      { scope: "col" },
+      make("span", { text: run.label }),
+      make("span", { className: "small", text: stateOf(run) }),
+    ),
+  );
   const head = make("tr", {}, make("td"), ...columns);
-  const rows = rowsOf(runs, kind).map(([name, cell]) => make("tr", {}, make("th", { scope: "row", text: name }), ...runs.map((run) => make("td", {}, ...contentOf(run.metrics ? cell(run) : "–")))));
-  return make("table", { className: "results" }, make("caption", { className: "unseen", text: "What was measured, at each precision" }), make("thead", {}, head), make("tbody", {}, ...rows));
+  const rows = rowsOf(runs, kind).map(([name, cell]) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row", text: name }),
+      ...runs.map((run) => make("td", {}, ...contentOf(run.metrics ? cell(run) : "–"))),
+    ),
+  );
+  return make(
+    "table",
+    { className: "results" },
+    make("caption", { className: "unseen", text: "What was measured, at each precision" }),
+    make("thead", {}, head),
+    make("tbody", {}, ...rows),
+  );
 }
 
 /** A text, or one with its spread. */
@@ -66,7 +88,11 @@ function stateOf({ result, error }) {
 
 function rowsOf(runs, kind) {
   const rows = [
-    ["Tokens scored", ({ result }) => (result.isComplete ? whole(result.tokens) : `${whole(result.tokens)} of ${whole(result.totalTokens)}`)],
+    [
+      "Tokens scored",
+      ({ result }) =>
+        result.isComplete ? whole(result.tokens) : `${whole(result.tokens)} of ${whole(result.totalTokens)}`,
+    ],
     ["Perplexity", ({ metrics }) => withError(metrics.tokenPerplexity)],
     ["Bits per byte", ({ metrics }) => withError(metrics.bitsPerByte, "", { decimals: 4 })],
   ];
@@ -78,15 +104,30 @@ function rowsOf(runs, kind) {
   }
   if (runs.filter(({ metrics }) => metrics).length > 1) {
     const against = runs.find(({ isReference }) => isReference)?.label ?? "";
-    const differing = (write) => (run) => (run.isReference ? "reference" : run.difference ? write(run.difference) : "–");
-    if (kind === "pairs") rows.push([`Accuracy against ${against}`, differing(({ accuracy }) => withError(accuracy, " points", { sign: true, scale: 100, decimals: 1 }))]);
-    rows.push([`Perplexity against ${against}`, differing(({ perplexity }) => withError(perplexity, " %", { sign: true, scale: 100, decimals: 2 }))],
-      [`Bits per byte against ${against}`, differing(({ bitsPerByte }) => withError(bitsPerByte, "", { sign: true, decimals: 5 }))]);
+    const differing = (write) => (run) =>
+      run.isReference ? "reference" : run.difference ? write(run.difference) : "–";
+    if (kind === "pairs")
+      rows.push([
+        `Accuracy against ${against}`,
+        differing(({ accuracy }) => withError(accuracy, " points", { sign: true, scale: 100, decimals: 1 })),
+      ]);
+    rows.push(
+      [
+        `Perplexity against ${against}`,
+        differing(({ perplexity }) => withError(perplexity, " %", { sign: true, scale: 100, decimals: 2 })),
+      ],
+      [
+        `Bits per byte against ${against}`,
+        differing(({ bitsPerByte }) => withError(bitsPerByte, "", { sign: true, decimals: 5 })),
+      ],
+    );
   }
-  rows.push(["Speed", ({ result }) => (result.tokensPerSecond === null ? "–" : `${rate(result.tokensPerSecond)} tokens/s`)],
+  rows.push(
+    ["Speed", ({ result }) => (result.tokensPerSecond === null ? "–" : `${rate(result.tokensPerSecond)} tokens/s`)],
     ["Ran on", ({ info }) => placeOfRun(info)],
     ["Context", ({ result }) => `${whole(result.contextLength)} tokens`],
-    ["Weights", ({ info }) => size(info.weightBytes)]);
+    ["Weights", ({ info }) => size(info.weightBytes)],
+  );
   return rows;
 }
 
@@ -98,19 +139,40 @@ const UNITS = { documents: ["document", "documents"], pairs: ["pair", "pairs"], 
 export function notesOf(runs, kind) {
   const notes = [];
   const measured = runs.filter(({ metrics }) => metrics);
-  const documents = Math.max(0, ...measured.map(({ result }) => result.documents.filter(({ logprobs }) => logprobs.length > 0).length));
+  const documents = Math.max(
+    0,
+    ...measured.map(({ result }) => result.documents.filter(({ logprobs }) => logprobs.length > 0).length),
+  );
   const unit = kind === "pairs" ? "pairs" : "documents";
-  notes.push(documents > 1 ? `± is one standard error over the ${whole(documents)} ${unit}.` : `A single ${UNITS[unit][0]} has no standard error.`);
+  notes.push(
+    documents > 1
+      ? `± is one standard error over the ${whole(documents)} ${unit}.`
+      : `A single ${UNITS[unit][0]} has no standard error.`,
+  );
   const differences = measured.map(({ difference }) => difference).filter(Boolean);
   const least = Math.min(...differences.map(({ count }) => count));
   if (differences.length > 0) {
     const { units } = differences[0];
-    notes.push(least > 1 ? `That of a difference is over the differences of ${whole(least)} ${UNITS[units][1]}.` : `One ${UNITS[units][0]} tells nothing of how much a difference may vary.`);
+    notes.push(
+      least > 1
+        ? `That of a difference is over the differences of ${whole(least)} ${UNITS[units][1]}.`
+        : `One ${UNITS[units][0]} tells nothing of how much a difference may vary.`,
+    );
   }
-  if (differences.some(({ hasSameWindows }) => !hasSameWindows)) notes.push("The contexts are of different lengths, which makes a difference of its own: set one that all precisions have room for.");
-  if (measured.some(({ result }) => !result.isComplete)) notes.push("Of a part, only what both have scored is compared.");
-  const cut = Math.max(0, ...measured.map(({ result }) => result.documents.filter(({ leftOut }) => leftOut > 0).length));
-  if (cut > 0) notes.push(`${whole(cut)} ${UNITS.pairs[cut === 1 ? 0 : 1]} had more context than there is room for: its beginning is left out.`);
+  if (differences.some(({ hasSameWindows }) => !hasSameWindows))
+    notes.push(
+      "The contexts are of different lengths, which makes a difference of its own: set one that all precisions have room for.",
+    );
+  if (measured.some(({ result }) => !result.isComplete))
+    notes.push("Of a part, only what both have scored is compared.");
+  const cut = Math.max(
+    0,
+    ...measured.map(({ result }) => result.documents.filter(({ leftOut }) => leftOut > 0).length),
+  );
+  if (cut > 0)
+    notes.push(
+      `${whole(cut)} ${UNITS.pairs[cut === 1 ? 0 : 1]} had more context than there is room for: its beginning is left out.`,
+    );
   return notes.join(" ");
 }
 
@@ -123,7 +185,17 @@ export function report(runs, input) {
     input: { kind: input.kind, documents: input.documents.length, bytes: input.bytes, leftOut: input.leftOut },
     runs: runs.map(({ label, info, result, error, metrics, isReference, reference, difference }) => ({
       label,
-      ...(info && { model: info.id, revision: info.revision, quantization: info.quantization, backend: info.backend, thread: info.thread, adapter: info.adapter, variants: info.variants, notes: info.notes, weightBytes: info.weightBytes }),
+      ...(info && {
+        model: info.id,
+        revision: info.revision,
+        quantization: info.quantization,
+        backend: info.backend,
+        thread: info.thread,
+        adapter: info.adapter,
+        variants: info.variants,
+        notes: info.notes,
+        weightBytes: info.weightBytes,
+      }),
       ...(error && { error: { code: error.code, message: error.message, hint: error.hint } }),
       ...(result && {
         isComplete: result.isComplete,

@@ -19,4 +19,6 @@ const PAIRS = [
   ["She put the baby into its cradle and sang it to", " sleep"],
 ];
 
-export const SAMPLE_PAIRS = PAIRS.map(([context, continuation]) => JSON.stringify({ context, continuation })).join("\n");
+export const SAMPLE_PAIRS = PAIRS.map(([context, continuation]) => JSON.stringify({ context, continuation })).join(
+  "\n",
+);

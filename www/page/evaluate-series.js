@@ -12,14 +12,17 @@ export function layOut(runs, documents, nameOf) {
   const texts = [];
   const starts = [];
   for (const [i, document] of documents.entries()) {
-    const longest = runs.map(({ result }) => result.documents[i]?.texts ?? []).reduce((a, b) => (b.length > a.length ? b : a), []);
+    const longest = runs
+      .map(({ result }) => result.documents[i]?.texts ?? [])
+      .reduce((a, b) => (b.length > a.length ? b : a), []);
     if (longest.length === 0) continue;
     starts.push({ at: texts.length, index: i, label: nameOf(document), before: document.context ?? "" });
     for (const text of longest) texts.push(text);
   }
   const series = runs.map(({ label, result }) => {
     const bits = new Float64Array(texts.length).fill(NaN);
-    for (const { at, index } of starts) result.documents[index]?.logprobs.forEach((logprob, k) => (bits[at + k] = -logprob / Math.LN2));
+    for (const { at, index } of starts)
+      result.documents[index]?.logprobs.forEach((logprob, k) => (bits[at + k] = -logprob / Math.LN2));
     return { label, bits };
   });
   return { length: texts.length, texts, starts, series };
@@ -98,7 +101,9 @@ function meanOf(series, i) {
 /** What a text is with its blanks seen: a token may be nothing else. */
 export function visible(text) {
   if (text === "") return "part of a character";
-  return /^\s+$/.test(text) ? text.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥") : text.replaceAll("\n", "⏎");
+  return /^\s+$/.test(text)
+    ? text.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥")
+    : text.replaceAll("\n", "⏎");
 }
 
 /** The last characters before a token, of its own document. */

@@ -18,7 +18,14 @@ const byId = (id) => document.getElementById(id);
 const TOP = 10;
 const CHARACTERS_IN_TABLE = 48;
 /** What every precision of a model would end in. */
-const HOPELESS = ["model-not-found", "unauthorized", "rate-limited", "unsupported-checkpoint", "invalid-config", "webgpu-unavailable"];
+const HOPELESS = [
+  "model-not-found",
+  "unauthorized",
+  "rate-limited",
+  "unsupported-checkpoint",
+  "invalid-config",
+  "webgpu-unavailable",
+];
 
 const texts = new TextInput();
 const model = new ModelChoice();
@@ -88,7 +95,8 @@ async function evaluateAt(run, options, name, count, known) {
     loaded = await TokenFormer.load(name, {
       ...options,
       signal,
-      onProgress: (progress) => showProgress(progressShare(progress), `Loading ${title()}. ${progressInWords(progress)}`),
+      onProgress: (progress) =>
+        showProgress(progressShare(progress), `Loading ${title()}. ${progressInWords(progress)}`),
     });
     run.info = loaded.info;
     run.label = run.info.quantization;
@@ -107,11 +115,26 @@ async function evaluateAt(run, options, name, count, known) {
 }
 
 /** `[share, words]` of an evaluation's progress. */
-function scoringInWords(title, { phase, documents, totalDocuments, tokens, totalTokens, tokensPerSecond, secondsLeft }) {
+function scoringInWords(
+  title,
+  { phase, documents, totalDocuments, tokens, totalTokens, tokensPerSecond, secondsLeft },
+) {
   const unit = input.kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"];
-  if (phase === "encode") return [documents / totalDocuments, `Scoring ${title}: reading ${documents.toLocaleString("en")} of ${countInWords(totalDocuments, ...unit)}`];
-  const amount = totalDocuments > 1 ? `${documents.toLocaleString("en")} of ${countInWords(totalDocuments, ...unit)}` : `${tokens.toLocaleString("en")} of ${countInWords(totalTokens, "token", "tokens")}`;
-  const left = secondsLeft < 3 ? "" : secondsLeft < 90 ? `, about ${Math.round(secondsLeft)} s left` : `, about ${Math.round(secondsLeft / 60)} min left`;
+  if (phase === "encode")
+    return [
+      documents / totalDocuments,
+      `Scoring ${title}: reading ${documents.toLocaleString("en")} of ${countInWords(totalDocuments, ...unit)}`,
+    ];
+  const amount =
+    totalDocuments > 1
+      ? `${documents.toLocaleString("en")} of ${countInWords(totalDocuments, ...unit)}`
+      : `${tokens.toLocaleString("en")} of ${countInWords(totalTokens, "token", "tokens")}`;
+  const left =
+    secondsLeft < 3
+      ? ""
+      : secondsLeft < 90
+        ? `, about ${Math.round(secondsLeft)} s left`
+        : `, about ${Math.round(secondsLeft / 60)} min left`;
   return [tokens / totalTokens, `Scoring ${title}: ${amount}, ${rate(tokensPerSecond)} tokens/s${left}`];
 }
 
@@ -143,15 +166,25 @@ function tell(text) {
 }
 
 function showErrors(failed) {
-  byId("errors").replaceChildren(...failed.map(({ label, error }) => make("div", { className: "error" },
-    make("p", { text: label ? `${label}: ${error.message}` : error.message }), make("p", { text: error.hint ?? "" }), make("p", { className: "code", text: error.code ?? "" }))));
+  byId("errors").replaceChildren(
+    ...failed.map(({ label, error }) =>
+      make(
+        "div",
+        { className: "error" },
+        make("p", { text: label ? `${label}: ${error.message}` : error.message }),
+        make("p", { text: error.hint ?? "" }),
+        make("p", { className: "code", text: error.code ?? "" }),
+      ),
+    ),
+  );
 }
 
 function showResults() {
   showErrors(runs.filter(({ error }) => error));
   const table = compared(runs);
   byId("results").hidden = !table.some(({ result }) => result?.tokens > 0);
-  byId("results-title").textContent = `Results: ${model.label}, ${countInWords(input.documents.length, ...(input.kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"]))}`;
+  byId("results-title").textContent =
+    `Results: ${model.label}, ${countInWords(input.documents.length, ...(input.kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"]))}`;
   byId("table").replaceChildren(resultTable(table, input.kind));
   byId("results-note").textContent = notesOf(table, input.kind);
   byId("results-status").textContent = "";
@@ -163,11 +196,16 @@ function showPlot() {
   byId("plot-section").hidden = scored.length === 0;
   if (scored.length === 0) return;
   const layout = layOut(scored, input.documents, (document) => (input.documents.length > 1 ? placeOf(document) : ""));
-  byId("legend").replaceChildren(...layout.series.map(({ label }, i) => make("li", { className: `key series-${i}`, text: label })));
+  byId("legend").replaceChildren(
+    ...layout.series.map(({ label }, i) => make("li", { className: `key series-${i}`, text: label })),
+  );
   const view = byId("view");
   const before = view.value;
   byId("view-label").hidden = scored.length < 2;
-  const views = [["", "bits of each token"], ...(scored.length < 2 ? [] : layout.series.map(({ label }, i) => [String(i), `difference to ${label}`]))];
+  const views = [
+    ["", "bits of each token"],
+    ...(scored.length < 2 ? [] : layout.series.map(({ label }, i) => [String(i), `difference to ${label}`])),
+  ];
   view.replaceChildren(...views.map(([value, text]) => make("option", { value, text })));
   // A run that is added changes nothing of what is looked at.
   if (views.some(([value]) => value === before)) view.value = before;
@@ -183,13 +221,42 @@ function showPlot() {
 }
 
 function topTable(layout) {
-  const head = make("tr", {}, ...["Token, after what it follows", ...layout.series.map(({ label }) => `${label}, bits`)].map((text) => make("th", { scope: "col", text })));
+  const head = make(
+    "tr",
+    {},
+    ...["Token, after what it follows", ...layout.series.map(({ label }) => `${label}, bits`)].map((text) =>
+      make("th", { scope: "col", text }),
+    ),
+  );
   const rows = mostSurprising(layout, TOP).map((index) => {
-    const go = make("button", { type: "button", className: "link", text: visible(layout.texts[index]), title: "Show it in the plot" });
+    const go = make("button", {
+      type: "button",
+      className: "link",
+      text: visible(layout.texts[index]),
+      title: "Show it in the plot",
+    });
     go.addEventListener("click", () => plot.goTo(index));
-    return make("tr", {}, make("th", { scope: "row" }, textBefore(layout, index, CHARACTERS_IN_TABLE), /^\s/.test(layout.texts[index]) ? " " : "", go),
-      ...layout.series.map(({ bits }) => (Number.isNaN(bits[index]) ? make("td", { text: "–" })
-        : make("td", {}, bits[index].toFixed(2), make("span", { className: "small", text: likelihoodInWords(bits[index]) })))));
+    return make(
+      "tr",
+      {},
+      make(
+        "th",
+        { scope: "row" },
+        textBefore(layout, index, CHARACTERS_IN_TABLE),
+        /^\s/.test(layout.texts[index]) ? " " : "",
+        go,
+      ),
+      ...layout.series.map(({ bits }) =>
+        Number.isNaN(bits[index])
+          ? make("td", { text: "–" })
+          : make(
+              "td",
+              {},
+              bits[index].toFixed(2),
+              make("span", { className: "small", text: likelihoodInWords(bits[index]) }),
+            ),
+      ),
+    );
   });
   return make("table", { className: "top" }, make("thead", {}, head), make("tbody", {}, ...rows));
 }
@@ -203,7 +270,10 @@ byId("stop").addEventListener("click", () => {
   tell("Stopping …");
 });
 byId("copy-results").addEventListener("click", async () => {
-  const copied = await navigator.clipboard?.writeText(json()).then(() => true, () => false);
+  const copied = await navigator.clipboard?.writeText(json()).then(
+    () => true,
+    () => false,
+  );
   byId("results-status").textContent = copied ? "Copied." : "The browser does not let this page copy: save it instead.";
 });
 byId("save-results").addEventListener("click", () => {

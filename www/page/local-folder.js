@@ -11,7 +11,9 @@ export function isLocal(name) {
 
 /** What to do about an error of the model `name`, where that is particular to folders of this computer; else null. */
 export function remedyFor({ code }, name) {
-  return code === "network" && isLocal(name) ? "This model's files are on this computer: choose the folder again, under Model." : null;
+  return code === "network" && isLocal(name)
+    ? "This model's files are on this computer: choose the folder again, under Model."
+    : null;
 }
 
 /** What the folder is called on this computer. `segment`: the last one of its address. */
@@ -34,13 +36,20 @@ export function localFolder(entries) {
   const shared = top && paths.every((path) => path.startsWith(`${top}/`));
   const files = new Map(entries.map(({ path, file }) => [shared ? path.slice(top.length + 1) : path, file]));
   // A single file of weights is meant, whatever it is called.
-  for (const [ending, wanted] of [[".safetensors", "model.safetensors"], [".bin", "pytorch_model.bin"]]) {
+  for (const [ending, wanted] of [
+    [".safetensors", "model.safetensors"],
+    [".bin", "pytorch_model.bin"],
+  ]) {
     const found = [...files.keys()].filter((path) => path.endsWith(ending));
     if (found.length === 1 && !files.has(wanted)) files.set(wanted, files.get(found[0]));
   }
-  const hasWeights = files.has("model.safetensors") || files.has("model.safetensors.index.json") || files.has("pytorch_model.bin");
+  const hasWeights =
+    files.has("model.safetensors") || files.has("model.safetensors.index.json") || files.has("pytorch_model.bin");
   const name = (shared && top) || entries.find(({ path }) => /\.(safetensors|bin)$/.test(path))?.path || "model";
-  const fingerprint = [...files].map(([path, file]) => `${path}|${file.size}|${file.lastModified}`).sort().join("\n");
+  const fingerprint = [...files]
+    .map(([path, file]) => `${path}|${file.size}|${file.lastModified}`)
+    .sort()
+    .join("\n");
   return {
     files,
     address: `./local/~${hash(fingerprint)}~${encodeURIComponent(name)}/`,
@@ -63,6 +72,7 @@ export function answer(files, path, range) {
 /** 64 bits of FNV-1a, to tell folders apart; nothing rests on its strength. */
 function hash(text) {
   let value = 0xcbf29ce484222325n;
-  for (const byte of new TextEncoder().encode(text)) value = BigInt.asUintN(64, (value ^ BigInt(byte)) * 0x100000001b3n);
+  for (const byte of new TextEncoder().encode(text))
+    value = BigInt.asUintN(64, (value ^ BigInt(byte)) * 0x100000001b3n);
   return value.toString(36);
 }

@@ -22,7 +22,8 @@ export function acceptLocalModels(choose) {
     if (entries.length === 0) return;
     const { files, address, problem } = localFolder(entries);
     if (problem) return tell(problem);
-    if (!(await isControlled())) return tell("The service worker that reads files is not running: reload the page, without Shift.");
+    if (!(await isControlled()))
+      return tell("The service worker that reads files is not running: reload the page, without Shift.");
     folders.set(new URL(address, document.baseURI).href, files);
     tell(`${files.size} files are at hand. They stay on this computer.`);
     choose(address);
@@ -67,7 +68,9 @@ export function acceptDrops(veil, take) {
     event.preventDefault();
     veil.hidden = true;
     // Entries must be asked for before the first await: the list is emptied then.
-    const roots = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter(Boolean);
+    const roots = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter(
+      Boolean,
+    );
     take(Promise.all(roots.map(filesBelow)).then((found) => found.flat()));
   });
 }

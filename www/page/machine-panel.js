@@ -20,14 +20,19 @@ export class MachinePanel {
     byId("persist").addEventListener("click", async () => {
       this.#tell("Asking the browser …");
       const kept = await TokenFormer.persist();
-      this.#tell(kept ? "The browser keeps them." : "The browser does not promise it: it decides by how often you come here.");
+      this.#tell(
+        kept ? "The browser keeps them." : "The browser does not promise it: it decides by how often you come here.",
+      );
       this.#showStorage();
     });
     const refresh = () => byId("machine").open && this.open();
     writer.addEventListener("load", refresh);
     writer.addEventListener("done", refresh);
     // Another model is on its way: what is known of the one before it is over.
-    writer.addEventListener("progress", () => byId("machine").open && this.#shown !== writer.model && this.#showDetails());
+    writer.addEventListener(
+      "progress",
+      () => byId("machine").open && this.#shown !== writer.model && this.#showDetails(),
+    );
     writer.addEventListener("error", () => byId("machine").open && this.#showDetails());
   }
 
@@ -40,17 +45,24 @@ export class MachinePanel {
   async #showStorage() {
     const [models, storage] = await Promise.all([TokenFormer.models().catch((error) => error), TokenFormer.storage()]);
     const list = byId("stored");
-    if (models instanceof Error) list.replaceChildren(make("li", { text: `What is kept cannot be read: ${models.message}` }));
+    if (models instanceof Error)
+      list.replaceChildren(make("li", { text: `What is kept cannot be read: ${models.message}` }));
     else if (models.length === 0) list.replaceChildren(make("li", { text: "None yet." }));
     else list.replaceChildren(...models.map((model) => this.#item(model)));
-    byId("quota").textContent = storage.quota > 0
-      ? `${size(storage.usage)} used of the ${size(storage.quota)} that the browser allows this site.${storage.persisted ? " It keeps them when space gets short." : ""}`
-      : "The browser does not tell how much room there is.";
+    byId("quota").textContent =
+      storage.quota > 0
+        ? `${size(storage.usage)} used of the ${size(storage.quota)} that the browser allows this site.${storage.persisted ? " It keeps them when space gets short." : ""}`
+        : "The browser does not tell how much room there is.";
     byId("persist").hidden = storage.persisted;
   }
 
   #item({ id, revision, quantization, bytes, complete, lastUsed }) {
-    const remove = make("button", { type: "button", className: "plain", text: "Delete", ariaLabel: `Delete ${nameOf(id)}` });
+    const remove = make("button", {
+      type: "button",
+      className: "plain",
+      text: "Delete",
+      ariaLabel: `Delete ${nameOf(id)}`,
+    });
     let sure = false;
     remove.addEventListener("click", async () => {
       if (!sure) {
@@ -76,8 +88,16 @@ export class MachinePanel {
       remove.setAttribute("aria-label", `Delete ${nameOf(id)}`);
     });
     const used = new Date(lastUsed).toLocaleDateString(undefined, { dateStyle: "medium" });
-    return make("li", {}, make("span", { text: nameOf(id) }),
-      make("span", { className: "about", text: `${size(bytes)} · ${quantization} · ${complete ? "" : "not complete · "}last used ${used}` }), remove);
+    return make(
+      "li",
+      {},
+      make("span", { text: nameOf(id) }),
+      make("span", {
+        className: "about",
+        text: `${size(bytes)} · ${quantization} · ${complete ? "" : "not complete · "}last used ${used}`,
+      }),
+      remove,
+    );
   }
 
   #showDetails() {
@@ -87,7 +107,9 @@ export class MachinePanel {
     byId("details-none").textContent = state === "loading" ? "The model is being loaded." : "Nothing is loaded.";
     const info = model?.info;
     const rows = info ? detailsOf(info) : [];
-    byId("details").replaceChildren(...rows.map(([name, value]) => make("div", {}, make("dt", { text: name }), make("dd", { text: value }))));
+    byId("details").replaceChildren(
+      ...rows.map(([name, value]) => make("div", {}, make("dt", { text: name }), make("dd", { text: value }))),
+    );
     byId("notes").replaceChildren(...(info?.notes ?? []).map((text) => make("li", { text })));
   }
 
@@ -101,11 +123,29 @@ const THREADS = { worker: "in a worker, beside the page", main: "in the page's o
 const BACKENDS = { webgpu: "WebGPU", cpu: "the CPU, slower than a GPU" };
 
 /** Rows of a name and a value, of what is known. */
-function detailsOf({ id, revision, config, quantization, backend, thread, adapter, features, variants, contextLength, weightBytes, kvBytes, gpuBytes, wasmHeapBytes }) {
+function detailsOf({
+  id,
+  revision,
+  config,
+  quantization,
+  backend,
+  thread,
+  adapter,
+  features,
+  variants,
+  contextLength,
+  weightBytes,
+  kvBytes,
+  gpuBytes,
+  wasmHeapBytes,
+}) {
   const rows = [
     ["Model", nameOf(id)],
     ["Revision", revision?.slice(0, 12)],
-    ["Shape", `${config.num_layers} layers of ${config.hidden_size}, ${config.num_attention_heads} heads, ${config.qkv_slot_num} / ${config.ffn_slot_num} parameter tokens`],
+    [
+      "Shape",
+      `${config.num_layers} layers of ${config.hidden_size}, ${config.num_attention_heads} heads, ${config.qkv_slot_num} / ${config.ffn_slot_num} parameter tokens`,
+    ],
     ["Precision", quantization],
     ["Backend", BACKENDS[backend]],
     ["Adapter", backend === "webgpu" && (adapterInWords(adapter) || "not told by the browser")],

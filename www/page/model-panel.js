@@ -52,7 +52,10 @@ export class ModelPanel {
       this.#tell(detail.code === "aborted" ? "Stopped." : `${detail.message} ${remedy}`);
     });
     // Another model can be loaded while one is, which then ends.
-    new MutationObserver(() => (byId("load-now").disabled = false)).observe(writer, { attributes: true, attributeFilter: LOADING_ATTRIBUTES });
+    new MutationObserver(() => (byId("load-now").disabled = false)).observe(writer, {
+      attributes: true,
+      attributeFilter: LOADING_ATTRIBUTES,
+    });
   }
 
   open() {
@@ -72,8 +75,12 @@ export class ModelPanel {
 
   #show() {
     const chosen = this.#writer.getAttribute("model");
-    const models = KNOWN.some(({ name }) => name === chosen) ? KNOWN
-      : [...KNOWN, { name: chosen, label: modelLabel(chosen), parameters: isLocal(chosen) ? "from this computer" : chosen }];
+    const models = KNOWN.some(({ name }) => name === chosen)
+      ? KNOWN
+      : [
+          ...KNOWN,
+          { name: chosen, label: modelLabel(chosen), parameters: isLocal(chosen) ? "from this computer" : chosen },
+        ];
     const legend = byId("models").firstElementChild;
     const focused = byId("models").contains(document.activeElement);
     byId("models").replaceChildren(legend, ...models.map((model) => this.#choice(model, model.name === chosen)));
@@ -85,12 +92,24 @@ export class ModelPanel {
     input.name = "model";
     const stored = this.#stored.get(name ?? EMBEDDED_MODEL) ?? this.#stored.get(idOf(name));
     const sizes = [name === null || !download ? "" : `keeps ${size(kept)} of it at 4 bits`].filter(Boolean);
-    const state = !stored ? null
-      : make("span", { className: "kept", text: stored.complete ? `Kept here: ${size(stored.bytes)}, ${stored.quantization}` : `Partly here: ${size(stored.bytes)}` });
+    const state = !stored
+      ? null
+      : make("span", {
+          className: "kept",
+          text: stored.complete
+            ? `Kept here: ${size(stored.bytes)}, ${stored.quantization}`
+            : `Partly here: ${size(stored.bytes)}`,
+        });
     const what = make("span", { className: "what" }, [parameters, ...sizes].join(" · "));
     if (state) what.append(" · ", state);
-    return make("label", { className: "choice" }, input, make("strong", { text: label }),
-      make("span", { className: "size", text: download ? `${size(download)} download` : "" }), what);
+    return make(
+      "label",
+      { className: "choice" },
+      input,
+      make("strong", { text: label }),
+      make("span", { className: "size", text: download ? `${size(download)} download` : "" }),
+      what,
+    );
   }
 
   async #readStored() {
@@ -144,17 +163,36 @@ function idOf(name) {
 
 /** Rows for what loading can be told, each an attribute of `element`, but those that are not wanted. */
 export function loadRows(element, without = []) {
-  const check = (attribute) => (value) => checkLoadOptions(readLoadAttributes((other) => (other === attribute ? value : null)));
+  const check = (attribute) => (value) =>
+    checkLoadOptions(readLoadAttributes((other) => (other === attribute ? value : null)));
   const select = (...values) => make("select", {}, ...values.map(([value, text]) => make("option", { value, text })));
   const row = (attribute, name, label, control, more = {}) =>
-    without.includes(attribute) ? null : attributeRow(element, { attribute, label, control, about: LOAD_OPTIONS[name].about, check: check(attribute), ...more });
+    without.includes(attribute)
+      ? null
+      : attributeRow(element, {
+          attribute,
+          label,
+          control,
+          about: LOAD_OPTIONS[name].about,
+          check: check(attribute),
+          ...more,
+        });
   const rows = [
-    row("quantization", "quantization", "Precision", select(["", "as it comes"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"])),
+    row(
+      "quantization",
+      "quantization",
+      "Precision",
+      select(["", "as it comes"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"]),
+    ),
     row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "2048" })),
     row("revision", "revision", "Revision", make("input", { type: "text", placeholder: "main" })),
     row("endpoint", "endpoint", "Hub", make("input", { type: "text", placeholder: LOAD_OPTIONS.endpoint.default })),
-    row("token", "token", "Access token", make("input", { type: "password" }), { about: "for private models; sent to the hub only, and forgotten when this page is closed" }),
-    row("no-cache", "cache", "Keep in this browser", select(["", "yes"], ["off", "no"]), { toText: (value) => (value === null ? "" : "off") }),
+    row("token", "token", "Access token", make("input", { type: "password" }), {
+      about: "for private models; sent to the hub only, and forgotten when this page is closed",
+    }),
+    row("no-cache", "cache", "Keep in this browser", select(["", "yes"], ["off", "no"]), {
+      toText: (value) => (value === null ? "" : "off"),
+    }),
   ];
   return rows.filter(Boolean);
 }

@@ -11,7 +11,9 @@ export function keepShell(writer) {
   // It may be forbidden, in private windows for example: the page works without it.
   workers.register(new URL("service-worker.js", document.baseURI), { updateViaCache: "none" }).catch(() => {});
   // The engine may have been fetched before the worker was there to see it.
-  writer.addEventListener("load", async () => (await workers.ready).active?.postMessage({ type: "keep", paths: ENGINE }));
+  writer.addEventListener("load", async () =>
+    (await workers.ready).active?.postMessage({ type: "keep", paths: ENGINE }),
+  );
 }
 
 /** Whether the service worker answers this page's requests; waits for it for a moment. */

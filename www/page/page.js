@@ -25,9 +25,12 @@ openPanels({ model: () => models.open(), settings: () => settings.open(), machin
 /** A remark that holds until the visitor or the model goes on, or other words take its place. */
 function remark(id, text) {
   byId(id).textContent = text;
-  for (const type of ["input", "progress", "token"]) writer.addEventListener(type, () => (byId(id).textContent = ""), { once: true });
+  for (const type of ["input", "progress", "token"])
+    writer.addEventListener(type, () => (byId(id).textContent = ""), { once: true });
 }
-const state = keepState(writer, { onLink: () => remark("from-link", "Begun by a link. Undo brings your own text back.") });
+const state = keepState(writer, {
+  onLink: () => remark("from-link", "Begun by a link. Undo brings your own text back."),
+});
 new ContextMeter(writer, byId("context"));
 followText(writer);
 keepShell(writer);
@@ -48,7 +51,8 @@ byId("examples").addEventListener("click", ({ target }) => {
 // The element's keys, from wherever the focus is; it has the first say.
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  if (asksToWrite(event) && !event.repeat && writer.state === "idle") writer.generate().catch(() => {}); // told by the error event
+  if (asksToWrite(event) && !event.repeat && writer.state === "idle")
+    writer.generate().catch(() => {}); // told by the error event
   else if (event.key === "Escape") writer.stop();
 });
 
@@ -87,9 +91,11 @@ function notice(text) {
   byId("notice").hidden = text === "";
 }
 if (!navigator.gpu) {
-  notice(isSecureContext
-    ? `This browser offers no WebGPU, ${WITHOUT_GPU} A current Chrome, Edge, Firefox or Safari with hardware acceleration has it.`
-    : `WebGPU needs a secure page, ${WITHOUT_GPU} Open this one over https or on localhost.`);
+  notice(
+    isSecureContext
+      ? `This browser offers no WebGPU, ${WITHOUT_GPU} A current Chrome, Edge, Firefox or Safari with hardware acceleration has it.`
+      : `WebGPU needs a secure page, ${WITHOUT_GPU} Open this one over https or on localhost.`,
+  );
 } else {
   writer.addEventListener("load", ({ detail: model }) => {
     const isFallback = model.info.backend === "cpu" && writer.getAttribute("backend") !== "cpu";

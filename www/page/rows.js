@@ -15,7 +15,10 @@ import { make } from "../lib/dom.js";
  * @param {(value: string | null) => string} [row.toText] the opposite
  * @param {(value: string | null) => void} row.check throws where the value is not possible
  */
-export function attributeRow(element, { attribute, label, about, control, slider, check, toAttribute = trimmed, toText = (value) => value ?? "" }) {
+export function attributeRow(
+  element,
+  { attribute, label, about, control, slider, check, toAttribute = trimmed, toText = (value) => value ?? "" },
+) {
   const id = `row-${attribute}`;
   const range = slider && make("input", { type: "range", ariaLabel: `${label}, slider` });
   const wrong = make("p", { className: "wrong", hidden: true, id: `${id}-wrong` });
@@ -23,8 +26,15 @@ export function attributeRow(element, { attribute, label, about, control, slider
   control.setAttribute("aria-describedby", `${id}-about ${id}-wrong`);
   if (range) [range.min, range.max, range.step] = slider.map(String);
 
-  const node = make("div", { className: "setting" }, make("label", { htmlFor: id, text: label }), control,
-    ...(range ? [range] : []), make("p", { className: "about", id: `${id}-about`, text: about }), wrong);
+  const node = make(
+    "div",
+    { className: "setting" },
+    make("label", { htmlFor: id, text: label }),
+    control,
+    ...(range ? [range] : []),
+    make("p", { className: "about", id: `${id}-about`, text: about }),
+    wrong,
+  );
 
   function write(text) {
     let value;

@@ -7,7 +7,10 @@ const LETTERS = { n: "\n", t: "\t", r: "\r", s: " " };
 /** Texts of an attribute to what is typed. An attribute that somebody's address brought may be anything. */
 export const TO_TEXT = {
   stop: (value) => list(value).map(escape).join(" | "),
-  logitBias: (value) => Object.entries(object(value)).map(([id, bias]) => `${id}: ${bias}`).join(", "),
+  logitBias: (value) =>
+    Object.entries(object(value))
+      .map(([id, bias]) => `${id}: ${bias}`)
+      .join(", "),
 };
 
 /** What is typed to an attribute; null for none. Throws what to tell about a mistake. */
@@ -17,7 +20,10 @@ export const TO_ATTRIBUTE = {
     return parts.length > 0 ? JSON.stringify(parts.map(unescape)) : null;
   },
   logitBias(text) {
-    const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
+    const parts = text
+      .split(",")
+      .map((part) => part.trim())
+      .filter(Boolean);
     const pairs = parts.map((part) => {
       const match = /^(\d+)\s*:\s*([+-]?[\d.]+(?:e[+-]?\d+)?)$/i.exec(part);
       if (!match || Number.isNaN(Number(match[2]))) throw new Error(`“${part}” is not of the form “id: number”.`);
@@ -28,7 +34,9 @@ export const TO_ATTRIBUTE = {
 };
 
 function escape(text) {
-  return text.replace(/[\n\t\r\\|]/g, (letter) => ESCAPES[letter]).replace(/^ +| +$/g, (spaces) => "\\s".repeat(spaces.length));
+  return text
+    .replace(/[\n\t\r\\|]/g, (letter) => ESCAPES[letter])
+    .replace(/^ +| +$/g, (spaces) => "\\s".repeat(spaces.length));
 }
 
 function unescape(text) {

@@ -71,7 +71,9 @@ export function fromStorage(text, defaults) {
     const value = kept.attributes?.[name];
     if (value === null || typeof value === "string") attributes[name] = value;
   }
-  const passages = Array.isArray(kept.passages) ? kept.passages.filter((p) => typeof p?.text === "string" && p.text.isWellFormed?.() !== false) : [];
+  const passages = Array.isArray(kept.passages)
+    ? kept.passages.filter((p) => typeof p?.text === "string" && p.text.isWellFormed?.() !== false)
+    : [];
   return { attributes, passages, hash: String(kept.hash ?? "") };
 }
 
@@ -132,7 +134,8 @@ export function keepState(element, { onLink }) {
     const beginning = beginningOf(passages);
     const hash = toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning);
     // A page that is being left has its next address already: what is kept must go with the one that it has now.
-    if (leftAs === null && hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
+    if (leftAs === null && hash !== location.hash)
+      history.replaceState(null, "", hash || location.pathname + location.search);
     const kept = JSON.stringify({ version: 1, attributes, passages, hash: leftAs ?? location.hash });
     for (const place of PLACES) store(place, kept);
   }

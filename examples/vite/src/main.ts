@@ -6,7 +6,11 @@ function byId<T extends HTMLElement>(id: string): T {
   return element as T;
 }
 
-const [form, prompt, stop] = [byId<HTMLFormElement>("form"), byId<HTMLInputElement>("prompt"), byId<HTMLButtonElement>("stop")];
+const [form, prompt, stop] = [
+  byId<HTMLFormElement>("form"),
+  byId<HTMLInputElement>("prompt"),
+  byId<HTMLButtonElement>("stop"),
+];
 const [status, output] = [byId("status"), byId("output")];
 const options: GenerateOptions = { maxTokens: 60, topP: 0.92, repetitionPenalty: 1.15 };
 
@@ -31,7 +35,8 @@ form.addEventListener("submit", async (event) => {
   try {
     const writer = await model();
     status.textContent = "";
-    for await (const { text } of writer.generate(prompt.value, { ...options, signal: controller.signal })) output.append(text);
+    for await (const { text } of writer.generate(prompt.value, { ...options, signal: controller.signal }))
+      output.append(text);
     status.textContent = `Done, in the ${writer.info.thread} thread.`;
   } catch (error) {
     status.textContent = error instanceof TokenFormerError ? `${error.message} ${error.hint}` : String(error);

@@ -26,7 +26,10 @@ MODELS = {
     # The shape of Pythia-410M: of those that others run, the closest to TokenFormer-450M.
     "pythia-410m.gguf": (gguf_model, {"layers": 24, "hidden": 1024, "heads": 16, "vocabulary": 50304}),
     # The shape of Qwen2-0.5B, with and without half precision.
-    "qwen2-0.5b": (onnx_model, {"layers": 24, "hidden": 896, "heads": 14, "kv_heads": 2, "inner": 4864, "vocabulary": 151936}),
+    "qwen2-0.5b": (
+        onnx_model,
+        {"layers": 24, "hidden": 896, "heads": 14, "kv_heads": 2, "inner": 4864, "vocabulary": 151936},
+    ),
     "tokenformer-150m": tokenformer(12, 768, 12),
     "tokenformer-450m": tokenformer(24, 1024, 16),
     "tokenformer-900m": tokenformer(32, 1280, 16),
@@ -42,7 +45,9 @@ def size_of(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="NAME: " + ", ".join(MODELS))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="NAME: " + ", ".join(MODELS)
+    )
     parser.add_argument("out")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--tiny", action="store_true")

@@ -1,5 +1,5 @@
-"""A model of Qwen2's architecture as a folder for transformers.js: 4-bit weights by onnxruntime's own operators, in
-the way in which models for it are exported (one product for query, key and value; the head on the last position only)."""
+"""A model of Qwen2's architecture as a folder for transformers.js: 4-bit weights by onnxruntime's own operators, in the
+way in which models for it are exported (one product for query, key and value; the head on the last position only)."""
 
 import json
 import math
@@ -49,7 +49,7 @@ class _Graph:
         groups = columns // 32
         shapes = [(f"{name}.q", pb.UINT8, [rows, groups, 16]), (f"{name}.s", self.kind, [rows, groups])]
         if tied:
-            for shape, place in zip(shapes, tied):
+            for shape, place in zip(shapes, tied, strict=True):
                 self.refer(*shape, place)
         else:
             self.large(*shapes[0], noise(rows * columns // 2))
@@ -62,7 +62,9 @@ class _Graph:
         """RMS norm; with `added`, of the sum, which is the second result."""
         weight = self.small(f"{name}.w", self.kind, [hidden], self.full(hidden, 1.0))
         if added is None:
-            normed = self.node("SimplifiedLayerNormalization", [x, weight], f"{name}.y", axis=-1, epsilon=EPSILON, stash_type=1)
+            normed = self.node(
+                "SimplifiedLayerNormalization", [x, weight], f"{name}.y", axis=-1, epsilon=EPSILON, stash_type=1
+            )
             return normed, x
         outputs = [f"{name}.y", "", "", f"{name}.sum"]
         self.node("SkipSimplifiedLayerNormalization", [x, added, weight], outputs, MICROSOFT, epsilon=EPSILON)
@@ -99,7 +101,15 @@ def _layer(graph, shape, layer, x, normed):
     past = [f"past_key_values.{layer}.{part}" for part in ("key", "value")]
     present = [f"present.{layer}.{part}" for part in ("key", "value")]
     inputs = [qkv, "", "", *past, "lengths", "total_length", "cos", "sin"]
-    options = dict(num_heads=heads, kv_num_heads=kv, do_rotary=1, rotary_interleaved=0, scale=head**-0.5, local_window_size=-1, softcap=0.0)
+    options = dict(
+        num_heads=heads,
+        kv_num_heads=kv,
+        do_rotary=1,
+        rotary_interleaved=0,
+        scale=head**-0.5,
+        local_window_size=-1,
+        softcap=0.0,
+    )
     attention = graph.node("GroupQueryAttention", inputs, [f"{name}.attention", *present], MICROSOFT, **options)
     normed, x = graph.norm(f"{name}.norm2", hidden, x, graph.product(f"{name}.o", attention, hidden, hidden))
     gate = graph.product(f"{name}.gate", normed, inner, hidden)
@@ -114,10 +124,14 @@ def _write_graph(shape, folder, half):
     name = "model_q4f16" if half else "model_q4"
     with open(os.path.join(folder, "onnx", f"{name}.onnx_data"), "wb") as data:
         graph = _Graph(half, data)
-        tied = graph.large("embedding.q", pb.UINT8, [size, hidden // 2], noise(size * hidden // 2)), graph.large(
-            "embedding.s", graph.kind, [size, hidden // 32], [graph.full(size * hidden // 32, SCALE)]
+        tied = (
+            graph.large("embedding.q", pb.UINT8, [size, hidden // 2], noise(size * hidden // 2)),
+            graph.large("embedding.s", graph.kind, [size, hidden // 32], [graph.full(size * hidden // 32, SCALE)]),
         )
-        inputs, options = ["embedding.q", "input_ids", "embedding.s"], dict(bits=4, block_size=32, gather_axis=0, quantize_axis=1)
+        inputs, options = (
+            ["embedding.q", "input_ids", "embedding.s"],
+            dict(bits=4, block_size=32, gather_axis=0, quantize_axis=1),
+        )
         embedded = graph.node("GatherBlockQuantized", inputs, "embedded", MICROSOFT, **options)
         _lengths(graph)
         _rotations(graph, hidden // heads)
@@ -129,14 +143,25 @@ def _write_graph(shape, folder, half):
         last = graph.node("Slice", [normed, "last", "end", "one"], "normed_last")
         head = graph.product("head", last, size, hidden, tied)
         graph.node("Cast", [head], "logits", to=pb.FLOAT)
-    ids = [pb.value("input_ids", pb.INT64, ["batch_size", "sequence_length"]), pb.value("attention_mask", pb.INT64, ["batch_size", "total_sequence_length"])]
+    ids = [
+        pb.value("input_ids", pb.INT64, ["batch_size", "sequence_length"]),
+        pb.value("attention_mask", pb.INT64, ["batch_size", "total_sequence_length"]),
+    ]
     cache = {prefix: [] for prefix in ("past_key_values", "present")}
     for prefix, length in (("past_key_values", "past_sequence_length"), ("present", "total_sequence_length")):
         for layer in range(shape["layers"]):
             for part in ("key", "value"):
-                cache[prefix].append(pb.value(f"{prefix}.{layer}.{part}", graph.kind, ["batch_size", kv, length, hidden // heads]))
+                cache[prefix].append(
+                    pb.value(f"{prefix}.{layer}.{part}", graph.kind, ["batch_size", kv, length, hidden // heads])
+                )
     logits = pb.value("logits", pb.FLOAT, ["batch_size", 1, size])
-    model = pb.model(graph.nodes, graph.initializers, [*ids, *cache["past_key_values"]], [logits, *cache["present"]], {"": 21, MICROSOFT: 1})
+    model = pb.model(
+        graph.nodes,
+        graph.initializers,
+        [*ids, *cache["past_key_values"]],
+        [logits, *cache["present"]],
+        {"": 21, MICROSOFT: 1},
+    )
     with open(os.path.join(folder, "onnx", f"{name}.onnx"), "wb") as file:
         file.write(model)
 
@@ -144,11 +169,21 @@ def _write_graph(shape, folder, half):
 def _config(shape):
     end = shape["vocabulary"] - 1
     return {
-        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_act": "silu",
-        "hidden_size": shape["hidden"], "intermediate_size": shape["inner"], "num_hidden_layers": shape["layers"],
-        "num_attention_heads": shape["heads"], "num_key_value_heads": shape["kv_heads"], "vocab_size": shape["vocabulary"],
-        "max_position_embeddings": CONTEXT, "rms_norm_eps": EPSILON, "rope_theta": BASE, "tie_word_embeddings": True,
-        "bos_token_id": end, "eos_token_id": end,
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "hidden_act": "silu",
+        "hidden_size": shape["hidden"],
+        "intermediate_size": shape["inner"],
+        "num_hidden_layers": shape["layers"],
+        "num_attention_heads": shape["heads"],
+        "num_key_value_heads": shape["kv_heads"],
+        "vocab_size": shape["vocabulary"],
+        "max_position_embeddings": CONTEXT,
+        "rms_norm_eps": EPSILON,
+        "rope_theta": BASE,
+        "tie_word_embeddings": True,
+        "bos_token_id": end,
+        "eos_token_id": end,
         "transformers.js_config": {
             "use_external_data_format": {"model_q4.onnx": 1, "model_q4f16.onnx": 1},
             "kv_cache_dtype": {"q4f16": "float16", "fp16": "float16"},

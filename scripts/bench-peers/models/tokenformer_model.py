@@ -14,7 +14,7 @@ PATTENTIONS = ("attention.query", "attention.key", "attention.value", "attention
 def _tables(config):
     """(name, rows, columns, bits), in the order of the file."""
     hidden, qkv, proj, ffn = (config[key] for key in ("hidden_size", "qkv_slot_num", "proj_slot_num", "ffn_slot_num"))
-    slots = dict(zip(PATTENTIONS, (qkv, qkv, qkv, proj, ffn)))
+    slots = dict(zip(PATTENTIONS, (qkv, qkv, qkv, proj, ffn), strict=True))
     yield "embed.word_embeddings", config["padded_vocab_size"], hidden, 8
     for layer in range(config["num_layers"]):
         for group in (PATTENTIONS[:3], PATTENTIONS[3:4], PATTENTIONS[4:]):
@@ -36,7 +36,13 @@ def _entries(config):
 
 
 def _header(config):
-    header = {"__metadata__": {"format": "pt", "quantization": "q4", **{key: str(config[key]) for key in config if key.endswith("slot_num")}}}
+    header = {
+        "__metadata__": {
+            "format": "pt",
+            "quantization": "q4",
+            **{key: str(config[key]) for key in config if key.endswith("slot_num")},
+        }
+    }
     offset = 0
     for name, kind, shape, size, _ in _entries(config):
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [offset, offset + size]}
@@ -48,13 +54,23 @@ def _header(config):
 
 def _quantization():
     def group(bits, target):
-        weights = {"num_bits": bits, "type": "int", "symmetric": True, "strategy": "group", "group_size": 32, "dynamic": False}
+        weights = {
+            "num_bits": bits,
+            "type": "int",
+            "symmetric": True,
+            "strategy": "group",
+            "group_size": 32,
+            "dynamic": False,
+        }
         return {"targets": [target], "weights": weights, "input_activations": None, "output_activations": None}
 
     groups = {"group_0": group(4, "re:layers\\..*_param_tokens$"), "group_1": group(8, "re:embed\\.word_embeddings$")}
     return {
-        "quant_method": "compressed-tensors", "format": "pack-quantized", "quantization_status": "compressed",
-        "config_groups": groups, "ignore": ["norm"],
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "quantization_status": "compressed",
+        "config_groups": groups,
+        "ignore": ["norm"],
     }
 
 
@@ -77,10 +93,20 @@ def write(shape, folder):
     os.makedirs(folder, exist_ok=True)
     hidden = shape["hidden"]
     config = {
-        "model_type": "tokenformer", "num_layers": shape["layers"], "hidden_size": hidden, "num_attention_heads": shape["heads"],
-        "qkv_slot_num": hidden, "proj_slot_num": hidden, "ffn_slot_num": 4 * hidden, "padded_vocab_size": shape["vocabulary"],
-        "max_position_embeddings": 2048, "rotary_pct": 0.25, "rotary_emb_base": 10000.0, "norm_activation_type": "l2_norm_gelu",
-        "layernorm_epsilon": 1e-5, "tie_word_embeddings": True,
+        "model_type": "tokenformer",
+        "num_layers": shape["layers"],
+        "hidden_size": hidden,
+        "num_attention_heads": shape["heads"],
+        "qkv_slot_num": hidden,
+        "proj_slot_num": hidden,
+        "ffn_slot_num": 4 * hidden,
+        "padded_vocab_size": shape["vocabulary"],
+        "max_position_embeddings": 2048,
+        "rotary_pct": 0.25,
+        "rotary_emb_base": 10000.0,
+        "norm_activation_type": "l2_norm_gelu",
+        "layernorm_epsilon": 1e-5,
+        "tie_word_embeddings": True,
     }
     with open(os.path.join(folder, "model.safetensors"), "wb") as file:
         file.write(_header(config))

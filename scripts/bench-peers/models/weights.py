@@ -28,7 +28,11 @@ def _byte_letters():
     """The letters by which byte-level tokenizers write the bytes of ASCII, printable ones first: the others alone would
     be no UTF-8, and a random model writes them."""
     printable = range(33, 127)
-    others = [byte for byte in range(256) if byte not in printable and byte not in range(161, 173) and byte not in range(174, 256)]
+    others = [
+        byte
+        for byte in range(256)
+        if byte not in printable and byte not in range(161, 173) and byte not in range(174, 256)
+    ]
     return [*map(chr, printable), *(chr(256 + i) for i, byte in enumerate(others) if byte < 128)]
 
 

@@ -11,8 +11,13 @@ export const newTokens = number("tokens", 129);
 export const keep = query.get("cache") !== "0";
 const runs = number("runs", 4);
 
-const report = { page: location.pathname + location.search, browser: navigator.userAgent, isolated: globalThis.crossOriginIsolated };
-const post = (name, value) => query.has(name) && fetch(query.get(name), { method: "POST", body: JSON.stringify(value) });
+const report = {
+  page: location.pathname + location.search,
+  browser: navigator.userAgent,
+  isolated: globalThis.crossOriginIsolated,
+};
+const post = (name, value) =>
+  query.has(name) && fetch(query.get(name), { method: "POST", body: JSON.stringify(value) });
 const log = (value) => post("log", value)?.catch(() => {});
 
 addEventListener("error", (event) => log({ error: event.message }));
@@ -21,7 +26,7 @@ addEventListener("unhandledrejection", (event) => log({ error: String(event.reas
 /** A text of the letters a to p and spaces, another for each run: the random tokenizers make one token of each byte. */
 function promptText(run) {
   let text = "";
-  for (let state = 12345 + run * 7919; text.length < promptTokens; ) {
+  for (let state = 12345 + run * 7919; text.length < promptTokens;) {
     state = (state * 48271) % 2147483647;
     text += text.length % 6 === 5 ? " " : String.fromCharCode(97 + ((state >> 8) % 16));
   }
@@ -50,7 +55,8 @@ async function measure(write, run) {
     totalMs: performance.now() - start,
     ...extra,
   };
-  if (arrivals.length !== newTokens) throw new Error(`${arrivals.length} tokens came instead of ${newTokens}: ${JSON.stringify(result)}`);
+  if (arrivals.length !== newTokens)
+    throw new Error(`${arrivals.length} tokens came instead of ${newTokens}: ${JSON.stringify(result)}`);
   return { result, first: arrivals[0] };
 }
 

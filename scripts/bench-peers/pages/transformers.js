@@ -12,7 +12,10 @@ compare("transformers.js", async (report) => {
   const runtime = (ending) => new URL(`transformers/ort-wasm-simd-threaded.asyncify.${ending}`, location).href;
   env.backends.onnx.wasm.wasmPaths = { mjs: runtime("mjs"), wasm: runtime("wasm") };
   const dtype = query.get("dtype") ?? "q4";
-  const model = await AutoModelForCausalLM.from_pretrained(query.get("m"), { dtype, device: query.get("device") ?? "webgpu" });
+  const model = await AutoModelForCausalLM.from_pretrained(query.get("m"), {
+    dtype,
+    device: query.get("device") ?? "webgpu",
+  });
   report.info = { dtype, transformers: env.version, onnxruntime: env.backends.onnx.versions };
   return async ({ ids }, onToken) => {
     const tensor = (values) => new Tensor("int64", values, [1, values.length]);

@@ -16,10 +16,20 @@ compare("wllama", async (report) => {
   if (query.has("layers")) options.n_gpu_layers = Number(query.get("layers"));
   if (query.has("ubatch")) options.n_batch = options.n_ubatch = Number(query.get("ubatch"));
   await wllama.loadModelFromUrl(new URL(query.get("m"), location).href, options);
-  report.info = { llama: Wllama.getLibllamaVersion(), webgpu: wllama.isSupportWebGPU(), threads: wllama.getNumThreads(), options };
-  report.info.told = told.filter((line) => TOLD.test(line)).map((line) => line.slice(0, 160)).slice(0, 20);
+  report.info = {
+    llama: Wllama.getLibllamaVersion(),
+    webgpu: wllama.isSupportWebGPU(),
+    threads: wllama.getNumThreads(),
+    options,
+  };
+  report.info.told = told
+    .filter((line) => TOLD.test(line))
+    .map((line) => line.slice(0, 160))
+    .slice(0, 20);
   // Without half precision there is no WebGPU for it, and it silently takes the CPU.
-  report.computesOn = told.some((line) => /model buffer size/.test(line) && !/ CPU\S* model/.test(line)) ? "gpu" : "cpu";
+  report.computesOn = told.some((line) => /model buffer size/.test(line) && !/ CPU\S* model/.test(line))
+    ? "gpu"
+    : "cpu";
   return async ({ text }, onToken) => {
     let timings = null;
     await wllama.createCompletion({
@@ -39,7 +49,8 @@ compare("wllama", async (report) => {
       },
     });
     if (!timings) return {};
-    if (timings.prompt_n !== promptTokens) throw new Error(`The prompt has ${timings.prompt_n} tokens instead of ${promptTokens}.`);
+    if (timings.prompt_n !== promptTokens)
+      throw new Error(`The prompt has ${timings.prompt_n} tokens instead of ${promptTokens}.`);
     return { ownDecode: timings.predicted_per_second, ownPrefill: timings.prompt_per_second };
   };
 });

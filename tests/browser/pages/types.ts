@@ -1,9 +1,21 @@
 // What the types must allow, and what they must refuse: checked by npm.test.mjs as a part of the example project.
 
-import { TokenFormer, TokenFormerError, type Chunk, type CompletionChoice, type ErrorCode, type GenerateResult, type ModelInfo } from "tokenformer-web";
+import {
+  TokenFormer,
+  TokenFormerError,
+  type Chunk,
+  type CompletionChoice,
+  type ErrorCode,
+  type GenerateResult,
+  type ModelInfo,
+} from "tokenformer-web";
 
 export async function everything(): Promise<void> {
-  const model = await TokenFormer.load("owner/name", { quantization: "q4", signal: AbortSignal.timeout(1000), onProgress: (p) => p.secondsLeft?.toFixed() });
+  const model = await TokenFormer.load("owner/name", {
+    quantization: "q4",
+    signal: AbortSignal.timeout(1000),
+    onProgress: (p) => p.secondsLeft?.toFixed(),
+  });
   const chunks = model.generate([1, 2, 3], { maxTokens: 5, logitBias: { 7: -1 }, stop: ["end"] as const });
   let step = await chunks.next();
   while (!step.done) {
@@ -21,7 +33,10 @@ export async function everything(): Promise<void> {
   const answer = await model.completions.create({ prompt: ["a", "b"], max_tokens: 5, stop: null, logprobs: 2 });
   const choices: CompletionChoice[] = answer.choices;
   answer.usage.total_tokens.toFixed();
-  for await (const part of await model.completions.create({ prompt: "a", stream: true }, { signal: new AbortController().signal })) {
+  for await (const part of await model.completions.create(
+    { prompt: "a", stream: true },
+    { signal: new AbortController().signal },
+  )) {
     part.choices[0]?.finish_reason?.length.toFixed();
   }
 
@@ -51,5 +66,5 @@ export async function everything(): Promise<void> {
   // @ts-expect-error: not a parameter
   void model.completions.create({ prompt: "a", maxTokens: 5 });
   // @ts-expect-error: it is for reading
-  model.info.gpuBytes.toFixed(), (model.info = info);
+  (model.info.gpuBytes.toFixed(), (model.info = info));
 }
