@@ -13,8 +13,9 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const TRUNK = readFileSync(join(ROOT, "scripts/setup"), "utf8").match(/^TRUNK_VERSION=([\d.]+)/m)[1];
 const BINDGEN = readFileSync(join(ROOT, "Cargo.lock"), "utf8").match(/name = "wasm-bindgen"\nversion = "([\d.]+)"/)[1];
 
-/** What every system has, and the scripts use. */
-const REAL = "bash env sh cat chmod cp cut dirname find grep gzip head id mkdir mktemp mv rm sed sha256sum sort tar tr";
+/** What the scripts use of a system: macOS has shasum instead of sha256sum. */
+const REAL =
+  "bash env sh cat chmod cp cut dirname find grep gzip head id mkdir mktemp mv rm sed sha256sum shasum sort tar tr";
 
 /** A machine with everything that a build needs; `lacks` are programs that it does not have. */
 function machine(t, { lacks = [], node = "v22.1.0", system = "Linux x86_64" } = {}) {
@@ -29,7 +30,8 @@ function machine(t, { lacks = [], node = "v22.1.0", system = "Linux x86_64" } = 
   cpSync(join(ROOT, "Cargo.lock"), join(folder, "clone/Cargo.lock"));
   writeFileSync(join(folder, "clone/Cargo.toml"), 'rust-version = "999.0"\n');
   for (const name of REAL.split(" ")) {
-    symlinkSync(execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim(), join(bin, name));
+    const { stdout } = spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" });
+    if (stdout) symlinkSync(stdout.trim(), join(bin, name));
   }
   const program = (path, body) => writeFileSync(path, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
   const log = join(folder, "log");
