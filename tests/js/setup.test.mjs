@@ -128,7 +128,7 @@ test("serve says first what will be installed and how long it takes, and only wh
 test("trunk and wasm-bindgen come prebuilt where GitHub answers", (t) => {
   const here = machine(t, { lacks: ["trunk", "wasm-bindgen"] });
   here.publish(trunkArchive, "trunk", `echo "trunk ${TRUNK}"`);
-  here.publish(bindgenArchive, "wasm-bindgen", `echo "wasm-bindgen ${BINDGEN}"`);
+  here.publish(bindgenArchive, "wasm-bindgen", `echo "wasm-bindgen ${BINDGEN} (0123456789)"`);
   const { status, lines } = here.run("setup");
   assert.equal(status, 0, lines.join("\n"));
   assert.ok(existsSync(join(here.cargoBin, "trunk")) && existsSync(join(here.cargoBin, "wasm-bindgen")));
