@@ -9,6 +9,9 @@ import { findBrowser } from "./find-browser.mjs";
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 export const OUTPUT = path("tests/out/");
 
+/** Whether `scripts/test full` runs: every case, on a GPU that is a program as well as on the CPU engine. */
+export const FULL = process.env.TOKENFORMER_FULL === "1";
+
 /** Where dist/ stands on the first origin: never at the root, since a build must run from anywhere. */
 export const SUB_PATH = "/some/sub/path/";
 

@@ -7,7 +7,7 @@ import { button, text, visitor } from "./visitor.mjs";
 
 let world;
 before(async () => {
-  world = await start();
+  world = await start({ webgpu: false });
 });
 after(() => world?.close());
 
