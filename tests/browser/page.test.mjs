@@ -102,7 +102,7 @@ for (const width of [1280, 360]) {
       const phases = await page.evaluate(() => progress);
       assert.ok(phases.includes("download") && phases.at(-1) === "ready", phases.join());
       assert.match(await page.locator("[part=status]").textContent(), /\d+ tokens? · (.* · )?first after .* · stopped/);
-      await page.getByText(/^\d+ of 2,048$/).waitFor();
+      await page.getByText(/^\d+ of 2,048 tokens$/).waitFor();
       await assertFits(page, "written");
       await assertStill(page, "written");
     });

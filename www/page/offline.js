@@ -1,13 +1,15 @@
 // The page's service worker: it keeps the page itself for times without a network. Models are kept by the module.
 
+import { serviceWorkers } from "./service-workers.js";
+
 /** What the engine fetches when the first model is loaded. */
 const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
 /** A worker that was installed takes the page over within moments. */
 const CONTROL_MS = 5000;
 
 export function keepShell(writer) {
-  const workers = navigator.serviceWorker;
-  if (!workers) return; // not a secure page
+  const workers = serviceWorkers();
+  if (!workers) return;
   // It may be forbidden, in private windows for example: the page works without it.
   workers.register(new URL("service-worker.js", document.baseURI), { updateViaCache: "none" }).catch(() => {});
   // The engine may have been fetched before the worker was there to see it.
@@ -18,7 +20,7 @@ export function keepShell(writer) {
 
 /** Whether the service worker answers this page's requests; waits for it for a moment. */
 export async function isControlled() {
-  const workers = navigator.serviceWorker;
+  const workers = serviceWorkers();
   if (!workers.controller) {
     await new Promise((resolve) => {
       workers.addEventListener("controllerchange", resolve, { once: true });
