@@ -106,6 +106,8 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("message", (event) => {
   if (event.data?.type === "keep") event.waitUntil(keep(event.data.paths.filter((path) => KEPT.has(path))));
+  // A page that was on its way when this worker became active belongs to nobody until it says so.
+  else if (event.data?.type === "claim") event.waitUntil(self.clients.claim());
 });
 
 self.addEventListener("fetch", (event) => {

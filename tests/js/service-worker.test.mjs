@@ -36,7 +36,7 @@ test("its list is that of the folders", () => {
 /** The worker of `scope` in a browser with these `caches`: Maps of bodies by address, by name. */
 function worker(scope, stored = new Map()) {
   const listeners = {};
-  const it = { online: true, fetched: [], pages: [] };
+  const it = { online: true, fetched: [], pages: [], claims: 0 };
   const caches = {
     keys: async () => [...stored.keys()],
     delete: async (name) => stored.delete(name),
@@ -55,7 +55,7 @@ function worker(scope, stored = new Map()) {
     location: { href: `${scope}service-worker.js` },
     addEventListener: (type, listener) => (listeners[type] = listener),
     skipWaiting() {},
-    clients: { claim() {}, matchAll: async () => it.pages },
+    clients: { claim: async () => (it.claims += 1), matchAll: async () => it.pages },
   };
   const fetch = async ({ url }) => {
     it.fetched.push(url);
@@ -134,6 +134,14 @@ test("it keeps the page's own files, by their paths, and nothing else", async ()
     it.kept().filter((address) => /web\.js|models|other/.test(address)),
     [`${scope}tokenformer-web.js`],
   );
+});
+
+test("it takes pages over when it becomes active, and those that ask", async () => {
+  const it = worker("https://site.example/app/");
+  await it.tell("activate");
+  assert.equal(it.claims, 1);
+  await it.tell("message", { data: { type: "claim" } });
+  assert.equal(it.claims, 2);
 });
 
 test("it forgets its own older files, and leaves those of other versions on the same origin alone", async () => {

@@ -1,7 +1,7 @@
 // A model from this computer: dropped on the page, or chosen as a folder or as files.
 
 import { answer, localFolder } from "./local-folder.js";
-import { isControlled } from "./offline.js";
+import { isControlled, serviceWorkers } from "./offline.js";
 
 /** Folders of this visit, by address. */
 const folders = new Map();
@@ -10,13 +10,14 @@ const folders = new Map();
 export function acceptLocalModels(choose) {
   const byId = (id) => document.getElementById(id);
   const tell = (text) => (byId("local-status").textContent = text);
-  if (!navigator.serviceWorker) {
+  const workers = serviceWorkers();
+  if (!workers) {
     tell("Files of this computer need a service worker, which this browser or this kind of page does not have.");
     byId("pick-folder").disabled = byId("pick-files").disabled = true;
     return;
   }
-  navigator.serviceWorker.addEventListener("message", onRequest);
-  navigator.serviceWorker.startMessages?.();
+  workers.addEventListener("message", onRequest);
+  workers.startMessages?.();
 
   async function take(entries) {
     if (entries.length === 0) return;
