@@ -49,6 +49,21 @@ test("a page that the active worker has not taken over asks it to, once", async 
   assert.deepEqual(taken.active.messages, []);
 });
 
+test("the worker is told once a model was loaded, and the next one, too", async () => {
+  const workers = activeWorkers({ controller: true });
+  setNavigator({ serviceWorker: workers });
+  const writer = new EventTarget();
+  keepShell(writer);
+  workers.dispatchEvent(new Event("controllerchange"));
+  await soon();
+  assert.deepEqual(workers.active.messages, []);
+  writer.dispatchEvent(new Event("load"));
+  await soon();
+  workers.dispatchEvent(new Event("controllerchange"));
+  await soon();
+  assert.deepEqual(workers.active.messages, [{ type: "keep engine" }, { type: "keep engine" }]);
+});
+
 test("who needs a controller asks for it", async () => {
   setNavigator({ serviceWorker: activeWorkers() });
   assert.equal(await isControlled(), true);

@@ -1,7 +1,6 @@
 // The page's service worker: it keeps the page itself for times without a network. Models are kept by the module.
+// It may be of another build than this page: the few messages between them stay as they are.
 
-/** What the engine fetches when the first model is loaded. */
-const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
 /** A worker that was installed takes the page over within moments. */
 const CONTROL_MS = 5000;
 
@@ -19,20 +18,25 @@ export function keepShell(writer) {
   if (!workers) return;
   // It may be forbidden, in private windows for example: the page works without it.
   workers.register(new URL("service-worker.js", document.baseURI), { updateViaCache: "none" }).catch(() => {});
-  askForControl(workers);
-  // The engine may have been fetched before the worker was there to see it.
-  writer.addEventListener("load", async () =>
-    (await workers.ready).active?.postMessage({ type: "keep", paths: ENGINE }),
-  );
+  askForControl();
+  // Who never loads a model need not download the engine. After an update it is another worker that shall know.
+  let isLoaded = false;
+  const tell = async () => isLoaded && (await workers.ready).active?.postMessage({ type: "keep engine" });
+  writer.addEventListener("load", () => {
+    isLoaded = true;
+    tell();
+  });
+  workers.addEventListener("controllerchange", tell);
 }
 
 /**
  * A worker takes over the pages that are open when it becomes active. One that was on its way to its address just then,
  * or that was reloaded with Shift, is left out for as long as it is open, unless it asks.
  */
-async function askForControl(workers) {
-  const { active } = await workers.ready;
-  if (!workers.controller) active?.postMessage({ type: "claim" });
+export async function askForControl() {
+  const workers = serviceWorkers();
+  const active = (await workers?.ready)?.active;
+  if (!workers?.controller) active?.postMessage({ type: "claim" });
 }
 
 /** Whether the service worker answers this page's requests; waits for it for a moment. */
@@ -43,7 +47,7 @@ export async function isControlled() {
     await new Promise((resolve) => {
       workers.addEventListener("controllerchange", resolve, { once: true });
       setTimeout(resolve, CONTROL_MS);
-      askForControl(workers);
+      askForControl();
     });
   }
   return Boolean(workers.controller);
