@@ -131,6 +131,15 @@ export async function open(world, url, { viewport = { width: 1280, height: 900 }
   return page;
 }
 
+/** Waits until an asynchronous `predicate` of the page holds: to `waitForFunction` a promise is as good as true. */
+export async function until(page, predicate, argument) {
+  const end = Date.now() + 60_000;
+  while (!(await page.evaluate(predicate, argument))) {
+    if (Date.now() > end) throw new Error(`It never came true: ${predicate}`);
+    await page.evaluate(() => new Promise((done) => setTimeout(done, 20)));
+  }
+}
+
 /** Makes the pages of a page or context run the engine on the main thread. */
 export function onMainThread(target) {
   return target.addInitScript(() => (globalThis[Symbol.for("tokenformer.thread")] = "main"));

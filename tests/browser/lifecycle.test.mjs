@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { enginePage, FULL, importModule, modulePage, start } from "./harness.mjs";
+import { enginePage, FULL, importModule, modulePage, start, until } from "./harness.mjs";
 
 /** The CPU engine, and a GPU that is a program for what a faster engine would have done before it can be disturbed. */
 let world;
@@ -55,7 +55,7 @@ for (const thread of ["main", "worker"])
     );
     for (const [phase, code] of seen) assert.equal(code, "aborted", phase);
     assert.equal((await write(page)).length, OPTIONS.maxTokens);
-    await page.waitForFunction(async () => (await navigator.locks.query()).held.length === 0);
+    await until(page, async () => (await navigator.locks.query()).held.length === 0);
     assert.deepEqual(
       page.problems.filter((p) => !/404/.test(p)),
       [],

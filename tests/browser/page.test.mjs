@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { FULL, OUTPUT, start } from "./harness.mjs";
+import { FULL, OUTPUT, start, until } from "./harness.mjs";
 import {
   assertAccessible,
   assertFits,
@@ -289,8 +289,11 @@ for (const width of [1280, 360]) {
       await close();
       await page.evaluate(() => navigator.serviceWorker.ready);
       // What the worker was told to keep is there.
-      await page.waitForFunction(
-        async () => (await caches.match(new URL("tokenformer-web_bg.wasm", document.baseURI))) !== undefined,
+      await until(
+        page,
+        async () =>
+          (await caches.match(new URL("tokenformer-web_bg.wasm", document.baseURI), { ignoreSearch: true })) !==
+          undefined,
       );
       await page.waitForFunction(() => !JSON.parse(localStorage.getItem("tokenformer-web")).attributes.model);
       await visit.server.close();

@@ -8,10 +8,13 @@
 
 import { ownAddress } from "./bench-address.js";
 import { checkLogits } from "./bench-check.js";
+import { askForControl } from "./offline.js";
 import { probe, shareOfFloor } from "../lib/probe.js";
 import { kernelTimes } from "../lib/model.js";
 import { TokenFormer } from "../tokenformer.js";
 
+document.querySelector(".unstarted").remove();
+askForControl();
 const query = new URLSearchParams(location.search);
 const output = document.getElementById("output");
 const button = document.getElementById("run");

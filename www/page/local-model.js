@@ -1,8 +1,7 @@
 // A model from this computer: dropped on the page, or chosen as a folder or as files.
 
 import { answer, localFolder } from "./local-folder.js";
-import { isControlled } from "./offline.js";
-import { serviceWorkers } from "./service-workers.js";
+import { isControlled, serviceWorkers } from "./offline.js";
 
 /** Folders of this visit, by address. */
 const folders = new Map();
@@ -26,7 +25,7 @@ export function acceptLocalModels(choose) {
     if (problem) return tell(problem);
     if (!(await isControlled()))
       return tell("The service worker that reads files is not running: reload the page, without Shift.");
-    folders.set(new URL(address, document.baseURI).href, files);
+    await hold(new URL(address, document.baseURI).href, files);
     tell(`${files.size} files are at hand. They stay on this computer.`);
     choose(address);
   }
@@ -49,11 +48,20 @@ export function acceptLocalModels(choose) {
   });
 }
 
+/** The lock tells the service worker that some page has the folder; it ends with the page. Several pages may have it. */
+async function hold(folder, files) {
+  folders.set(folder, files);
+  await new Promise((resolve) => {
+    if (!navigator.locks) return resolve();
+    const held = () => (resolve(), new Promise(() => {}));
+    navigator.locks.request(`tokenformer-web local ${folder}`, { mode: "shared" }, held).catch(resolve);
+  });
+}
+
 /** The service worker asks for a piece of a file. A page that does not have its folder says so. */
 function onRequest({ data, ports }) {
-  if (data?.type !== "local-file") return;
-  const files = folders.get(data.folder);
-  ports[0].postMessage(files ? answer(files, data.path, data.range) : null);
+  const files = data?.type === "local-file" ? folders.get(data.folder) : null;
+  ports[0]?.postMessage(files ? answer(files, data.path, data.range) : null);
 }
 
 /** `take` gets the promise of what was dropped on the page, `{ path, file }` of all files. */
