@@ -56,16 +56,16 @@ export class EngineModule {
 
   /** Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another. */
   async run(work) {
-    const instance = await this.load();
     let unwatch;
-    const stop = new Promise((_, reject) => (unwatch = this.watch(instance, (error) => reject(stopped(error)))));
     try {
+      const instance = await this.load();
+      const stop = new Promise((_, reject) => (unwatch = this.watch(instance, (error) => reject(stopped(error)))));
       return await Promise.race([work(instance), stop]);
     } catch (error) {
       if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) this.discard();
       throw toTokenFormerError(error);
     } finally {
-      unwatch();
+      unwatch?.();
     }
   }
 
@@ -90,13 +90,14 @@ export function scriptAddress(restarts) {
 }
 
 async function fetchWasm() {
-  const response = await fetch(ENGINE_WASM);
+  const failed = (why, cause) =>
+    new TokenFormerError("network", `The engine's file ${ENGINE_WASM} cannot be fetched (${why}).`, {
+      hint: "Check the connection, and that all files of the build are in one folder of the server, next to tokenformer.js.",
+      cause,
+    });
+  const response = await fetch(ENGINE_WASM).catch((error) => {
+    throw failed(error?.message ?? String(error), error);
+  });
   if (response.ok) return response;
-  throw new TokenFormerError(
-    "network",
-    `The engine's file ${ENGINE_WASM} cannot be fetched (status ${response.status}).`,
-    {
-      hint: "Put all files of the build into one folder of the server, next to tokenformer.js.",
-    },
-  );
+  throw failed(`status ${response.status}`);
 }
