@@ -213,6 +213,24 @@ test('a page without WebGPU writes in a worker; "webgpu" is an error that says w
   await page.context().close();
 });
 
+test("a GPU that is a program on the CPU gives way to the CPU, unless it is insisted on", async () => {
+  const init = () => delete globalThis[Symbol.for("tokenformer.softwareGpu")]; // as visitors have it
+  const page = await pageWith("worker", { browser: withGpu, init });
+  const infos = await page.evaluate(async (folder) => {
+    const infos = [];
+    for (const options of [{}, { backend: "webgpu" }]) {
+      const model = await TokenFormer.load(folder, { cache: false, ...options });
+      infos.push([model.info.backend, model.info.notes.join(" "), model.info.gpuBytes > 0]);
+      await model.dispose();
+    }
+    return infos;
+  }, `${world.server.origin}/oracle/fixtures/head64-q4/`);
+  assert.deepEqual([infos[0][0], infos[0][2]], ["cpu", false]);
+  assert.match(infos[0][1], /no GPU, only a WebGPU that computes on the CPU/);
+  assert.deepEqual(infos[1], ["webgpu", "", true]);
+  await page.context().close();
+});
+
 test("who asks for the CPU gets it beside a GPU, from what the GPU's load has stored", async () => {
   const page = await pageWith("worker", { browser: withGpu });
   const seen = await page.evaluate(async (folder) => {
