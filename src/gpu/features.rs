@@ -56,6 +56,8 @@ mod web {
     struct Shadow<'a> {
         object: &'a Object,
         name: &'a str,
+        /// What the page itself had put there; undefined as a rule.
+        before: JsValue,
         _closure: Closure<dyn FnMut(JsValue) -> JsValue>,
     }
 
@@ -70,15 +72,19 @@ mod web {
             let method = method.bind0(object);
             let closure =
                 Closure::new(move |argument| work(&method, argument).unwrap_or_else(|e| Promise::reject(&e).into()));
+            let before = Reflect::get_own_property_descriptor(object, &name.into()).ok()?;
             Reflect::set(object, &name.into(), closure.as_ref()).ok()?;
-            Some(Self { object, name, _closure: closure })
+            Some(Self { object, name, before, _closure: closure })
         }
     }
 
     impl Drop for Shadow<'_> {
         fn drop(&mut self) {
-            // An own property that was just set can be taken away.
-            let _ = Reflect::delete_property(self.object, &self.name.into());
+            // An own property that was just set can be taken away, or be what it was.
+            let _ = match self.before.dyn_ref::<Object>() {
+                Some(before) => Reflect::define_property(self.object, &self.name.into(), before),
+                None => Reflect::delete_property(self.object, &self.name.into()),
+            };
         }
     }
 

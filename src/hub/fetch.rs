@@ -2,19 +2,19 @@
 
 use super::Location;
 use super::answer::{Answer, Host, Refusal, host, unreachable};
+use super::body::Body;
 pub use super::retry::Again;
-use super::retry::{ATTEMPTS, Failures, LEAST, LEAST_OF_SMALL, PATIENCE, Pace, SILENCE, STALL, content_range, waiting};
+use super::retry::{ATTEMPTS, Failures, PATIENCE, SILENCE, STALL, content_range, waiting};
 use super::timer::{race, sleep};
 use crate::error::{Error, ErrorCode, Result};
-use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Object, Promise, Reflect};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortController, AbortSignal, ReadableStreamDefaultReader, Response};
-use web_time::Instant;
+use web_sys::{AbortController, AbortSignal, Response};
 
 #[wasm_bindgen]
 extern "C" {
@@ -77,14 +77,6 @@ pub struct Opened {
     pub total: Option<u64>,
     /// What the server tells this version of the file by: its ETag, or when it was changed.
     pub version: String,
-}
-
-/// A body that is read piece by piece.
-pub struct Body {
-    reader: ReadableStreamDefaultReader,
-    attempt: AbortController,
-    file: String,
-    pace: Pace,
 }
 
 impl Failure {
@@ -399,60 +391,6 @@ impl Drop for Client {
     }
 }
 
-impl Body {
-    fn open(response: &Response, file: &str, attempt: AbortController) -> Result<Self> {
-        let body =
-            response.body().ok_or_else(|| Error::new(ErrorCode::Network, format!("{file} came without a body.")))?;
-        let reader = body.get_reader().dyn_into().map_err(|e| network(file, &response.url(), &e))?;
-        Ok(Self { reader, attempt, file: file.into(), pace: Pace::new(LEAST) })
-    }
-
-    /// The next piece, or `None` at the end.
-    ///
-    /// # Errors
-    /// `network` if the connection breaks, stalls or is slower than anybody waits for.
-    pub async fn next(&mut self) -> std::result::Result<Option<Uint8Array>, Failure> {
-        let failed = |e: &JsValue| {
-            let error = Error::new(ErrorCode::Network, format!("The connection broke while {} came.", self.file))
-                .hint("Try again: what is stored is not downloaded again.")
-                .caused_by(message_of(e));
-            Failure { error, again: Again::Later }
-        };
-        let too_slow = || failed(&js_sys::Error::new("too little came for a while"));
-        let began = Instant::now();
-        let result = race(&self.reader.read(), self.pace.left()).await.map_err(|e| failed(&e))?;
-        let result = result.ok_or_else(too_slow)?;
-        let get = |key: &str| Reflect::get(&result, &key.into()).unwrap_or(JsValue::UNDEFINED);
-        if get("done").is_truthy() {
-            return Ok(None);
-        }
-        let piece = get("value").dyn_into::<Uint8Array>().map_err(|e| failed(&e))?;
-        if self.pace.came(piece.length().into(), began.elapsed()) { Ok(Some(piece)) } else { Err(too_slow()) }
-    }
-
-    /// All bytes; `None` if there are more than `limit`.
-    ///
-    /// # Errors
-    /// Those of [`next`](Self::next).
-    pub async fn whole(&mut self, limit: usize) -> std::result::Result<Option<Vec<u8>>, Failure> {
-        self.pace = Pace::new(LEAST_OF_SMALL);
-        let mut bytes = Vec::new();
-        while let Some(piece) = self.next().await? {
-            if bytes.len() + piece.length() as usize > limit {
-                return Ok(None);
-            }
-            bytes.extend(piece.to_vec());
-        }
-        Ok(Some(bytes))
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        self.attempt.abort(); // stops the download of what nobody reads
-    }
-}
-
 /// Something to abort with.
 ///
 /// # Errors
@@ -473,7 +411,8 @@ pub fn is_opaque(e: &Error) -> bool {
     super::answer::is_opaque(e) && e.source.as_ref().is_none_or(|s| s.to_string() != NO_ANSWER)
 }
 
-fn network(what: &str, url: &str, e: &JsValue) -> Error {
+/// The error of a request that no answer came to.
+pub(super) fn network(what: &str, url: &str, e: &JsValue) -> Error {
     let own = Reflect::get(&js_sys::global(), &"origin".into()).ok().and_then(|origin| origin.as_string());
     unreachable(what, url, &own.unwrap_or_default(), is_offline()).caused_by(message_of(e))
 }
@@ -484,6 +423,6 @@ fn is_offline() -> bool {
     Reflect::get(&navigator, &"onLine".into()).ok().and_then(|online| online.as_bool()) == Some(false)
 }
 
-fn message_of(e: &JsValue) -> String {
+pub(super) fn message_of(e: &JsValue) -> String {
     Reflect::get(e, &"message".into()).ok().and_then(|m| m.as_string()).unwrap_or_default()
 }

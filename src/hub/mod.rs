@@ -1,6 +1,8 @@
 //! Where a model's files come from: a folder on any static host, or a repository of the hub.
 
 pub mod answer;
+#[cfg(target_arch = "wasm32")]
+pub mod body;
 pub mod budget;
 #[cfg(target_arch = "wasm32")]
 pub mod fetch;

@@ -5,6 +5,7 @@
 //! writes to where `target` says that it goes, `progress` tells.
 
 mod digest;
+mod instead;
 mod plan;
 mod progress;
 mod published;
@@ -20,12 +21,11 @@ use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::{is_misplaced, misplaced};
 use crate::config::{ModelConfig, PartialConfig};
 use crate::cpu::{self, Reason};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
 use crate::generate::{MOST_LOSSES, Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hash::sha256;
 use crate::hub::Location;
-use crate::hub::answer::stored_instead;
 use crate::hub::fetch::{Client, OnWait, aborted};
 use crate::hub::listing::is_commit;
 use crate::hub::timer::unless_aborted;
@@ -239,30 +239,6 @@ impl Load<'_> {
             Err(e) if source.commit.is_none() && e.code == ErrorCode::ModelNotFound => self.instead(e).await,
             result => result,
         }
-    }
-
-    /// True for a stored model that the request's revision once led to.
-    fn was_asked_for(&self, record: &ModelRecord) -> bool {
-        let revision = &self.request.revision;
-        record.complete && (record.requested == *revision || record.key.commit == *revision)
-    }
-
-    /// A complete model is stored that may be used if its place cannot be reached.
-    async fn has_copy(&self) -> bool {
-        let Some(store) = &self.store else { return false };
-        let models = store.models().await.unwrap_or_default();
-        let Request { id, quantization, .. } = self.request;
-        find(&models, self.endpoint(), id, *quantization, |m| self.was_asked_for(m)).is_some()
-    }
-
-    /// The stored copy in the place of what `e` says cannot be had.
-    async fn instead(&mut self, e: Error) -> Result<Made> {
-        let Some(note) = stored_instead(&e) else { return Err(e) };
-        let revision = self.request.revision.clone();
-        let same = |m: &ModelRecord| m.requested == revision || m.key.commit == revision;
-        let Some(mut loaded) = self.stored(same).await? else { return Err(e) };
-        loaded.notes.push(note);
-        Ok(loaded)
     }
 
     fn endpoint(&self) -> &str {

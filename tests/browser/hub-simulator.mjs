@@ -185,7 +185,8 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     };
     if (exposeRetryAfter) headers["Access-Control-Expose-Headers"] = `${EXPOSED}, Retry-After`;
     if (status !== 429) return end(response, status, { ...headers, ...more }, "fault");
-    const limit = { RateLimit: '"resolvers";r=0;t=300', "Content-Type": "text/html; charset=utf-8" };
+    const limit = { "Content-Type": "text/html; charset=utf-8" };
+    if (entry.server === "hub") limit.RateLimit = '"resolvers";r=0;t=300'; // which no page may see
     return end(response, status, { ...headers, ...limit, ...more }, "<!DOCTYPE html><h1>429</h1>");
   }
 
