@@ -71,7 +71,17 @@ fn write(seeds: &Path) -> Result<()> {
     save("hub", "tree.json", &text(&json!([{ "type": "directory", "path": "d", "oid": "1" }, file, lfs]))?)?;
     save("hub", "link.txt", b"<https://h/1>; rel=\"first\", <https://h/api?cursor=2>; rel=\"next\"")?;
     save("hub", "range.txt", b"bytes 0-9/100")?;
-    save("hub", "limit.txt", b"\"api\";r=0;t=55")
+    save("hub", "limit.txt", b"\"api\";r=0;t=55")?;
+    // Sizes that no file has, and what stands in a file's place.
+    let hash = "a".repeat(64);
+    let file = format!("{{\"path\":\"model.safetensors\",\"size\":9007199254740992,\"sha256\":\"{hash}\"}}");
+    save("hub", "absurd.manifest.json", format!("{{\"format\":1,\"files\":[{file}]}}").as_bytes())?;
+    let lfs = format!("{{\"oid\":\"{hash}\",\"size\":9007199254740992}}");
+    let file = format!("{{\"type\":\"file\",\"path\":\"pytorch_model.bin\",\"size\":134,\"lfs\":{lfs}}}");
+    save("hub", "absurd.tree.json", format!("[{file}]").as_bytes())?;
+    save("hub", "absurd.range.txt", b"bytes 0-0/9007199254740992")?;
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{hash}\nsize 608000000\n");
+    save("hub", "pointer.txt", pointer.as_bytes())
 }
 
 /// The header, index and manifest of a quantized folder.

@@ -13,6 +13,20 @@ const COMMON = [
 ];
 const HARDWARE = ["--ignore-gpu-blocklist", "--use-vulkan=native", "--disable-vulkan-surface", "--use-angle=vulkan"];
 
+/**
+ * Lets the pages of a browser take its software GPU where nothing is said of a backend: it is what they are to test, and
+ * visitors get the CPU engine instead, which is faster.
+ */
+export function takeSoftwareGpu(browser) {
+  const newContext = browser.newContext.bind(browser); // newPage makes its context by this
+  browser.newContext = async (options) => {
+    const context = await newContext(options);
+    await context.addInitScript(() => (globalThis[Symbol.for("tokenformer.softwareGpu")] = true));
+    return context;
+  };
+  return browser;
+}
+
 /** Serves dist/ and calls `work(browser, origin)`; everything has ended when this resolves. `software`: WebGPU on the CPU. */
 export async function withBrowser({ software }, work) {
   const { chromium } = await import("playwright-core").catch(() => {
@@ -25,6 +39,7 @@ export async function withBrowser({ software }, work) {
     executablePath,
     args: [...COMMON, ...(software ? ["--use-webgpu-adapter=swiftshader"] : HARDWARE)],
   });
+  if (software) takeSoftwareGpu(browser);
   try {
     await work(browser, server.origin);
   } finally {

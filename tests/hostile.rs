@@ -59,6 +59,28 @@ fn tensors_may_share_a_storage_at_an_offset() {
 }
 
 #[test]
+fn buffers_that_are_no_weights_are_passed_over() {
+    let (storages, views) = tiny_model(Kind::F32, "", 2);
+    let plain = read_all(archive(&storages, &views, Variant::default()), heads(1)).expect("plain");
+    for (kind, name) in
+        [(Kind::Bool, "2.attention.bias"), (Kind::I64, "2.attention.position_ids"), (Kind::F64, "rotary.inv_freq")]
+    {
+        let (mut storages, mut views) = tiny_model(Kind::F32, "", 2);
+        views.insert(1, View::new(name, storages.len(), 0, &[3, 3]));
+        storages.push(Storage { kind, values: vec![1.0; 9] });
+        views.push(View::new("counter", storages.len(), 0, &[]));
+        storages.push(Storage { kind, values: vec![7.0] });
+        assert_eq!(read_all(archive(&storages, &views, Variant::default()), heads(1)).expect(name), plain, "{name}");
+        // One of the model's own tensors must have numbers that are read here, whatever its values.
+        let last = views.len() - 2;
+        storages[views[last].storage].kind = kind;
+        let bytes = archive(&storages, &views, Variant::default());
+        let says = format!("{:?} of the checkpoint is in a torch.", views[last].name);
+        expect_error(name, read_all(bytes, heads(1)), ErrorCode::UnsupportedCheckpoint, &says);
+    }
+}
+
+#[test]
 fn values_are_transposed_and_padded() {
     let (storages, views) = tiny_model(Kind::F32, "", 2);
     let source = storages[8].values.clone(); // proj value tokens, [40, 32]

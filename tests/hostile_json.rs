@@ -82,6 +82,10 @@ fn tokenizers_that_would_harm_the_library_are_refused_by_name() {
         assert_eq!(e.code, ErrorCode::InvalidConfig);
         assert!(e.message.contains(says), "{says}: {e}");
     }
+    // Each is allowed, and so are as many; all together take the library half a minute.
+    let many: Vec<Value> = (0..4000).map(|i| added(5 + i, &format!("{i:0>4000}"))["added_tokens"][0].clone()).collect();
+    let e = soon(|| read(&with("/added_tokens", json!(many)))).err().expect("refused");
+    assert!(e.message.contains("16000000 bytes together"), "{e}");
     let long = format!("{}{}", tokenizer(), " ".repeat(16 << 20));
     assert!(Tokenizer::from_json(long.as_bytes()).is_err_and(|e| e.message.contains("bytes")));
 }

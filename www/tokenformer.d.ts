@@ -60,6 +60,8 @@ export interface LoadProgress {
   bytesPerSecond: number | null;
   /** An estimate; null but while downloading. */
   secondsLeft: number | null;
+  /** What loading waits for, in a sentence: a hub that asks to wait, a host that does not answer. null: nothing. */
+  waitingFor: string | null;
 }
 
 export interface LoadOptions {

@@ -7,7 +7,7 @@ use super::pickle::{self, TorchTensor};
 use super::quantize::Stored;
 use super::stream::Conversion;
 use super::torch::{Archive, TensorBytes, decode};
-use super::{TableSource, zip};
+use super::{TableSource, sniff, zip};
 use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, ErrorCode, Result};
 use std::fs::File;
@@ -69,7 +69,13 @@ impl<R: Read + Seek> PytorchFile<R> {
     ) -> Result<Self> {
         let len = reader.seek(SeekFrom::End(0)).map_err(unreadable)?;
         let tail = read_range(&mut reader, zip::tail_range(len))?;
-        let directory = zip::find_directory(&tail, len)?;
+        let directory = match zip::find_directory(&tail, len) {
+            Ok(directory) => directory,
+            Err(e) => {
+                let first = read_range(&mut reader, 0..len.min(sniff::ENOUGH))?;
+                return Err(sniff::mistaken("The checkpoint", &first, Some(sniff::Kind::Zip)).unwrap_or(e));
+            }
+        };
         let bytes = read_range(&mut reader, directory.range.clone())?;
         let archive = Archive::new(zip::parse_directory(&bytes, &directory)?)?;
         let entry = archive.pickle();
@@ -215,7 +221,11 @@ impl ModelFolder {
             if 8 + header > len {
                 return Err(Error::unsupported(format!("{name} ends inside its header.")));
             }
-            let shard = Shard::parse(&read_range(&mut file, 8..8 + header)?, &config)?;
+            let start = read_range(&mut file, 0..8 + header)?;
+            if let Some(e) = folder::of_another_kind(&name, &start) {
+                return Err(e);
+            }
+            let shard = Shard::parse(&start[8..], &config)?;
             if shard.file_bytes != len {
                 return Err(Error::unsupported(format!("{name} has {len} bytes instead of {}.", shard.file_bytes))
                     .hint("Convert or download it again."));

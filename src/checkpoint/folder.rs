@@ -3,11 +3,13 @@
 //! No I/O here: the caller brings the header, and gets byte ranges in the order of the file.
 
 use super::layout::{Quantization, TableFormat, TensorId, tensors};
+use super::sniff::{Kind, mistaken};
 use super::unit::MAX_FILE_BYTES;
 use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::error::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -54,8 +56,31 @@ pub fn header_len(first: [u8; 8]) -> Result<usize> {
     if (2..=HEADER_LIMIT).contains(&n) {
         return Ok(n as usize);
     }
-    Err(Error::unsupported(format!("The file says that its header has {n} bytes: it is no safetensors file."))
-        .hint("model.safetensors must be what the convert tool wrote."))
+    Err(mistaken("model.safetensors", &first, Some(Kind::Safetensors)).unwrap_or_else(|| {
+        Error::unsupported(format!("The file says that its header has {n} bytes: it is no safetensors file."))
+            .hint("model.safetensors must be what the convert tool wrote.")
+    }))
+}
+
+/// Why a file that begins with these bytes is no model of this project's, though it may be right: a pointer, a page, or
+/// safetensors of other names. `None` if it is one, or if nothing can be told of it.
+pub fn of_another_kind(file: &str, start: &[u8]) -> Option<Error> {
+    if let Some(e) = mistaken(file, start, Some(Kind::Safetensors)) {
+        return Some(e);
+    }
+    let len = header_len(*start.first_chunk()?).ok()?;
+    let names: BTreeMap<String, IgnoredAny> = serde_json::from_slice(start.get(8..8 + len)?).ok()?;
+    let is_table = |name: &str| {
+        let table = name.strip_suffix(".weight_packed").or(name.strip_suffix(".weight"));
+        table.is_some_and(|t| {
+            t == TensorId::Embedding.name() || (t.starts_with("layers.") && t.ends_with("_param_tokens"))
+        })
+    };
+    if names.is_empty() || names.keys().any(|name| is_table(name)) {
+        return None;
+    }
+    let sentence = format!("{file} is a safetensors file, but not a model that this project's convert tool wrote.");
+    Some(Error::unsupported(sentence).hint("Load the model's pytorch_model.bin, or convert that."))
 }
 
 /// The tables that one file holds.
@@ -212,4 +237,31 @@ fn wrong(name: &str, info: &TensorInfo, shape: &[usize]) -> Error {
         info.dtype, info.shape
     ))
     .hint("Its config.json may belong to another model.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_another_kind() {
+        let file = |json: &str| [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat();
+        let tensor = |name: &str| format!("{{\"__metadata__\":{{\"format\":\"pt\"}},\"{name}\":{{}}}}");
+        for (what, start, says) in [
+            ("a pointer", b"version https://git-lfs.github.com/spec/v1\n".to_vec(), Some("git-lfs pointer")),
+            ("a page", b"<!doctype html><p>Sign in".to_vec(), Some("web page")),
+            ("an archive", b"PK\x03\x04\x00\x00\x00\x00\x00".to_vec(), Some("ZIP archive")),
+            ("published keys", file(&tensor("2.attention.query.key_param_tokens")), Some("convert tool")),
+            ("another model", file(&tensor("model.layers.0.mlp.up_proj.weight")), Some("convert tool")),
+            ("ours", file(&tensor("layers.0.attention.query.key_param_tokens.weight_packed")), None),
+            ("ours, f16", file(&tensor("embed.word_embeddings.weight")), None),
+            ("damaged", file("{\"layers"), None),
+            ("noise", vec![7; 100], None),
+            ("nothing", vec![], None),
+        ] {
+            let told = of_another_kind("model.safetensors", &start);
+            assert_eq!(told.is_some(), says.is_some(), "{what}");
+            assert!(told.is_none_or(|e| e.message.contains(says.unwrap_or_default())), "{what}");
+        }
+    }
 }

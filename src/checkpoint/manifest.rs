@@ -1,7 +1,7 @@
 //! `manifest.json` of a model folder: sizes and hashes of its files, the large ones in chunks, so that a loader
 //! fails at the first bad chunk and not at the end of a download.
 
-use super::unit::{cut, unit_bytes};
+use super::unit::{check_size, cut, unit_bytes};
 use crate::error::{Error, Result};
 use crate::hash::{Sha256, sha256};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ impl Manifest {
     /// Reads a manifest; `None` for one of a format that is not known here.
     ///
     /// # Errors
-    /// `invalid-config` if it cannot be read or contradicts itself.
+    /// `invalid-config` if it cannot be read or contradicts itself, `unsupported-checkpoint` for sizes that no file has.
     pub fn from_json(json: &[u8]) -> Result<Option<Self>> {
         #[derive(Deserialize)]
         struct Format {
@@ -111,6 +111,7 @@ impl Manifest {
             return Err(bad(format!("it names {} files", manifest.files.len())));
         }
         for f in &manifest.files {
+            check_size(&f.path, f.size)?;
             let count = match f.chunk_bytes {
                 // Whole words, so that no number is cut.
                 Some(len) if (1 << 16..=16 << 20).contains(&len) && len % 8 == 0 => f.size.div_ceil(len),
@@ -166,6 +167,22 @@ mod tests {
         }
         assert!(Manifest::from_json(b"{\"format\":2}").expect("other").is_none());
         assert!(Manifest::from_json(b"[").is_err());
+    }
+
+    #[test]
+    fn sizes_that_no_file_has() {
+        let hash = "a".repeat(64);
+        for (size, code) in [
+            ((1u64 << 40).to_string(), None),
+            ((1u64 << 53).to_string(), Some("unsupported-checkpoint")),
+            (u64::MAX.to_string(), Some("unsupported-checkpoint")),
+            ("18446744073709551616".into(), Some("invalid-config")),
+            ("-1".into(), Some("invalid-config")),
+        ] {
+            let json = format!("{{\"format\":1,\"files\":[{{\"path\":\"m\",\"size\":{size},\"sha256\":\"{hash}\"}}]}}");
+            let refused = Manifest::from_json(json.as_bytes()).err().map(|e| e.code.as_str());
+            assert_eq!(refused, code, "{size}");
+        }
     }
 
     fn file_hash(json: &str) -> String {

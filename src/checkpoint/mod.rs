@@ -6,6 +6,7 @@
 //! - [`zip`], [`pickle`], [`torch`], [`names`]: the published format, from container to tensor names.
 //! - [`layout`]: the tensors of a model and their order; what both formats meet in.
 //! - [`quantize`], [`folder`]: the quantized format, its numbers and where they stand in a file.
+//! - [`sniff`]: what a file is that is neither.
 //! - [`unit`], [`stream`]: the pieces of a download, and their conversion while they pass by.
 //! - `files`, `write`: local files (native).
 
@@ -19,6 +20,7 @@ pub mod pickle;
 pub mod quantize;
 #[cfg(test)]
 pub mod random;
+pub mod sniff;
 pub mod stream;
 pub mod torch;
 pub mod unit;

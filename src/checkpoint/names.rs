@@ -2,6 +2,7 @@
 
 use super::layout::{Pattention, Side, TensorId};
 use super::pickle::TorchTensor;
+use super::torch::element_type;
 use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ pub struct Names {
 /// What a key stands for; `TensorId::Tokens` holds the layer number as the key has it.
 ///
 /// The end of the key decides, so `module.`, `sequential.` or anything else may stand before it.
-fn parse_key(key: &str) -> Option<TensorId> {
+pub(super) fn parse_key(key: &str) -> Option<TensorId> {
     let parts: Vec<&str> = key.rsplit('.').take(4).collect();
     let number = |i: usize| parts.get(i)?.parse::<usize>().ok();
     let side = |name: &str| match name {
@@ -67,6 +68,7 @@ impl Names {
         let mut found: BTreeMap<TensorId, usize> = BTreeMap::new();
         for (i, tensor) in state.iter().enumerate() {
             let Some(id) = parse_key(&tensor.name) else { continue };
+            element_type(tensor)?;
             let Some(&first) = found.get(&id) else {
                 found.insert(id, i);
                 continue;

@@ -40,13 +40,27 @@ impl Dtype {
     }
 }
 
+/// Storages that a state dict may hold beside the model's own: buffers of masks, positions and counters.
+const OTHER_STORAGES: [&str; 10] = [
+    "BoolStorage",
+    "ByteStorage",
+    "CharStorage",
+    "ShortStorage",
+    "IntStorage",
+    "LongStorage",
+    "DoubleStorage",
+    "ComplexFloatStorage",
+    "ComplexDoubleStorage",
+    "UntypedStorage",
+];
+
 /// A tensor of the state dict: a view of a storage, nothing checked against the archive yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TorchTensor {
     /// Key in the state dict.
     pub name: String,
-    /// Element type.
-    pub dtype: Dtype,
+    /// Element type, or PyTorch's name of a storage that no tensor of a model is in: masks and positions are integers.
+    pub dtype: Result<Dtype, &'static str>,
     /// Extents, outermost first.
     pub shape: Vec<u64>,
     /// Elements from one index to the next, per dimension.
@@ -63,7 +77,7 @@ pub struct TorchTensor {
 enum Global {
     OrderedDict,
     RebuildTensor,
-    Storage(Dtype),
+    Storage(Result<Dtype, &'static str>),
 }
 
 #[derive(Clone, Copy)]
@@ -82,7 +96,7 @@ enum Node {
     Tuple(Vec<Value>),
     List,
     Dict(Vec<(Value, Value)>),
-    Storage { dtype: Dtype, key: Value, len: u64 },
+    Storage { dtype: Result<Dtype, &'static str>, key: Value, len: u64 },
     Tensor { storage: usize, offset: u64, shape: Vec<u64>, stride: Vec<u64> },
 }
 
@@ -340,9 +354,12 @@ impl<'a> Machine<'a> {
         let global = match (module, name) {
             ("collections", "OrderedDict") => Global::OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch", "FloatStorage") => Global::Storage(Dtype::F32),
-            ("torch", "HalfStorage") => Global::Storage(Dtype::F16),
-            ("torch", "BFloat16Storage") => Global::Storage(Dtype::Bf16),
+            ("torch", "FloatStorage") => Global::Storage(Ok(Dtype::F32)),
+            ("torch", "HalfStorage") => Global::Storage(Ok(Dtype::F16)),
+            ("torch", "BFloat16Storage") => Global::Storage(Ok(Dtype::Bf16)),
+            ("torch", other) if let Some(known) = OTHER_STORAGES.iter().find(|known| **known == other) => {
+                Global::Storage(Err(known))
+            }
             _ => {
                 let full: String = format!("{module}.{name}").escape_debug().take(120).collect();
                 return Err(Error::unsupported(format!(
@@ -388,6 +405,7 @@ impl<'a> Machine<'a> {
                 let node = node.ok_or_else(|| self.error("a tensor's arguments make no sense"))?;
                 self.push_node(node)
             }
+            Value::Global(Global::Storage(Err(name))) => Err(self.error(format!("torch.{name} is called"))),
             _ => Err(self.error("something is called that cannot be")),
         }
     }

@@ -78,7 +78,8 @@ impl Archive {
             .storages
             .get(&tensor.storage_key)
             .ok_or_else(|| bad(format!("is in storage {:?}, which the archive does not hold", tensor.storage_key)))?;
-        let (stored, size) = (self.entries[entry].size, tensor.dtype.size() as u64);
+        let dtype = element_type(tensor)?;
+        let (stored, size) = (self.entries[entry].size, dtype.size() as u64);
         if tensor.storage_len.checked_mul(size) != Some(stored) {
             return Err(bad(format!(
                 "is in a storage of {} elements of {size} bytes, but the archive holds {stored} bytes of it",
@@ -105,8 +106,22 @@ impl Archive {
             }
             step = step.saturating_mul(extent);
         }
-        Ok(TensorBytes { entry, offset: tensor.storage_offset * size, len: elements * size, dtype: tensor.dtype })
+        Ok(TensorBytes { entry, offset: tensor.storage_offset * size, len: elements * size, dtype })
     }
+}
+
+/// The element type of a tensor of the model.
+///
+/// # Errors
+/// `unsupported-checkpoint` for one that is not read here.
+pub fn element_type(tensor: &TorchTensor) -> Result<Dtype> {
+    tensor.dtype.map_err(|storage| {
+        Error::unsupported(format!(
+            "Tensor {:?} of the checkpoint is in a torch.{storage}; weights are read as float32, float16 or bfloat16.",
+            tensor.name
+        ))
+        .hint("Convert it with .float() before torch.save.")
+    })
 }
 
 /// Appends elements stored little-endian to `out` as f32.

@@ -4,6 +4,7 @@
 //! directory, gives it to [`parse_directory`], and for each entry that it wants reads the local header
 //! for [`local_data_offset`]. So the same code runs on files and on HTTP ranges.
 
+use super::sniff::{Kind, mistaken};
 use super::unit::MAX_FILE_BYTES;
 use crate::error::{Error, Result};
 use std::collections::HashSet;
@@ -85,7 +86,11 @@ pub fn find_directory(tail: &[u8], file_len: u64) -> Result<Directory> {
             && u16_at(tail, at + 20).is_some_and(|comment| at + END_LEN + usize::from(comment) == tail.len())
     };
     let end = tail.len().checked_sub(END_LEN).and_then(|last| (0..=last).rev().find(|&at| is_end(at)));
-    let end = end.ok_or_else(|| broken("the directory at its end is missing"))?;
+    let end = end.ok_or_else(|| {
+        let whole = Some(tail).filter(|_| tail_start == 0);
+        let other = whole.and_then(|file| mistaken("The checkpoint", file, Some(Kind::Zip)));
+        other.unwrap_or_else(|| broken("the directory at its end is missing"))
+    })?;
     let record = parse_end(tail, tail_start, end).ok_or_else(|| broken("its end record makes no sense"))?;
     let EndRecord { offset, size, entries, limit } = record;
     let stop = offset.checked_add(size).filter(|&stop| stop <= limit);

@@ -18,6 +18,8 @@ pub enum Reason {
     Asked,
     /// There is no usable WebGPU, as this sentence says.
     NoGpu(String),
+    /// The only GPU is a program that computes on the CPU, a hundred times as slowly as this one.
+    SoftwareGpu,
 }
 
 impl Reason {
@@ -28,8 +30,18 @@ impl Reason {
             Self::NoGpu(sentence) => {
                 format!("{sentence} So the model runs on the CPU: in one thread, slower than on a GPU.")
             }
+            Self::SoftwareGpu => {
+                "The browser has no GPU, only a WebGPU that computes on the CPU and is slow at it. So the \
+                                  model runs on the CPU without it: in one thread, slower than on a GPU."
+                    .into()
+            }
         }
     }
+}
+
+/// True for a model that runs here: it gives way to no GPU that is itself a program on the CPU.
+pub fn runs(config: &ModelConfig, quantization: Quantization, context_length: usize) -> bool {
+    check_parameters(config, &Reason::SoftwareGpu).is_ok() && check_bytes(config, quantization, context_length).is_ok()
 }
 
 /// # Errors
@@ -45,6 +57,8 @@ pub fn check_parameters(config: &ModelConfig, reason: &Reason) -> Result<()> {
             format!("{sentence} "),
             "Use a browser with WebGPU, over https or on localhost, with hardware acceleration switched on",
         ),
+        // Such models are never sent here; the sentence is right all the same.
+        Reason::SoftwareGpu => (String::new(), "Use a browser with a GPU"),
     };
     let (millions, most) = (parameters / 1_000_000, MOST_PARAMETERS / 1_000_000);
     let sentence =
@@ -68,4 +82,20 @@ pub fn check_bytes(config: &ModelConfig, quantization: Quantization, context_len
         ),
     )
     .hint("Use a smaller contextLength or quantization \"q4\"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_models_run() {
+        for (name, runs_here) in [("TokenFormer-150M", true), ("TokenFormer-450M", false), ("TokenFormer-1-5B", false)]
+        {
+            let config = ModelConfig::preset(name).expect("preset");
+            assert_eq!(runs(&config, Quantization::Q4, 2048), runs_here, "{name}");
+            assert!(!runs(&config, Quantization::Q4, 1 << 20), "{name} with a context that has no room");
+        }
+        assert!(Reason::SoftwareGpu.note().contains("on the CPU"));
+    }
 }

@@ -14,7 +14,7 @@ mod tables;
 mod tests;
 mod turns;
 
-pub use limits::{Reason, check_parameters};
+pub use limits::{Reason, check_parameters, runs};
 
 use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};

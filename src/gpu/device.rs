@@ -58,7 +58,10 @@ impl Gpu {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
-        let (adapter, raw) = features::request_adapter(&instance, &wanted).await;
+        let silent =
+            |what: &str| unavailable(format!("{what}: the browser gave no answer for {:?}.", features::LONGEST));
+        let (adapter, raw) =
+            features::request_adapter(&instance, &wanted).await.ok_or_else(|| silent("No WebGPU adapter was found"))?;
         let adapter =
             adapter.map_err(|e| unavailable("No WebGPU adapter was found.".into()).caused_by(e.to_string()))?;
         let offered = adapter.limits();
@@ -88,7 +91,8 @@ impl Gpu {
         let has_f16 = ask(!options.no_f16, wgpu::Features::SHADER_F16);
         let label = Some("tokenformer-web");
         let descriptor = wgpu::DeviceDescriptor { label, required_features, required_limits, ..Default::default() };
-        let (opened, has_subgroups) = features::request_device(&adapter, raw, descriptor, !options.no_subgroups).await;
+        let opened = features::request_device(&adapter, raw, descriptor, !options.no_subgroups).await;
+        let (opened, has_subgroups) = opened.ok_or_else(|| silent("The WebGPU adapter opened no device"))?;
         let (device, queue) =
             opened.map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;
         let lost = Arc::new(Mutex::new(None));
@@ -272,8 +276,16 @@ fn is_software(adapter: &wgpu::Adapter, _device: &wgpu::Device) -> bool {
 /// wgpu does not tell on the web; the browser's own description does.
 #[cfg(target_arch = "wasm32")]
 fn is_software(_adapter: &wgpu::Adapter, device: &wgpu::Device) -> bool {
+    let text = |key| adapter_info(device, key).as_string().unwrap_or_default();
     adapter_info(device, "isFallbackAdapter").is_truthy()
-        || adapter_info(device, "architecture").as_string().as_deref() == Some("swiftshader")
+        || ["architecture", "device", "description"].into_iter().any(|key| names_software(&text(key)))
+}
+
+/// True for a name of one of the programs that browsers and systems have in the place of a GPU.
+#[cfg(any(test, target_arch = "wasm32"))]
+fn names_software(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["swiftshader", "llvmpipe", "lavapipe", "basic render"].iter().any(|name| text.contains(name))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -309,4 +321,24 @@ impl Drop for Gpu {
 pub struct PendingRead {
     receiver: futures_channel::oneshot::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
     bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_is_known_by_its_name() {
+        for name in [
+            "swiftshader",
+            "SwiftShader Device (Subzero)",
+            "llvmpipe (LLVM 19.1, 256 bits)",
+            "Microsoft Basic Render Driver",
+        ] {
+            assert!(names_software(name), "{name}");
+        }
+        for name in ["", "hopper", "NVIDIA GeForce RTX 4090", "Apple M3", "gen-12lp"] {
+            assert!(!names_software(name), "{name}");
+        }
+    }
 }

@@ -4,6 +4,9 @@ use wgpu::{
     Adapter, Device, DeviceDescriptor, Instance, Queue, RequestAdapterError, RequestAdapterOptions, RequestDeviceError,
 };
 
+/// How long a browser may take to find an adapter and to open a device: some never answer.
+pub const LONGEST: std::time::Duration = std::time::Duration::from_secs(15);
+
 type Opened = Result<(Device, Queue), RequestDeviceError>;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -19,8 +22,8 @@ mod native {
     pub async fn request_adapter(
         instance: &Instance,
         wanted: &RequestAdapterOptions<'_, '_>,
-    ) -> (Result<Adapter, RequestAdapterError>, ()) {
-        (instance.request_adapter(wanted).await, ())
+    ) -> Option<(Result<Adapter, RequestAdapterError>, ())> {
+        Some((instance.request_adapter(wanted).await, ()))
     }
 
     /// A device, with subgroups if they are wanted and there; true if so.
@@ -29,17 +32,18 @@ mod native {
         _raw: (),
         descriptor: DeviceDescriptor<'_>,
         subgroups: bool,
-    ) -> (Opened, bool) {
+    ) -> Option<(Opened, bool)> {
         let features = wgpu::Features::SUBGROUP;
         let has = subgroups && adapter.features().contains(features);
         let required_features = descriptor.required_features | if has { features } else { wgpu::Features::empty() };
-        (adapter.request_device(&DeviceDescriptor { required_features, ..descriptor }).await, has)
+        Some((adapter.request_device(&DeviceDescriptor { required_features, ..descriptor }).await, has))
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 mod web {
     use super::*;
+    use crate::hub::timer::within;
     use js_sys::{Array, Function, Object, Promise, Reflect};
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -52,6 +56,8 @@ mod web {
     struct Shadow<'a> {
         object: &'a Object,
         name: &'a str,
+        /// What the page itself had put there; undefined as a rule.
+        before: JsValue,
         _closure: Closure<dyn FnMut(JsValue) -> JsValue>,
     }
 
@@ -66,23 +72,27 @@ mod web {
             let method = method.bind0(object);
             let closure =
                 Closure::new(move |argument| work(&method, argument).unwrap_or_else(|e| Promise::reject(&e).into()));
+            let before = Reflect::get_own_property_descriptor(object, &name.into()).ok()?;
             Reflect::set(object, &name.into(), closure.as_ref()).ok()?;
-            Some(Self { object, name, _closure: closure })
+            Some(Self { object, name, before, _closure: closure })
         }
     }
 
     impl Drop for Shadow<'_> {
         fn drop(&mut self) {
-            // An own property that was just set can be taken away.
-            let _ = Reflect::delete_property(self.object, &self.name.into());
+            // An own property that was just set can be taken away, or be what it was.
+            let _ = match self.before.dyn_ref::<Object>() {
+                Some(before) => Reflect::define_property(self.object, &self.name.into(), before),
+                None => Reflect::delete_property(self.object, &self.name.into()),
+            };
         }
     }
 
-    /// The adapter, and the browser's object for it.
+    /// The adapter, and the browser's object for it; `None` if the browser does not answer.
     pub async fn request_adapter(
         instance: &Instance,
         wanted: &RequestAdapterOptions<'_, '_>,
-    ) -> (Result<Adapter, RequestAdapterError>, Option<Object>) {
+    ) -> Option<(Result<Adapter, RequestAdapterError>, Option<Object>)> {
         let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
         let gpu = Reflect::get(&navigator, &"gpu".into()).ok().and_then(|gpu| gpu.dyn_into::<Object>().ok());
         let promised: Rc<RefCell<Option<JsValue>>> = Rc::default();
@@ -97,22 +107,22 @@ mod web {
             });
             instance.request_adapter(wanted) // asks at once, and waits later
         };
-        let adapter = request.await;
+        let adapter = within(LONGEST, request).await?;
         let promise = promised.take().and_then(|p| p.dyn_into::<Promise>().ok());
         let raw = match promise {
             Some(promise) => JsFuture::from(promise).await.ok().and_then(|a| a.dyn_into::<Object>().ok()),
             None => None,
         };
-        (adapter, raw)
+        Some((adapter, raw))
     }
 
-    /// A device, with subgroups if they are wanted and there; true if so.
+    /// A device, with subgroups if they are wanted and there; true if so. `None` if the browser does not answer.
     pub async fn request_device(
         adapter: &Adapter,
         raw: Option<Object>,
         descriptor: DeviceDescriptor<'_>,
         subgroups: bool,
-    ) -> (Opened, bool) {
+    ) -> Option<(Opened, bool)> {
         let offers = |raw: &Object| {
             let features = Reflect::get(raw, &"features".into())?;
             let has: Function = Reflect::get(&features, &"has".into())?.dyn_into()?;
@@ -130,13 +140,13 @@ mod web {
             });
             adapter.request_device(&descriptor)
         };
-        let opened = request.await;
+        let opened = within(LONGEST, request).await?;
         let has = opened.as_ref().is_ok_and(|(device, _)| {
             device.as_webgpu().is_some_and(|d| {
                 let d: &JsValue = d.as_ref();
                 d.dyn_ref::<Object>().is_some_and(|d| offers(d).is_ok_and(|yes| yes.is_truthy()))
             })
         });
-        (opened, has)
+        Some((opened, has))
     }
 }

@@ -1,16 +1,20 @@
 //! `fetch` in a page or a worker: one request, and what its answer means.
 
-use super::retry::{ATTEMPTS, STALL, asked, backoff, content_range};
+use super::Location;
+use super::answer::{Answer, Host, Refusal, host, unreachable};
+use super::body::Body;
+pub use super::retry::Again;
+use super::retry::{ATTEMPTS, Failures, PATIENCE, SILENCE, STALL, content_range, waiting};
 use super::timer::{race, sleep};
-use super::{Location, error_of_answer};
 use crate::error::{Error, ErrorCode, Result};
-use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Object, Promise, Reflect};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
-use web_sys::{AbortController, AbortSignal, ReadableStreamDefaultReader, Response};
+use web_sys::{AbortController, AbortSignal, Response};
 
 #[wasm_bindgen]
 extern "C" {
@@ -24,7 +28,12 @@ extern "C" {
 
 /// Attempts for a file that may not be there at all, where some hosts give no readable answer.
 const ATTEMPTS_IF_OPTIONAL: u32 = 2;
+/// As many do where a copy is stored that can stand in.
+const ATTEMPTS_BESIDE_A_COPY: u32 = 2;
 const NO_ANSWER: &str = "no answer came";
+
+/// Called with what is waited for, in words, and with `None` once it came.
+pub type OnWait = Rc<dyn Fn(Option<String>)>;
 
 /// Longest answer of the API that is read, in bytes.
 const API_LIMIT: usize = 16 << 20;
@@ -40,8 +49,13 @@ pub struct Client {
     signed: RefCell<HashMap<String, String>>,
     /// The server answers a request for a range with the whole file.
     ignores_ranges: Cell<bool>,
-    /// Attempts without progress before a request has failed.
-    attempts: Cell<u32>,
+    /// What is asked for may not be there.
+    may_be_absent: Cell<bool>,
+    /// A stored copy can stand in for what is asked for.
+    has_copy: Cell<bool>,
+    on_wait: Option<OnWait>,
+    /// Somebody was told that something is waited for.
+    waits: Cell<bool>,
 }
 
 /// A failed attempt.
@@ -51,19 +65,6 @@ pub struct Failure {
     pub error: Error,
     /// When to try again.
     pub again: Again,
-}
-
-/// When to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// Never: it would fail the same way.
-    Never,
-    /// At once: the address had expired, and the next attempt takes a fresh one.
-    Now,
-    /// Later.
-    Later,
-    /// After what the server said.
-    After(Duration),
 }
 
 /// An answer with a body to read.
@@ -78,20 +79,11 @@ pub struct Opened {
     pub version: String,
 }
 
-/// A body that is read piece by piece.
-pub struct Body {
-    reader: ReadableStreamDefaultReader,
-    attempt: AbortController,
-    file: String,
-}
-
 impl Failure {
     /// Without a network there is no use in trying again: what is stored can be used at once.
     #[must_use]
     pub fn unless_offline(self) -> Self {
-        let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
-        let online = Reflect::get(&navigator, &"onLine".into()).ok().and_then(|o| o.as_bool());
-        if online == Some(false) { Self { again: Again::Never, ..self } } else { self }
+        if is_offline() { Self { again: Again::Never, ..self } } else { self }
     }
 }
 
@@ -101,14 +93,28 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(Refusal { error, again }: Refusal) -> Self {
+        Self { error, again }
+    }
+}
+
 impl Client {
     /// A client; the token goes to a repository's endpoint only.
     ///
     /// # Errors
     /// `webgpu-unavailable` where the browser has no `AbortController`.
     pub fn new(location: Location, token: Option<String>, signal: Option<AbortSignal>) -> Result<Self> {
-        let (signed, ignores_ranges, attempts) = (RefCell::default(), Cell::new(false), Cell::new(ATTEMPTS));
-        Ok(Self { location, token, signal, own: controller()?, signed, ignores_ranges, attempts })
+        let (own, signed, on_wait) = (controller()?, RefCell::default(), None);
+        let [ignores_ranges, may_be_absent, has_copy, waits] = Default::default();
+        Ok(Self { location, token, signal, own, signed, ignores_ranges, may_be_absent, has_copy, on_wait, waits })
+    }
+
+    /// The same, which tells what it waits for.
+    #[must_use]
+    pub fn telling(mut self, on_wait: OnWait) -> Self {
+        self.on_wait = Some(on_wait);
+        self
     }
 
     /// A client for another repository of the same endpoint.
@@ -124,7 +130,9 @@ impl Client {
             },
             folder => folder.clone(),
         };
-        Self::new(location, self.token.clone(), self.signal.clone())
+        let mut client = Self::new(location, self.token.clone(), self.signal.clone())?;
+        client.on_wait = self.on_wait.clone();
+        Ok(client)
     }
 
     /// The same place at a commit.
@@ -148,7 +156,30 @@ impl Client {
 
     /// From now on, files are asked for that may not be there: few attempts will do. Or they must be there.
     pub fn expect_absences(&self, expect: bool) {
-        self.attempts.set(if expect { ATTEMPTS_IF_OPTIONAL } else { ATTEMPTS });
+        self.may_be_absent.set(expect);
+    }
+
+    /// From now on, a stored copy can stand in for what is asked for: nobody needs to wait long. Or none can.
+    pub fn has_copy(&self, has: bool) {
+        self.has_copy.set(has);
+    }
+
+    /// Attempts without progress before a request has failed, and how long it waits for a hub that limits requests.
+    fn endurance(&self) -> (u32, Duration) {
+        match (self.may_be_absent.get(), self.has_copy.get()) {
+            (_, true) => (ATTEMPTS_BESIDE_A_COPY, Duration::ZERO),
+            (true, _) => (ATTEMPTS_IF_OPTIONAL, PATIENCE),
+            _ => (ATTEMPTS, PATIENCE),
+        }
+    }
+
+    /// Tells what is waited for.
+    pub fn wait_for(&self, what: Option<String>) {
+        let waits = what.is_some();
+        if let Some(on_wait) = self.on_wait.as_ref().filter(|_| waits || self.waits.get()) {
+            on_wait(what);
+        }
+        self.waits.set(waits);
     }
 
     /// Fails if the caller has aborted.
@@ -164,31 +195,28 @@ impl Client {
     /// # Errors
     /// Those of the last attempt, `aborted`.
     pub async fn retry<T>(&self, mut attempt: impl AsyncFnMut() -> std::result::Result<T, Failure>) -> Result<T> {
-        let mut failures = 0;
+        let mut failures = Failures::default();
         loop {
             match attempt().await {
                 Ok(done) => return Ok(done),
-                Err(failure) => {
-                    failures += 1;
-                    self.wait_after(failure, failures).await?;
-                }
+                Err(failure) => self.wait_after(failure, &mut failures).await?,
             }
         }
     }
 
-    /// Waits until the next attempt after `failures` failed ones.
+    /// Waits until the next attempt after a failed one.
     ///
     /// # Errors
     /// The failure's own if there is to be no further attempt, `aborted`.
-    pub async fn wait_after(&self, failure: Failure, failures: u32) -> Result<()> {
+    pub async fn wait_after(&self, failure: Failure, failures: &mut Failures) -> Result<()> {
         self.check_abort()?;
-        let wait = match failure.again {
-            _ if failures >= self.attempts.get() => return Err(failure.error),
-            Again::Never => return Err(failure.error),
-            Again::Now => Duration::ZERO,
-            Again::Later => backoff(failures, js_sys::Math::random()),
-            Again::After(wait) => wait,
-        };
+        let (again, (attempts, patience)) = (failure.again, self.endurance());
+        let wait = failures.wait(again, attempts, patience, js_sys::Math::random());
+        let Some(wait) = wait else { return Err(failure.error) };
+        if again != Again::Now {
+            let host = host(self.location.address());
+            self.wait_for(Some(waiting(host, again, wait, failures.count, attempts)));
+        }
         sleep(wait, self.signal.as_ref()).await;
         self.check_abort()
     }
@@ -196,7 +224,7 @@ impl Client {
     /// Requests a file, or a range of it.
     ///
     /// # Errors
-    /// Those of [`error_of_answer`], `network` and `aborted`.
+    /// Those of [`Answer::refusal`], `network` and `aborted`.
     pub async fn get(&self, file: &str, range: Option<&Range<u64>>) -> std::result::Result<Opened, Failure> {
         self.check_abort()?;
         let signed = self.signed.borrow().get(file).cloned();
@@ -211,20 +239,27 @@ impl Client {
                 self.check_abort()?;
                 self.signed.borrow_mut().remove(file);
                 let again = if used_signed { Again::Now } else { Again::Later };
-                return Err(Failure { error: network(file, &e), again });
+                return Err(Failure { error: network(file, &url, &e), again });
             }
         };
         let led_away = used_signed || (response.redirected() && !self.is_endpoint(&response.url()));
-        if let Some(failure) = self.refusal(file, &response, used_signed, led_away) {
+        let host = match (&self.location, used_signed, led_away) {
+            (Location::Folder { .. }, ..) => Host::Folder,
+            (_, true, _) => Host::Remembered,
+            (_, _, true) => Host::Storage,
+            _ => Host::Hub,
+        };
+        if let Some(refusal) = self.refusal(file, &response, host) {
             attempt.abort();
             self.signed.borrow_mut().remove(file);
-            return Err(failure);
+            return Err(refusal.into());
         }
+        self.wait_for(None);
         if led_away && !used_signed {
             self.signed.borrow_mut().insert(file.to_owned(), response.url());
         }
         let header = |name: &str| response.headers().get(name).ok().flatten();
-        let told = header("Content-Range").as_deref().and_then(content_range);
+        let told = header("Content-Range").map(|header| content_range(&header));
         let version = header("ETag").or_else(|| header("Last-Modified")).unwrap_or_default();
         let opened = |start, total| -> std::result::Result<Opened, Failure> {
             let body = Body::open(&response, file, attempt.clone())?;
@@ -232,7 +267,7 @@ impl Client {
         };
         match (response.status(), range, told) {
             (206, Some(range), None) => opened(range.start, None),
-            (206, Some(range), Some((first, _, total))) if first == range.start => opened(first, total),
+            (206, Some(range), Some(Some((first, _, total)))) if first == range.start => opened(first, total),
             (206, _, _) => {
                 attempt.abort();
                 let error = Error::new(ErrorCode::Network, format!("The server sent another part of {file}."));
@@ -249,9 +284,9 @@ impl Client {
     /// An answer of the endpoint's API with its `Link` header; `None` if the server has no API.
     ///
     /// # Errors
-    /// Those of [`error_of_answer`], `network` and `aborted`.
+    /// Those of [`Answer::refusal`], `network` and `aborted`.
     pub async fn api(&self, url: &str) -> Result<Option<(Vec<u8>, Option<String>)>> {
-        const WHAT: &str = "The hub's answer";
+        let what = format!("What the hub tells of {}", self.location);
         if !self.is_endpoint(url) {
             return Err(Error::new(ErrorCode::Network, "The hub's list of files goes on at another host."));
         }
@@ -260,7 +295,7 @@ impl Client {
             let attempt = controller()?;
             let response = self.send(url, None, true, &attempt).await.map_err(|e| {
                 attempt.abort();
-                let error = self.check_abort().err().unwrap_or_else(|| network(WHAT, &e));
+                let error = self.check_abort().err().unwrap_or_else(|| network(&what, url, &e));
                 Failure { error, again: Again::Later }.unless_offline()
             })?;
             let header = |name: &str| response.headers().get(name).ok().flatten();
@@ -270,12 +305,13 @@ impl Client {
                 attempt.abort();
                 return Ok(None);
             }
-            if let Some(failure) = self.refusal(WHAT, &response, false, false) {
+            if let Some(refusal) = self.refusal(&what, &response, Host::Hub) {
                 attempt.abort();
-                return Err(failure);
+                return Err(refusal.into());
             }
-            let mut body = Body::open(&response, WHAT, attempt)?;
-            let too_long = || Error::new(ErrorCode::Network, format!("{WHAT} is too long."));
+            self.wait_for(None);
+            let mut body = Body::open(&response, &what, attempt)?;
+            let too_long = || Error::new(ErrorCode::Network, format!("{what} is too long."));
             let json = body.whole(API_LIMIT).await?.ok_or_else(too_long)?;
             Ok(Some((json, header("Link"))))
         })
@@ -305,7 +341,15 @@ impl Client {
             set(&headers, "Authorization", &format!("Bearer {token}").into())?;
         }
         set(&init, "headers", &headers)?;
-        let response = race(&global_fetch(url, &init), STALL).await?;
+        let asked = global_fetch(url, &init);
+        let soon = race(&asked, SILENCE).await?;
+        let response = match soon {
+            Some(response) => Some(response),
+            None => {
+                self.wait_for(Some(format!("Waiting for an answer of {}", host(url))));
+                race(&asked, STALL - SILENCE).await?
+            }
+        };
         response.ok_or_else(|| JsValue::from(js_sys::Error::new(NO_ANSWER)))?.dyn_into()
     }
 
@@ -322,90 +366,28 @@ impl Client {
     }
 
     /// What is wrong with an answer, if anything.
-    fn refusal(&self, file: &str, response: &Response, used_signed: bool, led_away: bool) -> Option<Failure> {
+    fn refusal(&self, what: &str, response: &Response, host: Host) -> Option<Refusal> {
         let header = |name: &str| response.headers().get(name).ok().flatten();
-        let status = response.status();
-        // Single-page hosts answer every missing path with their index page.
-        if status == 200 && header("Content-Type").is_some_and(|t| t.starts_with("text/html")) {
-            let error = format!("The server has no {file}: it answered with a page.");
-            return Some(Error::new(ErrorCode::ModelNotFound, error).hint("Check the model's address.").into());
+        let (content_type, error_code) = (header("Content-Type"), header("X-Error-Code"));
+        let (retry_after, rate_limit) = (header("Retry-After"), header("RateLimit"));
+        Answer {
+            what,
+            place: &self.location.to_string(),
+            host,
+            status: response.status(),
+            has_token: self.token.is_some(),
+            content_type: content_type.as_deref(),
+            error_code: error_code.as_deref(),
+            retry_after: retry_after.as_deref(),
+            rate_limit: rate_limit.as_deref(),
         }
-        if status == 416 {
-            let error = Error::new(ErrorCode::Integrity, format!("{file} is shorter than was said (HTTP 416)."));
-            return Some(error.hint("Try again; if it stays so, the file on the server is damaged.").into());
-        }
-        let error_code = header("X-Error-Code");
-        let error = error_of_answer(file, status, error_code.as_deref(), self.token.is_some())?;
-        let again = match status {
-            _ if error_code.is_some() && status != 429 => Again::Never,
-            429 => match asked(header("Retry-After").as_deref(), header("RateLimit").as_deref()) {
-                Some(Ok(wait)) => Again::After(wait),
-                Some(Err(_)) => Again::Never,
-                None => Again::Later,
-            },
-            // After the redirect it is the signature that has run out, not the right to read.
-            400..=403 if used_signed => Again::Now,
-            400..=403 if led_away => Again::Later,
-            408 | 425 | 500.. => Again::Later,
-            _ => Again::Never,
-        };
-        Some(Failure { error, again })
+        .refusal()
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         self.own.abort();
-    }
-}
-
-impl Body {
-    fn open(response: &Response, file: &str, attempt: AbortController) -> Result<Self> {
-        let body =
-            response.body().ok_or_else(|| Error::new(ErrorCode::Network, format!("{file} came without a body.")))?;
-        let reader = body.get_reader().dyn_into().map_err(|e| network(file, &e))?;
-        Ok(Self { reader, attempt, file: file.into() })
-    }
-
-    /// The next piece, or `None` at the end.
-    ///
-    /// # Errors
-    /// `network` if the connection breaks or stalls.
-    pub async fn next(&mut self) -> std::result::Result<Option<Uint8Array>, Failure> {
-        let failed = |e: &JsValue| {
-            let error = Error::new(ErrorCode::Network, format!("The connection broke while {} came.", self.file))
-                .hint("Try again: what is stored is not downloaded again.")
-                .caused_by(message_of(e));
-            Failure { error, again: Again::Later }
-        };
-        let result = race(&self.reader.read(), STALL).await.map_err(|e| failed(&e))?;
-        let result = result.ok_or_else(|| failed(&js_sys::Error::new("nothing came for a while")))?;
-        let get = |key: &str| Reflect::get(&result, &key.into()).unwrap_or(JsValue::UNDEFINED);
-        if get("done").is_truthy() {
-            return Ok(None);
-        }
-        get("value").dyn_into::<Uint8Array>().map(Some).map_err(|e| failed(&e))
-    }
-
-    /// All bytes; `None` if there are more than `limit`.
-    ///
-    /// # Errors
-    /// Those of [`next`](Self::next).
-    pub async fn whole(&mut self, limit: usize) -> std::result::Result<Option<Vec<u8>>, Failure> {
-        let mut bytes = Vec::new();
-        while let Some(piece) = self.next().await? {
-            if bytes.len() + piece.length() as usize > limit {
-                return Ok(None);
-            }
-            bytes.extend(piece.to_vec());
-        }
-        Ok(Some(bytes))
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        self.attempt.abort(); // stops the download of what nobody reads
     }
 }
 
@@ -424,21 +406,23 @@ pub fn aborted() -> Error {
     Error::new(ErrorCode::Aborted, "Loading was aborted.")
 }
 
-/// True if no answer could be read: the server is out of reach, or does not allow this origin to see its answer, which
-/// some hosts do for files that they do not have.
+/// True if no answer could be read, of a server that did answer: see [`super::answer::is_opaque`].
 pub fn is_opaque(e: &Error) -> bool {
-    e.message.ends_with(OPAQUE) && e.source.as_ref().is_none_or(|s| s.to_string() != NO_ANSWER)
+    super::answer::is_opaque(e) && e.source.as_ref().is_none_or(|s| s.to_string() != NO_ANSWER)
 }
 
-const OPAQUE: &str = "could not be fetched: the connection failed.";
-
-fn network(file: &str, e: &JsValue) -> Error {
-    let cause = message_of(e);
-    Error::new(ErrorCode::Network, format!("{file} {OPAQUE}"))
-        .hint("Check the network and that the server allows other origins (CORS), then try again: what is stored is not downloaded again.")
-        .caused_by(cause)
+/// The error of a request that no answer came to.
+pub(super) fn network(what: &str, url: &str, e: &JsValue) -> Error {
+    let own = Reflect::get(&js_sys::global(), &"origin".into()).ok().and_then(|origin| origin.as_string());
+    unreachable(what, url, &own.unwrap_or_default(), is_offline()).caused_by(message_of(e))
 }
 
-fn message_of(e: &JsValue) -> String {
+/// True where the browser knows that it has no network.
+fn is_offline() -> bool {
+    let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
+    Reflect::get(&navigator, &"onLine".into()).ok().and_then(|online| online.as_bool()) == Some(false)
+}
+
+pub(super) fn message_of(e: &JsValue) -> String {
     Reflect::get(e, &"message".into()).ok().and_then(|m| m.as_string()).unwrap_or_default()
 }

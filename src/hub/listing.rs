@@ -1,6 +1,7 @@
 //! What the hub's API answers: the commit of a revision, and the files of a repository.
 
 use crate::checkpoint::manifest::{Manifest, ManifestFile};
+use crate::checkpoint::unit::check_size;
 use crate::error::{Error, ErrorCode, Result};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -49,7 +50,8 @@ impl Listing {
     /// Adds the entries of one page of the tree.
     ///
     /// # Errors
-    /// `network` if the answer is no listing, or one more than any model needs.
+    /// `network` if the answer is no listing, or one more than any model needs; `unsupported-checkpoint` for sizes that
+    /// no file has.
     pub fn add_page(&mut self, json: &[u8]) -> Result<()> {
         #[derive(Deserialize)]
         struct Entry {
@@ -76,6 +78,9 @@ impl Listing {
         let entries: Vec<Entry> = serde_json::from_slice(json).map_err(|e| unusable("list of files", &e))?;
         if self.files.len() + entries.len() > MAX_FILES {
             return Err(too_long());
+        }
+        for (e, size) in entries.iter().flat_map(|e| [(e, e.size), (e, e.lfs.as_ref().map(|lfs| lfs.size))]) {
+            check_size(&e.path, size.unwrap_or(0))?;
         }
         self.files.extend(entries.into_iter().filter(|e| e.kind == "file").map(|e| match e.lfs {
             // Some answers spell it "sha256:…".
@@ -168,6 +173,18 @@ mod tests {
         assert_eq!((large.size, large.sha256.as_deref(), large.git_oid), (Some(5_000_000_000), Some("ab"), None));
         assert_eq!(Listing::default().file("x").map(|f| f.size), Some(None));
         assert!(listing.add_page(b"<html>").is_err());
+    }
+
+    #[test]
+    fn sizes_that_no_file_has() {
+        for size in [1u64 << 53, (1 << 63) - 1, u64::MAX] {
+            for more in [format!("\"size\":{size}"), format!("\"size\":134,\"lfs\":{{\"oid\":\"a\",\"size\":{size}}}")]
+            {
+                let page = format!("[{{\"type\":\"file\",\"path\":\"pytorch_model.bin\",{more}}}]");
+                let refused = Listing::complete().add_page(page.as_bytes()).expect_err("refused");
+                assert_eq!(refused.code, ErrorCode::UnsupportedCheckpoint, "{page}");
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::budget::Budget;
 use super::fetch::{Again, Client, Failure, Opened};
-use super::retry::PROGRESS_BYTES;
-use crate::checkpoint::unit::unit_bytes;
+use super::retry::{Failures, PROGRESS_BYTES};
+use crate::checkpoint::unit::{Steps, check_untold, unit_bytes};
 use crate::error::{Error, ErrorCode, Result};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use js_sys::Uint8Array;
@@ -15,6 +15,9 @@ use wasm_bindgen_futures::spawn_local;
 /// Ranges that are on their way at a time.
 const PARALLEL: usize = 4;
 
+/// While a file is measured, something is said after so many bytes.
+const TELL_EVERY: u64 = 1 << 20;
+
 /// Called with every count of bytes that came and were asked for.
 pub type OnBytes = Rc<dyn Fn(u64)>;
 
@@ -22,7 +25,7 @@ pub type OnBytes = Rc<dyn Fn(u64)>;
 pub struct Reader {
     fetching: Fetching,
     /// Ranges that are not asked for yet.
-    waiting: VecDeque<Range<u64>>,
+    waiting: Steps,
     /// Ranges that are on their way.
     running: VecDeque<Part>,
     /// Bytes that came before the reader was made, and their position.
@@ -66,14 +69,8 @@ impl Reader {
         on_bytes: OnBytes,
     ) -> Self {
         let have = prefix.as_ref().map_or(0, |p| u64::from(p.length()));
-        let step = unit_bytes(file_bytes);
-        let mut waiting = VecDeque::new();
-        let mut at = if run.start == 0 { have.min(run.end) } else { run.start };
-        while at < run.end {
-            let end = run.end.min(at + step);
-            waiting.push_back(at..end);
-            at = end;
-        }
+        let start = if run.start == 0 { have.min(run.end) } else { run.start };
+        let waiting = Steps::new(start..run.end, unit_bytes(file_bytes));
         let first = prefix.filter(|_| run.start == 0 && have > 0).map(|p| (0, p));
         let fetching = Fetching { client, file: file.into(), version, on_bytes };
         Self { fetching, waiting, running: VecDeque::new(), prefix: first, returned: None }
@@ -124,12 +121,9 @@ impl Reader {
             if ignores_ranges && !self.running.is_empty() {
                 return;
             }
-            let Some(mut range) = self.waiting.pop_front() else { return };
-            if ignores_ranges {
-                // Every request brings the whole file: one must do for all that is left.
-                range.end = self.waiting.back().map_or(range.end, |last| last.end);
-                self.waiting.clear();
-            }
+            // Where every request brings the whole file, one must do for all that is left.
+            let next = if ignores_ranges { self.waiting.rest() } else { self.waiting.next() };
+            let Some(range) = next else { return };
             let (sender, pieces) = unbounded();
             let budget = Rc::new(Budget::default());
             self.running.push_back(Part {
@@ -157,7 +151,7 @@ impl Fetching {
         budget: &Budget,
     ) -> Result<()> {
         let Self { client, file, version, on_bytes } = self;
-        let (mut position, mut failures, mut progress_from) = (range.start, 0, range.start);
+        let (mut position, mut failures, mut progress_from) = (range.start, Failures::default(), range.start);
         while position < range.end {
             let attempt = async {
                 let Opened { mut body, start, version: got, .. } =
@@ -187,10 +181,9 @@ impl Fetching {
             };
             if let Err(failure) = attempt.await {
                 if position - progress_from >= PROGRESS_BYTES {
-                    (failures, progress_from) = (0, position);
+                    (failures, progress_from) = (Failures::default(), position);
                 }
-                failures += 1;
-                client.wait_after(failure, failures).await?;
+                client.wait_after(failure, &mut failures).await?;
             }
         }
         Ok(())
@@ -262,18 +255,25 @@ pub async fn small(client: &Client, file: &str, size: Option<u64>, limit: usize)
         .await
 }
 
-/// The size of a file whose server tells none: all of it is read once.
+/// The size of a file whose server tells none: all of it is read once, and that is said meanwhile.
 ///
 /// # Errors
-/// Those of the network.
+/// Those of the network; `unsupported-checkpoint` for a file that does not end.
 pub async fn measure(client: &Client, file: &str) -> Result<u64> {
     client
         .retry(async || {
             let mut body = client.get(file, None).await?.body;
-            let mut size = 0;
+            let (mut size, mut told) = (0, 0);
             while let Some(piece) = body.next().await? {
                 size += u64::from(piece.length());
+                check_untold(file, size)?;
+                if size / TELL_EVERY > told {
+                    told = size / TELL_EVERY;
+                    let words = format!("The server does not tell the size of {file}: {} MB read", size / 1_000_000);
+                    client.wait_for(Some(words));
+                }
             }
+            client.wait_for(None);
             Ok(size)
         })
         .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::AbortSignal;
+use web_time::Instant;
 
 #[wasm_bindgen]
 extern "C" {
@@ -51,6 +52,19 @@ pub async fn sleep(time: Duration, signal: Option<&AbortSignal>) {
     let timer = Timer::new(time);
     // The promise never rejects.
     unless_aborted(JsFuture::from(timer.promise.clone()), signal).await;
+}
+
+/// What `work` results in, or `None` if it takes longer than `time`, by the clock.
+pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let began = Instant::now();
+    let mut work = std::pin::pin!(work);
+    while let Some(left) = time.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        match select(work.as_mut(), std::pin::pin!(sleep(left, None))).await {
+            Either::Left((result, _)) => return Some(result),
+            Either::Right(_) => {}
+        }
+    }
+    None
 }
 
 /// What `work` results in, or `None` if `signal` aborts first.

@@ -5,6 +5,7 @@
 //! writes to where `target` says that it goes, `progress` tells.
 
 mod digest;
+mod instead;
 mod plan;
 mod progress;
 mod published;
@@ -19,13 +20,13 @@ mod verdict;
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::{is_misplaced, misplaced};
 use crate::config::{ModelConfig, PartialConfig};
-use crate::cpu::Reason;
+use crate::cpu::{self, Reason};
 use crate::error::{ErrorCode, Result};
 use crate::generate::{MOST_LOSSES, Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hash::sha256;
 use crate::hub::Location;
-use crate::hub::fetch::{Client, aborted};
+use crate::hub::fetch::{Client, OnWait, aborted};
 use crate::hub::listing::is_commit;
 use crate::hub::timer::unless_aborted;
 use crate::store::cache::{Cache, advice, find, not_kept};
@@ -68,6 +69,9 @@ pub struct Request {
     pub cache: bool,
     #[serde(default)]
     pub backend: Wanted,
+    /// With `auto`, a GPU that is a program is as good as any: for tests.
+    #[serde(default)]
+    pub takes_software_gpu: bool,
 }
 
 impl Request {
@@ -85,6 +89,7 @@ impl Request {
             context_length: None,
             cache: false,
             backend: Wanted::Auto,
+            takes_software_gpu: false,
         }
     }
 }
@@ -199,17 +204,12 @@ impl Load<'_> {
         {
             return Ok(loaded);
         }
-        let source = match Source::open(self.request, self.signal.clone()).await {
+        let progress = self.progress.clone();
+        let on_wait: OnWait = Rc::new(move |what| progress.waiting(what));
+        let has_copy = self.has_copy().await;
+        let source = match Source::open(self.request, self.signal.clone(), on_wait, has_copy).await {
             Ok(source) => source,
-            Err(e) if e.code == ErrorCode::Network => {
-                let revision = &self.request.revision;
-                let same = |m: &ModelRecord| m.requested == *revision || m.key.commit == *revision;
-                let Some(mut loaded) = self.stored(same).await? else { return Err(e) };
-                let note = "The server cannot be reached: this is the copy that was stored on an earlier visit.";
-                loaded.notes.push(note.into());
-                return Ok(loaded);
-            }
-            Err(e) => return Err(e),
+            Err(e) => return self.instead(e).await,
         };
         if let Some(commit) = &source.commit
             && let Some(loaded) = self.stored(|m| m.key.commit == *commit).await?
@@ -235,6 +235,8 @@ impl Load<'_> {
         }
         match self.planned(&source, false).await {
             Err(e) if is_misplaced(&e) => self.planned(&source, true).await,
+            // A folder that went away says so only now.
+            Err(e) if source.commit.is_none() && e.code == ErrorCode::ModelNotFound => self.instead(e).await,
             result => result,
         }
     }
@@ -259,6 +261,21 @@ impl Load<'_> {
         Ok(Device::Cpu(self.on_cpu.clone().unwrap_or(Reason::Asked)))
     }
 
+    /// The device for this model: a GPU that is a program on the CPU is slower than the CPU without it.
+    async fn device_for(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Device> {
+        let device = self.device().await?;
+        let may = self.request.backend == Wanted::Auto && !self.request.takes_software_gpu;
+        let context = self.request.context_length.unwrap_or_else(|| config.default_context_length());
+        match &device {
+            Device::Gpu(gpu) if may && gpu.is_software && cpu::runs(config, quantization, context) => {
+                self.gpu = None;
+                self.on_cpu = Some(Reason::SoftwareGpu);
+                Ok(Device::Cpu(Reason::SoftwareGpu))
+            }
+            _ => Ok(device),
+        }
+    }
+
     async fn gpu(&mut self) -> Result<Rc<Gpu>> {
         // It may have been lost while another tab was waited for.
         if let Some(gpu) = self.gpu.as_ref().filter(|gpu| gpu.check().is_ok()) {
@@ -277,7 +294,7 @@ impl Load<'_> {
 
     /// Room for a model, where its kernels begin to be compiled.
     async fn room(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Target> {
-        let device = self.device().await?;
+        let device = self.device_for(config, quantization).await?;
         self.verdict = match &device {
             Device::Gpu(gpu) => Some(Verdict::recall(self.store.as_ref(), gpu, config, quantization).await),
             Device::Cpu(_) => None,

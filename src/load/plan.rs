@@ -87,6 +87,9 @@ impl Plan {
         let Some(mut plan) = plan else {
             return Err(source.nothing_here());
         };
+        if let Some(other) = source.of_another_kind.take() {
+            source.notes.borrow_mut().push(format!("{} So its pytorch_model.bin was loaded.", other.message));
+        }
         plan.identity = sha256(&identity)[..40].to_owned();
         Ok(plan)
     }

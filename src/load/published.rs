@@ -9,7 +9,7 @@ use crate::checkpoint::names::{self, Names};
 use crate::checkpoint::stream::{Conversion, is_misplaced};
 use crate::checkpoint::torch::Archive;
 use crate::checkpoint::unit::unit_bytes;
-use crate::checkpoint::{pickle, zip};
+use crate::checkpoint::{pickle, sniff, zip};
 use crate::config::PartialConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::hub::Location;
@@ -50,6 +50,12 @@ pub async fn plan(
         }
         planned => return planned.map(Some),
     };
+    if is_strange(&e)
+        && let Ok(first) = peek(&source.client, FILE, 0..size.min(sniff::ENOUGH)).await
+        && let Some(other) = sniff::mistaken(FILE, &first.bytes, Some(sniff::Kind::Zip))
+    {
+        return Err(other);
+    }
     Err(if is_strange(&e) { blame(source, &FileInfo { size: Some(size), ..info }, e).await } else { e })
 }
 
@@ -58,9 +64,12 @@ async fn size(source: &Source, info: &FileInfo) -> Result<Option<(u64, String)>>
     if let Some(size) = info.size {
         return Ok(Some((size, String::new())));
     }
-    let Some(first) = source.if_there(async || peek(&source.client, FILE, 0..1).await).await? else { return Ok(None) };
+    let first = source.if_there(async || peek(&source.client, FILE, 0..sniff::ENOUGH).await).await?;
+    let Some(first) = first else { return Ok(None) };
     let size = match first.total {
         Some(total) => total,
+        // What is no archive need not be read to its end.
+        None if sniff::kind(&first.bytes) != Some(sniff::Kind::Zip) => first.bytes.len() as u64,
         None => measure(&source.client, FILE).await?,
     };
     Ok(Some((size, first.version)))

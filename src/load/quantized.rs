@@ -4,7 +4,9 @@ use super::Request;
 use super::plan::{FilePlan, Plan, Work};
 use super::source::Source;
 use super::units::blame;
-use crate::checkpoint::folder::{INDEX_LIMIT, Shard, check_complete, header_len, quantization, shard_names};
+use crate::checkpoint::folder::{
+    INDEX_LIMIT, Shard, check_complete, header_len, of_another_kind, quantization, shard_names,
+};
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::unit::{cut, unit_bytes};
 use crate::config::{ModelConfig, PartialConfig};
@@ -18,7 +20,7 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Bytes of a file that are read first: most headers fit.
 const FIRST: u64 = 64 << 10;
 
-/// Plans to load a quantized folder; `None` if there is none. What tells its contents is added to `identity`.
+/// Plans to load a quantized folder; `None` if there is none, or only files of another kind under its names. What tells its contents is added to `identity`.
 pub async fn plan(
     source: &Source,
     request: &Request,
@@ -36,10 +38,18 @@ pub async fn plan(
             None => return Ok(None),
         },
     };
+    let others: Option<Vec<Error>> = opened.iter().map(|o| of_another_kind(&o.info.path, &o.start)).collect();
+    if let Some(other) = others.and_then(|others| others.into_iter().next()) {
+        *source.of_another_kind.borrow_mut() = Some(other);
+        return Ok(None);
+    }
     let config = match (&request.config, config_json) {
         (None, None) => {
-            return Err(Error::new(ErrorCode::ModelNotFound, "The folder has no config.json.")
-                .hint("Check the address, or pass the model's shape as the config option."));
+            return Err(Error::new(
+                ErrorCode::ModelNotFound,
+                format!("There is no config.json at {}.", source.client.location()),
+            )
+            .hint("Check the address, or pass the model's shape as the config option."));
         }
         (given, stored) => {
             let stored = stored.map(PartialConfig::from_json).transpose()?.unwrap_or_default();

@@ -2,11 +2,13 @@
 
 use super::Request;
 use crate::checkpoint::manifest::{MANIFEST, Manifest};
+use crate::checkpoint::sniff::{Kind, kind, mistaken};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::hash::{git_blob_id, sha256};
 use crate::hub::Location;
-use crate::hub::fetch::{Client, is_opaque};
+use crate::hub::answer::nothing_there;
+use crate::hub::fetch::{Client, OnWait, is_opaque};
 use crate::hub::listing::{FileInfo, Listing, commit, next_page};
 use crate::hub::ranges::{peek, small};
 use std::cell::RefCell;
@@ -36,16 +38,20 @@ pub struct Source {
     pub config: Option<Vec<u8>>,
     /// Why a file was taken for missing that may not be: the first such reason.
     refused: RefCell<Option<Error>>,
+    /// Why a file of weights that is there was passed over.
+    pub of_another_kind: RefCell<Option<Error>>,
+    /// The model is the one that comes with the build.
+    is_embedded: bool,
     /// What the user should know.
     pub notes: RefCell<Vec<String>>,
 }
 
 impl Source {
-    /// Finds the place that a request names.
+    /// Finds the place that a request names. `has_copy`: a stored model can stand in for it.
     ///
     /// # Errors
     /// Those of the network and the hub.
-    pub async fn open(request: &Request, signal: Option<AbortSignal>) -> Result<Self> {
+    pub async fn open(request: &Request, signal: Option<AbortSignal>, on_wait: OnWait, has_copy: bool) -> Result<Self> {
         let location = match (&request.folder_url, &request.repository) {
             (Some(url), _) => Location::Folder { url: url.clone() },
             (None, Some(repository)) => Location::Repository {
@@ -55,7 +61,10 @@ impl Source {
             },
             (None, None) => return Err(Error::invalid_argument("Neither a folder nor a repository is named.")),
         };
-        let mut source = Self::resolve(Client::new(location, request.token.clone(), signal)?).await?;
+        let client = Client::new(location, request.token.clone(), signal)?.telling(on_wait);
+        client.has_copy(has_copy);
+        let mut source = Self::resolve(client).await?;
+        source.is_embedded = request.folder_url.as_ref().is_some_and(|url| *url != request.id);
         // First what every folder has: whoever answers this can be reached.
         source.config = match source.listing.file(CONFIG) {
             Some(file) => source.optional(&file, CONFIG_LIMIT).await?,
@@ -71,14 +80,16 @@ impl Source {
                 check_small(&file, json)?;
             }
         }
+        source.client.has_copy(false);
         Ok(source)
     }
 
     /// Asks the hub for the commit and its files. A static host has no API and is taken as it is.
     async fn resolve(client: Client) -> Result<Self> {
         let place = |client, listing, commit| {
-            let (client, notes) = (Rc::new(client), RefCell::default());
-            Self { client, listing, commit, config: None, refused: RefCell::default(), notes }
+            let (client, config, is_embedded) = (Rc::new(client), None, false);
+            let (refused, of_another_kind, notes) = Default::default();
+            Self { client, listing, commit, config, refused, of_another_kind, is_embedded, notes }
         };
         let Some(url) = client.location().api("revision") else { return Ok(place(client, Listing::default(), None)) };
         let Some((answer, _)) = client.api(&url).await? else { return Ok(place(client, Listing::default(), None)) };
@@ -132,12 +143,10 @@ impl Source {
         peek(&self.client, CONFIG, 0..1).await.is_ok()
     }
 
-    /// Why there is no model here: what the host said when it was asked for its files.
+    /// Why there is no model here: what its files are, or what the host said when it was asked for them.
     pub fn nothing_here(&self) -> Error {
-        self.refused.take().unwrap_or_else(|| {
-            Error::new(ErrorCode::ModelNotFound, "There is neither a model.safetensors nor a pytorch_model.bin.")
-                .hint("Check the model's name or address.")
-        })
+        let told = self.of_another_kind.take().or_else(|| self.refused.take());
+        told.unwrap_or_else(|| nothing_there(self.client.location(), self.is_embedded))
     }
 
     /// A small file whose hash is checked, or `None` if there is none.
@@ -146,9 +155,12 @@ impl Source {
     /// Those of the network, `integrity`.
     pub async fn optional(&self, file: &FileInfo, limit: usize) -> Result<Option<Vec<u8>>> {
         let bytes = self.if_there(async || small(&self.client, &file.path, file.size, limit).await).await?;
-        match bytes {
-            Some(bytes) => check_small(file, &bytes).map(|()| Some(bytes)),
-            None => Ok(None),
+        let Some(bytes) = bytes else { return Ok(None) };
+        // Small files of text: a page is how some hosts say that there is none, a pointer is nobody's intention.
+        match kind(&bytes) {
+            Some(Kind::Page) => Ok(None),
+            Some(Kind::LfsPointer) => Err(mistaken(&file.path, &bytes, None).unwrap_or_else(|| damaged(&file.path))),
+            _ => check_small(file, &bytes).map(|()| Some(bytes)),
         }
     }
 

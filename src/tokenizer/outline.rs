@@ -23,6 +23,9 @@ const MAX_IDS: usize = 1 << 20;
 const MAX_MERGES: usize = 1 << 19;
 /// Most added tokens; GPT-NeoX-20B has 25.
 const MAX_ADDED: usize = 1 << 14;
+/// Most bytes of all added tokens together: the library makes one automaton of them, in time and memory that grow with
+/// this. 512 KiB take half a second; GPT-NeoX-20B's have 400 bytes, 8,000 markers of an image 160 kB.
+const MAX_ADDED_LEN: usize = 512 << 10;
 /// Longest token in bytes; GPT-NeoX-20B's longest has 1,024.
 const MAX_TOKEN_LEN: usize = 4096;
 /// Most steps of a sequence.
@@ -114,6 +117,10 @@ impl Outline {
         let told: Vec<(u32, String)> = added.iter().map(|a| (a.id, a.content.clone())).collect();
         if let Some((_, token)) = told.iter().find(|(_, token)| token.len() > MAX_TOKEN_LEN) {
             return Err(format!("has a token of {} bytes", token.len()));
+        }
+        let added_len: usize = told.iter().map(|(_, token)| token.len()).sum();
+        if added_len > MAX_ADDED_LEN {
+            return Err(format!("has added tokens of {added_len} bytes together; at most {MAX_ADDED_LEN} are read"));
         }
         let is_taken = |(id, token): &&(u32, String)| ids.contains(id) && tokenizer.token_to_id(token) != Some(*id);
         if let Some((id, token)) = told.iter().find(is_taken) {

@@ -213,6 +213,26 @@ test('a page without WebGPU writes in a worker; "webgpu" is an error that says w
   await page.context().close();
 });
 
+test("a GPU that is a program on the CPU gives way to the CPU, unless it is insisted on", async () => {
+  const init = () => delete globalThis[Symbol.for("tokenformer.softwareGpu")]; // as visitors have it
+  const page = await pageWith("worker", { browser: withGpu, init });
+  const seen = await page.evaluate(async (folder) => {
+    const model = await TokenFormer.load(folder, { cache: false });
+    const { backend, notes, gpuBytes } = model.info;
+    await model.dispose();
+    // Its kernels take seconds to compile: that they are to be is enough.
+    const controller = new AbortController();
+    const onProgress = ({ phase }) => phase === "compile" && controller.abort();
+    const { code } = await failure(() =>
+      TokenFormer.load(folder, { cache: false, backend: "webgpu", signal: controller.signal, onProgress }),
+    );
+    return { backend, notes: notes.join(" "), gpuBytes, code };
+  }, `${world.server.origin}/oracle/fixtures/head64-q4/`);
+  assert.deepEqual([seen.backend, seen.gpuBytes, seen.code], ["cpu", 0, "aborted"]);
+  assert.match(seen.notes, /no GPU, only a WebGPU that computes on the CPU/);
+  await page.context().close();
+});
+
 test("who asks for the CPU gets it beside a GPU, from what the GPU's load has stored", async () => {
   const page = await pageWith("worker", { browser: withGpu });
   const seen = await page.evaluate(async (folder) => {

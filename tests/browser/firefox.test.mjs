@@ -37,6 +37,7 @@ async function inPage() {
   const report = (what) => fetch("/report", { method: "POST", body: JSON.stringify(what) }).catch(() => {});
   try {
     const { script, cases, fixtures } = JSON.parse(decodeURIComponent(location.search.slice(1)));
+    globalThis[Symbol.for("tokenformer.softwareGpu")] = true; // the only kind that a test machine has
     const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
     const { TokenFormer } = await import(script);
     const model = await TokenFormer.load();

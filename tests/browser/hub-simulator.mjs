@@ -1,5 +1,6 @@
-// A hub to test against: the API, redirects of large files to signed addresses on another origin, CORS as the
-// real one has it, and faults on demand.
+// A hub to test against, which answers as the real one was seen to in 2026: the API, redirects of small files to a cache
+// of its own and of large ones to signed addresses on another origin, the headers that pages may see, a bare 401 for what
+// it does not have, a page of HTML for who asks too often; and faults on demand.
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -8,14 +9,19 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 
 const LARGE = 1 << 20;
-const EXPOSED = "X-Repo-Commit, X-Error-Code, X-Error-Message, Link, ETag, X-Linked-Size, X-Linked-Etag";
+/** What pages may see: neither Retry-After nor RateLimit. */
+const EXPOSED =
+  "X-Repo-Commit, X-Request-Id, X-Error-Code, X-Error-Message, X-Total-Count, ETag, Link, Accept-Ranges, " +
+  "Content-Range, X-Linked-Size, X-Linked-ETag, X-Xet-Hash";
+/** The same of a static host. */
+const EXPOSED_BY_HOSTS = "ETag";
 const sha1 = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash("sha1")).digest("hex");
 
 /**
  * Starts a hub.
  *
- * `repositories`: by "owner/name", `{ files: { path: Buffer | file path }, token?, gated?, hashes? }`, where `hashes`
- * replaces what is told as the SHA-256 of a file. A fault is `{ kind, match?, server?, times?, … }`; see `body`.
+ * `repositories`: by "owner/name", `{ files: { path: Buffer | file path }, token?, gated?, hashes?, sizes? }`, where `hashes`
+ * replaces what is told as the SHA-256 of a file, and `sizes` what is told as its size. A fault is `{ kind, match?, server?, times?, … }`; see `body`.
  */
 export async function startHub(repositories, { plain = false, exposeRange = true, exposeRetryAfter = false } = {}) {
   const hub = {
@@ -87,7 +93,10 @@ export async function startHub(repositories, { plain = false, exposeRange = true
 
   async function answerHub(request, response) {
     const url = new URL(request.url, api.origin);
-    const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED };
+    const headers = {
+      "Access-Control-Allow-Origin": "*",
+      "Access-Control-Expose-Headers": plain ? EXPOSED_BY_HOSTS : EXPOSED,
+    };
     if (request.method === "OPTIONS") {
       const allowed = {
         "Access-Control-Allow-Headers": "Authorization, Range",
@@ -96,39 +105,48 @@ export async function startHub(repositories, { plain = false, exposeRange = true
       return end(response, 204, { ...headers, ...allowed });
     }
     const { entry, token } = note("hub", request, url);
-    const fault = take("hub", entry);
-    if (fault?.kind === "status") return fail(response, entry, headers, fault);
-    const refuse = (status, code) => {
-      entry.status = status;
-      return end(
-        response,
-        status,
-        { ...headers, ...(code && { "X-Error-Code": code }), "Content-Type": "application/json" },
-        "{}",
-      );
-    };
     const called = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree)\/([^/]+)$/.exec(url.pathname);
-    const resolved = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
-    if ((!called && !resolved) || (plain && called)) return refuse(404);
-    const name = (called ?? resolved)[1];
+    const cached = /^\/api\/resolve-cache\/models\/([^/]+\/[^/]+)\/([^/]+)\/(.+)$/.exec(url.pathname);
+    const resolved = cached ?? /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
+    const name = (called ?? resolved)?.[1];
     const repository = repositories[name] ?? (plain ? { files: {} } : undefined);
-    if (!repository || (repository.token && !token && !repository.gated))
-      return refuse(token ? 404 : 401, "RepoNotFound");
-    if (repository.gated && token !== repository.token) return refuse(token ? 403 : 401, "GatedRepo");
-    if (repository.token && token !== repository.token) return refuse(401);
+    const file = resolved && (await fileOf(repository, decodeURIComponent(resolved[3])));
+    // A file of the hub's own is sent by its cache, and so spoilt there.
+    const isSentHere = plain || cached;
+    const fault = take("hub", entry, (f) => f.kind === "status" || isSentHere);
+    if (fault?.kind === "status") return fail(response, entry, headers, fault);
+    const refuse = (status, code, message = "") => {
+      entry.status = status;
+      const more = { ...(code && { "X-Error-Code": code }), ...(message && { "X-Error-Message": message }) };
+      const type = { "Content-Type": "application/json; charset=utf-8" };
+      return end(response, status, { ...headers, ...more, ...type }, JSON.stringify({ error: message }));
+    };
+    if ((!called && !resolved) || (plain && called)) return refuse(404);
+    if (!plain && token && !Object.values(repositories).some((known) => known.token === token))
+      return refuse(401, undefined, "Invalid credentials in Authorization header");
+    if (!repository || (repository.token && !repository.gated && repository.token !== token))
+      return token
+        ? refuse(404, "RepoNotFound", "Repository not found")
+        : refuse(401, undefined, "Invalid username or password.");
+    // What is gated shows what it has, and gives nothing.
+    if (repository.gated && resolved && token !== repository.token)
+      return refuse(token ? 403 : 401, "GatedRepo", `Access to model ${name} is restricted.`);
     const commit = repository.commit ?? sha1(name);
     const revision = decodeURIComponent(called ? called[3] : resolved[2]);
     if (![commit, "main", ...(repository.branches ?? [])].includes(revision)) return refuse(404, "RevisionNotFound");
     if (called?.[2] === "tree" && hub.hasNoTree) return refuse(404);
     if (called?.[2] === "revision") return json(response, entry, headers, { id: name, sha: commit });
     if (called) return tree(response, entry, headers, repository, url);
-    const file = await fileOf(repository, decodeURIComponent(resolved[3]));
     if (!file && hub.missing === "opaque") return end(response, 404, {}); // the page may not see even that
     if (!file) return hub.missing ? refuse(hub.missing) : refuse(404, plain ? undefined : "EntryNotFound");
-    if (file.size < LARGE || plain) return body(request, response, entry, headers, file, fault);
-    entry.status = 302;
-    const Location = `${cdn.origin}/${name}/${resolved[3]}?signature=${signature}`;
-    return end(response, 302, { ...headers, Location });
+    if (isSentHere) return body(request, response, entry, headers, file, fault);
+    const isLarge = file.size >= LARGE;
+    entry.status = isLarge ? 302 : 307;
+    const Location = isLarge
+      ? `${cdn.origin}/${name}/${resolved[3]}?signature=${signature}`
+      : `/api/resolve-cache/models/${name}/${commit}/${resolved[3]}`;
+    const linked = isLarge ? { "X-Linked-Size": file.size, "X-Linked-ETag": `"${sha1(resolved[3])}"` } : {};
+    return end(response, entry.status, { ...headers, ...linked, "X-Repo-Commit": commit, Location });
   }
 
   async function answerCdn(request, response) {
@@ -139,7 +157,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     }
     const { entry } = note("cdn", request, url);
     const headers = { "Access-Control-Allow-Origin": "*" };
-    if (exposeRange) headers["Access-Control-Expose-Headers"] = "Content-Range, ETag";
+    if (exposeRange) headers["Access-Control-Expose-Headers"] = "*";
     const fault = take("cdn", entry);
     if (fault?.kind === "status") return fail(response, entry, headers, fault);
     if (Number(url.searchParams.get("signature")) !== signature) {
@@ -151,8 +169,9 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     return body(request, response, entry, headers, file, fault);
   }
 
-  function take(server, entry) {
-    const fits = (f) => (f.server ?? "cdn") === server && (f.match ?? /./).test(entry.path) && (f.times ?? 1) > 0;
+  function take(server, entry, suits = () => true) {
+    const fits = (f) =>
+      (f.server ?? "cdn") === server && (f.match ?? /./).test(entry.path) && (f.times ?? 1) > 0 && suits(f);
     const fault = hub.faults.find(fits);
     if (fault) fault.times = (fault.times ?? 1) - 1;
     return fault;
@@ -165,7 +184,10 @@ export async function startHub(repositories, { plain = false, exposeRange = true
       ...(retryAfter !== undefined && { "Retry-After": retryAfter }),
     };
     if (exposeRetryAfter) headers["Access-Control-Expose-Headers"] = `${EXPOSED}, Retry-After`;
-    return end(response, status, { ...headers, ...more }, "fault");
+    if (status !== 429) return end(response, status, { ...headers, ...more }, "fault");
+    const limit = { "Content-Type": "text/html; charset=utf-8" };
+    if (entry.server === "hub") limit.RateLimit = '"resolvers";r=0;t=300'; // which no page may see
+    return end(response, status, { ...headers, ...limit, ...more }, "<!DOCTYPE html><h1>429</h1>");
   }
 
   function json(response, entry, headers, value) {
@@ -180,14 +202,15 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     const page = await Promise.all(
       paths.slice(from, from + 3).map(async (path) => {
         const file = await fileOf(repository, path);
-        if (file.size >= LARGE) {
+        const size = repository.sizes?.[path] ?? file.size;
+        if (file.size >= LARGE || size >= LARGE) {
           const oid = repository.hashes?.[path] ?? (await sha256(file));
           return {
             type: "file",
             path,
-            size: file.size,
+            size,
             oid: sha1(path),
-            lfs: { oid, size: file.size, pointerSize: 134 },
+            lfs: { oid, size, pointerSize: 134 },
           };
         }
         const bytes = await whole(file);
@@ -208,12 +231,17 @@ export async function startHub(repositories, { plain = false, exposeRange = true
   /**
    * Sends a file or a range of it, with a fault: `cut` after `after` bytes, `stall` after `after` bytes, `corrupt` the
    * byte `at` of the file, `short` by `less` bytes without an error, `long` by some, `no-range`, `wrong-range`, `html`,
-   * `slow` to `rate` bytes per second.
+   * `slow` to `rate` bytes per second, `trickle`: a byte each `every` milliseconds, `endless`: `first`, then zeros.
    */
   async function body(request, response, entry, headers, file, fault) {
     if (fault?.kind === "html") {
       entry.status = 200;
       return end(response, 200, { ...headers, "Content-Type": "text/html; charset=utf-8" }, "<!doctype html><p>Hello");
+    }
+    if (["trickle", "endless"].includes(fault?.kind)) {
+      entry.status = 200;
+      response.writeHead(200, { ...headers, "Content-Type": "application/octet-stream" });
+      return pour(response, entry, fault);
     }
     let [from, to, status] = [0, file.size - 1, 200];
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
@@ -267,6 +295,21 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     }
     if (fault?.kind === "long") response.write(Buffer.alloc(1000));
     response.end();
+  }
+}
+
+/** Sends without an end, until the client goes away. */
+async function pour(response, entry, { kind, every, first = Buffer.alloc(0) }) {
+  const closed = once(response, "close");
+  const send = (bytes) => {
+    entry.bytes += bytes.length;
+    return response.write(bytes);
+  };
+  send(first);
+  while (!response.destroyed) {
+    const isTaken = send(Buffer.alloc(kind === "trickle" ? 1 : 1 << 16));
+    if (kind === "trickle") await new Promise((resolve) => setTimeout(resolve, every));
+    else if (!isTaken) await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed]);
   }
 }
 

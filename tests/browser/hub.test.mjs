@@ -230,16 +230,19 @@ test("what fails once is overcome", async () => {
 
 test("what fails for ever is the right error, and leaves nothing wrong behind", async () => {
   const { hub, context, page } = await setUp({ exposeRetryAfter: true });
+  await page.evaluate(() => (globalThis.skipsLimits = true));
   const always = [
     [{ kind: "cut", after: 1000 }, "network"],
     [{ kind: "stall", after: 0 }, "network"],
     [{ kind: "status", status: 500 }, "network"],
     [{ kind: "status", status: 429 }, "rate-limited"],
     [{ kind: "status", status: 429, retryAfter: 3600 }, "rate-limited"],
-    [{ kind: "status", status: 403 }, "unauthorized"],
+    [{ kind: "status", status: 403 }, "network"], // the hub's own signature is refused: no token helps
     [{ kind: "status", status: 404 }, "model-not-found"],
     [{ kind: "html" }, "model-not-found"],
     [{ kind: "status", server: "hub", match: /api/, status: 401, code: "RepoNotFound" }, "model-not-found"],
+    [{ kind: "status", server: "hub", match: /api/, status: 401 }, "model-not-found"],
+    [{ kind: "status", server: "hub", match: /api/, status: 429 }, "rate-limited"],
     [{ kind: "status", server: "hub", match: /resolve/, status: 403, code: "GatedRepo" }, "unauthorized"],
     [{ kind: "status", server: "hub", match: /resolve/, status: 404, code: "EntryNotFound" }, "model-not-found"],
   ];

@@ -9,6 +9,10 @@ pub enum Kind {
     F32,
     F16,
     Bf16,
+    /// Buffers that are no weights.
+    Bool,
+    I64,
+    F64,
 }
 
 impl Kind {
@@ -17,6 +21,9 @@ impl Kind {
             Self::F32 => "FloatStorage",
             Self::F16 => "HalfStorage",
             Self::Bf16 => "BFloat16Storage",
+            Self::Bool => "BoolStorage",
+            Self::I64 => "LongStorage",
+            Self::F64 => "DoubleStorage",
         }
     }
 
@@ -25,6 +32,9 @@ impl Kind {
             Self::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
             Self::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
             Self::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+            Self::Bool => values.iter().map(|v| u8::from(*v != 0.0)).collect(),
+            Self::I64 => values.iter().flat_map(|v| (*v as i64).to_le_bytes()).collect(),
+            Self::F64 => values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect(),
         }
     }
 }

@@ -82,3 +82,52 @@ test("a worker that never answers does not hold up the model", async (t) => {
     [true],
   );
 });
+
+test("an engine whose files cannot be fetched or used is told by every call, and asked for again", async (t) => {
+  const { EngineModule } = await import("../../www/lib/engine-module.js");
+  const { enginesOf } = await import("../../www/lib/engines-of.js");
+  const lost = new TypeError("Failed to fetch");
+  const glue = (work) => async () => ({
+    default: async () => work?.(),
+    storedModels: async () => [],
+    deleteModels: async () => 0,
+  });
+  const rejects = (error) => async () => {
+    throw error;
+  };
+  const answers = (status) => async () => new Response("", { status });
+  for (const [name, importGlue, fetchWasm, code, says] of [
+    ["no network", glue(), rejects(lost), "network", /tokenformer-web_bg\.wasm cannot be fetched \(Failed to fetch\)/],
+    ["no such file", glue(), answers(404), "network", /tokenformer-web_bg\.wasm cannot be fetched \(status 404\)/],
+    [
+      "no glue",
+      rejects(new TypeError("Importing a module script failed.")),
+      answers(200),
+      "network",
+      /could not be fetched/,
+    ],
+    [
+      "a page",
+      glue(rejects(new WebAssembly.CompileError("expected magic word"))),
+      answers(200),
+      "integrity",
+      /magic word/,
+    ],
+  ]) {
+    t.mock.method(globalThis, "fetch", fetchWasm);
+    const calls = enginesOf(new EngineModule(importGlue));
+    // (The made-up navigator.gpu has no requestAdapter, which is no reason to fail either.)
+    for (const call of [() => calls.storedModels(), () => calls.deleteModels("x"), () => calls.random({ id: "x" })]) {
+      await assert.rejects(
+        call,
+        (e) => e.name === "TokenFormerError" && e.code === code && says.test(e.message) && e.hint !== "",
+        name,
+      );
+    }
+  }
+  t.mock.method(globalThis, "fetch", rejects(lost));
+  const calls = enginesOf(new EngineModule(glue()));
+  await assert.rejects(() => calls.storedModels(), { code: "network" });
+  t.mock.method(globalThis, "fetch", answers(200));
+  assert.deepEqual(await calls.storedModels(), [], "the next call finds what is there by then");
+});

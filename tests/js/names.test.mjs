@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMBEDDED_FOLDER } from "../../www/lib/locations.js";
-import { normalizeEndpoint, resolveName } from "../../www/lib/names.js";
+import { isLocalFolder, normalizeEndpoint, resolveName } from "../../www/lib/names.js";
 
 const BASE = "https://site.example/blog/post.html";
 
@@ -68,6 +68,66 @@ test("anything else is refused", () => {
     assert.throws(() => resolveName(name, BASE), { code: "invalid-argument" }, String(name));
   }
   assert.throws(() => resolveName("./m", undefined), { code: "invalid-argument" }); // no document
+});
+
+test("a page of the hub means the repository that it shows", () => {
+  const HUB = "https://huggingface.co";
+  const repository = "Haiyang-W/TokenFormer-150M";
+  const cases = {
+    [`${HUB}/${repository}`]: undefined,
+    [`${HUB}/${repository}/`]: undefined,
+    [`${HUB}/${repository}?library=transformers`]: undefined,
+    [`${HUB}/${repository}#model-card`]: undefined,
+    [`https://hf.co/${repository}`]: undefined,
+    [`${HUB}/${repository}/tree/main`]: "main",
+    [`${HUB}/${repository}/tree/v1.0`]: "v1.0",
+    [`${HUB}/${repository}/tree/refs%2Fpr%2F1`]: "refs/pr/1",
+    [`${HUB}/${repository}/blob/main/config.json`]: "main",
+    [`${HUB}/${repository}/resolve/main/pytorch_model.bin`]: "main",
+    [`${HUB}/${repository}/resolve/main/pytorch_model.bin?download=true`]: "main",
+    [`${HUB}/${repository}/discussions`]: undefined,
+  };
+  for (const [name, revision] of Object.entries(cases)) {
+    const expected = { id: repository, repository, folderUrl: null, ...(revision && { revision }) };
+    assert.deepEqual(resolveName(name, BASE), expected, name);
+  }
+  // Of another hub only with that hub's endpoint.
+  const other = "https://hub.example/mirror/o/n";
+  assert.equal(resolveName(other, BASE).folderUrl, `${other}/`);
+  assert.equal(resolveName(other, BASE, "https://hub.example/mirror").repository, "o/n");
+  // What is no repository's page is an address like any other.
+  for (const folder of [
+    `${HUB}/models/`,
+    `${HUB}/datasets/o/n/`,
+    `${HUB}/spaces/o/`,
+    `${HUB}/o/n/resolve/main/`,
+    `${HUB}/o/n/resolve/main/folder/`,
+    `${HUB}.example/o/n/`,
+  ]) {
+    assert.equal(resolveName(folder, BASE).folderUrl, folder, folder);
+  }
+  // An address of this site stays one, also on the hub's own host.
+  assert.equal(resolveName("/o/n/", `${HUB}/x`).folderUrl, `${HUB}/o/n/`);
+});
+
+test("the address of a file is refused with that of its folder", () => {
+  for (const [name, folder] of [
+    ["/models/plain/pytorch_model.bin", "https://site.example/models/plain/"],
+    ["./m/model.safetensors", "https://site.example/blog/m/"],
+    ["https://cdn.example/m/config.json", "https://cdn.example/m/"],
+  ]) {
+    assert.throws(
+      () => resolveName(name, BASE),
+      (e) => e.code === "invalid-argument" && /file/.test(e.message) && e.hint.includes(`"${folder}"`),
+      name,
+    );
+  }
+  assert.equal(resolveName("./m.bin/", BASE).folderUrl, "https://site.example/blog/m.bin/", "a folder, by its slash");
+});
+
+test("folders of this computer are known by their address", () => {
+  assert.ok(isLocalFolder("./local/~1a2b~my%20model/") && isLocalFolder("https://a/b/local/~1a2b~m/"));
+  assert.ok(![undefined, null, "./local/m/", "o/n", "https://a/local/~1~m/x/"].some(isLocalFolder));
 });
 
 test("endpoints lose their last slash", () => {

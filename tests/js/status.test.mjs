@@ -39,6 +39,17 @@ test("progress in words", () => {
     [{ phase: "something new", loadedBytes: 0, totalBytes: 0 }, "Loading"],
   ];
   for (const [progress, words] of cases) assert.equal(progressInWords(progress), words);
+  const waitingFor = "hub.example asks to wait: the next attempt comes in 30 s";
+  const waiting = { phase: "resolve", loadedBytes: 0, totalBytes: null, waitingFor };
+  assert.equal(progressInWords(waiting), waitingFor);
+  assert.equal(
+    progressInWords({ ...waiting, phase: "download", loadedBytes: 1e6, totalBytes: 4e6 }),
+    `${waitingFor}: 1.0 of 4.0 MB (25 %)`,
+    "what was loaded is not lost",
+  );
+  const reading = { phase: "download", loadedBytes: 1e6, totalBytes: 4e6, waitingFor: null };
+  assert.equal(progressInWords(reading, true), "Reading the files: 1.0 of 4.0 MB (25 %)");
+  assert.equal(progressInWords({ ...reading, phase: "compile" }, true), "Preparing the GPU: 1.0 of 4.0 MB (25 %)");
   assert.equal(progressShare({ loadedBytes: 5, totalBytes: 4 }), 1);
   assert.equal(progressShare({ loadedBytes: 5, totalBytes: null }), null);
 });

@@ -191,11 +191,11 @@ export class ElementView {
     this.#announcement.textContent = "Loading the model";
   }
 
-  showProgress(progress) {
+  showProgress(progress, isLocal) {
     const share = progressShare(progress);
     if (share === null) this.#progress.removeAttribute("value");
     else this.#progress.value = share;
-    this.#status.textContent = progressInWords(progress);
+    this.#status.textContent = progressInWords(progress, isLocal);
   }
 
   /** A passage begins, behind the first `from` pieces of the text. */

@@ -6,6 +6,7 @@ import { ElementView } from "./element-view.js";
 import { aborted, toTokenFormerError } from "./errors.js";
 import { checkText, checkTextOrIds } from "./inputs.js";
 import { isUsable } from "./model.js";
+import { isLocalFolder } from "./names.js";
 import { checkGenerateOptions } from "./options.js";
 import { acquire } from "./shared-models.js";
 import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
@@ -245,7 +246,7 @@ export class TokenFormerElement extends Base {
       await this.#freed;
       const onProgress = (progress) => {
         if (!isCurrent()) return;
-        this.#view.showProgress(progress);
+        this.#view.showProgress(progress, isLocalFolder(name));
         this.#tell("progress", progress);
       };
       const { model, release } = await acquire(name, options, { signal, onProgress });

@@ -60,18 +60,16 @@ export class EngineModule {
 
   /** Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another. */
   async run(work) {
-    const instance = await this.load().catch((error) => {
-      throw toTokenFormerError(error);
-    });
     let unwatch;
-    const stop = new Promise((_, reject) => (unwatch = this.watch(instance, (error) => reject(stopped(error)))));
     try {
+      const instance = await this.load();
+      const stop = new Promise((_, reject) => (unwatch = this.watch(instance, (error) => reject(stopped(error)))));
       return await Promise.race([work(instance), stop]);
     } catch (error) {
       if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) this.discard();
       throw toTokenFormerError(error);
     } finally {
-      unwatch();
+      unwatch?.();
     }
   }
 
@@ -99,8 +97,11 @@ export function scriptAddress(restarts) {
 }
 
 async function compileWasm() {
-  const response = await fetch(ENGINE_WASM);
-  if (!response.ok) throw missing(`The engine's file ${ENGINE_WASM} cannot be fetched (status ${response.status}).`);
+  const failed = (why) => missing(`The engine's file ${ENGINE_WASM} cannot be fetched (${why}).`);
+  const response = await fetch(ENGINE_WASM).catch((error) => {
+    throw failed(error?.message ?? String(error));
+  });
+  if (!response.ok) throw failed(`status ${response.status}`);
   // Some hosts do not know the type, without which a browser refuses to compile what is still coming.
   const isTyped = response.headers.get("Content-Type")?.startsWith("application/wasm");
   return isTyped ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());

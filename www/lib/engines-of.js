@@ -16,8 +16,12 @@ import { underPolicy } from "./policy.js";
 const THREAD = globalThis.WorkerGlobalScope ? "worker" : "main";
 
 /** A browser takes as long to find a GPU for the first time as to compile the engine: both are asked for at once. */
-function wakeGpu() {
-  globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" }).catch(() => {}); // the engine tells
+async function wakeGpu() {
+  try {
+    await globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  } catch {
+    // The engine asks again, and tells.
+  }
 }
 
 /** The engines that an EngineModule makes. */

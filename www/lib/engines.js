@@ -20,6 +20,9 @@ const here = enginesOf(engineModule);
 /** For tests and for finding faults: `globalThis[THREAD] = "main"` before the first model makes no worker. */
 export const THREAD = Symbol.for("tokenformer.thread");
 
+/** For tests: `globalThis[SOFTWARE_GPU] = true` lets "auto" take a GPU that is itself a program on the CPU. */
+export const SOFTWARE_GPU = Symbol.for("tokenformer.softwareGpu");
+
 /** How long a worker may take to say that it is ready: what holds one back need not be an error that is told. */
 const READY_MS = 20_000;
 /** Workers in a row that could not be started before none is tried any more: a network may fail once. */

@@ -7,12 +7,18 @@
 
 import { measure } from "./benchmark.js";
 import { Completions } from "./completions.js";
-import { engines } from "./engines.js";
+import { engines, SOFTWARE_GPU } from "./engines.js";
 import { aborted, invalidArgument, isTrap, stopped, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { Lock } from "./lock.js";
 import { resolveName } from "./names.js";
-import { checkBenchmarkOptions, checkGenerateOptions, checkLoadOptions } from "./options.js";
+import {
+  checkBenchmarkOptions,
+  checkGenerateOptions,
+  checkLoadOptions,
+  checkRevision,
+  LOAD_OPTIONS,
+} from "./options.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
 import { nothingWritten, Writing } from "./writing.js";
 
@@ -23,6 +29,13 @@ const LARGEST_U32 = 2 ** 32 - 1;
 export let isUsable;
 /** For benchmarks: [{ kernel, dispatches, microseconds }] of a decode step on the GPU, or null without timestamps. */
 export let kernelTimes;
+
+/** What `name` means, with the revision of a hub's address, unless the option names one. */
+function requestedPlace(name, { endpoint, revision }) {
+  const { revision: told, ...place } = resolveName(name, undefined, endpoint);
+  const isOpen = revision === LOAD_OPTIONS.revision.default && told !== undefined;
+  return { ...place, revision: isOpen ? checkRevision(told) : revision };
+}
 
 export class TokenFormer {
   static {
@@ -73,7 +86,8 @@ export class TokenFormer {
   /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. */
   static async load(name, options) {
     const { signal, onProgress, ...rest } = checkLoadOptions(options);
-    const request = { ...resolveName(name), ...rest };
+    const request = { ...rest, ...requestedPlace(name, rest) };
+    if (globalThis[SOFTWARE_GPU]) request.takesSoftwareGpu = true;
     if (signal?.aborted) throw aborted("Loading", signal.reason);
     return new TokenFormer(LOADED, await loadEngine(request, onProgress, signal));
   }

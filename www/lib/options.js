@@ -2,7 +2,7 @@
 
 import { invalidArgument } from "./errors.js";
 import { checkText, isPlainObject, typeName } from "./inputs.js";
-import { normalizeEndpoint } from "./names.js";
+import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
 
 /**
  * A row of the table.
@@ -52,7 +52,7 @@ export const LOAD_OPTIONS = Object.freeze({
     shape: "a branch, tag or commit",
     about: "branch, tag or commit of a hub repository",
   },
-  endpoint: { type: "url", default: "https://huggingface.co", about: "address of the hub" },
+  endpoint: { type: "url", default: DEFAULT_ENDPOINT, about: "address of the hub" },
   token: {
     type: "string",
     default: undefined,
@@ -186,6 +186,11 @@ export const DELETE_OPTIONS = Object.freeze({
 /** Options of `TokenFormer.load`, checked and complete. Throws `invalid-argument`. */
 export function checkLoadOptions(options) {
   return checkOptions(LOAD_OPTIONS, options);
+}
+
+/** A revision that an address holds, checked as the option is. Throws `invalid-argument`. */
+export function checkRevision(revision) {
+  return checkOptions({ revision: LOAD_OPTIONS.revision }, { revision }).revision;
 }
 
 /** Options of `generate` and `complete`, checked and complete. Throws `invalid-argument`. */

@@ -36,7 +36,7 @@ export async function acquire(name, options = {}, { onProgress, signal } = {}) {
 /** The same text for everything that TokenFormer.load would take for the same. Throws what it would reject with. */
 function keyOf(name, options) {
   const checked = checkLoadOptions(options);
-  return JSON.stringify([resolveName(name), checked], (_, value) => {
+  return JSON.stringify([resolveName(name, undefined, checked.endpoint), checked], (_, value) => {
     const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
     return isMap ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
   });

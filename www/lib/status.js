@@ -26,9 +26,13 @@ export function progressShare({ loadedBytes, totalBytes }) {
   return totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
 }
 
-/** "Downloading: 12.3 of 28.4 MB (43 %), 4.1 MB/s, about 4 s left". The percentage is rounded down: 100 % means all of it. */
-export function progressInWords(progress) {
-  const phase = PHASES[progress.phase] ?? "Loading";
+/**
+ * "Downloading: 12.3 of 28.4 MB (43 %), 4.1 MB/s, about 4 s left". The percentage is rounded down: 100 % means all of it.
+ * `isLocal`: the files are this device's own. What is waited for stands in the place of the phase.
+ */
+export function progressInWords(progress, isLocal = false) {
+  const isReading = isLocal && progress.phase === "download";
+  const phase = progress.waitingFor ?? (isReading ? "Reading the files" : (PHASES[progress.phase] ?? "Loading"));
   if (progress.phase === "ready" || !(progress.loadedBytes > 0)) return phase;
   const share = progressShare(progress);
   const amount =

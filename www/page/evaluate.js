@@ -6,6 +6,7 @@ import { make } from "../lib/dom.js";
 import { toTokenFormerError } from "../lib/errors.js";
 import { Evaluation } from "../lib/evaluation.js";
 import { countInWords, placeOf } from "../lib/evaluation-input.js";
+import { isLocalFolder } from "../lib/names.js";
 import { progressInWords, progressShare, rate } from "../lib/status.js";
 import { TokenFormer } from "../tokenformer.js";
 import { TextInput } from "./evaluate-input.js";
@@ -99,7 +100,7 @@ async function evaluateAt(run, options, name, count, known) {
       ...options,
       signal,
       onProgress: (progress) =>
-        showProgress(progressShare(progress), `Loading ${title()}. ${progressInWords(progress)}`),
+        showProgress(progressShare(progress), `Loading ${title()}. ${progressInWords(progress, isLocalFolder(name))}`),
     });
     run.info = loaded.info;
     run.label = run.info.quantization;

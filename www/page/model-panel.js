@@ -3,7 +3,7 @@
 import { LOADING_ATTRIBUTES, readLoadAttributes } from "../lib/attributes.js";
 import { make } from "../lib/dom.js";
 import { EMBEDDED_MODEL } from "../lib/locations.js";
-import { resolveName } from "../lib/names.js";
+import { isLocalFolder, resolveName } from "../lib/names.js";
 import { checkLoadOptions, LOAD_OPTIONS } from "../lib/options.js";
 import { progressInWords } from "../lib/status.js";
 import { TokenFormer } from "../tokenformer.js";
@@ -38,7 +38,7 @@ export class ModelPanel {
     // Not in the live region: a screen reader would never come to an end.
     writer.addEventListener("progress", ({ detail }) => {
       this.#tell("");
-      byId("load-progress").textContent = progressInWords(detail);
+      byId("load-progress").textContent = progressInWords(detail, isLocalFolder(writer.getAttribute("model")));
     });
     writer.addEventListener("load", () => {
       this.#tell("Loaded.");
