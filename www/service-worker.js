@@ -47,6 +47,7 @@ const SHELL = [
   "lib/status.js",
   "lib/storage.js",
   "lib/text-surface.js",
+  "lib/texts.js",
   "lib/token-view.js",
   "lib/wire.js",
   "lib/write-ahead.js",
