@@ -68,6 +68,13 @@ export class TokenView {
     return this.#node;
   }
 
+  /** Puts the keyboard on the token that the arrow keys begin at; false without one. */
+  focus(options) {
+    const token = this.#list.querySelector('[tabindex="0"]');
+    token?.focus(options);
+    return Boolean(token);
+  }
+
   show(pieces) {
     this.close();
     this.#pieces = pieces;
