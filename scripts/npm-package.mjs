@@ -3,11 +3,12 @@
 //
 //     node scripts/npm-package.mjs [FOLDER]      dist unless told otherwise
 //
-// `trunk build` calls it (see Trunk.toml) before it puts the files into dist/.
+// `trunk build` calls it (scripts/after-build.mjs) before it puts the files into dist/.
 
 import { copyFileSync, cpSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nameBuild, nameOf } from "./name-build.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const build = process.argv[2] ?? process.env.TRUNK_STAGING_DIR ?? join(root, "dist");
@@ -46,6 +47,7 @@ for (const name of ["tokenformer.js", "tokenformer.d.ts", "tokenformer-web.js", 
 }
 cpSync(join(build, "lib"), join(target, "lib"), { recursive: true });
 linkTree(join(build, "models"), join(target, "models"));
+nameBuild(target, { name: nameOf(build), addresses: false });
 
 /** The model is large: the same file under two names, where the disk can do that. */
 function linkTree(from, to) {

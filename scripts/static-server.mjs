@@ -19,11 +19,14 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
-/** `mounts`: folders by the path under which they appear; the longest match counts. */
+/**
+ * `mounts`: folders by the path under which they appear; the longest match counts. `onRequest` may answer by itself, or
+ * never: then it returns true.
+ */
 export function serve(mounts, { port = 0, host = "127.0.0.1", onRequest = () => {} } = {}) {
   const prefixes = Object.keys(mounts).sort((a, b) => b.length - a.length);
   const server = createServer((request, response) => {
-    onRequest(request);
+    if (onRequest(request, response) === true) return;
     answer(request, response).catch(() => {
       if (!response.headersSent) response.writeHead(500);
       response.end();

@@ -1,181 +1,214 @@
 // Serves the page without a network, and files of this computer as a model's folder.
 //
-// Only the page registers it; pages that embed the element have none of it. The network comes first, so that an update
-// is never held back, and what came last is the answer where there is no network. Models are not its business: the
-// module keeps them in IndexedDB, verified. Requests to other origins, the hub's above all, pass by it untouched.
+// Only the page registers it; pages that embed the element have none of it. Models are not its business: the module keeps
+// them in IndexedDB, verified. Requests to other origins, the hub's above all, pass by it untouched.
+//
+// It keeps one build, whole or not at all. A page asks the network first, so that an update is never held back; the files
+// that it consists of name their build in their address (?build=…), and what is kept under that name answers at once. So
+// a page is of one build, wherever it comes from, and no bad hour of the host's can take the kept one's place.
 
 /** The folder of the page. */
 const SCOPE = new URL("./", self.location.href);
 
-/** Another number makes browsers begin with an empty cache. Other versions of the page may stand on the same origin, and keep theirs. */
-const NAMES = /^tokenformer-web-shell-\d+ (.*)$/;
-const CACHE = `tokenformer-web-shell-2 ${SCOPE.pathname}`;
+// scripts/name-build.mjs fills these in. "dev" was not built: nothing is kept of it.
+const BUILD = "dev";
+/** Everything but the engine. */
+const SHELL = [];
+/** What is kept once a model was loaded; page/offline.js says so. */
+const ENGINE = [];
 
-/** Everything that the page needs before a model is loaded. tests/js/service-worker.test.mjs compares it with the folders. */
-const SHELL = [
-  "./",
-  "tokenformer.js",
-  "lib/attributes.js",
-  "lib/benchmark.js",
-  "lib/completions.js",
-  "lib/dom.js",
-  "lib/element-styles.js",
-  "lib/element-view.js",
-  "lib/element.js",
-  "lib/engine-module.js",
-  "lib/engine-port.js",
-  "lib/engine-service.js",
-  "lib/engine-worker.js",
-  "lib/engines-of.js",
-  "lib/engines.js",
-  "lib/errors.js",
-  "lib/evaluation-input.js",
-  "lib/evaluation-metrics.js",
-  "lib/evaluation-windows.js",
-  "lib/evaluation.js",
-  "lib/inputs.js",
-  "lib/locations.js",
-  "lib/lock.js",
-  "lib/manuscript.js",
-  "lib/model.js",
-  "lib/names.js",
-  "lib/options.js",
-  "lib/policy.js",
-  "lib/port-writing.js",
-  "lib/probe.js",
-  "lib/shared-models.js",
-  "lib/status.js",
-  "lib/storage.js",
-  "lib/text-surface.js",
-  "lib/texts.js",
-  "lib/token-view.js",
-  "lib/wire.js",
-  "lib/write-ahead.js",
-  "lib/writing.js",
-  "page/context-meter.js",
-  "page/drawer.css",
-  "page/follow.js",
-  "page/icon.svg",
-  "page/local-folder.js",
-  "page/local-model.js",
-  "page/machine-panel.js",
-  "page/model-panel.js",
-  "page/offline.js",
-  "page/page.css",
-  "page/page.js",
-  "page/panels.js",
-  "page/published.js",
-  "page/rows.js",
-  "page/setting-texts.js",
-  "page/settings-panel.js",
-  "page/state.js",
-  "page/writer.css",
-];
-
-/** What the engine adds once a model is loaded; page/offline.js asks for it then. */
-const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
-
-/** The pages that measure, for those who opened them once. */
-const BENCH = ["bench.html", "page/bench-address.js", "page/bench-check.js", "page/bench.js"];
-const EVALUATE = [
-  "evaluate.html",
-  "page/evaluate-address.js",
-  "page/evaluate-input.js",
-  "page/evaluate-model.js",
-  "page/evaluate-plot.css",
-  "page/evaluate-plot.js",
-  "page/evaluate-results.js",
-  "page/evaluate-samples.js",
-  "page/evaluate-series.js",
-  "page/evaluate.css",
-  "page/evaluate.js",
-];
+/** Other builds, and other versions of the page that stand on the same origin, have other names. */
+const NAMES = /^tokenformer-web-shell-\d+ (?:[0-9a-z]+ )?(\/.*)$/;
+const cacheOf = (build) => `tokenformer-web-shell-3 ${build} ${SCOPE.pathname}`;
+const CACHE = cacheOf(BUILD);
 
 /** All that is ever kept: what else stands below the page's address, models above all, would fill the storage. */
-const KEPT = new Set([...SHELL, ...ENGINE, ...BENCH, ...EVALUATE]);
+const KEPT = new Set([...SHELL, ...ENGINE]);
 
+/** How long the network may take for what is kept. */
+const PATIENCE_MS = 3_000;
 /** How long a page has to answer a question for one of its files. */
 const ANSWER_MS = 20_000;
+/** A file of a visitor's folder: page/local-folder.js makes these addresses. A host may have a folder local/ of its own. */
+const LOCAL = /^(local\/~[0-9a-z]+~[^/]*\/)(.*)$/;
 
-self.addEventListener("install", (event) => {
-  event.waitUntil(keep(SHELL).then(() => self.skipWaiting()));
-});
+self.addEventListener("install", (event) => event.waitUntil(install()));
 
 self.addEventListener("activate", (event) => {
   event.waitUntil(Promise.all([forgetOthers(), self.clients.claim()]));
 });
 
+// A page of another build may be who asks: these messages, and localFile's question, stay as they are.
 self.addEventListener("message", (event) => {
-  if (event.data?.type === "keep") event.waitUntil(keep(event.data.paths.filter((path) => KEPT.has(path))));
+  if (event.data?.type === "keep engine")
+    event.waitUntil(keep(ENGINE).catch(() => {})); // the next load asks again
+  // A page that was on its way when this worker became active belongs to nobody until it says so.
+  else if (event.data?.type === "claim") event.waitUntil(self.clients.claim());
 });
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(SCOPE.href)) return;
-  const path = pathOf(request);
-  if (path.startsWith("local/")) event.respondWith(localFile(request));
+  const { path, build } = fileOf(request);
+  if (LOCAL.test(path)) event.respondWith(localFile(request, path));
   // The engine says no-store of all that it reads.
-  else if (KEPT.has(path) && request.cache !== "no-store" && !request.headers.has("range"))
-    event.respondWith(networkFirst(request, path));
+  else if (request.cache === "no-store" || request.headers.has("range")) return;
+  else if (build) event.respondWith(keptFirst(event, path, build));
+  else if (KEPT.has(path)) event.respondWith(networkFirst(request, path));
 });
 
-/** Below the scope, as the lists have it: without a query, and the page itself by one name. */
-function pathOf({ url }) {
-  const path = new URL(url).pathname.slice(SCOPE.pathname.length);
-  return path === "" || path === "index.html" ? "./" : path;
+/** Which file a request is for, below the scope, and of which build; the page itself by one name. */
+function fileOf({ url }) {
+  const { pathname, searchParams } = new URL(url);
+  const path = pathname.slice(SCOPE.pathname.length);
+  return { path: path === "" || path === "index.html" ? "./" : path, build: searchParams.get("build") };
 }
 
+/** Where a file of this build is fetched from. Pages have one address for all builds. */
+function addressOf(path, build = BUILD) {
+  return new URL(isPage(path) ? path : `${path}?build=${build}`, SCOPE).href;
+}
+
+function isPage(path) {
+  return path === "./" || path.endsWith(".html");
+}
+
+/** A file that names its build never changes. */
+async function keptFirst(event, path, build) {
+  const copy = await kept(path, build);
+  if (copy) return copy;
+  const response = await fetch(event.request);
+  // Not awaited: a storage that is full or slow must not hold back the page.
+  if (build === BUILD && KEPT.has(path)) event.waitUntil(put(path, response.clone()).catch(() => {}));
+  return response;
+}
+
+/** What is kept counts where the network has nothing, nothing of use, or nothing in time. */
 async function networkFirst(request, path) {
-  const cache = await caches.open(CACHE);
-  const address = new URL(path, SCOPE).href;
+  const copy = kept(path);
+  const fetched = fetch(request).then(
+    async (response) => (isOfUse(response, path) ? response : ((await copy) ?? response)),
+    async (error) => (await copy) ?? Promise.reject(error),
+  );
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE_MS)));
   try {
-    const response = await fetch(request);
-    // Not awaited: a storage that is full or slow must not hold back the page.
-    if (response.ok && response.type === "basic" && !response.redirected)
-      cache.put(address, response.clone()).catch(() => {});
-    return response;
-  } catch (error) {
-    const kept = await cache.match(address);
-    if (kept) return kept;
-    throw error;
+    return await Promise.race([fetched, late.then(async () => (await copy) ?? fetched)]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
-/** One file that cannot be had must not cost the others. */
+/** Whether the visitor shall see an answer though there is a kept one: a login, say, or that the page is gone for good. */
+function isOfUse(response, path) {
+  const { status } = response;
+  if (status === 408 || status === 429 || status >= 500) return false;
+  return !response.ok || isPage(path) || !isHtml(response);
+}
+
+function isHtml({ headers }) {
+  return /^text\/html/i.test(headers.get("Content-Type") ?? "");
+}
+
+async function kept(path, build = BUILD) {
+  if (!(await caches.has(cacheOf(build)))) return undefined;
+  return (await caches.open(cacheOf(build))).match(addressOf(path, build), { ignoreVary: true });
+}
+
+/** All or nothing: where a file cannot be had, the worker that is there keeps its place and its copy. */
+async function install() {
+  const isNew = !(await caches.has(CACHE));
+  try {
+    // Who has used the engine without a network shall not lose it by an update.
+    await keep((await hasEngine()) ? [...SHELL, ...ENGINE] : SHELL);
+  } catch (error) {
+    if (isNew) await caches.delete(CACHE);
+    throw error;
+  }
+  await self.skipWaiting();
+}
+
+/** The caches of this page, older ones first. */
+async function ownCaches() {
+  return (await caches.keys()).filter((name) => NAMES.exec(name)?.[1] === SCOPE.pathname);
+}
+
+async function hasEngine() {
+  for (const name of await ownCaches()) {
+    const keys = await (await caches.open(name)).keys();
+    if (keys.some(({ url }) => ENGINE.includes(fileOf({ url }).path))) return true;
+  }
+  return false;
+}
+
 async function keep(paths) {
-  const cache = await caches.open(CACHE);
-  await Promise.allSettled(paths.map((path) => cache.add(new URL(path, SCOPE))));
-}
-
-async function forgetOthers() {
-  const names = await caches.keys();
-  await Promise.all(
-    names
-      .filter((name) => NAMES.exec(name)?.[1] === SCOPE.pathname && name !== CACHE)
-      .map((name) => caches.delete(name)),
+  // All of them have come to their end before anybody takes away what is not whole.
+  const ends = await Promise.allSettled(
+    paths.map(async (path) => {
+      if (await kept(path)) return;
+      // A file that names its build may come from the browser's cache; a page may be an older one there.
+      await put(path, await fetch(addressOf(path), { cache: isPage(path) ? "no-cache" : "default" }));
+    }),
   );
+  for (const { reason } of ends) if (reason) throw reason;
 }
 
-/** A file below local/: one of the open pages has it. Where none does, the network is "lost", and the engine takes what is stored. */
-async function localFile(request) {
-  const [, folder, path] = /^(.*\/local\/[^/]+\/)(.*)$/.exec(request.url) ?? [];
-  if (!folder) return new Response(null, { status: 404 });
-  const question = { type: "local-file", folder, path: decodeURIComponent(path), range: request.headers.get("range") };
-  const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
-  const answers = pages.map((page) => ask(page, question));
-  const answer = await Promise.any(answers).catch(() => null);
-  if (!answer) return Response.error();
+/** Rejects where an answer is not the file of this build. */
+async function put(path, response) {
+  const isWhole = response.ok && response.type === "basic" && !response.redirected && isPage(path) === isHtml(response);
+  // Every file holds the name of its build; a WebAssembly file is mostly no text, but its name is.
+  if (!isWhole || !(await response.clone().text()).includes(BUILD))
+    throw new Error(`${path} is not what this build has there.`);
+  await (await caches.open(CACHE)).put(addressOf(path), response);
+}
+
+/** The last build before this one stays: tabs that were opened with it go on. */
+async function forgetOthers() {
+  const others = (await ownCaches()).filter((name) => name !== CACHE);
+  const last = others.findLast((name) => name.startsWith("tokenformer-web-shell-3 "));
+  await Promise.all(others.filter((name) => name !== last).map((name) => caches.delete(name)));
+}
+
+/** A file of a visitor's folder: one of the open pages has it. */
+async function localFile(request, address) {
+  const [, folder, path] = LOCAL.exec(address);
+  const question = {
+    type: "local-file",
+    folder: new URL(folder, SCOPE).href,
+    path: decodeURIComponent(path),
+    range: request.headers.get("range"),
+  };
+  const answer = (await isAtHand(question.folder)) ? await askPages(question) : null;
+  // Nobody has it, and asking again would not help: the engine takes what is stored.
+  if (!answer) return new Response(null, { status: 424 });
   const headers = { "Content-Type": "application/octet-stream", "Accept-Ranges": "bytes" };
   if (answer.range) headers["Content-Range"] = answer.range;
   return new Response(answer.blob ?? null, { status: answer.status, headers });
+}
+
+/** Whether an open page has a folder. Pages cannot be asked that: one that does not listen would never answer. */
+async function isAtHand(folder) {
+  if (!self.navigator?.locks) return true;
+  const { held } = await self.navigator.locks.query();
+  return held.some(({ name }) => name === `tokenformer-web local ${folder}`);
+}
+
+async function askPages(question) {
+  const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const ours = pages.filter(({ url }) => url.startsWith(SCOPE.href));
+  return Promise.any(ours.map((page) => ask(page, question))).catch(() => null);
 }
 
 /** Rejects where the page does not have the folder. */
 function ask(page, question) {
   return new Promise((resolve, reject) => {
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = ({ data }) => (data ? resolve(data) : reject(new Error("not here")));
-    setTimeout(() => reject(new Error("no answer")), ANSWER_MS);
+    const timer = setTimeout(() => reject(new Error("no answer")), ANSWER_MS);
+    port1.onmessage = ({ data }) => {
+      clearTimeout(timer);
+      if (data) resolve(data);
+      else reject(new Error("not here"));
+    };
     page.postMessage(question, [port2]);
   });
 }

@@ -1,15 +1,7 @@
-//! `config.json`, of a folder and of a published checkpoint.
+//! libFuzzer calls what `cases/config.rs` says.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use tokenformer_web::checkpoint::layout::tensors;
-use tokenformer_web::config::{ModelConfig, PartialConfig};
+#[path = "../cases/config.rs"]
+mod case;
 
-fuzz_target!(|data: &[u8]| {
-    let _ =
-        PartialConfig::of_published(data).or(PartialConfig::preset("TokenFormer-150M").unwrap_or_default()).finish();
-    if let Ok(config) = ModelConfig::from_json(data) {
-        assert!(config.rotary_dims() <= config.head_size());
-        assert!(tensors(&config).all(|id| id.shape(&config).cols > 0));
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| case::run(data));

@@ -1,14 +1,7 @@
-//! `data.pkl` alone: the unpickler, and the shape of the model that is read off its tensors.
+//! libFuzzer calls what `cases/pickle.rs` says.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use tokenformer_web::checkpoint::names::{Names, resolve_config};
-use tokenformer_web::checkpoint::pickle::parse_state_dict;
+#[path = "../cases/pickle.rs"]
+mod case;
 
-fuzz_target!(|data: &[u8]| {
-    if let Ok(state) = parse_state_dict(data)
-        && let Ok(names) = Names::resolve(&state)
-    {
-        let _ = resolve_config(&names.shapes, Some("TokenFormer-150M"), None, None);
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| case::run(data));

@@ -43,3 +43,18 @@ test("the benchmark is opened from the page, and measures what it is told to", a
   );
   assert.deepEqual(page.problems, []);
 });
+
+test("without a GPU the benchmark says so, and can be run again", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, context, url } = visit;
+  await context.addInitScript(() =>
+    Object.defineProperty(Navigator.prototype, "gpu", { get: () => undefined, configurable: true }),
+  );
+  await page.goto(`${url}bench.html?models=150M`);
+  await button(page, "Run").click();
+  await page.getByText("No WebGPU adapter was found. This page measures the GPU").waitFor();
+  assert.equal(await button(page, "Run").isEnabled(), true);
+  assert.match(await page.locator("#output").textContent(), /webgpu-unavailable/);
+  assert.deepEqual(page.problems, []);
+});

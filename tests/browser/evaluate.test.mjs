@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { OUTPUT, start } from "./harness.mjs";
+import { OUTPUT, start, until } from "./harness.mjs";
 import { assertAccessible, assertFits, assertStill, button, settled, visitor } from "./visitor.mjs";
 
 const root = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -186,11 +186,11 @@ for (const [width, colorScheme] of [
     });
 
     await t.test("without a network it opens, and evaluates with the stored model", async () => {
-      await page.waitForFunction(async () =>
+      await until(page, async () =>
         (
           await Promise.all(
             ["evaluate.html", "page/evaluate.css", "tokenformer-web_bg.wasm"].map((path) =>
-              caches.match(new URL(path, document.baseURI)),
+              caches.match(new URL(path, document.baseURI), { ignoreSearch: true }),
             ),
           )
         ).every(Boolean),

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { modulePage, relativeError, start } from "./harness.mjs";
+import { FULL, modulePage, relativeError, start } from "./harness.mjs";
 
 /** Keys and values are rounded to f16 on both sides, after sums in another order. */
 const REFERENCE_TOLERANCE = 2e-3;
@@ -25,8 +25,13 @@ before(async () => {
 });
 after(() => world?.close());
 
-for (const name of ["head64", "head80", "head96", "uneven-slots"]) {
+const NAMES = ["head64", "head80", "head96", "uneven-slots"];
+/** Every shape and every precision once: natively, and with the full tests here, each shape is run at every precision. */
+const SHORT = ["head64-q4", "head80-q8", "head96-f16", "uneven-slots-q4"];
+
+for (const name of NAMES) {
   for (const quantization of ["f16", "q8", "q4"]) {
+    if (!FULL && !SHORT.includes(`${name}-${quantization}`)) continue;
     test(`${name} ${quantization}`, async () => {
       const folder = `oracle/fixtures/${name}-${quantization}/`;
       const oracle = JSON.parse(readFileSync(new URL(`../../target/${folder}oracle.json`, import.meta.url), "utf8"));
@@ -70,3 +75,29 @@ for (const name of ["head64", "head80", "head96", "uneven-slots"]) {
     });
   }
 }
+
+/** Where the reference's best two logits are closer than this, another id is no error. */
+const MARGIN = 0.02;
+
+test("the embedded model writes the reference's text, and disposing of it gives everything back", async () => {
+  const [{ prompt, ids, margins }] = JSON.parse(
+    readFileSync(new URL("../../target/oracle/greedy.json", import.meta.url), "utf8"),
+  );
+  const { info, tokenIds, left } = await page.evaluate(async (prompt) => {
+    const model = await TokenFormer.load();
+    const { tokenIds } = await model.complete(prompt, { temperature: 0, maxTokens: 12 });
+    const { info } = model;
+    await model.dispose();
+    return { info, tokenIds, left: model.info.gpuBytes };
+  }, prompt);
+  assert.equal(info.backend, "webgpu");
+  assert.ok(info.gpuBytes > info.weightBytes + info.kvBytes, "weights, cache and scratch are counted");
+  assert.equal(left, 0);
+  const differs = tokenIds.findIndex((id, i) => id !== ids[i]);
+  assert.equal(tokenIds.length, 12);
+  assert.ok(differs < 0 || margins[differs] < MARGIN, `${prompt}: ${tokenIds} instead of ${ids.slice(0, 12)}`);
+  assert.deepEqual(
+    page.problems.filter((problem) => !/404/.test(problem)),
+    [],
+  ); // the fixtures have no tokenizer
+});

@@ -9,6 +9,9 @@ import { findBrowser } from "./find-browser.mjs";
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 export const OUTPUT = path("tests/out/");
 
+/** Whether `scripts/test full` runs: every case, on a GPU that is a program as well as on the CPU engine. */
+export const FULL = process.env.TOKENFORMER_FULL === "1";
+
 /** Where dist/ stands on the first origin: never at the root, since a build must run from anywhere. */
 export const SUB_PATH = "/some/sub/path/";
 
@@ -126,6 +129,15 @@ export async function open(world, url, { viewport = { width: 1280, height: 900 }
   page.on("pageerror", (e) => page.problems.push(String(e)));
   await page.goto(url);
   return page;
+}
+
+/** Waits until an asynchronous `predicate` of the page holds: to `waitForFunction` a promise is as good as true. */
+export async function until(page, predicate, argument) {
+  const end = Date.now() + 60_000;
+  while (!(await page.evaluate(predicate, argument))) {
+    if (Date.now() > end) throw new Error(`It never came true: ${predicate}`);
+    await page.evaluate(() => new Promise((done) => setTimeout(done, 20)));
+  }
 }
 
 /** Makes the pages of a page or context run the engine on the main thread. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { compileKernels, modulePage, quickContext, relativeError, start } from "./harness.mjs";
+import { compileKernels, modulePage, quickContext, relativeError, start, until } from "./harness.mjs";
 import { startHub } from "./hub-simulator.mjs";
 
 const medium = fileURLToPath(new URL("../../target/oracle/medium/", import.meta.url));
@@ -350,7 +350,7 @@ for (const thread of ["main", "worker"])
     // The hub still holds back what was asked for: the end does not wait for it, nor do those who want the same.
     await open.evaluate(() => controller.abort());
     assert.equal((await loading).outcome, "aborted");
-    await open.waitForFunction(async () => (await navigator.locks.query()).held.length === 0);
+    await until(open, async () => (await navigator.locks.query()).held.length === 0);
     hub.release();
     assert.equal((await fill(open, "o/published")).outcome, "loaded");
     await context.close();

@@ -7,7 +7,7 @@ import { button, text, visitor } from "./visitor.mjs";
 
 let world;
 before(async () => {
-  world = await start();
+  world = await start({ webgpu: false });
 });
 after(() => world?.close());
 
@@ -107,7 +107,7 @@ test("a link that is opened leaves the visitor's own text behind undo, and for t
   await page.waitForURL(/prompt=My/);
   await follow(page, `${url}#${new URLSearchParams({ prompt: "A friend's", seed: "4" })}`);
   assert.equal(await text(page), "A friend's");
-  await page.getByText("Begun by a link. Undo brings your own text back.").waitFor();
+  await page.getByText("Opened from a link. Undo restores your own text.").waitFor();
   // Nothing was changed: the next visit finds what the last one left.
   await follow(page, url);
   assert.deepEqual(
@@ -122,6 +122,72 @@ test("a link that is opened leaves the visitor's own text behind undo, and for t
   await page.waitForFunction(() => document.querySelector("token-former").text === "Another");
   await button(page, "Undo").click();
   assert.equal(await text(page), "My own text");
-  await page.getByText("Begun by a link.").waitFor({ state: "hidden" });
+  await page.getByText("Opened from a link.").waitFor({ state: "hidden" });
+  assert.deepEqual(page.problems, []);
+});
+
+test("what a link chose shows whose host it is, and is over with the visit; the own text comes back by its button", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, url, context } = visit;
+  await page.getByRole("textbox").fill("My own text");
+  await page.waitForURL(/prompt=My/);
+  const model = "https://elsewhere.example/x/Story%C2%A0books%C2%A038M";
+  await follow(page, `${url}#${new URLSearchParams({ prompt: "A friend's", model, config: "{", backend: "toaster" })}`);
+  await page.getByText("Opened from a link, which chose the model. Undo restores your own text.").waitFor();
+  await button(page, "Model: Story books 38M elsewhere.example").waitFor();
+  await page.getByRole("textbox").press("End");
+  await page.keyboard.type("!");
+  await page.waitForFunction(() => /friend's!/.test(localStorage.getItem("tokenformer-web")));
+  await page.close();
+  const next = await context.newPage();
+  await next.goto(url);
+  assert.equal(await text(next), "A friend's!");
+  assert.deepEqual(
+    await next.evaluate(() =>
+      ["model", "config", "backend"].map((name) => document.querySelector("token-former").getAttribute(name)),
+    ),
+    [null, null, null],
+  );
+  await button(next, "Your own text: My own text").click();
+  assert.equal(await text(next), "My own text");
+  await button(next, "Your own text: A friend's!").waitFor();
+});
+
+test("a token is given up with the hub that it was typed for", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, url } = visit;
+  const token = () => page.evaluate(() => document.querySelector("token-former").getAttribute("token"));
+  await button(page, /^model/i).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("Precision, context, revision, access").click();
+  await dialog.getByLabel("Hub", { exact: true }).fill("https://hub.example");
+  await dialog.getByLabel("Access token").fill("hf_secret");
+  await dialog.getByRole("button", { name: "Close" }).click();
+  // A link chooses another model, of the same hub: neither hub nor token are the link's to change.
+  await page.goto(`${url}#model=Haiyang-W/TokenFormer-150M`);
+  await button(page, "Model: TokenFormer 150M hub.example").waitFor();
+  assert.equal(await token(), "hf_secret");
+  await button(page, /^model/i).click();
+  await dialog.getByLabel("Hub", { exact: true }).fill("");
+  await page.waitForFunction(() => !document.querySelector("token-former").hasAttribute("token"));
+  assert.equal(await dialog.getByLabel("Access token").inputValue(), "");
+});
+
+test("in a frame without an origin the page works, without a memory", async (t) => {
+  const visit = await visitor(world, { mayAsk: [world.server.origin] });
+  t.after(() => visit.close());
+  const { page, url } = visit;
+  await page.goto(`${world.server.origin}/blank/`);
+  page.problems.length = 0;
+  await page.setContent(
+    `<iframe sandbox="allow-scripts" src="${url}#prompt=Framed" width="1000" height="700"></iframe>`,
+  );
+  const frame = page.frameLocator("iframe");
+  await frame.getByRole("button", { name: "Tokens" }).click();
+  await frame.getByRole("button", { name: "Tokens", pressed: true }).waitFor();
+  await frame.getByRole("button", { name: /lighthouse/ }).click();
+  await frame.getByText(/not saved for your next visit/).waitFor();
   assert.deepEqual(page.problems, []);
 });

@@ -2,28 +2,25 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { modulePage, onMainThread, start } from "./harness.mjs";
+import { FULL, modulePage, onMainThread, start } from "./harness.mjs";
 
 let world;
 before(async () => {
-  world = await start();
+  world = await start({ webgpu: FULL });
 });
 after(() => world?.close());
 
 test("the module works from another origin with nothing but Access-Control-Allow-Origin", async () => {
   const page = await modulePage(world, world.other.origin);
-  const { text, before, after, thread } = await page.evaluate(async () => {
+  const { text, thread } = await page.evaluate(async () => {
     const model = await TokenFormer.load();
     const { thread } = model.info;
     const { text } = await model.complete("Once upon a time", { maxTokens: 3, temperature: 0 });
-    const before = model.info.gpuBytes;
     await model.dispose();
-    return { text, before, after: model.info.gpuBytes, thread };
+    return { text, thread };
   });
   assert.equal(thread, "worker");
   assert.ok(text.length > 0);
-  assert.ok(before > 30e6, "weights, cache and scratch are counted");
-  assert.equal(after, 0, "dispose gives everything back");
   assert.deepEqual(page.problems, []);
   await page.close();
 });

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { createServer } from "vite";
 import { serve } from "../../scripts/static-server.mjs";
-import { open, OUTPUT, start } from "./harness.mjs";
+import { FULL, open, OUTPUT, start } from "./harness.mjs";
 
 const run = promisify(execFile);
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
@@ -26,7 +26,7 @@ function tool(name, script) {
 let world;
 let built;
 before(async () => {
-  world = await start();
+  world = await start({ webgpu: FULL });
   rmSync(PROJECT, { recursive: true, force: true });
   cpSync(path("examples/vite"), PROJECT, {
     recursive: true,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { enginePage, evaluateInEngine, modulePage, start } from "./harness.mjs";
+import { enginePage, evaluateInEngine, FULL, modulePage, start } from "./harness.mjs";
 
 let world;
 before(async () => {
@@ -145,12 +145,10 @@ function losesDevices() {
   globalThis.destroyed = () => destroyed;
 }
 
-const FULL = process.env.TOKENFORMER_FULL === "1";
-
 for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
   test(`a device that is lost, whenever, is replaced, and the text is the same: ${thread}`, async (t) => {
     const page = await pageWith(thread, losesDevices);
-    const moments = FULL ? 10 : 2; // and as many while loading; every load compiles for seconds on the CPU
+    const moments = FULL ? 10 : 1; // and as many while loading; every load compiles for seconds on the CPU
     const folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
     const destroyAfter = (calls) => evaluateInEngine(page, thread, (calls) => destroyAfter(calls), calls);
     const destroyed = () => evaluateInEngine(page, thread, () => destroyed());

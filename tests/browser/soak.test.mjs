@@ -3,10 +3,10 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { enginePage, start } from "./harness.mjs";
+import { enginePage, FULL, start } from "./harness.mjs";
 
 /** A GPU that is a program takes half an hour: only with scripts/test --full. */
-const BACKENDS = process.env.TOKENFORMER_FULL ? ["cpu", "webgpu"] : ["cpu"];
+const BACKENDS = FULL ? ["cpu", "webgpu"] : ["cpu"];
 const GENERATIONS = 2000;
 const LOADS = 50;
 /** So many texts of every hundred end by an abort; after so many, the page loads its model anew. */

@@ -21,6 +21,12 @@ export async function visitor(world, { width = 1280, height = 800, mayAsk = [], 
   );
   const context = await world.browser.newContext({ viewport: { width, height }, ...options });
   await context.addInitScript(() => {
+    // While this is true, the worker is not told to write on: it stops after its first few tokens, until the text ends.
+    globalThis.holdsWriting = false;
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (message, ...rest) {
+      if (!(globalThis.holdsWriting && message.type === "allow")) postMessage.call(this, message, ...rest);
+    };
     globalThis.shifts = [];
     globalThis.longTasks = [];
     const watch = (type, note) =>

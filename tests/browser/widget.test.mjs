@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { open, OUTPUT, start, SUB_PATH } from "./harness.mjs";
+import { FULL, open, OUTPUT, start, SUB_PATH } from "./harness.mjs";
 import { assertAccessible } from "./visitor.mjs";
 
 let world;
 before(async () => {
-  world = await start();
+  world = await start({ webgpu: FULL });
 });
 after(() => world?.close());
 
@@ -46,12 +46,16 @@ test("two widgets of another origin write, and give the GPU's memory back when t
   assert.ok(/^Once upon a time.+/.test(texts[0]) && /^The king.+/.test(texts[1]), texts.join(" | "));
   const bytes = await page.evaluate(() => {
     globalThis.models = [...document.querySelectorAll("token-former")].map((e) => e.model);
-    return models.map((m) => m.info.gpuBytes);
+    return models.map((m) => m.info.weightBytes);
   });
   assert.ok(bytes.every((n) => n > 30e6));
   assert.equal(await page.evaluate(() => models[0] === models[1]), true, "one engine for both");
   await page.evaluate(() => document.querySelectorAll("token-former").forEach((e) => e.remove()));
-  await page.waitForFunction(() => models.every((m) => m.info.gpuBytes === 0));
+  for (const index of [0, 1]) {
+    const later = await page.evaluate((index) => models[index].logits([1]).catch(({ code }) => code), index);
+    assert.equal(later, "disposed");
+  }
+  assert.deepEqual(await page.evaluate(() => models.map((m) => m.info.gpuBytes)), [0, 0]);
   assert.equal(world.requests.length, asked, "the first origin was asked for nothing");
   assert.equal(
     await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length),

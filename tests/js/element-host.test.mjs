@@ -102,7 +102,8 @@ test("a bound text, assigned whenever it is told, ends nothing and leaves who wr
   it.setAttribute("max-tokens", "9");
   assert.equal((await it.regenerate()).finishReason, "length");
   assert.deepEqual([it.text, told], ["xABABCDEFGHI", ["xAB"]]);
-  it.passages = it.passages;
+  const { passages } = it;
+  it.passages = passages;
   assert.equal((await it.generate(it.text)).finishReason, "length");
   assert.deepEqual(it.passages, [
     { text: "x", written: false },

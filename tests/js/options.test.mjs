@@ -186,6 +186,7 @@ test("ids come from arrays and typed arrays of integers", () => {
     [-1],
     ["1"],
     [NaN],
+    // eslint-disable-next-line no-sparse-arrays
     [, 1],
     [2 ** 32],
     [1n],

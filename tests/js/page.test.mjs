@@ -6,7 +6,8 @@ import { ownAddress } from "../../www/page/bench-address.js";
 import { answer, isLocal, localFolder, localName, remedyFor } from "../../www/page/local-folder.js";
 import { PUBLISHED, size } from "../../www/page/published.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "../../www/page/setting-texts.js";
-import { fromHash, fromStorage, missingInWords, readAttributes, toHash } from "../../www/page/state.js";
+import { fromHash, LINKED, missingInWords, toHash } from "../../www/page/address.js";
+import { fromStorage, readAttributes } from "../../www/page/memory.js";
 
 const element = (attributes) => ({ getAttribute: (name) => attributes[name] ?? null });
 const defaults = readAttributes(element({ temperature: "0.8", "top-p": "0.92", token: "hf_secret", prompt: "x" }));
@@ -30,7 +31,7 @@ test("an address that tells nothing known is none, and what it may not tell is l
   for (const hash of ["", "#", "#section", "#model=", "#onclick=alert(1)&token=hf_x&autoload="])
     assert.equal(fromHash(hash, defaults), null, hash);
   const { attributes } = fromHash("#seed=1&token=hf_x&autoload=&onclick=1", defaults);
-  assert.deepEqual(Object.keys(attributes), Object.keys(defaults));
+  assert.deepEqual(Object.keys(attributes), [...LINKED]);
   assert.equal(fromHash("#seed=1&model=", defaults).attributes.model, null);
   assert.ok(!("token" in attributes) && !("autoload" in attributes) && !("prompt" in attributes));
 });
@@ -50,7 +51,7 @@ test("an address chooses neither the hub nor a model of somebody's computer, and
     `#seed=1&endpoint=https://hub.example&${new URLSearchParams({ model: address })}`,
     defaults,
   );
-  assert.deepEqual([attributes.seed, attributes.endpoint, attributes.model], ["1", null, null]);
+  assert.deepEqual([attributes.seed, "endpoint" in attributes, attributes.model], ["1", false, null]);
   // The browser keeps both.
   const kept = fromStorage(JSON.stringify({ version: 1, attributes: changed }), defaults);
   assert.deepEqual([kept.attributes.endpoint, kept.attributes.model], ["https://hub.example", address]);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
+import { textOf } from "../../www/page/memory.js";
 import { keepState } from "../../www/page/state.js";
 
 const PAGE = "https://site.example/";
@@ -35,7 +36,16 @@ function visit(it, address = it.address) {
     addEventListener: (...listener) => it.page.addEventListener(...listener),
   });
   it.writer = new Writer("Once");
-  it.state = keepState(it.writer, { onLink: () => (it.links += 1) });
+  it.told = [];
+  it.ownText = null;
+  it.state = keepState(it.writer, {
+    onLink: (link) => {
+      it.links += 1;
+      it.told.push(link);
+    },
+    onReplaced: (passages) => (it.ownText = passages && textOf(passages)),
+    onKept: (isKept) => (it.isKept = isKept),
+  });
   return it.writer;
 }
 
@@ -115,4 +125,180 @@ test("what was typed a moment before a link is opened is kept, with the address 
   assert.deepEqual([it.writer.text, it.links], ["A friend", 1]);
   assert.equal(it.address.hash, "#prompt=A+friend");
   assert.equal(visit(it, PAGE).text, "My own text");
+});
+
+test("a visitor's own text can be brought back after a link's was continued and the tab closed", () => {
+  const browser = new FakeStorage();
+  const first = tab(browser);
+  visit(first).text = "My own text";
+  leave(first);
+  // The link in a new tab; it is continued there.
+  const second = tab(browser);
+  visit(second, `${PAGE}#prompt=A+friend`);
+  assert.deepEqual([second.writer.text, second.ownText, second.links], ["A friend", "My own text", 1]);
+  second.writer.passages = [
+    { text: "A friend", written: false },
+    { text: " went on", written: true },
+  ];
+  leave(second);
+  // The next visit, in a third.
+  const third = tab(browser);
+  visit(third);
+  assert.deepEqual([third.writer.text, third.ownText], ["A friend went on", "My own text"]);
+  third.state.bringBack();
+  assert.deepEqual([third.writer.text, third.ownText], ["My own text", "A friend went on"]);
+  leave(third);
+  assert.equal(visit(tab(browser)).text, "My own text");
+});
+
+test("a link in the same tab, one key and a reload leave the own text where it can be brought back", () => {
+  const it = tab(new FakeStorage());
+  visit(it).text = "My own text";
+  leave(it);
+  follow(it, "#prompt=A+friend");
+  it.writer.text = "A friend!";
+  leave(it);
+  visit(it);
+  assert.deepEqual([it.writer.text, it.ownText], ["A friend!", "My own text"]);
+  // A second link, whose text the visitor did not write either.
+  follow(it, "#prompt=Another");
+  it.writer.text = "Another?";
+  leave(it);
+  visit(it);
+  it.state.bringBack();
+  assert.equal(it.writer.text, "A friend!");
+  it.state.bringBack();
+  assert.equal(it.writer.text, "My own text");
+});
+
+test("what was brought back by undo, and continued, is not offered again", () => {
+  const it = tab(new FakeStorage());
+  visit(it).text = "Mine";
+  leave(it);
+  it.state.replace("An example");
+  leave(it);
+  assert.equal(it.ownText, "Mine");
+  it.writer.text = "Mine"; // undone
+  leave(it);
+  it.writer.text = "Mine, and more";
+  leave(it);
+  assert.equal(it.ownText, null);
+  assert.equal(visit(it).text, "Mine, and more");
+  assert.equal(it.ownText, null);
+});
+
+test("a text of the visitor's that cannot be kept aside is not overwritten", () => {
+  const browser = new FakeStorage();
+  const it = tab(browser);
+  visit(it).text = "Mine";
+  leave(it);
+  const { setItem } = browser;
+  browser.setItem = (key, value) => {
+    if (key.endsWith("-replaced")) throw new DOMException("Full.", "QuotaExceededError");
+    setItem(key, value);
+  };
+  follow(it, "#prompt=A+friend");
+  it.writer.text = "A friend!";
+  leave(it);
+  assert.equal(it.isKept, false);
+  assert.equal(visit(tab(browser)).text, "Mine");
+});
+
+test("nothing that a link sets outlives the visit, unless the visitor changed it", () => {
+  const browser = new FakeStorage();
+  const it = tab(browser);
+  visit(it).setAttribute("temperature", "0.5");
+  it.writer.setAttribute("endpoint", "https://hub.example");
+  it.writer.text = "Mine";
+  leave(it);
+  const hash = `#${new URLSearchParams({ prompt: "Theirs", temperature: "1.5", "top-k": "7", model: "o/n" })}`;
+  const other = tab(browser);
+  visit(other, PAGE + hash);
+  const read = (writer, names = ["temperature", "top-k", "model", "endpoint"]) =>
+    names.map((name) => writer.getAttribute(name));
+  assert.deepEqual(read(other.writer), ["1.5", "7", "o/n", "https://hub.example"]);
+  assert.deepEqual(other.told, [{ isReplaced: true, model: "o/n" }]);
+  other.writer.text = "Theirs!";
+  other.writer.setAttribute("top-k", "8");
+  leave(other);
+  // The same tab again is the same visit.
+  assert.deepEqual(read(visit(other)), ["1.5", "8", "o/n", "https://hub.example"]);
+  leave(other);
+  assert.deepEqual(read(visit(tab(browser))), ["0.5", "8", null, "https://hub.example"]);
+});
+
+test("what a link may not set, or sets wrongly, changes and keeps nothing", () => {
+  const browser = new FakeStorage();
+  for (const hash of [
+    "#config={",
+    "#backend=webgpu",
+    "#backend=toaster",
+    "#no-cache=",
+    "#endpoint=https://x.example",
+    "#max-tokens=many&prompt=A",
+  ]) {
+    const it = tab(browser);
+    visit(it, PAGE + hash).text = "Typed";
+    leave(it);
+    const writer = visit(tab(browser));
+    for (const name of ["config", "backend", "no-cache", "endpoint", "max-tokens"])
+      assert.equal(writer.getAttribute(name), null, `${hash}: ${name}`);
+  }
+});
+
+test("what an older version kept of such a link is not put back", () => {
+  const browser = new FakeStorage();
+  const attributes = { config: "{", backend: "toaster", "logit-bias": "{", temperature: "0.5" };
+  browser.setItem("tokenformer-web", JSON.stringify({ version: 1, attributes, passages: [], hash: "" }));
+  const writer = visit(tab(browser));
+  assert.deepEqual(
+    Object.keys(attributes).map((name) => writer.getAttribute(name)),
+    [null, null, null, "0.5"],
+  );
+});
+
+test("a text with half a character, or with other line ends, is kept", () => {
+  const it = tab(new FakeStorage());
+  visit(it).passages = [
+    { text: "One\r\nTwo\rThree ", written: false },
+    { text: "wrote \ud83d", written: true },
+  ];
+  leave(it);
+  visit(it);
+  assert.deepEqual(it.writer.passages, [
+    { text: "One\nTwo\nThree ", written: false },
+    { text: "wrote \ufffd", written: true },
+  ]);
+  follow(it, "#prompt=A%0D%0Afriend");
+  assert.equal(it.writer.text, "A\nfriend");
+});
+
+test("a storage without room is told, and what was kept before stays", () => {
+  const it = tab(new FakeStorage());
+  visit(it).text = "Short";
+  leave(it);
+  assert.equal(it.isKept, true);
+  for (const storage of [it.sessionStorage, it.localStorage])
+    storage.setItem = () => {
+      throw new DOMException("Full.", "QuotaExceededError");
+    };
+  visit(it, PAGE).text = "Long";
+  leave(it);
+  assert.equal(it.isKept, false);
+  assert.equal(visit(it, PAGE).text, "Short");
+});
+
+test("an address that begins with two slashes, or that the browser does not change, loses no text", () => {
+  const it = tab(new FakeStorage());
+  const doubled = "https://site.example//app/";
+  visit(it, doubled).text = "Mine";
+  assert.equal(it.state.link().href, `${doubled}#prompt=Mine`);
+  assert.equal(it.address.href, `${doubled}#prompt=Mine`);
+  visit(it);
+  globalThis.history.replaceState = () => {
+    throw new DOMException("Too often.", "SecurityError");
+  };
+  it.writer.text = "Mine, for a link";
+  it.state.link();
+  assert.equal(visit(it).text, "Mine, for a link");
 });

@@ -2,7 +2,7 @@ import "./fake-dom.mjs";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nodesBelow } from "./fake-dom.mjs";
-import { percent, surprise, TokenView, visible } from "../../www/lib/token-view.js";
+import { percent, spoken, surprise, TokenView, visible } from "../../www/lib/token-view.js";
 
 test("probabilities in words", () => {
   assert.deepEqual(
@@ -20,6 +20,34 @@ test("blanks can be seen", () => {
     "(part of a character)",
     "␣␣",
   ]);
+});
+
+test("tokens are called by their words, not by signs", () => {
+  assert.deepEqual([" She", "a b", "\n\n", "\t", "", " ", "   "].map(spoken), [
+    "She",
+    "a b",
+    "new line",
+    "tab",
+    "part of a character",
+    "space",
+    "3 spaces",
+  ]);
+});
+
+test("a view without tokens says what will be there, one with tokens what the shades mean", () => {
+  const view = new TokenView({ onChoose: () => {} });
+  const isShown = (part) => nodesBelow(view.node).some((node) => node.hidden === false && part.test(textBelow(node)));
+  const textBelow = (node) =>
+    nodesBelow(node)
+      .map((n) => n.textContent ?? n)
+      .join(" ");
+  const own = { text: "Once", run: 0, token: null };
+  view.show([own]);
+  assert.deepEqual([isShown(/There are none yet/), isShown(/expected/)], [true, false]);
+  view.append({ text: " upon", run: 1, token: { tokenId: 5 } });
+  assert.deepEqual([isShown(/There are none yet/), isShown(/expected/)], [false, true]);
+  view.show([own, { text: " upon", run: 1, token: null }]);
+  assert.deepEqual([isShown(/There are none yet/), isShown(/expected/)], [false, false]);
 });
 
 test("shades go from the expected to the surprising", () => {
@@ -58,8 +86,8 @@ test("every token is a button with its probability; what the visitor wrote is te
     spans.map((span) => [span.role, span.textContent, span.getAttribute("aria-label")]),
     [
       [undefined, "Once", null],
-      ["button", " upon", "␣upon, 50 %"],
-      ["button", "⏎\n", "⏎"],
+      ["button", " upon", "upon, 50 %"],
+      ["button", "⏎\n", "new line"],
     ],
   );
 });

@@ -24,10 +24,13 @@ const GENERATE_ATTRIBUTES = attributesOf(GENERATE_OPTIONS);
 /** Attributes that choose the model: after a change of one of them the next call loads anew. */
 export const LOADING_ATTRIBUTES = Object.freeze(["model", ...LOAD_ATTRIBUTES.map(({ attribute }) => attribute)]);
 
+/** Attributes that say how a text is written. */
+export const GENERATING_ATTRIBUTES = Object.freeze(GENERATE_ATTRIBUTES.map(({ attribute }) => attribute));
+
 /** Every attribute that the element understands. */
 export const ATTRIBUTES = Object.freeze([
   ...LOADING_ATTRIBUTES,
-  ...GENERATE_ATTRIBUTES.map(({ attribute }) => attribute),
+  ...GENERATING_ATTRIBUTES,
   "prompt",
   "autoload",
   "token-view",

@@ -10,6 +10,10 @@ const HOST = `
   --_written: var(--token-former-written, color-mix(in srgb, currentColor 55%, #4a6fa8));
   --_quiet: color-mix(in srgb, currentColor 68%, transparent);
   --_line: color-mix(in srgb, currentColor 20%, transparent); }
+/* Without a colour of the page's for what lies over the text: the opposite of the text's own, since a dark page need not say that it is one. */
+@supports (color: oklch(from red l c h)) {
+  :host { --_paper: var(--token-former-paper, oklch(from currentColor clamp(.2, (.65 - l) * 100, 1) 0 0)); }
+}
 @supports (color: light-dark(#000, #fff)) {
   :host { --_accent: var(--token-former-accent, light-dark(#9a3b26, #e39a82)); --_on-accent: var(--token-former-on-accent, light-dark(#fff, #20150f)); }
 }
@@ -26,25 +30,24 @@ const SURFACE = `
 .surface { display: grid; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em));
   overflow: auto; overscroll-behavior: auto contain; scrollbar-gutter: stable; }
 .mirror, textarea { grid-area: 1 / 1; min-inline-size: 0; inline-size: 100%; margin: 0; padding: .3em 0 .6em; border: 0; font: inherit; letter-spacing: inherit;
-  word-spacing: inherit; text-align: start; text-align-last: auto; text-indent: 0; text-transform: none; text-shadow: inherit; text-rendering: inherit; text-wrap-style: auto;
+  word-spacing: inherit; text-align: start; unicode-bidi: plaintext; text-align-last: auto; text-indent: 0; text-transform: none; text-shadow: inherit; text-rendering: inherit; text-wrap-style: auto;
   text-autospace: inherit; text-spacing-trim: inherit; word-break: inherit; line-break: inherit; white-space: pre-wrap; overflow-wrap: anywhere; hyphens: none; tab-size: 4; }
-.mirror::after { content: "\\200b"; }
+/* A last line that is empty is a line. Not a character: one would move with every word that is written. */
+.mirror::after { content: ""; display: inline-block; }
 textarea { display: block; block-size: 100%; border-radius: 0; outline: none; background: none; color: inherit; -webkit-text-fill-color: transparent;
   caret-color: var(--_accent); line-height: inherit; resize: none; overflow: hidden; }
 textarea::placeholder { color: var(--_quiet); -webkit-text-fill-color: var(--_quiet); opacity: 1; font-style: italic; }
 textarea::selection { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
 .surface[data-composing] .mirror { visibility: hidden; }
 .surface[data-composing] textarea { -webkit-text-fill-color: currentColor; }
-/* Where the caret is: a rule in the margin, as an editor's pencil would draw it. */
-.sheet::before { content: ""; position: absolute; inset-block: .3em; inset-inline-start: -.9em; border-inline-start: 2px solid var(--_accent);
-  opacity: 0; transition: opacity .2s; pointer-events: none; }
-.sheet:focus-within::before { opacity: .7; }
+.surface:focus-within { outline: 2px solid color-mix(in srgb, var(--_accent) 70%, transparent); outline-offset: .35em; border-radius: 3px; }
 
 .written { color: var(--_written); }
 .fresh { animation: settle 1.4s ease-out both; }
 @keyframes settle { from { color: var(--_accent); } }
-.written[data-open]::after { content: ""; display: inline-block; inline-size: 2px; block-size: 1.05em; margin-inline-start: 1px; vertical-align: -.16em; background: var(--_accent); }
-@media (prefers-reduced-motion: reduce) { .fresh { animation: none; } .sheet::before { transition: none; } }
+/* The end of what is being written. A border of the passage's own, which takes no room: a box behind it would be a thing that moves with every word. */
+.written[data-open] { margin-inline-end: -2px; border-inline-end: 2px solid var(--_accent); }
+@media (prefers-reduced-motion: reduce) { .fresh { animation: none; } }
 @media (forced-colors: active) { .mirror { visibility: hidden; } textarea { -webkit-text-fill-color: currentColor; } }
 `;
 
@@ -55,19 +58,24 @@ const CONTROLS = `
 button { font: inherit; color: inherit; cursor: pointer; }
 .buttons button { min-block-size: 44px; padding: .4em .7em; border: 1px solid transparent; border-radius: 6px; background: none; transition: background-color .15s, opacity .15s; }
 .buttons button:is([part~="generate"], [part~="stop"]) { min-inline-size: 8.2em; padding-inline: 1.3em; border-color: var(--_accent); background: var(--_accent); color: var(--_on-accent); font-weight: 600; }
+/* As wide as the longest word that stands on it, in whatever font: nothing beside it moves when the word becomes another. */
+.buttons button:is([part~="generate"], [part~="stop"])::after { content: "Generate\\a Continue"; content: "Generate\\a Continue" / ""; display: block; block-size: 0;
+  overflow: hidden; visibility: hidden; white-space: pre; font-weight: 600; }
 .buttons button.quiet { border-color: var(--_line); background: none; color: inherit; }
 .buttons button:not(:disabled):hover { background: color-mix(in srgb, currentColor 8%, transparent); }
 .buttons button[part~="generate"]:hover { background: color-mix(in srgb, var(--_accent) 88%, currentColor); }
 .buttons button:disabled { opacity: .4; cursor: default; }
-button:focus-visible, .token:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
+button:focus-visible, .token:focus-visible, .tokens:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
 .state { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between; gap: 0 1em; min-block-size: 1.9em; padding-block-start: .45em; color: var(--_quiet); overflow-wrap: anywhere; }
+/* A line of its own, whatever it says: what else the page puts there does not move. */
+.status { flex: 0 0 100%; min-block-size: 1.4em; }
 @container (max-width: 25rem) {
   .buttons { gap: .3em; }
   .buttons button { padding-inline: .45em; }
   .buttons button:is([part~="generate"], [part~="stop"]) { min-inline-size: 6.4em; padding-inline: .6em; }
   /* Room for the longest status, so that nothing below it moves when its words become more. */
   .state { align-content: start; }
-  .status { flex: 0 0 100%; min-block-size: 2.8em; }
+  .status { min-block-size: 2.8em; }
 }
 /* A line along the upper edge: it takes no room, so that nothing moves when it comes and goes. */
 progress { appearance: none; position: absolute; inset-block-start: -2px; inset-inline: 0; display: block; inline-size: 100%; block-size: 3px; border: 0; background: none;
@@ -76,7 +84,7 @@ progress::-webkit-progress-bar { background: none; }
 progress::-webkit-progress-value { background: var(--_accent); transition: inline-size .2s; }
 progress::-moz-progress-bar { background: var(--_accent); }
 progress:indeterminate::after { content: ""; position: absolute; inset-block: 0; inline-size: 30%; background: var(--_accent); animation: seek 1.2s ease-in-out infinite alternate; }
-@keyframes seek { from { inset-inline-start: 0; } to { inset-inline-start: 70%; } }
+@keyframes seek { to { translate: 233%; } }
 @media (prefers-reduced-motion: reduce) { progress:indeterminate::after { inline-size: 100%; opacity: .5; animation: none; } .buttons button, progress::-webkit-progress-value { transition: none; } }
 
 /* Above the controls, over the end of the sheet: nothing moves when it comes and goes, the button under the pointer least of all. */
@@ -89,15 +97,17 @@ progress:indeterminate::after { content: ""; position: absolute; inset-block: 0;
 const TOKENS = `
 .token-view { position: relative; }
 .tokens { min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em)); overflow: auto; scrollbar-gutter: stable;
-  padding: .3em 0 .6em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: inherit; }
+  padding: .3em 0 .6em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: inherit; unicode-bidi: plaintext; }
 .tokens .written { color: var(--_written); }
 .token { border-radius: 2px; box-shadow: inset 0 -1px 0 var(--_line), inset 1px 0 0 var(--_line); cursor: pointer; }
-.token[data-surprise="1"] { background: color-mix(in srgb, var(--_accent) 9%, transparent); }
-.token[data-surprise="2"] { background: color-mix(in srgb, var(--_accent) 17%, transparent); }
-.token[data-surprise="3"] { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
-.token[data-surprise="4"] { background: color-mix(in srgb, var(--_accent) 36%, transparent); }
+[data-surprise="1"] { background: color-mix(in srgb, var(--_accent) 9%, transparent); }
+[data-surprise="2"] { background: color-mix(in srgb, var(--_accent) 17%, transparent); }
+[data-surprise="3"] { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
+[data-surprise="4"] { background: color-mix(in srgb, var(--_accent) 36%, transparent); }
+.legend { margin: 0 0 .6em; color: var(--_quiet); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.8; }
+.shade { display: inline-block; inline-size: 1.6em; block-size: 1.1em; border-radius: 2px; vertical-align: -.2em; box-shadow: inset 0 0 0 1px var(--_line); }
 .token[aria-describedby] { box-shadow: inset 0 -2px 0 var(--_accent); }
-.tokens-note { margin: 0 0 .6em; color: var(--_quiet); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; }
+.tokens-note, .tokens-none { margin: 0 0 .6em; color: var(--_quiet); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; }
 .card { position: absolute; z-index: 2; inline-size: min(19em, 100%); padding: .4em .5em; border: 1px solid var(--_line); border-radius: 8px; background: var(--_paper);
   box-shadow: 0 6px 24px rgb(0 0 0 / .16); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; font-variant-numeric: tabular-nums; }
 .card p, .card ol { margin: 0; padding: 0; list-style: none; }

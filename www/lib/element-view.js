@@ -26,7 +26,12 @@ export class ElementView {
   #manuscript = new Manuscript();
   #surface;
   #tokens;
-  #generate = make("button", { part: "button generate", type: "button", text: "Generate" });
+  #generate = make("button", {
+    part: "button generate",
+    type: "button",
+    text: "Generate",
+    title: "Continue the text (Ctrl+Enter)",
+  });
   #stop = make("button", { part: "button stop", type: "button", className: "quiet", text: "Stop", hidden: true });
   #regenerate = make("button", {
     part: "button regenerate",
@@ -71,7 +76,6 @@ export class ElementView {
     });
     this.#tokens = new TokenView({ onChoose: (index, alternative) => actions.onChoose(index, alternative) });
     this.#tokens.node.hidden = true;
-    this.#generate.setAttribute("aria-label", "Generate: continue the text");
     root.append(
       make("slot", { name: "heading" }),
       make(

@@ -1,7 +1,11 @@
 // The WebAssembly engine in this thread: fetched and started once, by the first call that needs it.
 
+import { buildOf, checkBuild } from "./build.js";
 import { isTrap, stopped, TokenFormerError, toTokenFormerError } from "./errors.js";
 import { ENGINE_SCRIPT, ENGINE_WASM } from "./locations.js";
+
+/** How long the engine's files may take: what is lost on the way need not end by itself. */
+const FETCH_MS = 600_000;
 
 export class EngineModule {
   #importGlue;
@@ -56,7 +60,9 @@ export class EngineModule {
 
   /** Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another. */
   async run(work) {
-    const instance = await this.load();
+    const instance = await this.load().catch((error) => {
+      throw toTokenFormerError(error);
+    });
     let unwatch;
     const stop = new Promise((_, reject) => (unwatch = this.watch(instance, (error) => reject(stopped(error)))));
     try {
@@ -71,7 +77,8 @@ export class EngineModule {
 
   async #start() {
     const script = scriptAddress(this.#restarts);
-    const [instance, wasm] = await Promise.all([this.#importGlue(this.#restarts), fetchWasm()]);
+    const [instance, wasm] = await inTime(Promise.all([this.#importGlue(this.#restarts), compileWasm()]));
+    checkBuild(buildOf(wasm), `The engine's file ${ENGINE_WASM}`);
     globalThis.addEventListener?.("error", ({ error }) => {
       // The stack of everything that this instance does leads through its glue, or, where a bundler has moved that,
       // through the wasm file; so does that of a callback.
@@ -86,17 +93,35 @@ export class EngineModule {
 
 /** The glue keeps its instance in a module variable; another query makes another module. */
 export function scriptAddress(restarts) {
-  return restarts === 0 ? ENGINE_SCRIPT : `${ENGINE_SCRIPT}?restart=${restarts}`;
+  const address = new URL(ENGINE_SCRIPT);
+  if (restarts > 0) address.searchParams.set("restart", restarts);
+  return address.href;
 }
 
-async function fetchWasm() {
+async function compileWasm() {
   const response = await fetch(ENGINE_WASM);
-  if (response.ok) return response;
-  throw new TokenFormerError(
-    "network",
-    `The engine's file ${ENGINE_WASM} cannot be fetched (status ${response.status}).`,
-    {
-      hint: "Put all files of the build into one folder of the server, next to tokenformer.js.",
-    },
-  );
+  if (!response.ok) throw missing(`The engine's file ${ENGINE_WASM} cannot be fetched (status ${response.status}).`);
+  // Some hosts do not know the type, without which a browser refuses to compile what is still coming.
+  const isTyped = response.headers.get("Content-Type")?.startsWith("application/wasm");
+  return isTyped ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** What `coming` brings, or an error once it took too long. */
+async function inTime(coming) {
+  let timer;
+  const end = new Promise((_, reject) => {
+    const tell = () => reject(missing(`The engine's files did not come within ${FETCH_MS / 60_000} minutes.`));
+    timer = setTimeout(tell, FETCH_MS);
+  });
+  try {
+    return await Promise.race([coming, end]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function missing(message) {
+  return new TokenFormerError("network", message, {
+    hint: "Reload the page: the site may have been updated. All files of a build belong into one folder of the server, next to tokenformer.js.",
+  });
 }

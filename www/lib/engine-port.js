@@ -1,6 +1,7 @@
 // Engines in a worker, as model.js sees them: the same methods as those in this thread, whose results come as messages.
 // The messages are described in engine-service.js.
 
+import { otherBuild } from "./build.js";
 import { aborted, stopped, TokenFormerError } from "./errors.js";
 import { PortWriting } from "./port-writing.js";
 import { unpackError } from "./wire.js";
@@ -129,7 +130,7 @@ export class EnginePort {
   }
 
   #receive(message) {
-    switch (message.type) {
+    switch (message?.type) {
       case "answer": {
         const asked = this.#calls.get(message.call);
         this.#calls.delete(message.call);
@@ -148,6 +149,8 @@ export class EnginePort {
       }
       case "stopped":
         return this.#stop(unpackError(message.error));
+      default:
+        return this.#stop(otherBuild(`The engine's worker says "${message?.type}", which this build does not know.`));
     }
   }
 

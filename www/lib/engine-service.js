@@ -7,8 +7,10 @@
 //     { type: "allow", writing, count } { type: "close", writing, taken } { type: "free", writing }   see write-ahead.js
 //
 // An answer has `value` or `error`, and `info` where it is an engine's. `{ type: "progress", call, progress }` and
-// `{ type: "chunks", writing, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all.
+// `{ type: "chunks", writing, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all;
+// it comes after a message that is not listed here, too. The first one is engine-worker.js's `ready`, with the build's name.
 
+import { otherBuild } from "./build.js";
 import { isTrap, stopped } from "./errors.js";
 import { Lock } from "./lock.js";
 import { packError } from "./wire.js";
@@ -60,6 +62,9 @@ export class EngineService {
       case "free":
         this.#writings.get(message.writing)?.free();
         return this.#writings.delete(message.writing);
+      default:
+        // Nobody would ever answer it.
+        return this.#stop(otherBuild(`The page asks for "${type}", which the engine's worker does not know.`));
     }
   }
 
@@ -96,6 +101,8 @@ export class EngineService {
   async #invoke({ engine: id, name, args }) {
     const { made, lock } = this.#loaded.get(id);
     const { engine } = made;
+    if (typeof engine[name] !== "function")
+      throw otherBuild(`The page asks for "${name}", which the engine does not have.`);
     const release = await lock.acquire();
     try {
       if (name === "start") return { ...this.#write(id, await engine.start(...args), lock), info: engine.info() };

@@ -3,9 +3,11 @@
 // One worker, not one per model: one compiled module and one wasm memory; models wait for the GPU most of the time, and
 // a trap, which ends them all, is a bug that none should have to survive. It ends when it has had nothing to do for a while.
 
+import { checkBuild, otherBuild } from "./build.js";
 import { EngineModule, scriptAddress } from "./engine-module.js";
 import { EnginePort } from "./engine-port.js";
 import { enginesOf } from "./engines-of.js";
+import { TokenFormerError } from "./errors.js";
 import { ENGINE_WASM, WORKER_SCRIPT } from "./locations.js";
 
 /** The engine of this thread. */
@@ -64,21 +66,32 @@ async function startPort() {
     workersHaveGpu = hasGpu;
     return new EnginePort(worker, () => (starting = null));
   } catch (error) {
+    starting = null; // the next model tries again
+    // Another build's worker: the engine that this thread would fetch is of that build, too.
+    if (error instanceof TokenFormerError) throw error;
     failures += 1;
     lastFailure = error.message;
-    starting = null; // the next model tries again
     return null;
   }
 }
 
-/** A worker that is ready, and whether it has WebGPU; rejects where none can be had. */
+/** A worker that is ready, and whether it has WebGPU; rejects where none can be had, or that of another build. */
 export async function startWorker(make) {
   const worker = make();
   let timer;
   try {
     const hasGpu = await new Promise((resolve, reject) => {
       timer = setTimeout(() => reject(new Error("The engine's worker does not answer")), READY_MS);
-      worker.onmessage = ({ data }) => resolve(data.hasGpu);
+      worker.onmessage = ({ data }) => {
+        try {
+          if (data?.type !== "ready")
+            throw otherBuild(`The worker's script ${WORKER_SCRIPT} begins as that of another build would.`);
+          checkBuild(data.build, `The worker's script ${WORKER_SCRIPT}`);
+          resolve(data.hasGpu);
+        } catch (error) {
+          reject(error);
+        }
+      };
       worker.onerror = (event) => {
         event.preventDefault?.(); // not the page's failure: it goes on without
         reject(new Error("The engine's worker could not be started (its script is missing, or a policy forbids it)"));

@@ -99,7 +99,9 @@ export function toTokenFormerError(error) {
     return make("out-of-memory", `The browser could not provide the memory: ${said}`);
   }
   if (error instanceof TypeError && /fetch|network|load failed|importing a module|imported module/i.test(said)) {
-    return make("network", `A file could not be fetched: ${said}`);
+    // A bundler's files have other names in the next build, and those of this one may be gone.
+    const hint = /module/.test(said) ? "Check the connection; if the site was updated meanwhile, reload the page." : "";
+    return make("network", `A file could not be fetched: ${said}`, hint);
   }
   return stopped(error);
 }

@@ -24,12 +24,13 @@ export function rootOf(wasm, own, page) {
   const file = new URL(wasm, page ?? "file:///");
   const isOfDisk = (/** @type {string | URL} */ address) => new URL(address).protocol === "file:";
   const isUsable = (/** @type {string | URL} */ address) => page === undefined || isOfDisk(page) || !isOfDisk(address);
-  if (file.pathname.endsWith("/tokenformer-web_bg.wasm") && isUsable(file)) return new URL("./", file);
-  if (own?.endsWith("/locations.js") && isUsable(own)) return new URL("../", own);
+  if (/\/tokenformer-web_bg\.wasm$/.test(file.pathname) && isUsable(file)) return new URL("./", file);
+  if (own && /\/locations\.js$/.test(own) && isUsable(own)) return new URL("../", own);
   return new URL("./", page ?? file);
 }
 
-const ROOT = rootOf(ENGINE_WASM, import.meta.resolve?.("./locations.js"), globalThis.document?.baseURI);
+// In backquotes, since scripts/name-build.mjs shall not name it: nothing is fetched from this address.
+const ROOT = rootOf(ENGINE_WASM, import.meta.resolve?.(`./locations.js`), globalThis.document?.baseURI);
 
 /** Address of the embedded model's folder. */
 export const EMBEDDED_FOLDER = new URL(`models/${EMBEDDED_MODEL}/`, ROOT).href;

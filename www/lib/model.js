@@ -66,7 +66,10 @@ export class TokenFormer {
     this.#device = engine.device?.();
     this.#lastInfo = engine.info();
     const self = new WeakRef(this); // the watch must not keep a model alive that everybody forgot
-    this.#unwatch = watch((error) => self.deref()?.#fail(stopped(error)));
+    this.#unwatch = watch((error) => {
+      const model = self.deref();
+      if (model) model.#fail(stopped(error));
+    });
     this.#discard = discard;
   }
 

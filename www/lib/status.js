@@ -70,10 +70,10 @@ export function adapterInWords(adapter) {
 
 /** Where a model runs, if that needs saying: nobody should take it for what a GPU gives. */
 export function placeInWords({ backend }) {
-  return backend === "cpu" ? "on the CPU, slower" : "";
+  return backend === "cpu" ? "on the CPU" : "";
 }
 
-/** "Ready on nvidia ampere", "Ready on the CPU, slower". */
+/** "Ready on nvidia ampere", "Ready on the CPU". */
 export function readyInWords(info) {
   const place = placeInWords(info) || (adapterInWords(info.adapter) && `on ${adapterInWords(info.adapter)}`);
   return place ? `Ready ${place}` : "Ready";

@@ -13,9 +13,10 @@ export class TextSurface {
     id: "text",
     rows: 1,
     spellcheck: false,
+    dir: "auto",
     placeholder: "Write a beginning",
   });
-  #mirror = make("div", { part: "output", className: "mirror", ariaHidden: "true" });
+  #mirror = make("div", { part: "output", className: "mirror", dir: "auto", ariaHidden: "true" });
   #node = make("div", { className: "surface" }, this.#mirror, this.#field);
   /** Where the passage that is being written stands: its settled text, then spans that settle. */
   #passage = null;

@@ -6,13 +6,14 @@ const BLOCK = 4096;
 /**
  * A text as a text field holds it: lines end in "\n" alone. `before` is what was given in front of it, since "\r" and "\n" may
  * come apart.
+ * @param {string} text
  */
 export function asInField(text, before = "") {
   const rest = before.endsWith("\r") && text.startsWith("\n") ? text.slice(1) : text;
   return rest.replace(/\r\n?/g, "\n");
 }
 
-/** How many code units two texts begin with alike. */
+/** How many code units two texts begin with alike. @param {string} a @param {string} b */
 export function commonStart(a, b) {
   const most = Math.min(a.length, b.length);
   let n = 0;
@@ -21,9 +22,10 @@ export function commonStart(a, b) {
   return n;
 }
 
-/** How many code units two texts end with alike, at most `most`. */
+/** How many code units two texts end with alike, at most `most`. @param {string} a @param {string} b @param {number} most */
 export function commonEnd(a, b, most) {
-  const sliced = (text, n) => text.slice(text.length - n - BLOCK, text.length - n);
+  const sliced = (/** @type {string} */ text, /** @type {number} */ n) =>
+    text.slice(text.length - n - BLOCK, text.length - n);
   let n = 0;
   while (n + BLOCK <= most && sliced(a, n) === sliced(b, n)) n += BLOCK;
   while (n < most && a.charCodeAt(a.length - 1 - n) === b.charCodeAt(b.length - 1 - n)) n += 1;

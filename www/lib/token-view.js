@@ -19,27 +19,54 @@ export function visible(text) {
         .replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
 }
 
+/** A token's text as a screen reader shall say it: not the signs for what cannot be seen. */
+export function spoken(text) {
+  if (text === "") return "part of a character";
+  if (text.trim() !== "") return text.trim();
+  const words = { "\n": "new line", "\t": "tab" };
+  return words[text[0]] ?? (text.length > 1 ? `${text.length} spaces` : "space");
+}
+
 /** Shade of a token, 0 (expected) to 4 (a surprise). */
 export function surprise(logprob) {
   return logprob === undefined ? 0 : Math.max(0, Math.min(4, Math.floor(-logprob / Math.log(4))));
 }
+
+/** Between a token and its card. */
+const CARD_GAP = 2;
 
 export class TokenView {
   #list = make("div", {
     part: "tokens",
     className: "tokens",
     role: "group",
+    dir: "auto",
+    tabIndex: -1,
     ariaLabel: "Tokens: arrow keys move from one to the next",
   });
+  #legend = make(
+    "p",
+    { className: "legend", hidden: true },
+    "How unlikely each token was: expected ",
+    ...[0, 1, 2, 3, 4].map(shadeOfLegend),
+    " surprising. Choose one to see its alternatives.",
+  );
   #card = make("div", { part: "card", className: "card", id: "card", hidden: true });
   #note = make("p", {
     className: "tokens-note",
     hidden: true,
     text: "Passages that were kept from an earlier visit, or edited, are shown without their tokens.",
   });
-  #node = make("div", { className: "token-view" }, this.#list, this.#note, this.#card);
+  #none = make("p", {
+    className: "tokens-none",
+    hidden: true,
+    text: "Tokens are the pieces in which the model writes. There are none yet: what it writes from now on shows them, each shaded by how unlikely it was, with its alternatives.",
+  });
+  #node = make("div", { className: "token-view" }, this.#list, this.#none, this.#legend, this.#note, this.#card);
   #pieces = [];
   #chosen = -1;
+  /** Where the arrow keys go on from. */
+  #at = -1;
   #onChoose;
 
   /** @param {{ onChoose: (index: number, alternative: object) => void }} actions `onChoose`: write on with another token */
@@ -76,11 +103,23 @@ export class TokenView {
   }
 
   show(pieces) {
+    // Who works with the keyboard stays where they are, though everything is new.
+    const focused = activeIn(this.#node);
+    const isFocused = focused !== null && this.#node.contains(focused);
     this.close();
     this.#pieces = pieces;
     this.#list.replaceChildren(...pieces.map((piece, index) => tokenSpan(piece, index)));
     this.#note.hidden = !pieces.some(({ run, token }) => run > 0 && !token);
     this.#list.children[pieces.findIndex((piece) => piece.token)]?.setAttribute("tabindex", "0");
+    this.#explain();
+    if (isFocused) this.#list.focus({ preventScroll: true });
+  }
+
+  /** What the shades mean, or what will be here where nothing is yet. */
+  #explain() {
+    const hasTokens = this.#pieces.some(({ token }) => token);
+    this.#legend.hidden = !hasTokens;
+    this.#none.hidden = hasTokens || !this.#note.hidden;
   }
 
   /** A token that was just written. */
@@ -90,6 +129,7 @@ export class TokenView {
     const span = tokenSpan(piece, this.#pieces.length - 1);
     if (first) span.setAttribute("tabindex", "0");
     this.#list.append(span);
+    if (first) this.#explain();
   }
 
   close() {
@@ -101,7 +141,7 @@ export class TokenView {
   /** To the next token that way, over what the visitor wrote. */
   #move(step) {
     const direction = Math.sign(step);
-    let index = this.#chosen;
+    let index = this.#chosen < 0 ? this.#at : this.#chosen;
     for (let left = Math.abs(step); left > 0; left--) {
       let next = index + direction;
       while (this.#pieces[next] && !this.#pieces[next].token) next += direction;
@@ -120,7 +160,7 @@ export class TokenView {
     const token = this.#pieces[index]?.token;
     if (!token || index === this.#chosen) return;
     this.close();
-    this.#chosen = index;
+    this.#chosen = this.#at = index;
     this.#card.replaceChildren(...this.#cardOf(this.#pieces[index], index));
     this.#card.hidden = false;
     target.setAttribute("aria-describedby", "card");
@@ -145,7 +185,8 @@ export class TokenView {
       const row = make(
         "button",
         { type: "button", className: "alternative", title: "Write on from here with this token" },
-        make("span", { className: "token-text", text: visible(alternative.text) }),
+        make("span", { className: "token-text", text: visible(alternative.text), ariaHidden: "true" }),
+        make("span", { className: "unseen", text: spoken(alternative.text) }),
         share,
         make("span", { text: percent(alternative.logprob) }),
       );
@@ -156,14 +197,21 @@ export class TokenView {
     return [make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];
   }
 
-  /** Under the token, inside the view's width. */
+  /** Under the token, inside the view's width; above it where the window ends, or what sticks to its edge begins, before the card does. */
   #place(target) {
     const at = target.getClientRects()[0];
     const frame = this.#node.getBoundingClientRect();
     if (!at) return;
-    const left = Math.max(0, Math.min(at.left - frame.left, frame.width - this.#card.offsetWidth));
-    this.#card.style.insetInlineStart = `${left}px`;
-    this.#card.style.insetBlockStart = `${at.bottom - frame.top + 2}px`;
+    const { offsetWidth: width, offsetHeight: height, style } = this.#card;
+    style.left = `${Math.max(0, Math.min(at.left - frame.left, frame.width - width))}px`;
+    const controls = this.#node.getRootNode().querySelector?.(".controls")?.getBoundingClientRect().top ?? Infinity;
+    // Controls that are below the window, or above the token, are in nobody's way.
+    const end = Math.min(innerHeight, controls > at.bottom ? controls : Infinity);
+    const isBelow = at.bottom + height + CARD_GAP <= end || at.top - height - CARD_GAP < 0;
+    const top = isBelow ? at.bottom + CARD_GAP : at.top - height - CARD_GAP;
+    style.top = `${top - frame.top}px`;
+    // Neither way has room: what is in sight of it must be its beginning, and the page scrolls for the rest.
+    if (isBelow) this.#card.scrollIntoView?.({ block: "nearest", behavior: "instant" });
   }
 }
 
@@ -179,8 +227,14 @@ function tokenSpan({ text, run, token }, index) {
   span.setAttribute("tabindex", "-1");
   span.setAttribute("data-index", String(index));
   span.setAttribute("data-surprise", String(surprise(token.logprob)));
-  span.setAttribute("aria-label", known ? `${visible(text)}, ${percent(token.logprob)}` : visible(text));
+  span.setAttribute("aria-label", known ? `${spoken(text)}, ${percent(token.logprob)}` : spoken(text));
   return span;
+}
+
+function shadeOfLegend(shade) {
+  const swatch = make("span", { className: "shade", ariaHidden: "true" });
+  swatch.setAttribute("data-surprise", String(shade));
+  return swatch;
 }
 
 function activeIn(node) {

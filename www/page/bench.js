@@ -8,24 +8,48 @@
 
 import { ownAddress } from "./bench-address.js";
 import { checkLogits } from "./bench-check.js";
+import { askForControl } from "./offline.js";
 import { probe, shareOfFloor } from "../lib/probe.js";
 import { kernelTimes } from "../lib/model.js";
 import { TokenFormer } from "../tokenformer.js";
 
+document.querySelector(".unstarted").remove();
+askForControl();
 const query = new URLSearchParams(location.search);
 const output = document.getElementById("output");
 const button = document.getElementById("run");
 const results = [];
 const told = { browser: navigator.userAgent };
 
+/** Runs everything; whatever happens, it can be run again, and says what it does meanwhile. */
 async function run() {
   button.disabled = true;
   results.length = 0;
+  try {
+    await measure();
+    say(results.some(({ error }) => !error) ? "Done." : `Nothing could be measured. ${results[0]?.error ?? ""}`);
+  } catch (error) {
+    const isGpu = error?.code === "webgpu-unavailable";
+    const hint = isGpu
+      ? " This page measures the GPU: open it in a browser with WebGPU and hardware acceleration."
+      : "";
+    say(`${error?.message ?? error}${hint}`);
+    results.push({ error: `${error?.code ?? "failed"}: ${error?.message ?? error}` });
+    show({ results });
+  }
+  button.disabled = false;
+  if (query.has("report")) await post("report", output.textContent);
+}
+
+async function measure() {
   const number = (name, fallback) => Number(query.get(name) ?? fallback);
+  if (query.get("probe") !== "0")
+    say("Measuring what this browser allows. On a GPU that is a program this takes minutes.");
   const probed = query.get("probe") === "0" ? undefined : await probe();
   const names = (query.get("models") ?? document.getElementById("models").value).split(",");
   for (const name of names) {
     try {
+      say(`${name}: making random weights.`);
       const model = await TokenFormer.random(`Haiyang-W/TokenFormer-${name}`, {
         quantization: query.get("quantization") ?? "q4",
         subgroups: query.get("subgroups") !== "0",
@@ -43,6 +67,7 @@ async function run() {
       if (query.has("long")) cases.long = { ...base, promptTokens: 1900, runs: 3 };
       if (query.has("prefill")) cases.prefill = { ...base, promptTokens: 1024, maxTokens: 2 };
       for (const [kind, options] of Object.entries(cases)) {
+        say(`${name}: measuring (${kind}).`);
         const result = await model.benchmark(options);
         const { median } = result.decodeTokensPerSecond;
         const share = kind === "prefill" || !probed ? undefined : shareOfFloor(probed, result, median);
@@ -63,8 +88,10 @@ async function run() {
     results.push({ kind: "check", ...(await check().catch((error) => ({ folder, error: String(error) }))) });
   }
   show({ probe: probed, results });
-  button.disabled = false;
-  if (query.has("report")) await post("report", output.textContent);
+}
+
+function say(text) {
+  document.getElementById("status").textContent = text;
 }
 
 function show(value) {

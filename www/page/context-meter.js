@@ -51,7 +51,7 @@ export class ContextMeter {
     if (!total) return;
     this.#used = used;
     this.#node.hidden = false;
-    this.#words.textContent = `${used.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+    this.#words.textContent = `${used.toLocaleString("en")} of ${total.toLocaleString("en")} tokens`;
     this.#meter.setAttribute("aria-valuenow", String(used));
     this.#meter.setAttribute("aria-valuemax", String(total));
     this.#meter.setAttribute("aria-valuetext", `${used} of ${total} tokens`);

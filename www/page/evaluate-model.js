@@ -4,8 +4,11 @@ import { readLoadAttributes } from "../lib/attributes.js";
 import { make } from "../lib/dom.js";
 import { checkLoadOptions } from "../lib/options.js";
 import { readAddress, toAddress } from "./evaluate-address.js";
-import { loadRows, modelLabel, onOtherModel } from "./model-panel.js";
-import { EMBEDDED, PUBLISHED, size } from "./published.js";
+import { hasGpu } from "./gpu.js";
+import { isLocal } from "./local-folder.js";
+import { describeModel, modelInWords } from "./model-names.js";
+import { loadRows, onOtherModel } from "./model-panel.js";
+import { EMBEDDED, PUBLISHED, size, whyNot } from "./published.js";
 
 const byId = (id) => document.getElementById(id);
 const KNOWN = [EMBEDDED, ...PUBLISHED];
@@ -17,6 +20,8 @@ export class ModelChoice {
   #name = null;
   /** One that was asked for by its name. */
   #other = null;
+  /** Whether there is a GPU; null until that is known. */
+  #hasGpu = null;
   /** Keeps the rows' attributes. */
   #holder = document.createElement("div");
 
@@ -24,12 +29,16 @@ export class ModelChoice {
     const rows = loadRows(this.#holder, ["quantization"]);
     byId("load-options").append(...rows.map(({ node }) => node));
     const { name, precisions } = readAddress(location.search, document.baseURI);
-    if (name !== null) this.#choose(name);
+    if (name !== null) this.choose(name);
     else this.#show();
     if (precisions.length > 0) this.#check(precisions);
-    byId("models").addEventListener("change", ({ target }) => this.#choose(target.value || null));
+    byId("models").addEventListener("change", ({ target }) => this.choose(target.value || null));
     byId("precisions").addEventListener("change", () => this.#tellAddress());
-    onOtherModel((name) => this.#choose(name));
+    onOtherModel((name) => this.choose(name));
+    hasGpu().then((has) => {
+      this.#hasGpu = has;
+      if (!has) this.#show({ keepPrecisions: true });
+    });
   }
 
   set isDisabled(isDisabled) {
@@ -42,7 +51,7 @@ export class ModelChoice {
 
   /** The name for people. */
   get label() {
-    return modelLabel(this.#name);
+    return modelInWords(this.#name, this.#holder.getAttribute("endpoint"));
   }
 
   /** `{ name, options, precisions }`; precisions as `load` takes them, undefined for as it comes. Throws `invalid-argument`. */
@@ -53,25 +62,25 @@ export class ModelChoice {
     return { name: this.#name ?? undefined, options, precisions: checked };
   }
 
-  #choose(name) {
+  /** `name`: as for TokenFormer.load; null for the embedded one. */
+  choose(name) {
     this.#name = name;
     if (!KNOWN.some((model) => model.name === name)) this.#other = name;
     this.#show();
     this.#tellAddress();
   }
 
-  #show() {
-    const models =
-      this.#other === null
-        ? KNOWN
-        : [...KNOWN, { name: this.#other, label: modelLabel(this.#other), parameters: this.#other }];
+  #show({ keepPrecisions = false } = {}) {
+    const other = this.#other;
+    const about = { name: other, parameters: isLocal(other) ? "from this computer" : other };
+    const models = other === null ? KNOWN : [...KNOWN, { ...about, label: describeModel(other).label }];
     const focused = byId("models").contains(document.activeElement);
     byId("models").replaceChildren(
       byId("models").firstElementChild,
-      ...models.map((model) => choice(model, model.name === this.#name)),
+      ...models.map((model) => choice(model, model.name === this.#name, whyNot(model, this.#hasGpu))),
     );
     if (focused) byId("models").querySelector("input:checked").focus();
-    this.#showPrecisions();
+    if (!keepPrecisions) this.#showPrecisions();
   }
 
   #showPrecisions() {
@@ -105,8 +114,8 @@ export class ModelChoice {
   }
 }
 
-function choice({ name, label, parameters, download }, checked) {
-  const input = make("input", { type: "radio", value: name ?? "", checked });
+function choice({ name, label, parameters, download }, checked, reason) {
+  const input = make("input", { type: "radio", value: name ?? "", checked, disabled: reason !== "" && !checked });
   input.name = "model";
   return make(
     "label",
@@ -114,6 +123,6 @@ function choice({ name, label, parameters, download }, checked) {
     input,
     make("strong", { text: label }),
     make("span", { className: "size", text: download ? `${size(download)} download` : "" }),
-    make("span", { className: "what", text: parameters }),
+    make("span", { className: "what", text: [parameters, reason].filter(Boolean).join(" · ") }),
   );
 }

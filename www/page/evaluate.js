@@ -13,6 +13,7 @@ import { ModelChoice } from "./evaluate-model.js";
 import { Plot } from "./evaluate-plot.js";
 import { compared, notesOf, report, resultTable } from "./evaluate-results.js";
 import { layOut, likelihoodInWords, mostSurprising, summaryInWords, textBefore, visible } from "./evaluate-series.js";
+import { askForControl } from "./offline.js";
 
 const byId = (id) => document.getElementById(id);
 const TOP = 10;
@@ -27,6 +28,8 @@ const HOPELESS = [
   "webgpu-unavailable",
 ];
 
+document.querySelector(".unstarted").remove();
+askForControl();
 const texts = new TextInput();
 const model = new ModelChoice();
 const plot = new Plot(byId("plot"));

@@ -1,7 +1,7 @@
 // A model from this computer: dropped on the page, or chosen as a folder or as files.
 
 import { answer, localFolder } from "./local-folder.js";
-import { isControlled } from "./offline.js";
+import { isControlled, serviceWorkers } from "./offline.js";
 
 /** Folders of this visit, by address. */
 const folders = new Map();
@@ -10,13 +10,14 @@ const folders = new Map();
 export function acceptLocalModels(choose) {
   const byId = (id) => document.getElementById(id);
   const tell = (text) => (byId("local-status").textContent = text);
-  if (!navigator.serviceWorker) {
+  const workers = serviceWorkers();
+  if (!workers) {
     tell("Files of this computer need a service worker, which this browser or this kind of page does not have.");
     byId("pick-folder").disabled = byId("pick-files").disabled = true;
     return;
   }
-  navigator.serviceWorker.addEventListener("message", onRequest);
-  navigator.serviceWorker.startMessages?.();
+  workers.addEventListener("message", onRequest);
+  workers.startMessages?.();
 
   async function take(entries) {
     if (entries.length === 0) return;
@@ -24,7 +25,7 @@ export function acceptLocalModels(choose) {
     if (problem) return tell(problem);
     if (!(await isControlled()))
       return tell("The service worker that reads files is not running: reload the page, without Shift.");
-    folders.set(new URL(address, document.baseURI).href, files);
+    await hold(new URL(address, document.baseURI).href, files);
     tell(`${files.size} files are at hand. They stay on this computer.`);
     choose(address);
   }
@@ -47,11 +48,20 @@ export function acceptLocalModels(choose) {
   });
 }
 
+/** The lock tells the service worker that some page has the folder; it ends with the page. Several pages may have it. */
+async function hold(folder, files) {
+  folders.set(folder, files);
+  await new Promise((resolve) => {
+    if (!navigator.locks) return resolve();
+    const held = () => (resolve(), new Promise(() => {}));
+    navigator.locks.request(`tokenformer-web local ${folder}`, { mode: "shared" }, held).catch(resolve);
+  });
+}
+
 /** The service worker asks for a piece of a file. A page that does not have its folder says so. */
 function onRequest({ data, ports }) {
-  if (data?.type !== "local-file") return;
-  const files = folders.get(data.folder);
-  ports[0].postMessage(files ? answer(files, data.path, data.range) : null);
+  const files = data?.type === "local-file" ? folders.get(data.folder) : null;
+  ports[0]?.postMessage(files ? answer(files, data.path, data.range) : null);
 }
 
 /** `take` gets the promise of what was dropped on the page, `{ path, file }` of all files. */

@@ -5,7 +5,7 @@ import { EMBEDDED_MODEL } from "../lib/locations.js";
 import { adapterInWords } from "../lib/status.js";
 import { TokenFormer } from "../tokenformer.js";
 import { isLocal } from "./local-folder.js";
-import { modelLabel } from "./model-panel.js";
+import { describeModel } from "./model-names.js";
 import { size } from "./published.js";
 
 const byId = (id) => document.getElementById(id);
@@ -120,7 +120,7 @@ export class MachinePanel {
 
 const THREADS = { worker: "in a worker, beside the page", main: "in the page's own thread" };
 
-const BACKENDS = { webgpu: "WebGPU", cpu: "the CPU, slower than a GPU" };
+const BACKENDS = { webgpu: "WebGPU", cpu: "the CPU" };
 
 /** Rows of a name and a value, of what is known. */
 function detailsOf({
@@ -161,6 +161,6 @@ function detailsOf({
 }
 
 function nameOf(id) {
-  if (id === EMBEDDED_MODEL) return modelLabel(null);
-  return isLocal(id) ? `${modelLabel(id)}, from this computer` : id;
+  if (id === EMBEDDED_MODEL) return describeModel(null).label;
+  return isLocal(id) ? `${describeModel(id).label}, from this computer` : id;
 }

@@ -7,26 +7,23 @@ import { resolveName } from "../lib/names.js";
 import { checkLoadOptions, LOAD_OPTIONS } from "../lib/options.js";
 import { progressInWords } from "../lib/status.js";
 import { TokenFormer } from "../tokenformer.js";
-import { isLocal, localName, remedyFor } from "./local-folder.js";
-import { EMBEDDED, PUBLISHED, size } from "./published.js";
+import { hasGpu } from "./gpu.js";
+import { isLocal, remedyFor } from "./local-folder.js";
+import { describeModel } from "./model-names.js";
+import { EMBEDDED, PUBLISHED, size, whyNot } from "./published.js";
 import { attributeRow } from "./rows.js";
+import { bindToken } from "./token-binding.js";
 
 const byId = (id) => document.getElementById(id);
 const KNOWN = [EMBEDDED, ...PUBLISHED];
-
-/** A model's name as the bar shows it. */
-export function modelLabel(name) {
-  const known = KNOWN.find((model) => model.name === name);
-  if (known) return known.label;
-  const last = name.replace(/\/+$/, "").split("/").at(-1);
-  return isLocal(name) ? localName(last) : last;
-}
 
 export class ModelPanel {
   #writer;
   #rows;
   /** Stored models by id, once the panel asked. */
   #stored = new Map();
+  /** Whether there is a GPU; null until that is known. */
+  #hasGpu = null;
 
   /** The last loading that was asked for here. */
   #loading = null;
@@ -63,6 +60,10 @@ export class ModelPanel {
     for (const row of this.#rows) row.show();
     this.#show();
     this.#readStored();
+    hasGpu().then((has) => {
+      this.#hasGpu = has;
+      if (!has) this.#show();
+    });
   }
 
   /** `name`: as the attribute `model` has it; null for the model of the page. */
@@ -79,7 +80,11 @@ export class ModelPanel {
       ? KNOWN
       : [
           ...KNOWN,
-          { name: chosen, label: modelLabel(chosen), parameters: isLocal(chosen) ? "from this computer" : chosen },
+          {
+            name: chosen,
+            label: describeModel(chosen).label,
+            parameters: isLocal(chosen) ? "from this computer" : chosen,
+          },
         ];
     const legend = byId("models").firstElementChild;
     const focused = byId("models").contains(document.activeElement);
@@ -87,11 +92,17 @@ export class ModelPanel {
     if (focused) byId("models").querySelector("input:checked").focus();
   }
 
-  #choice({ name, label, parameters, download, kept }, checked) {
-    const input = make("input", { type: "radio", value: name ?? "", checked });
+  #choice(model, checked) {
+    const { name, label, parameters, download, kept } = model;
+    const reason = whyNot(model, this.#hasGpu);
+    const input = make("input", { type: "radio", value: name ?? "", checked, disabled: reason !== "" && !checked });
     input.name = "model";
     const stored = this.#stored.get(name ?? EMBEDDED_MODEL) ?? this.#stored.get(idOf(name));
-    const sizes = [name === null || !download ? "" : `keeps ${size(kept)} of it at 4 bits`].filter(Boolean);
+    const { host } = isLocal(name) ? {} : describeModel(name, this.#writer.getAttribute("endpoint"));
+    const more = [
+      name !== null && download && `${size(kept)} on disk (4-bit)`,
+      host && host !== parameters && `from ${host}`,
+    ].filter(Boolean);
     const state = !stored
       ? null
       : make("span", {
@@ -100,8 +111,9 @@ export class ModelPanel {
             ? `Kept here: ${size(stored.bytes)}, ${stored.quantization}`
             : `Partly here: ${size(stored.bytes)}`,
         });
-    const what = make("span", { className: "what" }, [parameters, ...sizes].join(" · "));
+    const what = make("span", { className: "what" }, [parameters, ...more].join(" · "));
     if (state) what.append(" · ", state);
+    if (reason) what.append(make("span", { className: "why-not", text: reason }));
     return make(
       "label",
       { className: "choice" },
@@ -177,6 +189,10 @@ export function loadRows(element, without = []) {
           check: check(attribute),
           ...more,
         });
+  const tokenRow = row("token", "token", "Access token", make("input", { type: "password" }), {
+    about: "for private models; sent to this hub only, and forgotten when the hub is changed or the page closed",
+  });
+  bindToken(element, () => tokenRow?.show());
   const rows = [
     row(
       "quantization",
@@ -187,9 +203,7 @@ export function loadRows(element, without = []) {
     row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "2048" })),
     row("revision", "revision", "Revision", make("input", { type: "text", placeholder: "main" })),
     row("endpoint", "endpoint", "Hub", make("input", { type: "text", placeholder: LOAD_OPTIONS.endpoint.default })),
-    row("token", "token", "Access token", make("input", { type: "password" }), {
-      about: "for private models; sent to the hub only, and forgotten when this page is closed",
-    }),
+    tokenRow,
     row("no-cache", "cache", "Keep in this browser", select(["", "yes"], ["off", "no"]), {
       toText: (value) => (value === null ? "" : "off"),
     }),

@@ -8,14 +8,18 @@ import { followText } from "./follow.js";
 import { remedyFor } from "./local-folder.js";
 import { acceptLocalModels } from "./local-model.js";
 import { MachinePanel } from "./machine-panel.js";
-import { ModelPanel, modelLabel } from "./model-panel.js";
+import { describeModel } from "./model-names.js";
+import { ModelPanel } from "./model-panel.js";
 import { keepShell } from "./offline.js";
 import { openPanels } from "./panels.js";
 import { SettingsPanel } from "./settings-panel.js";
+import { textOf } from "./memory.js";
 import { keepState } from "./state.js";
 
 const byId = (id) => document.getElementById(id);
 const writer = byId("writer");
+/** Characters of a text that its button shows: enough to know it by. */
+const LONGEST_PREVIEW = 80;
 
 const settings = new SettingsPanel(writer);
 const models = new ModelPanel(writer);
@@ -29,7 +33,13 @@ function remark(id, text) {
     writer.addEventListener(type, () => (byId(id).textContent = ""), { once: true });
 }
 const state = keepState(writer, {
-  onLink: () => remark("from-link", "Begun by a link. Undo brings your own text back."),
+  onLink: ({ isReplaced, model }) =>
+    remark(
+      "from-link",
+      `Opened from a link${model === null ? "" : ", which chose the model"}.${isReplaced ? " Undo restores your own text." : ""}`,
+    ),
+  onReplaced: showOwnText,
+  onKept: (isKept) => (byId("unkept").hidden = isKept),
 });
 new ContextMeter(writer, byId("context"));
 followText(writer);
@@ -40,13 +50,23 @@ writer.addEventListener("error", ({ detail }) => {
   if (remedy) remark("from-link", remedy);
 });
 
-byId("examples").addEventListener("click", ({ target }) => {
+/** The button for the visitor's text that something else has taken the place of; null where there is none. */
+function showOwnText(passages) {
+  byId("own-text").hidden = passages === null;
+  if (passages) byId("own-beginning").textContent = textOf(passages).slice(0, LONGEST_PREVIEW);
+}
+
+byId("examples").addEventListener("click", ({ target, currentTarget }) => {
   const example = target.closest("button");
   if (!example) return;
-  writer.text = example.textContent;
+  if (example === byId("own-text").firstElementChild) state.bringBack();
+  else state.replace(example.textContent);
+  // The mouse rests on another one after that, which nobody has chosen.
+  currentTarget.setAttribute("data-still", "");
   window.scrollTo({ top: 0 });
   writer.focus({ preventScroll: true });
 });
+byId("examples").addEventListener("pointermove", ({ currentTarget }) => currentTarget.removeAttribute("data-still"));
 
 // The element's keys, from wherever the focus is; it has the first say.
 addEventListener("keydown", (event) => {
@@ -62,7 +82,9 @@ tokens.addEventListener("click", () => writer.toggleAttribute("token-view"));
 /** What the buttons around the element say about its attributes. */
 function showAttributes() {
   tokens.setAttribute("aria-pressed", String(writer.hasAttribute("token-view")));
-  byId("model-name").textContent = modelLabel(writer.getAttribute("model"));
+  const { label, host } = describeModel(writer.getAttribute("model"), writer.getAttribute("endpoint"));
+  byId("model-name").textContent = label;
+  byId("model-host").textContent = host;
 }
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();
@@ -83,22 +105,18 @@ byId("copy-link").addEventListener("click", async () => {
   remark("link-status", missing ? `${done}. Not in it: ${missing}.` : `${done}.`);
 });
 
-const WITHOUT_GPU = "so small models run on the CPU, slower, and large ones not at all.";
+const WITHOUT_GPU = "No GPU available, so the small model runs on your CPU. Larger models need WebGPU.";
 
-/** What stands above the text; nothing if that is empty. */
+/** What stands below the text; nothing if that is empty. */
 function notice(text) {
   byId("notice").textContent = text;
   byId("notice").hidden = text === "";
 }
 if (!navigator.gpu) {
-  notice(
-    isSecureContext
-      ? `This browser offers no WebGPU, ${WITHOUT_GPU} A current Chrome, Edge, Firefox or Safari with hardware acceleration has it.`
-      : `WebGPU needs a secure page, ${WITHOUT_GPU} Open this one over https or on localhost.`,
-  );
+  notice(isSecureContext ? WITHOUT_GPU : `${WITHOUT_GPU} Browsers offer that over https and on localhost only.`);
 } else {
   writer.addEventListener("load", ({ detail: model }) => {
     const isFallback = model.info.backend === "cpu" && writer.getAttribute("backend") !== "cpu";
-    notice(isFallback ? `This browser gave no GPU, ${WITHOUT_GPU} Hardware acceleration may be switched off.` : "");
+    notice(isFallback ? WITHOUT_GPU : "");
   });
 }

@@ -1,110 +1,37 @@
-// What the page remembers. The address holds what can be shared: the beginning and every setting that differs from
-// the page's own. The browser keeps the same, and the whole text with who wrote what: for this tab, which finds its own
-// text again whatever other tabs write, and for the next visit, which finds what was written last.
+// What the page remembers, and what a link does to it. The address (address.js) holds what can be shared; the browser
+// (memory.js) keeps the same, and the whole text with who wrote what.
 
-import { ATTRIBUTES } from "../lib/attributes.js";
-import { isLocal } from "./local-folder.js";
+import { beginningOf, fromHash, LINKED, missingInWords, toHash } from "./address.js";
+import { keepReplaced, readAttributes, recall, remember, replacedTexts, textOf } from "./memory.js";
 
-const KEY = "tokenformer-web";
-/** Where it is kept: the tab's own first. */
-const PLACES = ["sessionStorage", "localStorage"];
-/** Never in an address or in the browser: an access token. Not settings: the text, and loading at once. */
-const LEFT_OUT = ["token", "prompt", "autoload"];
-const KEPT = ATTRIBUTES.filter((name) => !LEFT_OUT.includes(name));
-/** Of these, what an address may say: a link must not choose the hub that a visitor's access token is sent to. */
-const SHARED = KEPT.filter((name) => name !== "endpoint");
-/** A beginning that is longer makes no usable address. */
-const LONGEST_BEGINNING = 2000;
 /** How long a change waits for the next one before both are kept. */
 const SETTLE_MS = 300;
 
-/** The element's attributes that are kept, by name; null where there is none. */
-export function readAttributes(element) {
-  return Object.fromEntries(KEPT.map((name) => [name, element.getAttribute(name)]));
-}
-
-/** Whether others can have it too: a model's files on this computer they can not. */
-const isShareable = (name, value) => name !== "model" || !isLocal(value);
-
 /**
- * The address's part for attributes that differ from `defaults`, and a beginning; "" where there is nothing to tell. An
- * attribute that the page has and the visitor emptied is there without a value.
- */
-export function toHash(attributes, defaults, beginning) {
-  const query = new URLSearchParams();
-  if (beginning && beginning.length <= LONGEST_BEGINNING) query.set("prompt", beginning);
-  for (const name of SHARED) {
-    const value = attributes[name];
-    if (value !== defaults[name] && isShareable(name, value)) query.set(name, value ?? "");
-  }
-  const text = query.toString();
-  return text ? `#${text}` : "";
-}
-
-/** The opposite: `{ attributes, beginning }`; null where the address tells nothing. Unknown names are left alone. */
-export function fromHash(hash, defaults) {
-  const query = new URLSearchParams(hash.replace(/^#/, ""));
-  const attributes = { ...defaults };
-  // A model without a name is none.
-  if (query.get("model") === "" && defaults.model === null) query.delete("model");
-  for (const name of SHARED) {
-    const value = query.get(name);
-    if (value === null || !isShareable(name, value)) continue;
-    attributes[name] = value === "" && defaults[name] !== null ? null : value;
-  }
-  const beginning = query.get("prompt")?.slice(0, LONGEST_BEGINNING) ?? null;
-  const tells = beginning !== null || SHARED.some((name) => query.has(name));
-  return tells ? { attributes, beginning } : null;
-}
-
-/** Reads what the browser kept: `{ attributes, passages, hash }`, or null. Whatever is not as it was written is left out. */
-export function fromStorage(text, defaults) {
-  let kept;
-  try {
-    kept = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (kept?.version !== 1) return null;
-  const attributes = { ...defaults };
-  for (const name of KEPT) {
-    const value = kept.attributes?.[name];
-    if (value === null || typeof value === "string") attributes[name] = value;
-  }
-  const passages = Array.isArray(kept.passages)
-    ? kept.passages.filter((p) => typeof p?.text === "string" && p.text.isWellFormed?.() !== false)
-    : [];
-  return { attributes, passages, hash: String(kept.hash ?? "") };
-}
-
-/** What a link does not hold of a beginning and of attributes that differ from `defaults`, in words; "" where it holds all of it. */
-export function missingInWords(passages, attributes, defaults) {
-  const beginning = beginningOf(passages);
-  const missing = [
-    beginning.length > LONGEST_BEGINNING && "the beginning, which is too long for one",
-    beginning === "" && "a beginning, since the text has none of yours",
-    !isShareable("model", attributes.model) && "the model, which is on this computer only",
-    attributes.endpoint !== defaults.endpoint && "the hub's address",
-  ];
-  return missing.filter(Boolean).join("; ");
-}
-
-/** What the visitor wrote before the model wrote anything. */
-function beginningOf(passages) {
-  return passages[0]?.written === false ? passages[0].text : "";
-}
-
-/**
- * Puts back what was there at the last visit, or what the address tells, and keeps what changes. `onLink` is told when a
- * link's beginning has taken the place of another text, which `undo` brings back.
+ * Puts back what was there at the last visit, or what the address tells, and keeps what changes.
  *
- * @returns {{ link: () => { href: string, missing: string } }} an address to share, and what it lacks, in words
+ * @param {HTMLElement} element
+ * @param {object} told
+ * @param {(link: { isReplaced: boolean, model: string | null }) => void} told.onLink a link's beginning has taken the place
+ *     of another text, which `undo` brings back, or a link has chosen a model
+ * @param {(passages: object[] | null) => void} [told.onReplaced] the text of the visitor's that can be brought back now
+ * @param {(isKept: boolean) => void} [told.onKept] whether the next visit will find the text
+ * @returns {{ link: () => { href: string, missing: string }, replace: (text: string) => void, bringBack: () => void }}
+ *     `link`: an address to share, and what it lacks, in words; `replace`: another text in the place of the visitor's
  */
-export function keepState(element, { onLink }) {
+export function keepState(element, { onLink, onReplaced = () => {}, onKept = () => {} }) {
   const defaults = readAttributes(element);
   const ownBeginning = element.text;
   let timer = 0;
   let isRestoring = false;
+  /** What a link has set, by attribute: `{ given, own }`. It counts for this visit; `own` is the visitor's. */
+  let borrowed = {};
+  /** The last text that was put here and is not the visitor's: a link's, an example's. */
+  let brought = ownBeginning;
+  /** The visitor's text that it has taken the place of, as passages. */
+  let aside = null;
+
+  const isVisitors = () => element.text !== brought && element.text !== ownBeginning;
 
   function setAttributes(attributes) {
     for (const [name, value] of Object.entries(attributes)) {
@@ -114,15 +41,45 @@ export function keepState(element, { onLink }) {
     }
   }
 
+  /** Another text in the place of the one that is there, which `undo` brings back, and `bringBack` if it is the visitor's. */
+  function replace(text) {
+    keepNow();
+    if (isVisitors()) aside = element.passages;
+    brought = text;
+    element.text = text;
+    tellReplaced();
+  }
+
+  /** Texts that were replaced, and are not what is there, the last one first. */
+  function replaced() {
+    return [...(aside ? [aside] : []), ...replacedTexts()].filter((passages) => textOf(passages) !== element.text);
+  }
+  const tellReplaced = () => onReplaced(replaced()[0] ?? null);
+
+  /** The text that was replaced last; what stands in its place goes behind the others. */
+  function bringBack() {
+    const [back, ...others] = replaced();
+    if (!back) return;
+    aside = null;
+    keepReplaced(isVisitors() ? [...others, element.passages] : others);
+    element.passages = back;
+    keep();
+  }
+
   /** A link's beginning is a change of the visitor's text that is there, and can be undone. */
   function open({ attributes, beginning }) {
+    const own = withoutLink(readAttributes(element), borrowed);
+    const differing = LINKED.filter((name) => attributes[name] !== own[name]);
+    borrowed = Object.fromEntries(differing.map((name) => [name, { given: attributes[name], own: own[name] }]));
     setAttributes(attributes);
-    const text = beginning?.toWellFormed?.() ?? beginning ?? ownBeginning;
-    if (element.text === ownBeginning) element.passages = [{ text, written: false }];
+    const text = beginning ?? ownBeginning;
+    const isReplaced = element.text !== ownBeginning && element.text !== text;
+    if (isReplaced) replace(text);
     else if (element.text !== text) {
-      element.text = text;
-      onLink();
+      brought = text;
+      element.passages = [{ text, written: false }];
     }
+    if (isReplaced || attributes.model !== null) onLink({ isReplaced, model: attributes.model });
   }
 
   /** `leftAs`: the address's part behind # that the text is left with; without it the address follows the text. */
@@ -130,14 +87,25 @@ export function keepState(element, { onLink }) {
     clearTimeout(timer);
     timer = 0;
     const attributes = readAttributes(element);
-    const { passages } = element;
+    const { passages, text } = element;
     const beginning = beginningOf(passages);
-    const hash = toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning);
     // A page that is being left has its next address already: what is kept must go with the one that it has now.
-    if (leftAs === null && hash !== location.hash)
-      history.replaceState(null, "", hash || location.pathname + location.search);
-    const kept = JSON.stringify({ version: 1, attributes, passages, hash: leftAs ?? location.hash });
-    for (const place of PLACES) store(place, kept);
+    if (leftAs === null) setHash(toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning));
+    // Nothing takes the place of a text that is kept nowhere else.
+    const isSafe = keepAside(text);
+    const isKept = remember({ attributes, borrowed, passages, hash: leftAs ?? location.hash }, { isLast: isSafe });
+    onKept(isKept || text === ownBeginning);
+    tellReplaced();
+  }
+
+  /** Keeps the text that was replaced, for as long as `text` is neither that nor a continuation of it; false if there is no room. */
+  function keepAside(text) {
+    const goesOn = (passages) => text.startsWith(textOf(passages));
+    const before = replacedTexts();
+    const texts = [...(aside ? [aside] : []), ...before].filter((passages) => !goesOn(passages));
+    // Redoing what was undone takes it away once more.
+    if (aside && goesOn(aside) && text !== textOf(aside)) aside = null;
+    return texts.map(textOf).join("\0") === before.map(textOf).join("\0") || keepReplaced(texts);
   }
   // What a link brought is the visitor's only once it was changed: until then the browser keeps the text before it.
   const keepSoon = () => isRestoring || (timer ||= setTimeout(keep, SETTLE_MS));
@@ -147,12 +115,20 @@ export function keepState(element, { onLink }) {
   function restore({ isFirst = false } = {}) {
     isRestoring = true;
     const shared = fromHash(location.hash, defaults);
-    const kept = PLACES.reduce((found, place) => found ?? fromStorage(stored(place), defaults), null);
+    const kept = recall(defaults);
     // An address that this page wrote itself tells less than what it kept with it.
-    const isOwn = !shared || kept?.hash === location.hash;
-    if (kept?.passages.length > 0 && (isOwn || isFirst)) element.passages = kept.passages;
-    if (kept && isOwn) setAttributes(kept.attributes);
-    else if (shared) open(shared);
+    const isOwn = Boolean(shared) && kept?.hash === location.hash;
+    if (kept?.passages.length > 0 && (isOwn || isFirst || !shared)) element.passages = kept.passages;
+    if (kept && isOwn) {
+      borrowed = kept.borrowed;
+      setAttributes(kept.attributes);
+    } else if (kept && (isFirst || !shared)) {
+      // Without the link, what it has set is over.
+      borrowed = {};
+      setAttributes(withoutLink(kept.attributes, kept.borrowed));
+    }
+    if (shared && !isOwn) open(shared);
+    tellReplaced();
     observer.takeRecords();
     isRestoring = false;
   }
@@ -175,23 +151,24 @@ export function keepState(element, { onLink }) {
       keep();
       return { href: location.href, missing: missingInWords(element.passages, readAttributes(element), defaults) };
     },
+    replace,
+    bringBack,
   };
 }
 
-function stored(place) {
-  try {
-    return globalThis[place].getItem(KEY) ?? "";
-  } catch {
-    return "";
-  }
+/** Attributes with what a link has set, and nobody changed since, taken back. */
+function withoutLink(attributes, borrowed) {
+  const unchanged = Object.entries(borrowed).filter(([name, { given }]) => attributes[name] === given);
+  return { ...attributes, ...Object.fromEntries(unchanged.map(([name, { own }]) => [name, own])) };
 }
 
-function store(place, text) {
+/** The address with this part behind #; "" for none. */
+function setHash(hash) {
+  if (hash === location.hash) return;
   try {
-    // An older text of the tab's own would hide what the browser keeps, should there be no room for this one.
-    if (place === "sessionStorage") globalThis[place].removeItem(KEY);
-    globalThis[place].setItem(KEY, text);
+    // The whole address: a path that begins with // would be taken for a host.
+    history.replaceState(history.state, "", location.href.split("#")[0] + hash);
   } catch {
-    // No storage here, or it is full: the page works without a memory.
+    // Some browsers allow it a hundred times in half a minute. The text is kept all the same.
   }
 }

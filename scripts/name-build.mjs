@@ -1,0 +1,124 @@
+#!/usr/bin/env node
+// Gives a build its name: a hash of its files, so that the same files have the same name.
+//
+//     node scripts/name-build.mjs [FOLDER]      dist unless told otherwise; again after a file there was changed
+//
+// The name stands in every file. Files ask for each other with ?build=NAME, so that no cache answers with another build's;
+// only tokenformer.js, which others import, has one address for all builds. service-worker.js gets the list of what it keeps.
+
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const NAME = "[0-9a-f]{12}";
+const SECTION = "tokenformer-web build";
+const SERVICE_WORKER = "service-worker.js";
+/** What is no part of the program: models have hashes of their own, and npm/ is a copy. */
+const APART = ["models", "npm"];
+/** Fetched once a model is loaded. */
+const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
+
+/** How a file refers to another one of the build, by its ending: what stands before the address, the address, and after it. */
+const REFERENCES = {
+  js: [
+    /(\bfrom |\bimport |\bimport\((?:\/\*[^*]*\*\/ ?)?)"(\.{1,2}\/[^"?]+)(")/g,
+    /(\bnew URL\()"([^"?]+\.(?:js|wasm))(", (?:import\.meta\.url|HERE|ROOT)\))/g,
+  ],
+  html: [/(\b(?:src|href)=)"((?:\.\/)?[^":?#]+\.(?:js|css|svg))(")/g],
+};
+/** The last line of a file that has a name, by its ending. */
+const LAST_LINES = {
+  js: [`// ${SECTION} `, ""],
+  css: [`/* ${SECTION} `, " */"],
+  html: [`<!-- ${SECTION} `, " -->"],
+  svg: [`<!-- ${SECTION} `, " -->"],
+};
+
+const ending = (path) => path.slice(path.lastIndexOf(".") + 1);
+
+/** The program's files in `folder`, by their paths. */
+function filesOf(folder, below = "") {
+  return readdirSync(join(folder, below), { withFileTypes: true })
+    .flatMap((entry) => {
+      const path = below + entry.name;
+      if (entry.name.startsWith(".") || APART.includes(path)) return [];
+      if (entry.isDirectory()) return filesOf(folder, `${path}/`);
+      return ending(path) in LAST_LINES || ending(path) === "wasm" ? [path] : [];
+    })
+    .sort();
+}
+
+/** A file as it was before it had a name. */
+function unnamed(path, bytes) {
+  if (ending(path) === "wasm") return bytes.subarray(0, bytes.length - sectionLength(bytes));
+  const [before, after] = LAST_LINES[ending(path)];
+  const escape = (text) => text.replace(/[/*]/g, "\\$&");
+  return bytes
+    .toString()
+    .replace(new RegExp(`\n?${escape(before)}${NAME}${escape(after)}\n$`), "\n")
+    .replace(new RegExp(`\\?build=${NAME}(?=")`, "g"), "")
+    .replace(new RegExp(`(?<=^(?:export )?const BUILD = ")${NAME}(?=";$)`, "m"), "dev")
+    .replace(/(?<=^const (?:SHELL|ENGINE) = )\[[^\]]*\](?=;$)/gm, "[]");
+}
+
+/** The same with a name. `addresses`: files ask for each other by it, too. */
+function named(path, content, name, addresses, lists) {
+  if (ending(path) === "wasm") return Buffer.concat([content, section(name)]);
+  let text = content.replace(/(?<=^(?:export )?const BUILD = ")dev(?=";$)/m, name);
+  if (path === SERVICE_WORKER) {
+    for (const [list, paths] of Object.entries(lists))
+      text = text.replace(`const ${list} = [];`, `const ${list} = ${JSON.stringify(paths, null, 1)};`);
+  } else if (addresses) {
+    for (const reference of REFERENCES[ending(path)] ?? [])
+      text = text.replace(reference, (_, before, address, after) => `${before}"${address}?build=${name}${after}`);
+  }
+  const [before, after] = LAST_LINES[ending(path)];
+  return `${text}${text.endsWith("\n") ? "" : "\n"}${before}${name}${after}\n`;
+}
+
+/** A custom section of WebAssembly, which engines pass over. Its lengths are below 128, a byte each. */
+function section(name) {
+  const [title, text] = [Buffer.from(SECTION), Buffer.from(name)];
+  const body = Buffer.concat([Buffer.from([title.length]), title, text]);
+  return Buffer.concat([Buffer.from([0, body.length]), body]);
+}
+
+/** How many bytes at the end of a WebAssembly file are its name. */
+function sectionLength(bytes) {
+  const { length } = section("0".repeat(12));
+  const last = bytes.subarray(-length);
+  const start = section("").length;
+  return last.length === length && last[0] === 0 && last.subarray(2, start).equals(section("").subarray(2))
+    ? length
+    : 0;
+}
+
+/**
+ * Names the build in `folder`, and returns the name. A given `name` is a copy's: the package for npm, whose bundlers name
+ * files by themselves, is to be known by the build that it was made of, without `addresses`.
+ */
+export function nameBuild(folder, { name, addresses = true } = {}) {
+  const files = new Map(filesOf(folder).map((path) => [path, unnamed(path, readFileSync(join(folder, path)))]));
+  if (name === undefined) {
+    const hash = createHash("sha256");
+    for (const [path, content] of files) hash.update(`${path} ${content.length}\n`).update(content);
+    name = hash.digest("hex").slice(0, 12);
+  }
+  const paths = [...files.keys()].map((path) => (path === "index.html" ? "./" : path));
+  const SHELL = paths.filter((path) => path !== SERVICE_WORKER && !ENGINE.includes(path));
+  for (const [path, content] of files)
+    writeFileSync(join(folder, path), named(path, content, name, addresses, { SHELL, ENGINE }));
+  return name;
+}
+
+/** The name of the build in `folder`, if it has one. */
+export function nameOf(folder) {
+  const file = join(folder, "lib/build.js");
+  return existsSync(file) ? new RegExp(`const BUILD = "(${NAME})"`).exec(readFileSync(file, "utf8"))?.[1] : undefined;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  console.log(nameBuild(process.argv[2] ?? process.env.TRUNK_STAGING_DIR ?? join(root, "dist")));
+}

@@ -1,0 +1,75 @@
+// Every build has a name, which stands in all of its files.
+
+import assert from "node:assert/strict";
+import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { after, test } from "node:test";
+import { nameBuild, nameOf } from "../../scripts/name-build.mjs";
+import { buildOf } from "../../www/lib/build.js";
+import { buildFolder, namedBuild, removeBuilds } from "./build-folder.mjs";
+
+after(removeBuilds);
+
+const read = (folder, path) => readFileSync(join(folder, path), "latin1");
+/** Paths of the program's files. */
+const filesOf = (folder) =>
+  readdirSync(folder, { recursive: true }).filter((path) => /\.(js|css|html|svg|wasm)$/.test(path));
+const all = (folder) => Object.fromEntries(filesOf(folder).map((path) => [path, read(folder, path)]));
+
+test("the same files have the same name, once more too; others have another", () => {
+  const { folder, name } = namedBuild();
+  assert.match(name, /^[0-9a-f]{12}$/);
+  assert.equal(nameOf(folder), name);
+  assert.equal(namedBuild().name, name);
+  const before = all(folder);
+  assert.equal(nameBuild(folder), name);
+  assert.deepEqual(all(folder), before);
+  // A file that was put there by hand: from it, or from any other one, the whole gets a name again.
+  copyFileSync(new URL("../../www/lib/engines.js", import.meta.url), join(folder, "lib/engines.js"));
+  assert.equal(nameBuild(folder), name);
+  assert.deepEqual(all(folder), before);
+  for (const path of ["lib/lock.js", "page/page.css", "index.html", "page/icon.svg", "service-worker.js"]) {
+    appendFileSync(join(folder, path), "\n");
+    assert.notEqual(nameBuild(folder), name, path);
+  }
+});
+
+test("the name stands in every file, and in every address by which one asks for another", () => {
+  const { folder, name } = namedBuild();
+  const relative = /"(?:\.{1,2}\/)?[\w./-]+\.(?:js|css|svg|wasm)(\?build=\w+)?"/g;
+  for (const [path, text] of Object.entries(all(folder))) {
+    assert.ok(text.includes(name), path);
+    // Its lists are of this build; what registers it has one address for all.
+    if (path === "service-worker.js") continue;
+    for (const [whole, query] of text.matchAll(relative)) {
+      const address = whole.slice(1, -1).split("?")[0];
+      const isFile = [dirname(path), "", "lib"].some((from) => existsSync(join(folder, from, address)));
+      const line = text.split("\n").find((line) => line.includes(whole));
+      if (address === "service-worker.js" || /^\s*(\/\/|\*)/.test(line) || !isFile) continue;
+      assert.equal(query, `?build=${name}`, `${path}: ${line}`);
+    }
+  }
+  assert.equal(buildOf(new WebAssembly.Module(readFileSync(join(folder, "tokenformer-web_bg.wasm")))), name);
+  assert.equal(buildOf(new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0))), null);
+});
+
+test("the service worker's list is all of the page, and nothing else", () => {
+  const { folder } = namedBuild();
+  const source = read(folder, "service-worker.js");
+  const listed = (name) => JSON.parse(new RegExp(`^const ${name} = (\\[[^\\]]*\\]);$`, "m").exec(source)[1]);
+  const engine = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
+  assert.deepEqual(listed("ENGINE"), engine);
+  const wanted = filesOf(folder)
+    .filter((path) => path !== "service-worker.js" && !engine.includes(path))
+    .map((path) => (path === "index.html" ? "./" : path));
+  assert.deepEqual(listed("SHELL").toSorted(), wanted.toSorted());
+});
+
+test("what bundlers get has the build's name, and addresses that they can follow", () => {
+  const folder = buildFolder();
+  assert.equal(nameBuild(folder, { name: "0123456789ab", addresses: false }), "0123456789ab");
+  const texts = Object.values(all(folder)).join("\n");
+  assert.ok(!texts.includes("?build=0"));
+  assert.equal(nameOf(folder), "0123456789ab");
+  assert.match(read(folder, "lib/engines.js"), /new URL\("\.\/engine-worker\.js", import\.meta\.url\)/);
+});

@@ -1,0 +1,83 @@
+// The page's side of its service worker.
+
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { isControlled, keepShell, serviceWorkers } from "../../www/page/offline.js";
+
+const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+function setNavigator(value) {
+  Object.defineProperty(globalThis, "navigator", { value, configurable: true });
+}
+globalThis.document = { baseURI: "https://site.example/app/" };
+afterEach(() => {
+  if (before) Object.defineProperty(globalThis, "navigator", before);
+  else delete globalThis.navigator;
+});
+
+/** Service workers of which one is active, and has not taken this page over unless it is told to. */
+function activeWorkers({ controller = null } = {}) {
+  const workers = new EventTarget();
+  const active = {
+    messages: [],
+    postMessage: (message) => {
+      active.messages.push(message);
+      if (message.type !== "claim") return;
+      workers.controller = active;
+      workers.dispatchEvent(new Event("controllerchange"));
+    },
+  };
+  return Object.assign(workers, {
+    active,
+    controller: controller && active,
+    ready: Promise.resolve({ active }),
+    register: async () => {},
+  });
+}
+
+const soon = () => new Promise(setImmediate);
+
+test("a page that the active worker has not taken over asks it to, once", async () => {
+  const workers = activeWorkers();
+  setNavigator({ serviceWorker: workers });
+  keepShell(new EventTarget());
+  await soon();
+  assert.deepEqual(workers.active.messages, [{ type: "claim" }]);
+  const taken = activeWorkers({ controller: true });
+  setNavigator({ serviceWorker: taken });
+  keepShell(new EventTarget());
+  await soon();
+  assert.deepEqual(taken.active.messages, []);
+});
+
+test("the worker is told once a model was loaded, and the next one, too", async () => {
+  const workers = activeWorkers({ controller: true });
+  setNavigator({ serviceWorker: workers });
+  const writer = new EventTarget();
+  keepShell(writer);
+  workers.dispatchEvent(new Event("controllerchange"));
+  await soon();
+  assert.deepEqual(workers.active.messages, []);
+  writer.dispatchEvent(new Event("load"));
+  await soon();
+  workers.dispatchEvent(new Event("controllerchange"));
+  await soon();
+  assert.deepEqual(workers.active.messages, [{ type: "keep engine" }, { type: "keep engine" }]);
+});
+
+test("who needs a controller asks for it", async () => {
+  setNavigator({ serviceWorker: activeWorkers() });
+  assert.equal(await isControlled(), true);
+});
+
+test("a page without service workers, or in a sandbox where asking for them throws, does without", async () => {
+  const sandboxed = {
+    get serviceWorker() {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    },
+  };
+  for (const navigator of [{}, sandboxed]) {
+    setNavigator(navigator);
+    keepShell(new EventTarget());
+    assert.deepEqual([serviceWorkers(), await isControlled()], [null, false]);
+  }
+});

@@ -1,0 +1,98 @@
+// What an address says behind its #, for others to open: a beginning, and settings that differ from the page's own.
+// Whoever made a link wrote it, so it may say only what a visitor sees and can change again (LINKED), and what is not
+// right is left out. ARCHITECTURE.md, "What a link may do", has the rules.
+
+import {
+  GENERATING_ATTRIBUTES,
+  LOADING_ATTRIBUTES,
+  readGenerateAttributes,
+  readLoadAttributes,
+} from "../lib/attributes.js";
+import { resolveName } from "../lib/names.js";
+import { checkGenerateOptions, checkLoadOptions } from "../lib/options.js";
+import { isLocal } from "./local-folder.js";
+import { plainText } from "./plain-text.js";
+
+/**
+ * What a link may set. Not the hub, to which a visitor's access token is sent; not whether models are kept, which is the
+ * visitor's disk; nothing that has no row in a panel, since nobody could change it again.
+ */
+export const LINKED = Object.freeze([
+  "model",
+  "revision",
+  "quantization",
+  "context-length",
+  ...GENERATING_ATTRIBUTES,
+  "token-view",
+]);
+/** A beginning that is longer makes no usable address. */
+const LONGEST_BEGINNING = 2000;
+
+/** Whether others can have it too: a model's files on this computer they can not. */
+const isShareable = (name, value) => name !== "model" || !isLocal(value);
+
+/** Whether the element would take this value of this attribute. */
+export function isValid(name, value) {
+  const only = (other) => (other === name ? value : null);
+  try {
+    if (value === null) return true;
+    if (name === "model") resolveName(value, globalThis.document?.baseURI ?? "https://localhost/");
+    else if (LOADING_ATTRIBUTES.includes(name)) checkLoadOptions(readLoadAttributes(only));
+    else checkGenerateOptions(readGenerateAttributes(only));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The address's part for attributes that differ from `defaults`, and a beginning; "" where there is nothing to tell. An
+ * attribute that the page has and the visitor emptied is there without a value.
+ */
+export function toHash(attributes, defaults, beginning) {
+  const query = new URLSearchParams();
+  if (beginning && beginning.length <= LONGEST_BEGINNING) query.set("prompt", beginning);
+  for (const name of LINKED) {
+    const value = attributes[name];
+    if (value !== defaults[name] && isShareable(name, value)) query.set(name, value ?? "");
+  }
+  const text = query.toString();
+  return text ? `#${text}` : "";
+}
+
+/**
+ * The opposite: `{ attributes, beginning }`, the attributes being all that a link may set; null where the address tells
+ * nothing. Names that a link may not set, and values that are not valid, are left alone.
+ */
+export function fromHash(hash, defaults) {
+  const query = new URLSearchParams(hash.replace(/^#/, ""));
+  const attributes = Object.fromEntries(LINKED.map((name) => [name, defaults[name]]));
+  // A model without a name is none.
+  if (query.get("model") === "" && defaults.model === null) query.delete("model");
+  for (const name of LINKED) {
+    const value = query.get(name);
+    if (value === null || !isShareable(name, value)) continue;
+    if (value === "" && defaults[name] !== null) attributes[name] = null;
+    else if (isValid(name, value)) attributes[name] = value;
+  }
+  const beginning = query.has("prompt") ? plainText(query.get("prompt").slice(0, LONGEST_BEGINNING)) : null;
+  const tells = beginning !== null || LINKED.some((name) => query.has(name));
+  return tells ? { attributes, beginning } : null;
+}
+
+/** What a link does not hold of a beginning and of attributes that differ from `defaults`, in words; "" where it holds all of it. */
+export function missingInWords(passages, attributes, defaults) {
+  const beginning = beginningOf(passages);
+  const missing = [
+    beginning.length > LONGEST_BEGINNING && "the beginning, which is too long for one",
+    beginning === "" && "a beginning, since the text has none of yours",
+    !isShareable("model", attributes.model) && "the model, which is on this computer only",
+    attributes.endpoint !== defaults.endpoint && "the hub's address",
+  ];
+  return missing.filter(Boolean).join("; ");
+}
+
+/** What the visitor wrote before the model wrote anything. */
+export function beginningOf(passages) {
+  return passages[0]?.written === false ? passages[0].text : "";
+}
