@@ -62,6 +62,20 @@ def test_another_build_is_another_one(folder):
     assert before != hash_of_build(folder / "dist")
 
 
+def test_a_build_of_another_name_alone_is_none(folder):
+    dist = folder / "dist"
+
+    def named(name):
+        (dist / "lib/build.js").write_text(f'export const BUILD = "{name}";\n')
+        (dist / "lib/more.js").write_text(f'import "./build.js?build={name}";\n')
+        (dist / "service-worker.js").write_text(f'const SHELL = ["page/{name}.js"];\n')
+        return hash_of_build(dist)
+
+    assert named("0123456789ab") == named("ba9876543210")
+    (dist / "lib/more.js").write_text("")
+    assert hash_of_build(dist) != named("0123456789ab")
+
+
 def test_browsers_are_found(folder, monkeypatch):
     for name in ("chromium", "google-chrome"):
         (folder / name).write_text("")

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import threading
 from pathlib import Path
 
@@ -26,11 +27,21 @@ def find_dist(given: str | None) -> Path:
 
 
 def hash_of_build(dist: Path) -> str:
-    """A hash of the code that computes: the engine and the JavaScript around it, but not the page and the models."""
+    """A hash of the code that computes: the engine and the JavaScript around it, but not the page and the models.
+
+    Every file holds the build's name, which is another one when the page is: it is left out.
+    """
     digest = hashlib.sha256()
+    build = dist / "lib/build.js"
+    named = re.search(rb'const BUILD = "([0-9a-f]{12})"', build.read_bytes()) if build.is_file() else None
     for path in sorted([*dist.glob("*.js"), *dist.glob("*.wasm"), *dist.glob("lib/**/*.js")]):
-        digest.update(f"{path.relative_to(dist).as_posix()}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
+        if path.name == "service-worker.js":
+            continue
+        content = path.read_bytes()
+        if named:
+            content = content.replace(named[1], b"")
+        digest.update(f"{path.relative_to(dist).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
     return digest.hexdigest()[:16]
 
 

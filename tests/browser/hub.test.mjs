@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { compileKernels, modulePage, quickContext, relativeError, start, until } from "./harness.mjs";
+import { compileKernels, FULL, modulePage, quickContext, relativeError, start, until } from "./harness.mjs";
 import { startHub } from "./hub-simulator.mjs";
 
 const medium = fileURLToPath(new URL("../../target/oracle/medium/", import.meta.url));
@@ -27,6 +27,9 @@ const repositories = () => ({
   "o/unaligned": { files: { "config.json": CONFIG, "pytorch_model.bin": UNALIGNED } },
   "o/bare": { files: { "config.json": QUANTIZED_CONFIG, "model.safetensors": WEIGHTS } },
 });
+
+/** Where what was loaded is run: on a GPU that is a program, the kernels of each load compile for seconds. */
+const BACKEND = FULL ? "webgpu" : "cpu";
 
 let world;
 const hubs = [];
@@ -126,18 +129,22 @@ for (const thread of ["main", "worker"])
     hub.requests.length = 0;
     const again = await loadingPage(hub, context);
     await compileKernels(again, thread);
-    const result = await again.evaluate(async (endpoint) => {
-      const progress = [];
-      const model = await TokenFormer.load("o/published", {
-        endpoint,
-        quantization: "q4",
-        onProgress: (p) => progress.push(p),
-      });
-      const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
-      const { info } = model;
-      await model.dispose();
-      return { progress, logits, info };
-    }, hub.endpoint);
+    const result = await again.evaluate(
+      async ([endpoint, backend]) => {
+        const progress = [];
+        const model = await TokenFormer.load("o/published", {
+          endpoint,
+          quantization: "q4",
+          backend,
+          onProgress: (p) => progress.push(p),
+        });
+        const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
+        const { info } = model;
+        await model.dispose();
+        return { progress, logits, info };
+      },
+      [hub.endpoint, BACKEND],
+    );
     assert.deepEqual(
       hub.requests.filter((r) => r.server === "cdn"),
       [],
@@ -149,13 +156,13 @@ for (const thread of ["main", "worker"])
     // The same numbers as the folder that `convert` wrote from the same file.
     for (const name of ["o/folder", "o/sharded", "o/unaligned"]) {
       const same = await again.evaluate(
-        async ([endpoint, name]) => {
-          const model = await TokenFormer.load(name, { endpoint, cache: false });
+        async ([endpoint, name, backend]) => {
+          const model = await TokenFormer.load(name, { endpoint, backend, cache: false });
           const logits = Array.from(await model.logits([5, 17, 300, 2, 1999]));
           await model.dispose();
           return logits;
         },
-        [hub.endpoint, name],
+        [hub.endpoint, name, BACKEND],
       );
       assert.equal(relativeError(result.logits, same), 0, name);
     }
@@ -420,12 +427,15 @@ for (const thread of ["main", "worker"])
 test("a storage that is full or small stops nothing", async () => {
   const { hub, context, page } = await setUp();
   const note = async (pages) =>
-    pages.evaluate(async (endpoint) => {
-      const model = await TokenFormer.load("o/published", { endpoint });
-      const { notes } = model.info;
-      await model.dispose();
-      return notes;
-    }, hub.endpoint);
+    pages.evaluate(
+      async ([endpoint, backend]) => {
+        const model = await TokenFormer.load("o/published", { endpoint, backend });
+        const { notes } = model.info;
+        await model.dispose();
+        return notes;
+      },
+      [hub.endpoint, BACKEND],
+    );
   // The estimate says so before the download.
   await compileKernels(page);
   await page.evaluate(() => {
