@@ -123,7 +123,7 @@ fn answer(model: &mut Model<ReferenceEngine>, line: &str) -> Result<Value> {
                 seed: c.seed,
                 ..SamplingOptions::from_f64(c.temperature, c.top_p, c.min_p, c.repetition_penalty)
             };
-            let options = GenerateOptions { max_tokens: c.max_tokens, sampling, stop: c.stop, logprobs: 0 };
+            let options = GenerateOptions { max_tokens: c.max_tokens, sampling, stop: c.stop, ..Default::default() };
             let mut generation = Generation::start(model, &Prompt::Ids(c.prompt), options, AbortFlag::default())?;
             while pollster::block_on(generation.next(model))?.is_some() {}
             json!({ "text": generation.result().text })

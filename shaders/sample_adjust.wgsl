@@ -45,7 +45,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             break;
         }
         var x = logits[id];
-        let s = seen[id];
+        let s = seen[id] & ~NOT_FIRST;
         if s != 0u {
             x = select(x * sampling.repetition, x / sampling.repetition, x > 0.0);
             let count = s & ~SEEN;
@@ -58,10 +58,11 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         if sampling.temperature > 0.0 && x > LOWEST {
             x = finite(x / sampling.temperature);
         }
-        x = select(LOWEST, x, id < sampling.real_ids);
+        let may_be_drawn = id < sampling.real_ids && (step.index > 0u || (seen[id] & NOT_FIRST) == 0u);
+        x = select(LOWEST, x, may_be_drawn);
         values[i] = x;
         top = max(top, x);
-        if id < sampling.real_ids && is_better(x + noise[i], id, score, winner) {
+        if may_be_drawn && is_better(x + noise[i], id, score, winner) {
             score = x + noise[i];
             winner = id;
         }

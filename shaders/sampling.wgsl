@@ -16,8 +16,10 @@ struct Sampling {
     seed: vec2<u32>,
 }
 
-// Bit of `seen` that says that prompt or output hold the token; the other bits count it in the output.
+// Bits of `seen`: prompt or output hold the token; the output's first token may not be it. The other bits count how
+// often the output holds it.
 const SEEN = 0x80000000u;
+const NOT_FIRST = 0x40000000u;
 const LOWEST = -3.4e38;
 const HIGHEST = 3.4e38;
 

@@ -163,6 +163,8 @@ export interface GenerateOptions {
   logitBias?: Readonly<Record<number, number>>;
   /** How many likeliest tokens to report with every token; 0 to 20. Default: 0. */
   logprobs?: number;
+  /** A text that ends in a space goes on with a token that begins with it, and the space is not written twice. Default: true. */
+  heal?: boolean;
   /** Ends writing early, normally, with finishReason "abort". Default: none. */
   signal?: AbortSignal;
 }
@@ -297,6 +299,8 @@ export interface CompletionParams {
   min_p?: number | null;
   /** Not of the protocol: as `repetitionPenalty` of `generate`. Default: 1. */
   repetition_penalty?: number | null;
+  /** Not of the protocol: as `heal` of `generate`. Default: true. */
+  heal?: boolean | null;
   /** Goes nowhere: there is no server that could want to know. */
   user?: string | null;
   /** Only the same as `n`. */
@@ -449,9 +453,12 @@ export interface TokenFormerElement extends HTMLElement {
   set model(name: string | null);
   /** What it does. The same can be styled by: `token-former:state(writing)`. */
   readonly state: "idle" | "loading" | "writing";
-  /** The whole text, the visitor's and the model's. Setting it can be undone. */
+  /** The whole text, the visitor's and the model's. Setting another one can be undone; setting the same changes nothing. */
   text: string;
-  /** The text with who wrote what, to be kept and set again. Setting it is a beginning that is not undone. */
+  /**
+   * The text with who wrote what, to be kept and set again. Setting others is a beginning that is not undone; setting the
+   * same changes nothing.
+   */
   get passages(): Passage[];
   set passages(passages: Iterable<Passage>);
   /** Loads the model that the attributes name, unless it is the loaded one. */
@@ -463,8 +470,14 @@ export interface TokenFormerElement extends HTMLElement {
    * `undo` brings back what was there.
    */
   regenerate(): Promise<GenerateResult>;
-  /** Ends the text that is being written, or the loading before it. */
-  stop(): void;
+  /**
+   * Ends the text that is being written, or the loading before it. Setting it sets the attribute `stop`, or removes it:
+   * frameworks assign properties.
+   */
+  get stop(): () => void;
+  set stop(texts: readonly string[] | string | null);
+  /** Puts the keyboard where the text is. */
+  focus(options?: FocusOptions): void;
   /** Takes back the last change, typed or written; false where there is none. */
   undo(): boolean;
   /** Makes the change again that `undo` took back; false where there is none. */

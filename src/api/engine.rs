@@ -86,6 +86,7 @@ struct Options {
     #[serde(default)]
     logit_bias: Vec<(u32, f64)>,
     logprobs: usize,
+    heal: bool,
 }
 
 impl Inner {
@@ -248,6 +249,7 @@ impl Engine {
                 },
                 stop: o.stop,
                 logprobs: o.logprobs,
+                heal: o.heal,
             };
             Ok((as_prompt(&prompt)?, options))
         };

@@ -4,7 +4,7 @@ use super::*;
 use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::PartialConfig;
 use crate::error::ErrorCode;
-use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt};
+use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt, healing};
 use crate::reference::{Reference, ReferenceEngine};
 use crate::sampling::SamplingOptions;
 use pollster::block_on;
@@ -180,4 +180,11 @@ fn large_models_are_refused_and_the_error_says_what_to_do() {
     let new = |context| Loading::new(long.clone(), Quantization::Q4, Some(context), &Reason::Asked);
     let code = |context| new(context).err().expect("refused").code;
     assert_eq!([code(1 << 20), code(0)], [ErrorCode::OutOfMemory, ErrorCode::InvalidArgument]);
+}
+
+#[test]
+fn a_space_at_the_end_of_a_prompt_is_left_to_the_first_token() {
+    let (model, reference) = build(&healing::config(), Quantization::Q8, 64);
+    healing::check(&mut healing::with_tokenizer(model));
+    healing::check(&mut healing::with_tokenizer(ReferenceEngine::new(reference, 64)));
 }

@@ -110,6 +110,8 @@ struct Mark {
 /// A completion that is being written.
 pub struct Generation {
     prompt: Vec<u32>,
+    /// The prompt's last space was left to the first token.
+    is_healed: bool,
     options: GenerateOptions,
     assembler: TextAssembler<Sampled>,
     abort: AbortFlag,
@@ -139,7 +141,7 @@ impl Generation {
     pub fn start<B: Backend>(
         model: &Model<B>,
         prompt: &Prompt,
-        options: GenerateOptions,
+        mut options: GenerateOptions,
         abort: AbortFlag,
     ) -> Result<Self> {
         let started = Instant::now();
@@ -147,7 +149,15 @@ impl Generation {
         if !options.stop.is_empty() {
             model.tokenizer()?; // stop strings need text
         }
-        let prompt = model.prompt_ids(prompt)?;
+        let healed = model.healed(prompt).filter(|_| options.heal);
+        let is_healed = healed.is_some();
+        let prompt = match healed {
+            Some((prompt, first)) => {
+                options.sampling.first = Some(first);
+                model.prompt_ids(&prompt)?
+            }
+            None => model.prompt_ids(prompt)?,
+        };
         let room = model.backend().context_length();
         if prompt.len() >= room {
             return Err(Error::invalid_argument(format!(
@@ -163,6 +173,7 @@ impl Generation {
         Ok(Self {
             assembler: TextAssembler::new(&options.stop),
             prompt,
+            is_healed,
             options,
             abort,
             made: 0,
@@ -237,8 +248,9 @@ impl Generation {
         }
         let (logprob, top_logprobs) = self.logprobs(model, id, logits.as_deref().unwrap_or_default());
         let token = Sampled { id, logprob, top_logprobs };
+        let bytes = self.bytes_of(model, self.tokens.len(), id);
         self.tokens.push(token.clone());
-        if self.assembler.push(token, &model.token_bytes(id)) {
+        if self.assembler.push(token, &bytes) {
             self.end(model, FinishReason::Stop);
         } else if self.sampled == self.options.max_tokens {
             self.end(model, FinishReason::Length);
@@ -246,6 +258,15 @@ impl Generation {
             self.end(model, FinishReason::Context);
         }
         Ok(())
+    }
+
+    /// What the completion's token with this index adds to the text: a space that the prompt has already is not repeated.
+    fn bytes_of<B: Backend>(&self, model: &Model<B>, index: usize, id: u32) -> Vec<u8> {
+        let mut bytes = model.token_bytes(id);
+        if self.is_healed && index == 0 && bytes.first() == Some(&b' ') {
+            bytes.remove(0);
+        }
+        bytes
     }
 
     fn logprobs<B: Backend>(&self, model: &Model<B>, id: u32, logits: &[f32]) -> (Option<f64>, Option<Vec<Logprob>>) {
@@ -280,8 +301,9 @@ impl Generation {
         model.keep(self.prompt.len() + mark.sampled);
         self.tokens.truncate(mark.sampled);
         self.assembler = TextAssembler::new(&self.options.stop);
-        for token in &self.tokens {
-            self.assembler.push(token.clone(), &model.token_bytes(token.id));
+        for (index, token) in self.tokens.iter().enumerate() {
+            let bytes = self.bytes_of(model, index, token.id);
+            self.assembler.push(token.clone(), &bytes);
         }
         self.assembler.finish();
         for _ in 0..taken {

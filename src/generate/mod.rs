@@ -3,6 +3,8 @@
 mod backend;
 mod choice;
 mod completion;
+#[cfg(test)]
+pub(crate) mod healing;
 mod model;
 mod options;
 mod recover;

@@ -5,8 +5,9 @@ use super::options::Prompt;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sampling::SamplingOptions;
 use crate::tokenizer::Tokenizer;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Set from outside to end what runs.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +44,8 @@ pub struct Model<B> {
     cached: Vec<u32>,
     /// Tokens that the KV cache has besides these, since they were chosen and not asked for yet.
     unknown: usize,
+    /// Which ids begin with a space; `None` if none does. Found out when it is first asked for.
+    spaced: OnceCell<Option<Arc<[bool]>>>,
 }
 
 impl<B: Backend> Model<B> {
@@ -59,7 +62,7 @@ impl<B: Backend> Model<B> {
             return Err(Error::invalid_config(format!("The tokenizer has {size} ids, but the model only {vocab}."))
                 .hint("Use the tokenizer.json that the model was trained with."));
         }
-        Ok(Self { backend, tokenizer, cached: Vec::new(), unknown: 0 })
+        Ok(Self { backend, tokenizer, cached: Vec::new(), unknown: 0, spaced: OnceCell::new() })
     }
 
     /// The engine.
@@ -115,6 +118,22 @@ impl<B: Backend> Model<B> {
         };
         self.check_ids(&ids)?;
         Ok(ids)
+    }
+
+    /// A text prompt that ends in a space, without that space, and which ids the first token may then have: those that
+    /// begin with a space. Vocabularies of this kind have the space at the beginning of words, so a space that stands
+    /// alone at the end is something that training hardly ever showed.
+    pub(super) fn healed(&self, prompt: &Prompt) -> Option<(Prompt, Arc<[bool]>)> {
+        let Prompt::Text(text) = prompt else { return None };
+        let text = text.strip_suffix(' ')?;
+        let first = self.spaced.get_or_init(|| self.begin_with_a_space()).clone()?;
+        Some((Prompt::Text(text.to_owned()), first))
+    }
+
+    fn begin_with_a_space(&self) -> Option<Arc<[bool]>> {
+        let ids: Arc<[bool]> =
+            (0..self.real_ids() as u32).map(|id| self.token_bytes(id).first() == Some(&b' ')).collect();
+        ids.contains(&true).then_some(ids)
     }
 
     /// # Errors

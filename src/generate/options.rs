@@ -23,11 +23,13 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// Alternatives to report with each token, 0 to 20; 0 reports no log-probabilities at all.
     pub logprobs: usize,
+    /// A text prompt that ends in a space is read without it, and the first token is one that begins with it.
+    pub heal: bool,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { max_tokens: 256, sampling: SamplingOptions::default(), stop: Vec::new(), logprobs: 0 }
+        Self { max_tokens: 256, sampling: SamplingOptions::default(), stop: Vec::new(), logprobs: 0, heal: true }
     }
 }
 

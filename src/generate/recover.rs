@@ -352,6 +352,8 @@ mod tests {
             temperature: f32,
             seed: u64,
             logprobs: usize,
+            /// The first token is an even id.
+            first: bool,
         },
         Logits(Vec<u32>),
         Score(Vec<u32>),
@@ -361,13 +363,9 @@ mod tests {
 
     fn any_use() -> impl Strategy<Value = Use> {
         let prompt = || prop::collection::vec(0..3u32, 1..20);
-        let options = (0..30usize, prop_oneof![Just(0.0f32), Just(1.0)], 0..99u64, 0..2usize);
-        let complete = (prompt(), options).prop_map(|(prompt, (take, temperature, seed, logprobs))| Use::Complete {
-            prompt,
-            take,
-            temperature,
-            seed,
-            logprobs,
+        let options = (0..30usize, prop_oneof![Just(0.0f32), Just(1.0)], 0..99u64, 0..2usize, any::<bool>());
+        let complete = (prompt(), options).prop_map(|(prompt, (take, temperature, seed, logprobs, first))| {
+            Use::Complete { prompt, take, temperature, seed, logprobs, first }
         });
         prop_oneof![3 => complete, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score), 1 => (0..3u32).prop_map(Use::Way)]
     }
@@ -387,7 +385,7 @@ mod tests {
                     let item = ScoreItem { text: Prompt::Ids(ids.clone()), context: Prompt::Ids(vec![1]) };
                     format!("{:?}", block_on(model.score(&[item], &abort))?)
                 }
-                Use::Complete { prompt, take, temperature, seed, logprobs } => {
+                Use::Complete { prompt, take, temperature, seed, logprobs, first } => {
                     let bias = vec![(0, -1e3)]; // no end of text
                     let (temperature, seed, frequency_penalty) = (*temperature, *seed, 0.5);
                     let sampling = SamplingOptions {
@@ -395,6 +393,7 @@ mod tests {
                         seed,
                         frequency_penalty,
                         logit_bias: bias,
+                        first: first.then(|| (0..64).map(|id| id % 2 == 0).collect()),
                         ..Default::default()
                     };
                     let options =
@@ -409,6 +408,7 @@ mod tests {
                     while block_on(generation.next(model))?.is_some() {}
                     let result = generation.result();
                     assert!(result.finish_reason != FinishReason::Stop);
+                    assert!(!first || result.token_ids.first().is_none_or(|id| id % 2 == 0));
                     format!("{:?} {} ", result.token_ids, result.usage.cached_prompt_tokens)
                 }
             };
@@ -432,7 +432,8 @@ mod tests {
 
     #[test]
     fn three_losses_within_a_minute_are_too_many() {
-        let uses = [Use::Complete { prompt: vec![1, 2, 1], take: 20, temperature: 1.0, seed: 1, logprobs: 0 }];
+        let uses =
+            [Use::Complete { prompt: vec![1, 2, 1], take: 20, temperature: 1.0, seed: 1, logprobs: 0, first: false }];
         let mut lucky = model(&[5, 4], 1);
         run(&mut lucky, &uses).expect("text");
         assert_eq!(lucky.backend().losses(), 2);

@@ -187,19 +187,23 @@ fn ids_only(context: usize) -> Model<FakeBackend> {
     Model::new(FakeBackend::new(64, context), None).expect("model")
 }
 
-fn with_text(script: &str, prompt_tokens: usize) -> Model<FakeBackend> {
+pub(super) fn with_text(script: &str, prompt_tokens: usize) -> Model<FakeBackend> {
     let tokenizer = Tokenizer::from_json(NEOX_JSON).expect("tokenizer");
     let mut backend = FakeBackend::new(50_304, 100);
     backend.script = Some((prompt_tokens, tokenizer.encode(script).expect("ids")));
     Model::new(backend, Some(tokenizer)).expect("model")
 }
 
-fn greedy(max_tokens: usize) -> GenerateOptions {
+pub(super) fn greedy(max_tokens: usize) -> GenerateOptions {
     let sampling = SamplingOptions { temperature: 0.0, logit_bias: vec![(0, -1e3)], ..Default::default() };
     GenerateOptions { max_tokens, sampling, ..Default::default() }
 }
 
-fn run(model: &mut Model<FakeBackend>, prompt: &Prompt, options: GenerateOptions) -> Result<(Vec<Chunk>, Completion)> {
+pub(super) fn run(
+    model: &mut Model<FakeBackend>,
+    prompt: &Prompt,
+    options: GenerateOptions,
+) -> Result<(Vec<Chunk>, Completion)> {
     let mut generation = Generation::start(model, prompt, options, AbortFlag::default())?;
     let mut chunks = Vec::new();
     while let Some(chunk) = block_on(generation.next(model))? {

@@ -23,6 +23,8 @@ const GUST: f64 = 0.03;
 pub const ADJUST_TOKENS: usize = 4 * WG;
 /// Bit of `seen` that `sampling.wgsl` calls SEEN.
 const SEEN: u32 = 1 << 31;
+/// Bit of `seen` that `sampling.wgsl` calls NOT_FIRST.
+const NOT_FIRST: u32 = 1 << 30;
 
 /// `Sampling` of `shaders/sampling.wgsl`.
 #[repr(C)]
@@ -44,7 +46,7 @@ struct Sampling {
 pub struct ChooseBuffers {
     /// Uniform `Sampling`.
     pub sampling: GpuBuffer,
-    /// What prompt and output hold, u32 [V].
+    /// What prompt and output hold, and what the first token may not be: bits of `sampling.wgsl`, u32 [V].
     pub seen: GpuBuffer,
     /// Logit bias, f32 [V].
     pub bias: GpuBuffer,
@@ -90,6 +92,11 @@ impl ChooseBuffers {
         for id in prompt {
             if let Some(s) = seen.get_mut(*id as usize) {
                 *s = SEEN;
+            }
+        }
+        for (id, s) in (0..).zip(&mut seen) {
+            if !options.allows(0, id) {
+                *s |= NOT_FIRST;
             }
         }
         for (id, b) in &options.logit_bias {

@@ -4,8 +4,8 @@
 use super::*;
 use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::{NormActivation, PartialConfig};
-use crate::generate::{AbortFlag, GenerateOptions, Generation, Logits, Model, Prompt};
-use crate::gpu::GpuOptions;
+use crate::generate::{AbortFlag, GenerateOptions, Generation, Logits, Model, Prompt, healing};
+use crate::gpu::{GpuBuffer, GpuOptions};
 use crate::reference::{Reference, ReferenceEngine};
 use crate::sampling::{Sampler, SamplingOptions};
 
@@ -466,6 +466,7 @@ fn tokens_are_chosen_as_the_host_would() {
         SamplingOptions { repetition_penalty: 1.3, presence_penalty: 0.5, frequency_penalty: 0.4, ..base.clone() },
         SamplingOptions { temperature: 0.0, repetition_penalty: 1.5, frequency_penalty: 2.0, ..base.clone() },
         SamplingOptions { logit_bias: vec![(0, -1e4), (12, 30.0), (13, 30.0)], ..base.clone() },
+        SamplingOptions { first: Some((0..2777).map(|id| id % 9 == 1).collect()), top_p: 0.5, ..base.clone() },
     ];
     let (mut steps, mut differing) = (0, 0);
     for sampling in cases {
@@ -529,4 +530,31 @@ fn steps_that_were_too_many_leave_no_trace() {
     // A full context ends it, however many steps are ahead.
     model.reset();
     assert_eq!(complete(&mut model, &[3, 1, 4], 1000, 1000).len(), 97);
+}
+
+#[test]
+fn a_space_at_the_end_of_a_prompt_is_left_to_the_first_token() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let (model, _) = pollster::block_on(build(&gpu, &healing::config(), Quantization::Q8, 64));
+    let mut model = healing::with_tokenizer(model);
+    healing::check(&mut model);
+    // What the GPU draws from.
+    let sampling = SamplingOptions { temperature: 0.8, top_p: 1.0, ..Default::default() };
+    healing::write(&mut model, &sampling, 0);
+    let adjusted = {
+        let model = model.backend();
+        let source = &model.scratch.choose.adjusted;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = GpuBuffer::new(&gpu, "test", source.buffer.size(), usage);
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&source.buffer, 0, &staging.buffer, 0, source.buffer.size());
+        gpu.queue.submit([encoder.finish()]);
+        pollster::block_on(gpu.read::<f32>(&staging.buffer, source.buffer.size())).expect("values")
+    };
+    let weights: Vec<f64> = adjusted.iter().map(|x| f64::from(*x).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    let want = healing::wanted_distribution(&mut model, 0.8);
+    for (id, (weight, p)) in weights.iter().zip(want).enumerate() {
+        assert!((weight / sum - p).abs() < 1e-5 * p.max(1e-3), "token {id}: {} for {p}", weight / sum);
+    }
 }

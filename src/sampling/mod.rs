@@ -1,7 +1,7 @@
 //! Choosing the next token from logits, and the log-probabilities of tokens. A GPU does the same in
 //! `shaders/sample_*.wgsl`; this is what it is compared with.
 //!
-//! The order is fixed by the public interface: repetition penalty, presence and frequency penalty,
+//! The order is fixed by the public interface: what the first token may be, repetition penalty, presence and frequency penalty,
 //! logit bias, temperature, top-k, top-p, min-p, draw.
 
 mod logprobs;
@@ -64,11 +64,19 @@ impl Sampler {
     /// The token that `logits[V]` give next.
     pub fn would_choose(&self, logits: &[f32]) -> u32 {
         let o = &self.options;
-        let adjusted = self.adjusted(logits);
+        let noise = |id| if o.is_greedy() { 0.0 } else { rng::gumbel(o.seed, self.index, id) };
+        let noisy = self.kept(logits).into_iter().map(|(id, x)| (id, x + noise(id)));
+        noisy.min_by(order).map_or(0, |c| c.0)
+    }
+
+    /// What the next token is drawn from: the softmax of these values is its distribution.
+    fn kept(&self, logits: &[f32]) -> Vec<Candidate> {
+        let o = &self.options;
+        let adjusted = (0..).zip(self.adjusted(logits)).filter(|c| o.allows(self.index, c.0));
         if o.is_greedy() {
-            return best(adjusted.iter().copied());
+            return adjusted.min_by(order).into_iter().collect();
         }
-        let mut kept: Vec<Candidate> = (0..).zip(adjusted.iter().map(|x| cooled(*x, o.temperature))).collect();
+        let mut kept: Vec<Candidate> = adjusted.map(|(id, x)| (id, cooled(x, o.temperature))).collect();
         if o.top_k > 0 && (o.top_k as usize) < kept.len() {
             kept.select_nth_unstable_by(o.top_k as usize - 1, order);
             kept.truncate(o.top_k as usize);
@@ -78,9 +86,8 @@ impl Sampler {
             keep_top_p(&mut kept, o.top_p, highest);
         }
         let floor = if o.min_p > 0.0 { highest + o.min_p.ln() } else { f32::NEG_INFINITY };
-        let noisy =
-            kept.into_iter().filter(|c| c.1 >= floor).map(|(id, x)| (id, x + rng::gumbel(o.seed, self.index, id)));
-        noisy.min_by(order).map_or(0, |c| c.0)
+        kept.retain(|c| c.1 >= floor);
+        kept
     }
 
     /// Logits of the real ids after penalties and bias.

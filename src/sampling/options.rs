@@ -1,6 +1,7 @@
 //! Sampling options and their ranges.
 
 use crate::error::{Error, Result};
+use std::sync::Arc;
 
 /// How the next token is chosen. Defaults are those of the public interface.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub struct SamplingOptions {
     pub logit_bias: Vec<(u32, f32)>,
     /// Key of the random numbers; below 2⁵³.
     pub seed: u64,
+    /// The ids that the completion's first token may be, each with true; `None`: any.
+    pub first: Option<Arc<[bool]>>,
 }
 
 impl Default for SamplingOptions {
@@ -38,6 +41,7 @@ impl Default for SamplingOptions {
             frequency_penalty: 0.0,
             logit_bias: Vec::new(),
             seed: 0,
+            first: None,
         }
     }
 }
@@ -50,6 +54,12 @@ impl SamplingOptions {
     /// True if the best token is always chosen and nothing is drawn.
     pub fn is_greedy(&self) -> bool {
         self.temperature < COLDEST || self.top_k == 1
+    }
+
+    /// May the completion's token with this index have this id?
+    pub fn allows(&self, index: u32, id: u32) -> bool {
+        let first = self.first.as_ref().filter(|_| index == 0);
+        first.is_none_or(|first| first.get(id as usize).copied().unwrap_or(false))
     }
 
     /// Brings values that JavaScript holds in 64 bits into the ranges of 32: 0.99999999 must not become 1 where 1 is

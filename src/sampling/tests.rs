@@ -79,6 +79,36 @@ fn penalties_and_bias() {
 }
 
 #[test]
+fn the_first_token_is_one_of_those_that_are_allowed_and_the_mask_comes_first() {
+    // Probabilities 0.5, 0.25, 0.125, 0.0625, 0.0625.
+    let logits: Vec<f32> = [0.5f32, 0.25, 0.125, 0.0625, 0.0625].iter().map(|p| p.ln()).collect();
+    let base = SamplingOptions { first: Some([false, true, true, true, false].into()), ..plain(0) };
+    for (options, want) in [
+        (base.clone(), vec![1, 2, 3]),
+        (SamplingOptions { top_k: 2, ..base.clone() }, vec![1, 2]),
+        (SamplingOptions { top_p: 0.5, ..base.clone() }, vec![1]), // of 4/7, 2/7 and 1/7
+        (SamplingOptions { min_p: 0.3, ..base.clone() }, vec![1, 2]),
+        (SamplingOptions { temperature: 0.0, ..base.clone() }, vec![1]),
+        (SamplingOptions { logit_bias: vec![(0, 99.0), (3, 99.0)], ..base.clone() }, vec![3]),
+    ] {
+        assert_eq!(reachable(&options, &logits), want, "{options:?}");
+    }
+    // What is drawn from is the distribution, restricted and renormalized.
+    let sampler = Sampler::new(SamplingOptions { temperature: 0.7, ..base.clone() }, &[], 5);
+    let distribution = |kept: &[Candidate]| {
+        let sum: f64 = kept.iter().map(|c| f64::from(c.1).exp()).sum();
+        kept.iter().map(|c| (c.0, f64::from(c.1).exp() / sum)).collect::<Vec<_>>()
+    };
+    let all: Vec<Candidate> = (0..).zip(logits.iter().map(|x| x / 0.7)).collect();
+    for (got, want) in distribution(&sampler.kept(&logits)).iter().zip(distribution(&all[1..4])) {
+        assert!(got.0 == want.0 && (got.1 - want.1).abs() < 1e-5, "{got:?} for {want:?}");
+    }
+    // The second token may be any.
+    let mut sampler = Sampler::new(SamplingOptions { temperature: 0.0, ..base }, &[], 5);
+    assert_eq!([sampler.next(&logits), sampler.next(&logits)], [1, 0]);
+}
+
+#[test]
 fn only_real_ids_are_drawn() {
     let logits = [0.0, 0.0, 50.0];
     assert_eq!(Sampler::new(greedy(), &[], 2).next(&logits), 0);

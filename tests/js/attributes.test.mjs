@@ -35,6 +35,7 @@ test("attributes mirror the options in kebab case", () => {
     "stop",
     "logit-bias",
     "logprobs",
+    "no-heal",
     "prompt",
     "autoload",
     "token-view",

@@ -12,11 +12,13 @@ let next;
 let made;
 /** The module as a page has it that was just opened. */
 let engines;
+let engineModule;
 let pages = 0;
 beforeEach(async () => {
   [next, made] = [[], []];
   globalThis.document = {};
-  Object.defineProperty(globalThis, "navigator", { value: { gpu: {} }, configurable: true });
+  const gpu = { requestAdapter: async () => null };
+  Object.defineProperty(globalThis, "navigator", { value: { gpu }, configurable: true });
   globalThis.Worker = class extends EventTarget {
     constructor() {
       super();
@@ -28,7 +30,7 @@ beforeEach(async () => {
       this.isTerminated = true;
     }
   };
-  ({ engines } = await import(`${MODULE}?page=${(pages += 1)}`));
+  ({ engines, engineModule } = await import(`${MODULE}?page=${(pages += 1)}`));
 });
 afterEach(() => made.forEach((worker) => worker.onerror?.({})));
 
@@ -130,4 +132,26 @@ test("an engine whose files cannot be fetched or used is told by every call, and
   await assert.rejects(() => calls.storedModels(), { code: "network" });
   t.mock.method(globalThis, "fetch", answers(200));
   assert.deepEqual(await calls.storedModels(), [], "the next call finds what is there by then");
+});
+
+test("a model says why it runs on the page's thread, unless that is where it was wanted", async () => {
+  engineModule.load = async () => ({ Engine: { random: async () => ({}) } });
+  const noteOf = async (backend) => (await (await engines.get(backend)).random({})).note;
+  next = [fails, fails];
+  for (let tries = 0; tries < 3; tries++)
+    assert.match(await noteOf(), /^The engine's worker could not be started .*main thread.*\.$/);
+  delete globalThis.Worker;
+  assert.match(await noteOf(), /^This browser has no workers, so /);
+  globalThis[Symbol.for("tokenformer.thread")] = "main";
+  assert.equal(await noteOf(), undefined);
+  delete globalThis[Symbol.for("tokenformer.thread")];
+});
+
+test("a model says that workers lack the page's WebGPU", async () => {
+  engineModule.load = async () => ({ Engine: { random: async () => ({}) } });
+  next = [ready(false)];
+  assert.match(
+    (await (await engines.get("auto")).random({})).note,
+    /^Workers have no WebGPU here, but the page has, so /,
+  );
 });

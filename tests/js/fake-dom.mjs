@@ -5,7 +5,27 @@ class FakeNode extends EventTarget {
   textContent = "";
   attributes = new Map();
   isConnected = false;
-  value = "";
+  selectionStart = 0;
+  selectionEnd = 0;
+  #value = "";
+  /** As that of a text field: lines end in "\n", and another text takes the caret to its end. */
+  get value() {
+    return this.#value;
+  }
+  set value(given) {
+    const value = typeof given === "string" ? given.replace(/\r\n?/g, "\n") : given; // a progress bar has a number
+    if (value !== this.#value) this.setSelectionRange(value.length, value.length);
+    this.#value = value;
+  }
+  setSelectionRange(start, end) {
+    [this.selectionStart, this.selectionEnd] = [start, end];
+  }
+  setRangeText(text, start, end) {
+    this.#value = this.#value.slice(0, start) + text + this.#value.slice(end);
+  }
+  get firstChild() {
+    return this.children[0] ?? null;
+  }
   append(...nodes) {
     this.children.push(...nodes);
   }
@@ -27,14 +47,23 @@ class FakeNode extends EventTarget {
     if (this.constructor.observedAttributes?.includes(name)) this.attributeChangedCallback(name, before, value);
   }
   removeAttribute(name) {
+    const before = this.getAttribute(name);
     this.attributes.delete(name);
+    if (this.constructor.observedAttributes?.includes(name)) this.attributeChangedCallback(name, before, null);
   }
-  attachShadow() {
+  attachShadow(options) {
     this.shadow = new FakeNode();
+    this.shadowOptions = options;
     return this.shadow;
   }
   getRootNode() {
     return {};
+  }
+  querySelector(selector) {
+    return this.querySelectorAll(selector)[0] ?? null;
+  }
+  getBoundingClientRect() {
+    return { left: 0, top: 0, width: 0, height: 0 };
   }
   focus() {}
 }
@@ -69,6 +98,9 @@ globalThis.document = {
     data,
     appendData(more) {
       this.data += more;
+    },
+    replaceData(start, count, text) {
+      this.data = this.data.slice(0, start) + text + this.data.slice(start + count);
     },
   }),
 };

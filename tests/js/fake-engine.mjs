@@ -151,6 +151,7 @@ class FakeGeneration {
         ["x", -0.1],
         ["y", -2],
         ["z", -3],
+        [" w", -4],
       ].map(([text, logprob]) => ({ text, logprob, tokenId: 1 }));
       return this.options.logprobs > 0
         ? { ...chunk, logprob: -4, topLogprobs: topLogprobs.slice(0, this.options.logprobs) }

@@ -134,3 +134,55 @@ test("what was kept can be put back, and is no step where nothing differs", () =
   copy.replace(m.stretches);
   assert.deepEqual([copy.undo(), copy.undo()], [true, false]);
 });
+
+test("lines end in one character, wherever text comes in, so that typing is compared with what the field shows", () => {
+  const m = new Manuscript(() => 0);
+  m.begin([
+    { text: "One\r\nTwo\r", written: false },
+    { text: "\nThree\rfour", written: true },
+  ]);
+  assert.equal(marked(m), "One\nTwo\n[Three\nfour]");
+  m.edit("One\nTwo\nThree\nfour!");
+  assert.equal(marked(m), "One\nTwo\n[Three\nfour]!");
+  m.edit("One\r\nTwo\r\nThree\r\nfour!!"); // as a script's field may say it
+  assert.equal(marked(m), "One\nTwo\n[Three\nfour]!!");
+  m.replace([{ text: "a\r\nb", written: false }]);
+  assert.equal(marked(m), "a\nb");
+});
+
+test("a model's line ends, in one token or in two, are one", () => {
+  const m = written("a", "\r\n", "b\r", "", "\nc", "\n", "\r", "\r\n");
+  assert.equal(m.text, "a\nb\nc\n\n\n");
+  m.edit(`${m.text}!`);
+  assert.equal(marked(m), "a[\nb\nc\n\n\n]!");
+  // What stands in front of a passage is no half of its first line end.
+  const n = written("a\r", "\nb");
+  assert.equal(marked(n), "a\n[\nb]");
+});
+
+test("the same stretches are told from others", () => {
+  const m = written("a\n", "b", "c");
+  const own = { text: "a\r\n", written: false };
+  assert.equal(m.consistsOf([own, { text: "bc", written: true }]), true);
+  assert.equal(
+    m.consistsOf([own, { text: "b", written: true }, { text: "", written: false }, { text: "c", written: true }]),
+    true,
+  );
+  assert.equal(m.consistsOf([{ text: "a\nbc", written: false }]), false);
+  assert.equal(m.consistsOf([own, { text: "bd", written: true }]), false);
+});
+
+test("typing in a long text looks at the place, not at every letter", () => {
+  const long = "All work and no play makes a dull text.\n".repeat(12_500); // 500,000 characters
+  const m = written(long, " The", " end");
+  for (const at of [0, 123_456, long.length, long.length + 8]) {
+    const { text } = m;
+    m.edit(`${text.slice(0, at)}x${text.slice(at)}`);
+    assert.equal(m.text.length, text.length + 1);
+    m.undo();
+  }
+  const started = performance.now();
+  for (let i = 0; i < 20; i++) m.edit(`${m.text}x`);
+  const each = (performance.now() - started) / 20;
+  assert.ok(each < 10, `${each.toFixed(1)} ms a letter`); // a loop over the letters took 30
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, test } from "node:test";
+import { engines } from "../../www/lib/engines.js";
 import { isUsable, TokenFormer } from "../../www/lib/model.js";
 import { becomes, endWorkers, FakeEngine, useFakeEngine, useFakeWorker } from "./fake-engine.mjs";
 
@@ -33,6 +34,14 @@ for (const [thread, use] of [
       await rejects(TokenFormer.load("a/b", { signal: AbortSignal.abort() }), "aborted");
       assert.equal(calls.loads, 0);
       assert.throws(() => new TokenFormer(), { code: "invalid-argument" });
+    });
+
+    test("info says why it runs where it does, if that is not where it was wanted", async () => {
+      const chosen = await engines.get();
+      const without = await TokenFormer.load();
+      engines.get = async () => ({ load: async (...args) => ({ ...(await chosen.load(...args)), note: "Why." }) });
+      const { info } = await TokenFormer.load();
+      assert.deepEqual([info.notes, info.thread], [[...(without.info.notes ?? []), "Why."], without.info.thread]);
     });
 
     test("load hands the engine a complete request and passes progress on", async () => {

@@ -31,6 +31,7 @@ test("defaults are those of the contract", () => {
     stop: [],
     logitBias: {},
     logprobs: 0,
+    heal: true,
     signal: undefined,
   });
   assert.deepEqual(checkLoadOptions({}), {
@@ -77,6 +78,7 @@ const GENERATE_CASES = [
     ],
   ],
   ["logprobs", [0, 20], [-1, 21, 1.5, "1", true]],
+  ["heal", [true, false], ["", "no", 0, 1]],
   ["signal", [signal], [{}, { aborted: false }, "abort", new AbortController()]],
 ];
 const LOAD_CASES = [

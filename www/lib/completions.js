@@ -17,6 +17,7 @@ const {
   seed,
   logitBias,
   logprobs,
+  heal,
 } = GENERATE_OPTIONS;
 
 /** Parameters that are checked like options; defaults are those of the protocol. */
@@ -45,6 +46,7 @@ export const COMPLETION_OPTIONS = Object.freeze({
   top_k: topK,
   min_p: minP,
   repetition_penalty: repetitionPenalty,
+  heal,
 });
 
 const FINISH_REASONS = { stop: "stop", length: "length", context: "length" };
@@ -211,6 +213,7 @@ function optionsOf(asked, i) {
     logitBias: asked.logit_bias,
     stop: asked.stop,
     logprobs: asked.logprobs === undefined ? 0 : Math.max(1, asked.logprobs),
+    heal: asked.heal,
   };
   if (asked.seed !== undefined) options.seed = (asked.seed + i) % Number.MAX_SAFE_INTEGER;
   return options;
@@ -221,12 +224,13 @@ function emptyLogprobs() {
 }
 
 /** Adds a token. The chosen one is among its alternatives, likely or not, as the protocol wants. */
-function addLogprobs(logprobs, { text, logprob, topLogprobs }, offset, wanted) {
+function addLogprobs(logprobs, { text, tokenId, logprob, topLogprobs }, offset, wanted) {
   logprobs.tokens.push(text);
   logprobs.token_logprobs.push(logprob);
   const top = {};
   for (const other of topLogprobs.slice(0, wanted)) top[other.text] ??= other.logprob;
-  top[text] ??= logprob;
+  // By its id: its text in the list may have the space that the prompt ends in, and lacks what is held back.
+  if (!topLogprobs.slice(0, wanted).some((other) => other.tokenId === tokenId)) top[text] ??= logprob;
   logprobs.top_logprobs.push(wanted === 0 ? null : top);
   logprobs.text_offset.push(offset);
   return logprobs;

@@ -23,13 +23,15 @@ const HOST = `
 .unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 `;
 
-/* The field lies on its mirror, glyph upon glyph: whatever sets text must be the same for both. */
+/* The field lies on its mirror, glyph upon glyph: whatever sets text must be the same for both. Browsers reset for a field
+   what other elements inherit: each such property is named. No letter is transformed: what is seen is what is copied. */
 const SURFACE = `
 .sheet { position: relative; font: inherit; }
 .surface { display: grid; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em));
   overflow: auto; overscroll-behavior: auto contain; scrollbar-gutter: stable; }
 .mirror, textarea { grid-area: 1 / 1; min-inline-size: 0; inline-size: 100%; margin: 0; padding: .3em 0 .6em; border: 0; font: inherit; letter-spacing: inherit;
-  word-spacing: inherit; text-align: start; unicode-bidi: plaintext; text-indent: 0; white-space: pre-wrap; overflow-wrap: anywhere; hyphens: none; tab-size: 4; }
+  word-spacing: inherit; text-align: start; unicode-bidi: plaintext; text-align-last: auto; text-indent: 0; text-transform: none; text-shadow: inherit; text-rendering: inherit; text-wrap-style: auto;
+  text-autospace: inherit; text-spacing-trim: inherit; word-break: inherit; line-break: inherit; white-space: pre-wrap; overflow-wrap: anywhere; hyphens: none; tab-size: 4; }
 /* A last line that is empty is a line. Not a character: one would move with every word that is written. */
 .mirror::after { content: ""; display: inline-block; }
 textarea { display: block; block-size: 100%; border-radius: 0; outline: none; background: none; color: inherit; -webkit-text-fill-color: transparent;

@@ -3,20 +3,23 @@
 
 import { asksToWrite, make } from "./dom.js";
 import { STYLES } from "./element-styles.js";
+import { wellFormed } from "./inputs.js";
 import { Manuscript } from "./manuscript.js";
 import { progressInWords, progressShare } from "./status.js";
 import { TextSurface } from "./text-surface.js";
 import { TokenView } from "./token-view.js";
 
-let sheet;
+/** One sheet for all elements of a document, by its window. */
+const sheets = new WeakMap();
 
-/** One sheet for all elements. A constructed one needs no 'unsafe-inline' in the page's policy. */
-function adoptStyles(root) {
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
+/** A constructed sheet needs no 'unsafe-inline' in the page's policy; it belongs to the document that it was made in. */
+function adoptStyles(root, window) {
+  if (!sheets.has(window)) {
+    const sheet = new window.CSSStyleSheet();
     sheet.replaceSync(STYLES);
+    sheets.set(window, sheet);
   }
-  root.adoptedStyleSheets = [sheet];
+  root.adoptedStyleSheets = [sheets.get(window)];
 }
 
 export class ElementView {
@@ -48,7 +51,9 @@ export class ElementView {
   #status = make("span", { part: "status", className: "status" });
   #announcement = make("div", { className: "unseen", role: "status" });
   #error = make("div", { part: "error", className: "error", role: "alert", hidden: true });
-  #frame = 0;
+  #root;
+  /** Takes back what was asked of the next frame; null where nothing was. */
+  #cancelFrame = null;
   #pending = [];
   #statusInWords = () => "";
   #showsTokens = false;
@@ -59,7 +64,8 @@ export class ElementView {
   /** @param {{ onGenerate, onStop, onRegenerate, onChange, onChoose }} actions what the visitor can ask for */
   constructor(root, actions) {
     this.#actions = actions;
-    adoptStyles(root);
+    this.#root = root;
+    this.adopt();
     this.#surface = new TextSurface({
       onInput: (text) => {
         this.#manuscript.edit(text);
@@ -112,6 +118,22 @@ export class ElementView {
       event.preventDefault();
     });
     this.#showControls();
+  }
+
+  /** The window in which it is shown: not always that of this module, since elements can be moved into other documents. */
+  get #window() {
+    return this.#root.ownerDocument?.defaultView ?? globalThis;
+  }
+
+  /** Takes on its styles, in a new document again. */
+  adopt() {
+    adoptStyles(this.#root, this.#window);
+  }
+
+  /** Puts the keyboard where the text is. */
+  focus(options) {
+    if (!this.#showsTokens) this.#surface.focus(options);
+    else if (!this.#tokens.focus(options)) this.#generate.focus(options);
   }
 
   get #isBusy() {
@@ -198,15 +220,27 @@ export class ElementView {
     this.#status.textContent = progressInWords(progress, isLocal);
   }
 
-  /** A passage begins, behind the first `from` pieces of the text. */
+  /** Puts U+FFFD in the place of halves of characters, which a visitor may have pasted and no model can read. */
+  mend() {
+    const text = wellFormed(this.text);
+    if (text === this.text) return;
+    this.#manuscript.edit(text);
+    this.#surface.correct(text);
+    this.#show({ keepCaret: true });
+  }
+
+  /** A passage begins, behind the first `from` pieces of the text. True if that made the text shorter, which is told. */
   showWriting(from) {
     if (this.isWriting) this.showIdle("");
+    const before = this.text;
     this.#manuscript.beginPassage(from);
-    this.#show();
+    const isShorter = this.text !== before;
+    this.#show({ isTold: isShorter });
     this.#enter("writing");
     this.#surface.beginPassage();
     this.#status.textContent = "Reading the text";
     this.#announcement.textContent = "Writing";
+    return isShorter;
   }
 
   /** Adds a token: the text at once, what is seen once per frame, since the engine is faster than the screen. */
@@ -214,10 +248,13 @@ export class ElementView {
     this.#manuscript.append(chunk);
     this.#pending.push(this.#manuscript.pieces.at(-1));
     this.#statusInWords = status;
-    this.#frame ||= requestAnimationFrame(() => {
+    if (this.#cancelFrame) return;
+    const window = this.#window;
+    const frame = window.requestAnimationFrame(() => {
       this.#flush();
       this.#status.textContent = this.#statusInWords();
     });
+    this.#cancelFrame = () => window.cancelAnimationFrame(frame);
   }
 
   /** An error: what happened, what to do next, and the code to look it up by. */
@@ -242,17 +279,17 @@ export class ElementView {
   }
 
   /** After every change but the model's own. */
-  #show(how) {
+  #show({ keepCaret = false, isTold = true } = {}) {
     this.#hideError();
-    this.#surface.show(this.#manuscript.stretches, how);
+    this.#surface.show(this.#manuscript.stretches, { keepCaret });
     if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces.slice());
     this.#showControls();
-    this.#actions.onChange({ typed: how?.keepCaret === true });
+    if (isTold) this.#actions.onChange({ typed: keepCaret });
   }
 
   #flush() {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = 0;
+    this.#cancelFrame?.();
+    this.#cancelFrame = null;
     const pending = this.#pending;
     this.#pending = [];
     if (pending.length === 0) return;

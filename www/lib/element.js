@@ -4,11 +4,12 @@
 import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
 import { ElementView } from "./element-view.js";
 import { aborted, toTokenFormerError } from "./errors.js";
-import { checkText, checkTextOrIds } from "./inputs.js";
+import { checkText, checkTextOrIds, loneSurrogateAt, wellFormed } from "./inputs.js";
 import { isUsable } from "./model.js";
 import { isLocalFolder } from "./names.js";
 import { checkGenerateOptions } from "./options.js";
 import { acquire } from "./shared-models.js";
+import { asInField } from "./texts.js";
 import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
 
 /** Alternatives of each token that the token view shows. */
@@ -32,6 +33,8 @@ export class TokenFormerElement extends Base {
   #loading = null;
   /** The AbortController of the text that the view shows while it is written. */
   #writing = null;
+  /** The text that the writing began with, if `input` told it: who binds the text assigns it once more, a moment later. */
+  #echo = null;
   /** Settles when the model before this one has given its memory back. */
   #freed = Promise.resolve();
   /** Errors that were shown and told already: a failed loading fails every call that waits for it. */
@@ -44,7 +47,7 @@ export class TokenFormerElement extends Base {
     super();
     this.#states = this.attachInternals?.().states ?? null;
     // What these calls reject with is shown, and told by the error event.
-    this.#view = new ElementView(this.attachShadow({ mode: "open", delegatesFocus: true }), {
+    this.#view = new ElementView(this.attachShadow({ mode: "open" }), {
       onGenerate: () => this.generate().catch(() => {}),
       onStop: () => this.stop(),
       onRegenerate: () => this.regenerate().catch(() => {}),
@@ -62,8 +65,22 @@ export class TokenFormerElement extends Base {
 
   /** As the attribute, since frameworks assign properties where an element has them; null removes it. */
   set model(name) {
-    if (name === null || name === undefined) this.removeAttribute("model");
-    else this.setAttribute("model", checkText("model", name));
+    this.#setAttribute("model", name ?? null);
+  }
+
+  /** Ends the text that is being written, or the loading before it. */
+  get stop() {
+    return this.#stop;
+  }
+
+  /** As the attribute, as above: a text of JSON, or the array itself. */
+  set stop(texts) {
+    this.#setAttribute("stop", Array.isArray(texts) ? JSON.stringify(texts) : (texts ?? null));
+  }
+
+  #setAttribute(name, value) {
+    if (value === null) this.removeAttribute(name);
+    else this.setAttribute(name, checkText(name, value));
   }
 
   /** "idle", "loading" or "writing". */
@@ -77,7 +94,9 @@ export class TokenFormerElement extends Base {
   }
 
   set text(text) {
-    const checked = checkText("text", text);
+    const checked = asInField(checkText("text", text));
+    // A framework that binds the text assigns what it was told: that is no change, and ends nothing.
+    if (checked === this.text || (this.#view.isWriting && checked === this.#echo)) return;
     this.#endWriting();
     this.#view.setText(checked);
   }
@@ -92,13 +111,24 @@ export class TokenFormerElement extends Base {
       text: checkText("passages", text),
       written: Boolean(written),
     }));
+    if (this.#view.manuscript.consistsOf(checked)) return;
     this.#endWriting();
     this.#view.begin(checked);
+  }
+
+  /** Puts the keyboard where the text is. */
+  focus(options) {
+    this.#view.focus(options);
   }
 
   connectedCallback() {
     this.#takeEarlyProperties();
     if (this.hasAttribute("autoload")) this.load().catch(() => {});
+  }
+
+  /** Moved into another document, which has none of the styles of this one. */
+  adoptedCallback() {
+    this.#view.adopt();
   }
 
   disconnectedCallback() {
@@ -114,7 +144,7 @@ export class TokenFormerElement extends Base {
     if (before === now) return;
     if (name === "prompt") {
       this.#endWriting();
-      this.#view.begin([{ text: now ?? "", written: false }]);
+      this.#view.begin([{ text: wellFormed(now ?? ""), written: false }]);
     }
     if (name === "token-view") this.#view.showsTokens = now !== null;
     if (name === "autoload" && now !== null && this.isConnected) this.load().catch(() => {});
@@ -138,13 +168,12 @@ export class TokenFormerElement extends Base {
    * A text that is being written ends.
    */
   generate(prompt) {
-    if (typeof prompt === "string") {
-      this.#endWriting();
-      this.#view.setText(prompt);
-    }
-    if (typeof (prompt ?? "") === "string") return this.#run(() => ({ prompt: this.#view.text }));
+    if ((prompt ?? null) === null) return this.#run(() => ({ prompt: this.#ownText() }));
     // The text of ids is not known here: what is written of them stands alone.
-    return this.#run(() => ({ prompt, from: 0 }));
+    if (typeof prompt !== "string" || loneSurrogateAt(prompt) >= 0) return this.#run(() => ({ prompt, from: 0 }));
+    this.#endWriting();
+    if (asInField(prompt) !== this.text) this.#view.setText(prompt);
+    return this.#run(() => ({ prompt: this.#ownText() }));
   }
 
   /**
@@ -154,9 +183,16 @@ export class TokenFormerElement extends Base {
   regenerate() {
     const { manuscript } = this.#view;
     return this.#run(() => {
+      const text = this.#ownText();
       const from = manuscript.lastPassage;
-      return from < 0 ? { prompt: manuscript.text } : { prompt: manuscript.textBefore(from), from };
+      return from < 0 ? { prompt: text } : { prompt: manuscript.textBefore(from), from };
     });
+  }
+
+  /** The text as a model can read it. */
+  #ownText() {
+    this.#view.mend();
+    return this.#view.text;
   }
 
   /** Takes back the last change, typed or written; false where there is none. */
@@ -170,8 +206,10 @@ export class TokenFormerElement extends Base {
   }
 
   /** Writes on with another token in the place of one that was written. */
-  #writeOnWith(from, first) {
+  #writeOnWith(from, { text, ...token }) {
     const { manuscript } = this.#view;
+    const isHealed = manuscript.pieces[from]?.token?.isHealed === true;
+    const first = { ...token, isHealed, text: isHealed ? text.replace(/^ /, "") : text };
     return this.#run(() => ({ prompt: manuscript.textBefore(from) + first.text, from, first }));
   }
 
@@ -222,11 +260,11 @@ export class TokenFormerElement extends Base {
     return options;
   }
 
-  /** Ends the text that is being written, or the loading before it. */
-  stop() {
+  /** What `stop()` does. */
+  #stop = () => {
     this.#writing?.abort();
     if (!this.#model) this.#loading?.controller.abort();
-  }
+  };
 
   /** Ends the text, empties the page, puts the attribute's prompt back and makes the model forget. */
   async reset() {
@@ -262,7 +300,10 @@ export class TokenFormerElement extends Base {
     } catch (thrown) {
       const visible = isCurrent();
       if (visible) this.#loading = null;
-      throw this.#report(thrown, visible);
+      const error = toTokenFormerError(thrown);
+      // Nobody who shows errors should show that an element was removed, or was given another model.
+      if (loading.isGivenUp && error.code === "aborted") this.#reported.add(error);
+      throw this.#report(error, visible);
     }
   }
 
@@ -273,8 +314,10 @@ export class TokenFormerElement extends Base {
     this.#active = writing;
     const place = placeInWords(model.info);
     const inWords = () => writingInWords(meter.count, meter.tokensPerSecond, meter.firstAfterMs, place);
-    if (isCurrent()) this.#view.showWriting(from);
+    if (isCurrent()) this.#echo = this.#view.showWriting(from) ? this.text : null;
     if (isCurrent() && first) this.#view.append(first, inWords);
+    // The space that such a token begins with is the prompt's last one.
+    let isHealed = typeof input === "string" && input.endsWith(" ") && options.heal !== false;
     const chunks = model.generate(input, options);
     for (;;) {
       const { done, value } = await chunks.next();
@@ -284,7 +327,8 @@ export class TokenFormerElement extends Base {
         return value;
       }
       meter.add();
-      if (isCurrent()) this.#view.append(value, inWords);
+      if (isCurrent()) this.#view.append({ ...value, isHealed }, inWords);
+      isHealed = false;
       this.#tell("token", value);
     }
   }
@@ -294,6 +338,7 @@ export class TokenFormerElement extends Base {
    * left alone, since it may be the call that is about to load another model.
    */
   #unload() {
+    if (this.#loading && !this.#loading.controller.signal.aborted) this.#loading.isGivenUp = true;
     this.#loading?.controller.abort();
     this.#loading = null;
     this.#active?.abort();

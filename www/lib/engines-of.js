@@ -8,6 +8,7 @@ import { underPolicy } from "./policy.js";
  * @typedef {object} Made
  * @property {object} engine the class `Engine` of src/api, or what stands for it
  * @property {"main" | "worker"} thread
+ * @property {string} [note] why it is that thread
  * @property {(onStop: (error: unknown) => void) => () => void} watch tells when the engine stops outside of any call
  * @property {() => void} discard the engine stopped: the next load starts a new one
  */

@@ -8,12 +8,14 @@ import { EngineModule, scriptAddress } from "./engine-module.js";
 import { EnginePort } from "./engine-port.js";
 import { enginesOf } from "./engines-of.js";
 import { TokenFormerError } from "./errors.js";
-import { WORKER_SCRIPT } from "./locations.js";
+import { ENGINE_WASM, WORKER_SCRIPT } from "./locations.js";
 
 /** The engine of this thread. */
 export const engineModule = new EngineModule((restarts) =>
-  // The first one is written so that bundlers can follow it.
-  restarts === 0 ? import("../tokenformer-web.js") : import(/* @vite-ignore */ scriptAddress(restarts)),
+  // The first one is written so that bundlers can follow it, the other one so that they leave it alone.
+  restarts === 0
+    ? import("../tokenformer-web.js")
+    : import(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ scriptAddress(restarts)),
 );
 const here = enginesOf(engineModule);
 
@@ -30,6 +32,8 @@ const MOST_FAILURES = 2;
 
 let starting = null;
 let failures = 0;
+/** Why the last worker could not be started. */
+let lastFailure = "";
 /** Whether workers have WebGPU; null until the first one says so. */
 let workersHaveGpu = null;
 
@@ -38,15 +42,25 @@ export const engines = {
   /** Those that the next model shall be made of. @param {string} [backend] where it shall compute */
   async get(backend) {
     // Who has no document is in a worker already.
-    const wanted = globalThis.document && globalThis.Worker && globalThis[THREAD] !== "main";
+    if (!globalThis.document || globalThis[THREAD] === "main") return here;
+    if (!globalThis.Worker) return hereSince("This browser has no workers");
     // A page may have WebGPU where its workers have none. What is to run on the CPU does so in a worker.
     const isFasterHere = () => workersHaveGpu === false && Boolean(globalThis.navigator?.gpu) && backend !== "cpu";
-    if (!wanted || failures >= MOST_FAILURES || isFasterHere()) return here;
-    starting ??= startPort();
-    const port = await starting;
-    return port && !isFasterHere() ? port : here;
+    if (failures < MOST_FAILURES && !isFasterHere()) {
+      starting ??= startPort();
+      const port = await starting;
+      if (port && !isFasterHere()) return port;
+    }
+    return hereSince(isFasterHere() ? "Workers have no WebGPU here, but the page has" : lastFailure);
   },
 };
+
+/** Those of this thread. Their models say why it is this one: `info.notes`. */
+function hereSince(reason) {
+  const note = `${reason}, so the engine runs on the page's main thread, which may stutter while it works.`;
+  const noted = async (made) => ({ ...(await made), note });
+  return { ...here, load: (...args) => noted(here.load(...args)), random: (...args) => noted(here.random(...args)) };
+}
 
 async function startPort() {
   try {
@@ -59,6 +73,7 @@ async function startPort() {
     // Another build's worker: the engine that this thread would fetch is of that build, too.
     if (error instanceof TokenFormerError) throw error;
     failures += 1;
+    lastFailure = error.message;
     return null;
   }
 }
@@ -69,7 +84,7 @@ export async function startWorker(make) {
   let timer;
   try {
     const hasGpu = await new Promise((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error("The worker does not answer.")), READY_MS);
+      timer = setTimeout(() => reject(new Error("The engine's worker does not answer")), READY_MS);
       worker.onmessage = ({ data }) => {
         try {
           if (data?.type !== "ready")
@@ -82,7 +97,7 @@ export async function startWorker(make) {
       };
       worker.onerror = (event) => {
         event.preventDefault?.(); // not the page's failure: it goes on without
-        reject(new Error("The worker could not be started."));
+        reject(new Error("The engine's worker could not be started (its script is missing, or a policy forbids it)"));
       };
     });
     return { worker, hasGpu };
@@ -95,7 +110,8 @@ export async function startWorker(make) {
 }
 
 function makeWorker() {
-  const isOurs = new URL(import.meta.url).origin === globalThis.origin;
+  // By a file that bundlers copy: they may make an address of the disk of this module's own.
+  const isOurs = new URL(ENGINE_WASM, globalThis.location?.href).origin === globalThis.origin;
   // Written so that bundlers can follow it. From its own address, so that a policy without blob: allows it.
   if (isOurs) return new Worker(new URL("./engine-worker.js", import.meta.url), { type: "module" });
   // A worker must come from the page's own origin, but what it imports need not.

@@ -25,6 +25,11 @@ export function loneSurrogateAt(text) {
   return text.search(/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/);
 }
 
+/** The text with U+FFFD in the place of halves of characters, as `toWellFormed()` makes it, which browsers before 2023 lack. */
+export function wellFormed(text) {
+  return text.replace(/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g, "\uFFFD");
+}
+
 /** Checks that `text` is a string that UTF-8 can hold. */
 export function checkText(name, text) {
   if (typeof text !== "string") throw invalidArgument(`${name} must be a string, not ${typeName(text)}.`);

@@ -1,4 +1,7 @@
-// The text that a visitor and a model write together: who wrote what, by which tokens, and its history.
+// The text that a visitor and a model write together: who wrote what, by which tokens, and its history. It holds what a text
+// field would: wherever text comes in, lines end in "\n" alone, so that what is typed is compared with what stands there.
+
+import { asInField, commonEnd, commonStart } from "./texts.js";
 
 /** Changes by the keyboard that follow each other within this time are undone together. */
 const TYPING_MS = 1000;
@@ -13,7 +16,8 @@ const LOW = /[\udc00-\udfff]/;
  * @typedef {object} Piece
  * @property {string} text may be empty: a token may be half a character
  * @property {number} run which generation wrote it; 0: the visitor
- * @property {{ tokenId: number, logprob?: number, topLogprobs?: object[] } | null} token
+ * @property {{ tokenId: number, logprob?: number, topLogprobs?: object[], isHealed?: boolean } | null} token `isHealed`: the
+ *   space that it begins with is the one before it
  */
 
 export class Manuscript {
@@ -22,6 +26,10 @@ export class Manuscript {
   #past = [];
   #future = [];
   #runs = 0;
+  /** The pieces' text, once it was asked for; null after a change. */
+  #text = "";
+  /** The passage's last text, as it was given. */
+  #given = "";
   #typedAt = -Infinity;
   #now;
 
@@ -30,7 +38,12 @@ export class Manuscript {
   }
 
   get text() {
-    return this.#pieces.map((piece) => piece.text).join("");
+    return (this.#text ??= this.#pieces.map((piece) => piece.text).join(""));
+  }
+
+  #put(pieces) {
+    this.#pieces = pieces;
+    this.#text = null;
   }
 
   /** @returns {readonly Piece[]} */
@@ -40,14 +53,7 @@ export class Manuscript {
 
   /** The text in as few stretches as tell who wrote what: `{ text, written }`. */
   get stretches() {
-    const stretches = [];
-    for (const { text, run } of this.#pieces) {
-      const written = run > 0;
-      const last = stretches.at(-1);
-      if (last?.written === written) last.text += text;
-      else if (text !== "") stretches.push({ text, written });
-    }
-    return stretches;
+    return merged(this.#pieces.map(({ text, run }) => ({ text, written: run > 0 })));
   }
 
   get canUndo() {
@@ -71,9 +77,16 @@ export class Manuscript {
       .join("");
   }
 
+  /** Whether it consists of these stretches. */
+  consistsOf(stretches) {
+    const others = merged(asInFields(stretches));
+    const own = this.stretches;
+    return others.length === own.length && own.every((one, i) => isSameStretch(one, others[i]));
+  }
+
   /** Begins with these stretches: there is nothing before them to go back to. */
   begin(stretches) {
-    this.#pieces = this.#piecesOf(stretches);
+    this.#put(this.#piecesOf(stretches));
     this.#past = [];
     this.#future = [];
     this.#typedAt = -Infinity;
@@ -84,47 +97,47 @@ export class Manuscript {
     const pieces = this.#piecesOf(stretches);
     if (this.#isSame(pieces)) return;
     this.#record();
-    this.#pieces = pieces;
+    this.#put(pieces);
   }
 
   #piecesOf(stretches) {
-    return stretches
-      .filter(({ text }) => text !== "")
-      .map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
+    return asInFields(stretches).map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
   }
 
   /** Takes over what the visitor made of the text. What stands before and after the change keeps its writer. */
-  edit(text) {
+  edit(edited) {
     const before = this.text;
+    const text = asInField(edited);
     if (text === before) return;
     const now = this.#now();
     if (now - this.#typedAt > TYPING_MS) this.#record();
     this.#typedAt = now;
-    const longest = Math.min(before.length, text.length);
-    let start = 0;
-    while (start < longest && before[start] === text[start]) start += 1;
+    let start = commonStart(before, text);
     if (HIGH.test(text[start - 1])) start -= 1;
-    let end = 0;
-    while (end < longest - start && before.at(-1 - end) === text.at(-1 - end)) end += 1;
+    let end = commonEnd(before, text, Math.min(before.length, text.length) - start);
     if (end > 0 && LOW.test(text.at(-end))) end -= 1;
     const typed = text.slice(start, text.length - end);
-    this.#pieces = [
+    this.#put([
       ...this.#cut(0, start),
       ...(typed ? [{ text: typed, run: 0, token: null }] : []),
       ...this.#cut(before.length - end, before.length),
-    ];
+    ]);
   }
 
   /** A passage of the model's begins, behind the first `from` pieces. */
   beginPassage(from = this.#pieces.length) {
     this.#record();
-    this.#pieces = this.#pieces.slice(0, from);
+    this.#put(this.#pieces.slice(0, from));
     this.#runs += 1;
+    this.#given = "";
   }
 
   /** A token of the passage. */
-  append({ text, tokenId, logprob, topLogprobs }) {
-    this.#pieces.push({ text, run: this.#runs, token: { tokenId, logprob, topLogprobs } });
+  append({ text: given, ...token }) {
+    const text = asInField(given, this.#given);
+    if (given !== "") this.#given = given;
+    this.#pieces.push({ text, run: this.#runs, token });
+    this.#text = null;
   }
 
   /** The passage ends. One of nothing leaves no trace in the history. */
@@ -143,7 +156,7 @@ export class Manuscript {
   #step(from, to) {
     if (from.length === 0) return false;
     to.push(this.#pieces);
-    this.#pieces = from.pop();
+    this.#put(from.pop());
     this.#typedAt = -Infinity;
     return true;
   }
@@ -175,4 +188,26 @@ export class Manuscript {
     }
     return cut;
   }
+}
+
+/** Stretches as a text field holds their texts; those without text are left out. */
+function asInFields(stretches) {
+  return stretches
+    .map(({ text, written }, i) => ({ text: asInField(text, stretches[i - 1]?.text), written }))
+    .filter(({ text }) => text !== "");
+}
+
+/** As few stretches as tell who wrote what. */
+function merged(stretches) {
+  const few = [];
+  for (const { text, written } of stretches) {
+    const last = few.at(-1);
+    if (last?.written === written) last.text += text;
+    else if (text !== "") few.push({ text, written });
+  }
+  return few;
+}
+
+function isSameStretch(a, b) {
+  return a.written === b.written && a.text === b.text;
 }

@@ -45,6 +45,8 @@ export class TokenFormer {
 
   #engine;
   #thread;
+  /** Why it is that thread, where it is not the one that was wanted. */
+  #note;
   /** The engine's GPUDevice, where it is this thread's. */
   #device;
   #turns = new Lock();
@@ -68,11 +70,12 @@ export class TokenFormer {
   #completions = new Completions(this);
 
   /** Not for callers: use `TokenFormer.load`. */
-  constructor(key, { engine, thread, watch, discard } = {}) {
+  constructor(key, { engine, thread, note, watch, discard } = {}) {
     if (key !== LOADED)
       throw invalidArgument("A model is made by TokenFormer.load().", "Write: await TokenFormer.load(name, options).");
     this.#engine = engine;
     this.#thread = thread;
+    this.#note = note;
     this.#device = engine.device?.();
     this.#lastInfo = engine.info();
     const self = new WeakRef(this); // the watch must not keep a model alive that everybody forgot
@@ -131,7 +134,9 @@ export class TokenFormer {
         this.#noteTrap(error);
       }
     }
-    return structuredClone({ ...this.#lastInfo, thread: this.#thread });
+    const { notes } = this.#lastInfo;
+    const told = this.#note ? { notes: [...(notes ?? []), this.#note] } : {};
+    return structuredClone({ ...this.#lastInfo, ...told, thread: this.#thread });
   }
 
   /** For code that speaks the protocol of OpenAI's text completions: `completions.create(…)`. */

@@ -159,6 +159,11 @@ export const GENERATE_OPTIONS = Object.freeze({
     default: 0,
     about: "how many likeliest tokens to report with every token",
   },
+  heal: {
+    type: "boolean",
+    default: true,
+    about: "a text that ends in a space goes on with a token that begins with it: the space is not written twice",
+  },
   signal: { type: "signal", default: undefined, about: "ends writing early" },
 });
 

@@ -5,6 +5,7 @@
 // is pasted has to be cleaned. A text field holds plain text.
 
 import { make } from "./dom.js";
+import { commonEnd, commonStart } from "./texts.js";
 
 export class TextSurface {
   #field = make("textarea", {
@@ -21,6 +22,10 @@ export class TextSurface {
   #passage = null;
   #settled = null;
   #settling = [];
+  /** The stretches that the mirror shows, each with its span; null while, and since, a passage was written. */
+  #shown = [];
+  /** The caret stood at the text's end when the passage began, and nobody has moved it: there it goes when the passage ends. */
+  #caretWas = -1;
 
   /** @param {{ onInput: (text: string) => void, onUndo: () => void, onRedo: () => void }} actions */
   constructor({ onInput, onUndo, onRedo }) {
@@ -50,24 +55,58 @@ export class TextSurface {
     return this.#node;
   }
 
-  focus() {
-    this.#field.focus();
+  focus(options) {
+    this.#field.focus(options);
   }
 
   /** Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. */
   show(stretches, { keepCaret = false } = {}) {
+    if (!this.#shown || !this.#change(stretches)) this.#showAnew(stretches);
+    if (!keepCaret) this.#field.value = stretches.map(({ text }) => text).join("");
+  }
+
+  #showAnew(stretches) {
     this.#passage = null;
     this.#settling = [];
-    this.#mirror.replaceChildren(
-      ...stretches.map(({ text, written }) => (written ? writtenSpan(text) : make("span", { text }))),
-    );
-    if (!keepCaret) this.#field.value = stretches.map(({ text }) => text).join("");
+    this.#shown = stretches.map((stretch) => ({ ...stretch, span: spanOf(stretch) }));
+    this.#mirror.replaceChildren(...this.#shown.map(({ span }) => span));
+  }
+
+  /**
+   * Where one stretch alone has another text, as while typing, only what differs is put into it: a long text would be laid
+   * out from its beginning for every letter. True if that was all.
+   */
+  #change(stretches) {
+    const shown = this.#shown;
+    if (stretches.length !== shown.length || stretches.some(({ written }, i) => written !== shown[i].written))
+      return false;
+    const differing = stretches.flatMap(({ text }, i) => (text === shown[i].text ? [] : [i]));
+    if (differing.length > 1) return false;
+    for (const i of differing) {
+      const { text: before, span } = shown[i];
+      const { text } = stretches[i];
+      const start = commonStart(before, text);
+      const end = commonEnd(before, text, Math.min(before.length, text.length) - start);
+      span.firstChild.replaceData(start, before.length - start - end, text.slice(start, text.length - end));
+      shown[i].text = text;
+    }
+    return true;
+  }
+
+  /** Puts another text of the same length into the field; the caret stays where it is. */
+  correct(text) {
+    const { selectionStart, selectionEnd, selectionDirection } = this.#field;
+    this.#field.value = text;
+    this.#field.setSelectionRange?.(selectionStart, selectionEnd, selectionDirection);
   }
 
   /** A passage begins at the end. */
   beginPassage() {
+    const { value, selectionStart, selectionEnd } = this.#field;
+    this.#caretWas = selectionStart === value.length && selectionEnd === value.length ? value.length : -1;
     this.#field.readOnly = true;
-    this.#passage = writtenSpan("");
+    this.#shown = null;
+    this.#passage = spanOf({ text: "", written: true });
     this.#settled = document.createTextNode("");
     this.#passage.append(this.#settled);
     this.#passage.setAttribute("data-open", "");
@@ -90,6 +129,10 @@ export class TextSurface {
   endPassage() {
     this.#field.readOnly = false;
     this.#passage?.removeAttribute("data-open");
+    const { value, selectionStart, selectionEnd } = this.#field;
+    if (selectionStart === this.#caretWas && selectionEnd === this.#caretWas)
+      this.#field.setSelectionRange?.(value.length, value.length);
+    this.#caretWas = -1;
   }
 
   /** Spans that have settled become text, the oldest first, so that a long passage stays one text node. */
@@ -118,6 +161,9 @@ function latinKey({ key, code }) {
   return (/^[\x20-\x7f]$/.test(key) ? key : (/^Key([A-Z])$/.exec(code)?.[1] ?? key)).toLowerCase();
 }
 
-function writtenSpan(text) {
-  return make("span", { part: "written", className: "written", text });
+/** The span of a stretch. Its text is one node, which can be changed in place. */
+function spanOf({ text, written }) {
+  const span = make("span", written ? { part: "written", className: "written" } : {});
+  if (text !== "") span.append(document.createTextNode(text));
+  return span;
 }

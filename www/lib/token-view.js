@@ -95,6 +95,13 @@ export class TokenView {
     return this.#node;
   }
 
+  /** Puts the keyboard on the token that the arrow keys begin at; false without one. */
+  focus(options) {
+    const token = this.#list.querySelector('[tabindex="0"]');
+    token?.focus(options);
+    return Boolean(token);
+  }
+
   show(pieces) {
     // Who works with the keyboard stays where they are, though everything is new.
     const focused = activeIn(this.#node);
