@@ -25,6 +25,7 @@ struct Progress<'a> {
     from_cache: bool,
     bytes_per_second: Option<f64>,
     seconds_left: Option<f64>,
+    waiting_for: Option<&'a str>,
 }
 
 /// Calls the caller's `onProgress`, if there is one.
@@ -37,6 +38,9 @@ pub struct Reporter {
     total: Cell<Option<u64>>,
     reported: Cell<f64>,
     file: RefCell<String>,
+    /// The phase that was told last, and what is waited for.
+    last: Cell<&'static str>,
+    waiting_for: RefCell<Option<String>>,
     /// Bytes that the network brought so far, with the time in seconds.
     arrived: RefCell<VecDeque<(f64, u64)>>,
 }
@@ -52,6 +56,8 @@ impl Reporter {
             total: Cell::new(None),
             reported: Cell::new(f64::NEG_INFINITY),
             file: RefCell::default(),
+            last: Cell::new("resolve"),
+            waiting_for: RefCell::default(),
             arrived: RefCell::default(),
         }
     }
@@ -60,8 +66,18 @@ impl Reporter {
     ///
     /// # Errors
     /// If the report cannot be passed to JavaScript.
-    pub fn phase(&self, phase: &str) -> Result<()> {
+    pub fn phase(&self, phase: &'static str) -> Result<()> {
+        self.waiting_for.replace(None);
         self.report(phase, None, false, None)
+    }
+
+    /// Tells what is waited for, in a sentence; `None`: nothing any more.
+    pub fn waiting(&self, what: Option<String>) {
+        if self.waiting_for.replace(what.clone()) != what {
+            let file = Some(self.file.borrow().clone()).filter(|file| !file.is_empty());
+            let phase = self.last.get();
+            let _ = self.report(phase, file.as_deref(), phase == "cache", None); // a report must not stop a load
+        }
     }
 
     /// From now on, so many bytes are to come.
@@ -102,6 +118,11 @@ impl Reporter {
         }
     }
 
+    /// Bytes that the network brought so far.
+    pub fn arrived_bytes(&self) -> u64 {
+        self.arrived.borrow().back().map_or(0, |(_, bytes)| *bytes)
+    }
+
     /// Bytes per second, over the last seconds.
     fn rate(&self) -> Option<f64> {
         let arrived = self.arrived.borrow();
@@ -110,13 +131,16 @@ impl Reporter {
         (seconds > 0.0).then(|| (last.1 - first.1) as f64 / seconds)
     }
 
-    fn report(&self, phase: &str, file: Option<&str>, from_cache: bool, rate: Option<f64>) -> Result<()> {
+    fn report(&self, phase: &'static str, file: Option<&str>, from_cache: bool, rate: Option<f64>) -> Result<()> {
         let total_bytes = self.total.get();
         let loaded_bytes = self.loaded.get().max(self.told.get()).min(total_bytes.unwrap_or(u64::MAX));
         self.told.set(loaded_bytes);
         let left = total_bytes.map(|total| total.saturating_sub(loaded_bytes) as f64);
         let seconds_left = left.zip(rate).filter(|(_, rate)| *rate > 0.0).map(|(left, rate)| left / rate);
         let bytes_per_second = rate;
+        self.last.set(phase);
+        let waiting_for = self.waiting_for.borrow().clone();
+        let waiting_for = waiting_for.as_deref();
         let progress = js::value(&Progress {
             phase,
             loaded_bytes,
@@ -125,6 +149,7 @@ impl Reporter {
             from_cache,
             bytes_per_second,
             seconds_left,
+            waiting_for,
         })?;
         // A callback that throws is the caller's matter and must not break the load.
         let _ = self.callback.as_ref().map(|callback| callback.call1(&JsValue::NULL, &progress));
