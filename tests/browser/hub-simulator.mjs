@@ -152,7 +152,11 @@ export async function startHub(repositories, { plain = false, exposeRange = true
   }
 
   function take(server, entry) {
-    const fits = (f) => (f.server ?? "cdn") === server && (f.match ?? /./).test(entry.path) && (f.times ?? 1) > 0;
+    const fits = (f) =>
+      (f.server ?? "cdn") === server &&
+      (f.match ?? /./).test(entry.path) &&
+      (f.times ?? 1) > 0 &&
+      (!f.only || holds(entry.range, f.at));
     const fault = hub.faults.find(fits);
     if (fault) fault.times = (fault.times ?? 1) - 1;
     return fault;
@@ -207,7 +211,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
 
   /**
    * Sends a file or a range of it, with a fault: `cut` after `after` bytes, `stall` after `after` bytes, `corrupt` the
-   * byte `at` of the file, `short` by `less` bytes without an error, `long` by some, `no-range`, `wrong-range`, `html`,
+   * byte `at` of the file (`only`: the fault waits for an answer that holds it), `short` by `less` bytes without an error, `long` by some, `no-range`, `wrong-range`, `html`,
    * `slow` to `rate` bytes per second.
    */
   async function body(request, response, entry, headers, file, fault) {
@@ -268,6 +272,11 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     if (fault?.kind === "long") response.write(Buffer.alloc(1000));
     response.end();
   }
+}
+
+function holds(range, at) {
+  const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(range ?? "bytes=0-");
+  return Number(from) <= at && (to === "" || at <= Number(to));
 }
 
 async function listen(answer) {
