@@ -53,7 +53,7 @@ pub struct ModelConfig {
 }
 
 /// Every field optional: what a `config.json` of unknown origin, the caller, or a preset can tell.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)] // the fields of `ModelConfig`
 pub struct PartialConfig {
@@ -159,6 +159,51 @@ impl PartialConfig {
         })
     }
 
+    /// The shape of a model of which `self` is known by itself, where the caller gives `given`: what the caller says
+    /// counts, but must not contradict the tables.
+    ///
+    /// # Errors
+    /// `invalid-config`.
+    pub fn completed(&self, given: Option<&Self>) -> Result<ModelConfig> {
+        let given = given.cloned().unwrap_or_default();
+        if let Some((name, stated, found)) = given.contradiction(self, false) {
+            return Err(contradicted("The config passed", name, stated, found));
+        }
+        given.or(self.clone()).finish()
+    }
+
+    /// The same, and what the tables of a model of the shape `config` tell for certain.
+    #[must_use]
+    pub fn with_tables_of(self, config: &ModelConfig) -> Self {
+        Self {
+            num_layers: Some(config.num_layers),
+            hidden_size: Some(config.hidden_size),
+            qkv_slot_num: Some(config.qkv_slot_num),
+            proj_slot_num: Some(config.proj_slot_num),
+            ffn_slot_num: Some(config.ffn_slot_num),
+            padded_vocab_size: Some(config.padded_vocab_size),
+            ..self
+        }
+    }
+
+    /// The first field in which this contradicts the tables, of which `tables` tells: its name, what this says, and
+    /// what the tables say. `unpadded`: the vocabulary may be told without its padding.
+    pub fn contradiction(&self, tables: &Self, unpadded: bool) -> Option<(&'static str, usize, usize)> {
+        let fields = [
+            ("num_layers", self.num_layers, tables.num_layers),
+            ("hidden_size", self.hidden_size, tables.hidden_size),
+            ("qkv_slot_num", self.qkv_slot_num, tables.qkv_slot_num),
+            ("proj_slot_num", self.proj_slot_num, tables.proj_slot_num),
+            ("ffn_slot_num", self.ffn_slot_num, tables.ffn_slot_num),
+            ("padded_vocab_size", self.padded_vocab_size, tables.padded_vocab_size),
+        ];
+        fields.into_iter().find_map(|(name, stated, found)| {
+            let (stated, found) = (stated?, found?);
+            let agree = stated == found || (unpadded && name == "padded_vocab_size" && stated < found);
+            (!agree).then_some((name, stated, found))
+        })
+    }
+
     /// Checks and completes: shapes must be there, the rest defaults to what the published models have.
     pub fn finish(self) -> Result<ModelConfig> {
         if let Some(unreadable) = self.unreadable {
@@ -205,6 +250,12 @@ impl PartialConfig {
         config.check()?;
         Ok(config)
     }
+}
+
+/// The error of a config that says something else than the model's tables.
+pub fn contradicted(source: &str, name: &str, stated: usize, found: usize) -> Error {
+    Error::invalid_config(format!("{source} says {name} {stated}, but the model's tensors say {found}."))
+        .hint("Pass the config.json that belongs to this model, or none.")
 }
 
 /// Published models: repository name, layers, hidden size, heads. The slots follow: d, d and 4·d.

@@ -5,7 +5,7 @@
 use super::layout::{Quantization, TableFormat, TensorId, tensors};
 use super::sniff::{Kind, mistaken};
 use super::unit::MAX_FILE_BYTES;
-use crate::config::{GROUP_SIZE, ModelConfig};
+use crate::config::{GROUP_SIZE, ModelConfig, contradicted};
 use crate::error::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -92,6 +92,8 @@ pub struct Shard {
     pub sections: Vec<Section>,
     /// The file's size in bytes.
     pub file_bytes: u64,
+    /// Layers, as far as the names of this file's tensors tell: one more than the highest number.
+    pub layers: usize,
 }
 
 impl Shard {
@@ -109,7 +111,8 @@ impl Shard {
         let file_bytes = file_bytes.ok_or_else(|| {
             Error::unsupported(format!("The header of model.safetensors claims {} bytes.", metadata.data_len()))
         })?;
-        let mut shard = Self { formats: BTreeMap::new(), sections: Vec::new(), file_bytes };
+        let layers = metadata.tensors().keys().filter_map(|name| layer_of(name)).max().map_or(0, |layer| layer + 1);
+        let mut shard = Self { formats: BTreeMap::new(), sections: Vec::new(), file_bytes, layers };
         for id in tensors(config) {
             shard.add(id, &metadata, data_start, config)?;
         }
@@ -188,11 +191,21 @@ pub fn quantization(shards: &[Shard]) -> Result<Quantization> {
     })
 }
 
-/// Checks that the shards together hold every tensor of the model.
+/// The layer that a tensor's name tells.
+fn layer_of(name: &str) -> Option<usize> {
+    let number = name.strip_prefix("layers.")?.split('.').next()?;
+    number.parse::<usize>().ok().filter(|layer| *layer < usize::MAX)
+}
+
+/// Checks that the shards together hold every tensor of the model, and no layers that it would leave out.
 ///
 /// # Errors
-/// `invalid-config` that names the first missing tensor.
+/// `invalid-config` that names the first missing tensor, or the number of layers.
 pub fn check_complete(shards: &[Shard], config: &ModelConfig) -> Result<()> {
+    let layers = shards.iter().map(|s| s.layers).max().unwrap_or_default();
+    if layers > config.num_layers {
+        return Err(contradicted("The config", "num_layers", config.num_layers, layers));
+    }
     match tensors(config).find(|id| !shards.iter().any(|s| s.formats.contains_key(id))) {
         None => Ok(()),
         Some(id) => Err(Error::invalid_config(format!("The model has no tensor {}.", id.name()))
@@ -242,6 +255,7 @@ fn wrong(name: &str, info: &TensorInfo, shape: &[usize]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorCode;
 
     #[test]
     fn files_of_another_kind() {
@@ -263,5 +277,22 @@ mod tests {
             assert_eq!(told.is_some(), says.is_some(), "{what}");
             assert!(told.is_none_or(|e| e.message.contains(says.unwrap_or_default())), "{what}");
         }
+    }
+
+    #[test]
+    fn layers_that_a_config_leaves_out_are_missed() {
+        let header = |name: &str| format!(r#"{{"{name}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}}}"#);
+        let config = ModelConfig::preset("TokenFormer-150M").expect("preset");
+        let shard = |name: &str| Shard::parse(header(name).as_bytes(), &config).expect("a header");
+        for (name, layers) in [("layers.11.mlp.x", 12), ("embed.word_embeddings.x", 0), ("layers.x", 0)] {
+            assert_eq!(shard(name).layers, layers, "{name}");
+        }
+        let whole = Shard { formats: tensors(&config).map(|id| (id, None)).collect(), ..shard("layers.11.mlp.x") };
+        check_complete(&[shard("layers.3.mlp.x"), whole], &config).expect("all of it");
+        let whole = Shard { formats: tensors(&config).map(|id| (id, None)).collect(), ..shard("norm.x") };
+        let one = ModelConfig { num_layers: 1, ..config.clone() };
+        let e = check_complete(&[whole, shard("layers.11.mlp.x")], &one).expect_err("one layer of twelve");
+        assert_eq!(e.code, ErrorCode::InvalidConfig);
+        assert!(e.message.contains("num_layers 1") && e.message.contains("12"), "{e}");
     }
 }

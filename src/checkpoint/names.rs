@@ -3,7 +3,7 @@
 use super::layout::{Pattention, Side, TensorId};
 use super::pickle::TorchTensor;
 use super::torch::element_type;
-use crate::config::{ModelConfig, PartialConfig};
+use crate::config::{ModelConfig, PartialConfig, contradicted};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -190,38 +190,23 @@ pub fn resolve_config(
     config_json: Option<PartialConfig>,
     user: Option<PartialConfig>,
 ) -> Result<ModelConfig> {
-    // A name alone proves nothing: a fork may have other shapes under the same name.
-    let preset = repository_name.and_then(PartialConfig::preset).filter(|p| disagreement(shapes, p, false).is_none());
-    let told = if preset.is_some() { PartialConfig::default() } else { config_json.unwrap_or_default() };
-    let user = user.unwrap_or_default();
-    for (source, given, unpadded) in [("The config passed", &user, false), ("config.json", &told, true)] {
-        if let Some((name, stated, found)) = disagreement(shapes, given, unpadded) {
-            return Err(Error::invalid_config(format!(
-                "{source} says {name} {stated}, but the checkpoint's tensors say {found}."
-            ))
-            .hint("Pass the config.json that belongs to this checkpoint, or none."));
-        }
-    }
-    shapes.clone().or(user).or(preset.unwrap_or_default()).or(told).finish()
+    known_config(shapes, repository_name, config_json)?.completed(user.as_ref())
 }
 
-/// The first field on which two sources differ: its name, what `given` says and what the shapes say.
-fn disagreement(
+/// What is known of a checkpoint by itself, whoever loads it: see [`resolve_config`].
+///
+/// # Errors
+/// `invalid-config` for a `config.json` that contradicts the shapes.
+pub fn known_config(
     shapes: &PartialConfig,
-    given: &PartialConfig,
-    unpadded_vocabulary: bool,
-) -> Option<(&'static str, usize, usize)> {
-    let fields = [
-        ("num_layers", given.num_layers, shapes.num_layers),
-        ("hidden_size", given.hidden_size, shapes.hidden_size),
-        ("qkv_slot_num", given.qkv_slot_num, shapes.qkv_slot_num),
-        ("proj_slot_num", given.proj_slot_num, shapes.proj_slot_num),
-        ("ffn_slot_num", given.ffn_slot_num, shapes.ffn_slot_num),
-        ("padded_vocab_size", given.padded_vocab_size, shapes.padded_vocab_size),
-    ];
-    fields.into_iter().find_map(|(name, given, found)| {
-        let (given, found) = (given?, found?);
-        let agree = given == found || (unpadded_vocabulary && name == "padded_vocab_size" && given < found);
-        (!agree).then_some((name, given, found))
-    })
+    repository_name: Option<&str>,
+    config_json: Option<PartialConfig>,
+) -> Result<PartialConfig> {
+    // A name alone proves nothing: a fork may have other shapes under the same name.
+    let preset = repository_name.and_then(PartialConfig::preset).filter(|p| p.contradiction(shapes, false).is_none());
+    let told = if preset.is_some() { PartialConfig::default() } else { config_json.unwrap_or_default() };
+    if let Some((name, stated, found)) = told.contradiction(shapes, true) {
+        return Err(contradicted("config.json", name, stated, found));
+    }
+    Ok(shapes.clone().or(preset.unwrap_or_default()).or(told))
 }

@@ -1,8 +1,9 @@
 //! Loading a model: from its name to weights on the GPU (or in this module's memory), by way of the store or the
 //! network.
 //!
-//! `source` finds it, `plan` (with `quantized` and `published`) says what is to be read, `units` does it, `upload`
-//! writes to where `target` says that it goes, `progress` tells.
+//! `source` finds it, `plan` (with `quantized` and `published`) says what is to be read, `units` does it (each by `unit`),
+//! `upload` writes to where `target` says that it goes, `progress` tells. `stored` loads what is complete already, and
+//! `turn` waits for another tab that loads the same.
 
 mod digest;
 mod instead;
@@ -11,8 +12,12 @@ mod progress;
 mod published;
 mod quantized;
 mod reload;
+mod request;
 mod source;
+mod stored;
 mod target;
+mod turn;
+mod unit;
 mod units;
 mod upload;
 mod verdict;
@@ -25,13 +30,13 @@ use crate::error::{ErrorCode, Result};
 use crate::generate::{MOST_LOSSES, Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hash::sha256;
-use crate::hub::Location;
-use crate::hub::fetch::{Client, OnWait, aborted};
-use crate::hub::listing::is_commit;
+use crate::hub::fetch::{OnWait, aborted};
 use crate::hub::timer::unless_aborted;
-use crate::store::cache::{Cache, advice, find, not_kept};
+use crate::store::cache::{Cache, not_kept};
 use crate::store::indexed_db::{IndexedDb, free_bytes};
+use crate::store::list::advice;
 use crate::store::lock::Lock;
+use crate::store::serve::Version;
 use crate::store::{ModelKey, ModelRecord, Store};
 use crate::tokenizer::Tokenizer;
 use futures_channel::oneshot;
@@ -39,7 +44,7 @@ use js_sys::{Date, Function, Uint8Array};
 use plan::Plan;
 use progress::Reporter;
 pub use reload::Reload;
-use serde::Deserialize;
+pub use request::Request;
 use source::Source;
 use std::rc::Rc;
 pub use target::AnyModel;
@@ -48,51 +53,6 @@ use units::{UnitSource, Units};
 use verdict::Verdict;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::AbortSignal;
-
-/// What `www/lib/model.js` asks for; everything is checked there.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Request {
-    /// What `info.id` shows.
-    pub id: String,
-    /// Branch, tag or commit.
-    pub revision: String,
-    /// URL of a model folder, with a slash at its end, …
-    pub folder_url: Option<String>,
-    /// … or a repository of the hub at this endpoint.
-    pub repository: Option<String>,
-    pub endpoint: String,
-    pub token: Option<String>,
-    pub quantization: Option<Quantization>,
-    pub config: Option<PartialConfig>,
-    pub context_length: Option<usize>,
-    pub cache: bool,
-    #[serde(default)]
-    pub backend: Wanted,
-    /// With `auto`, a GPU that is a program is as good as any: for tests.
-    #[serde(default)]
-    pub takes_software_gpu: bool,
-}
-
-impl Request {
-    /// A request that only names a model.
-    pub fn named(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            revision: String::new(),
-            folder_url: None,
-            repository: None,
-            endpoint: String::new(),
-            token: None,
-            quantization: None,
-            config: None,
-            context_length: None,
-            cache: false,
-            backend: Wanted::Auto,
-            takes_software_gpu: false,
-        }
-    }
-}
 
 /// The engine of a loaded model: it is loaded again if its device is lost.
 pub type LoadedModel = Recovering<AnyModel, Rc<Reload>>;
@@ -199,8 +159,8 @@ impl<'a> Load<'a> {
 impl Load<'_> {
     async fn run(&mut self) -> Result<Made> {
         // A commit never changes: what is stored of it needs nobody's word.
-        if is_commit(&self.request.revision)
-            && let Some(loaded) = self.stored(|m| m.key.commit == self.request.revision).await?
+        if let Some(commit) = self.request.commit()
+            && let Some(loaded) = self.stored(Version::Commit(commit)).await?
         {
             return Ok(loaded);
         }
@@ -212,7 +172,7 @@ impl Load<'_> {
             Err(e) => return self.instead(e).await,
         };
         if let Some(commit) = &source.commit
-            && let Some(loaded) = self.stored(|m| m.key.commit == *commit).await?
+            && let Some(loaded) = self.stored(Version::Commit(commit)).await?
         {
             return Ok(loaded);
         }
@@ -222,14 +182,10 @@ impl Load<'_> {
             device.check(&config)?;
         }
         // Another tab may be loading the same model: then it is waited for, and what it stored is used.
-        let name = format!("tokenformer-web {} {}", self.endpoint(), self.request.id);
-        self.lock = match &self.store {
-            Some(_) => Lock::acquire(&name, self.signal.as_ref()).await,
-            None => None,
-        };
+        self.turn().await;
         source.client.check_abort()?;
         if let (Some(_), Some(commit)) = (&self.lock, &source.commit)
-            && let Some(loaded) = self.stored(|m| m.key.commit == *commit).await?
+            && let Some(loaded) = self.stored(Version::Commit(commit)).await?
         {
             return Ok(loaded);
         }
@@ -238,13 +194,6 @@ impl Load<'_> {
             // A folder that went away says so only now.
             Err(e) if source.commit.is_none() && e.code == ErrorCode::ModelNotFound => self.instead(e).await,
             result => result,
-        }
-    }
-
-    fn endpoint(&self) -> &str {
-        match self.request.repository {
-            Some(_) => self.request.endpoint.trim_end_matches('/'),
-            None => "",
         }
     }
 
@@ -302,50 +251,6 @@ impl Load<'_> {
         device.room(config.clone(), quantization, self.request.context_length).await
     }
 
-    /// Loads a complete model from the store; `None` if there is none, or it is damaged.
-    async fn stored(&mut self, fits: impl Fn(&ModelRecord) -> bool) -> Result<Option<Made>> {
-        let Some(store) = self.store.clone() else { return Ok(None) };
-        let Ok(models) = store.models().await else { return Ok(None) };
-        let Request { id, quantization, config, .. } = self.request;
-        let found = find(&models, self.endpoint(), id, *quantization, |m| m.complete && fits(m));
-        let Some(record) = found else { return Ok(None) };
-        if let Some(given) = config.clone()
-            && given.or(as_partial(record)).finish()? != record.config
-        {
-            return Ok(None);
-        }
-        let tokenizer = match record.has_tokenizer {
-            true => match store.tokenizer(&record.key).await {
-                Ok(Some((hash, bytes))) if digest::digest(&bytes).await == hash => Some(bytes.to_vec()),
-                _ => return Ok(None),
-            },
-            false => None,
-        };
-        let location = Location::Folder { url: String::new() };
-        let client = Rc::new(Client::new(location, None, self.signal.clone())?);
-        let quantization = record.key.quantization;
-        let loading = self.room(&record.config, quantization).await?;
-        let tokenizer = tokenizer.as_deref().map(Tokenizer::from_json).transpose()?;
-        let mut kept = record.clone();
-        if !is_commit(&self.request.revision) {
-            // Without a network it is found again by the name that it has now.
-            kept.requested.clone_from(&self.request.revision);
-        }
-        let mut cache = Cache::open(store, kept, Some(record), true).await;
-        if !cache.is_complete() {
-            return Ok(None);
-        }
-        let (client, progress) = (&client, &self.progress);
-        let from = UnitSource { client, quantization };
-        let mut units = Units { source: from, loading: &loading, progress, cache: &mut cache };
-        if !units.load_stored(record.units, id).await? {
-            return Ok(None);
-        }
-        cache.complete(Date::now()).await;
-        let revision = record.key.commit.clone();
-        self.finish(loading, &record.config, tokenizer, quantization, revision).await.map(Some)
-    }
-
     /// Loads from a source what is not stored.
     async fn planned(&mut self, source: &Source, exact: bool) -> Result<Made> {
         let plan = Plan::new(source, self.request, exact).await?;
@@ -359,8 +264,9 @@ impl Load<'_> {
         }
         let (client, quantization, progress) = (&source.client, plan.quantization, &self.progress);
         let from = UnitSource { client, quantization };
+        let signs_of_life = self.signs_of_life();
         let mut units = Units { source: from, loading: &loading, progress, cache: &mut cache };
-        let result = units.load(&plan).await;
+        let result = turn::beside(units.load(&plan), signs_of_life).await;
         if result.is_ok() {
             cache.complete(Date::now()).await;
         }
@@ -375,20 +281,21 @@ impl Load<'_> {
     /// # Errors
     /// [`misplaced`] if what is there was made by an exact plan, and this one is not.
     async fn cache(&mut self, plan: &Plan, commit: &str, is_exact: bool) -> Result<Cache<IndexedDb>> {
+        let request = self.request;
         let key = ModelKey {
-            endpoint: self.endpoint().to_owned(),
-            id: self.request.id.clone(),
+            endpoint: request.endpoint().to_owned(),
+            id: request.id.clone(),
             commit: commit.to_owned(),
             quantization: plan.quantization,
+            plan: plan.digest(),
         };
         let record = ModelRecord {
             key,
-            requested: self.request.revision.clone(),
-            config: plan.config.clone(),
+            names: request.name().map(|name| (name.to_owned(), Date::now())).into_iter().collect(),
+            told: plan.told.clone(),
             is_converted: plan.files.iter().any(|f| matches!(f.work, plan::Work::Convert(_))),
             has_tokenizer: false,
             units: plan.units(),
-            plan: plan.digest(),
             is_exact,
             bytes: 0,
             complete: false,
@@ -396,16 +303,21 @@ impl Load<'_> {
         };
         let Some(store) = self.store.clone() else { return Ok(Cache::off(record)) };
         let models = store.models().await.unwrap_or_default();
-        let existing = models.iter().find(|m| m.key == record.key);
-        if existing.is_some_and(|m| m.is_exact && !is_exact) {
+        if !is_exact && models.iter().any(|m| m.is_exact && m.key.is_of_same_model(&record.key)) {
             return Err(misplaced());
         }
+        let existing = models.iter().find(|m| m.key == record.key);
         let needed = plan.stored_bytes.saturating_sub(existing.map_or(0, |m| m.bytes));
         let too_little = free_bytes().await.filter(|free| *free < needed);
         if let Some(free) = too_little {
             self.notes.push(advice(needed, free, &models, &record.key));
         }
-        Ok(Cache::open(store, record, existing, too_little.is_none()).await)
+        let units = record.units;
+        let mut cache = Cache::open(store, record, existing, too_little.is_none()).await;
+        if cache.is_complete() && !cache.is_whole(&plan.config) {
+            cache.forget(0..units).await;
+        }
+        Ok(cache)
     }
 
     async fn finish(
@@ -443,9 +355,4 @@ fn likely_shape(source: &Source, request: &Request) -> Option<ModelConfig> {
     let told = source.config.as_deref().map(PartialConfig::of_published).unwrap_or_default();
     let preset = request.repository.as_deref().and_then(PartialConfig::preset).unwrap_or_default();
     request.config.clone().unwrap_or_default().or(told).or(preset).finish().ok()
-}
-
-fn as_partial(record: &ModelRecord) -> PartialConfig {
-    let json = serde_json::to_vec(&record.config).unwrap_or_default();
-    PartialConfig::from_json(&json).unwrap_or_default()
 }

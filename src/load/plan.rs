@@ -5,7 +5,7 @@ use super::{Request, published, quantized};
 use crate::checkpoint::folder::Section;
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::Conversion;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, PartialConfig};
 use crate::error::Result;
 use crate::hash::sha256;
 use crate::hub::listing::FileInfo;
@@ -13,8 +13,10 @@ use std::ops::Range;
 
 /// A model to load.
 pub struct Plan {
-    /// Its shape.
+    /// Its shape in this load.
     pub config: ModelConfig,
+    /// What is known of its shape by itself, whatever the caller says of it.
+    pub told: PartialConfig,
     /// Its precision once it is loaded.
     pub quantization: Quantization,
     /// The files with weights.

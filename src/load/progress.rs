@@ -118,6 +118,11 @@ impl Reporter {
         }
     }
 
+    /// Bytes that the network brought so far.
+    pub fn arrived_bytes(&self) -> u64 {
+        self.arrived.borrow().back().map_or(0, |(_, bytes)| *bytes)
+    }
+
     /// Bytes per second, over the last seconds.
     fn rate(&self) -> Option<f64> {
         let arrived = self.arrived.borrow();

@@ -120,7 +120,8 @@ impl Checkpoint<'_> {
             Location::Folder { url } => url.trim_end_matches('/').split('/').next_back(),
         };
         let told = config_json.map(PartialConfig::of_published);
-        let config = names::resolve_config(&names.shapes, repository, told, request.config.clone())?;
+        let told = names::known_config(&names.shapes, repository, told)?;
+        let config = told.completed(request.config.as_ref())?;
         tensors(&config).try_for_each(|id| names.get(id).map(|_| ()))?;
         let quantization = request.quantization.unwrap_or(Quantization::Q4);
         let unit = unit_bytes(size);
@@ -141,7 +142,7 @@ impl Checkpoint<'_> {
         let work = Work::Convert(Box::new(conversion));
         let Self { info, version, seen, .. } = self;
         let file = FilePlan { info, bytes: size, units, seen, version, work };
-        Ok(Plan { config, quantization, files: vec![file], stored_bytes, identity: String::new() })
+        Ok(Plan { config, told, quantization, files: vec![file], stored_bytes, identity: String::new() })
     }
 
     async fn state_dict(&mut self, entry: &zip::Entry) -> Result<Vec<pickle::TorchTensor>> {

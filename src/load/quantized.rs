@@ -43,19 +43,13 @@ pub async fn plan(
         *source.of_another_kind.borrow_mut() = Some(other);
         return Ok(None);
     }
-    let config = match (&request.config, config_json) {
-        (None, None) => {
-            return Err(Error::new(
-                ErrorCode::ModelNotFound,
-                format!("There is no config.json at {}.", source.client.location()),
-            )
+    if request.config.is_none() && config_json.is_none() {
+        let what = format!("There is no config.json at {}.", source.client.location());
+        return Err(Error::new(ErrorCode::ModelNotFound, what)
             .hint("Check the address, or pass the model's shape as the config option."));
-        }
-        (given, stored) => {
-            let stored = stored.map(PartialConfig::from_json).transpose()?.unwrap_or_default();
-            given.clone().unwrap_or_default().or(stored).finish()?
-        }
-    };
+    }
+    let told = config_json.map(PartialConfig::from_json).transpose()?.unwrap_or_default();
+    let config = request.config.clone().unwrap_or_default().or(told.clone()).finish()?;
     let mut files = Vec::new();
     let mut shards = Vec::new();
     for o in opened {
@@ -72,7 +66,9 @@ pub async fn plan(
     for (file, shard) in files.iter_mut().zip(shards) {
         file.work = Work::Copy(shard.sections);
     }
-    Ok(Some(Plan { config, quantization, files, stored_bytes, identity: String::new() }))
+    // The tables have the shape that was looked for, or they would have been refused.
+    let told = told.with_tables_of(&config);
+    Ok(Some(Plan { config, told, quantization, files, stored_bytes, identity: String::new() }))
 }
 
 fn check_wanted(wanted: Option<Quantization>, stored: Quantization) -> Result<()> {

@@ -5,53 +5,26 @@ use super::plan::{FilePlan, Plan, Work};
 use super::progress::Reporter;
 use super::source::{Source, damaged};
 use super::target::Target;
+pub use super::unit::UnitSource;
+use super::unit::{Fetched, Turns, Wrong, contradicts, hash, needs_hash};
 use super::upload::Uploader;
-use crate::checkpoint::folder::{Region, Section, are_finite, not_finite};
-use crate::checkpoint::layout::{Quantization, TableFormat};
-use crate::checkpoint::stream::{Conversion, is_misplaced};
-use crate::checkpoint::unit::{Piece, pieces};
-use crate::error::{Error, ErrorCode, Result};
+use crate::checkpoint::stream::is_misplaced;
+use crate::error::{Error, Result};
 use crate::hash::Sha256;
 use crate::hub::fetch::Client;
 use crate::hub::listing::FileInfo;
 use crate::hub::ranges::{OnBytes, Reader};
-use crate::hub::timer::breathe;
 use crate::store::cache::Cache;
+use crate::store::doubt::{Doubt, Next};
 use crate::store::{Store, UnitRecord};
 use futures_util::StreamExt;
 use futures_util::future::join;
 use js_sys::Uint8Array;
-use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
-use web_time::{Duration, Instant};
 
-/// Bytes that are converted or hashed at a time: a few milliseconds of work.
-const SLICE: u32 = 1 << 20;
-/// Longest that the page may wait for its turn.
-const TURN: Duration = Duration::from_millis(12);
 /// Stored units that are read ahead.
 const READ_AHEAD: usize = 4;
-
-/// Work on this thread that lets others have their turn, and ends when the caller aborts.
-struct Turns {
-    client: Rc<Client>,
-    since: Cell<Instant>,
-}
-
-impl Turns {
-    fn new(client: &Rc<Client>) -> Self {
-        Self { client: client.clone(), since: Cell::new(Instant::now()) }
-    }
-
-    async fn give_way(&self) -> Result<()> {
-        if self.since.get().elapsed() >= TURN {
-            breathe().await;
-            self.since.set(Instant::now());
-        }
-        self.client.check_abort()
-    }
-}
 
 /// Loads the units of a model.
 pub struct Units<'a, S> {
@@ -59,18 +32,6 @@ pub struct Units<'a, S> {
     pub loading: &'a Target,
     pub progress: &'a Rc<Reporter>,
     pub cache: &'a mut Cache<S>,
-}
-
-/// Where units come from that are not stored.
-pub struct UnitSource<'a> {
-    pub client: &'a Rc<Client>,
-    pub quantization: Quantization,
-}
-
-/// What came of a unit.
-struct Fetched {
-    bytes: Uint8Array,
-    record: UnitRecord,
 }
 
 impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
@@ -157,7 +118,8 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
                 hasher = Sha256::resume(&state).unwrap_or_default();
                 continue;
             }
-            let expected = self.cache.unit(first + unit).map(|r| r.sha256.clone());
+            let known = self.cache.unit(first + unit).map(|r| (r.sha256.clone(), r.hash_state.clone()));
+            let expected = known.as_ref().map(|(sha256, _)| sha256.as_str());
             // One reader goes on through all that is missing from here; a damaged unit gets one of its own.
             let end = match expected {
                 Some(_) => unit + 1,
@@ -165,16 +127,29 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             };
             if reader.as_ref().is_none_or(|(_, until)| unit >= *until) {
                 let run = file.units[unit].start..file.units[end - 1].end;
-                reader = Some((self.reader(file, run, by_stored), end));
+                // What is compared with the stream must not be the stream: only what is kept as it is need not come twice.
+                let prefix = file.prefix().filter(|_| matches!(file.work, Work::Copy(_))).map(Uint8Array::from);
+                reader = Some((self.reader(file, run, prefix, !by_stored), end));
             }
             let Some((from, _)) = reader.as_mut() else { continue };
+            let before = hasher.clone();
             let fetching = self.source.fetch(file, unit, from, &mut hasher, &turns);
             let (fetched, ()) = join(fetching, keep(self.cache, unkept.take())).await;
-            let Some(mut fetched) = fetched? else { return Ok(false) };
-            fetched.record.hash_state = hasher.state();
-            if expected.is_some_and(|sha256| sha256 != fetched.record.sha256) {
-                return Ok(false);
+            let mut fetched = match agreeing(fetched?, expected) {
+                Ok(fetched) => fetched,
+                Err(wrong) => {
+                    hasher = before;
+                    match self.again(file, unit, &mut hasher, expected, wrong, by_stored).await? {
+                        Some(fetched) => fetched,
+                        None => return Ok(false),
+                    }
+                }
+            };
+            // What was converted to the same counts as the same, whatever bits of it did not matter.
+            if let Some(before) = known.as_ref().and_then(|(_, state)| Sha256::resume(state)) {
+                hasher = before;
             }
+            fetched.record.hash_state = hasher.state();
             let uploaded = uploader.write(&fetched.record.pieces, &fetched.bytes);
             if by_stored {
                 self.progress.add(fetched.record.len, false);
@@ -190,14 +165,58 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         Ok(file.info.sha256.as_ref().is_none_or(|sha256| *sha256 == hasher.finish()))
     }
 
-    fn reader(&self, file: &FilePlan, run: Range<u64>, by_stored: bool) -> Reader {
-        // What is compared with the stream must not be the stream: only what is kept as it is need not come twice.
-        let prefix = file.prefix().filter(|_| matches!(file.work, Work::Copy(_))).map(Uint8Array::from);
+    /// Asks for a unit again that came and is wrong; `None` if what is stored of the file is of no use.
+    ///
+    /// # Errors
+    /// `integrity`, or what is wrong with the unit, if it does not come as it should; and those of the network.
+    async fn again(
+        &mut self,
+        file: &FilePlan,
+        unit: usize,
+        hasher: &mut Sha256,
+        expected: Option<&str>,
+        mut wrong: Wrong,
+        by_stored: bool,
+    ) -> Result<Option<Fetched>> {
+        let turns = Turns::new(self.source.client);
+        let before = hasher.clone();
+        // What is complete was compared with the hash of the whole, where there is one; chunks have their own.
+        let is_verified = by_stored && needs_hash(file);
+        let has_chunks = file.info.manifest.as_ref().is_some_and(|m| !m.chunks.is_empty());
+        let mut doubt = Doubt::default();
+        loop {
+            let is_right = is_verified || (has_chunks && wrong.answer.is_some());
+            match doubt.next(wrong.answer, is_right) {
+                Next::Again => {}
+                Next::End => return Err(wrong.error.unwrap_or_else(|| damaged(&file.info.path))),
+                Next::Forget => return wrong.error.map_or(Ok(None), Err),
+            }
+            hasher.clone_from(&before);
+            let mut reader = self.reader(file, file.units[unit].clone(), None, false);
+            let fetched = self.source.fetch(file, unit, &mut reader, hasher, &turns).await?;
+            match agreeing(fetched, expected) {
+                Ok(fetched) => return Ok(Some(fetched)),
+                Err(again) => wrong = again,
+            }
+        }
+    }
+
+    /// A reader of some units, after the file's beginning if that is there. `count`: what arrives counts as loaded.
+    fn reader(&self, file: &FilePlan, run: Range<u64>, prefix: Option<Uint8Array>, count: bool) -> Reader {
         let progress = self.progress.clone();
-        let on_bytes: OnBytes = Rc::new(move |bytes| progress.arrived(bytes, !by_stored));
+        let on_bytes: OnBytes = Rc::new(move |bytes| progress.arrived(bytes, count));
         let name = (file.info.path.as_str(), file.bytes);
         Reader::new(self.source.client.clone(), name, run, prefix, file.version.clone(), on_bytes)
     }
+}
+
+/// What was fetched, unless it is wrong or not the unit that is known.
+fn agreeing(fetched: Result<Fetched, Wrong>, expected: Option<&str>) -> Result<Fetched, Wrong> {
+    let fetched = fetched?;
+    if expected.is_none_or(|sha256| *sha256 == fetched.record.sha256) {
+        return Ok(fetched);
+    }
+    Err(Wrong { answer: Some(fetched.record.sha256), error: None })
 }
 
 /// Stores what was fetched, if there is any.
@@ -205,160 +224,6 @@ async fn keep<S: Store<Bytes = Uint8Array>>(cache: &mut Cache<S>, fetched: Optio
     if let Some((unit, Fetched { bytes, record })) = fetched {
         cache.keep(unit, record, bytes).await;
     }
-}
-
-impl UnitSource<'_> {
-    /// A unit from the network; `None` if the file is not the one that was planned for.
-    async fn fetch(
-        &self,
-        file: &FilePlan,
-        unit: usize,
-        reader: &mut Reader,
-        hasher: &mut Sha256,
-        turns: &Turns,
-    ) -> Result<Option<Fetched>> {
-        match &file.work {
-            Work::Copy(sections) => self.copy(file, sections, unit, reader, hasher, turns).await,
-            Work::Convert(conversion) => self.convert(file, conversion, unit, reader, hasher, turns).await,
-        }
-    }
-
-    /// A unit as it is; `None` if the file is not the one that was planned for.
-    async fn copy(
-        &self,
-        file: &FilePlan,
-        sections: &[Section],
-        unit: usize,
-        reader: &mut Reader,
-        hasher: &mut Sha256,
-        turns: &Turns,
-    ) -> Result<Option<Fetched>> {
-        let range = file.units[unit].clone();
-        let bytes = Uint8Array::new_with_length((range.end - range.start) as u32);
-        let mut filled = 0;
-        while let Some(piece) = next_of(reader, &range, u64::from(filled)).await? {
-            bytes.set(&piece, filled);
-            let at = range.start + u64::from(filled);
-            filled += piece.length();
-            if contradicts(file, at, &piece) {
-                return Ok(None);
-            }
-            if needs_hash(file) {
-                hash(&piece, hasher, turns).await?;
-            }
-        }
-        let pieces = pieces(&range, sections);
-        for p in &pieces {
-            check_finite(p, self.quantization, &bytes, turns).await?;
-        }
-        let fetched = Fetched::new(bytes, pieces, &range).await;
-        let wrong = |(r, h): (Range<u64>, &str)| r == range && h != fetched.record.sha256;
-        if file.info.manifest.iter().flat_map(|m| m.chunks()).any(wrong) {
-            return Err(damaged(&file.info.path));
-        }
-        Ok(Some(fetched))
-    }
-
-    /// A unit as it is converted; `None` if the file is not the one that was planned for.
-    async fn convert(
-        &self,
-        file: &FilePlan,
-        conversion: &Conversion,
-        unit: usize,
-        reader: &mut Reader,
-        hasher: &mut Sha256,
-        turns: &Turns,
-    ) -> Result<Option<Fetched>> {
-        let range = file.units[unit].clone();
-        let mut converter = conversion.begin(unit);
-        let mut done = 0;
-        let mut slice = Vec::new();
-        while let Some(piece) = next_of(reader, &range, done).await? {
-            for at in (0..piece.length()).step_by(SLICE as usize) {
-                let part = piece.subarray(at, piece.length().min(at + SLICE));
-                slice.resize(part.length() as usize, 0);
-                part.copy_to(&mut slice);
-                if !file.agrees(range.start + done, &slice) {
-                    return Ok(None);
-                }
-                done += slice.len() as u64;
-                if needs_hash(file) {
-                    hasher.update(&slice);
-                }
-                if let Err(e) = converter.push(&slice) {
-                    if is_misplaced(&e) || !needs_hash(file) {
-                        return Err(e);
-                    }
-                    // Are these the bytes that the hub has at all?
-                    hash(&piece.subarray(at + part.length(), piece.length()), hasher, turns).await?;
-                    let position = range.start + done + u64::from(piece.length() - at - part.length());
-                    let rest = (file.bytes, position, hasher.clone());
-                    return Err(blame_rest(self.client, &file.info, Some(file), rest, e).await);
-                }
-                turns.give_way().await?;
-            }
-        }
-        let converted = converter.finish();
-        let bytes = Uint8Array::from(converted.bytes.as_slice());
-        Ok(Some(Fetched::new(bytes, converted.pieces, &range).await))
-    }
-}
-
-impl Fetched {
-    async fn new(bytes: Uint8Array, pieces: Vec<Piece>, range: &Range<u64>) -> Self {
-        let (len, source_bytes) = (u64::from(bytes.length()), range.end - range.start);
-        let sha256 = digest(&bytes).await;
-        Self { bytes, record: UnitRecord { len, sha256, source_bytes, pieces, hash_state: String::new() } }
-    }
-}
-
-/// The next bytes of a unit of which `done` are there; `None` at its end. Readers and units end together.
-async fn next_of(reader: &mut Reader, range: &Range<u64>, done: u64) -> Result<Option<Uint8Array>> {
-    let position = range.start + done;
-    if position == range.end {
-        return Ok(None);
-    }
-    let Some((at, piece)) = reader.next().await? else {
-        return Err(Error::new(ErrorCode::Integrity, "A file ended early.").hint("Try again."));
-    };
-    let (from, to) = (position - at, (range.end - at).min(u64::from(piece.length())));
-    if to < u64::from(piece.length()) {
-        reader.put_back(range.end, piece.subarray(to as u32, piece.length()));
-    }
-    Ok(Some(piece.subarray(from as u32, to as u32)))
-}
-
-/// True if bytes that stream by are not those that the plan was made from. Only those are copied.
-fn contradicts(plan: &FilePlan, at: u64, piece: &Uint8Array) -> bool {
-    plan.was_seen(&(at..at + u64::from(piece.length()))) && !plan.agrees(at, &piece.to_vec())
-}
-
-/// True for a file whose hash as a whole is known.
-fn needs_hash(file: &FilePlan) -> bool {
-    file.info.sha256.is_some()
-}
-
-async fn check_finite(piece: &Piece, quantization: Quantization, unit: &Uint8Array, turns: &Turns) -> Result<()> {
-    if piece.region == Region::Elements && piece.id.format(quantization).is_some_and(TableFormat::is_quantized) {
-        return Ok(());
-    }
-    let end = piece.at + piece.len;
-    for at in (piece.at..end).step_by(SLICE as usize) {
-        let slice = unit.subarray(at, end.min(at + SLICE)).to_vec();
-        if !are_finite(piece.id, piece.region, quantization, &slice) {
-            return Err(not_finite(piece.id));
-        }
-        turns.give_way().await?;
-    }
-    Ok(())
-}
-
-async fn hash(bytes: &Uint8Array, hasher: &mut Sha256, turns: &Turns) -> Result<()> {
-    for at in (0..bytes.length()).step_by(SLICE as usize) {
-        hasher.update(&bytes.subarray(at, bytes.length().min(at + SLICE)).to_vec());
-        turns.give_way().await?;
-    }
-    Ok(())
 }
 
 /// Which error to tell of a file that cannot be understood: that it is damaged, if its hash says so.
@@ -375,7 +240,7 @@ pub async fn blame(source: &Source, file: &FileInfo, e: Error) -> Error {
 }
 
 /// The same for a file of `size` bytes that is hashed up to `position`, and of which `plan` may be a wrong idea.
-async fn blame_rest(
+pub async fn blame_rest(
     client: &Rc<Client>,
     file: &FileInfo,
     plan: Option<&FilePlan>,

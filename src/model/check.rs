@@ -28,6 +28,15 @@ const STEPS: usize = 2;
 /// Most that logits may be off (L2, relative). Both sides round; what is wrong is off by more than this.
 const TOLERANCE: f64 = 1e-2;
 
+/// What a comparison says of the GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    Right,
+    Wrong,
+    /// Nothing: the model gives no numbers to compare. Its weights are zeros, say, or too large.
+    Nothing,
+}
+
 /// A model of the first layer and some of the vocabulary, on the CPU.
 struct Sample {
     model: CpuModel,
@@ -47,28 +56,31 @@ struct Copy<'a> {
 
 impl GpuModel {
     /// Makes sure that the model computes what it should; where subgroups are to blame, it does without from then on.
+    /// False if the model's own numbers do not tell.
     ///
     /// # Errors
     /// `webgpu-unavailable` if it does not, `device-lost`.
-    pub async fn verify(&mut self) -> Result<()> {
-        if self.is_right().await? {
-            return Ok(());
+    pub async fn verify(&mut self) -> Result<bool> {
+        let found = self.finding().await?;
+        if found != Finding::Wrong {
+            return Ok(found == Finding::Right);
         }
         if self.gpu.forgo_subgroups("gave wrong results") {
             let make = || Plan::new(&self.gpu, &self.config, &self.weights, &self.scratch);
             self.plan = self.gpu.scoped("Compiling the kernels", make).await?;
-            if self.is_right().await? {
-                return Ok(());
+            let found = self.finding().await?;
+            if found != Finding::Wrong {
+                return Ok(found == Finding::Right);
             }
         }
         Err(Error::new(ErrorCode::WebgpuUnavailable, "This GPU, or its driver, computes wrong results.")
             .hint("Update the browser and the graphics driver. Small models run with backend \"cpu\"."))
     }
 
-    /// True if the first layer does on the GPU what it does on the CPU.
-    async fn is_right(&mut self) -> Result<bool> {
+    /// Whether the first layer does on the GPU what it does on the CPU.
+    async fn finding(&mut self) -> Result<Finding> {
         if self.config.padded_vocab_size < BLOCK {
-            return Ok(true); // a toy without rows enough to compare
+            return Ok(Finding::Nothing); // a toy without rows enough to compare
         }
         let mut sample = self.sample().await?;
         self.depth = 1;
@@ -78,7 +90,7 @@ impl GpuModel {
         result
     }
 
-    async fn agrees_with(&mut self, Sample { model, tokens }: &mut Sample) -> Result<bool> {
+    async fn agrees_with(&mut self, Sample { model, tokens }: &mut Sample) -> Result<Finding> {
         let vocab = self.config.padded_vocab_size;
         let picked = |logits: &[f32]| -> Vec<f32> {
             let rows = logits.chunks_exact(vocab);
@@ -87,17 +99,26 @@ impl GpuModel {
         let ids: Vec<u32> = (0..model.context_length() as u32).map(|i| (i * 29 + 5) % tokens.len() as u32).collect();
         let real: Vec<u32> = ids.iter().map(|id| tokens[*id as usize]).collect();
         let chunk = CHUNK.min(ids.len());
+        let wanted = model.forward(&ids[..chunk], Logits::Each(chunk)).await?;
+        if !are_finite(&wanted) {
+            return Ok(Finding::Nothing);
+        }
+        let is_blank = wanted.iter().all(|x| *x == 0.0);
         let got = self.forward(&real[..chunk], Logits::Each(chunk)).await?;
-        if difference(&picked(&got), &model.forward(&ids[..chunk], Logits::Each(chunk)).await?) > TOLERANCE {
-            return Ok(false);
+        if is_off(&picked(&got), &wanted) {
+            return Ok(Finding::Wrong);
         }
         if chunk > 1 && !self.scores_follow(&got, &real[..chunk]).await? {
-            return Ok(false);
+            return Ok(Finding::Wrong);
         }
         for i in chunk..ids.len() {
+            let wanted = model.forward(&ids[i..=i], Logits::Last).await?;
+            if !are_finite(&wanted) {
+                return Ok(Finding::Nothing);
+            }
             let got = self.forward(&real[i..=i], Logits::Last).await?;
-            if difference(&picked(&got), &model.forward(&ids[i..=i], Logits::Last).await?) > TOLERANCE {
-                return Ok(false);
+            if is_off(&picked(&got), &wanted) {
+                return Ok(Finding::Wrong);
             }
         }
         for options in [
@@ -116,10 +137,10 @@ impl GpuModel {
                 false => logits.iter().filter(|x| **x > logits[chosen.id as usize % vocab]).count() < 3,
             };
             if !is_good {
-                return Ok(false);
+                return Ok(Finding::Wrong);
             }
         }
-        Ok(true)
+        Ok(if is_blank { Finding::Nothing } else { Finding::Right })
     }
 
     /// True if scores of the later half of `ids`, the KV cache's tokens, are those that `logits` after each of them give.
@@ -184,4 +205,16 @@ impl GpuModel {
         }
         Ok(Sample { model: loading.finish(), tokens })
     }
+}
+
+fn are_finite(logits: &[f32]) -> bool {
+    logits.iter().all(|x| x.is_finite())
+}
+
+/// True if logits are not those that are wanted. Where these are zeros, nothing else will do.
+fn is_off(got: &[f32], wanted: &[f32]) -> bool {
+    if wanted.iter().all(|x| *x == 0.0) {
+        return got.iter().any(|x| *x != 0.0);
+    }
+    difference(got, wanted) > TOLERANCE
 }

@@ -1,5 +1,6 @@
 //! The store in memory: the twin of IndexedDB that tests use, with faults to inject.
 
+use super::seal::{seal, unseal};
 use super::{ModelKey, ModelRecord, Store, UnitRecord};
 use crate::error::{Error, ErrorCode, Result};
 use std::cell::{Cell, RefCell};
@@ -7,15 +8,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-type Tokenizers = BTreeMap<String, (String, Vec<u8>)>;
-type Units = BTreeMap<(String, usize), (UnitRecord, Vec<u8>)>;
+type Data = BTreeMap<String, Vec<u8>>;
+/// Sealed records by their keys, as IndexedDB has them.
+type Records = BTreeMap<String, String>;
 
 /// A store that lives as long as its clones.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
-    models: Rc<RefCell<BTreeMap<String, ModelRecord>>>,
-    units: Rc<RefCell<Units>>,
-    tokenizers: Rc<RefCell<Tokenizers>>,
+    models: Rc<RefCell<Records>>,
+    units: Rc<RefCell<Records>>,
+    data: Rc<RefCell<Data>>,
     quota: Rc<Cell<Option<u64>>>,
     refuses_records: Rc<Cell<bool>>,
 }
@@ -31,8 +33,15 @@ impl MemoryStore {
         self.refuses_records.set(refuse);
     }
 
+    /// Changes the texts of stored records, of models and of what belongs to them: as a broken disk would.
+    pub fn damage(&self, change: impl Fn(&str, &mut String)) {
+        for records in [&self.models, &self.units] {
+            records.borrow_mut().iter_mut().for_each(|(key, text)| change(key, text));
+        }
+    }
+
     fn bytes(&self) -> u64 {
-        self.units.borrow().values().map(|(_, b)| b.len() as u64).sum()
+        self.data.borrow().values().map(|bytes| bytes.len() as u64).sum()
     }
 }
 
@@ -40,53 +49,89 @@ impl Store for MemoryStore {
     type Bytes = Vec<u8>;
 
     async fn models(&self) -> Result<Vec<ModelRecord>> {
-        Ok(self.models.borrow().values().cloned().collect())
+        Ok(self.models.borrow().iter().filter_map(|(key, text)| unseal(key, text)).collect())
     }
 
     async fn put_model(&self, model: &ModelRecord) -> Result<()> {
         if self.refuses_records.get() {
             return Err(Error::new(ErrorCode::Quota, "The storage is full."));
         }
-        self.models.borrow_mut().insert(model.key.text(), model.clone());
+        let key = model.key.text();
+        self.models.borrow_mut().insert(key.clone(), seal(&key, model)?);
         Ok(())
     }
 
     async fn units(&self, key: &ModelKey) -> Result<Vec<(usize, UnitRecord)>> {
-        let key = key.text();
         let units = self.units.borrow();
-        Ok(units.iter().filter(|((k, _), _)| *k == key).map(|((_, unit), (r, _))| (*unit, r.clone())).collect())
+        let range = units.range(key.unit(0)..=key.unit(99_999_999));
+        let unit = |(key, text): (&String, &String)| Some((key.rsplit('\n').next()?.parse().ok()?, unseal(key, text)?));
+        Ok(range.filter_map(unit).collect())
     }
 
     async fn unit(&self, key: &ModelKey, unit: usize) -> Result<Option<Vec<u8>>> {
-        Ok(self.units.borrow().get(&(key.text(), unit)).map(|(_, bytes)| bytes.clone()))
+        Ok(self.data.borrow().get(&key.unit(unit)).cloned())
     }
 
     async fn put_unit(&self, key: &ModelKey, unit: usize, record: &UnitRecord, bytes: Vec<u8>) -> Result<()> {
         if self.quota.get().is_some_and(|quota| self.bytes() + bytes.len() as u64 > quota) {
             return Err(Error::new(ErrorCode::Quota, "The storage is full."));
         }
-        self.units.borrow_mut().insert((key.text(), unit), (record.clone(), bytes));
+        let key = key.unit(unit);
+        self.units.borrow_mut().insert(key.clone(), seal(&key, record)?);
+        self.data.borrow_mut().insert(key, bytes);
         Ok(())
     }
 
     async fn drop_units(&self, key: &ModelKey, units: Range<usize>) -> Result<()> {
-        let key = key.text();
-        self.units.borrow_mut().retain(|(k, unit), _| *k != key || !units.contains(unit));
+        for unit in units {
+            self.units.borrow_mut().remove(&key.unit(unit));
+            self.data.borrow_mut().remove(&key.unit(unit));
+        }
         Ok(())
     }
 
     async fn tokenizer(&self, key: &ModelKey) -> Result<Option<(String, Vec<u8>)>> {
-        Ok(self.tokenizers.borrow().get(&key.text()).cloned())
+        let key = key.tokenizer();
+        let sha256 = self.units.borrow().get(&key).and_then(|text| unseal(&key, text));
+        Ok(sha256.zip(self.data.borrow().get(&key).cloned()))
     }
 
     async fn put_tokenizer(&self, key: &ModelKey, sha256: &str, bytes: Vec<u8>) -> Result<()> {
-        self.tokenizers.borrow_mut().insert(key.text(), (sha256.to_owned(), bytes));
+        let key = key.tokenizer();
+        self.units.borrow_mut().insert(key.clone(), seal(&key, &sha256)?);
+        self.data.borrow_mut().insert(key, bytes);
         Ok(())
     }
 
     async fn delete(&self, key: &ModelKey) -> Result<()> {
+        let beginning = format!("{}\n", key.text());
         self.models.borrow_mut().remove(&key.text());
-        self.tokenizers.borrow_mut().remove(&key.text());
-        self.drop_units(key, 0..usize::MAX).await
+        self.units.borrow_mut().retain(|k, _| !k.starts_with(&beginning));
+        self.data.borrow_mut().retain(|k, _| !k.starts_with(&beginning));
+        Ok(())
+    }
+}
+
+/// A converted model of a hub at q4, of which nothing is stored yet: for tests.
+#[cfg(test)]
+pub fn record(id: &str, units: usize) -> ModelRecord {
+    let shape = crate::config::ModelConfig::preset("TokenFormer-150M").expect("preset");
+    ModelRecord {
+        key: ModelKey {
+            endpoint: "https://hub.example".into(),
+            id: id.into(),
+            commit: "a".repeat(40),
+            quantization: crate::checkpoint::layout::Quantization::Q4,
+            plan: "plan".into(),
+        },
+        names: BTreeMap::from([("main".to_owned(), 0.0)]),
+        told: crate::config::PartialConfig::preset("TokenFormer-150M").expect("preset").with_tables_of(&shape),
+        is_converted: true,
+        has_tokenizer: false,
+        units,
+        is_exact: false,
+        bytes: 0,
+        complete: false,
+        last_used: 0.0,
     }
 }

@@ -1,22 +1,35 @@
 //! What is kept between visits: models in units, each with its hash, so that a download resumes where it ended.
 //!
-//! A unit counts once its bytes *and* then its record are stored; the model's `complete` mark comes last.
+//! A unit counts once its bytes *and* then its record are stored; the model's `complete` mark comes last. A model is
+//! known by everything that made it, so that two that differ in anything are two, and what replaces another one deletes
+//! it when it is complete itself. What a caller asks for in one load is no part of what is stored.
 
 pub mod cache;
+pub mod doubt;
 #[cfg(target_arch = "wasm32")]
 pub mod indexed_db;
 #[cfg(target_arch = "wasm32")]
+pub mod limit;
+pub mod list;
+#[cfg(target_arch = "wasm32")]
 pub mod lock;
 pub mod memory;
+pub mod patience;
+pub mod seal;
+pub mod serve;
 
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::unit::Piece;
-use crate::config::ModelConfig;
+use crate::config::PartialConfig;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-/// Changes when stored models of older versions can no longer be used.
-pub const FORMAT: u32 = 2;
+/// Changes when stored models of other versions can no longer be used. Each format has a database of its own.
+pub const FORMAT: u32 = 3;
+
+/// Names of branches and tags that a model remembers.
+const MAX_NAMES: usize = 32;
 
 /// What a stored model is known by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +42,41 @@ pub struct ModelKey {
     pub commit: String,
     /// Precision as stored.
     pub quantization: Quantization,
+    /// Hash of how the files are cut, and of the bytes of theirs that say so: units of another plan are of no use.
+    pub plan: String,
 }
 
 impl ModelKey {
     /// Key of the records.
     pub fn text(&self) -> String {
-        let Self { endpoint, id, commit, quantization } = self;
-        format!("{FORMAT}|{endpoint}|{id}|{commit}|{}", quantization.as_str())
+        let Self { endpoint, id, commit, quantization, plan } = self;
+        format!("{endpoint}|{id}|{commit}|{}|{plan}", quantization.as_str())
+    }
+
+    /// Key of a unit's record and bytes. Numbers of equal length sort as text.
+    pub fn unit(&self, unit: usize) -> String {
+        format!("{}\n{unit:08}", self.text())
+    }
+
+    /// Key of the tokenizer's record and bytes.
+    pub fn tokenizer(&self) -> String {
+        format!("{}\ntokenizer", self.text())
+    }
+
+    /// Reads it from its text.
+    pub fn parse(text: &str) -> Option<Self> {
+        // From its end: an address may have any sign.
+        let [plan, quantization, commit, rest] = text.rsplitn(4, '|').collect::<Vec<_>>().try_into().ok()?;
+        let (endpoint, id) = rest.split_once('|')?;
+        let quantization = Quantization::from_name(quantization)?;
+        let [endpoint, id, commit, plan] = [endpoint, id, commit, plan].map(str::to_owned);
+        Some(Self { endpoint, id, commit, quantization, plan })
+    }
+
+    /// True if the same model is meant, however it was planned.
+    pub fn is_of_same_model(&self, other: &Self) -> bool {
+        let Self { endpoint, id, commit, quantization, plan: _ } = self;
+        (endpoint, id, commit, quantization) == (&other.endpoint, &other.id, &other.commit, &other.quantization)
     }
 }
 
@@ -44,18 +85,18 @@ impl ModelKey {
 pub struct ModelRecord {
     /// Its key.
     pub key: ModelKey,
-    /// The branch or tag that was asked for.
-    pub requested: String,
-    /// Its shape.
-    pub config: ModelConfig,
+    /// The branches and tags of a hub by which it was asked for, each with the time of the last time (milliseconds
+    /// since 1970).
+    pub names: BTreeMap<String, f64>,
+    /// What is known of its shape by itself: the tables, its `config.json`, its name. What a caller says of it counts
+    /// for one load, and is not kept.
+    pub told: PartialConfig,
     /// True if it was converted while it was downloaded: its precision is the caller's choice, not the folder's.
     pub is_converted: bool,
     /// True if `tokenizer.json` is stored as well.
     pub has_tokenizer: bool,
     /// How many units the whole has.
     pub units: usize,
-    /// Hash of how the files are cut, and of the bytes of theirs that say so: units of another plan are of no use.
-    pub plan: String,
     /// The plan needed to know where a checkpoint's entries begin; a guess would not fit.
     pub is_exact: bool,
     /// Bytes stored so far.
@@ -64,6 +105,21 @@ pub struct ModelRecord {
     pub complete: bool,
     /// Milliseconds since 1970.
     pub last_used: f64,
+}
+
+impl ModelRecord {
+    /// Adds names by which it was asked for before; the newest are kept.
+    pub fn add_names(&mut self, names: &BTreeMap<String, f64>) {
+        for (name, when) in names {
+            let known = self.names.entry(name.clone()).or_insert(*when);
+            *known = known.max(*when);
+        }
+        while self.names.len() > MAX_NAMES {
+            let oldest = self.names.iter().min_by(|a, b| a.1.total_cmp(b.1)).map(|(name, _)| name.clone());
+            let Some(oldest) = oldest else { break };
+            self.names.remove(&oldest);
+        }
+    }
 }
 
 /// A stored unit.
@@ -116,4 +172,7 @@ pub trait Store {
 
     /// Deletes a model with everything that belongs to it.
     async fn delete(&self, key: &ModelKey) -> Result<()>;
+
+    /// A model is complete: what an older version of this program stored of the same is of no use any more.
+    async fn replaces_older(&self, _key: &ModelKey) {}
 }

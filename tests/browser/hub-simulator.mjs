@@ -171,7 +171,11 @@ export async function startHub(repositories, { plain = false, exposeRange = true
 
   function take(server, entry, suits = () => true) {
     const fits = (f) =>
-      (f.server ?? "cdn") === server && (f.match ?? /./).test(entry.path) && (f.times ?? 1) > 0 && suits(f);
+      (f.server ?? "cdn") === server &&
+      (f.match ?? /./).test(entry.path) &&
+      (f.times ?? 1) > 0 &&
+      suits(f) &&
+      (!f.only || holds(entry.range, f.at));
     const fault = hub.faults.find(fits);
     if (fault) fault.times = (fault.times ?? 1) - 1;
     return fault;
@@ -230,7 +234,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
 
   /**
    * Sends a file or a range of it, with a fault: `cut` after `after` bytes, `stall` after `after` bytes, `corrupt` the
-   * byte `at` of the file, `short` by `less` bytes without an error, `long` by some, `no-range`, `wrong-range`, `html`,
+   * byte `at` of the file (`only`: the fault waits for an answer that holds it), `short` by `less` bytes without an error, `long` by some, `no-range`, `wrong-range`, `html`,
    * `slow` to `rate` bytes per second, `trickle`: a byte each `every` milliseconds, `endless`: `first`, then zeros.
    */
   async function body(request, response, entry, headers, file, fault) {
@@ -311,6 +315,11 @@ async function pour(response, entry, { kind, every, first = Buffer.alloc(0) }) {
     if (kind === "trickle") await new Promise((resolve) => setTimeout(resolve, every));
     else if (!isTaken) await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed]);
   }
+}
+
+function holds(range, at) {
+  const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(range ?? "bytes=0-");
+  return Number(from) <= at && (to === "" || at <= Number(to));
 }
 
 async function listen(answer) {

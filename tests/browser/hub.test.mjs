@@ -81,11 +81,11 @@ const storedUnits = (page, name) =>
   page.evaluate(async (name) => {
     await TokenFormer.models(); // makes the database, if there is none
     const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
-    const database = await done(indexedDB.open("tokenformer-web"));
+    const database = await done(indexedDB.open("tokenformer-web 3"));
     const store = database.transaction("units").objectStore("units");
     const [keys, records] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
     database.close();
-    return keys.map((key, i) => [key, JSON.parse(records[i])]).filter(([key]) => key.includes(`|${name}|`));
+    return keys.map((key, i) => [key, JSON.parse(records[i].slice(64))]).filter(([key]) => key.includes(`|${name}|`));
   }, name);
 const storedHashes = async (page, name) => (await storedUnits(page, name)).map(([key, { sha256 }]) => [key, sha256]);
 /** Bytes of the checkpoint that are stored, whatever was made of them. */
@@ -381,7 +381,7 @@ test("a damaged or missing record is fetched again", async () => {
       await page.evaluate(
         async ([name, harm]) => {
           const database = await new Promise((resolve) => {
-            const request = indexedDB.open("tokenformer-web");
+            const request = indexedDB.open("tokenformer-web 3");
             request.onsuccess = () => resolve(request.result);
           });
           const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));

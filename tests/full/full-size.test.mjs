@@ -96,7 +96,7 @@ test("a published 150M checkpoint: memory, logits, and rates", async (t) => {
 /** What loading from the storage is measured against: the same records, read and written to a buffer, and nothing else. */
 async function copyFromStorage() {
   const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
-  const database = await done(indexedDB.open("tokenformer-web"));
+  const database = await done(indexedDB.open("tokenformer-web 3"));
   const data = () => database.transaction("data").objectStore("data");
   const keys = (await done(data().getAllKeys())).filter((key) => /\d$/.test(key));
   const device = await (await navigator.gpu.requestAdapter()).requestDevice();

@@ -69,7 +69,7 @@ export const LOAD_OPTIONS = Object.freeze({
   config: {
     type: "shape",
     default: undefined,
-    about: "the model's shape in the field names of config.json, where the folder has none",
+    about: "the model's shape in the field names of config.json, where the folder has none; for this load only",
   },
   contextLength: {
     type: "integer",

@@ -1,0 +1,91 @@
+//! What is asked for.
+
+use super::target::Wanted;
+use crate::checkpoint::layout::Quantization;
+use crate::config::PartialConfig;
+use crate::hub::listing::is_commit;
+use crate::store::serve::{self, Version};
+use serde::Deserialize;
+
+/// What `www/lib/model.js` asks for; everything is checked there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// What `info.id` shows.
+    pub id: String,
+    /// Branch, tag or commit.
+    pub revision: String,
+    /// URL of a model folder, with a slash at its end, …
+    pub folder_url: Option<String>,
+    /// … or a repository of the hub at this endpoint.
+    pub repository: Option<String>,
+    pub endpoint: String,
+    pub token: Option<String>,
+    pub quantization: Option<Quantization>,
+    pub config: Option<PartialConfig>,
+    pub context_length: Option<usize>,
+    pub cache: bool,
+    #[serde(default)]
+    pub backend: Wanted,
+    /// With `auto`, a GPU that is a program is as good as any: for tests.
+    #[serde(default)]
+    pub takes_software_gpu: bool,
+}
+
+impl Request {
+    /// A request that only names a model.
+    pub fn named(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            revision: String::new(),
+            folder_url: None,
+            repository: None,
+            endpoint: String::new(),
+            token: None,
+            quantization: None,
+            config: None,
+            context_length: None,
+            cache: false,
+            backend: Wanted::Auto,
+            takes_software_gpu: false,
+        }
+    }
+
+    /// The hub's address; empty for a folder.
+    pub fn endpoint(&self) -> &str {
+        match self.repository {
+            Some(_) => self.endpoint.trim_end_matches('/'),
+            None => "",
+        }
+    }
+
+    /// The commit that is asked for, which never changes. A folder has no revisions.
+    pub fn commit(&self) -> Option<&str> {
+        let is_pinned = self.repository.is_some() && is_commit(&self.revision);
+        is_pinned.then_some(self.revision.as_str())
+    }
+
+    /// The branch or tag that is asked for.
+    pub fn name(&self) -> Option<&str> {
+        let is_named = self.repository.is_some() && !is_commit(&self.revision);
+        is_named.then_some(self.revision.as_str())
+    }
+
+    /// What serves it where nobody can be asked.
+    pub fn version(&self) -> Version<'_> {
+        match &self.repository {
+            Some(_) => Version::Name(&self.revision),
+            None => Version::Newest,
+        }
+    }
+
+    /// What it asks of the store.
+    pub fn wanted(&self) -> serve::Wanted<'_> {
+        serve::Wanted {
+            endpoint: self.endpoint(),
+            id: &self.id,
+            quantization: self.quantization,
+            config: self.config.as_ref(),
+        }
+    }
+}

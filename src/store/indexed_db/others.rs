@@ -1,0 +1,119 @@
+//! What other versions of this program stored on this origin, each format in a database of its own. It cannot be loaded
+//! here, but takes room: it is listed and can be deleted. Whatever fails is left out.
+
+use super::super::limit::within;
+use super::super::list::Foreign;
+use super::connection::{NAME, database_name, ended, factory};
+use super::events::completion;
+use super::{DATA, MODELS, UNITS, everything};
+use futures_channel::oneshot;
+use js_sys::{Array, Function, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{IdbDatabase, IdbTransactionMode};
+
+/// Seconds for one database.
+const PATIENCE: u32 = 5;
+
+/// The models of all other databases, with their keys.
+pub async fn models() -> Vec<(String, Foreign)> {
+    let mut all = Vec::new();
+    for name in names().await {
+        if let Some(database) = open(name).await {
+            all.extend(within(read(&database), PATIENCE).await.and_then(Result::ok).unwrap_or_default());
+            database.close();
+        }
+    }
+    all
+}
+
+/// Deletes those that `is_meant` says; the bytes that this frees.
+pub async fn delete(is_meant: impl Fn(&Foreign) -> bool) -> u64 {
+    let mut freed = 0;
+    for name in names().await {
+        let Some(database) = open(name).await else { continue };
+        let found = within(read(&database), PATIENCE).await.and_then(Result::ok).unwrap_or_default();
+        for (key, model) in found.iter().filter(|(_, model)| is_meant(model)) {
+            if let Some(Ok(())) = within(remove(&database, key), PATIENCE).await {
+                freed += model.entry().bytes;
+            }
+        }
+        database.close();
+    }
+    freed
+}
+
+/// Names of the other databases: of all where the browser tells, else of the one that every old version used.
+async fn names() -> Vec<String> {
+    let told = async {
+        let factory = JsValue::from(factory().ok()?);
+        let databases = Reflect::get(&factory, &"databases".into()).ok()?.dyn_into::<Function>().ok()?;
+        let promise = databases.call0(&factory).ok()?.dyn_into::<Promise>().ok()?;
+        let list = within(JsFuture::from(promise), PATIENCE).await?.ok()?;
+        let name = |info: JsValue| Reflect::get(&info, &"name".into()).ok()?.as_string();
+        Some(Array::from(&list).iter().filter_map(name).collect::<Vec<_>>())
+    };
+    let all = told.await.unwrap_or_else(|| vec![NAME.to_owned()]);
+    let is_other = |name: &String| {
+        let format = name.strip_prefix(NAME).map(|rest| rest.strip_prefix(' ').unwrap_or(rest));
+        format.is_some_and(|f| f.bytes().all(|b| b.is_ascii_digit())) && *name != database_name()
+    };
+    all.into_iter().filter(is_other).collect()
+}
+
+/// Opens a database as it is; `None` where there is none, or it does not answer.
+async fn open(name: String) -> Option<IdbDatabase> {
+    let (sender, receiver) = oneshot::channel();
+    spawn_local(async move {
+        let opened = async {
+            let opening = factory()?.open(&name)?;
+            let request = opening.clone();
+            // There is none: it must not be made.
+            let refuse = Closure::<dyn FnMut()>::new(move || {
+                if let Some(transaction) = request.transaction() {
+                    let _ = transaction.abort(); // then the request fails
+                }
+            });
+            opening.set_onupgradeneeded(Some(refuse.as_ref().unchecked_ref()));
+            let database = ended(&opening).await;
+            drop(refuse);
+            database
+        };
+        // Whoever asked may have gone.
+        if let Ok(database) = opened.await
+            && let Err(database) = sender.send(database)
+        {
+            database.close();
+        }
+    });
+    within(receiver, PATIENCE).await?.ok()
+}
+
+/// Its stores, where they are as they always were.
+fn stores(database: &IdbDatabase) -> Option<Array> {
+    let names = database.object_store_names();
+    let all = [MODELS, UNITS, DATA];
+    all.iter().all(|name| names.contains(name)).then(|| all.iter().map(|name| JsValue::from(*name)).collect())
+}
+
+async fn read(database: &IdbDatabase) -> Result<Vec<(String, Foreign)>, JsValue> {
+    let Some(stores) = stores(database) else { return Ok(Vec::new()) };
+    let transaction = database.transaction_with_str_sequence_and_mode(&stores, IdbTransactionMode::Readonly)?;
+    let models = transaction.object_store(MODELS)?;
+    let (keys, records) = (models.get_all_keys()?, models.get_all()?);
+    completion(&transaction).await?;
+    let pairs = Array::from(&keys.result()?).iter().zip(Array::from(&records.result()?).iter()).collect::<Vec<_>>();
+    let model = |(key, text): (JsValue, JsValue)| Some((key.as_string()?, Foreign::parse(&text.as_string()?)?));
+    Ok(pairs.into_iter().filter_map(model).collect())
+}
+
+async fn remove(database: &IdbDatabase, key: &str) -> Result<(), JsValue> {
+    let Some(stores) = stores(database) else { return Ok(()) };
+    let transaction = database.transaction_with_str_sequence_and_mode(&stores, IdbTransactionMode::Readwrite)?;
+    transaction.object_store(MODELS)?.delete(&key.into())?;
+    let range = everything(key).map_err(|e| JsValue::from(e.message))?;
+    for store in [UNITS, DATA] {
+        transaction.object_store(store)?.delete(&range)?;
+    }
+    completion(&transaction).await
+}

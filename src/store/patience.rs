@@ -1,0 +1,43 @@
+//! When to give up waiting for somebody who may never answer.
+
+/// Counts the seconds in which nothing changed. Seconds that this thread slept through count as one: a phone that was put
+/// away for an hour has not waited for an hour.
+#[derive(Debug)]
+pub struct Patience<T> {
+    seconds: u32,
+    waited: u32,
+    seen: Option<T>,
+}
+
+impl<T: PartialEq> Patience<T> {
+    /// Patience for so many seconds without a change.
+    pub fn new(seconds: u32) -> Self {
+        Self { seconds, waited: 0, seen: None }
+    }
+
+    /// One more second has gone by, and this is what there is to see now. True once it is time to give up.
+    pub fn is_over(&mut self, now: T) -> bool {
+        match &self.seen {
+            Some(seen) if *seen == now => self.waited += 1,
+            Some(_) => self.waited = 0,
+            None => self.waited = 1,
+        }
+        self.seen = Some(now);
+        self.waited >= self.seconds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_waited_for() {
+        let mut patience = Patience::new(3);
+        let seen = [0, 0, 1, 1, 1, 2, 2, 2, 2];
+        let over: Vec<bool> = seen.into_iter().map(|bytes| patience.is_over(bytes)).collect();
+        assert_eq!(over, [false, false, false, false, false, false, false, false, true]);
+        let mut patience = Patience::new(2);
+        assert!(!patience.is_over(()) && patience.is_over(()));
+    }
+}
