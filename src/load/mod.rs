@@ -28,7 +28,8 @@ use crate::hash::sha256;
 use crate::hub::Location;
 use crate::hub::fetch::{Client, OnWait, aborted};
 use crate::hub::listing::is_commit;
-use crate::hub::timer::unless_aborted;
+use crate::hub::retry::SILENCE;
+use crate::hub::timer::{unless_aborted, within};
 use crate::store::cache::{Cache, advice, find, not_kept};
 use crate::store::indexed_db::{IndexedDb, free_bytes};
 use crate::store::lock::Lock;
@@ -282,7 +283,15 @@ impl Load<'_> {
             return Ok(gpu.clone());
         }
         let opened = match self.opening.take() {
-            Some(opening) => opening.await.ok(),
+            Some(mut opening) => match within(SILENCE, &mut opening).await {
+                Some(opened) => opened.ok(),
+                None => {
+                    self.progress.waiting(Some("Waiting for the browser to open the GPU".into()));
+                    let opened = opening.await.ok();
+                    self.progress.waiting(None);
+                    opened
+                }
+            },
             None => None,
         };
         let gpu = match opened {
