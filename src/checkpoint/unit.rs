@@ -92,7 +92,7 @@ impl Iterator for Steps {
     fn next(&mut self) -> Option<Range<u64>> {
         let start = self.rest.start;
         self.rest.start = self.rest.end.min(start.saturating_add(self.len));
-        (start < self.rest.end).then(|| start..self.rest.start)
+        (start < self.rest.end).then_some(start..self.rest.start)
     }
 }
 

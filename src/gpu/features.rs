@@ -4,8 +4,8 @@ use wgpu::{
     Adapter, Device, DeviceDescriptor, Instance, Queue, RequestAdapterError, RequestAdapterOptions, RequestDeviceError,
 };
 
-/// How long a browser may take to find an adapter and to open a device: some never answer.
-pub const LONGEST: std::time::Duration = std::time::Duration::from_secs(15);
+/// How long a browser may take to find an adapter and to open a device: some never answer, and a busy one takes its time.
+pub const LONGEST: std::time::Duration = std::time::Duration::from_secs(20);
 
 type Opened = Result<(Device, Queue), RequestDeviceError>;
 

@@ -31,7 +31,8 @@ use crate::generate::{MOST_LOSSES, Model, Recovering};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hash::sha256;
 use crate::hub::fetch::{OnWait, aborted};
-use crate::hub::timer::unless_aborted;
+use crate::hub::retry::SILENCE;
+use crate::hub::timer::{unless_aborted, within};
 use crate::store::cache::{Cache, not_kept};
 use crate::store::indexed_db::{IndexedDb, free_bytes};
 use crate::store::list::advice;
@@ -231,7 +232,15 @@ impl Load<'_> {
             return Ok(gpu.clone());
         }
         let opened = match self.opening.take() {
-            Some(opening) => opening.await.ok(),
+            Some(mut opening) => match within(SILENCE, &mut opening).await {
+                Some(opened) => opened.ok(),
+                None => {
+                    self.progress.waiting(Some("Waiting for the browser to open the GPU".into()));
+                    let opened = opening.await.ok();
+                    self.progress.waiting(None);
+                    opened
+                }
+            },
             None => None,
         };
         let gpu = match opened {

@@ -63,12 +63,12 @@ async function loadingPage(hub, context) {
         if (p.phase === "compile") controller.abort("filled");
       };
       try {
-        await TokenFormer.load(name, { endpoint, signal: controller.signal, onProgress, ...options });
+        const model = await TokenFormer.load(name, { endpoint, signal: controller.signal, onProgress, ...options });
+        return { outcome: "not aborted", message: model.info.notes.join(" "), progress };
       } catch (e) {
         const filled = e.code === "aborted" && progress.at(-1)?.phase === "compile";
         return { outcome: filled ? "loaded" : e.code, message: `${e.message} ${e.hint}`, progress };
       }
-      return { outcome: "not aborted", progress };
     };
   }, hub.endpoint);
   return page;
