@@ -74,6 +74,7 @@ const SHELL = [
   "page/setting-texts.js",
   "page/settings-panel.js",
   "page/state.js",
+  "page/stored.js",
   "page/token-binding.js",
   "page/writer.css",
 ];

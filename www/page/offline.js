@@ -7,11 +7,17 @@ const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
 /** A worker that was installed takes the page over within moments. */
 const CONTROL_MS = 5000;
 
+/** Registers the worker. It may be forbidden, in private windows for example: the page works without it. */
+export function registerWorker() {
+  serviceWorkers()
+    ?.register(new URL("service-worker.js", document.baseURI), { updateViaCache: "none" })
+    .catch(() => {});
+}
+
 export function keepShell(writer) {
   const workers = serviceWorkers();
   if (!workers) return;
-  // It may be forbidden, in private windows for example: the page works without it.
-  workers.register(new URL("service-worker.js", document.baseURI), { updateViaCache: "none" }).catch(() => {});
+  registerWorker();
   // The engine may have been fetched before the worker was there to see it.
   writer.addEventListener("load", async () =>
     (await workers.ready).active?.postMessage({ type: "keep", paths: ENGINE }),
