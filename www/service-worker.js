@@ -67,6 +67,7 @@ const SHELL = [
   "page/page.css",
   "page/page.js",
   "page/panels.js",
+  "page/parse-address.js",
   "page/plain-text.js",
   "page/published.js",
   "page/rows.js",
