@@ -48,6 +48,14 @@ for (const width of [1280, 360]) {
 
     await t.test("another beginning is one press away, and one back", async () => {
       const before = await text(page);
+      const examples = await page.evaluate(() =>
+        [...document.querySelectorAll("#examples button")].map((example) => example.textContent),
+      );
+      assert.ok(
+        examples.length > 4 &&
+          examples.every((example) => example.trim() === example || example.startsWith("Your own")),
+        "nothing stands around a beginning",
+      );
       const example = page.getByRole("list").filter({ hasText: "lighthouse" }).getByRole("button").first();
       await example.click();
       assert.equal(await text(page), await example.textContent());
@@ -187,6 +195,8 @@ for (const width of [1280, 360]) {
       await tokens.last().click();
       const rows = page.getByRole("list", { name: "Likeliest tokens here" }).getByRole("listitem");
       assert.ok([5, 6].includes(await rows.count()), "the five likeliest, and the one that was drawn");
+      const { y, height } = await page.locator("[part=card]").boundingBox();
+      assert.ok(y >= 0 && y + height <= page.viewportSize().height, `the card is in the window: ${y}, ${height}`);
       await assertAccessible(page, "tokens");
       await assertFits(page, "tokens");
       await shot("tokens");
@@ -202,7 +212,12 @@ for (const width of [1280, 360]) {
       await tokens.last().click();
       const before = await text(page);
       const kept = before.slice(0, before.length - added.length);
-      await written(page, () => rows.nth(1).getByRole("button").click());
+      await written(page, () => rows.nth(1).getByRole("button").press("Enter"));
+      assert.equal(
+        await page.evaluate(() => document.querySelector("token-former").shadowRoot.activeElement?.className),
+        "tokens",
+        "the keyboard stays in the view",
+      );
       assert.ok((await text(page)).startsWith(kept));
       await button(page, "Tokens").click();
     });
