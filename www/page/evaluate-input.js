@@ -5,6 +5,7 @@ import { invalidArgument } from "../lib/errors.js";
 import { formatOf, inputInWords, readSource, together } from "../lib/evaluation-input.js";
 import { SAMPLE_PAIRS, SAMPLE_TEXT } from "./evaluate-samples.js";
 import { acceptDrops, areModels } from "./local-model.js";
+import { plainText } from "./plain-text.js";
 import { size } from "./published.js";
 
 const byId = (id) => document.getElementById(id);
@@ -70,7 +71,7 @@ export class TextInput {
   }
 
   #read() {
-    const typed = byId("text").value;
+    const typed = plainText(byId("text").value);
     const read = typed.trim() === "" ? [] : [readSource({ name: "the text field", text: typed })];
     for (const file of this.#files) {
       if (file.error) throw file.error;
