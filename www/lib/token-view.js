@@ -197,11 +197,11 @@ export class TokenView {
     if (!at) return;
     const { offsetWidth: width, offsetHeight: height, style } = this.#card;
     style.left = `${Math.max(0, Math.min(at.left - frame.left, frame.width - width))}px`;
-    const isBelow = at.bottom + height + CARD_GAP <= innerHeight || at.top - height - CARD_GAP < 0;
-    const top = isBelow ? at.bottom + CARD_GAP : at.top - height - CARD_GAP;
+    const fitsBelow = at.bottom + height + CARD_GAP <= innerHeight;
+    const fitsAbove = at.top - height - CARD_GAP >= 0;
+    const top = fitsBelow || !fitsAbove ? at.bottom + CARD_GAP : at.top - height - CARD_GAP;
     style.top = `${top - frame.top}px`;
-    // Neither way has room: what is in sight of it must be its beginning, and the page scrolls for the rest.
-    if (isBelow) this.#card.scrollIntoView?.({ block: "nearest", behavior: "instant" });
+    if (!fitsBelow && !fitsAbove) this.#card.scrollIntoView?.({ block: "nearest", behavior: "instant" });
   }
 }
 
