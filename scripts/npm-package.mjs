@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-// Makes the npm package of a build: FOLDER/npm, for `npm install ./dist/npm` or `npm publish ./dist/npm`.
+// Makes the npm package of a build: the folder npm/, for `npm install ./npm` or `npm publish ./npm`. It stands beside
+// dist/, not in it: the model would be there twice, on every host and in every archive of the site.
 //
-//     node scripts/npm-package.mjs [FOLDER]      dist unless told otherwise
+//     node scripts/npm-package.mjs [BUILD [PACKAGE]]      dist and npm unless told otherwise
 //
 // `trunk build` calls it (scripts/after-build.mjs) before it puts the files into dist/.
 
@@ -12,7 +13,7 @@ import { nameBuild, nameOf } from "./name-build.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const build = process.argv[2] ?? process.env.TRUNK_STAGING_DIR ?? join(root, "dist");
-const target = join(build, "npm");
+const target = process.argv[3] ?? join(root, "npm");
 
 /** A field of [package] in Cargo.toml, which has them all in one place. */
 function field(name) {

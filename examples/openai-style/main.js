@@ -9,10 +9,11 @@ async function run() {
   const client = await TokenFormer.load();
 
   const stream = await client.completions.create({
-    prompt: "The king had three daughters, and",
+    prompt: "Once upon a time there was a king who had three daughters, and",
     max_tokens: 60,
+    temperature: 0.6,
     top_p: 0.9,
-    seed: 7,
+    seed: 2,
     stream: true,
   });
   for await (const { choices } of stream) output.append(choices[0].text);

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { findBrowser } from "./find-browser.mjs";
 import { modulePage, onMainThread, open, OUTPUT, relativeError, start, SUB_PATH } from "./harness.mjs";
+import { visitor } from "./visitor.mjs";
 
 /** Relative error of logits against the reference, as in the native tests. */
 const TOLERANCE = 1e-3;
@@ -306,4 +307,32 @@ test("the page and its element say that it is the CPU", async () => {
   assert.equal(await page.isVisible("#notice"), true);
   await page.evaluate(() => document.getElementById("machine").showModal?.());
   await context.close();
+});
+
+test("models that need a GPU are not offered, and say why; one of this computer is evaluated", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, url } = visit;
+  const reason = /needs WebGPU, which is not available here/;
+  const isOffered = (name) => page.getByRole("radio", { name }).isEnabled();
+  await page.getByRole("button", { name: /^model/i }).click();
+  await page.getByText(reason).first().waitFor();
+  assert.deepEqual(
+    [await page.getByText(reason).count(), await isOffered(/450M/), await isOffered(/150M/)],
+    [3, false, true],
+  );
+  await page.goto(`${url}evaluate.html`);
+  await page.getByText(reason).first().waitFor();
+  assert.deepEqual([await isOffered(/1\.5B/), await isOffered(/story books/i)], [false, true]);
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+  await page
+    .locator("#folder-input")
+    .setInputFiles(new URL("../../www/models/tokenformer-38m-gutenberg", import.meta.url).pathname);
+  await page.getByRole("radio", { name: /tokenformer-38m-gutenberg/ }).waitFor();
+  await page.getByLabel("Text to evaluate").fill("Once upon a time there was a little girl.");
+  await page.getByRole("button", { name: "Start" }).click();
+  await page
+    .getByRole("heading", { name: /^Results: tokenformer-38m-gutenberg \(this computer\), 1 document/ })
+    .waitFor();
+  assert.deepEqual(page.problems, []);
 });

@@ -206,5 +206,5 @@ test("a page that was opened from the disk says that it needs a web server", asy
 
 test("dist/ has a name, which its package has, too", () => {
   assert.match(nameOf(root("dist")), /^[0-9a-f]{12}$/);
-  assert.equal(nameOf(root("dist/npm")), nameOf(root("dist")));
+  assert.equal(nameOf(root("npm")), nameOf(root("dist")));
 });

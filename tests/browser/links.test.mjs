@@ -191,3 +191,22 @@ test("in a frame without an origin the page works, without a memory", async (t) 
   await frame.getByText(/not saved for your next visit/).waitFor();
   assert.deepEqual(page.problems, []);
 });
+
+test("what other programs show of the page is there", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page } = visit;
+  const addresses = await page.evaluate(async () => {
+    const manifest = document.querySelector("link[rel=manifest]").href;
+    const { icons } = await (await fetch(manifest)).json();
+    return [
+      document.querySelector("link[rel=apple-touch-icon]").href,
+      new URL(document.querySelector("meta[property='og:image']").content, document.baseURI).href,
+      ...icons.map(({ src }) => new URL(src, manifest).href),
+    ];
+  });
+  for (const address of addresses)
+    assert.match((await page.request.get(address)).headers()["content-type"], /^image\//, address);
+  assert.ok(await page.locator("meta[property='og:title']").getAttribute("content"));
+  assert.deepEqual(page.problems, []);
+});

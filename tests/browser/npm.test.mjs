@@ -14,7 +14,7 @@ import { FULL, open, OUTPUT, start } from "./harness.mjs";
 
 const run = promisify(execFile);
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
-const PACKAGE = path("dist/npm");
+const PACKAGE = path("npm");
 const PROJECT = `${OUTPUT}vite-project`;
 
 /** A command of a package that the tests have installed. */
@@ -55,6 +55,11 @@ test("the package is what its manifest says, and nothing in it is missing", asyn
   const { stdout } = await run("npm", ["pack", "--dry-run", "--json", PACKAGE], { cwd: PROJECT });
   const files = JSON.parse(stdout)[0].files.map((file) => file.path);
   for (const name of readdirSync(`${PACKAGE}/lib`)) assert.ok(files.includes(`lib/${name}`), name);
+});
+
+test("the site has its files once", () => {
+  const weights = readdirSync(path("dist"), { recursive: true }).filter((name) => /\.(safetensors|wasm)$/.test(name));
+  assert.deepEqual(weights.sort(), ["models/tokenformer-38m-gutenberg/model.safetensors", "tokenformer-web_bg.wasm"]);
 });
 
 test("it can be imported where there is no browser", async () => {

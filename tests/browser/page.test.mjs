@@ -34,6 +34,10 @@ for (const width of [1280, 360]) {
     await t.test("first: one button, and nothing is downloaded", async () => {
       await page.getByRole("heading", { level: 1 }).waitFor();
       await button(page, /^generate/i).waitFor();
+      // To see what is stored takes no engine where nothing is.
+      await button(page, "This computer").click();
+      await page.getByRole("dialog").getByText("None yet.").waitFor();
+      await close();
       await page.evaluate(() => new Promise((done) => requestIdleCallback(done)));
       assert.equal(asked("models/") + asked(".wasm"), 0);
       await assertAccessible(page, "first visit");
@@ -44,6 +48,14 @@ for (const width of [1280, 360]) {
 
     await t.test("another beginning is one press away, and one back", async () => {
       const before = await text(page);
+      const examples = await page.evaluate(() =>
+        [...document.querySelectorAll("#examples button")].map((example) => example.textContent),
+      );
+      assert.ok(
+        examples.length > 4 &&
+          examples.every((example) => example.trim() === example || example.startsWith("Your own")),
+        "nothing stands around a beginning",
+      );
       const example = page.getByRole("list").filter({ hasText: "lighthouse" }).getByRole("button").first();
       await example.click();
       assert.equal(await text(page), await example.textContent());
@@ -102,7 +114,7 @@ for (const width of [1280, 360]) {
       const phases = await page.evaluate(() => progress);
       assert.ok(phases.includes("download") && phases.at(-1) === "ready", phases.join());
       assert.match(await page.locator("[part=status]").textContent(), /\d+ tokens? · (.* · )?first after .* · stopped/);
-      await page.getByText(/^\d+ of 2,048 tokens$/).waitFor();
+      await page.getByText(/^\d+ of 1,024 tokens$/).waitFor();
       await assertFits(page, "written");
       await assertStill(page, "written");
     });
@@ -186,6 +198,8 @@ for (const width of [1280, 360]) {
       await tokens.last().click();
       const rows = page.getByRole("list", { name: "Likeliest tokens here" }).getByRole("listitem");
       assert.ok([5, 6].includes(await rows.count()), "the five likeliest, and the one that was drawn");
+      const { y, height } = await page.locator("[part=card]").boundingBox();
+      assert.ok(y >= 0 && y + height <= page.viewportSize().height, `the card is in the window: ${y}, ${height}`);
       await assertAccessible(page, "tokens");
       await assertFits(page, "tokens");
       await shot("tokens");
@@ -201,7 +215,12 @@ for (const width of [1280, 360]) {
       await tokens.last().click();
       const before = await text(page);
       const kept = before.slice(0, before.length - added.length);
-      await written(page, () => rows.nth(1).getByRole("button").click());
+      await written(page, () => rows.nth(1).getByRole("button").press("Enter"));
+      assert.equal(
+        await page.evaluate(() => document.querySelector("token-former").shadowRoot.activeElement?.className),
+        "tokens",
+        "the keyboard stays in the view",
+      );
       assert.ok((await text(page)).startsWith(kept));
       await button(page, "Tokens").click();
     });

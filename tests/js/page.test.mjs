@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ownAddress } from "../../www/page/bench-address.js";
 import { answer, isLocal, localFolder, localName, remedyFor } from "../../www/page/local-folder.js";
-import { PUBLISHED, size } from "../../www/page/published.js";
+import { describeModel } from "../../www/page/model-names.js";
+import { PUBLISHED, size, whyNot } from "../../www/page/published.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "../../www/page/setting-texts.js";
 import { fromHash, LINKED, missingInWords, toHash } from "../../www/page/address.js";
 import { fromStorage, readAttributes } from "../../www/page/memory.js";
+import { bindToken } from "../../www/page/token-binding.js";
 
 const element = (attributes) => ({ getAttribute: (name) => attributes[name] ?? null });
 const defaults = readAttributes(element({ temperature: "0.8", "top-p": "0.92", token: "hf_secret", prompt: "x" }));
@@ -193,4 +195,80 @@ test("sizes in words", () => {
     "6.35 GB",
   ]);
   assert.ok(PUBLISHED.every(({ download, kept }) => kept < download / 5));
+});
+
+test("a model's host is told whatever its address says, and its name shows what it is", () => {
+  globalThis.document = { baseURI: "https://site.example/app/" };
+  const told = (name, endpoint) => Object.values(describeModel(name, endpoint)).join(" | ");
+  try {
+    assert.deepEqual(
+      [
+        [null],
+        [null, "https://hub.example"],
+        ["Haiyang-W/TokenFormer-150M"],
+        ["Haiyang-W/TokenFormer-150M", "https://hub.example:8443/"],
+        ["someone/Story-books-38M"],
+        ["https://evil.example/x/Story\u00a0books%C2%A038M"],
+        ["https://evil.example/%E2%80%AEM83%20skoob%E2%80%8B/"],
+        ["https://huggingface.co.evil.example/"],
+        ["./models/mine"],
+        ["//other.example/m"],
+        ["./local/~1a~my%20model/"],
+        ["https://a.example/%E0%A4%A"],
+      ].map((given) => told(...given)),
+      [
+        "Story books 38M | ",
+        "Story books 38M | ",
+        "TokenFormer 150M | huggingface.co",
+        "TokenFormer 150M | hub.example:8443",
+        "someone/Story-books-38M | huggingface.co",
+        "Story books 38M | evil.example",
+        "M83 skoob | evil.example",
+        "huggingface.co.evil.example | huggingface.co.evil.example",
+        "mine | site.example",
+        "m | other.example",
+        "my model | this computer",
+        "%E0%A4%A | a.example",
+      ],
+    );
+  } finally {
+    delete globalThis.document;
+  }
+});
+
+test("models that take a GPU are told from those that do not", () => {
+  const without = PUBLISHED.filter((model) => whyNot(model, false) === "").map(({ label }) => label);
+  assert.deepEqual(without, ["TokenFormer 150M"]);
+  for (const hasGpu of [true, null]) assert.ok(PUBLISHED.every((model) => whyNot(model, hasGpu) === ""));
+});
+
+test("a token is given up when its hub is changed, and only then", () => {
+  const attributes = { token: null, endpoint: null };
+  let changed;
+  const real = globalThis.MutationObserver;
+  globalThis.MutationObserver = class {
+    constructor(callback) {
+      changed = (...names) => callback(names.map((attributeName) => ({ attributeName })));
+    }
+    observe() {}
+  };
+  const holder = {
+    getAttribute: (name) => attributes[name],
+    hasAttribute: (name) => attributes[name] !== null,
+    removeAttribute: (name) => (attributes[name] = null),
+  };
+  let removed = 0;
+  bindToken(holder, () => (removed += 1));
+  globalThis.MutationObserver = real;
+  const set = (name, value) => {
+    attributes[name] = value;
+    changed(name);
+    return attributes.token;
+  };
+  assert.equal(set("token", "hf_a"), "hf_a");
+  assert.equal(set("endpoint", "https://huggingface.co/"), "hf_a", "the same hub by another spelling");
+  assert.equal(set("endpoint", "https://hub.example"), null);
+  assert.equal(set("token", "hf_b"), "hf_b");
+  assert.equal(set("endpoint", null), null);
+  assert.equal(removed, 2);
 });

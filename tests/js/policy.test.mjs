@@ -26,8 +26,9 @@ const STRICT = {
 };
 
 test("the pages run under a strict policy, and the README recommends the same", () => {
-  for (const path of ["index.html", "www/evaluate.html"])
-    assert.deepEqual(policyOf(path), { ...STRICT, "worker-src": "'self'", "connect-src": `'self' ${HUB}` }, path);
+  const withEngine = { ...STRICT, "worker-src": "'self'", "connect-src": `'self' ${HUB}` };
+  assert.deepEqual(policyOf("index.html"), { ...withEngine, "manifest-src": "'self'" });
+  assert.deepEqual(policyOf("www/evaluate.html"), withEngine);
   assert.deepEqual(policyOf("www/bench.html"), { ...STRICT, "connect-src": "'self'" });
   const readme = read("README.md");
   for (const part of [`connect-src 'self' ${HUB}`, "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'"]) {

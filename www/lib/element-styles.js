@@ -40,7 +40,8 @@ textarea::placeholder { color: var(--_quiet); -webkit-text-fill-color: var(--_qu
 textarea::selection { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
 .surface[data-composing] .mirror { visibility: hidden; }
 .surface[data-composing] textarea { -webkit-text-fill-color: currentColor; }
-.surface:focus-within { outline: 2px solid color-mix(in srgb, var(--_accent) 70%, transparent); outline-offset: .35em; border-radius: 3px; }
+/* Around the sheet, since the surface cuts off what is outside of it, and above the controls, which may lie over what is below. */
+.sheet:focus-within::before { content: ""; position: absolute; inset: -.15em -.5em 2px; border: 2px solid color-mix(in srgb, var(--_accent) 70%, transparent); border-radius: 4px; pointer-events: none; }
 
 .written { color: var(--_written); }
 .fresh { animation: settle 1.4s ease-out both; }
@@ -95,8 +96,9 @@ progress:indeterminate::after { content: ""; position: absolute; inset-block: 0;
 `;
 
 const TOKENS = `
-.token-view { position: relative; }
-.tokens { min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em)); overflow: auto; scrollbar-gutter: stable;
+/* As high as the text in its place, what is explained included. */
+.token-view { position: relative; display: flex; flex-direction: column; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em)); }
+.tokens { flex: 1 1 auto; min-block-size: 0; overflow: auto; scrollbar-gutter: stable;
   padding: .3em 0 .6em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: inherit; unicode-bidi: plaintext; }
 .tokens .written { color: var(--_written); }
 .token { border-radius: 2px; box-shadow: inset 0 -1px 0 var(--_line), inset 1px 0 0 var(--_line); cursor: pointer; }

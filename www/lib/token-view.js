@@ -197,21 +197,18 @@ export class TokenView {
     return [make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];
   }
 
-  /** Under the token, inside the view's width; above it where the window ends, or what sticks to its edge begins, before the card does. */
+  /** Under the token, inside the view's width; above it where the window ends before the card does. */
   #place(target) {
     const at = target.getClientRects()[0];
     const frame = this.#node.getBoundingClientRect();
     if (!at) return;
     const { offsetWidth: width, offsetHeight: height, style } = this.#card;
     style.left = `${Math.max(0, Math.min(at.left - frame.left, frame.width - width))}px`;
-    const controls = this.#node.getRootNode().querySelector?.(".controls")?.getBoundingClientRect().top ?? Infinity;
-    // Controls that are below the window, or above the token, are in nobody's way.
-    const end = Math.min(innerHeight, controls > at.bottom ? controls : Infinity);
-    const isBelow = at.bottom + height + CARD_GAP <= end || at.top - height - CARD_GAP < 0;
-    const top = isBelow ? at.bottom + CARD_GAP : at.top - height - CARD_GAP;
+    const fitsBelow = at.bottom + height + CARD_GAP <= innerHeight;
+    const fitsAbove = at.top - height - CARD_GAP >= 0;
+    const top = fitsBelow || !fitsAbove ? at.bottom + CARD_GAP : at.top - height - CARD_GAP;
     style.top = `${top - frame.top}px`;
-    // Neither way has room: what is in sight of it must be its beginning, and the page scrolls for the rest.
-    if (isBelow) this.#card.scrollIntoView?.({ block: "nearest", behavior: "instant" });
+    if (!fitsBelow && !fitsAbove) this.#card.scrollIntoView?.({ block: "nearest", behavior: "instant" });
   }
 }
 

@@ -4,7 +4,8 @@ import { make } from "../lib/dom.js";
 import { invalidArgument } from "../lib/errors.js";
 import { formatOf, inputInWords, readSource, together } from "../lib/evaluation-input.js";
 import { SAMPLE_PAIRS, SAMPLE_TEXT } from "./evaluate-samples.js";
-import { acceptDrops } from "./local-model.js";
+import { acceptDrops, areModels } from "./local-model.js";
+import { plainText } from "./plain-text.js";
 import { size } from "./published.js";
 
 const byId = (id) => document.getElementById(id);
@@ -17,7 +18,8 @@ export class TextInput {
   #files = [];
   #timer;
 
-  constructor() {
+  /** `takeModel` gets what was dropped on the page and is a model: `{ path, file }` of its files. */
+  constructor({ takeModel }) {
     const field = byId("text");
     field.addEventListener("input", () => {
       clearTimeout(this.#timer);
@@ -42,7 +44,8 @@ export class TextInput {
     });
     acceptDrops(byId("drop-veil"), async (reading) => {
       const entries = await reading.catch(() => null);
-      if (entries) await this.#add(entries.map(({ file }) => file));
+      if (entries && areModels(entries)) takeModel(entries);
+      else if (entries) await this.#add(entries.map(({ file }) => file));
       else this.#tellError(invalidArgument("What was dropped cannot be read.", "Choose the files instead."));
     });
     this.#show();
@@ -68,7 +71,7 @@ export class TextInput {
   }
 
   #read() {
-    const typed = byId("text").value;
+    const typed = plainText(byId("text").value);
     const read = typed.trim() === "" ? [] : [readSource({ name: "the text field", text: typed })];
     for (const file of this.#files) {
       if (file.error) throw file.error;

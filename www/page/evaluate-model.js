@@ -44,7 +44,7 @@ export class ModelChoice {
   set isDisabled(isDisabled) {
     for (const id of ["models", "precisions"]) byId(id).disabled = isDisabled;
     for (const control of document.querySelectorAll(
-      "#other-model :is(input, button), #load-options :is(input, select)",
+      "#other-model :is(input, button), #drop button, #load-options :is(input, select)",
     ))
       control.disabled = isDisabled;
   }

@@ -11,6 +11,8 @@ import { progressInWords, progressShare, rate } from "../lib/status.js";
 import { TokenFormer } from "../tokenformer.js";
 import { TextInput } from "./evaluate-input.js";
 import { ModelChoice } from "./evaluate-model.js";
+import { acceptLocalModels } from "./local-model.js";
+import { registerWorker } from "./offline.js";
 import { Plot } from "./evaluate-plot.js";
 import { compared, notesOf, report, resultTable } from "./evaluate-results.js";
 import { layOut, likelihoodInWords, mostSurprising, summaryInWords, textBefore, visible } from "./evaluate-series.js";
@@ -31,8 +33,10 @@ const HOPELESS = [
 
 document.querySelector(".unstarted").remove();
 askForControl();
-const texts = new TextInput();
 const model = new ModelChoice();
+registerWorker(); // it reads the files of a model of this computer
+const takeModel = acceptLocalModels((name) => model.choose(name), { drops: false });
+const texts = new TextInput({ takeModel });
 const plot = new Plot(byId("plot"));
 
 /** Of the last evaluation, or the one that runs. */

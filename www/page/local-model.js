@@ -6,15 +6,18 @@ import { isControlled, serviceWorkers } from "./offline.js";
 /** Folders of this visit, by address. */
 const folders = new Map();
 
-/** Calls `choose(address)` for every model that the visitor gives. */
-export function acceptLocalModels(choose) {
+/**
+ * Calls `choose(address)` for every model that the visitor gives. Returns the function that takes the files of one,
+ * `{ path, file }`; `drops` are taken unless the page has its own use for what is dropped on it.
+ */
+export function acceptLocalModels(choose, { drops = true } = {}) {
   const byId = (id) => document.getElementById(id);
   const tell = (text) => (byId("local-status").textContent = text);
   const workers = serviceWorkers();
   if (!workers) {
     tell("Files of this computer need a service worker, which this browser or this kind of page does not have.");
     byId("pick-folder").disabled = byId("pick-files").disabled = true;
-    return;
+    return () => {};
   }
   workers.addEventListener("message", onRequest);
   workers.startMessages?.();
@@ -38,6 +41,7 @@ export function acceptLocalModels(choose) {
       input.value = ""; // the same choice again is a choice
     });
   }
+  if (!drops) return take;
   acceptDrops(byId("drop-veil"), async (reading) => {
     if (!byId("model").open) byId("open-model").click();
     try {
@@ -46,6 +50,12 @@ export function acceptLocalModels(choose) {
       tell("What was dropped cannot be read. Choose the folder or the files instead."); // a link, or a folder that is not the visitor's
     }
   });
+  return take;
+}
+
+/** Whether these files are a model's: some are weights. */
+export function areModels(entries) {
+  return entries.some(({ path }) => /\.(safetensors|bin)$/i.test(path));
 }
 
 /** The lock tells the service worker that some page has the folder; it ends with the page. Several pages may have it. */

@@ -7,6 +7,7 @@ import { TokenFormer } from "../tokenformer.js";
 import { isLocal } from "./local-folder.js";
 import { describeModel } from "./model-names.js";
 import { size } from "./published.js";
+import { storedModels } from "./stored.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -43,7 +44,7 @@ export class MachinePanel {
   }
 
   async #showStorage() {
-    const [models, storage] = await Promise.all([TokenFormer.models().catch((error) => error), TokenFormer.storage()]);
+    const [models, storage] = await Promise.all([storedModels().catch((error) => error), TokenFormer.storage()]);
     const list = byId("stored");
     if (models instanceof Error)
       list.replaceChildren(make("li", { text: `What is kept cannot be read: ${models.message}` }));

@@ -4,6 +4,7 @@
 import { normalizeEndpoint } from "../lib/names.js";
 import { LOAD_OPTIONS } from "../lib/options.js";
 import { isLocal, localName } from "./local-folder.js";
+import { parseAddress } from "./parse-address.js";
 import { EMBEDDED, PUBLISHED } from "./published.js";
 
 /** Characters that show nothing or turn the writing around, and blanks of all kinds. */
@@ -22,9 +23,8 @@ export function describeModel(name, endpoint = null) {
   const known = PUBLISHED.find((model) => model.name === name);
   const isAddress = /^(\/|\.\.?\/)|^[a-z][a-z0-9+.-]*:/i.test(name);
   if (!isAddress) return { label: known?.label ?? shown(name), host: hostOf(endpointOf(endpoint)) };
-  const base = globalThis.document?.baseURI;
-  const url = URL.canParse(name, base) ? new URL(name, base) : null;
-  return { label: shown(decoded(lastOf(name))) || shown(name), host: url?.host || "an unknown host" };
+  const host = hostOf(name, globalThis.document?.baseURI);
+  return { label: shown(decoded(lastOf(name))) || shown(name), host };
 }
 
 /** Both in one sentence: "TokenFormer 150M (huggingface.co)". */
@@ -38,7 +38,7 @@ export function endpointOf(endpoint) {
   return normalizeEndpoint(endpoint ?? LOAD_OPTIONS.endpoint.default) ?? endpoint;
 }
 
-const hostOf = (address) => (URL.canParse(address) ? new URL(address).host : "an unknown host");
+const hostOf = (address, base) => parseAddress(address, base)?.host || "an unknown host";
 const lastOf = (name) => name.replace(/\/+$/, "").split("/").at(-1);
 const shown = (text) => text.replace(UNSEEN, " ").trim();
 

@@ -6,12 +6,12 @@ import { EMBEDDED_MODEL } from "../lib/locations.js";
 import { isLocalFolder, resolveName } from "../lib/names.js";
 import { checkLoadOptions, LOAD_OPTIONS } from "../lib/options.js";
 import { progressInWords } from "../lib/status.js";
-import { TokenFormer } from "../tokenformer.js";
 import { hasGpu } from "./gpu.js";
 import { isLocal, remedyFor } from "./local-folder.js";
 import { describeModel } from "./model-names.js";
 import { EMBEDDED, PUBLISHED, size, whyNot } from "./published.js";
 import { attributeRow } from "./rows.js";
+import { storedModels } from "./stored.js";
 import { bindToken } from "./token-binding.js";
 
 const byId = (id) => document.getElementById(id);
@@ -126,7 +126,7 @@ export class ModelPanel {
 
   async #readStored() {
     // Without the engine, or without storage, nothing is known to be kept.
-    const models = await TokenFormer.models().catch(() => []);
+    const models = await storedModels().catch(() => []);
     this.#stored = new Map(models.reverse().map((model) => [model.id, model]));
     this.#show();
   }
@@ -200,7 +200,7 @@ export function loadRows(element, without = []) {
       "Precision",
       select(["", "as it comes"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"]),
     ),
-    row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "2048" })),
+    row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "auto" })),
     row("revision", "revision", "Revision", make("input", { type: "text", placeholder: "main" })),
     row("endpoint", "endpoint", "Hub", make("input", { type: "text", placeholder: LOAD_OPTIONS.endpoint.default })),
     tokenRow,

@@ -13,11 +13,17 @@ export function serviceWorkers() {
   }
 }
 
+/** Registers the worker. It may be forbidden, in private windows for example: the page works without it. */
+export function registerWorker() {
+  serviceWorkers()
+    ?.register(new URL("service-worker.js", document.baseURI), { updateViaCache: "none" })
+    .catch(() => {});
+}
+
 export function keepShell(writer) {
   const workers = serviceWorkers();
   if (!workers) return;
-  // It may be forbidden, in private windows for example: the page works without it.
-  workers.register(new URL("service-worker.js", document.baseURI), { updateViaCache: "none" }).catch(() => {});
+  registerWorker();
   askForControl();
   // Who never loads a model need not download the engine. After an update it is another worker that shall know.
   let isLoaded = false;

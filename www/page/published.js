@@ -51,7 +51,7 @@ export const EMBEDDED = Object.freeze({
 
 /** Why a model of the list cannot run here; "" where it can. `hasGpu`: null while nobody knows. */
 export function whyNot({ count }, hasGpu) {
-  return hasGpu === false && count > MOST_ON_CPU ? "needs a GPU with WebGPU, which this browser does not offer" : "";
+  return hasGpu === false && count > MOST_ON_CPU ? "needs WebGPU, which is not available here" : "";
 }
 
 /** "31 MB", "1.82 GB". */

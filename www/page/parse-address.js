@@ -1,0 +1,10 @@
+// Addresses that may be none.
+
+/** The URL that `text` is, or null. Not by `URL.canParse`, which browsers have since 2023 only. */
+export function parseAddress(text, base) {
+  try {
+    return new URL(text, base);
+  } catch {
+    return null;
+  }
+}
