@@ -4,7 +4,7 @@ import js from "@eslint/js";
 import globals from "globals";
 
 export default [
-  { ignores: ["dist/", "target/", "eval/.venv/", "tests/out/", "fuzz/", "examples/vite/", ".tools/"] },
+  { ignores: ["dist/", "npm/", "target/", "eval/.venv/", "tests/out/", "fuzz/", "examples/vite/", ".tools/"] },
   js.configs.recommended,
   {
     rules: {

@@ -76,7 +76,9 @@ pub fn of_another_kind(file: &str, start: &[u8]) -> Option<Error> {
             t == TensorId::Embedding.name() || (t.starts_with("layers.") && t.ends_with("_param_tokens"))
         })
     };
-    if names.is_empty() || names.keys().any(|name| is_table(name)) {
+    // A shard may have nothing but the final LayerNorm.
+    let is_norm = |name: &str| [TensorId::NormWeight, TensorId::NormBias].iter().any(|id| id.name() == name);
+    if names.is_empty() || names.keys().any(|name| is_table(name) || is_norm(name)) {
         return None;
     }
     let sentence = format!("{file} is a safetensors file, but not a model that this project's convert tool wrote.");
@@ -269,6 +271,7 @@ mod tests {
             ("another model", file(&tensor("model.layers.0.mlp.up_proj.weight")), Some("convert tool")),
             ("ours", file(&tensor("layers.0.attention.query.key_param_tokens.weight_packed")), None),
             ("ours, f16", file(&tensor("embed.word_embeddings.weight")), None),
+            ("ours, the last shard", file(&tensor("norm.bias")), None),
             ("damaged", file("{\"layers"), None),
             ("noise", vec![7; 100], None),
             ("nothing", vec![], None),

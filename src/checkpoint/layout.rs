@@ -68,9 +68,9 @@ pub enum TensorId {
         /// Keys or values.
         side: Side,
     },
-    /// Weight of the final LayerNorm, [d].
+    /// Weight of the final LayerNorm, `[d]`.
     NormWeight,
-    /// Bias of the final LayerNorm, [d].
+    /// Bias of the final LayerNorm, `[d]`.
     NormBias,
 }
 

@@ -7,7 +7,7 @@
 //! - [`layout`]: the tensors of a model and their order; what both formats meet in.
 //! - [`quantize`], [`folder`]: the quantized format, its numbers and where they stand in a file.
 //! - [`sniff`]: what a file is that is neither.
-//! - [`unit`], [`stream`]: the pieces of a download, and their conversion while they pass by.
+//! - [`mod@unit`], [`stream`]: the pieces of a download, and their conversion while they pass by.
 //! - `files`, `write`: local files (native).
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -37,7 +37,7 @@ pub trait TableSource {
     fn config(&self) -> &ModelConfig;
 
     /// A tensor in the layout of [`layout::TensorId::shape`], row by row: value tables are transposed
-    /// to [d_out, slots] and slots are padded with zeros. The final LayerNorm's vectors are [d].
+    /// to [d_out, slots] and slots are padded with zeros. The final LayerNorm's vectors are `[d]`.
     ///
     /// # Errors
     /// If the bytes cannot be read or contradict the format.
