@@ -91,6 +91,7 @@ async fn random(request: &RandomRequest) -> Result<Model<LoadedModel>> {
             no_subgroups: !request.subgroups,
             no_f16: !request.f16,
             timestamps: true,
+            insists: true,
             ..Default::default()
         })
         .await?,

@@ -18,6 +18,8 @@ pub struct GpuOptions {
     pub no_f16: bool,
     /// Ask for timestamps, if the adapter has them.
     pub timestamps: bool,
+    /// There is nothing else to run on: a browser that is slow to answer is waited for longer.
+    pub insists: bool,
 }
 
 /// An open device with its queue.
@@ -58,10 +60,11 @@ impl Gpu {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
-        let silent =
-            |what: &str| unavailable(format!("{what}: the browser gave no answer for {:?}.", features::LONGEST));
-        let (adapter, raw) =
-            features::request_adapter(&instance, &wanted).await.ok_or_else(|| silent("No WebGPU adapter was found"))?;
+        let longest = features::longest(options.insists);
+        let silent = |what: &str| unavailable(format!("{what}: the browser gave no answer for {longest:?}."));
+        let (adapter, raw) = features::request_adapter(&instance, &wanted, longest)
+            .await
+            .ok_or_else(|| silent("No WebGPU adapter was found"))?;
         let adapter =
             adapter.map_err(|e| unavailable("No WebGPU adapter was found.".into()).caused_by(e.to_string()))?;
         let offered = adapter.limits();
@@ -91,7 +94,7 @@ impl Gpu {
         let has_f16 = ask(!options.no_f16, wgpu::Features::SHADER_F16);
         let label = Some("tokenformer-web");
         let descriptor = wgpu::DeviceDescriptor { label, required_features, required_limits, ..Default::default() };
-        let opened = features::request_device(&adapter, raw, descriptor, !options.no_subgroups).await;
+        let opened = features::request_device(&adapter, raw, descriptor, !options.no_subgroups, longest).await;
         let (opened, has_subgroups) = opened.ok_or_else(|| silent("The WebGPU adapter opened no device"))?;
         let (device, queue) =
             opened.map_err(|e| unavailable("The WebGPU adapter refused a device.".into()).caused_by(e.to_string()))?;

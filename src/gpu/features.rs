@@ -1,11 +1,15 @@
 //! Asking for subgroups, which wgpu knows natively but does not ask a browser for.
 
+use std::time::Duration;
 use wgpu::{
     Adapter, Device, DeviceDescriptor, Instance, Queue, RequestAdapterError, RequestAdapterOptions, RequestDeviceError,
 };
 
-/// How long a browser may take to find an adapter and to open a device: some never answer, and a busy one takes its time.
-pub const LONGEST: std::time::Duration = std::time::Duration::from_secs(20);
+/// How long a browser may take to find an adapter, and to open a device: some never answer, and a busy one takes its time.
+/// Where there is nothing else to run on, it gets more of it.
+pub const fn longest(insists: bool) -> Duration {
+    Duration::from_secs(if insists { 60 } else { 20 })
+}
 
 type Opened = Result<(Device, Queue), RequestDeviceError>;
 
@@ -22,6 +26,7 @@ mod native {
     pub async fn request_adapter(
         instance: &Instance,
         wanted: &RequestAdapterOptions<'_, '_>,
+        _longest: Duration,
     ) -> Option<(Result<Adapter, RequestAdapterError>, ())> {
         Some((instance.request_adapter(wanted).await, ()))
     }
@@ -32,6 +37,7 @@ mod native {
         _raw: (),
         descriptor: DeviceDescriptor<'_>,
         subgroups: bool,
+        _longest: Duration,
     ) -> Option<(Opened, bool)> {
         let features = wgpu::Features::SUBGROUP;
         let has = subgroups && adapter.features().contains(features);
@@ -92,6 +98,7 @@ mod web {
     pub async fn request_adapter(
         instance: &Instance,
         wanted: &RequestAdapterOptions<'_, '_>,
+        longest: Duration,
     ) -> Option<(Result<Adapter, RequestAdapterError>, Option<Object>)> {
         let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
         let gpu = Reflect::get(&navigator, &"gpu".into()).ok().and_then(|gpu| gpu.dyn_into::<Object>().ok());
@@ -107,7 +114,7 @@ mod web {
             });
             instance.request_adapter(wanted) // asks at once, and waits later
         };
-        let adapter = within(LONGEST, request).await?;
+        let adapter = within(longest, request).await?;
         let promise = promised.take().and_then(|p| p.dyn_into::<Promise>().ok());
         let raw = match promise {
             Some(promise) => JsFuture::from(promise).await.ok().and_then(|a| a.dyn_into::<Object>().ok()),
@@ -122,6 +129,7 @@ mod web {
         raw: Option<Object>,
         descriptor: DeviceDescriptor<'_>,
         subgroups: bool,
+        longest: Duration,
     ) -> Option<(Opened, bool)> {
         let offers = |raw: &Object| {
             let features = Reflect::get(raw, &"features".into())?;
@@ -140,7 +148,7 @@ mod web {
             });
             adapter.request_device(&descriptor)
         };
-        let opened = within(LONGEST, request).await?;
+        let opened = within(longest, request).await?;
         let has = opened.as_ref().is_ok_and(|(device, _)| {
             device.as_webgpu().is_some_and(|d| {
                 let d: &JsValue = d.as_ref();

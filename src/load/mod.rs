@@ -28,7 +28,7 @@ use crate::config::{ModelConfig, PartialConfig};
 use crate::cpu::{self, Reason};
 use crate::error::{ErrorCode, Result};
 use crate::generate::{MOST_LOSSES, Model, Recovering};
-use crate::gpu::{Gpu, GpuOptions};
+use crate::gpu::Gpu;
 use crate::hash::sha256;
 use crate::hub::fetch::{OnWait, aborted};
 use crate::hub::retry::SILENCE;
@@ -139,9 +139,10 @@ impl<'a> Load<'a> {
         // A device takes as long to come as the small files do.
         let (sender, receiver) = oneshot::channel();
         if on_cpu.is_none() {
+            let options = request.gpu_options();
             spawn_local(async move {
                 // Nobody may be left to use it.
-                let _ = sender.send(Gpu::open(&GpuOptions::default()).await);
+                let _ = sender.send(Gpu::open(&options).await);
             });
         }
         let (progress, opening, notes) = (progress.clone(), Some(receiver), Vec::new());
@@ -214,7 +215,7 @@ impl Load<'_> {
     /// The device for this model: a GPU that is a program on the CPU is slower than the CPU without it.
     async fn device_for(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Device> {
         let device = self.device().await?;
-        let may = self.request.backend == Wanted::Auto && !self.request.takes_software_gpu;
+        let may = !self.request.insists_on_gpu();
         let context = self.request.context_length.unwrap_or_else(|| config.default_context_length());
         match &device {
             Device::Gpu(gpu) if may && gpu.is_software && cpu::runs(config, quantization, context) => {
@@ -245,7 +246,7 @@ impl Load<'_> {
         };
         let gpu = match opened {
             Some(gpu) => gpu?,
-            None => Gpu::open(&GpuOptions::default()).await?,
+            None => Gpu::open(&self.request.gpu_options()).await?,
         };
         Ok(self.gpu.insert(Rc::new(gpu)).clone())
     }

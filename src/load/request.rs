@@ -3,6 +3,7 @@
 use super::target::Wanted;
 use crate::checkpoint::layout::Quantization;
 use crate::config::PartialConfig;
+use crate::gpu::GpuOptions;
 use crate::hub::listing::is_commit;
 use crate::store::serve::{self, Version};
 use serde::Deserialize;
@@ -49,6 +50,16 @@ impl Request {
             backend: Wanted::Auto,
             takes_software_gpu: false,
         }
+    }
+
+    /// Only a GPU will do, even one that is a program.
+    pub fn insists_on_gpu(&self) -> bool {
+        self.backend != Wanted::Auto || self.takes_software_gpu
+    }
+
+    /// How the GPU is opened.
+    pub fn gpu_options(&self) -> GpuOptions {
+        GpuOptions { insists: self.insists_on_gpu(), ..Default::default() }
     }
 
     /// The hub's address; empty for a folder.

@@ -81,7 +81,7 @@ test("without an adapter the embedded model writes what it writes on a GPU", asy
     info.notes.some((note) => [/No WebGPU adapter/, /on the CPU/, /slower/].every((words) => words.test(note))),
     info.notes.join(),
   );
-  assert.ok(info.weightBytes > 30e6 && info.kvBytes > 20e6 && info.wasmHeapBytes > info.weightBytes);
+  assert.ok(info.weightBytes > 30e6 && info.kvBytes > 10e6 && info.wasmHeapBytes > info.weightBytes);
   assert.ok(!info.phases.includes("compile") && info.phases.at(-1) === "ready");
   for (const { prompt, promptIds, ids, margins } of JSON.parse(
     readFileSync(new URL("../../target/oracle/greedy.json", import.meta.url), "utf8"),
@@ -123,7 +123,7 @@ for (const thread of ["main", "worker"]) {
     const page = await pageWith(thread);
     const seen = await page.evaluate(async () => {
       const model = await TokenFormer.load(undefined, { backend: "cpu" });
-      const ids = Array.from({ length: 1800 }, (_, i) => 1 + ((i * 7919) % 50_000));
+      const ids = Array.from({ length: 1000 }, (_, i) => 1 + ((i * 7919) % 50_000));
       const reasons = [];
       const waits = [];
       const abortWhen = async (moment, prompt, maxTokens) => {
@@ -214,26 +214,6 @@ test('a page without WebGPU writes in a worker; "webgpu" is an error that says w
   await page.context().close();
 });
 
-test("a GPU that is a program on the CPU gives way to the CPU, unless it is insisted on", async () => {
-  const init = () => delete globalThis[Symbol.for("tokenformer.softwareGpu")]; // as visitors have it
-  const page = await pageWith("worker", { browser: withGpu, init });
-  const seen = await page.evaluate(async (folder) => {
-    const model = await TokenFormer.load(folder, { cache: false });
-    const { backend, notes, gpuBytes } = model.info;
-    await model.dispose();
-    // Its kernels take seconds to compile: that they are to be is enough.
-    const controller = new AbortController();
-    const onProgress = ({ phase }) => phase === "compile" && controller.abort();
-    const { code } = await failure(() =>
-      TokenFormer.load(folder, { cache: false, backend: "webgpu", signal: controller.signal, onProgress }),
-    );
-    return { backend, notes: notes.join(" "), gpuBytes, code };
-  }, `${world.server.origin}/oracle/fixtures/head64-q4/`);
-  assert.deepEqual([seen.backend, seen.gpuBytes, seen.code], ["cpu", 0, "aborted"]);
-  assert.match(seen.notes, /no GPU, only a WebGPU that computes on the CPU/);
-  await page.context().close();
-});
-
 test("who asks for the CPU gets it beside a GPU, from what the GPU's load has stored", async () => {
   const page = await pageWith("worker", { browser: withGpu });
   const seen = await page.evaluate(async (folder) => {
@@ -254,6 +234,26 @@ test("who asks for the CPU gets it beside a GPU, from what the GPU's load has st
   ]);
   assert.ok(relativeError(seen.logits[1], seen.logits[0]) < 2 * TOLERANCE);
   assert.ok(seen.told.includes("cache") && !seen.told.includes("download"), seen.told.join());
+  await page.context().close();
+});
+
+test("a GPU that is a program on the CPU gives way to the CPU, unless it is insisted on", async () => {
+  const init = () => delete globalThis[Symbol.for("tokenformer.softwareGpu")]; // as visitors have it
+  const page = await pageWith("worker", { browser: withGpu, init });
+  const seen = await page.evaluate(async (folder) => {
+    const model = await TokenFormer.load(folder, { cache: false });
+    const { backend, notes, gpuBytes } = model.info;
+    await model.dispose();
+    // Its kernels take seconds to compile: that they are to be is enough.
+    const controller = new AbortController();
+    const onProgress = ({ phase }) => phase === "compile" && controller.abort();
+    const { code } = await failure(() =>
+      TokenFormer.load(folder, { cache: false, backend: "webgpu", signal: controller.signal, onProgress }),
+    );
+    return { backend, notes: notes.join(" "), gpuBytes, code };
+  }, `${world.server.origin}/oracle/fixtures/head64-q4/`);
+  assert.deepEqual([seen.backend, seen.gpuBytes, seen.code], ["cpu", 0, "aborted"]);
+  assert.match(seen.notes, /no GPU, only a WebGPU that computes on the CPU/);
   await page.context().close();
 });
 

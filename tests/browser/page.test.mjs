@@ -38,7 +38,7 @@ for (const width of [1280, 360]) {
       await button(page, "This computer").click();
       await page.getByRole("dialog").getByText("None yet.").waitFor();
       await close();
-      await page.evaluate(() => new Promise((done) => requestIdleCallback(done)));
+      await page.waitForLoadState("networkidle");
       assert.equal(asked("models/") + asked(".wasm"), 0);
       await assertAccessible(page, "first visit");
       await assertFits(page, "first visit");
