@@ -7,7 +7,7 @@ pub use super::retry::Again;
 use super::retry::{ATTEMPTS, Failures, PATIENCE, SILENCE, STALL, content_range, waiting};
 use super::timer::{race, sleep};
 use crate::error::{Error, ErrorCode, Result};
-use js_sys::{Array, Object, Promise, Reflect};
+use js_sys::{Array, Function, Object, Promise, Reflect};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -331,7 +331,7 @@ impl Client {
         set(&init, "cache", &"no-store".into())?;
         set(&init, "referrerPolicy", &"no-referrer".into())?;
         set(&init, "credentials", &"omit".into())?;
-        set(&init, "signal", any_signal(&self.signals(attempt))?.as_ref())?;
+        set(&init, "signal", self.signal_of(attempt)?.as_ref())?;
         let headers = Object::new();
         if let Some(range) = range {
             // The one form of this header that needs no preflight, which the hub's CDN would refuse.
@@ -353,9 +353,23 @@ impl Client {
         response.ok_or_else(|| JsValue::from(js_sys::Error::new(NO_ANSWER)))?.dyn_into()
     }
 
-    fn signals(&self, attempt: &AbortController) -> Array {
-        let own = [self.own.signal(), attempt.signal()];
-        own.into_iter().chain(self.signal.clone()).map(JsValue::from).collect()
+    /// Aborts with the attempt, with the client, and with the caller's signal.
+    fn signal_of(&self, attempt: &AbortController) -> std::result::Result<AbortSignal, JsValue> {
+        let others: Vec<AbortSignal> = std::iter::once(self.own.signal()).chain(self.signal.clone()).collect();
+        let all = std::iter::once(attempt.signal()).chain(others.iter().cloned()).map(JsValue::from).collect();
+        if let Ok(signal) = any_signal(&all) {
+            return Ok(signal);
+        }
+        // Chrome has `AbortSignal.any` since 116, Firefox since 124, Safari since 17.4.
+        let abort: Function = Reflect::get(attempt, &"abort".into())?.dyn_into()?;
+        let abort = abort.bind0(attempt);
+        for other in others {
+            if other.aborted() {
+                attempt.abort();
+            }
+            other.add_event_listener_with_callback("abort", &abort)?;
+        }
+        Ok(attempt.signal())
     }
 
     fn is_endpoint(&self, url: &str) -> bool {

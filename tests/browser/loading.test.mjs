@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { FULL, modulePage, onMainThread, start } from "./harness.mjs";
+import { enginePage, FULL, modulePage, onMainThread, start } from "./harness.mjs";
 
 let world;
 before(async () => {
@@ -23,6 +23,21 @@ test("the module works from another origin with nothing but Access-Control-Allow
   assert.ok(text.length > 0);
   assert.deepEqual(page.problems, []);
   await page.close();
+});
+
+test("a browser without AbortSignal.any loads, and aborts, all the same", async () => {
+  const page = await enginePage(world, "main", () => delete AbortSignal.any);
+  const seen = await page.evaluate(async (folder) => {
+    const controller = new AbortController();
+    const onProgress = () => controller.abort();
+    const aborted = await failure(() => TokenFormer.load(folder, { signal: controller.signal, onProgress }));
+    const model = await TokenFormer.load(folder);
+    const { length } = await model.logits([1]);
+    await model.dispose();
+    return { has: "any" in AbortSignal, aborted: aborted.code, length };
+  }, `${world.server.origin}/oracle/fixtures/head64-q8/`);
+  assert.deepEqual([seen.has, seen.aborted, seen.length > 0], [false, "aborted", true]);
+  await page.context().close();
 });
 
 test("bad options are refused before anything is requested", async () => {
