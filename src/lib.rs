@@ -11,7 +11,7 @@
 //! 7. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
 //! 8. `api` exports all this to JavaScript (wasm only).
 //!
-//! [`mod@reference`] computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests.
+//! `reference` (native only) computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests.
 //! ARCHITECTURE.md follows a token through all of it.
 #![deny(unsafe_code)]
 
