@@ -83,7 +83,9 @@ export async function assertOwnText(tab) {
     return { isThere, isBack: element.text === before };
   }, tab.own);
   const told = inShort({ own: tab.own, text: seen.text, replaced: seen.replaced, offered: seen.ownOffered });
-  assert.ok(found.isThere, `${tab.name}: the visitor's own text is lost: ${told}`);
+  // Only so many replaced texts are kept, the newest ones.
+  if (!found.isThere && seen.replaced.length >= MOST_REPLACED) tab.own = null;
+  else assert.ok(found.isThere, `${tab.name}: the visitor's own text is lost: ${told}`);
   assert.ok(found.isBack, `${tab.name}: redo brings back what undo took`);
 }
 
