@@ -1,13 +1,14 @@
 // What a deployment, or a bad hour of the host's, does to pages that are open and to visits without a network.
 
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { nameBuild, nameOf } from "../../scripts/name-build.mjs";
+import { nameOf } from "../../scripts/name-build.mjs";
 import { serve } from "../../scripts/static-server.mjs";
+import { makeBuilds } from "./builds.mjs";
 import { importModule, modulePage, open, start, SUB_PATH, until } from "./harness.mjs";
 
 const root = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -21,17 +22,7 @@ let second;
 before(async () => {
   world = await start({ webgpu: false });
   folder = mkdtempSync(join(tmpdir(), "tokenformer-deployment-"));
-  const build = (name, change) => {
-    const copy = join(folder, name);
-    cpSync(root("dist"), copy, { recursive: true, filter: (source) => !/dist\/(models|npm)/.test(source) });
-    for (const file of ["engine-port.js", "engine-service.js"]) {
-      const path = join(copy, "lib", file);
-      writeFileSync(path, change(readFileSync(path, "utf8")));
-    }
-    return { folder: copy, name: nameBuild(copy) };
-  };
-  first = build("first", (text) => text);
-  second = build("second", (text) => text.replaceAll('"load"', '"open"'));
+  [first, second] = makeBuilds(folder);
   assert.notEqual(first.name, second.name);
 });
 after(async () => {

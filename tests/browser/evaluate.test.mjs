@@ -1,10 +1,11 @@
 // The page that evaluates: texts and pairs, precisions side by side, stopping, the plot.
 
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { OUTPUT, start, until } from "./harness.mjs";
+import { withTokenizer } from "./small-models.mjs";
 import { assertAccessible, assertFits, assertStill, button, settled, visitor } from "./visitor.mjs";
 
 const root = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -18,19 +19,10 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** A checkpoint that is not quantized, with a tokenizer: the embedded model's, as far as the small vocabulary goes. */
+/** A checkpoint that is not quantized, with a tokenizer. */
 function makeCheckpoint() {
-  const folder = `${OUTPUT}evaluate-model/`;
-  mkdirSync(folder, { recursive: true });
-  for (const name of ["config.json", "pytorch_model.bin"])
-    copyFileSync(root(`target/oracle/medium/${name}`), folder + name);
-  const tokenizer = JSON.parse(readFileSync(root("www/models/tokenformer-38m-gutenberg/tokenizer.json"), "utf8"));
-  const isKept = (id) => id < 4000;
-  tokenizer.added_tokens = tokenizer.added_tokens.filter(({ id }) => isKept(id));
-  const { vocab, merges } = tokenizer.model;
-  tokenizer.model.vocab = Object.fromEntries(Object.entries(vocab).filter(([, id]) => isKept(id)));
-  tokenizer.model.merges = merges.filter((merge) => isKept(vocab[[merge].flat().join(" ").replace(/ /, "")]));
-  writeFileSync(`${folder}tokenizer.json`, JSON.stringify(tokenizer));
+  const files = ["config.json", "pytorch_model.bin"];
+  withTokenizer(root("target/oracle/medium"), files, 4000, `${OUTPUT}evaluate-model`);
 }
 
 async function evaluatePage(t, { query = "", ...options } = {}) {

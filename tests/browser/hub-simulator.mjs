@@ -31,6 +31,8 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     requests: [],
     /** What a real CDN or a careful reviewer would object to. */
     violations: [],
+    /** Every token that was sent here. */
+    tokens: new Set(),
     gate: null,
     /** How files that are not there are answered: a status, or "opaque" for an answer without CORS headers. */
     missing: null,
@@ -82,6 +84,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     };
     hub.requests.push(entry);
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+    if (token) hub.tokens.add(token);
     for (const repository of Object.values(repositories)) {
       if (repository.token && request.url.includes(repository.token)) hub.violations.push(`token in ${request.url}`);
     }

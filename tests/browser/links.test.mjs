@@ -133,9 +133,15 @@ test("what a link chose shows whose host it is, and is over with the visit; the 
   await page.getByRole("textbox").fill("My own text");
   await page.waitForURL(/prompt=My/);
   const model = "https://elsewhere.example/x/Story%C2%A0books%C2%A038M";
-  await follow(page, `${url}#${new URLSearchParams({ prompt: "A friend's", model, config: "{", backend: "toaster" })}`);
+  await follow(
+    page,
+    `${url}#${new URLSearchParams({ prompt: "A friend's", model, config: "{", backend: "toaster", "top-k": "7" })}`,
+  );
   await page.getByText("Opened from a link, which chose the model. Undo restores your own text.").waitFor();
   await button(page, "Model: Story books 38M elsewhere.example").waitFor();
+  // Changed, and changed back: the visitor's, not the link's.
+  for (const topK of ["8", "7"])
+    await page.evaluate((topK) => document.querySelector("token-former").setAttribute("top-k", topK), topK);
   await page.getByRole("textbox").press("End");
   await page.keyboard.type("!");
   await page.waitForFunction(() => /friend's!/.test(localStorage.getItem("tokenformer-web")));
@@ -145,13 +151,47 @@ test("what a link chose shows whose host it is, and is over with the visit; the 
   assert.equal(await text(next), "A friend's!");
   assert.deepEqual(
     await next.evaluate(() =>
-      ["model", "config", "backend"].map((name) => document.querySelector("token-former").getAttribute(name)),
+      ["model", "config", "backend", "top-k"].map((name) => document.querySelector("token-former").getAttribute(name)),
     ),
-    [null, null, null],
+    [null, null, null, "7"],
   );
   await button(next, "Your own text: My own text").click();
   assert.equal(await text(next), "My own text");
   await button(next, "Your own text: A friend's!").waitFor();
+});
+
+test("what was written in one tab is not lost by what is written in another, nor by closing either", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, url, context } = visit;
+  const write = async (page, words) => {
+    await page.getByRole("textbox").fill(words);
+    await page.waitForFunction((words) => localStorage.getItem("tokenformer-web")?.includes(words), words);
+  };
+  const atHand = (page) =>
+    page.evaluate(() => [
+      document.querySelector("token-former").text,
+      ...(JSON.parse(localStorage.getItem("tokenformer-web-replaced"))?.texts ?? []).map(([{ text }]) => text),
+    ]);
+  await write(page, "The first story");
+  const other = await context.newPage();
+  await other.goto(url);
+  assert.equal(await text(other), "The first story");
+  // The other tab has begun with it, and this one still shows it.
+  await write(other, "A second one");
+  await page.waitForFunction(() => localStorage.getItem("tokenformer-web-replaced")?.includes("The first"));
+  await write(page, "The story, changed");
+  await write(other, "A second, changed as well");
+  await write(page, "Changed again");
+  // What became of a text is no text of its own.
+  assert.deepEqual(await atHand(page), ["Changed again", "A second, changed as well"]);
+  await other.close({ runBeforeUnload: true });
+  await page.close({ runBeforeUnload: true });
+  const next = await context.newPage();
+  await next.goto(url);
+  assert.deepEqual(await atHand(next), ["Changed again", "A second, changed as well"]);
+  await button(next, "Your own text: A second, changed as well").click();
+  assert.deepEqual(await atHand(next), ["A second, changed as well", "Changed again"]);
 });
 
 test("a token is given up with the hub that it was typed for", async (t) => {

@@ -5,11 +5,11 @@
 import { isValid, LINKED } from "./address.js";
 import { plainText } from "./plain-text.js";
 
-const LAST = "tokenformer-web";
+export const LAST = "tokenformer-web";
 /** Texts that were replaced, the newest first. */
-const REPLACED = "tokenformer-web-replaced";
+export const REPLACED = "tokenformer-web-replaced";
 /** How many of them: they share the few megabytes of the origin with the last text. */
-const MOST_REPLACED = 5;
+export const MOST_REPLACED = 5;
 
 /**
  * The element's attributes that are kept: those that have a row in a panel. Never an access token; and neither the text,
@@ -48,7 +48,14 @@ export function recall(defaults) {
   );
 }
 
-/** Keeps `{ attributes, borrowed, passages, hash }`, for this tab alone unless `isLast`; whether the next visit will find it. */
+/** The text that any tab has kept last, as passages; null where there is none, or it is none of the visitor's. */
+export function lastText() {
+  const kept = parse(read("localStorage", LAST));
+  const passages = kept?.version === 1 && kept.isVisitors !== false ? toPassages(kept.passages) : [];
+  return passages.length > 0 ? passages : null;
+}
+
+/** Keeps `{ attributes, borrowed, passages, isVisitors, hash }`, for this tab alone unless `isLast`; whether the next visit will find it. */
 export function remember(state, { isLast }) {
   const text = JSON.stringify({ version: 1, ...state });
   const isKept = isLast && write("localStorage", LAST, text);

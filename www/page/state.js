@@ -2,7 +2,18 @@
 // (memory.js) keeps the same, and the whole text with who wrote what.
 
 import { beginningOf, fromHash, LINKED, missingInWords, toHash } from "./address.js";
-import { keepReplaced, readAttributes, recall, remember, replacedTexts, textOf } from "./memory.js";
+import {
+  keepReplaced,
+  LAST,
+  lastText,
+  MOST_REPLACED,
+  readAttributes,
+  recall,
+  remember,
+  REPLACED,
+  replacedTexts,
+  textOf,
+} from "./memory.js";
 
 /** How long a change waits for the next one before both are kept. */
 const SETTLE_MS = 300;
@@ -30,6 +41,8 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   let brought = ownBeginning;
   /** The visitor's text that it has taken the place of, as passages. */
   let aside = null;
+  /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. */
+  let known = null;
 
   const isVisitors = () => element.text !== brought && element.text !== ownBeginning;
 
@@ -45,6 +58,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   function replace(text) {
     keepNow();
     if (isVisitors()) aside = element.passages;
+    known = null;
     brought = text;
     element.text = text;
     tellReplaced();
@@ -60,7 +74,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   function bringBack() {
     const [back, ...others] = replaced();
     if (!back) return;
-    aside = null;
+    aside = known = null;
     keepReplaced(isVisitors() ? [...others, element.passages] : others);
     element.passages = back;
     keep();
@@ -93,24 +107,47 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     if (leftAs === null) setHash(toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning));
     // Nothing takes the place of a text that is kept nowhere else.
     const isSafe = keepAside(text);
-    const isKept = remember({ attributes, borrowed, passages, hash: leftAs ?? location.hash }, { isLast: isSafe });
+    const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash: leftAs ?? location.hash };
+    const isKept = remember(state, { isLast: isSafe });
+    if (isKept) known = text;
     onKept(isKept || text === ownBeginning);
     tellReplaced();
   }
 
-  /** Keeps the text that was replaced, for as long as `text` is neither that nor a continuation of it; false if there is no room. */
+  /**
+   * Keeps the texts that `text` takes the place of, for as long as it is none of them and no continuation: the one that was
+   * replaced here, and another tab's. False if there is no room.
+   */
   function keepAside(text) {
     const goesOn = (passages) => text.startsWith(textOf(passages));
     const before = replacedTexts();
-    const texts = [...(aside ? [aside] : []), ...before].filter((passages) => !goesOn(passages));
+    const last = lastText();
+    const isOthers = last && ![known, ownBeginning].includes(textOf(last)) && !isAmong(last, before);
+    // Another tab may have put aside what has become `text` here.
+    const others = before.filter((passages) => textOf(passages) !== known);
+    const texts = [...(aside ? [aside] : []), ...(isOthers ? [last] : []), ...others].filter((one) => !goesOn(one));
     // Redoing what was undone takes it away once more.
     if (aside && goesOn(aside) && text !== textOf(aside)) aside = null;
     return texts.map(textOf).join("\0") === before.map(textOf).join("\0") || keepReplaced(texts);
   }
+
+  /** Another tab may have kept its text in the place of the visitor's here, which then goes to those that were replaced. */
+  function shelter() {
+    const before = replacedTexts();
+    const last = lastText();
+    const texts = [...(isVisitors() ? [element.passages] : []), ...(aside ? [aside] : [])];
+    const missing = texts.filter((passages) => !isAmong(passages, last ? [last, ...before] : before));
+    if (missing.length > 0 && keepReplaced([...missing, ...before]) && isVisitors()) known = element.text;
+    tellReplaced();
+  }
   // What a link brought is the visitor's only once it was changed: until then the browser keeps the text before it.
   const keepSoon = () => isRestoring || (timer ||= setTimeout(keep, SETTLE_MS));
   const keepNow = (leftAs = location.hash) => timer && keep({ leftAs });
-  const observer = new MutationObserver(keepSoon);
+  const observer = new MutationObserver((changes) => {
+    // What the visitor has changed is the visitor's, also where it is as the link had it again.
+    for (const { attributeName } of changes) delete borrowed[attributeName];
+    keepSoon();
+  });
 
   function restore({ isFirst = false } = {}) {
     isRestoring = true;
@@ -118,7 +155,10 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     const kept = recall(defaults);
     // An address that this page wrote itself tells less than what it kept with it.
     const isOwn = Boolean(shared) && kept?.hash === location.hash;
-    if (kept?.passages.length > 0 && (isOwn || isFirst || !shared)) element.passages = kept.passages;
+    if (kept?.passages.length > 0 && (isOwn || isFirst || !shared)) {
+      element.passages = kept.passages;
+      known = element.text;
+    }
     if (kept && isOwn) {
       borrowed = kept.borrowed;
       setAttributes(kept.attributes);
@@ -143,7 +183,15 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     restore();
   });
   // The last change before a page is left or put aside.
-  addEventListener("pagehide", () => keepNow());
+  addEventListener("pagehide", () => {
+    keepNow();
+    shelter();
+  });
+  addEventListener("storage", ({ key }) => {
+    // Two tabs that add to the replaced ones at the same moment do not see each other. Where there is no room for all of
+    // them, tabs must not push out each other's for ever.
+    if (key === LAST || (key === REPLACED && replacedTexts().length < MOST_REPLACED)) shelter();
+  });
   document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 
   return {
@@ -154,6 +202,11 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     replace,
     bringBack,
   };
+}
+
+/** Whether a text is one of those, or the beginning of one. */
+function isAmong(passages, others) {
+  return others.some((other) => textOf(other).startsWith(textOf(passages)));
 }
 
 /** Attributes with what a link has set, and nobody changed since, taken back. */

@@ -1,0 +1,25 @@
+// Two builds of the page, to deploy one after the other.
+
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { nameBuild } from "../../scripts/name-build.mjs";
+
+const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
+
+/**
+ * Copies of dist/ in `folder`, each `{ folder, name }`, without the embedded model. In the second one a message between
+ * page and worker has another name.
+ */
+export function makeBuilds(folder) {
+  const build = (name, change) => {
+    const copy = join(folder, name);
+    cpSync(DIST, copy, { recursive: true, filter: (source) => !/dist\/(models|npm)/.test(source) });
+    for (const file of ["engine-port.js", "engine-service.js"]) {
+      const path = join(copy, "lib", file);
+      writeFileSync(path, change(readFileSync(path, "utf8")));
+    }
+    return { folder: copy, name: nameBuild(copy) };
+  };
+  return [build("first", (text) => text), build("second", (text) => text.replaceAll('"load"', '"open"'))];
+}

@@ -1,0 +1,113 @@
+// What goes wrong around the page: storage, hosts, hubs, the network, and deployments.
+
+import { field, remember, type } from "./typing.mjs";
+
+const FAULTS = [
+  { kind: "status", status: 503, times: 2 },
+  { kind: "status", status: 429, times: 1 },
+  { kind: "status", status: 404 },
+  { kind: "status", status: 401 },
+  { kind: "cut", after: 1000, times: 2 },
+  { kind: "stall", after: 100_000 },
+  { kind: "corrupt", at: 150_000 },
+  { kind: "short", less: 10 },
+  { kind: "long" },
+  { kind: "html" },
+  { kind: "no-range" },
+  { kind: "wrong-range" },
+];
+
+async function fill(stage, tab) {
+  tab.isFull = true;
+  await tab.do(() => (globalThis.isFull = true));
+  // The visitor goes on, and is told.
+  await (await field(tab)).press("ControlOrMeta+End");
+  await tab.page.keyboard.insertText("!");
+  await remember(stage, tab);
+  await tab.page.locator("#unkept").waitFor();
+}
+
+/** There is room again, and the visitor goes on: that is kept. */
+async function makeRoom(stage, tab, random) {
+  tab.isFull = false;
+  await tab.do(() => (globalThis.isFull = false));
+  await type(stage, tab, random);
+  await tab.page.locator("#unkept").waitFor({ state: "hidden" });
+}
+
+/** Storage that is full, for the text or for models, or that somebody empties. */
+export async function storageFault(stage, tab, random) {
+  const kind = random.pick(["text full", "text full", "models full", "models gone", "caches gone"]);
+  if (kind === "text full") {
+    if (!tab.isFull) await fill(stage, tab);
+    else await makeRoom(stage, tab, random);
+    return `${kind}: ${tab.isFull}`;
+  }
+  if (kind === "models full") {
+    const full = (times) => {
+      const { put } = IDBObjectStore.prototype;
+      IDBObjectStore.prototype.put = function (...args) {
+        if (times-- > 0) throw new DOMException("full on purpose", "QuotaExceededError");
+        return put.apply(this, args);
+      };
+    };
+    for (const worker of tab.page.workers()) await worker.evaluate(full, 1 + random.below(5)).catch(() => {}); // it may end
+  } else if (kind === "models gone") {
+    await tab.do(async () => {
+      for (const { name } of await indexedDB.databases()) indexedDB.deleteDatabase(name);
+    });
+  } else {
+    await tab.do(async () => {
+      for (const key of await caches.keys()) await caches.delete(key);
+    });
+  }
+  return kind;
+}
+
+/** Another build. Its service worker is in charge before anybody navigates: a browser may drop what the old one answers. */
+export async function deploy(stage, tab) {
+  await stage.calm();
+  stage.build = 1 - stage.build;
+  stage.mounts[new URL(stage.url).pathname] = stage.builds[stage.build].folder;
+  await tab.do(async () => {
+    const registration = await navigator.serviceWorker.ready;
+    await registration.update().catch(() => {}); // what is kept of the build before goes on
+    const worker = registration.installing ?? registration.waiting ?? registration.active;
+    while (!["activated", "redundant"].includes(worker.state))
+      await new Promise((done) => worker.addEventListener("statechange", done, { once: true }));
+  });
+  return stage.builds[stage.build].name;
+}
+
+export async function hubFault(stage, tab, random) {
+  const name = random.pick(Object.keys(stage.hubs));
+  const fault = { ...random.pick(FAULTS), server: random.pick(["hub", "cdn"]) };
+  stage.hubs[name].faults.push(fault);
+  return `${name} ${JSON.stringify(fault)}`;
+}
+
+/** The page's host is out of order for a few requests, or for all until somebody navigates. */
+export async function hostFault(stage, tab, random) {
+  const kind = random.pick(["503", "cut", "silence", "html"]);
+  let left = 1 + random.below(4);
+  stage.fault = (request, response) => {
+    if (left-- <= 0) return false;
+    if (kind === "503") response.writeHead(503).end();
+    else if (kind === "cut") response.destroy();
+    else if (kind === "silence") stage.silent.push(response);
+    else response.writeHead(200, { "Content-Type": "text/html" }).end("<p>Down</p>");
+    return true;
+  };
+  return `${kind} ${left + 1}`;
+}
+
+export async function offline(stage, tab, random) {
+  const isOff = random.chance(0.5);
+  await stage.context.setOffline(isOff);
+  return String(isOff);
+}
+
+export async function calm(stage, tab, random) {
+  await stage.calm();
+  if (tab.isFull) await makeRoom(stage, tab, random);
+}

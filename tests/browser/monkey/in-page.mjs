@@ -1,0 +1,107 @@
+// What the monkey has in every page of the project's: `globalThis.monkey`.
+
+/** Runs before anything of the page's: storage that can be full. */
+export function beforePage() {
+  const { setItem } = Storage.prototype;
+  globalThis.isFull = false;
+  Storage.prototype.setItem = function (...args) {
+    if (globalThis.isFull) throw new DOMException("full on purpose", "QuotaExceededError");
+    return setItem.apply(this, args);
+  };
+}
+
+/** Runs once the page is there. `module`: the address of the module that the page itself has. */
+export async function arrive(codes) {
+  const page = [...performance.getEntriesByType("resource")].find(({ name }) => /\/tokenformer\.js\?/.test(name));
+  const { TokenFormer, TokenFormerError } = await import(page?.name ?? "./tokenformer.js");
+  const element = document.querySelector("token-former");
+  const monkey = (globalThis.monkey = {
+    TokenFormer,
+    element,
+    /** What was thrown and should not have been. */
+    wrong: [],
+    /** `{ id, config }` of everything that was loaded without options. */
+    loaded: [],
+    /** Code and message of what was thrown, the last ones. */
+    thrown: [],
+    /** A model of the API's, between two deeds. */
+    model: null,
+  });
+  monkey.judge = (error) => {
+    const isOurs = error instanceof TokenFormerError && codes.includes(error.code);
+    monkey.thrown = [...monkey.thrown.slice(-9), `${error?.code}: ${error?.message}`];
+    if (!isOurs || !error.message || !error.hint) monkey.wrong.push(`untyped: ${error?.stack ?? error}`);
+    // Nothing was done to the engine: it has no reason to stop.
+    else if (error.code === "device-lost") monkey.wrong.push(`${error.message} ${error.cause?.stack ?? error.cause}`);
+    return { outcome: error?.code ?? "untyped", message: `${error?.message} ${error?.hint}` };
+  };
+  element.addEventListener("error", ({ detail }) => monkey.judge(detail));
+  element.addEventListener("load", ({ detail: { info } }) => {
+    if (!element.hasAttribute("context-length")) monkey.loaded.push({ id: info.id, config: info.config });
+  });
+  element.addEventListener("done", ({ detail }) => (monkey.done = detail));
+  /** `call` to its end: `{ outcome, … }`. */
+  monkey.attempt = async (call) => {
+    try {
+      return { outcome: "done", value: await call() };
+    } catch (error) {
+      return monkey.judge(error);
+    }
+  };
+  /** Loads by the API, and tells what it is; `abortAfter`: milliseconds. */
+  monkey.load = async (name, options, { abortAfter, texts = 0 }) => {
+    const controller = new AbortController();
+    let abortedAt = Infinity;
+    const timer = setTimeout(() => {
+      abortedAt = performance.now();
+      controller.abort();
+    }, abortAfter);
+    const result = await monkey.attempt(async () => {
+      const model = await TokenFormer.load(name ?? undefined, { ...options, signal: controller.signal });
+      clearTimeout(timer);
+      const { config, id } = model.info;
+      const logits = Array.from(await model.logits([1, 2, 3]));
+      for (let i = 0; i < texts; i += 1) await model.complete([1, 2, 3], { maxTokens: 5, seed: i });
+      await model.dispose();
+      return { id, config, logits };
+    });
+    clearTimeout(timer);
+    const late = performance.now() - abortedAt;
+    if (result.outcome === "aborted" && late > 5000) monkey.wrong.push(`an abort took ${late} ms`);
+    return result;
+  };
+}
+
+/** All that is compared after each deed. */
+export function snapshot() {
+  const { monkey } = globalThis;
+  const { element } = monkey;
+  const shadow = element.shadowRoot;
+  const stored = (place) => {
+    try {
+      return JSON.stringify({ ...globalThis[place] });
+    } catch {
+      return "";
+    }
+  };
+  const own = document.querySelector("#own-text");
+  const texts = () => JSON.parse(localStorage.getItem("tokenformer-web-replaced") ?? "null")?.texts ?? [];
+  const [wrong, loaded] = [monkey.wrong, monkey.loaded];
+  monkey.wrong = [];
+  monkey.loaded = [];
+  return {
+    state: element.state,
+    status: shadow.querySelector("[part=status]").textContent,
+    error: shadow.querySelector("[part=error]").hidden ? "" : shadow.querySelector("[part=error]").textContent,
+    text: element.text,
+    shown: shadow.querySelector("textarea").value,
+    passages: element.passages,
+    attributes: Object.fromEntries([...element.attributes].map(({ name, value }) => [name, value])),
+    isUnkept: !document.querySelector("#unkept").hidden,
+    ownOffered: own.hidden ? null : document.querySelector("#own-beginning").textContent,
+    replaced: texts().map((passages) => passages.map(({ text }) => text).join("")),
+    secrets: stored("localStorage") + stored("sessionStorage") + location.href,
+    wrong,
+    loaded,
+  };
+}

@@ -1,0 +1,151 @@
+// What holds whatever the monkey does. ARCHITECTURE.md has the rules: "What a link may do", "Builds and waits".
+
+import assert from "node:assert/strict";
+import { CHOSEN, FORBIDDEN, TOKENS } from "./stage.mjs";
+
+/** A loading may say the same for so long: every wait of the engine ends before. */
+const SILENCE_MS = 60_000;
+/** Texts that were replaced and are kept. */
+const MOST_REPLACED = 5;
+
+/** After every deed, of every tab. */
+export async function assertSound(stage, tab) {
+  const seen = await tab.look();
+  const told = `${tab.name} is ${seen.state}, says ${JSON.stringify(seen.status)}`;
+  assert.deepEqual(seen.wrong, [], "errors have a code of the contract, a sentence, and what to do next");
+  assert.deepEqual(stage.violations, [], "no token goes astray, and no error is left alone");
+  for (const hub of Object.values(stage.hubs)) assert.deepEqual(hub.violations, []);
+  for (const token of Object.values(TOKENS)) assert.ok(!seen.secrets.includes(token), "a token is kept nowhere");
+  for (const [name, hub] of Object.entries(stage.hubs))
+    assert.deepEqual(
+      [...hub.tokens].filter((token) => token !== TOKENS[name]),
+      [],
+      `only its own token is sent to ${name}`,
+    );
+  for (const { id, config } of seen.loaded) assertConfig(stage, id, config);
+  assert.ok(["idle", "loading", "writing"].includes(seen.state), told);
+  if (seen.state !== "idle") assert.notEqual(seen.status.trim(), "", told);
+  assertMoves(tab, seen, told);
+  const joined = seen.passages.map(({ text }) => text).join("");
+  if (joined !== seen.text) assert.equal(joined, (await tab.look()).text, "passages join to the text");
+  for (const [name, value] of Object.entries(FORBIDDEN))
+    assert.notEqual(seen.attributes[name], value, `a link has set ${name}`);
+  return seen;
+}
+
+/** A loading says something else after a while, or what it waits for. */
+function assertMoves(tab, { state, status }, told) {
+  const words = state === "loading" ? status : "";
+  if (words !== tab.waits.words) tab.waits = { words, since: Date.now() };
+  const isExplained = words === "" || /wait|again|another|limit/i.test(words);
+  assert.ok(isExplained || Date.now() - tab.waits.since < SILENCE_MS, `${told} for a minute`);
+}
+
+/** What is loaded without options is what is there. */
+export function assertConfig(stage, id, config) {
+  const right = stage.right.find((one) => one.id === id);
+  assert.ok(right, `nobody asked for ${id}`);
+  assert.deepEqual(config, right.config, `${id} is another model than at the start`);
+}
+
+export function assertRight(stage, source, { id, config, logits }) {
+  const right = stage.right.find((one) => one.source === source);
+  assert.equal(id, right.id);
+  assert.deepEqual(config, right.config, `${id} has another shape than at the start`);
+  assert.deepEqual(logits, right.logits, `${id} computes something else than at the start`);
+}
+
+/** Texts, of which a beginning is enough. */
+const inShort = (told) => JSON.stringify(told, (_, value) => (typeof value === "string" ? value.slice(0, 80) : value));
+
+/** Whether a text is the field's, or its beginning, or one of those behind "Your own text". */
+function isAtHand(own, { text, replaced, ownOffered }) {
+  return (
+    text.startsWith(own) ||
+    replaced.some((other) => other.startsWith(own)) ||
+    (ownOffered !== null && ownOffered !== "" && ownOffered === own.slice(0, ownOffered.length))
+  );
+}
+
+/** The visitor's own text is never lost: it is there, or behind its button, or behind Undo. */
+export async function assertOwnText(tab) {
+  if (tab.own === null) return;
+  const seen = await tab.look();
+  if (isAtHand(tab.own, seen)) return;
+  await tab.idle(1000);
+  const found = await tab.do((own) => {
+    const { element } = monkey;
+    const before = element.text;
+    let steps = 0;
+    while (!element.text.startsWith(own) && element.undo()) steps += 1;
+    const isThere = element.text.startsWith(own);
+    for (let i = 0; i < steps; i += 1) element.redo();
+    return { isThere, isBack: element.text === before };
+  }, tab.own);
+  const told = inShort({ own: tab.own, text: seen.text, replaced: seen.replaced, offered: seen.ownOffered });
+  // Only so many replaced texts are kept, the newest ones.
+  if (!found.isThere && seen.replaced.length >= MOST_REPLACED) tab.own = null;
+  else assert.ok(found.isThere, `${tab.name}: the visitor's own text is lost: ${told}`);
+  assert.ok(found.isBack, `${tab.name}: redo brings back what undo took`);
+}
+
+/**
+ * Closes a tab and visits anew without a link: the visitor's text is at hand, and the settings are the page's or the
+ * visitor's.
+ */
+export async function assertNextVisit(stage, tab) {
+  await tab.idle();
+  const last = await tab.look();
+  const { own, isFull } = tab;
+  // A page that is closed without asking it keeps nothing.
+  await tab.page.close({ runBeforeUnload: true });
+  if (!tab.page.isClosed()) await tab.page.waitForEvent("close");
+  await tab.open();
+  const seen = await tab.look();
+  const others = stage.tabs.filter((other) => other !== tab);
+  // A page that says that it keeps nothing may have older settings and texts for the next visit.
+  const isSure = !isFull && others.every((other) => !other.isFull);
+  const areSetsKept = stage.tabs.every(({ isSetKept }) => isSetKept);
+  const told = inShort({ own, text: seen.text, replaced: seen.replaced, before: last.text });
+  const isPushedOut = seen.replaced.length >= MOST_REPLACED;
+  if (own !== null && isSure && !isPushedOut)
+    assert.ok(isAtHand(own, seen), `${tab.name}: the next visit has lost the visitor's own text: ${told}`);
+  for (const [name, values] of Object.entries(CHOSEN)) {
+    const value = seen.attributes[name] ?? null;
+    const page = stage.defaults[name] ?? null;
+    assert.ok(
+      [page, ...values].includes(value),
+      `the next visit has ${name}="${value}", which nobody chose but a link`,
+    );
+    const chosen = [tab, ...others].map(({ set }) => set[name] ?? page);
+    if (isSure && areSetsKept && chosen.every((one) => one === chosen[0]))
+      assert.equal(value, chosen[0], `the next visit has another ${name} than the visitor chose`);
+    tab.set[name] = value;
+  }
+  tab.isSetKept = true;
+  if (!isSure || isPushedOut) tab.own = null;
+  else if (own !== null && !seen.text.startsWith(own)) tab.own = null; // another tab's is here now
+}
+
+/** Both tabs can write, whatever the other one did; a page of a build that is gone says that it must be reloaded. */
+export async function assertWrites(tab) {
+  const write = () =>
+    tab.do(async () => {
+      const { element } = monkey;
+      element.setAttribute("model", "/models/mine/");
+      for (const name of ["endpoint", "token", "no-cache", "revision", "quantization"]) element.removeAttribute(name);
+      element.removeAttribute("context-length");
+      element.setAttribute("max-tokens", "5");
+      element.setAttribute("logit-bias", '{"0": -1000}');
+      const before = element.text.length;
+      const result = await monkey.attempt(() => element.generate());
+      return { ...result, value: result.value?.tokenIds.length, grew: element.text.length > before };
+    });
+  await tab.idle();
+  let result = await write();
+  if (/Reload the page/.test(result.message)) {
+    await tab.go(() => tab.page.reload());
+    result = await write();
+  }
+  assert.deepEqual([result.outcome, result.value], ["done", 5], `${tab.name} writes at the end: ${result.message}`);
+}
