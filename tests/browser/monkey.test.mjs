@@ -14,7 +14,8 @@ import { seeded } from "./monkey/random.mjs";
 import { openStage, Tab } from "./monkey/stage.mjs";
 
 const SECONDS = Number(process.env.TOKENFORMER_MONKEY_SECONDS ?? (FULL ? 600 : 20));
-const SEED = Number(process.env.TOKENFORMER_MONKEY_SEED ?? Math.floor(Math.random() * 2 ** 31));
+/** One seed in the short tier, where a failure is to be the change's; any in the full one. */
+const SEED = Number(process.env.TOKENFORMER_MONKEY_SEED ?? (FULL ? Math.floor(Math.random() * 2 ** 31) : 302));
 /** Deeds that a failure tells. */
 const TOLD = 60;
 /** Longer than any wait of the page's and of playwright's. */
