@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { textOf } from "../../www/page/memory.js";
+import { replacedTexts, textOf } from "../../www/page/memory.js";
 import { keepState } from "../../www/page/state.js";
 
 const PAGE = "https://site.example/";
@@ -23,18 +23,7 @@ function visit(it, address = it.address) {
   it.address = new URL(address);
   it.page = new EventTarget();
   it.links = 0;
-  Object.assign(globalThis, {
-    localStorage: it.localStorage,
-    sessionStorage: it.sessionStorage,
-    location: it.address,
-    history: { replaceState: (state, title, next) => (it.address.href = new URL(next, it.address).href) },
-    document: new EventTarget(),
-    MutationObserver: class {
-      observe() {}
-      takeRecords() {}
-    },
-    addEventListener: (...listener) => it.page.addEventListener(...listener),
-  });
+  enter(it);
   it.writer = new Writer("Once");
   it.told = [];
   it.ownText = null;
@@ -47,6 +36,22 @@ function visit(it, address = it.address) {
     onKept: (isKept) => (it.isKept = isKept),
   });
   return it.writer;
+}
+
+/** From here on code runs in that tab. */
+function enter(it) {
+  Object.assign(globalThis, {
+    localStorage: it.localStorage,
+    sessionStorage: it.sessionStorage,
+    location: it.address,
+    history: { replaceState: (state, title, next) => (it.address.href = new URL(next, it.address).href) },
+    document: new EventTarget(),
+    MutationObserver: class {
+      observe() {}
+      takeRecords() {}
+    },
+    addEventListener: (...listener) => it.page.addEventListener(...listener),
+  });
 }
 
 /** As the browser tells that a link within the page was followed. */
@@ -169,6 +174,31 @@ test("a link in the same tab, one key and a reload leave the own text where it c
   assert.equal(it.writer.text, "A friend!");
   it.state.bringBack();
   assert.equal(it.writer.text, "My own text");
+});
+
+test("two tabs that write by turns push no replaced text out", () => {
+  const browser = new FakeStorage();
+  const [one, other] = [tab(browser), tab(browser)];
+  visit(one).text = "A text that a link took the place of";
+  follow(one, "#prompt=A+friend");
+  visit(other).text = "";
+  for (let i = 0; i < 20; i += 1) {
+    for (const [it, another] of [
+      [one, other],
+      [other, one],
+    ]) {
+      enter(it);
+      it.writer.text = `${it === one ? "First" : "Second"} tab, another text each time: ${i}`;
+      it.page.dispatchEvent(new Event("pagehide"));
+      enter(another);
+      another.page.dispatchEvent(Object.assign(new Event("storage"), { key: "tokenformer-web" }));
+    }
+  }
+  const kept = replacedTexts().map(({ passages }) => textOf(passages));
+  assert.deepEqual(kept, ["First tab, another text each time: 19", "A text that a link took the place of"]);
+  // Each text has a place of its own once its tab has something else.
+  follow(one, "#prompt=Another+friend");
+  assert.equal(one.ownText, "First tab, another text each time: 19");
 });
 
 test("what was brought back by undo, and continued, is not offered again", () => {
