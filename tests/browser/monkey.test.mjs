@@ -99,8 +99,8 @@ test(`a monkey for ${SECONDS} s breaks nothing: TOKENFORMER_MONKEY_SEED=${SEED}`
     }
   } catch (error) {
     const lines = deeds.slice(-TOLD).map(({ tab, name, what, ms }) => `  ${tab} ${name} ${what ?? ""} ${ms ?? "…"} ms`);
-    error.message = `${error.message}\nTOKENFORMER_MONKEY_SEED=${SEED}, after ${deeds.length} deeds, the last ones:\n${lines.join("\n")}`;
-    throw error;
+    const told = `TOKENFORMER_MONKEY_SEED=${SEED}, after ${deeds.length} deeds, the last ones:\n${lines.join("\n")}`;
+    throw new Error(`${error.stack}\n${told}`, { cause: error });
   }
   t.diagnostic(`seed ${SEED}: ${deeds.length} deeds: ${JSON.stringify(counts)}`);
 });

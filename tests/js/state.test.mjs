@@ -46,6 +46,7 @@ function enter(it) {
     location: it.address,
     history: { replaceState: (state, title, next) => (it.address.href = new URL(next, it.address).href) },
     document: new EventTarget(),
+    performance: { getEntriesByType: () => [{ type: it.navigation ?? "navigate" }] },
     MutationObserver: class {
       observe() {}
       takeRecords() {}
@@ -232,6 +233,24 @@ test("a text of the visitor's that cannot be kept aside is not overwritten", () 
   leave(it);
   assert.equal(it.isKept, false);
   assert.equal(visit(tab(browser)).text, "Mine");
+});
+
+test("what was kept while a reload was on its way is there after it, at the address of before", () => {
+  const it = tab(new FakeStorage());
+  visit(it).text = "The text";
+  it.state.link();
+  const asked = it.address.href;
+  it.writer.text = "The text goes on";
+  it.state.link();
+  leave(it);
+  it.navigation = "reload";
+  visit(it, asked);
+  assert.deepEqual([it.writer.text, it.links], ["The text goes on", 0]);
+  assert.equal(it.address.hash, "#prompt=The+text+goes+on");
+  // Who opens that address otherwise means what it says.
+  it.navigation = "navigate";
+  visit(it, asked);
+  assert.deepEqual([it.writer.text, it.links], ["The text", 1]);
 });
 
 test("nothing that a link sets outlives the visit, unless the visitor changed it", () => {

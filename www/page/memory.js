@@ -23,7 +23,7 @@ export function readAttributes(element) {
 }
 
 /**
- * Reads what the browser kept: `{ attributes, borrowed, passages, hash }`, or null. Whatever is not as it was written, or
+ * Reads what the browser kept: `{ attributes, borrowed, passages, hash, earlier }`, or null. Whatever is not as it was written, or
  * not valid, is left out.
  */
 export function fromStorage(text, defaults) {
@@ -38,7 +38,8 @@ export function fromStorage(text, defaults) {
     const { given, own } = kept.borrowed?.[name] ?? {};
     if (isValue(name, given) && isValue(name, own)) borrowed[name] = { given, own };
   }
-  return { attributes, borrowed, passages: toPassages(kept.passages), hash: String(kept.hash ?? "") };
+  const earlier = Array.isArray(kept.earlier) ? kept.earlier.map(String) : [];
+  return { attributes, borrowed, passages: toPassages(kept.passages), hash: String(kept.hash ?? ""), earlier };
 }
 
 /** What was kept last: this tab's, or what any tab kept. */
@@ -58,7 +59,7 @@ export function lastText() {
 }
 
 /**
- * Keeps `{ attributes, borrowed, passages, isVisitors, hash, tab }`, for this tab alone unless `isLast`; whether the next
+ * Keeps `{ attributes, borrowed, passages, isVisitors, hash, earlier, tab }`, for this tab alone unless `isLast`; whether the next
  * visit will find it.
  */
 export function remember(state, { isLast }) {

@@ -17,6 +17,8 @@ import {
 
 /** How long a change waits for the next one before both are kept. */
 const SETTLE_MS = 300;
+/** How many of its earlier addresses a page knows after a reload. */
+const MOST_EARLIER = 8;
 
 /**
  * Puts back what was there at the last visit, or what the address tells, and keeps what changes.
@@ -45,6 +47,8 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   let aside = null;
   /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. */
   let known = null;
+  /** Addresses' parts behind # that this tab had before the one of now, the newest first. */
+  let earlier = [];
 
   const isVisitors = () => element.text !== brought && element.text !== ownBeginning;
 
@@ -109,10 +113,15 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     const { passages, text } = element;
     const beginning = beginningOf(passages);
     // A page that is being left has its next address already: what is kept must go with the one that it has now.
-    if (leftAs === null) setHash(toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning));
+    if (leftAs === null) {
+      const { hash } = location;
+      setHash(toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning));
+      if (location.hash !== hash) earlier = [hash, ...earlier].slice(0, MOST_EARLIER);
+    }
     // Nothing takes the place of a text that is kept nowhere else.
     const isSafe = keepAside(text);
-    const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash: leftAs ?? location.hash, tab };
+    const hash = leftAs ?? location.hash;
+    const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash, earlier, tab };
     const isKept = remember(state, { isLast: isSafe });
     if (isKept) known = text;
     onKept(isKept || text === ownBeginning);
@@ -159,8 +168,11 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     isRestoring = true;
     const shared = fromHash(location.hash, defaults);
     const kept = recall(defaults);
-    // An address that this page wrote itself tells less than what it kept with it.
-    const isOwn = Boolean(shared) && kept?.hash === location.hash;
+    // An address that this page wrote itself tells less than what it kept with it. A reload goes to the address that the
+    // page had when it was asked for, whatever the page has kept until it left.
+    const isLeftEarlier = isFirst && isReload() && kept?.earlier.includes(location.hash);
+    const isOwn = Boolean(shared) && (kept?.hash === location.hash || isLeftEarlier);
+    if (isLeftEarlier) setHash(kept.hash);
     if (kept?.passages.length > 0 && (isOwn || isFirst || !shared)) {
       element.passages = kept.passages;
       known = element.text;
@@ -213,6 +225,10 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
 /** Whether a text is one of those, or the beginning of one. */
 function isAmong({ passages }, others) {
   return others.some((other) => textOf(other.passages).startsWith(textOf(passages)));
+}
+
+function isReload() {
+  return performance.getEntriesByType("navigation")[0]?.type === "reload";
 }
 
 const areSame = (texts, others) => JSON.stringify(texts) === JSON.stringify(others);
