@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FULL, start } from "./harness.mjs";
-import { ACTIONS } from "./monkey/actions.mjs";
+import { ACTIONS, REPLACING } from "./monkey/actions.mjs";
 import { GpuTab } from "./monkey/gpu.mjs";
 import { assertOwnText, assertSound, assertWrites } from "./monkey/invariants.mjs";
 import { seeded } from "./monkey/random.mjs";
@@ -82,9 +82,10 @@ test(`a monkey for ${SECONDS} s breaks nothing: TOKENFORMER_MONKEY_SEED=${SEED}`
       await inTime(async () => {
         deed.what = await act(stage, tab, random);
         deed.ms = Date.now() - begun;
+        if (REPLACING.has(act)) stage.replacements += 1;
         for (const each of stage.tabs) {
           await assertSound(stage, each);
-          await assertOwnText(each);
+          await assertOwnText(stage, each);
         }
       });
       if (gpu && Date.now() > lossAt) {

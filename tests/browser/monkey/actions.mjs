@@ -289,3 +289,6 @@ export const ACTIONS = [
   [2, offline],
   [5, calm],
 ];
+
+/** What may put a text aside: another one takes its place, or the tab becomes a new visit, which shelters its own. */
+export const REPLACING = new Set([link, back, example, bringBack, reload, reloadAtRest, nextVisit]);

@@ -67,8 +67,12 @@ function isAtHand(own, { text, replaced, ownOffered }) {
   );
 }
 
+/** Only so many replaced texts are kept, the newest ones: whether the tab's may have been pushed out since it was typed. */
+const mayBePushedOut = (stage, tab, { replaced }) =>
+  replaced.length >= MOST_REPLACED && stage.replacements - tab.ownSince >= MOST_REPLACED;
+
 /** The visitor's own text is never lost: it is there, or behind its button, or behind Undo. */
-export async function assertOwnText(tab) {
+export async function assertOwnText(stage, tab) {
   if (tab.own === null) return;
   const seen = await tab.look();
   if (isAtHand(tab.own, seen)) return;
@@ -83,8 +87,7 @@ export async function assertOwnText(tab) {
     return { isThere, isBack: element.text === before };
   }, tab.own);
   const told = inShort({ own: tab.own, text: seen.text, replaced: seen.replaced, offered: seen.ownOffered });
-  // Only so many replaced texts are kept, the newest ones.
-  if (!found.isThere && seen.replaced.length >= MOST_REPLACED) tab.own = null;
+  if (!found.isThere && mayBePushedOut(stage, tab, seen)) tab.own = null;
   else assert.ok(found.isThere, `${tab.name}: the visitor's own text is lost: ${told}`);
   assert.ok(found.isBack, `${tab.name}: redo brings back what undo took`);
 }
@@ -107,7 +110,7 @@ export async function assertNextVisit(stage, tab) {
   const isSure = !isFull && others.every((other) => !other.isFull);
   const areSetsKept = stage.tabs.every(({ isSetKept }) => isSetKept);
   const told = inShort({ own, text: seen.text, replaced: seen.replaced, before: last.text });
-  const isPushedOut = seen.replaced.length >= MOST_REPLACED;
+  const isPushedOut = mayBePushedOut(stage, tab, seen);
   if (own !== null && isSure && !isPushedOut)
     assert.ok(isAtHand(own, seen), `${tab.name}: the next visit has lost the visitor's own text: ${told}`);
   for (const [name, values] of Object.entries(CHOSEN)) {
