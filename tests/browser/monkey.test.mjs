@@ -58,6 +58,7 @@ test(`a monkey for ${SECONDS} s breaks nothing: TOKENFORMER_MONKEY_SEED=${SEED}`
   const random = seeded(SEED);
   stage.tabs = [new Tab(stage, "A"), new Tab(stage, "B")];
   for (const tab of stage.tabs) await tab.open();
+  stage.beginning = await stage.tabs[0].text();
   stage.defaults = (await stage.tabs[0].look()).attributes;
   for (const beginning of await stage.tabs[0].do(() => [
     monkey.element.text,

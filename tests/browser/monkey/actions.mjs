@@ -253,7 +253,9 @@ async function reloadAtRest(stage, tab) {
   const { isFull } = tab;
   await tab.go(() => tab.page.reload());
   const after = await tab.look();
-  if (!isFull) assert.deepEqual(after.passages, before.passages, "a reload changes no text");
+  // A tab that nobody has used is a new visit each time, and has what was written last.
+  if (!isFull && before.text !== stage.beginning)
+    assert.deepEqual(after.passages, before.passages, "a reload changes no text");
 }
 
 async function nextVisit(stage, tab) {
