@@ -1,4 +1,4 @@
-//! The classes `Engine` and `Generation` that `www/lib/model.js` drives.
+//! The classes `Engine` and `Generation` that `www/lib/api/model.js` drives.
 
 use super::js;
 use super::tuning::Tuning;
@@ -67,7 +67,7 @@ struct Adapter {
     description: String,
 }
 
-/// The generate options as `www/lib/options.js` passes them: all there, all checked.
+/// The generate options as `www/lib/api/options.js` passes them: all there, all checked.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Options {

@@ -8,7 +8,7 @@ use crate::hub::listing::is_commit;
 use crate::store::serve::{self, Version};
 use serde::Deserialize;
 
-/// What `www/lib/model.js` asks for; everything is checked there.
+/// What `www/lib/api/model.js` asks for; everything is checked there.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {

@@ -15,8 +15,8 @@ export function makeBuilds(folder) {
   const build = (name, change) => {
     const copy = join(folder, name);
     cpSync(DIST, copy, { recursive: true, filter: (source) => !/dist\/(models|npm)/.test(source) });
-    for (const file of ["engine-port.js", "engine-service.js"]) {
-      const path = join(copy, "lib", file);
+    for (const file of ["port.js", "service.js"]) {
+      const path = join(copy, "lib/engine", file);
       writeFileSync(path, change(readFileSync(path, "utf8")));
     }
     return { folder: copy, name: nameBuild(copy) };

@@ -193,7 +193,7 @@ for (const thread of ["main", "worker"]) {
 
 test('a page without WebGPU writes in a worker; "webgpu" is an error that says what to do', async () => {
   const page = await pageWith("worker", { browser: withGpu, init: withoutGpu });
-  await page.context().route("**/lib/engine-worker.js*", async (route) => {
+  await page.context().route("**/lib/engine/worker.js*", async (route) => {
     const response = await route.fetch();
     await route.fulfill({
       response,

@@ -181,7 +181,7 @@ for (const [width, colorScheme] of [
       await until(page, async () =>
         (
           await Promise.all(
-            ["evaluate.html", "page/evaluate.css", "tokenformer-web_bg.wasm"].map((path) =>
+            ["evaluate.html", "page/evaluate/evaluate.css", "tokenformer-web_bg.wasm"].map((path) =>
               caches.match(new URL(path, document.baseURI), { ignoreSearch: true }),
             ),
           )

@@ -49,7 +49,7 @@ test("the package is what its manifest says, and nothing in it is missing", asyn
     [manifest.name, manifest.version, manifest.type, manifest.license],
     ["tokenformer-web", version, "module", "Apache-2.0"],
   );
-  for (const name of ["README.md", "LICENSE", "tokenformer.d.ts", "tokenformer-web_bg.wasm", "lib/engine-worker.js"])
+  for (const name of ["README.md", "LICENSE", "tokenformer.d.ts", "tokenformer-web_bg.wasm", "lib/engine/worker.js"])
     assert.ok(existsSync(`${PACKAGE}/${name}`), name);
   for (const target of Object.values(manifest.exports["."])) assert.ok(existsSync(join(PACKAGE, target)), target);
   const { stdout } = await run("npm", ["pack", "--dry-run", "--json", PACKAGE], { cwd: PROJECT });
@@ -104,7 +104,7 @@ test("the example's own script bundles it, and the bundle generates text in a wo
   });
   assert.doesNotMatch(`${stdout}${stderr}`, /warning|doesn't exist/i);
   const assets = readdirSync(`${PROJECT}/dist/assets`);
-  for (const kind of [/engine-worker.*\.js$/, /\.wasm$/])
+  for (const kind of [/^worker.*\.js$/, /\.wasm$/])
     assert.equal(assets.filter((name) => kind.test(name)).length, 1, `${kind} in ${assets}`);
   const wasm = assets.find((name) => name.endsWith(".wasm"));
   assert.equal(statSync(`${PROJECT}/dist/assets/${wasm}`).size, statSync(`${PACKAGE}/tokenformer-web_bg.wasm`).size);

@@ -173,7 +173,7 @@ test("a policy without the model's host binds the page's thread, and the worker 
   const strict = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
   const elsewhere = `${world.other.origin}/oracle/fixtures/head64-q4/`;
   const asHeader = (context) =>
-    context.route("**/lib/engine-worker.js*", async (route) => {
+    context.route("**/lib/engine/worker.js*", async (route) => {
       const response = await route.fetch();
       await route.fulfill({ response, headers: { ...response.headers(), "Content-Security-Policy": strict } });
     });
@@ -205,7 +205,7 @@ test("a policy without the model's host binds the page's thread, and the worker 
 
 test("a worker whose files are missing leaves the main thread", async () => {
   const context = await world.browser.newContext();
-  await context.route("**/lib/engine-worker.js*", (route) => route.fulfill({ status: 404, body: "" }));
+  await context.route("**/lib/engine/worker.js*", (route) => route.fulfill({ status: 404, body: "" }));
   const page = await modulePage(world, undefined, context);
   assert.deepEqual(await write(page), { thread: "main", tokens: 4 });
   await context.close();

@@ -5,8 +5,8 @@ import {
   LOADING_ATTRIBUTES,
   readGenerateAttributes,
   readLoadAttributes,
-} from "../../www/lib/attributes.js";
-import { checkGenerateOptions } from "../../www/lib/options.js";
+} from "../../www/lib/element/attributes.js";
+import { checkGenerateOptions } from "../../www/lib/api/options.js";
 
 const from = (attributes) => (name) => attributes[name] ?? null;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { arbitraryIds, measure, spread } from "../../www/lib/benchmark.js";
+import { arbitraryIds, measure, spread } from "../../www/lib/api/benchmark.js";
 
 test("median, least and greatest", () => {
   assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { TokenFormer } from "../../www/lib/model.js";
+import { TokenFormer } from "../../www/lib/api/model.js";
 import { FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 
 let model;

@@ -5,10 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { EnginePort } from "../../www/lib/engine-port.js";
-import { EngineService } from "../../www/lib/engine-service.js";
-import { enginesOf } from "../../www/lib/engines-of.js";
-import { unpackError } from "../../www/lib/wire.js";
+import { EnginePort } from "../../www/lib/engine/port.js";
+import { EngineService } from "../../www/lib/engine/service.js";
+import { enginesOf } from "../../www/lib/engine/engines-of.js";
+import { unpackError } from "../../www/lib/engine/wire.js";
 import { namedBuild, removeBuilds } from "./build-folder.mjs";
 import { endWorkers, fakeWorker } from "./fake-engine.mjs";
 
@@ -16,7 +16,7 @@ let first;
 let second;
 before(() => {
   first = namedBuild();
-  second = namedBuild({ "lib/lock.js": "export class Lock {}\n" });
+  second = namedBuild({ "lib/engine/lock.js": "export class Lock {}\n" });
 });
 after(() => {
   endWorkers();
@@ -49,7 +49,7 @@ function workersSay(message) {
 }
 
 test("a page whose worker comes from another build says so, each time, and takes no other way", async () => {
-  const { engines } = await importOf(first, "lib/engines.js");
+  const { engines } = await importOf(first, "lib/engine/engines.js");
   const others = [
     { type: "ready", build: second.name, hasGpu: true },
     { type: "ready", hasGpu: true },
@@ -72,8 +72,10 @@ test("a page whose worker comes from another build says so, each time, and takes
 test("worker, glue and WebAssembly are asked for by the build's name", async () => {
   const made = workersSay({ type: "ready", build: first.name, hasGpu: true });
   const { ENGINE_SCRIPT, ENGINE_WASM, WORKER_SCRIPT } = await importOf(first, "lib/locations.js");
-  const { scriptAddress } = await importOf(first, "lib/engine-module.js");
-  const { engines } = await import(`${pathToFileURL(join(first.folder, "lib/engines.js"))}?build=${first.name}&page=2`);
+  const { scriptAddress } = await importOf(first, "lib/engine/module.js");
+  const { engines } = await import(
+    `${pathToFileURL(join(first.folder, "lib/engine/engines.js"))}?build=${first.name}&page=2`
+  );
   await engines.get();
   for (const address of [
     made[0].address,
@@ -88,7 +90,7 @@ test("worker, glue and WebAssembly are asked for by the build's name", async () 
 });
 
 test("WebAssembly of another build is not started", async () => {
-  const { EngineModule } = await importOf(first, "lib/engine-module.js");
+  const { EngineModule } = await importOf(first, "lib/engine/module.js");
   const starts = async (bytes, type) => {
     let started = 0;
     globalThis.fetch = async () => new Response(bytes, { headers: type ? { "Content-Type": type } : {} });
@@ -108,7 +110,7 @@ test("WebAssembly of another build is not started", async () => {
 });
 
 test("engine files that are gone, or never come, end with an error that says what to do", async (t) => {
-  const { EngineModule } = await importOf(first, "lib/engine-module.js");
+  const { EngineModule } = await importOf(first, "lib/engine/module.js");
   const gone = { code: "network", hint: /^Reload the page/ };
   const load = () => new EngineModule(async () => ({ default: async () => {} })).load();
   globalThis.fetch = async () => new Response("", { status: 404 });
@@ -121,7 +123,7 @@ test("engine files that are gone, or never come, end with an error that says wha
 });
 
 test("a script that has gone with the build before it is told with a way out, whoever asks", async () => {
-  const { EngineModule } = await importOf(first, "lib/engine-module.js");
+  const { EngineModule } = await importOf(first, "lib/engine/module.js");
   const imports = async () => {
     throw new TypeError("Failed to fetch dynamically imported module: https://site.example/assets/engine-1a2b.js");
   };

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { COMPLETION_OPTIONS } from "../../www/lib/completions.js";
-import { attributeName } from "../../www/lib/attributes.js";
+import { COMPLETION_OPTIONS } from "../../www/lib/api/completions.js";
+import { attributeName } from "../../www/lib/element/attributes.js";
 import { ERROR_CODES } from "../../www/lib/errors.js";
-import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../../www/lib/options.js";
+import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../../www/lib/api/options.js";
 
 const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const TYPES = {

@@ -1,7 +1,7 @@
 import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is imported
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { TokenFormerElement } from "../../www/lib/element.js";
+import { TokenFormerElement } from "../../www/lib/element/element.js";
 import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 import { nodesBelow, textOfPart } from "./fake-dom.mjs";
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-const MODULE = new URL("../../www/lib/engines.js", import.meta.url);
+const MODULE = new URL("../../www/lib/engine/engines.js", import.meta.url);
 const ready = (hasGpu) => (worker) => worker.onmessage({ data: { type: "ready", hasGpu } });
 const fails = (worker) => worker.onerror({});
 
@@ -86,8 +86,8 @@ test("a worker that never answers does not hold up the model", async (t) => {
 });
 
 test("an engine whose files cannot be fetched or used is told by every call, and asked for again", async (t) => {
-  const { EngineModule } = await import("../../www/lib/engine-module.js");
-  const { enginesOf } = await import("../../www/lib/engines-of.js");
+  const { EngineModule } = await import("../../www/lib/engine/module.js");
+  const { enginesOf } = await import("../../www/lib/engine/engines-of.js");
   const lost = new TypeError("Failed to fetch");
   const glue = (work) => async () => ({
     default: async () => work?.(),

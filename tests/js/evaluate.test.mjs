@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readAddress, toAddress } from "../../www/page/evaluate-address.js";
-import { compared, notesOf, number, placeOfRun, report, withError } from "../../www/page/evaluate-results.js";
+import { readAddress, toAddress } from "../../www/page/evaluate/address.js";
+import { compared, notesOf, number, placeOfRun, report, withError } from "../../www/page/evaluate/results.js";
 import {
   bitsInWords,
   envelope,
@@ -16,7 +16,7 @@ import {
   sums,
   textBefore,
   visible,
-} from "../../www/page/evaluate-series.js";
+} from "../../www/page/evaluate/series.js";
 
 const PAGE = "https://site.example/app/evaluate.html";
 

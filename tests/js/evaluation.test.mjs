@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { evaluate, Evaluation, tokenTexts } from "../../www/lib/evaluation.js";
-import { formatOf, inputInWords, readInput, readSource, together } from "../../www/lib/evaluation-input.js";
-import { difference, metrics, mostPrecise, ratio } from "../../www/lib/evaluation-metrics.js";
-import { countWords, encodePair, rollingWindows, splitPair } from "../../www/lib/evaluation-windows.js";
+import { evaluate, Evaluation, tokenTexts } from "../../www/page/evaluate/evaluation.js";
+import { formatOf, inputInWords, readInput, readSource, together } from "../../www/page/evaluate/documents.js";
+import { difference, metrics, mostPrecise, ratio } from "../../www/page/evaluate/metrics.js";
+import { countWords, encodePair, rollingWindows, splitPair } from "../../www/page/evaluate/windows.js";
 
 const read = (text, format, name = "it") => readInput([{ name, text, format }]);
 const lines = (...values) =>

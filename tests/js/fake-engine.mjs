@@ -3,11 +3,11 @@
 
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import { EngineModule } from "../../www/lib/engine-module.js";
-import { EnginePort } from "../../www/lib/engine-port.js";
-import { EngineService } from "../../www/lib/engine-service.js";
-import { engineModule, engines } from "../../www/lib/engines.js";
-import { enginesOf } from "../../www/lib/engines-of.js";
+import { EngineModule } from "../../www/lib/engine/module.js";
+import { EnginePort } from "../../www/lib/engine/port.js";
+import { EngineService } from "../../www/lib/engine/service.js";
+import { engineModule, engines } from "../../www/lib/engine/engines.js";
+import { enginesOf } from "../../www/lib/engine/engines-of.js";
 
 const soon = () => new Promise((resolve) => setTimeout(resolve, 1));
 const coded = (code, message) => Object.assign(new Error(message), { code, hint: "" });

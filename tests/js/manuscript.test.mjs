@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Manuscript } from "../../www/lib/manuscript.js";
+import { Manuscript } from "../../www/lib/element/manuscript.js";
 
 const token = (text) => ({ text, tokenId: text.length, logprob: -1, topLogprobs: [] });
 

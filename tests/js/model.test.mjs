@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, test } from "node:test";
-import { engines } from "../../www/lib/engines.js";
-import { isUsable, TokenFormer } from "../../www/lib/model.js";
+import { engines } from "../../www/lib/engine/engines.js";
+import { isUsable, TokenFormer } from "../../www/lib/api/model.js";
 import { becomes, endWorkers, FakeEngine, useFakeEngine, useFakeWorker } from "./fake-engine.mjs";
 
 after(endWorkers);

@@ -25,10 +25,10 @@ test("the same files have the same name, once more too; others have another", ()
   assert.equal(nameBuild(folder), name);
   assert.deepEqual(all(folder), before);
   // A file that was put there by hand: from it, or from any other one, the whole gets a name again.
-  copyFileSync(new URL("../../www/lib/engines.js", import.meta.url), join(folder, "lib/engines.js"));
+  copyFileSync(new URL("../../www/lib/engine/engines.js", import.meta.url), join(folder, "lib/engine/engines.js"));
   assert.equal(nameBuild(folder), name);
   assert.deepEqual(all(folder), before);
-  for (const path of ["lib/lock.js", "page/page.css", "index.html", "page/icon.svg", "service-worker.js"]) {
+  for (const path of ["lib/engine/lock.js", "page/page.css", "index.html", "page/icon.svg", "service-worker.js"]) {
     appendFileSync(join(folder, path), "\n");
     assert.notEqual(nameBuild(folder), name, path);
   }
@@ -71,5 +71,5 @@ test("what bundlers get has the build's name, and addresses that they can follow
   const texts = Object.values(all(folder)).join("\n");
   assert.ok(!texts.includes("?build=0"));
   assert.equal(nameOf(folder), "0123456789ab");
-  assert.match(read(folder, "lib/engines.js"), /new URL\("\.\/engine-worker\.js", import\.meta\.url\)/);
+  assert.match(read(folder, "lib/engine/engines.js"), /new URL\("\.\/worker\.js", import\.meta\.url\)/);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMBEDDED_FOLDER } from "../../www/lib/locations.js";
-import { isLocalFolder, normalizeEndpoint, resolveName } from "../../www/lib/names.js";
+import { isLocalFolder, normalizeEndpoint, resolveName } from "../../www/lib/api/names.js";
 
 const BASE = "https://site.example/blog/post.html";
 

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkIds, checkScoreArguments, checkText, loneSurrogateAt } from "../../www/lib/inputs.js";
+import { checkIds, checkScoreArguments, checkText, loneSurrogateAt } from "../../www/lib/api/inputs.js";
 import {
   checkGenerateOptions,
   checkLoadOptions,
   GENERATE_OPTIONS,
   LOAD_OPTIONS,
   rangeInWords,
-} from "../../www/lib/options.js";
+} from "../../www/lib/api/options.js";
 
 const refused = (pattern) => (error) => {
   assert.equal(error.name, "TokenFormerError");

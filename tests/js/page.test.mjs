@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ownAddress } from "../../www/page/bench-address.js";
+import { ownAddress } from "../../www/page/bench/address.js";
 import { answer, isLocal, localFolder, localName, remedyFor } from "../../www/page/local-folder.js";
 import { describeModel } from "../../www/page/model-names.js";
 import { PUBLISHED, size, whyNot } from "../../www/page/published.js";

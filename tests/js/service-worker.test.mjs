@@ -16,7 +16,7 @@ let first;
 let second;
 before(() => {
   first = namedBuild();
-  second = namedBuild({ "lib/lock.js": "export class Lock {}\n" });
+  second = namedBuild({ "lib/engine/lock.js": "export class Lock {}\n" });
 });
 after(removeBuilds);
 
@@ -149,7 +149,7 @@ test("it keeps all of the page, the engine once a model was loaded, and nothing 
   it.host = down;
   for (const path of ["", "index.html?x", "bench.html?run=1", "evaluate.html?model=a/b", "tokenformer.js"])
     assert.equal(nameIn(await worker.text(path)), first.name, path);
-  for (const path of ["page/page.js", "lib/engine-worker.js", "page/evaluate.css", ...ENGINE])
+  for (const path of ["page/page.js", "lib/engine/worker.js", "page/evaluate/evaluate.css", ...ENGINE])
     assert.ok((await worker.text(named(path, first))).includes(first.name), path);
 });
 
@@ -211,12 +211,12 @@ test("after a deployment old tabs go on with their files, and the engine is kept
   assert.deepEqual([name, more], [second.name, all]);
   it.host = down;
   for (const build of [first, second]) {
-    for (const path of ["lib/engine-worker.js", ...ENGINE])
+    for (const path of ["lib/engine/worker.js", ...ENGINE])
       assert.ok((await worker.text(named(path, build))).includes(build.name), path);
   }
   assert.equal(nameIn(await worker.text("")), second.name);
   // The last one only, and nobody else's.
-  const third = namedBuild({ "lib/lock.js": "export class Lock { third = 3 }\n" });
+  const third = namedBuild({ "lib/engine/lock.js": "export class Lock { third = 3 }\n" });
   for (const name of ["tokenformer-web-shell-2 /app/", "tokenformer-web-shell-3 0 /app/next/", "another"])
     it.stored.set(name, new Map());
   it.host = serves(third);
@@ -233,7 +233,7 @@ test("a build that does not come whole is not installed, and the good copy stays
   it.host = serves(first);
   const worker = await it.worker(first).start();
   const before = kept(it);
-  const isLock = ({ path }) => path === "lib/lock.js";
+  const isLock = ({ path }) => path === "lib/engine/lock.js";
   for (const [what, host] of [
     ["a file is unavailable", serves(second, (asked) => (isLock(asked) ? unavailable() : null))],
     ["a file is a page", serves(second, (asked) => (isLock(asked) ? maintenance() : null))],
@@ -266,7 +266,7 @@ test("pages are asked of the host for the copy, whatever the browser's own cache
   };
   await it.worker(first).start();
   assert.deepEqual(
-    [seen.get("index.html"), seen.get("bench.html"), seen.get("lib/lock.js")],
+    [seen.get("index.html"), seen.get("bench.html"), seen.get("lib/engine/lock.js")],
     ["no-cache", "no-cache", "default"],
   );
 });

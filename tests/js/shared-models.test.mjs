@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { acquire } from "../../www/lib/shared-models.js";
+import { acquire } from "../../www/lib/api/shared-models.js";
 import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 
 beforeEach(() => {

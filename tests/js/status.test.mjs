@@ -9,7 +9,7 @@ import {
   resultInWords,
   TokenMeter,
   writingInWords,
-} from "../../www/lib/status.js";
+} from "../../www/lib/element/status.js";
 
 test("progress in words", () => {
   const cases = [

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { engineModule } from "../../www/lib/engines.js";
+import { engineModule } from "../../www/lib/engine/engines.js";
 import { EMBEDDED_MODEL } from "../../www/lib/locations.js";
-import { TokenFormer } from "../../www/lib/model.js";
+import { TokenFormer } from "../../www/lib/api/model.js";
 
 const calls = [];
 engineModule.load = async () => ({

@@ -2,7 +2,7 @@ import "./fake-dom.mjs";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nodesBelow } from "./fake-dom.mjs";
-import { percent, spoken, surprise, TokenView, visible } from "../../www/lib/token-view.js";
+import { percent, spoken, surprise, TokenView, visible } from "../../www/lib/element/token-view.js";
 
 test("probabilities in words", () => {
   assert.deepEqual(

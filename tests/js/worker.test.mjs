@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
-import { EnginePort } from "../../www/lib/engine-port.js";
-import { engines, startWorker } from "../../www/lib/engines.js";
-import { TokenFormer } from "../../www/lib/model.js";
-import { packError, unpackError } from "../../www/lib/wire.js";
+import { EnginePort } from "../../www/lib/engine/port.js";
+import { engines, startWorker } from "../../www/lib/engine/engines.js";
+import { TokenFormer } from "../../www/lib/api/model.js";
+import { packError, unpackError } from "../../www/lib/engine/wire.js";
 import { becomes, endWorkers, FakeEngine, fakeWorker, useFakeWorker } from "./fake-engine.mjs";
 
 let calls;

@@ -39,4 +39,4 @@ export const EMBEDDED_FOLDER = new URL(`models/${EMBEDDED_MODEL}/`, ROOT).href;
 export const ENGINE_SCRIPT = new URL("tokenformer-web.js", ROOT).href;
 
 /** Address of the worker's script, for pages of another origin. */
-export const WORKER_SCRIPT = new URL("lib/engine-worker.js", ROOT).href;
+export const WORKER_SCRIPT = new URL("lib/engine/worker.js", ROOT).href;

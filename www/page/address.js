@@ -7,9 +7,9 @@ import {
   LOADING_ATTRIBUTES,
   readGenerateAttributes,
   readLoadAttributes,
-} from "../lib/attributes.js";
-import { resolveName } from "../lib/names.js";
-import { checkGenerateOptions, checkLoadOptions } from "../lib/options.js";
+} from "../lib/element/attributes.js";
+import { resolveName } from "../lib/api/names.js";
+import { checkGenerateOptions, checkLoadOptions } from "../lib/api/options.js";
 import { isLocal } from "./local-folder.js";
 import { plainText } from "./plain-text.js";
 

@@ -1,8 +1,8 @@
 // What is stored in this browser, and where the loaded model runs.
 
-import { make } from "../lib/dom.js";
+import { make } from "../lib/element/dom.js";
 import { EMBEDDED_MODEL } from "../lib/locations.js";
-import { adapterInWords } from "../lib/status.js";
+import { adapterInWords } from "../lib/element/status.js";
 import { TokenFormer } from "../tokenformer.js";
 import { isLocal } from "./local-folder.js";
 import { describeModel } from "./model-names.js";

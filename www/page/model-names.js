@@ -1,8 +1,8 @@
 // What a model is called for people, and the host that it comes from, which is shown wherever a model can be chosen: a
 // folder's address, and so its name, may be anybody's choice.
 
-import { normalizeEndpoint } from "../lib/names.js";
-import { LOAD_OPTIONS } from "../lib/options.js";
+import { normalizeEndpoint } from "../lib/api/names.js";
+import { LOAD_OPTIONS } from "../lib/api/options.js";
 import { isLocal, localName } from "./local-folder.js";
 import { parseAddress } from "./parse-address.js";
 import { EMBEDDED, PUBLISHED } from "./published.js";

@@ -1,11 +1,11 @@
 // The model picker: what comes with the page, what is published, any other by name, address or from this computer.
 
-import { LOADING_ATTRIBUTES, readLoadAttributes } from "../lib/attributes.js";
-import { make } from "../lib/dom.js";
+import { LOADING_ATTRIBUTES, readLoadAttributes } from "../lib/element/attributes.js";
+import { make } from "../lib/element/dom.js";
 import { EMBEDDED_MODEL } from "../lib/locations.js";
-import { isLocalFolder, resolveName } from "../lib/names.js";
-import { checkLoadOptions, LOAD_OPTIONS } from "../lib/options.js";
-import { progressInWords } from "../lib/status.js";
+import { isLocalFolder, resolveName } from "../lib/api/names.js";
+import { checkLoadOptions, LOAD_OPTIONS } from "../lib/api/options.js";
+import { progressInWords } from "../lib/element/status.js";
 import { hasGpu } from "./gpu.js";
 import { isLocal, remedyFor } from "./local-folder.js";
 import { describeModel } from "./model-names.js";

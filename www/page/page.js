@@ -2,7 +2,7 @@
 // other page could: by attributes, properties, methods and events.
 
 import "../tokenformer.js";
-import { asksToWrite } from "../lib/dom.js";
+import { asksToWrite } from "../lib/element/dom.js";
 import { ContextMeter } from "./context-meter.js";
 import { followText } from "./follow.js";
 import { remedyFor } from "./local-folder.js";

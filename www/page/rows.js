@@ -1,7 +1,7 @@
 // Rows of the panels that set one attribute of the element each. The attribute is the only place where a value is
 // kept: a row shows it, and writes it once it is valid.
 
-import { make } from "../lib/dom.js";
+import { make } from "../lib/element/dom.js";
 
 /**
  * @param {HTMLElement} element whose attribute it is

@@ -1,8 +1,8 @@
 // The settings: how the next token is chosen.
 
-import { attributeName, readGenerateAttributes } from "../lib/attributes.js";
-import { make } from "../lib/dom.js";
-import { checkGenerateOptions, GENERATE_OPTIONS } from "../lib/options.js";
+import { attributeName, readGenerateAttributes } from "../lib/element/attributes.js";
+import { make } from "../lib/element/dom.js";
+import { checkGenerateOptions, GENERATE_OPTIONS } from "../lib/api/options.js";
 import { attributeRow } from "./rows.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "./setting-texts.js";
 

@@ -1,0 +1,396 @@
+// A loaded model: checks, order of calls, aborts and disposal. What computes is the engine.
+//
+// Two locks keep the engine from being called twice at once:
+// - `turns` orders the calls of the public interface. A generator keeps its turn until it ends.
+// - `steps` is held while the engine itself works. `encode` and `decode`, which touch no state, and
+//   `dispose` take only this one, so that they may be called inside a `for await` over a generator.
+
+import { measure } from "./benchmark.js";
+import { Completions } from "./completions.js";
+import { engines, SOFTWARE_GPU } from "../engine/engines.js";
+import { aborted, invalidArgument, isTrap, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
+import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
+import { Lock } from "../engine/lock.js";
+import { resolveName } from "./names.js";
+import {
+  checkBenchmarkOptions,
+  checkGenerateOptions,
+  checkLoadOptions,
+  checkRevision,
+  LOAD_OPTIONS,
+} from "./options.js";
+import { deleteModel, persist, storage, storedModels } from "./storage.js";
+import { nothingWritten, Writing } from "./writing.js";
+
+const LOADED = Symbol("made by load");
+const LARGEST_U32 = 2 ** 32 - 1;
+
+/** False once a model is disposed, its engine has stopped, or its GPU was lost for good. */
+export let isUsable;
+/** For benchmarks: [{ kernel, dispatches, microseconds }] of a decode step on the GPU, or null without timestamps. */
+export let kernelTimes;
+
+/** What `name` means, with the revision of a hub's address, unless the option names one. */
+function requestedPlace(name, { endpoint, revision }) {
+  const { revision: told, ...place } = resolveName(name, undefined, endpoint);
+  const isOpen = revision === LOAD_OPTIONS.revision.default && told !== undefined;
+  return { ...place, revision: isOpen ? checkRevision(told) : revision };
+}
+
+export class TokenFormer {
+  static {
+    isUsable = (model) => !model.#disposal && !model.#failure && !model.#isLost;
+    kernelTimes = (model) => model.#invoke("kernelTimes", (engine) => engine.kernelTimes());
+  }
+
+  #engine;
+  #thread;
+  /** Why it is that thread, where it is not the one that was wanted. */
+  #note;
+  /** The engine's GPUDevice, where it is this thread's. */
+  #device;
+  #turns = new Lock();
+  #steps = new Lock();
+  /** Calls that have not ended, as the functions that abort them. */
+  #calls = new Set();
+  /** The call that the engine works for now. */
+  #stepping = null;
+  /** The generator that has begun and not ended. */
+  #writing = null;
+  /** Why the engine can be used no more. */
+  #failure = null;
+  /** The last step ended since the GPU was lost, and could not be replaced. */
+  #isLost = false;
+  /** Rejects the step that the engine makes now. */
+  #failStep = null;
+  #unwatch;
+  #discard;
+  #disposal = null;
+  #lastInfo = null;
+  #completions = new Completions(this);
+
+  /** Not for callers: use `TokenFormer.load`. */
+  constructor(key, { engine, thread, note, watch, discard } = {}) {
+    if (key !== LOADED)
+      throw invalidArgument("A model is made by TokenFormer.load().", "Write: await TokenFormer.load(name, options).");
+    this.#engine = engine;
+    this.#thread = thread;
+    this.#note = note;
+    this.#device = engine.device?.();
+    this.#lastInfo = engine.info();
+    const self = new WeakRef(this); // the watch must not keep a model alive that everybody forgot
+    this.#unwatch = watch((error) => {
+      const model = self.deref();
+      if (model) model.#fail(stopped(error));
+    });
+    this.#discard = discard;
+  }
+
+  /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. */
+  static async load(name, options) {
+    const { signal, onProgress, ...rest } = checkLoadOptions(options);
+    const request = { ...rest, ...requestedPlace(name, rest) };
+    if (globalThis[SOFTWARE_GPU]) request.takesSoftwareGpu = true;
+    if (signal?.aborted) throw aborted("Loading", signal.reason);
+    return new TokenFormer(LOADED, await loadEngine(request, onProgress, signal));
+  }
+
+  /** What is stored in this browser: [{ id, revision, quantization, bytes, complete, lastUsed }]. */
+  static models() {
+    return storedModels();
+  }
+
+  /** Deletes a stored model, of one revision and precision if these are given; resolves to the bytes freed. */
+  static delete(id, options) {
+    return deleteModel(id, options);
+  }
+
+  /** How much storage this origin uses and may use: { usage, quota, persisted }. */
+  static storage() {
+    return storage();
+  }
+
+  /** Asks the browser to keep what is stored when space gets short; resolves to its answer. */
+  static persist() {
+    return persist();
+  }
+
+  /**
+   * For benchmarks: a model of a published shape with random weights, which needs no download. Without `workers`, decode
+   * steps are tuned as those of every model; with it, so many workgroups make them, or, if it is 0, a dispatch per product.
+   */
+  static async random(id, options = {}) {
+    const { quantization = "q4", contextLength, subgroups = true, f16 = true, workers, threads, arithmetic } = options;
+    const request = { id, quantization, contextLength, subgroups, f16, workers, threads, arithmetic };
+    return new TokenFormer(LOADED, await (await engines.get()).random(request));
+  }
+
+  /** A snapshot of what the model is and what it occupies. */
+  get info() {
+    if (this.#engine && !this.#failure) {
+      try {
+        this.#lastInfo = this.#engine.info();
+      } catch (error) {
+        this.#noteTrap(error);
+      }
+    }
+    const { notes } = this.#lastInfo;
+    const told = this.#note ? { notes: [...(notes ?? []), this.#note] } : {};
+    return structuredClone({ ...this.#lastInfo, ...told, thread: this.#thread });
+  }
+
+  /** For code that speaks the protocol of OpenAI's text completions: `completions.create(…)`. */
+  get completions() {
+    return this.#completions;
+  }
+
+  /** Writes on from a prompt: yields chunks, returns what `complete` resolves to. */
+  async *generate(prompt, options) {
+    const input = checkTextOrIds("prompt", prompt);
+    const { signal, ...given } = checkGenerateOptions(options);
+    this.#assertUsable();
+    const call = this.#begin(signal);
+    let release = null;
+    let writing = null;
+    try {
+      release = await this.#turns.acquire(call.signal);
+      if (release) writing = await this.#start(call, input, given);
+      if (!writing) return nothingWritten(given.seed);
+      for (;;) {
+        const chunk = await this.#next(call, writing);
+        if (!chunk) return writing.result ?? nothingWritten(given.seed);
+        yield chunk;
+      }
+    } finally {
+      if (writing) await this.#close(call, writing);
+      release?.();
+      call.end();
+    }
+  }
+
+  /** Writes on from a prompt and resolves to the whole. */
+  async complete(prompt, options) {
+    const chunks = this.generate(prompt, options);
+    for (;;) {
+      const { done, value } = await chunks.next();
+      if (done) return value;
+    }
+  }
+
+  /** How likely a text is, token by token; for an array of { text, context } an array of results. */
+  async score(text, options) {
+    const { isList, items } = checkScoreArguments(text, options);
+    const results = await this.#invoke("score", (engine) => engine.score(items));
+    return isList ? results : results[0];
+  }
+
+  /** The logits after the last of the tokens: V values. */
+  async logits(tokenIds) {
+    const ids = checkIds("tokenIds", tokenIds);
+    return this.#invoke("logits", (engine) => engine.logits(ids));
+  }
+
+  /** The token ids of a text. */
+  async encode(text) {
+    checkText("text", text);
+    return this.#invoke("encode", async (engine) => Array.from(await engine.encode(text)), { inTurn: false });
+  }
+
+  /** The text of token ids. */
+  async decode(tokenIds) {
+    const ids = checkIds("tokenIds", tokenIds, { allowEmpty: true });
+    return this.#invoke("decode", (engine) => engine.decode(ids), { inTurn: false });
+  }
+
+  /** Measures how fast the model is on this device. The context is forgotten. */
+  async benchmark(options) {
+    const checked = checkBenchmarkOptions(options);
+    // What is measured is what a text gets that is written some seconds after loading.
+    await this.#invoke("benchmark", (engine) => engine.settle());
+    const step = await this.#invoke("benchmark", (engine) => engine.stepInfo());
+    const complete = (ids, given) => this.complete(ids, given);
+    const measured = await measure(complete, () => this.reset(), this.info.config.padded_vocab_size, checked);
+    await this.reset();
+    return { ...measured, ...step, ...checked };
+  }
+
+  /** Forgets the context, so that a seed gives the same text again. */
+  async reset() {
+    await this.#invoke("reset", (engine) => engine.reset());
+  }
+
+  /** Aborts every call, then frees everything. Calling it again changes nothing. */
+  dispose() {
+    this.#disposal ??= this.#dispose();
+    return this.#disposal;
+  }
+
+  async #dispose() {
+    for (const abort of this.#calls) abort();
+    const release = await this.#steps.acquire();
+    const engine = this.#engine;
+    try {
+      // A generator that waits for its caller can still tell its end after the engine is gone.
+      if (!this.#failure) await this.#writing?.finish().catch(() => this.#writing.close());
+      await engine.dispose();
+      this.#lastInfo = engine.info(); // what is left on the GPU: nothing
+    } catch (error) {
+      // After a trap the engine's own call fails as well, which tells nothing new.
+      if (!this.#failure) throw toTokenFormerError(error);
+    } finally {
+      if (this.#failure) {
+        this.#device?.destroy(); // what the engine can no longer do
+        this.#lastInfo = { ...this.#lastInfo, gpuBytes: 0 };
+      }
+      this.#engine = null;
+      this.#unwatch();
+      if (!this.#failure) engine.free?.();
+      release();
+    }
+  }
+
+  #assertUsable() {
+    if (this.#disposal) throw new TokenFormerError("disposed", "The model was disposed.");
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Registers a call, which ends early when `signal` says so or the model is disposed. */
+  #begin(signal) {
+    const controller = new AbortController();
+    const abort = () => {
+      controller.abort();
+      call.writing?.abort();
+      if (this.#stepping === call) this.#engine.abort();
+    };
+    const call = {
+      signal: controller.signal,
+      writing: null,
+      end: () => {
+        signal?.removeEventListener("abort", abort);
+        this.#calls.delete(abort);
+        // It may be another one by now: a lost device is replaced.
+        if (this.#engine && !this.#failure) this.#device = this.#engine.device?.();
+      },
+    };
+    this.#calls.add(abort);
+    if (signal?.aborted) controller.abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+    return call;
+  }
+
+  /** Runs `work(engine)` while nothing else uses the engine. */
+  async #step(call, work) {
+    const release = await this.#steps.acquire();
+    this.#stepping = call;
+    try {
+      const result = await new Promise((resolve, reject) => {
+        this.#failStep = reject;
+        (async () => work(this.#engine))().then(resolve, reject);
+      });
+      this.#isLost = false;
+      return result;
+    } catch (error) {
+      this.#noteTrap(error);
+      const told = toTokenFormerError(error);
+      this.#isLost ||= told.code === "device-lost";
+      throw told;
+    } finally {
+      this.#failStep = null;
+      this.#stepping = null;
+      release();
+    }
+  }
+
+  async #invoke(name, work, { inTurn = true } = {}) {
+    this.#assertUsable();
+    const call = this.#begin();
+    let release = null;
+    try {
+      if (inTurn) release = await this.#turns.acquire(call.signal);
+      return await this.#step(call, (engine) => {
+        if (call.signal.aborted) throw aborted(name);
+        if (this.#failure) throw this.#failure;
+        return work(engine);
+      });
+    } finally {
+      release?.();
+      call.end();
+    }
+  }
+
+  /** Begins to write; null if the call was aborted before anything could be written. */
+  async #start(call, input, { logitBias, maxTokens, topK, ...rest }) {
+    const options = {
+      ...rest,
+      maxTokens: Math.min(maxTokens, LARGEST_U32),
+      topK: Math.min(topK, LARGEST_U32),
+      logitBias: Object.entries(logitBias).map(([id, bias]) => [Number(id), bias]),
+    };
+    try {
+      return await this.#step(call, async (engine) => {
+        if (call.signal.aborted) return null;
+        if (this.#failure) throw this.#failure;
+        const writing = new Writing(await engine.start(input, options));
+        call.writing = writing;
+        this.#writing = writing;
+        if (call.signal.aborted) writing.abort();
+        return writing;
+      });
+    } catch (error) {
+      if (call.signal.aborted && error.code === "aborted") return null;
+      throw error;
+    }
+  }
+
+  #next(call, writing) {
+    return writing.ended ? writing.next() : this.#step(call, () => writing.next());
+  }
+
+  async #close(call, writing) {
+    call.writing = null;
+    if (this.#writing === writing) this.#writing = null;
+    if (writing.ended || this.#failure) return;
+    await this.#step(call, () => writing.close());
+  }
+
+  #noteTrap(error) {
+    if (isTrap(error)) this.#fail(toTokenFormerError(error));
+  }
+
+  #fail(error) {
+    if (!this.#failure) this.#discard();
+    this.#failure ??= error;
+    this.#failStep?.(error);
+  }
+}
+
+/** Starts the engine if need be and loads a model into it. Rejects as soon as `signal` says so. */
+async function loadEngine(request, onProgress, signal) {
+  let over = false;
+  const tell = (progress) => {
+    if (!over) onProgress?.(progress);
+  };
+  const loading = engines.get(request.backend).then((chosen) => chosen.load(request, tell, signal));
+  let stop;
+  const abort = new Promise((_, reject) => {
+    stop = () => reject(aborted("Loading", signal.reason));
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    const made = await Promise.race([loading, abort]);
+    if (!signal?.aborted) return made;
+    throw aborted("Loading", signal.reason);
+  } catch (error) {
+    if (signal?.aborted) loading.then(discard, () => {});
+    throw toTokenFormerError(error);
+  } finally {
+    over = true;
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+/** Frees an engine that came too late. */
+async function discard({ engine }) {
+  await engine.dispose();
+  engine.free?.();
+}

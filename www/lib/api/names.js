@@ -1,0 +1,112 @@
+// From the name that a caller gives to the place of the model.
+
+import { invalidArgument } from "../errors.js";
+import { typeName } from "./inputs.js";
+import { EMBEDDED_FOLDER, EMBEDDED_MODEL } from "../locations.js";
+
+const REPOSITORY = /^(?!\.)[A-Za-z0-9._-]+\/(?!\.)[A-Za-z0-9._-]+$/;
+const RELATIVE = /^(\/|\.\/|\.\.\/)/;
+const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:/;
+/** Address of the hub where the caller names none. */
+export const DEFAULT_ENDPOINT = "https://huggingface.co";
+/** Another name of the same hub, which people copy as well. */
+const SHORT_ENDPOINT = "https://hf.co";
+/** What a hub has at its top beside owners. */
+const NO_OWNERS =
+  /^(api|blog|collections|datasets|docs|join|login|models|organizations|papers|settings|spaces|tasks)$/i;
+const FILE = /\.(bin|safetensors|json)$/i;
+const HINT =
+  'Give "owner/name" for a hub repository, or the address of a model folder: absolute, or beginning with "/", "./" or "../".';
+
+/**
+ * Resolves a model's name; nothing is fetched.
+ *
+ * @param {string | undefined} name nothing for the embedded model
+ * @param {string} [baseUri] what relative addresses are resolved against: the document's base URI
+ * @param {string} [endpoint] the hub, without a slash at its end: an address of one of its pages means the repository
+ * @returns {{ id: string, repository: string | null, folderUrl: string | null, revision?: string }} a revision where the
+ * address has one
+ */
+export function resolveName(
+  name,
+  baseUri = globalThis.document?.baseURI ?? globalThis.location?.href,
+  endpoint = DEFAULT_ENDPOINT,
+) {
+  if (name === undefined) return { id: EMBEDDED_MODEL, repository: null, folderUrl: EMBEDDED_FOLDER };
+  if (typeof name !== "string")
+    throw invalidArgument(`The model's name must be a string, not ${typeName(name)}.`, HINT);
+  if (REPOSITORY.test(name)) return { id: name, repository: name, folderUrl: null };
+  if (!RELATIVE.test(name) && !ABSOLUTE.test(name)) {
+    throw invalidArgument(`${JSON.stringify(name)} is neither a repository's name nor a folder's address.`, HINT);
+  }
+  const url = parseUrl(name, RELATIVE.test(name) ? baseUri : undefined);
+  if (!url) throw invalidArgument(`${JSON.stringify(name)} is not a usable http or https address.`, HINT);
+  const page = ABSOLUTE.test(name) ? hubPage(url, endpoint) : null;
+  if (page) return page;
+  if (/[?#]/.test(name)) {
+    throw invalidArgument(`The folder's address ${JSON.stringify(name)} must have neither "?" nor "#".`, HINT);
+  }
+  if (FILE.test(url.pathname)) {
+    throw invalidArgument(
+      `${JSON.stringify(name)} is the address of a file.`,
+      `Give the address of the folder, not of the file: ${JSON.stringify(new URL("./", url).href)}.`,
+    );
+  }
+  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  return { id: url.href, repository: null, folderUrl: url.href };
+}
+
+/**
+ * The repository that a page of the hub shows: `…/owner/name`, its files (`/tree/main`), one of them (`/blob/main/…`), or
+ * that file itself (`/resolve/main/…`). A folder below `/resolve/` is a folder like those of other hosts.
+ */
+function hubPage({ href }, endpoint) {
+  const bases = endpoint === DEFAULT_ENDPOINT ? [endpoint, SHORT_ENDPOINT] : [endpoint];
+  const base = bases.find((base) => href.startsWith(`${base}/`));
+  if (base === undefined) return null;
+  const [owner, name, kind, revision, ...path] = href
+    .slice(base.length + 1)
+    .split(/[?#]/)[0]
+    .replace(/\/$/, "")
+    .split("/")
+    .map(decodeSegment);
+  const repository = `${owner}/${name}`;
+  if (!REPOSITORY.test(repository) || NO_OWNERS.test(owner)) return null;
+  if (kind === "resolve" && (path.length !== 1 || !FILE.test(path[0]))) return null;
+  const isRevision = ["tree", "blob", "resolve", "commit"].includes(kind) && revision !== undefined;
+  return { id: repository, repository, folderUrl: null, ...(isRevision && { revision }) };
+}
+
+function decodeSegment(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** True for the folder of a model that the page answers from files of this computer (page/local-folder.js). */
+export function isLocalFolder(name) {
+  return typeof name === "string" && /(^|\/)local\/~[^/]+\/?$/.test(name);
+}
+
+/** The endpoint without its last slash, or undefined where it is none. */
+export function normalizeEndpoint(endpoint) {
+  if (!/^https?:\/\//i.test(endpoint)) return undefined;
+  const url = parseUrl(endpoint);
+  if (!url || /[?#]/.test(endpoint)) return undefined;
+  return url.href.replace(/\/+$/, "");
+}
+
+/** An http(s) URL without credentials, from text without blanks (which URL would silently drop). */
+function parseUrl(text, base) {
+  if (/[\u0000-\u0020\u007f\\]/.test(text)) return undefined;
+  let url;
+  try {
+    url = new URL(text, base);
+  } catch {
+    return undefined;
+  }
+  const plain = /^https?:$/.test(url.protocol) && url.hostname && !url.username && !url.password;
+  return plain ? url : undefined;
+}

@@ -1,0 +1,321 @@
+// The one table of options: the API checks against it, the element reads its attributes by it.
+
+import { invalidArgument } from "../errors.js";
+import { checkText, isPlainObject, typeName } from "./inputs.js";
+import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
+
+/**
+ * A row of the table.
+ * @typedef {object} Option
+ * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"signal"|"function"} type
+ * @property {unknown} default undefined: described in `about`
+ * @property {string} about one line for people
+ * @property {string[]} [values] of an enum
+ * @property {number} [min] smallest number, itself allowed unless `aboveMin`
+ * @property {number} [max] largest number, itself allowed unless `belowMax`
+ * @property {boolean} [aboveMin]
+ * @property {boolean} [belowMax]
+ * @property {RegExp} [pattern] what a string must match
+ * @property {string} [shape] that pattern in words
+ */
+
+// Git's rules for the names of branches and tags, plus: nothing that has a meaning in a URL.
+const REVISION = /^(?!.*\.\.)[^\u0000-\u0020\u007f~^:?*#%[\\]+$/u;
+// What an HTTP header can hold.
+const TOKEN = /^[\u0021-\u007e]+$/;
+
+/** Numbers of a config.json, with their ranges; what else it holds is left to the engine. */
+const count = { type: "integer", min: 1, max: 2 ** 20 };
+const SHAPE = Object.freeze({
+  num_layers: count,
+  hidden_size: count,
+  num_attention_heads: count,
+  qkv_slot_num: count,
+  proj_slot_num: count,
+  ffn_slot_num: count,
+  padded_vocab_size: count,
+  max_position_embeddings: count,
+  rotary_pct: { type: "number", min: 0, max: 1 },
+  rotary_emb_base: { type: "number", min: 1 },
+  layernorm_epsilon: { type: "number", min: 0, aboveMin: true, max: 1, belowMax: true },
+  norm_activation_type: { type: "enum", values: ["l2_norm_gelu", "gelu_l2_norm", "softmax"] },
+  model_type: { type: "enum", values: ["tokenformer"] },
+  tie_word_embeddings: { type: "enum", values: [true] },
+});
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const LOAD_OPTIONS = Object.freeze({
+  revision: {
+    type: "string",
+    default: "main",
+    pattern: REVISION,
+    shape: "a branch, tag or commit",
+    about: "branch, tag or commit of a hub repository",
+  },
+  endpoint: { type: "url", default: DEFAULT_ENDPOINT, about: "address of the hub" },
+  token: {
+    type: "string",
+    default: undefined,
+    pattern: TOKEN,
+    shape: "an access token",
+    about: "access token, sent to the endpoint only",
+  },
+  quantization: {
+    type: "enum",
+    values: ["q4", "q8", "f16"],
+    default: undefined,
+    about: "precision of the weights; left out, that of the folder, q4 for a checkpoint that is not quantized yet",
+  },
+  config: {
+    type: "shape",
+    default: undefined,
+    about: "the model's shape in the field names of config.json, where the folder has none; for this load only",
+  },
+  contextLength: {
+    type: "integer",
+    min: 1,
+    max: 2 ** 20,
+    default: undefined,
+    about: "tokens of context; left out, the smaller of 2048 and what the model was trained for",
+  },
+  cache: { type: "boolean", default: true, about: "keep downloaded models in the browser's storage" },
+  backend: {
+    type: "enum",
+    values: ["auto", "webgpu", "cpu"],
+    default: "auto",
+    about:
+      'where the model computes: "auto" takes the CPU for small models where there is no usable WebGPU, "webgpu" never does',
+  },
+  signal: { type: "signal", default: undefined, about: "aborts loading" },
+  onProgress: { type: "function", default: undefined, about: "called with every step of loading" },
+});
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const GENERATE_OPTIONS = Object.freeze({
+  maxTokens: { type: "integer", min: 1, max: Number.MAX_SAFE_INTEGER, default: 256, about: "most tokens to write" },
+  temperature: {
+    type: "number",
+    min: 0,
+    default: 0.8,
+    about: "higher is more surprising; 0 always takes the likeliest token",
+  },
+  topK: {
+    type: "integer",
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    default: 0,
+    about: "draw from the k likeliest tokens only; 0 is off",
+  },
+  topP: {
+    type: "number",
+    min: 0,
+    aboveMin: true,
+    max: 1,
+    default: 0.95,
+    about: "draw from the likeliest tokens that make up this much probability",
+  },
+  minP: {
+    type: "number",
+    min: 0,
+    max: 1,
+    belowMax: true,
+    default: 0,
+    about: "drop tokens below this share of the likeliest one's probability",
+  },
+  repetitionPenalty: {
+    type: "number",
+    min: 0,
+    aboveMin: true,
+    default: 1,
+    about: "above 1 discourages tokens of the prompt and the output",
+  },
+  presencePenalty: {
+    type: "number",
+    min: -2,
+    max: 2,
+    default: 0,
+    about: "lowers every token that the output has already",
+  },
+  frequencyPenalty: {
+    type: "number",
+    min: -2,
+    max: 2,
+    default: 0,
+    about: "lowers tokens by how often the output has them",
+  },
+  seed: {
+    type: "integer",
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    default: undefined,
+    about: "makes the draw repeatable; left out, a random one",
+  },
+  stop: { type: "texts", default: Object.freeze([]), about: "texts that end the output and are not part of it" },
+  logitBias: { type: "biases", default: Object.freeze({}), about: "numbers added to the logits of token ids" },
+  logprobs: {
+    type: "integer",
+    min: 0,
+    max: 20,
+    default: 0,
+    about: "how many likeliest tokens to report with every token",
+  },
+  heal: {
+    type: "boolean",
+    default: true,
+    about: "a text that ends in a space goes on with a token that begins with it: the space is not written twice",
+  },
+  signal: { type: "signal", default: undefined, about: "ends writing early" },
+});
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const BENCHMARK_OPTIONS = Object.freeze({
+  promptTokens: { type: "integer", min: 1, max: 2 ** 20, default: 512, about: "tokens of the prompt" },
+  maxTokens: { type: "integer", min: 2, max: 2 ** 20, default: 129, about: "tokens to write" },
+  runs: { type: "integer", min: 1, max: 1000, default: 5, about: "measured runs, after one that is not" },
+  temperature: { type: "number", min: 0, default: 0, about: "0 is greedy" },
+  topP: { type: "number", min: 0, aboveMin: true, max: 1, default: 1, about: "as for generate" },
+});
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const DELETE_OPTIONS = Object.freeze({
+  revision: {
+    type: "string",
+    default: undefined,
+    pattern: REVISION,
+    shape: "a branch, tag or commit",
+    about: "branch, tag or commit; left out, all",
+  },
+  quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision; left out, all" },
+});
+
+/** Options of `TokenFormer.load`, checked and complete. Throws `invalid-argument`. */
+export function checkLoadOptions(options) {
+  return checkOptions(LOAD_OPTIONS, options);
+}
+
+/** A revision that an address holds, checked as the option is. Throws `invalid-argument`. */
+export function checkRevision(revision) {
+  return checkOptions({ revision: LOAD_OPTIONS.revision }, { revision }).revision;
+}
+
+/** Options of `generate` and `complete`, checked and complete. Throws `invalid-argument`. */
+export function checkGenerateOptions(options) {
+  return checkOptions(GENERATE_OPTIONS, options);
+}
+
+/** Options of `benchmark`, checked and complete. Throws `invalid-argument`. */
+export function checkBenchmarkOptions(options) {
+  return checkOptions(BENCHMARK_OPTIONS, options);
+}
+
+/** Options of `TokenFormer.delete`, checked and complete. Throws `invalid-argument`. */
+export function checkDeleteOptions(options) {
+  return checkOptions(DELETE_OPTIONS, options);
+}
+
+/** Options checked against a table, and complete. Throws `invalid-argument`. */
+export function checkOptions(table, options = {}) {
+  if (!isPlainObject(options)) throw invalidArgument(`The options must be a plain object, not ${typeName(options)}.`);
+  const given = { ...options }; // every getter is read once
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(table, name)) throw unknownOption(table, name);
+  }
+  const checked = {};
+  for (const [name, option] of Object.entries(table)) {
+    checked[name] = given[name] === undefined ? option.default : CHECKS[option.type](name, given[name], option);
+  }
+  return checked;
+}
+
+const CHECKS = {
+  string(name, value, { pattern, shape }) {
+    // The value is not repeated: it may be an access token.
+    if (typeof value !== "string") throw wrong(name, "a string", value);
+    if (!pattern.test(value)) throw invalidArgument(`${name} does not look like ${shape}.`);
+    return value;
+  },
+  url(name, value) {
+    const url = typeof value === "string" ? normalizeEndpoint(value) : undefined;
+    if (url === undefined) throw invalidArgument(`${name} must be an absolute http or https address.`);
+    return url;
+  },
+  enum(name, value, { values }) {
+    if (!values.includes(value)) {
+      const got = typeof value === "string" ? JSON.stringify(value) : typeName(value);
+      throw invalidArgument(`${name} must be ${values.map((v) => JSON.stringify(v)).join(" or ")}, not ${got}.`);
+    }
+    return value;
+  },
+  integer(name, value, option) {
+    if (!Number.isInteger(value) || !inRange(value, option))
+      throw wrong(name, `an integer ${rangeInWords(option)}`, value);
+    return value;
+  },
+  number(name, value, option) {
+    if (!Number.isFinite(value) || !inRange(value, option))
+      throw wrong(name, `a number ${rangeInWords(option)}`, value);
+    return value;
+  },
+  boolean(name, value) {
+    if (typeof value !== "boolean") throw wrong(name, "true or false", value);
+    return value;
+  },
+  shape(name, value) {
+    if (!isPlainObject(value)) throw wrong(name, "a plain object", value);
+    const given = { ...value };
+    for (const [field, option] of Object.entries(SHAPE)) {
+      if (given[field] !== undefined) CHECKS[option.type](`${name}.${field}`, given[field], option);
+    }
+    return given;
+  },
+  texts(name, value) {
+    if (!Array.isArray(value)) throw wrong(name, "an array of strings", value);
+    return Array.from(value, (text, i) => {
+      if (text === "") throw invalidArgument(`${name}[${i}] is empty.`, "Leave it out, or give a text to stop at.");
+      return checkText(`${name}[${i}]`, text);
+    });
+  },
+  biases(name, value) {
+    if (!isPlainObject(value)) throw wrong(name, "an object { id: number }", value);
+    for (const [id, bias] of Object.entries(value)) {
+      if (!/^(0|[1-9]\d{0,9})$/.test(id) || Number(id) >= 2 ** 32) {
+        throw invalidArgument(`${name}: ${JSON.stringify(id)} is not a token id.`);
+      }
+      if (!Number.isFinite(bias)) throw wrong(`${name}[${id}]`, "a finite number", bias);
+    }
+    return value;
+  },
+  signal(name, value) {
+    // By its tag: a signal may come from another frame.
+    if (Object.prototype.toString.call(value) !== "[object AbortSignal]") throw wrong(name, "an AbortSignal", value);
+    return value;
+  },
+  function(name, value) {
+    if (typeof value !== "function") throw wrong(name, "a function", value);
+    return value;
+  },
+};
+
+function inRange(value, { min, max = Infinity, aboveMin, belowMax }) {
+  return (aboveMin ? value > min : value >= min) && (belowMax ? value < max : value <= max);
+}
+
+/** The range of a number in words: "from 0 to 20", "above 0, at most 1". */
+export function rangeInWords({ min, max, aboveMin, belowMax }) {
+  const low = aboveMin ? `above ${min}` : `from ${min}`;
+  if (max === undefined) return low;
+  if (max === Number.MAX_SAFE_INTEGER) return `${low}, below 2^53`;
+  if (belowMax) return `${low}, below ${max}`;
+  return aboveMin ? `${low}, at most ${max}` : `${low} to ${max}`;
+}
+
+function wrong(name, wanted, got) {
+  return invalidArgument(`${name} must be ${wanted}, not ${typeName(got)}.`);
+}
+
+function unknownOption(table, name) {
+  const plain = (text) => text.toLowerCase().replace(/[^a-z]/g, "");
+  const meant = Object.keys(table).find((known) => plain(known) === plain(name));
+  const hint = meant ? `Did you mean ${meant}?` : `The options are ${Object.keys(table).join(", ")}.`;
+  return invalidArgument(`There is no option ${JSON.stringify(name)}.`, hint);
+}

@@ -1,0 +1,113 @@
+// Models that several callers use at once: one engine for all who ask for the same model with the same options.
+
+import { aborted, invalidArgument } from "../errors.js";
+import { isUsable, TokenFormer } from "./model.js";
+import { resolveName } from "./names.js";
+import { checkLoadOptions } from "./options.js";
+
+/** The models that are loaded or being loaded for the next caller, by what was asked for. */
+const entries = new Map();
+
+/**
+ * Loads a model, or joins those who have it or wait for it.
+ *
+ * An abort ends the waiting of its caller alone; the loading ends with the last one's. The model is disposed when the
+ * last holder has released it. One that was disposed otherwise, or whose engine stopped, is loaded anew.
+ *
+ * @param {string} [name] as for TokenFormer.load
+ * @param {object} [options] those of TokenFormer.load but onProgress and signal
+ * @param {{ onProgress?: (progress: object) => void, signal?: AbortSignal }} [caller]
+ * @returns {Promise<{ model: TokenFormer, release: () => Promise<void> }>} `release` settles when what it frees is free
+ */
+export async function acquire(name, options = {}, { onProgress, signal } = {}) {
+  if ("signal" in options || "onProgress" in options)
+    throw invalidArgument("signal and onProgress belong to the caller, not to the options.");
+  const key = keyOf(name, options);
+  checkLoadOptions({ signal, onProgress });
+  if (signal?.aborted) throw aborted("Loading", signal.reason);
+  let entry = entries.get(key);
+  if (!entry || (entry.model && !isUsable(entry.model))) {
+    entry = new Entry(key, name, options);
+    entries.set(key, entry);
+  }
+  return entry.join(onProgress, signal);
+}
+
+/** The same text for everything that TokenFormer.load would take for the same. Throws what it would reject with. */
+function keyOf(name, options) {
+  const checked = checkLoadOptions(options);
+  return JSON.stringify([resolveName(name, undefined, checked.endpoint), checked], (_, value) => {
+    const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isMap ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
+  });
+}
+
+class Entry {
+  #key;
+  /** One object for everybody who waits for the model or has it; its listener while waiting. */
+  #holders = new Map();
+  #controller = new AbortController();
+  #loading;
+  #lastProgress = null;
+  /** The model, once it is loaded. */
+  model = null;
+
+  constructor(key, name, options) {
+    this.#key = key;
+    const { signal } = this.#controller;
+    this.#loading = TokenFormer.load(name, { ...options, signal, onProgress: (progress) => this.#tell(progress) });
+    this.#loading.then(
+      (model) => this.#keep(model),
+      () => this.#forget(),
+    );
+  }
+
+  async join(onProgress, signal) {
+    const holder = {};
+    this.#holders.set(holder, onProgress);
+    if (this.#lastProgress && !this.model) onProgress?.(this.#lastProgress);
+    let stop;
+    const abort = new Promise((_, reject) => {
+      stop = () => reject(aborted("Loading", signal.reason));
+      signal?.addEventListener("abort", stop, { once: true });
+    });
+    try {
+      const model = await Promise.race([this.#loading, abort]);
+      if (signal?.aborted) throw aborted("Loading", signal.reason);
+      this.#holders.set(holder, undefined);
+      return { model, release: () => this.#release(holder) };
+    } catch (error) {
+      this.#release(holder);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  async #release(holder) {
+    if (!this.#holders.delete(holder) || this.#holders.size > 0) return;
+    this.#forget();
+    this.#controller.abort();
+    await this.model?.dispose();
+  }
+
+  #keep(model) {
+    this.model = model;
+    if (this.#holders.size === 0) model.dispose().catch(() => {}); // nobody is left to hear of it
+  }
+
+  #forget() {
+    if (entries.get(this.#key) === this) entries.delete(this.#key);
+  }
+
+  #tell(progress) {
+    this.#lastProgress = progress;
+    for (const onProgress of [...this.#holders.values()]) {
+      try {
+        onProgress?.(progress);
+      } catch (error) {
+        globalThis.reportError?.(error); // one listener's mistake is not the others'
+      }
+    }
+  }
+}

@@ -1,0 +1,51 @@
+// What this browser keeps of models, for all pages of the origin.
+
+import { engines } from "../engine/engines.js";
+import { invalidArgument } from "../errors.js";
+import { EMBEDDED_MODEL } from "../locations.js";
+import { resolveName } from "./names.js";
+import { checkDeleteOptions } from "./options.js";
+
+/** The stored models, the last used first. */
+export async function storedModels() {
+  return (await engines.get()).storedModels();
+}
+
+/** Deletes a model from the storage; resolves to the bytes that this freed. */
+export async function deleteModel(id, options) {
+  const { revision, quantization } = checkDeleteOptions(options);
+  if (id === undefined) throw invalidArgument("delete needs the id of a model.", "TokenFormer.models() lists them.");
+  const name = id === EMBEDDED_MODEL ? id : resolveName(id).id;
+  return (await engines.get()).deleteModels(name, revision, quantization);
+}
+
+/** How long the browser may take to tell about its storage. */
+const ANSWER_MS = 5_000;
+
+/** Bytes used and allowed, and whether the browser may clear them when the disk is full. */
+export async function storage() {
+  const manager = globalThis.navigator?.storage;
+  const [estimate, persisted] = await Promise.all([
+    inTime(manager?.estimate?.(), null),
+    inTime(manager?.persisted?.(), false),
+  ]);
+  return { usage: estimate?.usage ?? 0, quota: estimate?.quota ?? 0, persisted };
+}
+
+/** Asks the browser not to clear the storage; resolves to its answer, which may wait for the visitor's. */
+export async function persist() {
+  return (await globalThis.navigator?.storage?.persist?.().catch(() => false)) ?? false;
+}
+
+/** `promise`, or `otherwise` where there is none, it fails, or the browser does not answer. */
+async function inTime(promise, otherwise) {
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ANSWER_MS, otherwise)));
+  try {
+    return await Promise.race([promise ?? otherwise, late]);
+  } catch {
+    return otherwise;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,376 @@
+// <token-former>: a text, and a button that makes a model continue it. Nothing is downloaded before a method is
+// called, the button is pressed, or `autoload` is set.
+
+import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
+import { ElementView } from "./view.js";
+import { aborted, toTokenFormerError } from "../errors.js";
+import { checkText, checkTextOrIds, loneSurrogateAt, wellFormed } from "../api/inputs.js";
+import { isUsable } from "../api/model.js";
+import { isLocalFolder } from "../api/names.js";
+import { checkGenerateOptions } from "../api/options.js";
+import { acquire } from "../api/shared-models.js";
+import { asInField } from "./texts.js";
+import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
+
+/** Alternatives of each token that the token view shows. */
+const ALTERNATIVES = 5;
+/** What pages can style by: token-former:state(writing). */
+const STATES = ["loading", "writing"];
+
+/** Node has no elements; importing the module there must still work. */
+const Base = globalThis.HTMLElement ?? class {};
+
+export class TokenFormerElement extends Base {
+  static observedAttributes = ATTRIBUTES;
+
+  #view;
+  #model = null;
+  /** Gives up our share of `#model`, which other elements may use as well. */
+  #release = null;
+  /** The AbortController of the text that `#model` writes for this element. */
+  #active = null;
+  /** The loading in flight, or the one that made `#model`: { key, controller, promise }. */
+  #loading = null;
+  /** The AbortController of the text that the view shows while it is written. */
+  #writing = null;
+  /** The text that the writing began with, if `input` told it: who binds the text assigns it once more, a moment later. */
+  #echo = null;
+  /** Settles when the model before this one has given its memory back. */
+  #freed = Promise.resolve();
+  /** Errors that were shown and told already: a failed loading fails every call that waits for it. */
+  #reported = new WeakSet();
+
+  /** Tells the page's styles what goes on; null where the browser has no states of elements. */
+  #states = null;
+
+  constructor() {
+    super();
+    this.#states = this.attachInternals?.().states ?? null;
+    // What these calls reject with is shown, and told by the error event.
+    this.#view = new ElementView(this.attachShadow({ mode: "open" }), {
+      onGenerate: () => this.generate().catch(() => {}),
+      onStop: () => this.stop(),
+      onRegenerate: () => this.regenerate().catch(() => {}),
+      onChoose: (index, alternative) => this.#writeOnWith(index, alternative).catch(() => {}),
+      // Typing is told by the field's own event, which comes out of the shadow tree.
+      onChange: ({ typed }) => typed || this.dispatchEvent(new Event("input", { bubbles: true, composed: true })),
+      onState: (state) => this.#showState(state),
+    });
+  }
+
+  /** The loaded TokenFormer, or null. */
+  get model() {
+    return this.#model;
+  }
+
+  /** As the attribute, since frameworks assign properties where an element has them; null removes it. */
+  set model(name) {
+    this.#setAttribute("model", name ?? null);
+  }
+
+  /** Ends the text that is being written, or the loading before it. */
+  get stop() {
+    return this.#stop;
+  }
+
+  /** As the attribute, as above: a text of JSON, or the array itself. */
+  set stop(texts) {
+    this.#setAttribute("stop", Array.isArray(texts) ? JSON.stringify(texts) : (texts ?? null));
+  }
+
+  #setAttribute(name, value) {
+    if (value === null) this.removeAttribute(name);
+    else this.setAttribute(name, checkText(name, value));
+  }
+
+  /** "idle", "loading" or "writing". */
+  get state() {
+    return this.#view.state;
+  }
+
+  /** The whole text: the visitor's and the model's. */
+  get text() {
+    return this.#view.text;
+  }
+
+  set text(text) {
+    const checked = asInField(checkText("text", text));
+    // A framework that binds the text assigns what it was told: that is no change, and ends nothing.
+    if (checked === this.text || (this.#view.isWriting && checked === this.#echo)) return;
+    this.#endWriting();
+    this.#view.setText(checked);
+  }
+
+  /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. */
+  get passages() {
+    return this.#view.manuscript.stretches;
+  }
+
+  set passages(passages) {
+    const checked = Array.from(passages, ({ text, written }) => ({
+      text: checkText("passages", text),
+      written: Boolean(written),
+    }));
+    if (this.#view.manuscript.consistsOf(checked)) return;
+    this.#endWriting();
+    this.#view.begin(checked);
+  }
+
+  /** Puts the keyboard where the text is. */
+  focus(options) {
+    this.#view.focus(options);
+  }
+
+  connectedCallback() {
+    this.#takeEarlyProperties();
+    if (this.hasAttribute("autoload")) this.load().catch(() => {});
+  }
+
+  /** Moved into another document, which has none of the styles of this one. */
+  adoptedCallback() {
+    this.#view.adopt();
+  }
+
+  disconnectedCallback() {
+    // A move within the document connects again before this microtask runs.
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.#unload();
+      this.#view.showIdle("");
+    });
+  }
+
+  attributeChangedCallback(name, before, now) {
+    if (before === now) return;
+    if (name === "prompt") {
+      this.#endWriting();
+      this.#view.begin([{ text: wellFormed(now ?? ""), written: false }]);
+    }
+    if (name === "token-view") this.#view.showsTokens = now !== null;
+    if (name === "autoload" && now !== null && this.isConnected) this.load().catch(() => {});
+  }
+
+  /** Loads the model that the attributes name, unless it is the loaded one; resolves to it. */
+  load() {
+    const key = JSON.stringify(LOADING_ATTRIBUTES.map((name) => this.getAttribute(name)));
+    // A model that was disposed, or whose engine stopped, is loaded anew; so is one whose loading was stopped.
+    const isDead = this.#model ? !isUsable(this.#model) : this.#loading?.controller.signal.aborted;
+    if (this.#loading?.key === key && !isDead) return this.#loading.promise;
+    this.#unload();
+    const loading = { key, controller: new AbortController(), promise: null };
+    this.#loading = loading;
+    loading.promise = this.#load(loading);
+    return loading.promise;
+  }
+
+  /**
+   * Writes on from `prompt`, which then is the whole text, or from the text as it stands; resolves to the result.
+   * A text that is being written ends.
+   */
+  generate(prompt) {
+    if ((prompt ?? null) === null) return this.#run(() => ({ prompt: this.#ownText() }));
+    // The text of ids is not known here: what is written of them stands alone.
+    if (typeof prompt !== "string" || loneSurrogateAt(prompt) >= 0) return this.#run(() => ({ prompt, from: 0 }));
+    this.#endWriting();
+    if (asInField(prompt) !== this.text) this.#view.setText(prompt);
+    return this.#run(() => ({ prompt: this.#ownText() }));
+  }
+
+  /**
+   * Writes the last passage of the model's anew; without one, as `generate`. What the visitor wrote behind it continued that
+   * passage and goes with it; `undo` brings both back.
+   */
+  regenerate() {
+    const { manuscript } = this.#view;
+    return this.#run(() => {
+      const text = this.#ownText();
+      const from = manuscript.lastPassage;
+      return from < 0 ? { prompt: text } : { prompt: manuscript.textBefore(from), from };
+    });
+  }
+
+  /** The text as a model can read it. */
+  #ownText() {
+    this.#view.mend();
+    return this.#view.text;
+  }
+
+  /** Takes back the last change, typed or written; false where there is none. */
+  undo() {
+    return this.#view.undo();
+  }
+
+  /** Makes the change again that `undo` took back; false where there is none. */
+  redo() {
+    return this.#view.redo();
+  }
+
+  /** Writes on with another token in the place of one that was written. */
+  #writeOnWith(from, { text, ...token }) {
+    const { manuscript } = this.#view;
+    const isHealed = manuscript.pieces[from]?.token?.isHealed === true;
+    const first = { ...token, isHealed, text: isHealed ? text.replace(/^ /, "") : text };
+    return this.#run(() => ({ prompt: manuscript.textBefore(from) + first.text, from, first }));
+  }
+
+  /** What was assigned before the element was defined stands in front of its accessors: it is assigned again. */
+  #takeEarlyProperties() {
+    for (const [name, { set }] of Object.entries(Object.getOwnPropertyDescriptors(TokenFormerElement.prototype))) {
+      if (!set || !Object.hasOwn(this, name)) continue;
+      const value = this[name];
+      delete this[name];
+      this[name] = value;
+    }
+  }
+
+  /** Ends a text that is about to lose its place. One that waits for its model has none yet: it will continue what is there then. */
+  #endWriting() {
+    if (!this.#view.isWriting) return;
+    this.#writing?.abort();
+    this.#writing = null;
+    this.#view.showIdle("");
+  }
+
+  /**
+   * `plan` tells what to write on from: `{ prompt, from?, first? }`. It is asked twice: for mistakes, which are told
+   * before anything is downloaded for their sake, and again once the model is there, since visitors write while they wait.
+   */
+  async #run(plan) {
+    this.#writing?.abort();
+    const writing = new AbortController();
+    this.#writing = writing;
+    try {
+      checkTextOrIds("prompt", plan().prompt);
+      checkGenerateOptions(this.#readOptions());
+      const model = await this.load();
+      const { prompt, ...place } = plan();
+      const options = { ...this.#readOptions(), signal: writing.signal };
+      return await this.#write(model, checkTextOrIds("prompt", prompt), options, { writing, ...place });
+    } catch (thrown) {
+      throw this.#report(thrown, this.#writing === writing);
+    } finally {
+      if (this.#writing === writing) this.#writing = null;
+    }
+  }
+
+  /** The token view needs alternatives, unless the page says how many. */
+  #readOptions() {
+    const options = readGenerateAttributes((name) => this.getAttribute(name));
+    if (this.hasAttribute("token-view")) options.logprobs ||= ALTERNATIVES;
+    return options;
+  }
+
+  /** What `stop()` does. */
+  #stop = () => {
+    this.#writing?.abort();
+    if (!this.#model) this.#loading?.controller.abort();
+  };
+
+  /** Ends the text, empties the page, puts the attribute's prompt back and makes the model forget. */
+  async reset() {
+    this.#writing?.abort();
+    this.#endWriting();
+    this.#view.setText(this.getAttribute("prompt") ?? "");
+    await this.#model?.reset();
+  }
+
+  async #load(loading) {
+    const { signal } = loading.controller;
+    const isCurrent = () => this.#loading === loading;
+    try {
+      const name = this.getAttribute("model") ?? undefined;
+      const options = readLoadAttributes((attribute) => this.getAttribute(attribute));
+      this.#view.showLoading();
+      await this.#freed;
+      const onProgress = (progress) => {
+        if (!isCurrent()) return;
+        this.#view.showProgress(progress, isLocalFolder(name));
+        this.#tell("progress", progress);
+      };
+      const { model, release } = await acquire(name, options, { signal, onProgress });
+      if (!isCurrent()) {
+        await release();
+        throw aborted("Loading");
+      }
+      this.#model = model;
+      this.#release = release;
+      this.#view.showIdle(readyInWords(model.info));
+      this.#tell("load", model);
+      return model;
+    } catch (thrown) {
+      const visible = isCurrent();
+      if (visible) this.#loading = null;
+      const error = toTokenFormerError(thrown);
+      // Nobody who shows errors should show that an element was removed, or was given another model.
+      if (loading.isGivenUp && error.code === "aborted") this.#reported.add(error);
+      throw this.#report(error, visible);
+    }
+  }
+
+  /** `from`: how many pieces of the text stay; `first`: a token that was chosen to begin with. */
+  async #write(model, input, options, { writing, from, first }) {
+    const isCurrent = () => this.#writing === writing;
+    const meter = new TokenMeter();
+    this.#active = writing;
+    const place = placeInWords(model.info);
+    const inWords = () => writingInWords(meter.count, meter.tokensPerSecond, meter.firstAfterMs, place);
+    if (isCurrent()) this.#echo = this.#view.showWriting(from) ? this.text : null;
+    if (isCurrent() && first) this.#view.append(first, inWords);
+    // The space that such a token begins with is the prompt's last one.
+    let isHealed = typeof input === "string" && input.endsWith(" ") && options.heal !== false;
+    const chunks = model.generate(input, options);
+    for (;;) {
+      const { done, value } = await chunks.next();
+      if (done) {
+        if (isCurrent()) this.#view.showIdle(resultInWords(value, place));
+        this.#tell("done", value);
+        return value;
+      }
+      meter.add();
+      if (isCurrent()) this.#view.append({ ...value, isHealed }, inWords);
+      isHealed = false;
+      this.#tell("token", value);
+    }
+  }
+
+  /**
+   * Gives up the model, whose memory is freed if no other element has it. What it writes for this one ends; `#writing` is
+   * left alone, since it may be the call that is about to load another model.
+   */
+  #unload() {
+    if (this.#loading && !this.#loading.controller.signal.aborted) this.#loading.isGivenUp = true;
+    this.#loading?.controller.abort();
+    this.#loading = null;
+    this.#active?.abort();
+    this.#active = null;
+    this.#model = null;
+    if (this.#release) this.#freed = this.#release().catch(() => {}); // a failure to free helps nobody here
+    this.#release = null;
+  }
+
+  #report(thrown, visible) {
+    const error = toTokenFormerError(thrown);
+    if (this.#reported.has(error)) return error;
+    this.#reported.add(error);
+    if (visible && error.code === "aborted") this.#view.showIdle("Stopped");
+    else if (visible) this.#view.showError(error);
+    this.#tell("error", error);
+    return error;
+  }
+
+  #showState(state) {
+    try {
+      for (const other of STATES) {
+        if (other === state) this.#states?.add(other);
+        else this.#states?.delete(other);
+      }
+    } catch {
+      this.#states = null; // a browser of before 2024, which wants other names
+    }
+  }
+
+  /** Not bubbling: `load`, `progress` and `error` are names of the page's own events. */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

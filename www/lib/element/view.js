@@ -1,0 +1,323 @@
+// What <token-former> shows: one text that two write, the controls under it, and the state of things. It knows
+// nothing of models.
+
+import { asksToWrite, make } from "./dom.js";
+import { STYLES } from "./styles.js";
+import { wellFormed } from "../api/inputs.js";
+import { Manuscript } from "./manuscript.js";
+import { progressInWords, progressShare } from "./status.js";
+import { TextSurface } from "./text-surface.js";
+import { TokenView } from "./token-view.js";
+
+/** One sheet for all elements of a document, by its window. */
+const sheets = new WeakMap();
+
+/** A constructed sheet needs no 'unsafe-inline' in the page's policy; it belongs to the document that it was made in. */
+function adoptStyles(root, window) {
+  if (!sheets.has(window)) {
+    const sheet = new window.CSSStyleSheet();
+    sheet.replaceSync(STYLES);
+    sheets.set(window, sheet);
+  }
+  root.adoptedStyleSheets = [sheets.get(window)];
+}
+
+export class ElementView {
+  #manuscript = new Manuscript();
+  #surface;
+  #tokens;
+  #generate = make("button", {
+    part: "button generate",
+    type: "button",
+    text: "Generate",
+    title: "Continue the text (Ctrl+Enter)",
+  });
+  #stop = make("button", { part: "button stop", type: "button", className: "quiet", text: "Stop", hidden: true });
+  #regenerate = make("button", {
+    part: "button regenerate",
+    type: "button",
+    className: "plain",
+    text: "Regenerate",
+    title: "Another version of the last passage, in the place of all that follows it",
+  });
+  #undo = make("button", {
+    part: "button undo",
+    type: "button",
+    className: "plain",
+    text: "Undo",
+    title: "Take back the last change (Ctrl+Z)",
+  });
+  #progress = make("progress", { part: "progress", max: 1, hidden: true, ariaLabel: "Loading the model" });
+  #status = make("span", { part: "status", className: "status" });
+  #announcement = make("div", { className: "unseen", role: "status" });
+  #error = make("div", { part: "error", className: "error", role: "alert", hidden: true });
+  #root;
+  /** Takes back what was asked of the next frame; null where nothing was. */
+  #cancelFrame = null;
+  #pending = [];
+  #statusInWords = () => "";
+  #showsTokens = false;
+  /** "idle", "loading" or "writing". */
+  #state = "idle";
+  #actions;
+
+  /** @param {{ onGenerate, onStop, onRegenerate, onChange, onChoose }} actions what the visitor can ask for */
+  constructor(root, actions) {
+    this.#actions = actions;
+    this.#root = root;
+    this.adopt();
+    this.#surface = new TextSurface({
+      onInput: (text) => {
+        this.#manuscript.edit(text);
+        this.#show({ keepCaret: true });
+      },
+      onUndo: () => this.undo(),
+      onRedo: () => this.redo(),
+    });
+    this.#tokens = new TokenView({ onChoose: (index, alternative) => actions.onChoose(index, alternative) });
+    this.#tokens.node.hidden = true;
+    root.append(
+      make("slot", { name: "heading" }),
+      make(
+        "div",
+        { part: "sheet", className: "sheet" },
+        make("label", { className: "unseen", htmlFor: "text", text: "The text, which the model continues" }),
+        this.#surface.node,
+        this.#tokens.node,
+      ),
+      // In the controls, which a page may keep in sight: so is what went wrong.
+      make(
+        "div",
+        { part: "controls", className: "controls" },
+        this.#progress,
+        this.#error,
+        make(
+          "div",
+          { className: "buttons" },
+          this.#generate,
+          this.#stop,
+          this.#regenerate,
+          this.#undo,
+          make("slot", { name: "controls" }),
+        ),
+        make("div", { className: "state" }, this.#status, make("slot", { name: "status" })),
+      ),
+      this.#announcement,
+      make("slot"),
+    );
+    this.#generate.addEventListener("click", () => actions.onGenerate());
+    this.#stop.addEventListener("click", () => actions.onStop());
+    this.#regenerate.addEventListener("click", () => actions.onRegenerate());
+    this.#undo.addEventListener("click", () => this.undo());
+    root.addEventListener("keydown", (event) => {
+      if (asksToWrite(event)) {
+        // A key that is held down, or pressed again, must not begin the passage anew.
+        if (!this.#isBusy && !event.repeat) actions.onGenerate();
+      } else if (event.key === "Escape" && this.#isBusy) actions.onStop();
+      else return;
+      event.preventDefault();
+    });
+    this.#showControls();
+  }
+
+  /** The window in which it is shown: not always that of this module, since elements can be moved into other documents. */
+  get #window() {
+    return this.#root.ownerDocument?.defaultView ?? globalThis;
+  }
+
+  /** Takes on its styles, in a new document again. */
+  adopt() {
+    adoptStyles(this.#root, this.#window);
+  }
+
+  /** Puts the keyboard where the text is. */
+  focus(options) {
+    if (!this.#showsTokens) this.#surface.focus(options);
+    else if (!this.#tokens.focus(options)) this.#generate.focus(options);
+  }
+
+  get #isBusy() {
+    return this.#state !== "idle";
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get isWriting() {
+    return this.#state === "writing";
+  }
+
+  get manuscript() {
+    return this.#manuscript;
+  }
+
+  get text() {
+    return this.#manuscript.text;
+  }
+
+  /** Replaces the whole text by another of the visitor's. */
+  setText(text) {
+    this.#manuscript.replace([{ text, written: false }]);
+    this.#showAnother();
+  }
+
+  /** Begins with stretches `{ text, written }`: undo does not go behind them. */
+  begin(stretches) {
+    this.#manuscript.begin(stretches);
+    this.#showAnother();
+  }
+
+  /** What the status says is of the text before, unless a model is being loaded. */
+  #showAnother() {
+    if (!this.#isBusy) this.showIdle("");
+    this.#show();
+  }
+
+  /** Shows tokens in the place of the text that can be edited, or the other way round. */
+  set showsTokens(on) {
+    this.#flush();
+    this.#showsTokens = on;
+    this.#surface.node.hidden = on;
+    this.#tokens.node.hidden = !on;
+    if (on) this.#tokens.show(this.#manuscript.pieces.slice());
+  }
+
+  undo() {
+    return this.#goTo(() => this.#manuscript.undo());
+  }
+
+  redo() {
+    return this.#goTo(() => this.#manuscript.redo());
+  }
+
+  /** Between calls. */
+  showIdle(status) {
+    if (this.isWriting) {
+      this.#flush();
+      this.#manuscript.endPassage();
+      this.#surface.endPassage();
+    }
+    this.#enter("idle");
+    this.#status.textContent = status;
+    this.#announcement.textContent = status;
+  }
+
+  /** A model is being loaded. */
+  showLoading() {
+    this.#hideError();
+    this.#enter("loading");
+    this.#progress.removeAttribute("value");
+    this.#progress.hidden = false;
+    this.#status.textContent = "Loading";
+    this.#announcement.textContent = "Loading the model";
+  }
+
+  showProgress(progress, isLocal) {
+    const share = progressShare(progress);
+    if (share === null) this.#progress.removeAttribute("value");
+    else this.#progress.value = share;
+    this.#status.textContent = progressInWords(progress, isLocal);
+  }
+
+  /** Puts U+FFFD in the place of halves of characters, which a visitor may have pasted and no model can read. */
+  mend() {
+    const text = wellFormed(this.text);
+    if (text === this.text) return;
+    this.#manuscript.edit(text);
+    this.#surface.correct(text);
+    this.#show({ keepCaret: true });
+  }
+
+  /** A passage begins, behind the first `from` pieces of the text. True if that made the text shorter, which is told. */
+  showWriting(from) {
+    if (this.isWriting) this.showIdle("");
+    const before = this.text;
+    this.#manuscript.beginPassage(from);
+    const isShorter = this.text !== before;
+    this.#show({ isTold: isShorter });
+    this.#enter("writing");
+    this.#surface.beginPassage();
+    this.#status.textContent = "Reading the text";
+    this.#announcement.textContent = "Writing";
+    return isShorter;
+  }
+
+  /** Adds a token: the text at once, what is seen once per frame, since the engine is faster than the screen. */
+  append(chunk, status) {
+    this.#manuscript.append(chunk);
+    this.#pending.push(this.#manuscript.pieces.at(-1));
+    this.#statusInWords = status;
+    if (this.#cancelFrame) return;
+    const window = this.#window;
+    const frame = window.requestAnimationFrame(() => {
+      this.#flush();
+      this.#status.textContent = this.#statusInWords();
+    });
+    this.#cancelFrame = () => window.cancelAnimationFrame(frame);
+  }
+
+  /** An error: what happened, what to do next, and the code to look it up by. */
+  showError({ code, message, hint }) {
+    this.showIdle("");
+    this.#error.replaceChildren(
+      make("p", { text: message }),
+      make("p", { text: hint }),
+      make("p", { className: "code", text: code }),
+    );
+    this.#error.hidden = false;
+  }
+
+  #hideError() {
+    this.#error.hidden = true;
+  }
+
+  #goTo(step) {
+    if (this.isWriting || !step()) return false;
+    this.#show();
+    return true;
+  }
+
+  /** After every change but the model's own. */
+  #show({ keepCaret = false, isTold = true } = {}) {
+    this.#hideError();
+    this.#surface.show(this.#manuscript.stretches, { keepCaret });
+    if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces.slice());
+    this.#showControls();
+    if (isTold) this.#actions.onChange({ typed: keepCaret });
+  }
+
+  #flush() {
+    this.#cancelFrame?.();
+    this.#cancelFrame = null;
+    const pending = this.#pending;
+    this.#pending = [];
+    if (pending.length === 0) return;
+    this.#surface.append(pending.map((piece) => piece.text).join(""));
+    if (this.#showsTokens) for (const piece of pending) this.#tokens.append(piece);
+  }
+
+  #showControls() {
+    const written = this.#manuscript.lastPassage >= 0;
+    this.#generate.textContent = written ? "Continue" : "Generate";
+    this.#regenerate.disabled = this.#isBusy || !written;
+    this.#undo.disabled = this.isWriting || !this.#manuscript.canUndo;
+    const focused = this.#undo.getRootNode().activeElement;
+    this.#regenerate.hidden = this.#undo.hidden = !written && !this.#manuscript.canUndo && !this.#isBusy;
+    if (focused === this.#undo && this.#undo.hidden) this.#generate.focus();
+  }
+
+  #enter(state) {
+    const focused = this.#generate.getRootNode().activeElement;
+    const busy = state !== "idle";
+    this.#state = state;
+    this.#progress.hidden = true;
+    this.#generate.hidden = busy;
+    this.#stop.hidden = !busy;
+    this.#actions.onState(state);
+    this.#showControls();
+    // The button that was pressed goes away: the keyboard stays where it was.
+    if ([this.#generate, this.#regenerate].includes(focused) && busy) this.#stop.focus();
+    if (focused === this.#stop && !busy) this.#generate.focus();
+  }
+}

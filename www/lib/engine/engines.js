@@ -1,0 +1,123 @@
+// Where engines run: in a worker that all models of the page share, or, where none can be had, in this thread.
+//
+// One worker, not one per model: one compiled module and one wasm memory; models wait for the GPU most of the time, and
+// a trap, which ends them all, is a bug that none should have to survive. It ends when it has had nothing to do for a while.
+
+import { checkBuild, otherBuild } from "../build.js";
+import { EngineModule, scriptAddress } from "./module.js";
+import { EnginePort } from "./port.js";
+import { enginesOf } from "./engines-of.js";
+import { TokenFormerError } from "../errors.js";
+import { ENGINE_WASM, WORKER_SCRIPT } from "../locations.js";
+
+/** The engine of this thread. */
+export const engineModule = new EngineModule((restarts) =>
+  // The first one is written so that bundlers can follow it, the other one so that they leave it alone.
+  restarts === 0
+    ? import("../../tokenformer-web.js")
+    : import(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ scriptAddress(restarts)),
+);
+const here = enginesOf(engineModule);
+
+/** For tests and for finding faults: `globalThis[THREAD] = "main"` before the first model makes no worker. */
+export const THREAD = Symbol.for("tokenformer.thread");
+
+/** For tests: `globalThis[SOFTWARE_GPU] = true` lets "auto" take a GPU that is itself a program on the CPU. */
+export const SOFTWARE_GPU = Symbol.for("tokenformer.softwareGpu");
+
+/** How long a worker may take to say that it is ready: what holds one back need not be an error that is told. */
+const READY_MS = 20_000;
+/** Workers in a row that could not be started before none is tried any more: a network may fail once. */
+const MOST_FAILURES = 2;
+
+let starting = null;
+let failures = 0;
+/** Why the last worker could not be started. */
+let lastFailure = "";
+/** Whether workers have WebGPU; null until the first one says so. */
+let workersHaveGpu = null;
+
+/** An object, so that tests can put others in their place. */
+export const engines = {
+  /** Those that the next model shall be made of. @param {string} [backend] where it shall compute */
+  async get(backend) {
+    // Who has no document is in a worker already.
+    if (!globalThis.document || globalThis[THREAD] === "main") return here;
+    if (!globalThis.Worker) return hereSince("This browser has no workers");
+    // A page may have WebGPU where its workers have none. What is to run on the CPU does so in a worker.
+    const isFasterHere = () => workersHaveGpu === false && Boolean(globalThis.navigator?.gpu) && backend !== "cpu";
+    if (failures < MOST_FAILURES && !isFasterHere()) {
+      starting ??= startPort();
+      const port = await starting;
+      if (port && !isFasterHere()) return port;
+    }
+    return hereSince(isFasterHere() ? "Workers have no WebGPU here, but the page has" : lastFailure);
+  },
+};
+
+/** Those of this thread. Their models say why it is this one: `info.notes`. */
+function hereSince(reason) {
+  const note = `${reason}, so the engine runs on the page's main thread, which may stutter while it works.`;
+  const noted = async (made) => ({ ...(await made), note });
+  return { ...here, load: (...args) => noted(here.load(...args)), random: (...args) => noted(here.random(...args)) };
+}
+
+async function startPort() {
+  try {
+    const { worker, hasGpu } = await startWorker(makeWorker);
+    failures = 0;
+    workersHaveGpu = hasGpu;
+    return new EnginePort(worker, () => (starting = null));
+  } catch (error) {
+    starting = null; // the next model tries again
+    // Another build's worker: the engine that this thread would fetch is of that build, too.
+    if (error instanceof TokenFormerError) throw error;
+    failures += 1;
+    lastFailure = error.message;
+    return null;
+  }
+}
+
+/** A worker that is ready, and whether it has WebGPU; rejects where none can be had, or that of another build. */
+export async function startWorker(make) {
+  const worker = make();
+  let timer;
+  try {
+    const hasGpu = await new Promise((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error("The engine's worker does not answer")), READY_MS);
+      worker.onmessage = ({ data }) => {
+        try {
+          if (data?.type !== "ready")
+            throw otherBuild(`The worker's script ${WORKER_SCRIPT} begins as that of another build would.`);
+          checkBuild(data.build, `The worker's script ${WORKER_SCRIPT}`);
+          resolve(data.hasGpu);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      worker.onerror = (event) => {
+        event.preventDefault?.(); // not the page's failure: it goes on without
+        reject(new Error("The engine's worker could not be started (its script is missing, or a policy forbids it)"));
+      };
+    });
+    return { worker, hasGpu };
+  } catch (error) {
+    worker.terminate();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function makeWorker() {
+  // By a file that bundlers copy: they may make an address of the disk of this module's own.
+  const isOurs = new URL(ENGINE_WASM, globalThis.location?.href).origin === globalThis.origin;
+  // Written so that bundlers can follow it. From its own address, so that a policy without blob: allows it.
+  if (isOurs) return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  // A worker must come from the page's own origin, but what it imports need not.
+  const script = new Blob([`import ${JSON.stringify(WORKER_SCRIPT)};`], { type: "text/javascript" });
+  const address = URL.createObjectURL(script);
+  const worker = new Worker(address, { type: "module" });
+  worker.addEventListener("message", () => URL.revokeObjectURL(address), { once: true });
+  return worker;
+}

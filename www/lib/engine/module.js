@@ -1,0 +1,128 @@
+// The WebAssembly engine in this thread: fetched and started once, by the first call that needs it.
+
+import { buildOf, checkBuild } from "../build.js";
+import { isTrap, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
+import { ENGINE_SCRIPT, ENGINE_WASM } from "../locations.js";
+
+/** How long the engine's files may take: what is lost on the way need not end by itself. */
+const FETCH_MS = 600_000;
+
+export class EngineModule {
+  #importGlue;
+  #starting = null;
+  #restarts = 0;
+  /** What is called when an instance stops outside of any call, by instance. */
+  #watchers = new WeakMap();
+  /** Callbacks of the page's that the engine is in the middle of. */
+  #callingOut = 0;
+
+  /** @param {(restarts: number) => Promise<object>} importGlue wasm-bindgen's module; after a restart a new one */
+  constructor(importGlue) {
+    this.#importGlue = importGlue;
+  }
+
+  /** The running instance: `{ Engine, storedModels, deleteModels }`. */
+  load() {
+    this.#starting ??= this.#start().catch((error) => {
+      this.#starting = null;
+      throw error;
+    });
+    return this.#starting;
+  }
+
+  /** After a trap: the next load starts a new instance, since the old one's memory cannot be trusted. */
+  discard() {
+    this.#starting = null;
+    this.#restarts += 1;
+  }
+
+  /**
+   * An asynchronous call goes on in a microtask. What it throws there reaches nobody who waits for the call, only
+   * this thread's error event: from there it is handed to `onStop`. Returns the function that ends the watch.
+   */
+  watch(instance, onStop) {
+    if (!this.#watchers.has(instance)) this.#watchers.set(instance, new Set());
+    this.#watchers.get(instance).add(onStop);
+    return () => this.#watchers.get(instance).delete(onStop);
+  }
+
+  /** Runs a callback of the page's for the engine. What it throws is the page's mistake, and is told as such. */
+  callOut(callback) {
+    this.#callingOut += 1;
+    try {
+      callback();
+    } catch (error) {
+      globalThis.reportError?.(error);
+    } finally {
+      this.#callingOut -= 1;
+    }
+  }
+
+  /** Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another. */
+  async run(work) {
+    let unwatch;
+    try {
+      const instance = await this.load();
+      const stop = new Promise((_, reject) => (unwatch = this.watch(instance, (error) => reject(stopped(error)))));
+      return await Promise.race([work(instance), stop]);
+    } catch (error) {
+      if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) this.discard();
+      throw toTokenFormerError(error);
+    } finally {
+      unwatch?.();
+    }
+  }
+
+  async #start() {
+    const script = scriptAddress(this.#restarts);
+    const [instance, wasm] = await inTime(Promise.all([this.#importGlue(this.#restarts), compileWasm()]));
+    checkBuild(buildOf(wasm), `The engine's file ${ENGINE_WASM}`);
+    globalThis.addEventListener?.("error", ({ error }) => {
+      // The stack of everything that this instance does leads through its glue, or, where a bundler has moved that,
+      // through the wasm file; so does that of a callback.
+      const stack = String(error?.stack);
+      if (this.#callingOut > 0 || !(stack.includes(`${script}:`) || stack.includes(ENGINE_WASM))) return;
+      for (const onStop of [...(this.#watchers.get(instance) ?? [])]) onStop(error);
+    });
+    await instance.default({ module_or_path: wasm });
+    return instance;
+  }
+}
+
+/** The glue keeps its instance in a module variable; another query makes another module. */
+export function scriptAddress(restarts) {
+  const address = new URL(ENGINE_SCRIPT);
+  if (restarts > 0) address.searchParams.set("restart", restarts);
+  return address.href;
+}
+
+async function compileWasm() {
+  const failed = (why) => missing(`The engine's file ${ENGINE_WASM} cannot be fetched (${why}).`);
+  const response = await fetch(ENGINE_WASM).catch((error) => {
+    throw failed(error?.message ?? String(error));
+  });
+  if (!response.ok) throw failed(`status ${response.status}`);
+  // Some hosts do not know the type, without which a browser refuses to compile what is still coming.
+  const isTyped = response.headers.get("Content-Type")?.startsWith("application/wasm");
+  return isTyped ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** What `coming` brings, or an error once it took too long. */
+async function inTime(coming) {
+  let timer;
+  const end = new Promise((_, reject) => {
+    const tell = () => reject(missing(`The engine's files did not come within ${FETCH_MS / 60_000} minutes.`));
+    timer = setTimeout(tell, FETCH_MS);
+  });
+  try {
+    return await Promise.race([coming, end]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function missing(message) {
+  return new TokenFormerError("network", message, {
+    hint: "Reload the page: the site may have been updated. All files of a build belong into one folder of the server, next to tokenformer.js.",
+  });
+}

@@ -1,0 +1,52 @@
+// What a Content-Security-Policy blocks looks to `fetch` like a lost network: the event that tells is heard here.
+
+import { TokenFormerError } from "../errors.js";
+
+const origin = (url) => {
+  try {
+    return new URL(url).origin;
+  } catch {
+    return null; // the event may hold a word, "inline" say
+  }
+};
+
+/**
+ * Does `work(signal)`, and ends it with an error that names the host once the policy blocks a request to one of `urls`.
+ * The browser tells the address that was asked for, also where what it led to is what the policy blocks.
+ *
+ * @template T
+ * @param {(string | undefined | null)[]} urls
+ * @param {AbortSignal | undefined} signal
+ * @param {(signal: AbortSignal) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function underPolicy(urls, signal, work, events = globalThis) {
+  const controller = new AbortController();
+  const hosts = urls.map(origin).filter(Boolean);
+  let blocked = null;
+  const hear = ({ effectiveDirective, disposition, blockedURI }) => {
+    if (effectiveDirective !== "connect-src" || disposition === "report" || !hosts.includes(origin(blockedURI))) return;
+    blocked = origin(blockedURI);
+    controller.abort();
+  };
+  const abort = () => controller.abort(signal.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort, { once: true });
+  events.addEventListener?.("securitypolicyviolation", hear);
+  try {
+    return await work(controller.signal);
+  } catch (cause) {
+    if (!blocked || signal?.aborted) throw cause;
+    throw new TokenFormerError(
+      "network",
+      `The page's Content-Security-Policy does not allow requests to ${blocked}, or to where that leads.`,
+      {
+        hint: `Add ${blocked} to the policy's connect-src, or load from a host that stands there.`,
+        cause,
+      },
+    );
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    events.removeEventListener?.("securitypolicyviolation", hear);
+  }
+}

@@ -1,0 +1,248 @@
+// Engines in a worker, as model.js sees them: the same methods as those in this thread, whose results come as messages.
+// The messages are described in service.js.
+
+import { otherBuild } from "../build.js";
+import { aborted, stopped, TokenFormerError } from "../errors.js";
+import { PortWriting } from "./port-writing.js";
+import { unpackError } from "./wire.js";
+
+/** Milliseconds after which a worker without engines and calls is ended, since a wasm memory never shrinks. */
+const IDLE_MS = 10_000;
+
+export class EnginePort {
+  #worker;
+  /** Calls that were not answered, by number: { resolve, reject, tell }. */
+  #calls = new Map();
+  #lastCall = 0;
+  /** Engines that were not freed, by number: { info, watchers }. */
+  #engines = new Map();
+  /** Texts that were not freed, by number: { writing, state }, the latter their engine's. */
+  #writings = new Map();
+  /** Why the worker is no more. */
+  #end = null;
+  #isRetired = false;
+  #onRetire;
+  #idle = null;
+  /** Frees the engines of models that everybody forgot. */
+  #forgotten = new FinalizationRegistry((id) => this.#free(id));
+
+  /**
+   * @param {Worker} worker one that has said that it is ready
+   * @param {() => void} [onRetire] this worker shall get no more models
+   */
+  constructor(worker, onRetire = () => {}) {
+    this.#worker = worker;
+    this.#onRetire = onRetire;
+    worker.onmessage = ({ data }) => this.#receive(data);
+    // Whatever nobody catches there is the engine's.
+    worker.onerror = (event) => this.#stop(stopped(event.error ?? event.message ?? "its worker ended"));
+    worker.onmessageerror = () => this.#stop(stopped("its worker sent what cannot be read"));
+    this.#watchIdle();
+  }
+
+  /** @returns {Promise<import("./engines-of.js").Made>} */
+  load(request, tell, signal) {
+    if (signal?.aborted) return Promise.reject(aborted("Loading"));
+    let call;
+    const abort = () => this.#post({ type: "abort", call });
+    const answer = this.#ask({ type: "load", args: [request] }, { tell, onCall: (number) => (call = number) });
+    signal?.addEventListener("abort", abort, { once: true });
+    return this.#make(answer.finally(() => signal?.removeEventListener("abort", abort)));
+  }
+
+  random(request) {
+    return this.#make(this.#ask({ type: "random", args: [request] }));
+  }
+
+  storedModels() {
+    return this.#retiring(this.#ask({ type: "storedModels", args: [] }));
+  }
+
+  deleteModels(...which) {
+    return this.#retiring(this.#ask({ type: "deleteModels", args: which }));
+  }
+
+  async #make(answer) {
+    const { value: id, info } = await this.#retiring(answer, (whole) => whole);
+    const state = { info, watchers: new Set() };
+    this.#engines.set(id, state);
+    this.#watchIdle();
+    const engine = new PortEngine(state, {
+      invoke: async (name, args) => (await this.#ask({ type: "engine", engine: id, name, args }, { state })).value,
+      start: (prompt, options) => this.#start(id, state, prompt, options),
+      abort: () => this.#post({ type: "abort engine", engine: id }),
+      free: () => this.#free(id),
+    });
+    this.#forgotten.register(engine, id, engine);
+    return {
+      engine,
+      thread: "worker",
+      watch: (onStop) => {
+        state.watchers.add(onStop);
+        return () => state.watchers.delete(onStop);
+      },
+      discard: () => this.#retire(),
+    };
+  }
+
+  async #start(engine, state, prompt, options) {
+    const { value: id } = await this.#ask(
+      { type: "engine", engine, name: "start", args: [prompt, options] },
+      { state },
+    );
+    // Chunks that follow the answer are handled after this microtask.
+    const writing = new PortWriting({
+      allow: (count) => this.#post({ type: "allow", writing: id, count }),
+      close: (taken) => this.#post({ type: "close", writing: id, taken }),
+      free: () => {
+        this.#writings.delete(id);
+        this.#post({ type: "free", writing: id });
+      },
+    });
+    this.#writings.set(id, { writing, state });
+    return writing;
+  }
+
+  #ask(message, { tell, state, onCall } = {}) {
+    if (this.#end) return Promise.reject(this.#end);
+    const call = (this.#lastCall += 1);
+    onCall?.(call);
+    return new Promise((resolve, reject) => {
+      this.#calls.set(call, { resolve, reject, tell, state });
+      this.#watchIdle();
+      try {
+        this.#post({ ...message, call });
+      } catch (error) {
+        this.#calls.delete(call);
+        reject(error);
+      }
+    });
+  }
+
+  /** The value of an answer. After a lost device the next model gets another worker, as it would get another instance. */
+  async #retiring(answer, pick = ({ value }) => value) {
+    try {
+      return pick(await answer);
+    } catch (error) {
+      if (error instanceof TokenFormerError && error.code === "device-lost") this.#retire();
+      throw error;
+    }
+  }
+
+  #receive(message) {
+    switch (message?.type) {
+      case "answer": {
+        const asked = this.#calls.get(message.call);
+        this.#calls.delete(message.call);
+        if (asked?.state && message.info) asked.state.info = message.info;
+        if (message.error) asked?.reject(unpackError(message.error));
+        else asked?.resolve(message);
+        return this.#watchIdle();
+      }
+      case "progress":
+        return tellPage(this.#calls.get(message.call)?.tell, message.progress);
+      case "chunks": {
+        const known = this.#writings.get(message.writing);
+        if (!known) return;
+        if (message.info) known.state.info = message.info;
+        return known.writing.receive({ ...message, error: message.error && unpackError(message.error) });
+      }
+      case "stopped":
+        return this.#stop(unpackError(message.error));
+      default:
+        return this.#stop(otherBuild(`The engine's worker says "${message?.type}", which this build does not know.`));
+    }
+  }
+
+  #post(message) {
+    if (!this.#end) this.#worker.postMessage(message);
+  }
+
+  #free(id) {
+    if (!this.#engines.delete(id)) return;
+    this.#post({ type: "free engine", engine: id });
+    this.#watchIdle();
+  }
+
+  /** The worker is gone: everything that waits for it fails, and what it held on the GPU went with it. */
+  #stop(error) {
+    if (this.#end) return;
+    this.#retire();
+    this.#end = error;
+    clearTimeout(this.#idle);
+    this.#worker.terminate();
+    for (const { reject } of this.#calls.values()) reject(error);
+    this.#calls.clear();
+    for (const { writing } of [...this.#writings.values()]) writing.fail(error);
+    for (const { watchers } of this.#engines.values()) for (const onStop of [...watchers]) onStop(error);
+    this.#engines.clear();
+  }
+
+  #retire() {
+    if (this.#isRetired) return;
+    this.#isRetired = true;
+    this.#onRetire();
+    this.#watchIdle();
+  }
+
+  #watchIdle() {
+    clearTimeout(this.#idle);
+    if (this.#end || this.#engines.size + this.#calls.size > 0) return;
+    const end = () => {
+      this.#retire();
+      this.#stop(stopped("its worker was ended"));
+    };
+    this.#idle = setTimeout(end, this.#isRetired ? 0 : IDLE_MS);
+    this.#idle.unref?.(); // node's tests need not wait
+  }
+}
+
+/** Calls a listener of the page's. What it throws is the page's mistake, and is told as such. */
+function tellPage(listener, progress) {
+  try {
+    listener?.(progress);
+  } catch (error) {
+    globalThis.reportError?.(error);
+  }
+}
+
+/** The class `Engine` of src/api, elsewhere. */
+class PortEngine {
+  #state;
+  #calls;
+
+  constructor(state, calls) {
+    this.#state = state;
+    this.#calls = calls;
+    for (const name of [
+      "encode",
+      "decode",
+      "score",
+      "logits",
+      "settle",
+      "stepInfo",
+      "kernelTimes",
+      "reset",
+      "dispose",
+    ]) {
+      this[name] = (...args) => calls.invoke(name, args);
+    }
+  }
+
+  /** As the worker last told it. */
+  info() {
+    return this.#state.info;
+  }
+
+  start(prompt, options) {
+    return this.#calls.start(prompt, options);
+  }
+
+  abort() {
+    this.#calls.abort();
+  }
+
+  free() {
+    this.#calls.free();
+  }
+}

@@ -1,0 +1,156 @@
+// The worker's side of port.js: calls come as messages, results go back as messages.
+//
+//     { type: "load" | "random" | "storedModels" | "deleteModels", call, args }   answered with { type: "answer", call, … }
+//     { type: "abort", call }                    aborts that load
+//     { type: "engine", engine, name, call, args }  a method of an engine, in the order of asking
+//     { type: "abort engine" | "free engine", engine }
+//     { type: "allow", writing, count } { type: "close", writing, taken } { type: "free", writing }   see write-ahead.js
+//
+// An answer has `value` or `error`, and `info` where it is an engine's. `{ type: "progress", call, progress }` and
+// `{ type: "chunks", writing, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all;
+// it comes after a message that is not listed here, too. The first one is worker.js's `ready`, with the build's name.
+
+import { otherBuild } from "../build.js";
+import { isTrap, stopped } from "../errors.js";
+import { Lock } from "./lock.js";
+import { packError } from "./wire.js";
+import { WriteAhead } from "./write-ahead.js";
+
+export class EngineService {
+  #port;
+  #engines;
+  /** { made, lock, unwatch } of the loaded engines. */
+  #loaded = new Map();
+  #writings = new Map();
+  /** AbortControllers of the loads that run, by call. */
+  #loads = new Map();
+  #isStopped = false;
+  #lastId = 0;
+
+  /**
+   * @param {{ postMessage: Function }} port
+   * @param {ReturnType<import("./engines-of.js").enginesOf>} engines
+   */
+  constructor(port, engines) {
+    this.#port = port;
+    this.#engines = engines;
+  }
+
+  /** Does what a message asks for. */
+  receive(message) {
+    const { type, call, args } = message;
+    switch (type) {
+      case "load":
+        return this.#answer(call, () => this.#load(call, ...args));
+      case "random":
+        return this.#answer(call, async () => this.#keep(await this.#engines.random(...args)));
+      case "storedModels":
+      case "deleteModels":
+        return this.#answer(call, async () => ({ value: await this.#engines[type](...args) }));
+      case "abort":
+        return this.#loads.get(call)?.abort();
+      case "engine":
+        return this.#answer(call, () => this.#invoke(message));
+      case "abort engine":
+        return this.#loaded.get(message.engine)?.made.engine.abort();
+      case "free engine":
+        return this.#free(message.engine);
+      case "allow":
+        return this.#writings.get(message.writing)?.allow(message.count);
+      case "close":
+        return this.#writings.get(message.writing)?.close(message.taken);
+      case "free":
+        this.#writings.get(message.writing)?.free();
+        return this.#writings.delete(message.writing);
+      default:
+        // Nobody would ever answer it.
+        return this.#stop(otherBuild(`The page asks for "${type}", which the engine's worker does not know.`));
+    }
+  }
+
+  async #answer(call, work) {
+    try {
+      const { begin, ...answer } = await work();
+      const transfer = answer.value instanceof Float32Array ? [answer.value.buffer] : [];
+      this.#post({ type: "answer", call, ...answer }, transfer);
+      begin?.(); // what it tells must not come before the answer
+    } catch (error) {
+      this.#noteTrap(error);
+      this.#post({ type: "answer", call, error: packError(error) });
+    }
+  }
+
+  async #load(call, request) {
+    const controller = new AbortController();
+    this.#loads.set(call, controller);
+    try {
+      const tell = (progress) => this.#post({ type: "progress", call, progress });
+      return this.#keep(await this.#engines.load(request, tell, controller.signal));
+    } finally {
+      this.#loads.delete(call);
+    }
+  }
+
+  #keep(made) {
+    const id = (this.#lastId += 1);
+    const unwatch = made.watch((error) => this.#stop(error));
+    this.#loaded.set(id, { made, lock: new Lock(), unwatch });
+    return { value: id, info: made.engine.info() };
+  }
+
+  async #invoke({ engine: id, name, args }) {
+    const { made, lock } = this.#loaded.get(id);
+    const { engine } = made;
+    if (typeof engine[name] !== "function")
+      throw otherBuild(`The page asks for "${name}", which the engine does not have.`);
+    const release = await lock.acquire();
+    try {
+      if (name === "start") return { ...this.#write(id, await engine.start(...args), lock), info: engine.info() };
+      return { value: await engine[name](...args), info: engine.info() };
+    } finally {
+      release();
+    }
+  }
+
+  /** Lets a text be written ahead of its reader, under a number, once `begin` is called. */
+  #write(engine, generation, lock) {
+    const writing = (this.#lastId += 1);
+    const ahead = new WriteAhead(generation, lock, ({ error, ...told }) => {
+      this.#noteTrap(error);
+      if (this.#isStopped) return;
+      const info = this.#loaded.get(engine)?.made.engine.info();
+      this.#post({
+        type: "chunks",
+        writing,
+        ...told,
+        ...(error === undefined ? {} : { error: packError(error) }),
+        info,
+      });
+    });
+    this.#writings.set(writing, ahead);
+    return { value: writing, begin: () => ahead.run() };
+  }
+
+  async #free(id) {
+    const { made, lock, unwatch } = this.#loaded.get(id);
+    const release = await lock.acquire();
+    this.#loaded.delete(id);
+    unwatch();
+    made.engine.free?.();
+    release();
+  }
+
+  #noteTrap(error) {
+    if (isTrap(error)) this.#stop(error);
+  }
+
+  /** The instance, which all engines here share, can be used no more. */
+  #stop(error) {
+    this.#post({ type: "stopped", error: packError(stopped(error)) });
+    this.#isStopped = true;
+  }
+
+  #post(message, transfer = []) {
+    if (!this.#isStopped) this.#port.postMessage(message, transfer);
+  }
+}

@@ -1,0 +1,32 @@
+// Errors between threads. A thread's Error objects lose their class and fields on the way, so they go as plain objects.
+
+import { TokenFormerError, toTokenFormerError } from "../errors.js";
+
+/** A plain object of whatever was thrown. */
+export function packError(thrown) {
+  const { code, message, hint, cause } = toTokenFormerError(thrown);
+  return { code, message, hint, cause: packCause(cause) };
+}
+
+/** The TokenFormerError that `packError` was given. */
+export function unpackError({ code, message, hint, cause }) {
+  return new TokenFormerError(code, message, { hint, cause: unpackCause(cause) });
+}
+
+function packCause(cause) {
+  if (cause === undefined) return undefined;
+  const isError = cause instanceof Error || (globalThis.DOMException && cause instanceof DOMException);
+  if (!isError) return { said: String(cause) };
+  return {
+    name: String(cause.name),
+    message: String(cause.message),
+    stack: String(cause.stack),
+    cause: packCause(cause.cause),
+  };
+}
+
+function unpackCause(cause) {
+  if (cause === undefined || "said" in cause) return cause?.said;
+  const error = new Error(cause.message, { cause: unpackCause(cause.cause) });
+  return Object.assign(error, { name: cause.name, stack: cause.stack });
+}

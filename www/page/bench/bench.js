@@ -1,0 +1,117 @@
+// The page that measures: the published shapes with random weights, made here.
+//
+// bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
+// without that feature, and f16=0; workers=128&threads=256&arithmetic=int8 (f16, f32) says how decode steps are made,
+// workers=0 by a dispatch per product, and without it that is tuned; probe=0 leaves out what bounds it, which takes a
+// minute on a CPU; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU
+// reference's. Addresses are of the page's own origin.
+
+import { ownAddress } from "./address.js";
+import { checkLogits } from "./check.js";
+import { askForControl } from "../offline.js";
+import { probe, shareOfFloor } from "./probe.js";
+import { kernelTimes } from "../../lib/api/model.js";
+import { TokenFormer } from "../../tokenformer.js";
+
+document.querySelector(".unstarted").remove();
+askForControl();
+const query = new URLSearchParams(location.search);
+const output = document.getElementById("output");
+const button = document.getElementById("run");
+const results = [];
+const told = { browser: navigator.userAgent };
+
+/** Runs everything; whatever happens, it can be run again, and says what it does meanwhile. */
+async function run() {
+  button.disabled = true;
+  results.length = 0;
+  try {
+    await measure();
+    say(results.some(({ error }) => !error) ? "Done." : `Nothing could be measured. ${results[0]?.error ?? ""}`);
+  } catch (error) {
+    const isGpu = error?.code === "webgpu-unavailable";
+    const hint = isGpu
+      ? " This page measures the GPU: open it in a browser with WebGPU and hardware acceleration."
+      : "";
+    say(`${error?.message ?? error}${hint}`);
+    results.push({ error: `${error?.code ?? "failed"}: ${error?.message ?? error}` });
+    show({ results });
+  }
+  button.disabled = false;
+  if (query.has("report")) await post("report", output.textContent);
+}
+
+async function measure() {
+  const number = (name, fallback) => Number(query.get(name) ?? fallback);
+  if (query.get("probe") !== "0")
+    say("Measuring what this browser allows. On a GPU that is a program this takes minutes.");
+  const probed = query.get("probe") === "0" ? undefined : await probe();
+  const names = (query.get("models") ?? document.getElementById("models").value).split(",");
+  for (const name of names) {
+    try {
+      say(`${name}: making random weights.`);
+      const model = await TokenFormer.random(`Haiyang-W/TokenFormer-${name}`, {
+        quantization: query.get("quantization") ?? "q4",
+        subgroups: query.get("subgroups") !== "0",
+        f16: query.get("f16") !== "0",
+        workers: query.has("workers") ? number("workers") : undefined,
+        threads: query.has("threads") ? number("threads") : undefined,
+        arithmetic: query.get("arithmetic") ?? undefined,
+      });
+      const base = {
+        runs: number("runs", 5),
+        promptTokens: number("promptTokens", 512),
+        maxTokens: number("maxTokens", 129),
+      };
+      const cases = { greedy: base, sampled: { ...base, temperature: 0.8, topP: 0.95 } };
+      if (query.has("long")) cases.long = { ...base, promptTokens: 1900, runs: 3 };
+      if (query.has("prefill")) cases.prefill = { ...base, promptTokens: 1024, maxTokens: 2 };
+      for (const [kind, options] of Object.entries(cases)) {
+        say(`${name}: measuring (${kind}).`);
+        const result = await model.benchmark(options);
+        const { median } = result.decodeTokensPerSecond;
+        const share = kind === "prefill" || !probed ? undefined : shareOfFloor(probed, result, median);
+        const bandwidthUsed = probed && (result.bytesPerToken * median) / probed.bytesPerSecond;
+        const { adapter, variants, gpuBytes, thread } = model.info;
+        results.push({ model: name, kind, variants, gpuBytes, shareOfFloor: share, bandwidthUsed, ...result });
+        show({ adapter, thread, probe: probed, results });
+      }
+      if (query.has("kernels")) results.push({ model: name, kind: "kernels", kernels: await kernelTimes(model) });
+      await model.dispose();
+    } catch (error) {
+      results.push({ model: name, error: `${error.code}: ${error.message} ${error.cause ?? ""}` });
+      show({ results });
+    }
+  }
+  for (const folder of query.get("check")?.split(",") ?? []) {
+    const check = async () => checkLogits(ownAddress(folder));
+    results.push({ kind: "check", ...(await check().catch((error) => ({ folder, error: String(error) }))) });
+  }
+  show({ probe: probed, results });
+}
+
+function say(text) {
+  document.getElementById("status").textContent = text;
+}
+
+function show(value) {
+  Object.assign(told, value);
+  output.textContent = JSON.stringify(told, null, 1);
+  if (query.has("log")) post("log", JSON.stringify(results.at(-1)));
+}
+
+/** To the address that the query has under this name. */
+function post(name, body) {
+  return fetch(ownAddress(query.get(name)), { method: "POST", body });
+}
+
+document.querySelector("main").hidden = query.has("report");
+button.addEventListener("click", run);
+try {
+  for (const name of ["report", "log"]) if (query.has(name)) ownAddress(query.get(name));
+  if (query.has("run")) run();
+} catch (error) {
+  document.querySelector("main").hidden = false;
+  button.disabled = true;
+  output.textContent = String(error);
+}

@@ -1,0 +1,148 @@
+// What is to be evaluated: plain texts, or JSON lines with texts, or with pairs of a context and its continuation.
+
+import { invalidArgument } from "../../lib/errors.js";
+import { isPlainObject, loneSurrogateAt, typeName } from "../../lib/api/inputs.js";
+
+/**
+ * A text with a name for people, and what it is: "plain", "jsonl", or, left out, what it looks like.
+ * @typedef {{ name: string, text: string, format?: "plain" | "jsonl" }} Source
+ */
+
+/** By its name alone: files of other kinds are taken for what they look like. */
+export function formatOf(fileName) {
+  if (/\.(jsonl|ndjson)$/i.test(fileName)) return "jsonl";
+  return /\.(txt|text|md|markdown)$/i.test(fileName) ? "plain" : undefined;
+}
+
+/** Whether a text begins as JSON lines do. */
+export function looksLikeJsonLines(text) {
+  return /^\ufeff?\s*\{\s*"/.test(text);
+}
+
+/**
+ * Reads all sources together. Empty texts have nothing to score and are left out. Throws `invalid-argument`, which names
+ * source and line.
+ *
+ * @param {Iterable<Source>} sources
+ * @returns {{ kind: "texts" | "pairs", documents: object[], bytes: number, leftOut: number }} documents are `{ source, line,
+ *   text }` or `{ source, line, context, continuation }`; the line is null for a plain text. `bytes`: in UTF-8.
+ */
+export function readInput(sources) {
+  return together(Array.from(sources, readSource));
+}
+
+/** One source, for `together`: as the result of `readInput`, with the `place` of its first; of no lines, both are null. */
+export function readSource({ name, text, format = looksLikeJsonLines(text) ? "jsonl" : "plain" }) {
+  const found =
+    format === "jsonl"
+      ? readLines(name, text)
+      : [{ kind: "texts", source: name, line: null, text: text.replace(/^\ufeff/, "") }];
+  const read = { kind: null, place: null, documents: [], bytes: 0, leftOut: 0 };
+  for (const { kind, ...document } of found) {
+    const where = placeOf(document);
+    read.kind ??= kind;
+    read.place ??= where;
+    checkKind(where, kind, read.kind);
+    for (const field of ["text", "context", "continuation"]) {
+      if (field in document) checkWhole(where, field, document[field]);
+    }
+    if (document.text === "") read.leftOut += 1;
+    else read.documents.push(document);
+    read.bytes += utf8Length(document.text ?? document.context + document.continuation);
+  }
+  return read;
+}
+
+/** As `readInput`, of what `readSource` gave for each. */
+export function together(read) {
+  const kind = read.find((one) => one.kind)?.kind;
+  for (const { kind: own, place } of read) if (own) checkKind(place, own, kind);
+  const documents = read.flatMap((one) => one.documents);
+  if (documents.length === 0)
+    throw invalidArgument(
+      "There is no text to evaluate.",
+      'Give a text, or JSON lines with "text" or with "context" and "continuation".',
+    );
+  const sum = (field) => read.reduce((total, one) => total + one[field], 0);
+  return { kind, documents, bytes: sum("bytes"), leftOut: sum("leftOut") };
+}
+
+const IN_WORDS = { texts: "a text", pairs: "a pair of context and continuation" };
+
+/** "Line 3 of pairs.jsonl", "notes.txt". */
+export function placeOf({ source, line }) {
+  return line === null ? source : `Line ${line} of ${source}`;
+}
+
+/** Bytes of a text in UTF-8. */
+export function utf8Length(text) {
+  return new TextEncoder().encode(text).length;
+}
+
+/** What was recognised: "12 documents, 45,310 bytes", "50 pairs, 1,204 bytes, 2 empty texts left out". */
+export function inputInWords({ kind, documents, bytes, leftOut }) {
+  const [one, many] = kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"];
+  const parts = [countInWords(documents.length, one, many), countInWords(bytes, "byte", "bytes")];
+  if (leftOut > 0) parts.push(`${countInWords(leftOut, "empty text", "empty texts")} left out`);
+  return parts.join(", ");
+}
+
+/** "1 token", "2,400 tokens". */
+export function countInWords(count, one, many) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+function readLines(source, text) {
+  const found = [];
+  const lines = text.replace(/^\ufeff/, "").split(/\r?\n/);
+  lines.forEach((content, i) => {
+    if (content.trim() === "") return;
+    found.push({ ...readLine(`Line ${i + 1} of ${source}`, content), source, line: i + 1 });
+  });
+  return found;
+}
+
+function readLine(where, content) {
+  let value;
+  try {
+    value = JSON.parse(content);
+  } catch (cause) {
+    throw invalidArgument(
+      `${where} is not JSON: ${cause.message}`,
+      "JSON lines have one object in each line. To take it as it stands, give it as a .txt file.",
+    );
+  }
+  if (!isPlainObject(value))
+    throw invalidArgument(
+      `${where} must be an object with "text", or with "context" and "continuation", not ${typeName(value)}.`,
+    );
+  const hasText = value.text !== undefined;
+  const hasPair = value.context !== undefined || value.continuation !== undefined;
+  if (hasText && hasPair)
+    throw invalidArgument(`${where} has "text" and a pair: it is not clear which to score.`, "Leave one of both out.");
+  if (!hasText && !hasPair)
+    throw invalidArgument(`${where} has neither "text" nor "context" and "continuation".`, "Rename its fields.");
+  const string = (name) => {
+    if (typeof value[name] === "string") return value[name];
+    const got = value[name] === undefined ? "missing" : `not a string, but ${typeName(value[name])}`;
+    throw invalidArgument(`${where}: "${name}" is ${got}.`);
+  };
+  if (hasText) return { kind: "texts", text: string("text") };
+  const pair = { kind: "pairs", context: string("context"), continuation: string("continuation") };
+  if (pair.continuation === "")
+    throw invalidArgument(`${where}: "continuation" is empty, so there is nothing to score.`);
+  return pair;
+}
+
+function checkKind(where, own, kind) {
+  if (own === kind) return;
+  throw invalidArgument(
+    `${where} is ${IN_WORDS[own]}, but what came before it is ${IN_WORDS[kind]}.`,
+    "Evaluate texts and pairs one after the other.",
+  );
+}
+
+function checkWhole(where, field, text) {
+  const at = loneSurrogateAt(text);
+  if (at >= 0) throw invalidArgument(`${where}: "${field}" has half a character (a lone surrogate) at index ${at}.`);
+}

@@ -1,0 +1,291 @@
+// The page that evaluates: a text, a model, and one run after another for its precisions.
+//
+// evaluate.html?model=OWNER/NAME&quantization=q4,q8 chooses these; nothing begins by itself.
+
+import { make } from "../../lib/element/dom.js";
+import { toTokenFormerError } from "../../lib/errors.js";
+import { Evaluation } from "./evaluation.js";
+import { countInWords, placeOf } from "./documents.js";
+import { isLocalFolder } from "../../lib/api/names.js";
+import { progressInWords, progressShare, rate } from "../../lib/element/status.js";
+import { TokenFormer } from "../../tokenformer.js";
+import { TextInput } from "./text-input.js";
+import { ModelChoice } from "./model-choice.js";
+import { acceptLocalModels } from "../local-model.js";
+import { registerWorker } from "../offline.js";
+import { Plot } from "./plot.js";
+import { compared, notesOf, report, resultTable } from "./results.js";
+import { layOut, likelihoodInWords, mostSurprising, summaryInWords, textBefore, visible } from "./series.js";
+import { askForControl } from "../offline.js";
+
+const byId = (id) => document.getElementById(id);
+const TOP = 10;
+const CHARACTERS_IN_TABLE = 48;
+/** What every precision of a model would end in. */
+const HOPELESS = [
+  "model-not-found",
+  "unauthorized",
+  "rate-limited",
+  "unsupported-checkpoint",
+  "invalid-config",
+  "webgpu-unavailable",
+];
+
+document.querySelector(".unstarted").remove();
+askForControl();
+const model = new ModelChoice();
+registerWorker(); // it reads the files of a model of this computer
+const takeModel = acceptLocalModels((name) => model.choose(name), { drops: false });
+const texts = new TextInput({ takeModel });
+const plot = new Plot(byId("plot"));
+
+/** Of the last evaluation, or the one that runs. */
+let runs = [];
+let input = null;
+/** Aborts the one that runs. */
+let controller = null;
+
+async function start() {
+  let chosen;
+  try {
+    chosen = model.read();
+  } catch (error) {
+    return showErrors([{ label: "", error }]);
+  }
+  const given = texts.read();
+  if (!given) return byId("text").focus();
+  if (chosen.precisions.length === 0) return tell("Choose a precision.");
+  controller = new AbortController();
+  const { signal } = controller;
+  runs = [];
+  input = given;
+  let failure = null;
+  try {
+    setRunning(true);
+    byId("results").hidden = byId("plot-section").hidden = true;
+    showErrors([]);
+    await evaluateAll(chosen);
+  } catch (error) {
+    // Of the page itself: what comes from a model is told with its run.
+    failure = { label: "", error: toTokenFormerError(error) };
+    showErrors([...runs.filter(({ error }) => error), failure]);
+  } finally {
+    controller = null;
+    setRunning(false);
+  }
+  tell(signal.aborted ? "Stopped." : failure || runs.some(({ error }) => error) ? "Ended with errors." : "Done.");
+}
+
+/** One run after another, until it is stopped or the next would fail alike. */
+async function evaluateAll(chosen) {
+  const known = new Map();
+  for (const [i, quantization] of chosen.precisions.entries()) {
+    const run = { label: quantization ?? "as it comes", info: null, result: null, error: null };
+    // "As it comes" was this one.
+    if (runs.some(({ info }) => info?.quantization === quantization)) continue;
+    runs.push(run);
+    const count = chosen.precisions.length > 1 ? ` (${i + 1} of ${chosen.precisions.length})` : "";
+    await evaluateAt(run, { ...chosen.options, quantization }, chosen.name, count, known);
+    showResults();
+    if (controller.signal.aborted || HOPELESS.includes(run.error?.code)) break;
+  }
+}
+
+/** One precision, from loading to freeing it: only one of them takes memory at a time. */
+async function evaluateAt(run, options, name, count, known) {
+  const { signal } = controller;
+  const title = () => `${run.info || options.quantization ? run.label : "the model"}${count}`;
+  let loaded = null;
+  let evaluation = null;
+  announce(`Loading ${title()}`);
+  showProgress(null, `Loading ${title()}`);
+  try {
+    loaded = await TokenFormer.load(name, {
+      ...options,
+      signal,
+      onProgress: (progress) =>
+        showProgress(progressShare(progress), `Loading ${title()}. ${progressInWords(progress, isLocalFolder(name))}`),
+    });
+    run.info = loaded.info;
+    run.label = run.info.quantization;
+    announce(`Scoring ${title()}`);
+    showProgress(null, `Scoring ${title()}: reading the text`);
+    evaluation = new Evaluation(loaded, input, known);
+    await evaluation.run({ signal, onProgress: (progress) => showProgress(...scoringInWords(title(), progress)) });
+  } catch (error) {
+    if (!signal.aborted) run.error = toTokenFormerError(error);
+  }
+  if (loaded) {
+    run.result = evaluation?.result() ?? null;
+    run.info = loaded.info; // notes may have come
+    await loaded.dispose().catch((error) => (run.error ??= toTokenFormerError(error)));
+  }
+}
+
+/** `[share, words]` of an evaluation's progress. */
+function scoringInWords(
+  title,
+  { phase, documents, totalDocuments, tokens, totalTokens, tokensPerSecond, secondsLeft },
+) {
+  const unit = input.kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"];
+  if (phase === "encode")
+    return [
+      documents / totalDocuments,
+      `Scoring ${title}: reading ${documents.toLocaleString("en")} of ${countInWords(totalDocuments, ...unit)}`,
+    ];
+  const amount =
+    totalDocuments > 1
+      ? `${documents.toLocaleString("en")} of ${countInWords(totalDocuments, ...unit)}`
+      : `${tokens.toLocaleString("en")} of ${countInWords(totalTokens, "token", "tokens")}`;
+  const left =
+    secondsLeft < 3
+      ? ""
+      : secondsLeft < 90
+        ? `, about ${Math.round(secondsLeft)} s left`
+        : `, about ${Math.round(secondsLeft / 60)} min left`;
+  return [tokens / totalTokens, `Scoring ${title}: ${amount}, ${rate(tokensPerSecond)} tokens/s${left}`];
+}
+
+function setRunning(isRunning) {
+  texts.isDisabled = model.isDisabled = byId("start").disabled = isRunning;
+  byId("stop").hidden = !isRunning;
+  byId("stop").disabled = false;
+  byId("progress").hidden = !isRunning;
+  if (isRunning) byId("stop").focus();
+  else if ([document.body, byId("stop")].includes(document.activeElement)) byId("start").focus();
+}
+
+function showProgress(share, words) {
+  const bar = byId("progress");
+  if (share === null) bar.removeAttribute("value");
+  else bar.value = share;
+  // What follows a stop is told by that.
+  if (!controller?.signal.aborted) byId("progress-words").textContent = words;
+}
+
+/** For screen readers: the steps, not every number on the way. */
+function announce(text) {
+  byId("status").textContent = text;
+}
+
+function tell(text) {
+  byId("progress-words").textContent = text;
+  announce(text);
+}
+
+function showErrors(failed) {
+  byId("errors").replaceChildren(
+    ...failed.map(({ label, error }) =>
+      make(
+        "div",
+        { className: "error" },
+        make("p", { text: label ? `${label}: ${error.message}` : error.message }),
+        make("p", { text: error.hint ?? "" }),
+        make("p", { className: "code", text: error.code ?? "" }),
+      ),
+    ),
+  );
+}
+
+function showResults() {
+  showErrors(runs.filter(({ error }) => error));
+  const table = compared(runs);
+  byId("results").hidden = !table.some(({ result }) => result?.tokens > 0);
+  byId("results-title").textContent =
+    `Results: ${model.label}, ${countInWords(input.documents.length, ...(input.kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"]))}`;
+  byId("table").replaceChildren(resultTable(table, input.kind));
+  byId("results-note").textContent = notesOf(table, input.kind);
+  byId("results-status").textContent = "";
+  showPlot();
+}
+
+function showPlot() {
+  const scored = runs.filter(({ result }) => result?.tokens > 0);
+  byId("plot-section").hidden = scored.length === 0;
+  if (scored.length === 0) return;
+  const layout = layOut(scored, input.documents, (document) => (input.documents.length > 1 ? placeOf(document) : ""));
+  byId("legend").replaceChildren(
+    ...layout.series.map(({ label }, i) => make("li", { className: `key series-${i}`, text: label })),
+  );
+  const view = byId("view");
+  const before = view.value;
+  byId("view-label").hidden = scored.length < 2;
+  const views = [
+    ["", "bits of each token"],
+    ...(scored.length < 2 ? [] : layout.series.map(({ label }, i) => [String(i), `difference to ${label}`])),
+  ];
+  view.replaceChildren(...views.map(([value, text]) => make("option", { value, text })));
+  // A run that is added changes nothing of what is looked at.
+  if (views.some(([value]) => value === before)) view.value = before;
+  const show = () => {
+    const reference = view.value === "" ? null : Number(view.value);
+    [...byId("legend").children].forEach((item, i) => (item.hidden = i === reference));
+    plot.show(layout, reference);
+  };
+  view.onchange = show;
+  show();
+  byId("plot-summary").textContent = summaryInWords(layout, input.kind);
+  byId("top").replaceChildren(topTable(layout));
+}
+
+function topTable(layout) {
+  const head = make(
+    "tr",
+    {},
+    ...["Token, after what it follows", ...layout.series.map(({ label }) => `${label}, bits`)].map((text) =>
+      make("th", { scope: "col", text }),
+    ),
+  );
+  const rows = mostSurprising(layout, TOP).map((index) => {
+    const go = make("button", {
+      type: "button",
+      className: "link",
+      text: visible(layout.texts[index]),
+      title: "Show it in the plot",
+    });
+    go.addEventListener("click", () => plot.goTo(index));
+    return make(
+      "tr",
+      {},
+      make(
+        "th",
+        { scope: "row" },
+        textBefore(layout, index, CHARACTERS_IN_TABLE),
+        /^\s/.test(layout.texts[index]) ? " " : "",
+        go,
+      ),
+      ...layout.series.map(({ bits }) =>
+        Number.isNaN(bits[index])
+          ? make("td", { text: "–" })
+          : make(
+              "td",
+              {},
+              bits[index].toFixed(2),
+              make("span", { className: "small", text: likelihoodInWords(bits[index]) }),
+            ),
+      ),
+    );
+  });
+  return make("table", { className: "top" }, make("thead", {}, head), make("tbody", {}, ...rows));
+}
+
+const json = () => JSON.stringify(report(compared(runs), input), null, 1);
+
+byId("start").addEventListener("click", start);
+byId("stop").addEventListener("click", () => {
+  controller?.abort();
+  byId("stop").disabled = true;
+  tell("Stopping …");
+});
+byId("copy-results").addEventListener("click", async () => {
+  const copied = await navigator.clipboard?.writeText(json()).then(
+    () => true,
+    () => false,
+  );
+  byId("results-status").textContent = copied ? "Copied." : "The browser does not let this page copy: save it instead.";
+});
+byId("save-results").addEventListener("click", () => {
+  const url = URL.createObjectURL(new Blob([json()], { type: "application/json" }));
+  make("a", { href: url, download: "evaluation.json" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+});

@@ -1,0 +1,245 @@
+// How well a model predicts texts, by what every caller has: `encode`, `decode` and `score`.
+
+import { invalidArgument } from "../../lib/errors.js";
+import { placeOf, utf8Length } from "./documents.js";
+import { countWords, encodePair, rollingWindows } from "./windows.js";
+
+/** The engine computes the logits of so many positions at a time: pieces that end there cost nothing. */
+const ROWS = 64;
+/** How long a batch takes at best: between two of them it can be stopped, and tells how far it is. */
+const BATCH_SECONDS = 0.5;
+/** Windows, or as many tokens as these have, that a batch has at most. */
+const MOST_WINDOWS = 8;
+const MOST_ITEMS = 32;
+const DECODED_AT_ONCE = 256;
+/** A character has four bytes at most, but a token may end one and begin the next. */
+const MOST_PARTS = 16;
+
+/**
+ * Scores all documents of `readInput`. An abort ends it between two batches, normally, with what was scored.
+ *
+ * @param {object} model a loaded TokenFormer
+ * @param {{ kind: "texts" | "pairs", documents: object[] }} input
+ * @param {{ onProgress?: (progress: object) => void, signal?: AbortSignal, known?: Map<number | string, string> }} [options]
+ *   `known`: of `tokenTexts`, kept for the same model at another precision
+ * @returns {Promise<object>} as `Evaluation.result`
+ */
+export async function evaluate(model, input, { onProgress, signal, known } = {}) {
+  const evaluation = new Evaluation(model, input, known);
+  await evaluation.run({ onProgress, signal });
+  return evaluation.result();
+}
+
+/** An evaluation whose result can be had at any time, also after it failed. */
+export class Evaluation {
+  #model;
+  #input;
+  #known;
+  /** What was encoded, in the order of the input. */
+  #documents = [];
+  /** What is to be scored, in the order in which it is: `{ document, window, at }`. */
+  #tasks = [];
+  #next = 0;
+  #scored = 0;
+  #seconds = 0;
+  #hasBegun = false;
+  #isComplete = false;
+
+  constructor(model, { kind, documents }, known = new Map()) {
+    this.#model = model;
+    this.#input = { kind, documents };
+    this.#known = known;
+  }
+
+  /** Encodes and scores. `onProgress` gets `{ phase, documents, totalDocuments, tokens, totalTokens, tokensPerSecond, secondsLeft }`. */
+  async run({ onProgress = () => {}, signal } = {}) {
+    if (this.#hasBegun) throw invalidArgument("An evaluation runs once.", "Make another one.");
+    this.#hasBegun = true;
+    await this.#encode(onProgress, signal);
+    const totalTokens = this.#documents.reduce((sum, { ids }) => sum + ids.length, 0);
+    let budget = ROWS;
+    while (this.#next < this.#tasks.length && !signal?.aborted) {
+      const seconds = await this.#scoreBatch(this.#take(budget));
+      const tokensPerSecond = this.#scored / this.#seconds;
+      const most = MOST_WINDOWS * this.#model.info.contextLength;
+      const wanted = Math.min((budget / Math.max(seconds, 1e-3)) * BATCH_SECONDS, budget * 4, most);
+      budget = Math.max(ROWS, Math.floor(wanted / ROWS) * ROWS);
+      onProgress({
+        phase: "score",
+        documents: this.#documents.filter((d) => d.scored === d.ids.length).length,
+        totalDocuments: this.#documents.length,
+        tokens: this.#scored,
+        totalTokens,
+        tokensPerSecond,
+        secondsLeft: (totalTokens - this.#scored) / tokensPerSecond,
+      });
+    }
+    this.#isComplete = this.#next === this.#tasks.length && this.#documents.length === this.#input.documents.length;
+  }
+
+  /**
+   * What has been scored: `{ kind, isComplete, contextLength, totalTokens, tokens, seconds, tokensPerSecond, documents }`. A
+   * document has `source`, `line`, `ids`, `texts` and `logprobs` of its scored tokens, `isWhole`, `bytes`, `words`,
+   * `windows` (`{ from, to }`), and, as a pair, `isGreedy` and `leftOut`, the tokens of its context that found no room.
+   */
+  result() {
+    const documents = this.#documents.map(
+      ({ place: { source, line }, text, ids, texts, logprobs, scored, isGreedy, leftOut, windows }) => {
+        const isWhole = scored === ids.length;
+        const said = isWhole ? text : texts.slice(0, scored).join("");
+        const counted = { bytes: utf8Length(said), words: countWords(said) };
+        const pair = this.#input.kind === "pairs" ? { isGreedy, leftOut } : {};
+        const own = windows
+          .map(({ from, to }) => ({ from, to: Math.min(to, scored) }))
+          .filter(({ from, to }) => to > from);
+        return {
+          source,
+          line,
+          isWhole,
+          ids: ids.slice(0, scored),
+          texts: texts.slice(0, scored),
+          logprobs: logprobs.subarray(0, scored),
+          ...counted,
+          windows: own,
+          ...pair,
+        };
+      },
+    );
+    return {
+      kind: this.#input.kind,
+      isComplete: this.#isComplete,
+      contextLength: this.#model.info.contextLength,
+      totalDocuments: this.#input.documents.length,
+      totalTokens: this.#documents.reduce((sum, { ids }) => sum + ids.length, 0),
+      tokens: this.#scored,
+      seconds: this.#seconds,
+      tokensPerSecond: this.#seconds > 0 ? this.#scored / this.#seconds : null,
+      documents,
+    };
+  }
+
+  async #encode(onProgress, signal) {
+    const { kind, documents } = this.#input;
+    const { contextLength } = this.#model.info;
+    const encode = (text) => this.#model.encode(text);
+    for (const [i, given] of documents.entries()) {
+      if (signal?.aborted) return;
+      let encoded;
+      if (kind === "pairs") {
+        const { context, ids, text, leftOut } = await encodePair(given, encode, contextLength, placeOf(given));
+        encoded = { ids, text, leftOut, windows: [{ context, from: 0, to: ids.length }] };
+      } else {
+        const ids = await encode(given.text);
+        encoded = { ids, text: given.text, windows: rollingWindows(ids, contextLength) };
+      }
+      const texts = await tokenTexts(this.#model, encoded.ids, this.#known);
+      this.#documents.push({
+        ...encoded,
+        texts,
+        place: given,
+        logprobs: new Float64Array(encoded.ids.length),
+        scored: 0,
+        isGreedy: true,
+      });
+      onProgress({ phase: "encode", documents: i + 1, totalDocuments: documents.length });
+    }
+    this.#tasks = this.#documents.flatMap((document) =>
+      document.windows.map((window) => ({ document, window, at: window.from })),
+    );
+    // What pairs have in common is computed once if they come one after the other.
+    if (kind === "pairs") this.#tasks.sort(byIds);
+  }
+
+  /** The next tasks, or pieces of them, of about `budget` tokens. Of a pair, its tokens stay together. */
+  #take(budget) {
+    const batch = [];
+    for (let cost = 0; cost < budget && batch.length < MOST_ITEMS && this.#next < this.#tasks.length;) {
+      const task = this.#tasks[this.#next];
+      const { document, window, at } = task;
+      const room = this.#input.kind === "pairs" ? Infinity : Math.max(ROWS, Math.floor((budget - cost) / ROWS) * ROWS);
+      const to = Math.min(window.to, at + room);
+      batch.push({
+        document,
+        at,
+        to,
+        item: { context: window.context.concat(document.ids.slice(window.from, at)), text: document.ids.slice(at, to) },
+      });
+      cost += to - at + (at === window.from ? window.context.length : 0);
+      task.at = to;
+      if (to === window.to) this.#next += 1;
+    }
+    return batch;
+  }
+
+  /** Scores a batch; resolves to the seconds that it took. */
+  async #scoreBatch(batch) {
+    const began = performance.now();
+    const scores = await this.#model.score(batch.map(({ item }) => item));
+    const seconds = (performance.now() - began) / 1000;
+    this.#seconds += seconds;
+    scores.forEach(({ logprobs, isGreedy }, i) => {
+      const { document, at, to } = batch[i];
+      document.logprobs.set(logprobs, at);
+      document.isGreedy &&= isGreedy;
+      document.scored = to;
+      this.#scored += to - at;
+    });
+    return seconds;
+  }
+}
+
+function byIds(a, b) {
+  const order = compare(a.window.context, b.window.context);
+  return order === 0 ? compare(a.document.ids, b.document.ids) : order;
+}
+
+/** The order of two lists as that of words in a dictionary. */
+function compare(a, b) {
+  for (let i = 0; i < Math.min(a.length, b.length); i++) if (a[i] !== b[i]) return a[i] - b[i];
+  return a.length - b.length;
+}
+
+/**
+ * The text of every token. Where several make one character, the last of them has it and the others are empty.
+ * @param {Map<number | string, string>} [known] texts of token ids, and of several of them ("7,8"); is added to
+ */
+export async function tokenTexts(model, ids, known = new Map()) {
+  const missing = [...new Set(ids)].filter((id) => !known.has(id));
+  for (let at = 0; at < missing.length; at += DECODED_AT_ONCE) {
+    const some = missing.slice(at, at + DECODED_AT_ONCE);
+    const texts = await Promise.all(some.map((id) => model.decode([id])));
+    some.forEach((id, i) => known.set(id, texts[i]));
+  }
+  const all = Array.from(ids);
+  const texts = all.map((id) => known.get(id));
+  const isPart = (i) => i < texts.length && isCut(texts[i]);
+  for (let from = 0, end = 0; from < texts.length;) {
+    if (!isPart(from)) {
+      from += 1;
+      continue;
+    }
+    // Of the parts that follow one another, which may be many characters.
+    if (end <= from) for (end = from + 1; isPart(end);) end += 1;
+    const { count, text } = await firstWhole(model, all, from, end, known);
+    texts.fill("", from, from + count - 1);
+    texts[from + count - 1] = text;
+    from += count;
+  }
+  return texts;
+}
+
+/** The fewest tokens at `from` that make whole characters, or else all up to `end`. */
+async function firstWhole(model, ids, from, end, known) {
+  for (let count = 2; count <= Math.min(MOST_PARTS, end - from); count++) {
+    const some = ids.slice(from, from + count);
+    const key = some.join();
+    if (!known.has(key)) known.set(key, await model.decode(some));
+    if (!isCut(known.get(key))) return { count, text: known.get(key) };
+  }
+  return { count: end - from, text: await model.decode(ids.slice(from, end)) };
+}
+
+/** Whether it has what stands for a part of a character. */
+function isCut(text) {
+  return text.includes("\ufffd");
+}

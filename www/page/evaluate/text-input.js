@@ -1,0 +1,154 @@
+// The texts to evaluate: what is typed or pasted, files that are chosen or dropped, and what was recognised in them.
+
+import { make } from "../../lib/element/dom.js";
+import { invalidArgument } from "../../lib/errors.js";
+import { formatOf, inputInWords, readSource, together } from "./documents.js";
+import { SAMPLE_PAIRS, SAMPLE_TEXT } from "./samples.js";
+import { acceptDrops, areModels } from "../local-model.js";
+import { plainText } from "../plain-text.js";
+import { size } from "../published.js";
+
+const byId = (id) => document.getElementById(id);
+/** More than anybody waits for, and than a page should hold. */
+const LARGEST_FILE = 100e6;
+const SETTLE_MS = 150;
+
+export class TextInput {
+  /** `{ name, bytes, read, error }` of every file: read once, since they may be large and the text field is read as it is typed. */
+  #files = [];
+  #timer;
+
+  /** `takeModel` gets what was dropped on the page and is a model: `{ path, file }` of its files. */
+  constructor({ takeModel }) {
+    const field = byId("text");
+    field.addEventListener("input", () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#show(), SETTLE_MS);
+    });
+    for (const [id, text] of [
+      ["sample-text", SAMPLE_TEXT],
+      ["sample-pairs", SAMPLE_PAIRS],
+    ]) {
+      byId(id).addEventListener("click", () => {
+        this.#files = [];
+        field.value = text;
+        field.scrollTop = 0;
+        this.#show();
+      });
+    }
+    const picker = byId("texts-input");
+    byId("pick-texts").addEventListener("click", () => picker.click());
+    picker.addEventListener("change", async () => {
+      await this.#add([...picker.files]);
+      picker.value = ""; // the same choice again is a choice
+    });
+    acceptDrops(byId("drop-veil"), async (reading) => {
+      const entries = await reading.catch(() => null);
+      if (entries && areModels(entries)) takeModel(entries);
+      else if (entries) await this.#add(entries.map(({ file }) => file));
+      else this.#tellError(invalidArgument("What was dropped cannot be read.", "Choose the files instead."));
+    });
+    this.#show();
+  }
+
+  set isDisabled(isDisabled) {
+    for (const id of ["pick-texts", "sample-text", "sample-pairs"]) byId(id).disabled = isDisabled;
+    byId("text").readOnly = isDisabled;
+    for (const button of byId("files").querySelectorAll("button")) button.disabled = isDisabled;
+  }
+
+  /** As `readInput`, or null: then the error is shown. */
+  read() {
+    clearTimeout(this.#timer);
+    try {
+      const input = this.#read();
+      this.#tellError(null);
+      return input;
+    } catch (error) {
+      this.#tellError(error);
+      return null;
+    }
+  }
+
+  #read() {
+    const typed = plainText(byId("text").value);
+    const read = typed.trim() === "" ? [] : [readSource({ name: "the text field", text: typed })];
+    for (const file of this.#files) {
+      if (file.error) throw file.error;
+      read.push(file.read);
+    }
+    return together(read);
+  }
+
+  async #add(files) {
+    if (byId("text").readOnly) return;
+    try {
+      const read = await Promise.all(files.map(readFile));
+      // The same file again takes the place of the first.
+      this.#files = [...this.#files.filter(({ name }) => !read.some((file) => file.name === name)), ...read];
+      this.#show();
+    } catch (error) {
+      this.#tellError(error);
+    }
+  }
+
+  #show() {
+    byId("files").replaceChildren(
+      ...this.#files.map((file) => {
+        const remove = make("button", {
+          type: "button",
+          className: "plain",
+          text: "Remove",
+          ariaLabel: `Remove ${file.name}`,
+        });
+        remove.addEventListener("click", () => {
+          this.#files = this.#files.filter((other) => other !== file);
+          this.#show();
+          byId("pick-texts").focus();
+        });
+        return make(
+          "li",
+          {},
+          make("span", { text: file.name }),
+          make("span", { className: "small", text: size(file.bytes) }),
+          remove,
+        );
+      }),
+    );
+    const isEmpty = byId("text").value.trim() === "" && this.#files.length === 0;
+    const input = isEmpty ? null : this.read();
+    if (isEmpty) this.#tellError(null);
+    byId("recognised").textContent = input ? `${inputInWords(input)}.` : "";
+  }
+
+  #tellError(error) {
+    const wrong = byId("input-error");
+    wrong.textContent = error ? `${error.message} ${error.hint}` : "";
+    wrong.hidden = !error;
+    if (error) byId("recognised").textContent = "";
+    byId("text").toggleAttribute("aria-invalid", false);
+    if (error) byId("text").setAttribute("aria-invalid", "true");
+  }
+}
+
+async function readFile(file) {
+  const { name } = file;
+  if (file.size > LARGEST_FILE)
+    throw invalidArgument(
+      `${name} has ${size(file.size)}; ${size(LARGEST_FILE)} are the most that is read here.`,
+      "Give a part of it.",
+    );
+  let text;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
+  } catch (cause) {
+    const what = cause instanceof TypeError ? "is no text in UTF-8" : "cannot be read";
+    throw invalidArgument(`${name} ${what}.`, "Save it as plain text in UTF-8, or choose another file.");
+  }
+  const about = { name, bytes: file.size };
+  try {
+    return { ...about, read: readSource({ name, text, format: formatOf(name) }), error: null };
+  } catch (error) {
+    return { ...about, read: null, error };
+  }
+}
