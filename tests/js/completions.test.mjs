@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { TokenFormer } from "../../www/lib/api/model.js";
-import { FakeEngine, useFakeEngine } from "./fake-engine.mjs";
+import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 
 let model;
 let engine;
@@ -162,7 +162,7 @@ test("leaving the stream ends the writing", async () => {
     assert.equal(part.choices[0].text, "A");
     break;
   }
-  assert.equal(engine.open, 0);
+  await becomes(() => engine.open, 0);
   assert.equal((await model.complete("x", { maxTokens: 1 })).text, "A");
 });
 
@@ -179,7 +179,7 @@ test("an abort rejects, as it does with a client of the protocol", async () => {
     { code: "aborted", cause: "why" },
   );
   await assert.rejects(model.completions.create({ prompt: "x" }, { signal: AbortSignal.abort() }), { code: "aborted" });
-  assert.equal(engine.open, 0);
+  await becomes(() => engine.open, 0);
 });
 
 test("what cannot be done is refused by name", async () => {

@@ -72,7 +72,7 @@ test("nothing is loaded before a method is called or autoload is set", async () 
   await pause();
   assert.deepEqual([calls.loads, lazy.model], [0, null]);
   lazy.setAttribute("autoload", "");
-  await pause();
+  await becomes(() => lazy.model !== null, true);
   assert.equal(lazy.model.info.id, "a/b");
   assert.equal(textOfPart(lazy, "status"), "Ready on fake");
   assert.deepEqual(lazy.told, ["progress", "progress", "load"]);
@@ -153,7 +153,7 @@ test("stop ends the writing normally and the loading with aborted", async () => 
   FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
   const other = element({ model: "c/d", prompt: "x" }); // not the one that is there already
   const writing = other.generate();
-  await pause();
+  await becomes(() => goOn !== undefined, true);
   other.stop();
   await assert.rejects(writing, { code: "aborted" });
   assert.equal(textOfPart(other, "status"), "Stopped");
@@ -272,7 +272,7 @@ test("a text that is changed while the model loads is the one that is continued"
   FakeEngine.beforeLoad = () => new Promise((resolve) => (goOn = resolve));
   const writer = element({ prompt: "x", "max-tokens": "1" });
   const writing = writer.generate();
-  await pause();
+  await becomes(() => goOn !== undefined, true);
   type(writer, "xyz");
   goOn();
   await writing;

@@ -133,8 +133,13 @@ test("an engine whose files cannot be fetched or used is told by every call, and
 });
 
 test("a model says why it runs on the page's thread, unless that is where it was wanted", async () => {
-  engineModule.load = async () => ({ Engine: { random: async () => ({}) } });
-  const noteOf = async (backend) => (await (await engines.get(backend)).random({})).note;
+  engineModule.load = async () => ({ Engine: { random: async () => ({ info: () => ({}) }) } });
+  const noteOf = async (backend) => {
+    const calls = await engines.get(backend);
+    const { note } = await calls.random({});
+    calls.end();
+    return note;
+  };
   next = [fails, fails];
   for (let tries = 0; tries < 3; tries++)
     assert.match(await noteOf(), /^The engine's worker could not be started .*main thread.*\.$/);
@@ -146,10 +151,9 @@ test("a model says why it runs on the page's thread, unless that is where it was
 });
 
 test("a model says that workers lack the page's WebGPU", async () => {
-  engineModule.load = async () => ({ Engine: { random: async () => ({}) } });
+  engineModule.load = async () => ({ Engine: { random: async () => ({ info: () => ({}) }) } });
   next = [ready(false)];
-  assert.match(
-    (await (await engines.get("auto")).random({})).note,
-    /^Workers have no WebGPU here, but the page has, so /,
-  );
+  const calls = await engines.get("auto");
+  assert.match((await calls.random({})).note, /^Workers have no WebGPU here, but the page has, so /);
+  calls.end();
 });

@@ -2,6 +2,7 @@
 // could be called twice at once, and remembers what was called.
 
 import assert from "node:assert/strict";
+import { after } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { EngineModule } from "../../www/lib/engine/module.js";
 import { EnginePort } from "../../www/lib/engine/port.js";
@@ -218,7 +219,11 @@ function stub(module) {
 
 /** Puts the fake in the real engine's place. */
 export function useFakeEngine() {
-  engines.get = get;
+  engines.get = async (...args) => {
+    const port = await get(...args);
+    workers.push({ terminate: () => port.end() });
+    return port;
+  };
   return Object.assign(stub(engineModule), {
     isGone: (engine) => engine.destroyed === true && calls.watching.size === 0,
   });
@@ -267,13 +272,14 @@ export function fakeWorker(served) {
   return worker;
 }
 
-/** Ends the fake workers: node would wait for them. */
+/** Ends the fake workers, as every test file does at its end: node would wait for them. */
 export function endWorkers() {
   for (const worker of workers) worker.terminate();
 }
 endWorkers.all = workers;
+after(endWorkers);
 
-/** Waits until `read()` is `wanted`: what is freed in a worker is freed a message later. */
+/** Waits until `read()` is `wanted`: what is freed is freed a message later. */
 export async function becomes(read, wanted) {
   for (let tries = 0; tries < 500 && !isDeepStrictEqual(read(), wanted); tries++) await new Promise(setImmediate);
   assert.deepEqual(read(), wanted);

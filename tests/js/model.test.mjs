@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
-import { after, beforeEach, describe, test } from "node:test";
+import { beforeEach, describe, test } from "node:test";
 import { engines } from "../../www/lib/engine/engines.js";
 import { isUsable, TokenFormer } from "../../www/lib/api/model.js";
-import { becomes, endWorkers, FakeEngine, useFakeEngine, useFakeWorker } from "./fake-engine.mjs";
-
-after(endWorkers);
+import { becomes, FakeEngine, useFakeEngine, useFakeWorker } from "./fake-engine.mjs";
 
 // The same cases for an engine in this thread and for one behind messages.
 for (const [thread, use] of [

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { engineModule } from "../../www/lib/engine/engines.js";
+import { after, test } from "node:test";
+import { engineModule, engines } from "../../www/lib/engine/engines.js";
 import { EMBEDDED_MODEL } from "../../www/lib/locations.js";
 import { TokenFormer } from "../../www/lib/api/model.js";
 
 const calls = [];
+after(async () => (await engines.get()).end());
 engineModule.load = async () => ({
   storedModels: async () => [{ id: "o/n" }],
   deleteModels: async (...call) => {

@@ -1,7 +1,7 @@
 // What is particular to an engine behind messages: how far it writes ahead, what a leaving reader leaves behind, and ends.
 
 import assert from "node:assert/strict";
-import { after, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import { EnginePort } from "../../www/lib/engine/port.js";
 import { engines, startWorker } from "../../www/lib/engine/engines.js";
 import { TokenFormer } from "../../www/lib/api/model.js";
@@ -14,7 +14,6 @@ beforeEach(() => {
   FakeEngine.made.length = 0;
   FakeEngine.beforeLoad = async () => {};
 });
-after(endWorkers);
 
 async function loaded(name) {
   const model = await TokenFormer.load(name);

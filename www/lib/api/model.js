@@ -8,7 +8,7 @@
 import { measure } from "./benchmark.js";
 import { Completions } from "./completions.js";
 import { engines, SOFTWARE_GPU } from "../engine/engines.js";
-import { aborted, invalidArgument, isTrap, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
+import { aborted, invalidArgument, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { Lock } from "../engine/lock.js";
 import { resolveName } from "./names.js";
@@ -20,7 +20,6 @@ import {
   LOAD_OPTIONS,
 } from "./options.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
-import { nothingWritten, Writing } from "./writing.js";
 
 const LOADED = Symbol("made by load");
 const LARGEST_U32 = 2 ** 32 - 1;
@@ -47,8 +46,6 @@ export class TokenFormer {
   #thread;
   /** Why it is that thread, where it is not the one that was wanted. */
   #note;
-  /** The engine's GPUDevice, where it is this thread's. */
-  #device;
   #turns = new Lock();
   #steps = new Lock();
   /** Calls that have not ended, as the functions that abort them. */
@@ -61,8 +58,6 @@ export class TokenFormer {
   #failure = null;
   /** The last step ended since the GPU was lost, and could not be replaced. */
   #isLost = false;
-  /** Rejects the step that the engine makes now. */
-  #failStep = null;
   #unwatch;
   #discard;
   #disposal = null;
@@ -76,7 +71,6 @@ export class TokenFormer {
     this.#engine = engine;
     this.#thread = thread;
     this.#note = note;
-    this.#device = engine.device?.();
     this.#lastInfo = engine.info();
     const self = new WeakRef(this); // the watch must not keep a model alive that everybody forgot
     this.#unwatch = watch((error) => {
@@ -127,13 +121,7 @@ export class TokenFormer {
 
   /** A snapshot of what the model is and what it occupies. */
   get info() {
-    if (this.#engine && !this.#failure) {
-      try {
-        this.#lastInfo = this.#engine.info();
-      } catch (error) {
-        this.#noteTrap(error);
-      }
-    }
+    if (this.#engine && !this.#failure) this.#lastInfo = this.#engine.info();
     const { notes } = this.#lastInfo;
     const told = this.#note ? { notes: [...(notes ?? []), this.#note] } : {};
     return structuredClone({ ...this.#lastInfo, ...told, thread: this.#thread });
@@ -238,13 +226,10 @@ export class TokenFormer {
       // After a trap the engine's own call fails as well, which tells nothing new.
       if (!this.#failure) throw toTokenFormerError(error);
     } finally {
-      if (this.#failure) {
-        this.#device?.destroy(); // what the engine can no longer do
-        this.#lastInfo = { ...this.#lastInfo, gpuBytes: 0 };
-      }
+      if (this.#failure) this.#lastInfo = { ...this.#lastInfo, gpuBytes: 0 };
       this.#engine = null;
       this.#unwatch();
-      if (!this.#failure) engine.free?.();
+      engine.free();
       release();
     }
   }
@@ -268,8 +253,6 @@ export class TokenFormer {
       end: () => {
         signal?.removeEventListener("abort", abort);
         this.#calls.delete(abort);
-        // It may be another one by now: a lost device is replaced.
-        if (this.#engine && !this.#failure) this.#device = this.#engine.device?.();
       },
     };
     this.#calls.add(abort);
@@ -283,19 +266,14 @@ export class TokenFormer {
     const release = await this.#steps.acquire();
     this.#stepping = call;
     try {
-      const result = await new Promise((resolve, reject) => {
-        this.#failStep = reject;
-        (async () => work(this.#engine))().then(resolve, reject);
-      });
+      const result = await work(this.#engine);
       this.#isLost = false;
       return result;
     } catch (error) {
-      this.#noteTrap(error);
       const told = toTokenFormerError(error);
       this.#isLost ||= told.code === "device-lost";
       throw told;
     } finally {
-      this.#failStep = null;
       this.#stepping = null;
       release();
     }
@@ -330,7 +308,7 @@ export class TokenFormer {
       return await this.#step(call, async (engine) => {
         if (call.signal.aborted) return null;
         if (this.#failure) throw this.#failure;
-        const writing = new Writing(await engine.start(input, options));
+        const writing = await engine.start(input, options);
         call.writing = writing;
         this.#writing = writing;
         if (call.signal.aborted) writing.abort();
@@ -353,14 +331,9 @@ export class TokenFormer {
     await this.#step(call, () => writing.close());
   }
 
-  #noteTrap(error) {
-    if (isTrap(error)) this.#fail(toTokenFormerError(error));
-  }
-
   #fail(error) {
     if (!this.#failure) this.#discard();
     this.#failure ??= error;
-    this.#failStep?.(error);
   }
 }
 
@@ -392,5 +365,23 @@ async function loadEngine(request, onProgress, signal) {
 /** Frees an engine that came too late. */
 async function discard({ engine }) {
   await engine.dispose();
-  engine.free?.();
+  engine.free();
+}
+
+/** The result of a call that was aborted before the engine saw it. */
+function nothingWritten(seed = Math.floor(Math.random() * 2 ** 53)) {
+  return {
+    text: "",
+    tokenIds: [],
+    finishReason: "abort",
+    seed,
+    usage: {
+      promptTokens: 0,
+      completionTokens: 0,
+      cachedPromptTokens: 0,
+      timeToFirstTokenMs: null,
+      prefillTokensPerSecond: null,
+      decodeTokensPerSecond: null,
+    },
+  };
 }

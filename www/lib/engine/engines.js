@@ -1,9 +1,11 @@
-// Where engines run: in a worker that all models of the page share, or, where none can be had, in this thread.
+// Where engines run: in a worker that all models of the page share, or, where none can be had, in this thread. Both are
+// reached by the same messages.
 //
 // One worker, not one per model: one compiled module and one wasm memory; models wait for the GPU most of the time, and
 // a trap, which ends them all, is a bug that none should have to survive. It ends when it has had nothing to do for a while.
 
 import { checkBuild, otherBuild } from "../build.js";
+import { localWorker } from "./local-worker.js";
 import { EngineModule, scriptAddress } from "./module.js";
 import { EnginePort } from "./port.js";
 import { enginesOf } from "./engines-of.js";
@@ -17,7 +19,8 @@ export const engineModule = new EngineModule((restarts) =>
     ? import("../../tokenformer-web.js")
     : import(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ scriptAddress(restarts)),
 );
-const here = enginesOf(engineModule);
+/** @type {EnginePort | null} */
+let here = null;
 
 /** For tests and for finding faults: `globalThis[THREAD] = "main"` before the first model makes no worker. */
 export const THREAD = Symbol.for("tokenformer.thread");
@@ -42,7 +45,7 @@ export const engines = {
   /** Those that the next model shall be made of. @param {string} [backend] where it shall compute */
   async get(backend) {
     // Who has no document is in a worker already.
-    if (!globalThis.document || globalThis[THREAD] === "main") return here;
+    if (!globalThis.document || globalThis[THREAD] === "main") return portHere();
     if (!globalThis.Worker) return hereSince("This browser has no workers");
     // A page may have WebGPU where its workers have none. What is to run on the CPU does so in a worker.
     const isFasterHere = () => workersHaveGpu === false && Boolean(globalThis.navigator?.gpu) && backend !== "cpu";
@@ -55,11 +58,20 @@ export const engines = {
   },
 };
 
-/** Those of this thread. Their models say why it is this one: `info.notes`. */
+function portHere() {
+  const retire = () => {
+    here = null;
+    engineModule.discard();
+  };
+  // The instance stays for the next model: its memory would not come back.
+  const where = /** @type {const} */ ({ thread: "WorkerGlobalScope" in globalThis ? "worker" : "main", isKept: true });
+  return (here ??= new EnginePort(localWorker(enginesOf(engineModule)), retire, where));
+}
+
+/** Those of this thread. Their models say why it is this one: `info.notes`. @param {string} reason */
 function hereSince(reason) {
   const note = `${reason}, so the engine runs on the page's main thread, which may stutter while it works.`;
-  const noted = async (made) => ({ ...(await made), note });
-  return { ...here, load: (...args) => noted(here.load(...args)), random: (...args) => noted(here.random(...args)) };
+  return portHere().noted(note);
 }
 
 async function startPort() {

@@ -13,8 +13,6 @@ export class EngineModule {
   #restarts = 0;
   /** What is called when an instance stops outside of any call, by instance. */
   #watchers = new WeakMap();
-  /** Callbacks of the page's that the engine is in the middle of. */
-  #callingOut = 0;
 
   /** @param {(restarts: number) => Promise<object>} importGlue wasm-bindgen's module; after a restart a new one */
   constructor(importGlue) {
@@ -46,18 +44,6 @@ export class EngineModule {
     return () => this.#watchers.get(instance).delete(onStop);
   }
 
-  /** Runs a callback of the page's for the engine. What it throws is the page's mistake, and is told as such. */
-  callOut(callback) {
-    this.#callingOut += 1;
-    try {
-      callback();
-    } catch (error) {
-      globalThis.reportError?.(error);
-    } finally {
-      this.#callingOut -= 1;
-    }
-  }
-
   /** Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another. */
   async run(work) {
     let unwatch;
@@ -79,9 +65,9 @@ export class EngineModule {
     checkBuild(buildOf(wasm), `The engine's file ${ENGINE_WASM}`);
     globalThis.addEventListener?.("error", ({ error }) => {
       // The stack of everything that this instance does leads through its glue, or, where a bundler has moved that,
-      // through the wasm file; so does that of a callback.
+      // through the wasm file.
       const stack = String(error?.stack);
-      if (this.#callingOut > 0 || !(stack.includes(`${script}:`) || stack.includes(ENGINE_WASM))) return;
+      if (!stack.includes(`${script}:`) && !stack.includes(ENGINE_WASM)) return;
       for (const onStop of [...(this.#watchers.get(instance) ?? [])]) onStop(error);
     });
     await instance.default({ module_or_path: wasm });

@@ -1,13 +1,35 @@
-// Engines in a worker, as model.js sees them: the same methods as those in this thread, whose results come as messages.
+// Engines as model.js sees them, in a worker or what looks like one: methods whose results come as messages.
 // The messages are described in service.js.
 
 import { otherBuild } from "../build.js";
 import { aborted, stopped, TokenFormerError } from "../errors.js";
-import { PortWriting } from "./port-writing.js";
 import { unpackError } from "./wire.js";
+import { AHEAD } from "./write-ahead.js";
+import { Writing } from "./writing.js";
 
 /** Milliseconds after which a worker without engines and calls is ended, since a wasm memory never shrinks. */
 const IDLE_MS = 10_000;
+
+/**
+ * What an EnginePort needs of a Worker.
+ * @typedef {object} WorkerLike
+ * @property {((event: { data: any }) => void) | null} onmessage
+ * @property {((event: any) => void) | null} onerror
+ * @property {(() => void) | null} onmessageerror
+ * @property {(message: object) => void} postMessage
+ * @property {() => void} terminate
+ * @property {import("./write-ahead.js").Pace} [pace] of the texts that are written there
+ */
+
+/**
+ * A loaded engine.
+ * @typedef {object} Made
+ * @property {PortEngine} engine
+ * @property {"main" | "worker"} thread
+ * @property {string} [note] why it is that thread
+ * @property {(onStop: (error: unknown) => void) => () => void} watch tells when the engine stops outside of any call
+ * @property {() => void} discard the engine stopped: the next load gets a new one
+ */
 
 export class EnginePort {
   #worker;
@@ -22,15 +44,20 @@ export class EnginePort {
   #end = null;
   #isRetired = false;
   #onRetire;
+  #thread;
+  #isKept;
   #idle = null;
   /** Frees the engines of models that everybody forgot. */
   #forgotten = new FinalizationRegistry((id) => this.#free(id));
 
   /**
-   * @param {Worker} worker one that has said that it is ready
+   * @param {WorkerLike} worker one that has said that it is ready
    * @param {() => void} [onRetire] this worker shall get no more models
+   * @param {{ thread?: "main" | "worker", isKept?: boolean }} [where] `isKept`: it does not end for want of work
    */
-  constructor(worker, onRetire = () => {}) {
+  constructor(worker, onRetire = () => {}, { thread = "worker", isKept = false } = {}) {
+    this.#thread = thread;
+    this.#isKept = isKept;
     this.#worker = worker;
     this.#onRetire = onRetire;
     worker.onmessage = ({ data }) => this.#receive(data);
@@ -40,7 +67,7 @@ export class EnginePort {
     this.#watchIdle();
   }
 
-  /** @returns {Promise<import("./engines-of.js").Made>} */
+  /** @returns {Promise<Made>} */
   load(request, tell, signal) {
     if (signal?.aborted) return Promise.reject(aborted("Loading"));
     let call;
@@ -48,6 +75,18 @@ export class EnginePort {
     const answer = this.#ask({ type: "load", args: [request] }, { tell, onCall: (number) => (call = number) });
     signal?.addEventListener("abort", abort, { once: true });
     return this.#make(answer.finally(() => signal?.removeEventListener("abort", abort)));
+  }
+
+  /** The same, whose models are made with a note. @param {string} note */
+  noted(note) {
+    const noted = async (/** @type {Promise<Made>} */ made) => ({ ...(await made), note });
+    return {
+      load: (/** @type {Parameters<EnginePort["load"]>} */ ...args) => noted(this.load(...args)),
+      random: (/** @type {object} */ request) => noted(this.random(request)),
+      storedModels: () => this.storedModels(),
+      deleteModels: (/** @type {unknown[]} */ ...which) => this.deleteModels(...which),
+      end: () => this.end(),
+    };
   }
 
   random(request) {
@@ -76,7 +115,7 @@ export class EnginePort {
     this.#forgotten.register(engine, id, engine);
     return {
       engine,
-      thread: "worker",
+      thread: this.#thread,
       watch: (onStop) => {
         state.watchers.add(onStop);
         return () => state.watchers.delete(onStop);
@@ -91,14 +130,17 @@ export class EnginePort {
       { state },
     );
     // Chunks that follow the answer are handled after this microtask.
-    const writing = new PortWriting({
-      allow: (count) => this.#post({ type: "allow", writing: id, count }),
-      close: (taken) => this.#post({ type: "close", writing: id, taken }),
-      free: () => {
-        this.#writings.delete(id);
-        this.#post({ type: "free", writing: id });
+    const writing = new Writing(
+      {
+        allow: (count) => this.#post({ type: "allow", writing: id, count }),
+        close: (taken) => this.#post({ type: "close", writing: id, taken }),
+        free: () => {
+          this.#writings.delete(id);
+          this.#post({ type: "free", writing: id });
+        },
       },
-    });
+      this.#worker.pace ?? AHEAD,
+    );
     this.#writings.set(id, { writing, state });
     return writing;
   }
@@ -164,6 +206,11 @@ export class EnginePort {
     this.#watchIdle();
   }
 
+  /** Ends the worker. */
+  end() {
+    this.#stop(stopped("its worker was ended"));
+  }
+
   /** The worker is gone: everything that waits for it fails, and what it held on the GPU went with it. */
   #stop(error) {
     if (this.#end) return;
@@ -188,11 +235,8 @@ export class EnginePort {
   #watchIdle() {
     clearTimeout(this.#idle);
     if (this.#end || this.#engines.size + this.#calls.size > 0) return;
-    const end = () => {
-      this.#retire();
-      this.#stop(stopped("its worker was ended"));
-    };
-    this.#idle = setTimeout(end, this.#isRetired ? 0 : IDLE_MS);
+    if (this.#isKept && !this.#isRetired) return;
+    this.#idle = setTimeout(() => this.end(), this.#isRetired ? 0 : IDLE_MS);
     this.#idle.unref?.(); // node's tests need not wait
   }
 }

@@ -1,4 +1,4 @@
-// The worker's side of port.js: calls come as messages, results go back as messages.
+// The engine's side of port.js, in a worker or, behind local-worker.js, in the page's thread: calls come as messages, results go back as messages.
 //
 //     { type: "load" | "random" | "storedModels" | "deleteModels", call, args }   answered with { type: "answer", call, … }
 //     { type: "abort", call }                    aborts that load
@@ -14,26 +14,29 @@ import { otherBuild } from "../build.js";
 import { isTrap, stopped } from "../errors.js";
 import { Lock } from "./lock.js";
 import { packError } from "./wire.js";
-import { WriteAhead } from "./write-ahead.js";
+import { AHEAD, WriteAhead } from "./write-ahead.js";
 
 export class EngineService {
   #port;
   #engines;
-  /** { made, lock, unwatch } of the loaded engines. */
+  /** { made, lock, unwatch, device } of the loaded engines; the device, where there is one, is what a stopped engine cannot free. */
   #loaded = new Map();
   #writings = new Map();
   /** AbortControllers of the loads that run, by call. */
   #loads = new Map();
   #isStopped = false;
   #lastId = 0;
+  #pace;
 
   /**
    * @param {{ postMessage: Function }} port
    * @param {ReturnType<import("./engines-of.js").enginesOf>} engines
+   * @param {import("./write-ahead.js").Pace} [pace] of its texts
    */
-  constructor(port, engines) {
+  constructor(port, engines, pace = AHEAD) {
     this.#port = port;
     this.#engines = engines;
+    this.#pace = pace;
   }
 
   /** Does what a message asks for. */
@@ -94,13 +97,14 @@ export class EngineService {
   #keep(made) {
     const id = (this.#lastId += 1);
     const unwatch = made.watch((error) => this.#stop(error));
-    this.#loaded.set(id, { made, lock: new Lock(), unwatch });
+    this.#loaded.set(id, { made, lock: new Lock(), unwatch, device: made.engine.device?.() });
     return { value: id, info: made.engine.info() };
   }
 
   async #invoke({ engine: id, name, args }) {
-    const { made, lock } = this.#loaded.get(id);
-    const { engine } = made;
+    const loaded = this.#loaded.get(id);
+    const { lock } = loaded;
+    const { engine } = loaded.made;
     if (typeof engine[name] !== "function")
       throw otherBuild(`The page asks for "${name}", which the engine does not have.`);
     const release = await lock.acquire();
@@ -108,6 +112,8 @@ export class EngineService {
       if (name === "start") return { ...this.#write(id, await engine.start(...args), lock), info: engine.info() };
       return { value: await engine[name](...args), info: engine.info() };
     } finally {
+      // It may be another one by now: a lost device is replaced.
+      if (!this.#isStopped) loaded.device = engine.device?.();
       release();
     }
   }
@@ -115,18 +121,25 @@ export class EngineService {
   /** Lets a text be written ahead of its reader, under a number, once `begin` is called. */
   #write(engine, generation, lock) {
     const writing = (this.#lastId += 1);
-    const ahead = new WriteAhead(generation, lock, ({ error, ...told }) => {
-      this.#noteTrap(error);
-      if (this.#isStopped) return;
-      const info = this.#loaded.get(engine)?.made.engine.info();
-      this.#post({
-        type: "chunks",
-        writing,
-        ...told,
-        ...(error === undefined ? {} : { error: packError(error) }),
-        info,
-      });
-    });
+    const ahead = new WriteAhead(
+      generation,
+      lock,
+      ({ error, ...told }) => {
+        this.#noteTrap(error);
+        if (this.#isStopped) return;
+        // With every batch; where chunks come one by one, with the last.
+        const isBatch = this.#pace.most > 0 || told.result || error !== undefined;
+        const info = isBatch ? this.#loaded.get(engine)?.made.engine.info() : undefined;
+        this.#post({
+          type: "chunks",
+          writing,
+          ...told,
+          ...(error === undefined ? {} : { error: packError(error) }),
+          info,
+        });
+      },
+      this.#pace,
+    );
     this.#writings.set(writing, ahead);
     return { value: writing, begin: () => ahead.run() };
   }
@@ -138,6 +151,16 @@ export class EngineService {
     unwatch();
     made.engine.free?.();
     release();
+  }
+
+  /** Nobody listens any more: what the engines hold outside of the thread's memory is freed. */
+  end() {
+    this.#isStopped = true;
+    for (const { unwatch, device } of this.#loaded.values()) {
+      unwatch();
+      device?.destroy();
+    }
+    this.#loaded.clear();
   }
 
   #noteTrap(error) {

@@ -1,20 +1,52 @@
-// In the worker: writes a text ahead of its reader, who is in another thread, so that no token waits for a message.
+// Beside the engine: writes a text for a reader who is reached by messages; ahead of one in another thread, so that no token
+// waits for a message.
 //
 // How far ahead is the reader's to say (`allow`), so a reader that stops taking stops the writing. One that leaves early
 // (`close`) finds everything as if nothing had been written that it did not take: the engine's `rewind` sees to that.
 
-/** Chunks that may be written before the first was taken. */
-export const FIRST_ALLOWANCE = 8;
+/**
+ * How far a text may be ahead of its reader.
+ * @typedef {object} Pace
+ * @property {number} first chunks that may be written before the first was taken
+ * @property {number} most chunks that may lie untaken: as many as were taken already, so that an eager reader never waits
+ * @property {(work: () => void) => (() => void) | null} later does it once what is known already was collected; returns what
+ *   takes that back, or null: it is done
+ */
+
+/** @type {Pace} */
+export const AHEAD = {
+  first: 8,
+  most: 128,
+  later: (work) => {
+    const timer = setTimeout(work, 0);
+    return () => clearTimeout(timer);
+  },
+};
+
+/**
+ * In one thread what is written ahead would only delay what was written: a chunk is made when it is asked for.
+ * @type {Pace}
+ */
+export const IN_STEP = {
+  first: 0,
+  most: 0,
+  later: (work) => {
+    work();
+    return null;
+  },
+};
 
 export class WriteAhead {
   #generation;
   #lock;
   #tell;
+  #later;
   #written = 0;
-  #allowed = FIRST_ALLOWANCE;
+  #allowed;
   /** Chunks that were not told yet. */
   #chunks = [];
-  #flushing = null;
+  /** Takes back the flush that is to come; null where none is. */
+  #cancelFlush = null;
   #isOver = false;
   #wake = () => {};
 
@@ -22,11 +54,14 @@ export class WriteAhead {
    * @param {object} generation the engine's class `Generation`
    * @param {import("./lock.js").Lock} lock held while the engine works
    * @param {(message: { chunks: object[], result?: object, error?: unknown, kept?: number }) => void} tell
+   * @param {Pace} pace
    */
-  constructor(generation, lock, tell) {
+  constructor(generation, lock, tell, { first, later }) {
+    this.#allowed = first;
     this.#generation = generation;
     this.#lock = lock;
     this.#tell = tell;
+    this.#later = later;
   }
 
   /** Writes until the end, an error or `close`. */
@@ -44,7 +79,7 @@ export class WriteAhead {
         if (this.#isOver) return;
         if (!chunk) return this.#flush({ result: this.#generation.result() });
         // Tokens come from the GPU in gusts. Those that are known already go into one message.
-        this.#flushing ??= setTimeout(() => this.#flush({}), 0);
+        this.#cancelFlush ??= this.#later(() => this.#flush({}));
       } catch (error) {
         if (!this.#isOver) this.#flush({ error });
         return;
@@ -87,7 +122,7 @@ export class WriteAhead {
     this.#isOver = true;
     this.#wake();
     const release = await this.#lock.acquire();
-    clearTimeout(this.#flushing);
+    this.#cancelFlush?.();
     this.#generation?.free();
     this.#generation = null;
     release();
@@ -95,8 +130,8 @@ export class WriteAhead {
 
   /** Tells what there is, and the end if it was reached. A reader may still `close` then: it has not taken all of it. */
   #flush(end) {
-    clearTimeout(this.#flushing);
-    this.#flushing = null;
+    this.#cancelFlush?.();
+    this.#cancelFlush = null;
     const chunks = this.#chunks;
     this.#chunks = [];
     this.#tell({ chunks, ...end });

@@ -1,0 +1,119 @@
+// A text that an engine writes, for its reader: the page's side of write-ahead.js.
+
+/** @typedef {import("../../tokenformer.js").Chunk} Chunk */
+/** @typedef {import("../../tokenformer.js").GenerateResult} GenerateResult */
+/** What the engine's side tells: `kept` answers an abort. @typedef {{ chunks: Chunk[], result?: GenerateResult, error?: unknown, kept?: number }} Told */
+
+export class Writing {
+  #calls;
+  /** Chunks that have come and were not taken. @type {Chunk[]} */
+  #chunks = [];
+  #taken = 0;
+  #pace;
+  #allowed;
+  /** Once it has come; without both, it was closed before. @type {{ result?: GenerateResult, error?: unknown } | null} */
+  #end = null;
+  /** The reader has aborted, and the engine's side has not said yet what counts. */
+  #isClosing = false;
+  #isFreed = false;
+  #wake = () => {};
+
+  /**
+   * @param {{ allow(count: number): void, close(taken: number): void, free(): void }} calls what the engine's side can be told
+   * @param {import("./write-ahead.js").Pace} pace
+   */
+  constructor(calls, pace) {
+    this.#calls = calls;
+    this.#pace = pace;
+    this.#allowed = pace.first;
+  }
+
+  /** What `complete` returns, once the last chunk was taken; null before. */
+  get result() {
+    return (this.#chunks.length === 0 && this.#end?.result) || null;
+  }
+
+  /** True when `next` does not need the engine any more. */
+  get ended() {
+    return this.#isFreed;
+  }
+
+  /** The next chunk; undefined after the last one. Not to be called concurrently. */
+  async next() {
+    if (!this.#end && this.#allowed <= this.#taken) this.#allow(this.#taken + 1);
+    while (this.#isClosing || (this.#chunks.length === 0 && !this.#end)) await this.#news();
+    if (this.#chunks.length > 0) return this.#take();
+    if (this.#end?.error !== undefined) throw this.#end.error;
+    this.#free();
+    return undefined;
+  }
+
+  /** Ends it with the chunks that were taken. */
+  abort() {
+    const isEnded = this.#end && this.#chunks.length === 0;
+    if (this.#isClosing || this.#isFreed || isEnded) return;
+    this.#isClosing = true;
+    this.#calls.close(this.#taken);
+  }
+
+  /** Aborts, and keeps what still comes for later calls of `next`. */
+  async finish() {
+    this.abort();
+    while (this.#isClosing || !this.#end) await this.#news();
+    if (this.#end.error !== undefined) throw this.#end.error;
+    this.#free();
+  }
+
+  /** Frees the engine's side, whether the text has ended or not. */
+  close() {
+    this.abort();
+    this.#free();
+  }
+
+  /** What the engine's side told. @param {Told} told */
+  receive({ chunks, kept, result, error }) {
+    if (kept !== undefined) {
+      this.#isClosing = false;
+      this.#chunks.length = Math.min(this.#chunks.length, kept - this.#taken);
+    }
+    this.#chunks.push(...chunks);
+    if (error) this.#end = { error };
+    else if (result) this.#end = { result };
+    this.#wake();
+  }
+
+  /** The engine is gone. @param {unknown} error */
+  fail(error) {
+    this.#isClosing = false;
+    this.#end = { error };
+    this.#wake();
+  }
+
+  #news() {
+    return new Promise((resolve) => (this.#wake = () => resolve(undefined)));
+  }
+
+  #take() {
+    this.#taken += 1;
+    const { first, most } = this.#pace;
+    const ahead = Math.min(Math.max(this.#taken, first), most);
+    // Told when half of it is used up, so that the writer need not stop for the message.
+    if (!this.#end && ahead > 0 && this.#allowed - this.#taken <= ahead / 2) this.#allow(this.#taken + ahead);
+    return this.#chunks.shift();
+  }
+
+  /** @param {number} count */
+  #allow(count) {
+    this.#allowed = count;
+    this.#calls.allow(count);
+  }
+
+  #free() {
+    if (this.#isFreed) return;
+    this.#isFreed = true;
+    this.#isClosing = false;
+    this.#end ??= {};
+    this.#calls.free();
+    this.#wake();
+  }
+}
