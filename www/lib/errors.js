@@ -34,21 +34,21 @@ export class TokenFormerError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.name = "TokenFormerError";
     this.code = code;
-    this.hint = hint || REMEDIES[code] || "";
+    this.hint = hint || /** @type {Record<string, string>} */ (REMEDIES)[code] || "";
   }
 }
 
-/** Shorthand for the most frequent code. */
+/** Shorthand for the most frequent code. @param {string} message @param {string} [hint] */
 export function invalidArgument(message, hint) {
   return new TokenFormerError("invalid-argument", message, { hint });
 }
 
-/** An `aborted` error whose cause is the signal's reason. */
+/** An `aborted` error whose cause is the signal's reason. @param {string} what @param {unknown} [cause] */
 export function aborted(what, cause) {
   return new TokenFormerError("aborted", `${what} was aborted.`, { cause });
 }
 
-/** The error of an engine that stopped, for whatever reason. */
+/** The error of an engine that stopped, for whatever reason. @param {unknown} cause */
 export function stopped(cause) {
   if (cause instanceof TokenFormerError) return cause;
   const said = cause instanceof Error ? cause.message : String(cause);
@@ -58,7 +58,7 @@ export function stopped(cause) {
   });
 }
 
-/** True where WebAssembly stopped in the middle of a call, after which that instance cannot be used. */
+/** True where WebAssembly stopped in the middle of a call, after which that instance cannot be used. @param {unknown} error */
 export function isTrap(error) {
   return error instanceof WebAssembly.RuntimeError;
 }
@@ -69,18 +69,21 @@ export function isTrap(error) {
  * The engine's own errors carry `code` and `hint`. Everything else is told apart by type; what
  * remains (a trap, a bug) is `device-lost`, since its remedy is the right one: the engine that
  * threw is gone, load the model again.
+ *
+ * @param {unknown} error
  */
 export function toTokenFormerError(error) {
   if (error instanceof TokenFormerError) return error;
+  const { name, code, hint } = /** @type {{ name?: unknown, code?: unknown, hint?: string }} */ (Object(error));
   const said = error instanceof Error || error instanceof globalThis.DOMException ? error.message : String(error);
-  if (ERROR_CODES.includes(error?.code)) {
-    return new TokenFormerError(error.code, said, { hint: error.hint, cause: error });
+  if (typeof code === "string" && ERROR_CODES.includes(code)) {
+    return new TokenFormerError(code, said, { hint, cause: error });
   }
-  const make = (code, message, hint) => new TokenFormerError(code, message, { hint, cause: error });
-  if (error?.name === "AbortError") return make("aborted", "The call was aborted.");
-  if (error?.name === "DataCloneError")
-    return make("invalid-argument", `An argument holds what cannot be copied: ${said}`);
-  if (error?.name === "QuotaExceededError") return make("quota", "The browser's storage for this site is full.");
+  const make = (/** @type {string} */ code, /** @type {string} */ message, /** @type {string} */ hint = "") =>
+    new TokenFormerError(code, message, { hint, cause: error });
+  if (name === "AbortError") return make("aborted", "The call was aborted.");
+  if (name === "DataCloneError") return make("invalid-argument", `An argument holds what cannot be copied: ${said}`);
+  if (name === "QuotaExceededError") return make("quota", "The browser's storage for this site is full.");
   if (error instanceof WebAssembly.CompileError && /content.security.policy|unsafe-eval/i.test(said)) {
     return make(
       "webgpu-unavailable",

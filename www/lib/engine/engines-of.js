@@ -6,7 +6,7 @@ import { underPolicy } from "./policy.js";
 /**
  * A loaded engine: the class `Engine` of src/api.
  * @typedef {object} Made
- * @property {any} engine
+ * @property {import("../../tokenformer-web.js").Engine} engine
  * @property {(onStop: (error: unknown) => void) => () => void} watch tells when the engine stops outside of any call
  */
 
@@ -19,9 +19,17 @@ async function wakeGpu() {
   }
 }
 
-/** The engines that an EngineModule makes. */
+/** @typedef {import("../../tokenformer-web.js").Request} Request */
+/** @typedef {import("./module.js").Instance} Instance */
+/** @typedef {ReturnType<typeof enginesOf>} Engines */
+
+/** The engines that an EngineModule makes. @param {import("./module.js").EngineModule} module */
 export function enginesOf(module) {
-  /** @returns {Promise<Made>} */
+  /**
+   * @param {(instance: Instance) => Promise<Made["engine"]>} work
+   * @param {unknown} [backend] where it computes
+   * @returns {Promise<Made>}
+   */
   const make = (work, backend) => {
     if (backend !== "cpu") wakeGpu();
     return module.run(async (instance) => ({
@@ -30,6 +38,11 @@ export function enginesOf(module) {
     }));
   };
   return {
+    /**
+     * @param {Request & { folderUrl?: string | null, endpoint?: string }} request
+     * @param {(progress: import("../../tokenformer.js").LoadProgress) => void} tell
+     * @param {AbortSignal} [signal]
+     */
     load: (request, tell, signal) =>
       underPolicy([request.folderUrl, request.endpoint], signal, (signal) =>
         make(({ Engine }) => {
@@ -37,8 +50,10 @@ export function enginesOf(module) {
           return Engine.load(request, tell, signal);
         }, request.backend),
       ),
+    /** @param {Request} request */
     random: (request) => make(({ Engine }) => Engine.random(request)),
     storedModels: () => module.run((instance) => instance.storedModels()),
+    /** @param {Parameters<Instance["deleteModels"]>} which */
     deleteModels: (...which) => module.run((instance) => instance.deleteModels(...which)),
   };
 }

@@ -33,11 +33,12 @@ const READY_MS = 20_000;
 /** Workers in a row that could not be started before none is tried any more: a network may fail once. */
 const MOST_FAILURES = 2;
 
+/** @type {Promise<EnginePort | null> | null} */
 let starting = null;
 let failures = 0;
 /** Why the last worker could not be started. */
 let lastFailure = "";
-/** Whether workers have WebGPU; null until the first one says so. */
+/** Whether workers have WebGPU; null until the first one says so. @type {boolean | null} */
 let workersHaveGpu = null;
 
 /** An object, so that tests can put others in their place. */
@@ -45,7 +46,11 @@ export const engines = {
   /** Those that the next model shall be made of. @param {string} [backend] where it shall compute */
   async get(backend) {
     // Who has no document is in a worker already.
-    if (!globalThis.document || globalThis[THREAD] === "main") return portHere();
+    if (
+      !globalThis.document ||
+      /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[THREAD] === "main"
+    )
+      return portHere();
     if (!globalThis.Worker) return hereSince("This browser has no workers");
     // A page may have WebGPU where its workers have none. What is to run on the CPU does so in a worker.
     const isFasterHere = () => workersHaveGpu === false && Boolean(globalThis.navigator?.gpu) && backend !== "cpu";
@@ -79,25 +84,28 @@ async function startPort() {
     const { worker, hasGpu } = await startWorker(makeWorker);
     failures = 0;
     workersHaveGpu = hasGpu;
-    return new EnginePort(worker, () => (starting = null));
+    return new EnginePort(
+      /** @type {import("./port.js").WorkerLike} */ (/** @type {unknown} */ (worker)),
+      () => (starting = null),
+    );
   } catch (error) {
     starting = null; // the next model tries again
     // Another build's worker: the engine that this thread would fetch is of that build, too.
     if (error instanceof TokenFormerError) throw error;
     failures += 1;
-    lastFailure = error.message;
+    lastFailure = error instanceof Error ? error.message : String(error);
     return null;
   }
 }
 
-/** A worker that is ready, and whether it has WebGPU; rejects where none can be had, or that of another build. */
+/** A worker that is ready, and whether it has WebGPU; rejects where none can be had, or that of another build. @param {() => Worker} make */
 export async function startWorker(make) {
   const worker = make();
   let timer;
   try {
     const hasGpu = await new Promise((resolve, reject) => {
       timer = setTimeout(() => reject(new Error("The engine's worker does not answer")), READY_MS);
-      worker.onmessage = ({ data }) => {
+      worker.onmessage = (/** @type {MessageEvent} */ { data }) => {
         try {
           if (data?.type !== "ready")
             throw otherBuild(`The worker's script ${WORKER_SCRIPT} begins as that of another build would.`);

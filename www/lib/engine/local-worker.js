@@ -10,7 +10,8 @@ import { IN_STEP } from "./write-ahead.js";
  */
 export function localWorker(engines) {
   // Not within the engine's call: what a listener of the page's throws is no failure of the engine's.
-  const postMessage = (/** @type {object} */ data) => queueMicrotask(() => worker.onmessage?.({ data }));
+  const postMessage = (/** @type {import("./service.js").FromEngine} */ data) =>
+    queueMicrotask(() => worker.onmessage?.({ data }));
   const service = new EngineService({ postMessage }, engines, IN_STEP);
   /** @type {import("./port.js").WorkerLike} */
   const worker = {

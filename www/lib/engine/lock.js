@@ -12,15 +12,18 @@ export class Lock {
   async acquire(signal) {
     if (signal?.aborted) return null;
     const before = this.#tail;
-    let release;
+    let release = () => {};
+    /** @type {Promise<void>} */
     const held = new Promise((resolve) => (release = resolve));
     this.#tail = before.then(() => held);
     if (!signal) {
       await before;
       return release;
     }
-    let giveUp;
-    const abort = new Promise((resolve) => signal.addEventListener("abort", (giveUp = resolve), { once: true }));
+    let giveUp = () => {};
+    /** @type {Promise<void>} */
+    const abort = new Promise((resolve) => (giveUp = resolve));
+    signal.addEventListener("abort", giveUp, { once: true });
     await Promise.race([before, abort]);
     signal.removeEventListener("abort", giveUp);
     if (!signal.aborted) return release;

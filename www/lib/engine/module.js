@@ -7,14 +7,18 @@ import { ENGINE_SCRIPT, ENGINE_WASM } from "../locations.js";
 /** How long the engine's files may take: what is lost on the way need not end by itself. */
 const FETCH_MS = 600_000;
 
+/** wasm-bindgen's module. @typedef {typeof import("../../tokenformer-web.js")} Instance */
+/** @typedef {(error: unknown) => void} OnStop */
+
 export class EngineModule {
   #importGlue;
+  /** @type {Promise<Instance> | null} */
   #starting = null;
   #restarts = 0;
-  /** What is called when an instance stops outside of any call, by instance. */
+  /** What is called when an instance stops outside of any call, by instance. @type {WeakMap<Instance, Set<OnStop>>} */
   #watchers = new WeakMap();
 
-  /** @param {(restarts: number) => Promise<object>} importGlue wasm-bindgen's module; after a restart a new one */
+  /** @param {(restarts: number) => Promise<Instance>} importGlue wasm-bindgen's module; after a restart a new one */
   constructor(importGlue) {
     this.#importGlue = importGlue;
   }
@@ -37,25 +41,35 @@ export class EngineModule {
   /**
    * An asynchronous call goes on in a microtask. What it throws there reaches nobody who waits for the call, only
    * this thread's error event: from there it is handed to `onStop`. Returns the function that ends the watch.
+   * @param {Instance} instance
+   * @param {OnStop} onStop
    */
   watch(instance, onStop) {
-    if (!this.#watchers.has(instance)) this.#watchers.set(instance, new Set());
-    this.#watchers.get(instance).add(onStop);
-    return () => this.#watchers.get(instance).delete(onStop);
+    const watchers = this.#watchers.get(instance) ?? new Set();
+    this.#watchers.set(instance, watchers);
+    watchers.add(onStop);
+    return () => void watchers.delete(onStop);
   }
 
-  /** Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another. */
+  /**
+   * Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another.
+   * @template T
+   * @param {(instance: Instance) => Promise<T>} work
+   * @returns {Promise<T>}
+   */
   async run(work) {
-    let unwatch;
+    let unwatch = () => {};
     try {
       const instance = await this.load();
-      const stop = new Promise((_, reject) => (unwatch = this.watch(instance, (error) => reject(stopped(error)))));
+      const stop = new Promise((/** @type {(value: never) => void} */ _, reject) => {
+        unwatch = this.watch(instance, (error) => reject(stopped(error)));
+      });
       return await Promise.race([work(instance), stop]);
     } catch (error) {
       if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) this.discard();
       throw toTokenFormerError(error);
     } finally {
-      unwatch?.();
+      unwatch();
     }
   }
 
@@ -75,15 +89,15 @@ export class EngineModule {
   }
 }
 
-/** The glue keeps its instance in a module variable; another query makes another module. */
+/** The glue keeps its instance in a module variable; another query makes another module. @param {number} restarts */
 export function scriptAddress(restarts) {
   const address = new URL(ENGINE_SCRIPT);
-  if (restarts > 0) address.searchParams.set("restart", restarts);
+  if (restarts > 0) address.searchParams.set("restart", String(restarts));
   return address.href;
 }
 
 async function compileWasm() {
-  const failed = (why) => missing(`The engine's file ${ENGINE_WASM} cannot be fetched (${why}).`);
+  const failed = (/** @type {string} */ why) => missing(`The engine's file ${ENGINE_WASM} cannot be fetched (${why}).`);
   const response = await fetch(ENGINE_WASM).catch((error) => {
     throw failed(error?.message ?? String(error));
   });
@@ -93,10 +107,16 @@ async function compileWasm() {
   return isTyped ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
 }
 
-/** What `coming` brings, or an error once it took too long. */
+/**
+ * What `coming` brings, or an error once it took too long.
+ * @template T
+ * @param {Promise<T>} coming
+ * @returns {Promise<T>}
+ */
 async function inTime(coming) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  const end = new Promise((_, reject) => {
+  const end = new Promise((/** @type {(value: never) => void} */ _, reject) => {
     const tell = () => reject(missing(`The engine's files did not come within ${FETCH_MS / 60_000} minutes.`));
     timer = setTimeout(tell, FETCH_MS);
   });
@@ -107,6 +127,7 @@ async function inTime(coming) {
   }
 }
 
+/** @param {string} message */
 function missing(message) {
   return new TokenFormerError("network", message, {
     hint: "Reload the page: the site may have been updated. All files of a build belong into one folder of the server, next to tokenformer.js.",

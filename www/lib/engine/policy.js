@@ -2,9 +2,10 @@
 
 import { TokenFormerError } from "../errors.js";
 
+/** @param {string | undefined | null} url */
 const origin = (url) => {
   try {
-    return new URL(url).origin;
+    return new URL(url ?? "").origin;
   } catch {
     return null; // the event may hold a word, "inline" say
   }
@@ -23,13 +24,15 @@ const origin = (url) => {
 export async function underPolicy(urls, signal, work, events = globalThis) {
   const controller = new AbortController();
   const hosts = urls.map(origin).filter(Boolean);
+  /** @type {string | null} */
   let blocked = null;
+  /** @param {SecurityPolicyViolationEvent} event */
   const hear = ({ effectiveDirective, disposition, blockedURI }) => {
     if (effectiveDirective !== "connect-src" || disposition === "report" || !hosts.includes(origin(blockedURI))) return;
     blocked = origin(blockedURI);
     controller.abort();
   };
-  const abort = () => controller.abort(signal.reason);
+  const abort = () => controller.abort(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort, { once: true });
   events.addEventListener?.("securitypolicyviolation", hear);

@@ -10,13 +10,23 @@ import { Writing } from "./writing.js";
 /** Milliseconds after which a worker without engines and calls is ended, since a wasm memory never shrinks. */
 const IDLE_MS = 10_000;
 
+/** @typedef {import("./service.js").ToEngine} ToEngine */
+/** @typedef {import("./service.js").FromEngine} FromEngine */
+/** @typedef {import("./service.js").Answer} Answer */
+/** @typedef {import("../../tokenformer-web.js").Engine} Engine */
+/** @typedef {import("../../tokenformer-web.js").Prompt} Prompt */
+/** @typedef {import("../../tokenformer-web.js").Request} Request */
+/** @typedef {(progress: import("../../tokenformer.js").LoadProgress) => void} Tell */
+/** An engine that was not freed. @typedef {{ info: ReturnType<Engine["info"]>, watchers: Set<(error: unknown) => void> }} State */
+/** @typedef {{ resolve: (answer: Answer) => void, reject: (error: unknown) => void, tell?: Tell, state?: State }} Call */
+
 /**
  * What an EnginePort needs of a Worker.
  * @typedef {object} WorkerLike
- * @property {((event: { data: any }) => void) | null} onmessage
- * @property {((event: any) => void) | null} onerror
+ * @property {((event: { data: FromEngine }) => void) | null} onmessage
+ * @property {((event: ErrorEvent) => void) | null} onerror
  * @property {(() => void) | null} onmessageerror
- * @property {(message: object) => void} postMessage
+ * @property {(message: ToEngine) => void} postMessage
  * @property {() => void} terminate
  * @property {import("./write-ahead.js").Pace} [pace] of the texts that are written there
  */
@@ -33,22 +43,23 @@ const IDLE_MS = 10_000;
 
 export class EnginePort {
   #worker;
-  /** Calls that were not answered, by number: { resolve, reject, tell }. */
+  /** Calls that were not answered, by number: @type {Map<number, Call>} */
   #calls = new Map();
   #lastCall = 0;
-  /** Engines that were not freed, by number: { info, watchers }. */
+  /** Engines that were not freed, by number. @type {Map<number, State>} */
   #engines = new Map();
-  /** Texts that were not freed, by number: { writing, state }, the latter their engine's. */
+  /** Texts that were not freed, by number, with their engine's state. @type {Map<number, { writing: Writing, state: State }>} */
   #writings = new Map();
-  /** Why the worker is no more. */
+  /** Why the worker is no more. @type {unknown} */
   #end = null;
   #isRetired = false;
   #onRetire;
   #thread;
   #isKept;
-  #idle = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #idle;
   /** Frees the engines of models that everybody forgot. */
-  #forgotten = new FinalizationRegistry((id) => this.#free(id));
+  #forgotten = new FinalizationRegistry((/** @type {number} */ id) => this.#free(id));
 
   /**
    * @param {WorkerLike} worker one that has said that it is ready
@@ -67,10 +78,10 @@ export class EnginePort {
     this.#watchIdle();
   }
 
-  /** @returns {Promise<Made>} */
+  /** @param {Request} request @param {Tell} tell @param {AbortSignal} [signal] @returns {Promise<Made>} */
   load(request, tell, signal) {
     if (signal?.aborted) return Promise.reject(aborted("Loading"));
-    let call;
+    let call = 0;
     const abort = () => this.#post({ type: "abort", call });
     const answer = this.#ask({ type: "load", args: [request] }, { tell, onCall: (number) => (call = number) });
     signal?.addEventListener("abort", abort, { once: true });
@@ -82,32 +93,42 @@ export class EnginePort {
     const noted = async (/** @type {Promise<Made>} */ made) => ({ ...(await made), note });
     return {
       load: (/** @type {Parameters<EnginePort["load"]>} */ ...args) => noted(this.load(...args)),
-      random: (/** @type {object} */ request) => noted(this.random(request)),
+      random: (/** @type {Request} */ request) => noted(this.random(request)),
       storedModels: () => this.storedModels(),
-      deleteModels: (/** @type {unknown[]} */ ...which) => this.deleteModels(...which),
+      deleteModels: (/** @type {Parameters<EnginePort["deleteModels"]>} */ ...which) => this.deleteModels(...which),
       end: () => this.end(),
     };
   }
 
+  /** @param {Request} request @returns {Promise<Made>} */
   random(request) {
     return this.#make(this.#ask({ type: "random", args: [request] }));
   }
 
-  storedModels() {
-    return this.#retiring(this.#ask({ type: "storedModels", args: [] }));
+  /** @returns {Promise<import("../../tokenformer.js").StoredModel[]>} */
+  async storedModels() {
+    const { value } = await this.#retiring(this.#ask({ type: "storedModels", args: [] }));
+    return /** @type {import("../../tokenformer.js").StoredModel[]} */ (value);
   }
 
-  deleteModels(...which) {
-    return this.#retiring(this.#ask({ type: "deleteModels", args: which }));
+  /** @param {Parameters<import("./module.js").Instance["deleteModels"]>} which @returns {Promise<number>} */
+  async deleteModels(...which) {
+    const { value } = await this.#retiring(this.#ask({ type: "deleteModels", args: which }));
+    return /** @type {number} */ (value);
   }
 
+  /** @param {Promise<Answer>} answer @returns {Promise<Made>} */
   async #make(answer) {
-    const { value: id, info } = await this.#retiring(answer, (whole) => whole);
-    const state = { info, watchers: new Set() };
+    const { value, info } = await this.#retiring(answer);
+    const id = /** @type {number} */ (value);
+    const state = /** @type {State} */ ({ info, watchers: new Set() });
     this.#engines.set(id, state);
     this.#watchIdle();
     const engine = new PortEngine(state, {
-      invoke: async (name, args) => (await this.#ask({ type: "engine", engine: id, name, args }, { state })).value,
+      invoke: async (name, args) => {
+        const { value } = await this.#ask({ type: "engine", engine: id, name, args }, { state });
+        return /** @type {never} */ (value);
+      },
       start: (prompt, options) => this.#start(id, state, prompt, options),
       abort: () => this.#post({ type: "abort engine", engine: id }),
       free: () => this.#free(id),
@@ -118,17 +139,16 @@ export class EnginePort {
       thread: this.#thread,
       watch: (onStop) => {
         state.watchers.add(onStop);
-        return () => state.watchers.delete(onStop);
+        return () => void state.watchers.delete(onStop);
       },
       discard: () => this.#retire(),
     };
   }
 
+  /** @param {number} engine @param {State} state @param {Prompt} prompt @param {object} options */
   async #start(engine, state, prompt, options) {
-    const { value: id } = await this.#ask(
-      { type: "engine", engine, name: "start", args: [prompt, options] },
-      { state },
-    );
+    const { value } = await this.#ask({ type: "engine", engine, name: "start", args: [prompt, options] }, { state });
+    const id = /** @type {number} */ (value);
     // Chunks that follow the answer are handled after this microtask.
     const writing = new Writing(
       {
@@ -145,6 +165,11 @@ export class EnginePort {
     return writing;
   }
 
+  /**
+   * @param {import("./service.js").Question} message
+   * @param {{ tell?: Tell, state?: State, onCall?: (call: number) => void }} [more]
+   * @returns {Promise<Answer>}
+   */
   #ask(message, { tell, state, onCall } = {}) {
     if (this.#end) return Promise.reject(this.#end);
     const call = (this.#lastCall += 1);
@@ -161,16 +186,17 @@ export class EnginePort {
     });
   }
 
-  /** The value of an answer. After a lost device the next model gets another worker, as it would get another instance. */
-  async #retiring(answer, pick = ({ value }) => value) {
+  /** An answer. After a lost device the next model gets another worker, as it would get another instance. @param {Promise<Answer>} answer */
+  async #retiring(answer) {
     try {
-      return pick(await answer);
+      return await answer;
     } catch (error) {
       if (error instanceof TokenFormerError && error.code === "device-lost") this.#retire();
       throw error;
     }
   }
 
+  /** @param {FromEngine} message */
   #receive(message) {
     switch (message?.type) {
       case "answer": {
@@ -192,14 +218,20 @@ export class EnginePort {
       case "stopped":
         return this.#stop(unpackError(message.error));
       default:
-        return this.#stop(otherBuild(`The engine's worker says "${message?.type}", which this build does not know.`));
+        return this.#stop(
+          otherBuild(
+            `The engine's worker says "${/** @type {{ type?: string } | undefined} */ (message)?.type}", which this build does not know.`,
+          ),
+        );
     }
   }
 
+  /** @param {ToEngine} message */
   #post(message) {
     if (!this.#end) this.#worker.postMessage(message);
   }
 
+  /** @param {number} id */
   #free(id) {
     if (!this.#engines.delete(id)) return;
     this.#post({ type: "free engine", engine: id });
@@ -211,7 +243,7 @@ export class EnginePort {
     this.#stop(stopped("its worker was ended"));
   }
 
-  /** The worker is gone: everything that waits for it fails, and what it held on the GPU went with it. */
+  /** The worker is gone: everything that waits for it fails, and what it held on the GPU went with it. @param {unknown} error */
   #stop(error) {
     if (this.#end) return;
     this.#retire();
@@ -237,11 +269,11 @@ export class EnginePort {
     if (this.#end || this.#engines.size + this.#calls.size > 0) return;
     if (this.#isKept && !this.#isRetired) return;
     this.#idle = setTimeout(() => this.end(), this.#isRetired ? 0 : IDLE_MS);
-    this.#idle.unref?.(); // node's tests need not wait
+    /** @type {{ unref?: () => void }} */ (Object(this.#idle)).unref?.(); // node's tests need not wait
   }
 }
 
-/** Calls a listener of the page's. What it throws is the page's mistake, and is told as such. */
+/** Calls a listener of the page's. What it throws is the page's mistake, and is told as such. @param {Tell | undefined} listener @param {Parameters<Tell>[0]} progress */
 function tellPage(listener, progress) {
   try {
     listener?.(progress);
@@ -250,36 +282,79 @@ function tellPage(listener, progress) {
   }
 }
 
+/**
+ * What a PortEngine's port does for it.
+ * @typedef {object} EngineCalls
+ * @property {<T>(name: string, args: unknown[]) => Promise<T>} invoke
+ * @property {(prompt: Prompt, options: object) => Promise<Writing>} start
+ * @property {() => void} abort
+ * @property {() => void} free
+ */
+
 /** The class `Engine` of src/api, elsewhere. */
 class PortEngine {
   #state;
   #calls;
 
+  /** @param {State} state @param {EngineCalls} calls */
   constructor(state, calls) {
     this.#state = state;
     this.#calls = calls;
-    for (const name of [
-      "encode",
-      "decode",
-      "score",
-      "logits",
-      "settle",
-      "stepInfo",
-      "kernelTimes",
-      "reset",
-      "dispose",
-    ]) {
-      this[name] = (...args) => calls.invoke(name, args);
-    }
   }
 
-  /** As the worker last told it. */
+  /** As it was last told. */
   info() {
     return this.#state.info;
   }
 
+  /** @param {string} text @returns {Promise<Uint32Array>} */
+  encode(text) {
+    return this.#calls.invoke("encode", [text]);
+  }
+
+  /** @param {Uint32Array} ids @returns {Promise<string>} */
+  decode(ids) {
+    return this.#calls.invoke("decode", [ids]);
+  }
+
+  /** @param {Prompt} prompt @param {object} options */
   start(prompt, options) {
     return this.#calls.start(prompt, options);
+  }
+
+  /** @param {{ text: Prompt, context: Prompt }[]} items @returns {ReturnType<Engine["score"]>} */
+  score(items) {
+    return this.#calls.invoke("score", [items]);
+  }
+
+  /** @param {Uint32Array} ids @returns {ReturnType<Engine["logits"]>} */
+  logits(ids) {
+    return this.#calls.invoke("logits", [ids]);
+  }
+
+  /** @returns {Promise<void>} */
+  settle() {
+    return this.#calls.invoke("settle", []);
+  }
+
+  /** @returns {Promise<ReturnType<Engine["stepInfo"]>>} */
+  stepInfo() {
+    return this.#calls.invoke("stepInfo", []);
+  }
+
+  /** @returns {ReturnType<Engine["kernelTimes"]>} */
+  kernelTimes() {
+    return this.#calls.invoke("kernelTimes", []);
+  }
+
+  /** @returns {Promise<void>} */
+  reset() {
+    return this.#calls.invoke("reset", []);
+  }
+
+  /** @returns {Promise<void>} */
+  dispose() {
+    return this.#calls.invoke("dispose", []);
   }
 
   abort() {

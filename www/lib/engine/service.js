@@ -16,21 +16,51 @@ import { Lock } from "./lock.js";
 import { packError } from "./wire.js";
 import { AHEAD, WriteAhead } from "./write-ahead.js";
 
+/** @typedef {import("../../tokenformer-web.js").Engine} Engine */
+/** @typedef {ReturnType<Engine["info"]>} Info */
+/** @typedef {import("./wire.js").PackedError} PackedError */
+/** @typedef {{ name: string, engine: number, args: unknown[] }} Invocation */
+/**
+ * What is answered.
+ * @typedef {{ type: "load" | "random", args: [import("../../tokenformer-web.js").Request] }
+ *   | { type: "storedModels", args: [] }
+ *   | { type: "deleteModels", args: Parameters<import("./module.js").Instance["deleteModels"]> }
+ *   | ({ type: "engine" } & Invocation)} Question
+ */
+/**
+ * @typedef {(Question & { call: number })
+ *   | { type: "abort", call: number }
+ *   | { type: "abort engine" | "free engine", engine: number }
+ *   | { type: "allow", writing: number, count: number }
+ *   | { type: "close", writing: number, taken: number }
+ *   | { type: "free", writing: number }} ToEngine
+ */
+/** @typedef {{ value?: unknown, info?: Info }} Answer */
+/** @typedef {import("./write-ahead.js").End & { chunks: import("./write-ahead.js").Chunk[] }} Told */
+/**
+ * @typedef {({ type: "answer", call: number, error?: PackedError } & Answer)
+ *   | { type: "progress", call: number, progress: import("../../tokenformer.js").LoadProgress }
+ *   | ({ type: "chunks", writing: number, error?: PackedError, info?: Info } & Omit<Told, "error">)
+ *   | { type: "stopped", error: PackedError }} FromEngine
+ */
+/** @typedef {{ made: import("./engines-of.js").Made, lock: Lock, unwatch: () => void, device?: GPUDevice }} Loaded */
+
 export class EngineService {
   #port;
   #engines;
-  /** { made, lock, unwatch, device } of the loaded engines; the device, where there is one, is what a stopped engine cannot free. */
+  /** The loaded engines; the device, where there is one, is what a stopped engine cannot free. @type {Map<number, Loaded>} */
   #loaded = new Map();
+  /** @type {Map<number, WriteAhead>} */
   #writings = new Map();
-  /** AbortControllers of the loads that run, by call. */
+  /** AbortControllers of the loads that run, by call. @type {Map<number, AbortController>} */
   #loads = new Map();
   #isStopped = false;
   #lastId = 0;
   #pace;
 
   /**
-   * @param {{ postMessage: Function }} port
-   * @param {ReturnType<import("./engines-of.js").enginesOf>} engines
+   * @param {{ postMessage(message: FromEngine, transfer: Transferable[]): void }} port
+   * @param {import("./engines-of.js").Engines} engines
    * @param {import("./write-ahead.js").Pace} [pace] of its texts
    */
   constructor(port, engines, pace = AHEAD) {
@@ -39,21 +69,21 @@ export class EngineService {
     this.#pace = pace;
   }
 
-  /** Does what a message asks for. */
+  /** Does what a message asks for. @param {ToEngine} message */
   receive(message) {
-    const { type, call, args } = message;
-    switch (type) {
+    switch (message.type) {
       case "load":
-        return this.#answer(call, () => this.#load(call, ...args));
+        return this.#answer(message.call, () => this.#load(message.call, ...message.args));
       case "random":
-        return this.#answer(call, async () => this.#keep(await this.#engines.random(...args)));
+        return this.#answer(message.call, async () => this.#keep(await this.#engines.random(...message.args)));
       case "storedModels":
+        return this.#answer(message.call, async () => ({ value: await this.#engines.storedModels() }));
       case "deleteModels":
-        return this.#answer(call, async () => ({ value: await this.#engines[type](...args) }));
+        return this.#answer(message.call, async () => ({ value: await this.#engines.deleteModels(...message.args) }));
       case "abort":
-        return this.#loads.get(call)?.abort();
+        return this.#loads.get(message.call)?.abort();
       case "engine":
-        return this.#answer(call, () => this.#invoke(message));
+        return this.#answer(message.call, () => this.#invoke(message));
       case "abort engine":
         return this.#loaded.get(message.engine)?.made.engine.abort();
       case "free engine":
@@ -67,10 +97,15 @@ export class EngineService {
         return this.#writings.delete(message.writing);
       default:
         // Nobody would ever answer it.
-        return this.#stop(otherBuild(`The page asks for "${type}", which the engine's worker does not know.`));
+        return this.#stop(
+          otherBuild(
+            `The page asks for "${/** @type {{ type: string }} */ (message).type}", which the engine's worker does not know.`,
+          ),
+        );
     }
   }
 
+  /** @param {number} call @param {() => Promise<Answer & { begin?: () => void }>} work */
   async #answer(call, work) {
     try {
       const { begin, ...answer } = await work();
@@ -83,10 +118,12 @@ export class EngineService {
     }
   }
 
+  /** @param {number} call @param {import("../../tokenformer-web.js").Request} request */
   async #load(call, request) {
     const controller = new AbortController();
     this.#loads.set(call, controller);
     try {
+      /** @type {import("./port.js").Tell} */
       const tell = (progress) => this.#post({ type: "progress", call, progress });
       return this.#keep(await this.#engines.load(request, tell, controller.signal));
     } finally {
@@ -94,6 +131,7 @@ export class EngineService {
     }
   }
 
+  /** @param {import("./engines-of.js").Made} made */
   #keep(made) {
     const id = (this.#lastId += 1);
     const unwatch = made.watch((error) => this.#stop(error));
@@ -101,24 +139,36 @@ export class EngineService {
     return { value: id, info: made.engine.info() };
   }
 
-  async #invoke({ engine: id, name, args }) {
+  /** @param {number} id */
+  #engine(id) {
     const loaded = this.#loaded.get(id);
+    if (!loaded) throw stopped("the engine was freed");
+    return loaded;
+  }
+
+  /** @param {Invocation} invocation @returns {Promise<Answer & { begin?: () => void }>} */
+  async #invoke({ engine: id, name, args }) {
+    const loaded = this.#engine(id);
     const { lock } = loaded;
     const { engine } = loaded.made;
-    if (typeof engine[name] !== "function")
-      throw otherBuild(`The page asks for "${name}", which the engine does not have.`);
+    const method = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (engine))[name];
+    if (typeof method !== "function") throw otherBuild(`The page asks for "${name}", which the engine does not have.`);
     const release = await lock.acquire();
     try {
-      if (name === "start") return { ...this.#write(id, await engine.start(...args), lock), info: engine.info() };
-      return { value: await engine[name](...args), info: engine.info() };
+      if (name === "start")
+        return {
+          ...this.#write(id, await engine.start(.../** @type {Parameters<Engine["start"]>} */ (args)), lock),
+          info: engine.info(),
+        };
+      return { value: await method.apply(engine, args), info: engine.info() };
     } finally {
       // It may be another one by now: a lost device is replaced.
       if (!this.#isStopped) loaded.device = engine.device?.();
-      release();
+      release?.();
     }
   }
 
-  /** Lets a text be written ahead of its reader, under a number, once `begin` is called. */
+  /** Lets a text be written ahead of its reader, under a number, once `begin` is called. @param {number} engine @param {import("./write-ahead.js").Generation} generation @param {Lock} lock */
   #write(engine, generation, lock) {
     const writing = (this.#lastId += 1);
     const ahead = new WriteAhead(
@@ -144,13 +194,14 @@ export class EngineService {
     return { value: writing, begin: () => ahead.run() };
   }
 
+  /** @param {number} id */
   async #free(id) {
-    const { made, lock, unwatch } = this.#loaded.get(id);
+    const { made, lock, unwatch } = this.#engine(id);
     const release = await lock.acquire();
     this.#loaded.delete(id);
     unwatch();
     made.engine.free?.();
-    release();
+    release?.();
   }
 
   /** Nobody listens any more: what the engines hold outside of the thread's memory is freed. */
@@ -163,16 +214,18 @@ export class EngineService {
     this.#loaded.clear();
   }
 
+  /** @param {unknown} error */
   #noteTrap(error) {
     if (isTrap(error)) this.#stop(error);
   }
 
-  /** The instance, which all engines here share, can be used no more. */
+  /** The instance, which all engines here share, can be used no more. @param {unknown} error */
   #stop(error) {
     this.#post({ type: "stopped", error: packError(stopped(error)) });
     this.#isStopped = true;
   }
 
+  /** @param {FromEngine} message @param {Transferable[]} [transfer] */
   #post(message, transfer = []) {
     if (!this.#isStopped) this.#port.postMessage(message, transfer);
   }

@@ -7,6 +7,8 @@ import { EngineService } from "./service.js";
 import { enginesOf } from "./engines-of.js";
 
 // An instance that stops takes its worker with it, so there are no restarts here.
-const service = new EngineService(globalThis, enginesOf(new EngineModule(async () => glue)));
-globalThis.onmessage = ({ data }) => service.receive(data);
+/** @type {ConstructorParameters<typeof EngineService>[0]} */
+const port = { postMessage: (message, transfer) => globalThis.postMessage(message, { transfer }) };
+const service = new EngineService(port, enginesOf(new EngineModule(async () => glue)));
+globalThis.onmessage = (/** @type {MessageEvent} */ { data }) => service.receive(data);
 globalThis.postMessage({ type: "ready", build: BUILD, hasGpu: Boolean(globalThis.navigator?.gpu) });

@@ -36,24 +36,29 @@ export const IN_STEP = {
   },
 };
 
+/** @typedef {import("../../tokenformer-web.js").Generation} Generation */
+/** @typedef {import("../../tokenformer.js").Chunk} Chunk */
+/** @typedef {{ result?: import("../../tokenformer.js").GenerateResult, error?: unknown, kept?: number }} End */
+
 export class WriteAhead {
+  /** @type {Generation | null} */
   #generation;
   #lock;
   #tell;
   #later;
   #written = 0;
   #allowed;
-  /** Chunks that were not told yet. */
+  /** Chunks that were not told yet. @type {Chunk[]} */
   #chunks = [];
-  /** Takes back the flush that is to come; null where none is. */
+  /** Takes back the flush that is to come; null where none is. @type {(() => void) | null} */
   #cancelFlush = null;
   #isOver = false;
   #wake = () => {};
 
   /**
-   * @param {object} generation the engine's class `Generation`
+   * @param {Generation} generation
    * @param {import("./lock.js").Lock} lock held while the engine works
-   * @param {(message: { chunks: object[], result?: object, error?: unknown, kept?: number }) => void} tell
+   * @param {(message: { chunks: Chunk[] } & End) => void} tell
    * @param {Pace} pace
    */
   constructor(generation, lock, tell, { first, later }) {
@@ -67,53 +72,56 @@ export class WriteAhead {
   /** Writes until the end, an error or `close`. */
   async run() {
     for (;;) {
-      while (this.#written >= this.#allowed && !this.#isOver) await new Promise((resolve) => (this.#wake = resolve));
+      while (this.#written >= this.#allowed && !this.#isOver)
+        await new Promise((resolve) => (this.#wake = () => resolve(undefined)));
       const release = await this.#lock.acquire();
       try {
-        if (this.#isOver) return; // `close` tells the rest
-        const chunk = await this.#generation.next();
+        const generation = this.#generation;
+        if (this.#isOver || !generation) return; // `close` tells the rest
+        const chunk = await generation.next();
         if (chunk) {
           this.#written += 1;
           this.#chunks.push(chunk);
         }
         if (this.#isOver) return;
-        if (!chunk) return this.#flush({ result: this.#generation.result() });
+        if (!chunk) return this.#flush({ result: generation.result() });
         // Tokens come from the GPU in gusts. Those that are known already go into one message.
         this.#cancelFlush ??= this.#later(() => this.#flush({}));
       } catch (error) {
         if (!this.#isOver) this.#flush({ error });
         return;
       } finally {
-        release();
+        release?.();
       }
     }
   }
 
-  /** The reader lets `count` chunks be written in all. */
+  /** The reader lets `count` chunks be written in all. @param {number} count */
   allow(count) {
     this.#allowed = Math.max(this.#allowed, count);
     this.#wake();
   }
 
-  /** The reader aborts and has taken `taken` chunks. Tells how many count, those that it has not seen, and the result. */
+  /** The reader aborts and has taken `taken` chunks. Tells how many count, those that it has not seen, and the result. @param {number} taken */
   async close(taken) {
     this.#isOver = true;
     this.#generation?.abort();
     this.#wake();
     const release = await this.#lock.acquire();
     try {
-      if (!this.#generation) return;
-      this.#generation.rewind(taken);
-      const kept = this.#generation.result().tokenIds.length;
+      const generation = this.#generation;
+      if (!generation) return;
+      generation.rewind(taken);
+      const kept = generation.result().tokenIds.length;
       const told = this.#written - this.#chunks.length;
       const chunks = this.#chunks.slice(0, Math.max(0, kept - told));
-      for (let chunk; (chunk = await this.#generation.next());) chunks.push(chunk);
+      for (let chunk; (chunk = await generation.next());) chunks.push(chunk);
       this.#chunks = chunks;
-      this.#flush({ kept, result: this.#generation.result() });
+      this.#flush({ kept, result: generation.result() });
     } catch (error) {
       this.#flush({ kept: taken, error });
     } finally {
-      release();
+      release?.();
     }
   }
 
@@ -125,10 +133,10 @@ export class WriteAhead {
     this.#cancelFlush?.();
     this.#generation?.free();
     this.#generation = null;
-    release();
+    release?.();
   }
 
-  /** Tells what there is, and the end if it was reached. A reader may still `close` then: it has not taken all of it. */
+  /** Tells what there is, and the end if it was reached. A reader may still `close` then: it has not taken all of it. @param {End} end */
   #flush(end) {
     this.#cancelFlush?.();
     this.#cancelFlush = null;
