@@ -87,3 +87,64 @@ test("every error code is typed and has its remedy in the README", () => {
     assert.match(readme, new RegExp(`^\\| \`${code}\` \\| .+ \\| .+ \\|$`, "m"), code);
   }
 });
+
+/** A struct's defaults in Rust, by the names of JavaScript. */
+function defaultsIn(path) {
+  const [, body] = read(path).match(/impl Default for \w+ \{[^]*?Self \{([^]*?)\}/);
+  const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+  const fields = [...body.matchAll(/(\w+): ([^,\n]+?)(?=,| *$)/gm)].map(([, name, value]) => [camel(name), value]);
+  return Object.fromEntries(fields);
+}
+
+/** A range as Rust's errors tell it. */
+function rangeOf(words) {
+  const number = "(-?[\\d.]+(?:\\^\\d+)?)";
+  const find = (before) => {
+    const found = words.match(new RegExp(`${before} ${number}`))?.[1];
+    return found === "2^53" ? 2 ** 53 : found === undefined ? undefined : Number(found);
+  };
+  const [least, above, most, below] = ["at least", "above", "at most", "below"].map(find);
+  const [, from, to] = words.match(new RegExp(`between ${number} and ${number}`)) ?? [];
+  return {
+    min: least ?? above ?? (from && Number(from)),
+    aboveMin: above !== undefined,
+    max: most ?? below ?? (to && Number(to)),
+    belowMax: below !== undefined,
+  };
+}
+
+test("defaults and ranges of the generate options are those of Rust", () => {
+  const defaults = { ...defaultsIn("src/sampling/options.rs"), ...defaultsIn("src/generate/options.rs") };
+  let count = 0;
+  for (const [name, { default: standard }] of Object.entries(GENERATE_OPTIONS)) {
+    if (!["number", "boolean"].includes(typeof standard)) continue;
+    assert.equal(JSON.parse(defaults[name] ?? "null"), standard, name);
+    count += 1;
+  }
+  assert.equal(count, 10);
+  const rust = read("src/sampling/options.rs") + read("src/generate/options.rs");
+  const ranges = [
+    ...[...rust.matchAll(/"(\w+)", "([^"]+)",/g)],
+    ...[...rust.matchAll(/"(\w+) is (?:\d+|\{\}); it must be ([^"]+)\."/g)],
+  ];
+  for (const [, name, words] of ranges) {
+    const { min, aboveMin = false, max, belowMax = false } = GENERATE_OPTIONS[name];
+    const told = rangeOf(words);
+    if (told.min !== undefined) assert.deepEqual([min, aboveMin], [told.min, told.aboveMin], `${name}: ${words}`);
+    // Integers in JavaScript: the largest is the one below.
+    const isBelow = max === Number.MAX_SAFE_INTEGER && told.max === 2 ** 53;
+    if (told.max !== undefined && !isBelow)
+      assert.deepEqual([max, belowMax], [told.max, told.belowMax], `${name}: ${words}`);
+  }
+  assert.deepEqual(ranges.map(([, name]) => name).toSorted(), [
+    "frequencyPenalty",
+    "logprobs",
+    "maxTokens",
+    "minP",
+    "presencePenalty",
+    "repetitionPenalty",
+    "seed",
+    "temperature",
+    "topP",
+  ]);
+});
