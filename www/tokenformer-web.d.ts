@@ -2,6 +2,7 @@
 
 import type {
   BenchmarkResult,
+  KernelTime,
   Chunk,
   GenerateResult,
   LoadProgress,
@@ -29,7 +30,7 @@ export class Engine {
   logits(ids: Uint32Array): Promise<Float32Array>;
   settle(): Promise<void>;
   stepInfo(): Pick<BenchmarkResult, "dispatchesPerToken" | "bytesPerToken">;
-  kernelTimes(): Promise<{ kernel: string; dispatches: number; microseconds: number }[] | null>;
+  kernelTimes(): Promise<KernelTime[] | null>;
   reset(): void;
   abort(): void;
   dispose(): void;

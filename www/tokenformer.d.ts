@@ -131,6 +131,31 @@ export interface BenchmarkResult extends Required<BenchmarkOptions> {
   bytesPerToken: number;
 }
 
+/** How a model of random weights computes. */
+export interface RandomOptions {
+  /** Precision of the weights. Default: "q4". */
+  quantization?: Quantization;
+  /** Tokens of context. Default: as for `load`. */
+  contextLength?: number;
+  /** Whether kernels may use subgroups, where the GPU has them. Default: true. */
+  subgroups?: boolean;
+  /** Whether kernels may compute in half precision, where the GPU can. Default: true. */
+  f16?: boolean;
+  /** Workgroups that make a decode step together; 0 makes it in a dispatch for each product. Default: what is fastest here. */
+  workers?: number;
+  /** Threads of each of these workgroups. Default: as many as are usual. */
+  threads?: number;
+  /** What they multiply. Default: "int8". */
+  arithmetic?: "f32" | "f16" | "int8";
+}
+
+/** What a kernel takes of a decode step. */
+export interface KernelTime {
+  kernel: string;
+  dispatches: number;
+  microseconds: number;
+}
+
 export interface DeleteOptions {
   /** Branch, tag or commit. Default: all. */
   revision?: string;
@@ -379,12 +404,9 @@ export class TokenFormer {
 
   /**
    * For benchmarks: a model of a published shape ("Haiyang-W/TokenFormer-450M") with random weights, made without a
-   * download. `subgroups: false` does without that feature of the GPU.
+   * download: as fast as the real one, and without sense.
    */
-  static random(
-    id: string,
-    options?: { quantization?: Quantization; contextLength?: number; subgroups?: boolean },
-  ): Promise<TokenFormer>;
+  static random(id: string, options?: RandomOptions): Promise<TokenFormer>;
 
   /** What is stored in this browser, the last used first. */
   static models(): Promise<StoredModel[]>;
@@ -422,6 +444,9 @@ export class TokenFormer {
 
   /** Measures how fast the model is here, with prompts of arbitrary tokens. The context is forgotten. */
   benchmark(options?: BenchmarkOptions): Promise<BenchmarkResult>;
+
+  /** For benchmarks: the kernels of a decode step and their time; null on the CPU, and where the GPU measures no time. */
+  kernelTimes(): Promise<KernelTime[] | null>;
 
   /** Forgets the context: a seed then gives the same text again. */
   reset(): Promise<void>;

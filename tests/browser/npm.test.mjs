@@ -54,7 +54,9 @@ test("the package is what its manifest says, and nothing in it is missing", asyn
   for (const target of Object.values(manifest.exports["."])) assert.ok(existsSync(join(PACKAGE, target)), target);
   const { stdout } = await run("npm", ["pack", "--dry-run", "--json", PACKAGE], { cwd: PROJECT });
   const files = JSON.parse(stdout)[0].files.map((file) => file.path);
-  for (const name of readdirSync(`${PACKAGE}/lib`)) assert.ok(files.includes(`lib/${name}`), name);
+  const modules = readdirSync(`${PACKAGE}/lib`, { recursive: true }).filter((name) => name.endsWith(".js"));
+  assert.ok(modules.length > 25);
+  for (const name of modules) assert.ok(files.includes(`lib/${name}`), name);
 });
 
 test("the site has its files once", () => {

@@ -3,15 +3,15 @@
 /** Token 0 would end a text. */
 const NO_END = Object.freeze({ 0: -1e4 });
 
-/** Median, least and greatest of some numbers. */
+/** Median, least and greatest of some numbers. @param {number[]} values */
 export function spread(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   const median = sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-  return { median, min: sorted[0], max: sorted.at(-1) };
+  return { median, min: sorted[0], max: sorted[sorted.length - 1] };
 }
 
-/** `count` token ids, spread over the vocabulary. */
+/** `count` token ids, spread over the vocabulary. @param {number} count @param {number} vocabulary */
 export function arbitraryIds(count, vocabulary) {
   let state = 1;
   return Array.from({ length: count }, () => {
@@ -20,20 +20,26 @@ export function arbitraryIds(count, vocabulary) {
   });
 }
 
+/** @typedef {import("../../tokenformer.js").Usage} Usage */
+
 /**
  * Runs `complete` once to warm up and `runs` times to measure.
- * @param {(ids: number[], options: object) => Promise<{ usage: object }>} complete
+ * @param {(ids: number[], options: object) => Promise<{ usage: Usage }>} complete
  * @param {() => Promise<void>} reset
+ * @param {number} vocabulary
+ * @param {Required<import("../../tokenformer.js").BenchmarkOptions>} options
  */
 export async function measure(complete, reset, vocabulary, { promptTokens, maxTokens, runs, temperature, topP }) {
   const ids = arbitraryIds(promptTokens, vocabulary);
+  /** @type {Usage[]} */
   const usages = [];
   for (let run = 0; run <= runs; run++) {
     await reset();
     const { usage } = await complete(ids, { maxTokens, temperature, topP, seed: run, logitBias: NO_END });
     if (run > 0) usages.push(usage);
   }
-  const of = (field) => spread(usages.map((usage) => usage[field]));
+  const of = (/** @type {"decodeTokensPerSecond" | "prefillTokensPerSecond" | "timeToFirstTokenMs"} */ field) =>
+    spread(usages.map((usage) => Number(usage[field])));
   return {
     decodeTokensPerSecond: of("decodeTokensPerSecond"),
     prefillTokensPerSecond: of("prefillTokensPerSecond"),

@@ -5,6 +5,7 @@
 // - `steps` is held while the engine itself works. `encode` and `decode`, which touch no state, and
 //   `dispose` take only this one, so that they may be called inside a `for await` over a generator.
 
+import { unlessAborted } from "./abort.js";
 import { measure } from "./benchmark.js";
 import { Completions } from "./completions.js";
 import { engines, SOFTWARE_GPU } from "../engine/engines.js";
@@ -26,8 +27,6 @@ const LARGEST_U32 = 2 ** 32 - 1;
 
 /** False once a model is disposed, its engine has stopped, or its GPU was lost for good. */
 export let isUsable;
-/** For benchmarks: [{ kernel, dispatches, microseconds }] of a decode step on the GPU, or null without timestamps. */
-export let kernelTimes;
 
 /** What `name` means, with the revision of a hub's address, unless the option names one. */
 function requestedPlace(name, { endpoint, revision }) {
@@ -39,7 +38,6 @@ function requestedPlace(name, { endpoint, revision }) {
 export class TokenFormer {
   static {
     isUsable = (model) => !model.#disposal && !model.#failure && !model.#isLost;
-    kernelTimes = (model) => model.#invoke("kernelTimes", (engine) => engine.kernelTimes());
   }
 
   #engine;
@@ -60,6 +58,7 @@ export class TokenFormer {
   #isLost = false;
   #unwatch;
   #discard;
+  /** @type {Promise<void> | null} */
   #disposal = null;
   #lastInfo = null;
   #completions = new Completions(this);
@@ -202,12 +201,17 @@ export class TokenFormer {
     return { ...measured, ...step, ...checked };
   }
 
+  /** For benchmarks: [{ kernel, dispatches, microseconds }] of a decode step on the GPU, or null without timestamps. */
+  async kernelTimes() {
+    return this.#invoke("kernelTimes", (engine) => engine.kernelTimes());
+  }
+
   /** Forgets the context, so that a seed gives the same text again. */
   async reset() {
     await this.#invoke("reset", (engine) => engine.reset());
   }
 
-  /** Aborts every call, then frees everything. Calling it again changes nothing. */
+  /** Aborts every call, then frees everything. Calling it again changes nothing. @returns {Promise<void>} */
   dispose() {
     this.#disposal ??= this.#dispose();
     return this.#disposal;
@@ -344,21 +348,13 @@ async function loadEngine(request, onProgress, signal) {
     if (!over) onProgress?.(progress);
   };
   const loading = engines.get(request.backend).then((chosen) => chosen.load(request, tell, signal));
-  let stop;
-  const abort = new Promise((_, reject) => {
-    stop = () => reject(aborted("Loading", signal.reason));
-    signal?.addEventListener("abort", stop, { once: true });
-  });
   try {
-    const made = await Promise.race([loading, abort]);
-    if (!signal?.aborted) return made;
-    throw aborted("Loading", signal.reason);
+    return await unlessAborted(loading, "Loading", signal);
   } catch (error) {
     if (signal?.aborted) loading.then(discard, () => {});
     throw toTokenFormerError(error);
   } finally {
     over = true;
-    signal?.removeEventListener("abort", stop);
   }
 }
 

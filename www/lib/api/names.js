@@ -59,6 +59,9 @@ export function resolveName(
 /**
  * The repository that a page of the hub shows: `…/owner/name`, its files (`/tree/main`), one of them (`/blob/main/…`), or
  * that file itself (`/resolve/main/…`). A folder below `/resolve/` is a folder like those of other hosts.
+ *
+ * @param {URL} url
+ * @param {string} endpoint
  */
 function hubPage({ href }, endpoint) {
   const bases = endpoint === DEFAULT_ENDPOINT ? [endpoint, SHORT_ENDPOINT] : [endpoint];
@@ -77,6 +80,7 @@ function hubPage({ href }, endpoint) {
   return { id: repository, repository, folderUrl: null, ...(isRevision && { revision }) };
 }
 
+/** @param {string} text */
 function decodeSegment(text) {
   try {
     return decodeURIComponent(text);
@@ -85,12 +89,12 @@ function decodeSegment(text) {
   }
 }
 
-/** True for the folder of a model that the page answers from files of this computer (page/local-folder.js). */
+/** True for the folder of a model that the page answers from files of this computer (page/local-folder.js). @param {unknown} name */
 export function isLocalFolder(name) {
   return typeof name === "string" && /(^|\/)local\/~[^/]+\/?$/.test(name);
 }
 
-/** The endpoint without its last slash, or undefined where it is none. */
+/** The endpoint without its last slash, or undefined where it is none. @param {string} endpoint */
 export function normalizeEndpoint(endpoint) {
   if (!/^https?:\/\//i.test(endpoint)) return undefined;
   const url = parseUrl(endpoint);
@@ -98,7 +102,7 @@ export function normalizeEndpoint(endpoint) {
   return url.href.replace(/\/+$/, "");
 }
 
-/** An http(s) URL without credentials, from text without blanks (which URL would silently drop). */
+/** An http(s) URL without credentials, from text without blanks (which URL would silently drop). @param {string} text @param {string} [base] */
 function parseUrl(text, base) {
   if (/[\u0000-\u0020\u007f\\]/.test(text)) return undefined;
   let url;

@@ -8,9 +8,9 @@ import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
  * A row of the table.
  * @typedef {object} Option
  * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"signal"|"function"} type
- * @property {unknown} default undefined: described in `about`
- * @property {string} about one line for people
- * @property {string[]} [values] of an enum
+ * @property {unknown} [default] undefined: described in `about`
+ * @property {string} [about] one line for people
+ * @property {readonly unknown[]} [values] of an enum
  * @property {number} [min] smallest number, itself allowed unless `aboveMin`
  * @property {number} [max] largest number, itself allowed unless `belowMax`
  * @property {boolean} [aboveMin]
@@ -19,13 +19,21 @@ import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
  * @property {string} [shape] that pattern in words
  */
 
+/** @typedef {Readonly<Record<string, Readonly<Option>>>} Table */
+/** @typedef {import("../../tokenformer.js").LoadOptions} LoadOptions */
+/** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
+/** @typedef {LoadOptions & Required<Pick<LoadOptions, "revision" | "endpoint" | "cache" | "backend">>} CheckedLoadOptions */
+/** @typedef {GenerateOptions & Required<Omit<GenerateOptions, "seed" | "signal">>} CheckedGenerateOptions */
+
 // Git's rules for the names of branches and tags, plus: nothing that has a meaning in a URL.
 const REVISION = /^(?!.*\.\.)[^\u0000-\u0020\u007f~^:?*#%[\\]+$/u;
 // What an HTTP header can hold.
 const TOKEN = /^[\u0021-\u007e]+$/;
 
 /** Numbers of a config.json, with their ranges; what else it holds is left to the engine. */
+/** @type {Readonly<Option>} */
 const count = { type: "integer", min: 1, max: 2 ** 20 };
+/** @type {Table} */
 const SHAPE = Object.freeze({
   num_layers: count,
   hidden_size: count,
@@ -188,38 +196,49 @@ export const DELETE_OPTIONS = Object.freeze({
   quantization: { type: "enum", values: ["q4", "q8", "f16"], default: undefined, about: "precision; left out, all" },
 });
 
-/** Options of `TokenFormer.load`, checked and complete. Throws `invalid-argument`. */
+/** Options of `TokenFormer.load`, checked and complete. Throws `invalid-argument`. @param {unknown} [options] */
 export function checkLoadOptions(options) {
-  return checkOptions(LOAD_OPTIONS, options);
+  return /** @type {CheckedLoadOptions} */ (/** @type {unknown} */ (checkOptions(LOAD_OPTIONS, options)));
 }
 
-/** A revision that an address holds, checked as the option is. Throws `invalid-argument`. */
+/** A revision that an address holds, checked as the option is. Throws `invalid-argument`. @param {unknown} revision */
 export function checkRevision(revision) {
-  return checkOptions({ revision: LOAD_OPTIONS.revision }, { revision }).revision;
+  return /** @type {string} */ (checkOptions({ revision: LOAD_OPTIONS.revision }, { revision }).revision);
 }
 
-/** Options of `generate` and `complete`, checked and complete. Throws `invalid-argument`. */
+/** Options of `generate` and `complete`, checked and complete. Throws `invalid-argument`. @param {unknown} [options] */
 export function checkGenerateOptions(options) {
-  return checkOptions(GENERATE_OPTIONS, options);
+  return /** @type {CheckedGenerateOptions} */ (/** @type {unknown} */ (checkOptions(GENERATE_OPTIONS, options)));
 }
 
-/** Options of `benchmark`, checked and complete. Throws `invalid-argument`. */
+/**
+ * Options of `benchmark`, checked and complete. Throws `invalid-argument`.
+ * @param {unknown} [options]
+ * @returns {Required<import("../../tokenformer.js").BenchmarkOptions>}
+ */
 export function checkBenchmarkOptions(options) {
-  return checkOptions(BENCHMARK_OPTIONS, options);
+  return /** @type {ReturnType<typeof checkBenchmarkOptions>} */ (
+    /** @type {unknown} */ (checkOptions(BENCHMARK_OPTIONS, options))
+  );
 }
 
-/** Options of `TokenFormer.delete`, checked and complete. Throws `invalid-argument`. */
+/**
+ * Options of `TokenFormer.delete`, checked and complete. Throws `invalid-argument`.
+ * @param {unknown} [options]
+ * @returns {import("../../tokenformer.js").DeleteOptions}
+ */
 export function checkDeleteOptions(options) {
   return checkOptions(DELETE_OPTIONS, options);
 }
 
-/** Options checked against a table, and complete. Throws `invalid-argument`. */
+/** Options checked against a table, and complete. Throws `invalid-argument`. @param {Table} table @param {unknown} [options] */
 export function checkOptions(table, options = {}) {
   if (!isPlainObject(options)) throw invalidArgument(`The options must be a plain object, not ${typeName(options)}.`);
   const given = { ...options }; // every getter is read once
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(table, name)) throw unknownOption(table, name);
   }
+  /** @type {Record<string, unknown>} */
   const checked = {};
   for (const [name, option] of Object.entries(table)) {
     checked[name] = given[name] === undefined ? option.default : CHECKS[option.type](name, given[name], option);
@@ -227,11 +246,12 @@ export function checkOptions(table, options = {}) {
   return checked;
 }
 
+/** @type {Record<Option["type"], (name: string, value: unknown, option: Readonly<Option>) => unknown>} */
 const CHECKS = {
   string(name, value, { pattern, shape }) {
     // The value is not repeated: it may be an access token.
     if (typeof value !== "string") throw wrong(name, "a string", value);
-    if (!pattern.test(value)) throw invalidArgument(`${name} does not look like ${shape}.`);
+    if (pattern && !pattern.test(value)) throw invalidArgument(`${name} does not look like ${shape}.`);
     return value;
   },
   url(name, value) {
@@ -239,7 +259,7 @@ const CHECKS = {
     if (url === undefined) throw invalidArgument(`${name} must be an absolute http or https address.`);
     return url;
   },
-  enum(name, value, { values }) {
+  enum(name, value, { values = [] }) {
     if (!values.includes(value)) {
       const got = typeof value === "string" ? JSON.stringify(value) : typeName(value);
       throw invalidArgument(`${name} must be ${values.map((v) => JSON.stringify(v)).join(" or ")}, not ${got}.`);
@@ -247,12 +267,12 @@ const CHECKS = {
     return value;
   },
   integer(name, value, option) {
-    if (!Number.isInteger(value) || !inRange(value, option))
+    if (typeof value !== "number" || !Number.isInteger(value) || !inRange(value, option))
       throw wrong(name, `an integer ${rangeInWords(option)}`, value);
     return value;
   },
   number(name, value, option) {
-    if (!Number.isFinite(value) || !inRange(value, option))
+    if (typeof value !== "number" || !Number.isFinite(value) || !inRange(value, option))
       throw wrong(name, `a number ${rangeInWords(option)}`, value);
     return value;
   },
@@ -296,11 +316,12 @@ const CHECKS = {
   },
 };
 
-function inRange(value, { min, max = Infinity, aboveMin, belowMax }) {
+/** @param {number} value @param {Readonly<Option>} option */
+function inRange(value, { min = -Infinity, max = Infinity, aboveMin, belowMax }) {
   return (aboveMin ? value > min : value >= min) && (belowMax ? value < max : value <= max);
 }
 
-/** The range of a number in words: "from 0 to 20", "above 0, at most 1". */
+/** The range of a number in words: "from 0 to 20", "above 0, at most 1". @param {Readonly<Option>} option */
 export function rangeInWords({ min, max, aboveMin, belowMax }) {
   const low = aboveMin ? `above ${min}` : `from ${min}`;
   if (max === undefined) return low;
@@ -309,12 +330,14 @@ export function rangeInWords({ min, max, aboveMin, belowMax }) {
   return aboveMin ? `${low}, at most ${max}` : `${low} to ${max}`;
 }
 
+/** @param {string} name @param {string} wanted @param {unknown} got */
 function wrong(name, wanted, got) {
   return invalidArgument(`${name} must be ${wanted}, not ${typeName(got)}.`);
 }
 
+/** @param {Table} table @param {string} name */
 function unknownOption(table, name) {
-  const plain = (text) => text.toLowerCase().replace(/[^a-z]/g, "");
+  const plain = (/** @type {string} */ text) => text.toLowerCase().replace(/[^a-z]/g, "");
   const meant = Object.keys(table).find((known) => plain(known) === plain(name));
   const hint = meant ? `Did you mean ${meant}?` : `The options are ${Object.keys(table).join(", ")}.`;
   return invalidArgument(`There is no option ${JSON.stringify(name)}.`, hint);

@@ -1,11 +1,16 @@
 // Models that several callers use at once: one engine for all who ask for the same model with the same options.
 
+import { unlessAborted } from "./abort.js";
 import { aborted, invalidArgument } from "../errors.js";
 import { isUsable, TokenFormer } from "./model.js";
 import { resolveName } from "./names.js";
 import { checkLoadOptions } from "./options.js";
 
-/** The models that are loaded or being loaded for the next caller, by what was asked for. */
+/** @typedef {import("../../tokenformer.js").LoadOptions} LoadOptions */
+/** @typedef {NonNullable<LoadOptions["onProgress"]>} OnProgress */
+/** @typedef {Omit<LoadOptions, "signal" | "onProgress">} Options */
+
+/** The models that are loaded or being loaded for the next caller, by what was asked for. @type {Map<string, Entry>} */
 const entries = new Map();
 
 /**
@@ -15,8 +20,8 @@ const entries = new Map();
  * last holder has released it. One that was disposed otherwise, or whose engine stopped, is loaded anew.
  *
  * @param {string} [name] as for TokenFormer.load
- * @param {object} [options] those of TokenFormer.load but onProgress and signal
- * @param {{ onProgress?: (progress: object) => void, signal?: AbortSignal }} [caller]
+ * @param {Options} [options] those of TokenFormer.load but onProgress and signal
+ * @param {{ onProgress?: OnProgress, signal?: AbortSignal }} [caller]
  * @returns {Promise<{ model: TokenFormer, release: () => Promise<void> }>} `release` settles when what it frees is free
  */
 export async function acquire(name, options = {}, { onProgress, signal } = {}) {
@@ -33,7 +38,7 @@ export async function acquire(name, options = {}, { onProgress, signal } = {}) {
   return entry.join(onProgress, signal);
 }
 
-/** The same text for everything that TokenFormer.load would take for the same. Throws what it would reject with. */
+/** The same text for everything that TokenFormer.load would take for the same. Throws what it would reject with. @param {string | undefined} name @param {Options} options */
 function keyOf(name, options) {
   const checked = checkLoadOptions(options);
   return JSON.stringify([resolveName(name, undefined, checked.endpoint), checked], (_, value) => {
@@ -44,46 +49,46 @@ function keyOf(name, options) {
 
 class Entry {
   #key;
-  /** One object for everybody who waits for the model or has it; its listener while waiting. */
+  /** One object for everybody who waits for the model or has it; its listener while waiting. @type {Map<object, OnProgress | undefined>} */
   #holders = new Map();
   #controller = new AbortController();
   #loading;
+  /** @type {Parameters<OnProgress>[0] | null} */
   #lastProgress = null;
-  /** The model, once it is loaded. */
+  /** The model, once it is loaded. @type {TokenFormer | null} */
   model = null;
 
+  /** @param {string} key @param {string | undefined} name @param {Options} options */
   constructor(key, name, options) {
     this.#key = key;
     const { signal } = this.#controller;
-    this.#loading = TokenFormer.load(name, { ...options, signal, onProgress: (progress) => this.#tell(progress) });
+    this.#loading = TokenFormer.load(name, {
+      ...options,
+      signal,
+      onProgress: (/** @type {Parameters<OnProgress>[0]} */ progress) => this.#tell(progress),
+    });
     this.#loading.then(
       (model) => this.#keep(model),
       () => this.#forget(),
     );
   }
 
+  /** @param {OnProgress | undefined} onProgress @param {AbortSignal | undefined} signal */
   async join(onProgress, signal) {
     const holder = {};
     this.#holders.set(holder, onProgress);
     if (this.#lastProgress && !this.model) onProgress?.(this.#lastProgress);
-    let stop;
-    const abort = new Promise((_, reject) => {
-      stop = () => reject(aborted("Loading", signal.reason));
-      signal?.addEventListener("abort", stop, { once: true });
-    });
     try {
-      const model = await Promise.race([this.#loading, abort]);
-      if (signal?.aborted) throw aborted("Loading", signal.reason);
+      const model = await unlessAborted(this.#loading, "Loading", signal);
       this.#holders.set(holder, undefined);
       return { model, release: () => this.#release(holder) };
     } catch (error) {
       this.#release(holder);
       throw error;
-    } finally {
-      signal?.removeEventListener("abort", stop);
     }
   }
 
+  /** @param {object} holder */
   async #release(holder) {
     if (!this.#holders.delete(holder) || this.#holders.size > 0) return;
     this.#forget();
@@ -91,6 +96,7 @@ class Entry {
     await this.model?.dispose();
   }
 
+  /** @param {TokenFormer} model */
   #keep(model) {
     this.model = model;
     if (this.#holders.size === 0) model.dispose().catch(() => {}); // nobody is left to hear of it
@@ -100,6 +106,7 @@ class Entry {
     if (entries.get(this.#key) === this) entries.delete(this.#key);
   }
 
+  /** @param {Parameters<OnProgress>[0]} progress */
   #tell(progress) {
     this.#lastProgress = progress;
     for (const onProgress of [...this.#holders.values()]) {

@@ -11,7 +11,7 @@ export async function storedModels() {
   return (await engines.get()).storedModels();
 }
 
-/** Deletes a model from the storage; resolves to the bytes that this freed. */
+/** Deletes a model from the storage; resolves to the bytes that this freed. @param {string} id @param {import("../../tokenformer.js").DeleteOptions} [options] */
 export async function deleteModel(id, options) {
   const { revision, quantization } = checkDeleteOptions(options);
   if (id === undefined) throw invalidArgument("delete needs the id of a model.", "TokenFormer.models() lists them.");
@@ -37,9 +37,17 @@ export async function persist() {
   return (await globalThis.navigator?.storage?.persist?.().catch(() => false)) ?? false;
 }
 
-/** `promise`, or `otherwise` where there is none, it fails, or the browser does not answer. */
+/**
+ * `promise`, or `otherwise` where there is none, it fails, or the browser does not answer.
+ * @template T, U
+ * @param {Promise<T> | undefined} promise
+ * @param {U} otherwise
+ * @returns {Promise<T | U>}
+ */
 async function inTime(promise, otherwise) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
+  /** @type {Promise<U>} */
   const late = new Promise((resolve) => (timer = setTimeout(resolve, ANSWER_MS, otherwise)));
   try {
     return await Promise.race([promise ?? otherwise, late]);

@@ -3,15 +3,20 @@
 import { invalidArgument } from "../errors.js";
 import { GENERATE_OPTIONS, LOAD_OPTIONS } from "../api/options.js";
 
+/** @typedef {import("../api/options.js").Option} Option */
+/** What reads an attribute: its text, or null without it. @typedef {(attribute: string) => string | null} Get */
+/** @typedef {{ name: string, option: Readonly<Option>, attribute: string }} Row */
+
 /** Functions and signals cannot be written as attributes. */
 const WITHOUT_ATTRIBUTE = ["signal", "function"];
 
-/** `maxTokens` → `max-tokens`; an option that is true by default is switched off: `no-cache`. */
+/** `maxTokens` → `max-tokens`; an option that is true by default is switched off: `no-cache`. @param {string} name @param {Readonly<Option>} option */
 export function attributeName(name, option) {
   const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   return option.type === "boolean" && option.default === true ? `no-${kebab}` : kebab;
 }
 
+/** @param {import("../api/options.js").Table} table @returns {Row[]} */
 function attributesOf(table) {
   return Object.entries(table)
     .filter(([, option]) => !WITHOUT_ATTRIBUTE.includes(option.type))
@@ -36,18 +41,19 @@ export const ATTRIBUTES = Object.freeze([
   "token-view",
 ]);
 
-/** Load options as written in attributes. `get` returns an attribute's text, or null without it. */
+/** Load options as written in attributes. `get` returns an attribute's text, or null without it. @param {Get} get */
 export function readLoadAttributes(get) {
   return read(LOAD_ATTRIBUTES, get);
 }
 
-/** Generate options as written in attributes. */
+/** Generate options as written in attributes. @param {Get} get */
 export function readGenerateAttributes(get) {
   return read(GENERATE_ATTRIBUTES, get);
 }
 
-/** Only what is written; ranges are checked later, where every option is. */
+/** Only what is written; ranges are checked later, where every option is. @param {Row[]} rows @param {Get} get */
 function read(rows, get) {
+  /** @type {Record<string, unknown>} */
   const options = {};
   for (const { name, option, attribute } of rows) {
     const text = get(attribute);
@@ -56,6 +62,7 @@ function read(rows, get) {
   return options;
 }
 
+/** @param {string} attribute @param {string} text @param {Readonly<Option>} option */
 function parse(attribute, text, option) {
   switch (option.type) {
     case "boolean":
@@ -72,6 +79,7 @@ function parse(attribute, text, option) {
   }
 }
 
+/** @param {string} attribute @param {string} text */
 function parseNumber(attribute, text) {
   const trimmed = text.trim();
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(trimmed)) {
@@ -80,13 +88,14 @@ function parseNumber(attribute, text) {
   return Number(trimmed);
 }
 
+/** @param {string} attribute @param {string} text */
 function parseJson(attribute, text) {
   try {
     return JSON.parse(text);
   } catch (cause) {
     const example = attribute === "stop" ? `stop='["\\n\\n"]'` : `${attribute}='{"11": -5}'`;
     throw invalidArgument(
-      `The attribute ${attribute} is not JSON: ${cause.message}`,
+      `The attribute ${attribute} is not JSON: ${/** @type {Error} */ (cause).message}`,
       attribute === "config" ? "Write an object with the fields of config.json." : `Write it like this: ${example}.`,
     );
   }

@@ -1,5 +1,8 @@
 // Numbers and states in words, for the element's status line.
 
+/** @typedef {import("../../tokenformer.js").LoadProgress} LoadProgress */
+
+/** @type {Record<string, string>} */
 const PHASES = {
   resolve: "Looking for the model",
   download: "Downloading",
@@ -10,25 +13,26 @@ const PHASES = {
   ready: "Ready",
 };
 
-/** Bytes as megabytes (10^6), with one decimal below 100: "12.3". */
+/** Bytes as megabytes (10^6), with one decimal below 100: "12.3". @param {number} bytes */
 export function megabytes(bytes) {
   const value = bytes / 1e6;
   return value < 100 ? value.toFixed(1) : value.toFixed(0);
 }
 
-/** A rate with as many digits as mean something: "3.4", "87", "1,204". */
+/** A rate with as many digits as mean something: "3.4", "87", "1,204". @param {number} value */
 export function rate(value) {
   return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
 }
 
-/** Share of the bytes that are there, 0 to 1; null where the total is not known. */
+/** Share of the bytes that are there, 0 to 1; null where the total is not known. @param {Pick<LoadProgress, "loadedBytes" | "totalBytes">} progress */
 export function progressShare({ loadedBytes, totalBytes }) {
-  return totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
+  return totalBytes !== null && totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
 }
 
 /**
  * "Downloading: 12.3 of 28.4 MB (43 %), 4.1 MB/s, about 4 s left". The percentage is rounded down: 100 % means all of it.
  * `isLocal`: the files are this device's own. What is waited for stands in the place of the phase.
+ * @param {LoadProgress} progress
  */
 export function progressInWords(progress, isLocal = false) {
   const isReading = isLocal && progress.phase === "download";
@@ -38,54 +42,62 @@ export function progressInWords(progress, isLocal = false) {
   const amount =
     share === null
       ? `${megabytes(progress.loadedBytes)} MB`
-      : `${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes)} MB (${Math.floor(share * 100)} %)`;
+      : `${megabytes(progress.loadedBytes)} of ${megabytes(progress.totalBytes ?? 0)} MB (${Math.floor(share * 100)} %)`;
   const speed =
-    progress.phase === "download" && progress.bytesPerSecond > 0 ? `, ${megabytes(progress.bytesPerSecond)} MB/s` : "";
+    progress.phase === "download" && (progress.bytesPerSecond ?? 0) > 0
+      ? `, ${megabytes(progress.bytesPerSecond ?? 0)} MB/s`
+      : "";
   return `${phase}: ${amount}${speed}${timeLeft(progress)}`;
 }
 
-/** ", about 40 s left"; nothing for the last seconds. */
+/** ", about 40 s left"; nothing for the last seconds. @param {LoadProgress} progress */
 function timeLeft({ phase, secondsLeft }) {
-  if (phase !== "download" || !(secondsLeft >= 3)) return "";
+  if (phase !== "download" || secondsLeft === null || !(secondsLeft >= 3)) return "";
   return secondsLeft < 90
     ? `, about ${Math.round(secondsLeft)} s left`
     : `, about ${Math.round(secondsLeft / 60)} min left`;
 }
 
-/** "24 ms", "2.9 s". */
+/** "24 ms", "2.9 s". @param {number} ms */
 function duration(ms) {
   return ms < 1000 ? `${rate(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** "42 tokens · 310 tokens/s · first after 24 ms": while writing. What is not known, or goes without saying, is left out. */
+/**
+ * "42 tokens · 310 tokens/s · first after 24 ms": while writing. What is not known, or goes without saying, is left out.
+ * @param {number} tokens
+ * @param {number | null} tokensPerSecond
+ * @param {number | null} firstAfterMs
+ */
 export function writingInWords(tokens, tokensPerSecond, firstAfterMs, place = "") {
   const parts = [tokens === 1 ? "1 token" : `${tokens.toLocaleString("en")} tokens`];
-  if (tokensPerSecond > 0) parts.push(`${rate(tokensPerSecond)} tokens/s`);
-  if (firstAfterMs > 0) parts.push(`first after ${duration(firstAfterMs)}`);
+  if (tokensPerSecond !== null && tokensPerSecond > 0) parts.push(`${rate(tokensPerSecond)} tokens/s`);
+  if (firstAfterMs !== null && firstAfterMs > 0) parts.push(`first after ${duration(firstAfterMs)}`);
   if (place) parts.push(place);
   return parts.join(" · ");
 }
 
-/** The GPU's name as far as the browser tells it: "nvidia ampere"; "" where it tells nothing. */
+/** The GPU's name as far as the browser tells it: "nvidia ampere"; "" where it tells nothing. @param {import("../../tokenformer.js").Adapter | null | undefined} adapter */
 export function adapterInWords(adapter) {
   if (!adapter) return "";
   return adapter.description || [adapter.vendor, adapter.device || adapter.architecture].filter(Boolean).join(" ");
 }
 
-/** Where a model runs, if that needs saying: nobody should take it for what a GPU gives. */
+/** Where a model runs, if that needs saying: nobody should take it for what a GPU gives. @param {Pick<import("../../tokenformer.js").ModelInfo, "backend">} info */
 export function placeInWords({ backend }) {
   return backend === "cpu" ? "on the CPU" : "";
 }
 
-/** "Ready on nvidia ampere", "Ready on the CPU". */
+/** "Ready on nvidia ampere", "Ready on the CPU". @param {Pick<import("../../tokenformer.js").ModelInfo, "backend" | "adapter">} info */
 export function readyInWords(info) {
   const place = placeInWords(info) || (adapterInWords(info.adapter) && `on ${adapterInWords(info.adapter)}`);
   return place ? `Ready ${place}` : "Ready";
 }
 
+/** @type {Record<string, string>} */
 const ENDINGS = { abort: "stopped", context: "the context is full", stop: "the text ended" };
 
-/** "256 tokens · 310 tokens/s · first after 24 ms · stopped": after writing. */
+/** "256 tokens · 310 tokens/s · first after 24 ms · stopped": after writing. @param {import("../../tokenformer.js").GenerateResult} result */
 export function resultInWords({ usage, finishReason }, place = "") {
   const parts = [writingInWords(usage.completionTokens, usage.decodeTokensPerSecond, usage.timeToFirstTokenMs, place)];
   if (ENDINGS[finishReason]) parts.push(ENDINGS[finishReason]);

@@ -10,7 +10,6 @@ import { ownAddress } from "./address.js";
 import { checkLogits } from "./check.js";
 import { askForControl } from "../offline.js";
 import { probe, shareOfFloor } from "./probe.js";
-import { kernelTimes } from "../../lib/api/model.js";
 import { TokenFormer } from "../../tokenformer.js";
 
 document.querySelector(".unstarted").remove();
@@ -76,7 +75,7 @@ async function measure() {
         results.push({ model: name, kind, variants, gpuBytes, shareOfFloor: share, bandwidthUsed, ...result });
         show({ adapter, thread, probe: probed, results });
       }
-      if (query.has("kernels")) results.push({ model: name, kind: "kernels", kernels: await kernelTimes(model) });
+      if (query.has("kernels")) results.push({ model: name, kind: "kernels", kernels: await model.kernelTimes() });
       await model.dispose();
     } catch (error) {
       results.push({ model: name, error: `${error.code}: ${error.message} ${error.cause ?? ""}` });
