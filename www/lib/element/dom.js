@@ -6,10 +6,12 @@
  * @param {N} name
  * @param {{ part?: string, text?: string | null } & Omit<Partial<HTMLElementTagNameMap[N]>, "part" | "text" | "children">} [properties]
  * @param {(Node | string)[]} children
+ * @returns {HTMLElementTagNameMap[N]}
  */
 export function make(name, properties, ...children) {
   const { part, text, ...rest } = properties ?? {};
-  const element = Object.assign(document.createElement(name), rest);
+  const element = document.createElement(name);
+  Object.assign(/** @type {object} */ (element), rest);
   if (part) element.setAttribute("part", part);
   if (text) element.textContent = text;
   element.append(...children);

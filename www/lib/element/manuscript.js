@@ -11,22 +11,26 @@ const HISTORY = 200;
 const HIGH = /[\ud800-\udbff]/;
 const LOW = /[\udc00-\udfff]/;
 
+/** @typedef {import("../../tokenformer.js").Passage} Passage */
+
 /**
  * A stretch of text that one hand wrote.
  * @typedef {object} Piece
  * @property {string} text may be empty: a token may be half a character
  * @property {number} run which generation wrote it; 0: the visitor
- * @property {{ tokenId: number, logprob?: number, topLogprobs?: object[], isHealed?: boolean } | null} token `isHealed`: the
+ * @property {{ tokenId: number, logprob?: number, topLogprobs?: import("../../tokenformer.js").TopLogprob[], isHealed?: boolean } | null} token `isHealed`: the
  *   space that it begins with is the one before it
  */
 
 export class Manuscript {
   /** @type {Piece[]} */
   #pieces = [];
+  /** @type {Piece[][]} */
   #past = [];
+  /** @type {Piece[][]} */
   #future = [];
   #runs = 0;
-  /** The pieces' text, once it was asked for; null after a change. */
+  /** The pieces' text, once it was asked for; null after a change. @type {string | null} */
   #text = "";
   /** The passage's last text, as it was given. */
   #given = "";
@@ -41,6 +45,7 @@ export class Manuscript {
     return (this.#text ??= this.#pieces.map((piece) => piece.text).join(""));
   }
 
+  /** @param {Piece[]} pieces */
   #put(pieces) {
     this.#pieces = pieces;
     this.#text = null;
@@ -70,6 +75,7 @@ export class Manuscript {
     return newest === 0 ? -1 : this.#pieces.findIndex((piece) => piece.run === newest);
   }
 
+  /** @param {number} index */
   textBefore(index) {
     return this.#pieces
       .slice(0, index)
@@ -77,14 +83,14 @@ export class Manuscript {
       .join("");
   }
 
-  /** Whether it consists of these stretches. */
+  /** Whether it consists of these stretches. @param {Passage[]} stretches */
   consistsOf(stretches) {
     const others = merged(asInFields(stretches));
     const own = this.stretches;
     return others.length === own.length && own.every((one, i) => isSameStretch(one, others[i]));
   }
 
-  /** Begins with these stretches: there is nothing before them to go back to. */
+  /** Begins with these stretches: there is nothing before them to go back to. @param {Passage[]} stretches */
   begin(stretches) {
     this.#put(this.#piecesOf(stretches));
     this.#past = [];
@@ -92,7 +98,7 @@ export class Manuscript {
     this.#typedAt = -Infinity;
   }
 
-  /** Puts other stretches in the place of everything. */
+  /** Puts other stretches in the place of everything. @param {Passage[]} stretches */
   replace(stretches) {
     const pieces = this.#piecesOf(stretches);
     if (this.#isSame(pieces)) return;
@@ -100,11 +106,12 @@ export class Manuscript {
     this.#put(pieces);
   }
 
+  /** @param {Passage[]} stretches @returns {Piece[]} */
   #piecesOf(stretches) {
     return asInFields(stretches).map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
   }
 
-  /** Takes over what the visitor made of the text. What stands before and after the change keeps its writer. */
+  /** Takes over what the visitor made of the text. What stands before and after the change keeps its writer. @param {string} edited */
   edit(edited) {
     const before = this.text;
     const text = asInField(edited);
@@ -113,9 +120,9 @@ export class Manuscript {
     if (now - this.#typedAt > TYPING_MS) this.#record();
     this.#typedAt = now;
     let start = commonStart(before, text);
-    if (HIGH.test(text[start - 1])) start -= 1;
+    if (start > 0 && HIGH.test(text[start - 1])) start -= 1;
     let end = commonEnd(before, text, Math.min(before.length, text.length) - start);
-    if (end > 0 && LOW.test(text.at(-end))) end -= 1;
+    if (end > 0 && LOW.test(text[text.length - end])) end -= 1;
     const typed = text.slice(start, text.length - end);
     this.#put([
       ...this.#cut(0, start),
@@ -132,7 +139,7 @@ export class Manuscript {
     this.#given = "";
   }
 
-  /** A token of the passage. */
+  /** A token of the passage. @param {{ text: string } & NonNullable<Piece["token"]>} chunk */
   append({ text: given, ...token }) {
     const text = asInField(given, this.#given);
     if (given !== "") this.#given = given;
@@ -142,7 +149,8 @@ export class Manuscript {
 
   /** The passage ends. One of nothing leaves no trace in the history. */
   endPassage() {
-    if (this.#past.length > 0 && this.#isSame(this.#past.at(-1))) this.#past.pop();
+    const last = this.#past.at(-1);
+    if (last && this.#isSame(last)) this.#past.pop();
   }
 
   undo() {
@@ -153,10 +161,12 @@ export class Manuscript {
     return this.#step(this.#future, this.#past);
   }
 
+  /** @param {Piece[][]} from @param {Piece[][]} to */
   #step(from, to) {
-    if (from.length === 0) return false;
+    const pieces = from.pop();
+    if (!pieces) return false;
     to.push(this.#pieces);
-    this.#put(from.pop());
+    this.#put(pieces);
     this.#typedAt = -Infinity;
     return true;
   }
@@ -168,6 +178,7 @@ export class Manuscript {
     this.#typedAt = -Infinity;
   }
 
+  /** @param {Piece[]} pieces */
   #isSame(pieces) {
     return (
       pieces.length === this.#pieces.length &&
@@ -175,8 +186,9 @@ export class Manuscript {
     );
   }
 
-  /** The pieces between two places of the text. Half a token is text of the same writer and no token any more. */
+  /** The pieces between two places of the text. Half a token is text of the same writer and no token any more. @param {number} start @param {number} end */
   #cut(start, end) {
+    /** @type {Piece[]} */
     const cut = [];
     let at = 0;
     for (const piece of this.#pieces) {
@@ -190,24 +202,26 @@ export class Manuscript {
   }
 }
 
-/** Stretches as a text field holds their texts; those without text are left out. */
+/** Stretches as a text field holds their texts; those without text are left out. @param {Passage[]} stretches */
 function asInFields(stretches) {
   return stretches
     .map(({ text, written }, i) => ({ text: asInField(text, stretches[i - 1]?.text), written }))
     .filter(({ text }) => text !== "");
 }
 
-/** As few stretches as tell who wrote what. */
+/** As few stretches as tell who wrote what. @param {Passage[]} stretches */
 function merged(stretches) {
+  /** @type {Passage[]} */
   const few = [];
   for (const { text, written } of stretches) {
     const last = few.at(-1);
-    if (last?.written === written) last.text += text;
+    if (last && last.written === written) last.text += text;
     else if (text !== "") few.push({ text, written });
   }
   return few;
 }
 
+/** @param {Passage} a @param {Passage} b */
 function isSameStretch(a, b) {
   return a.written === b.written && a.text === b.text;
 }

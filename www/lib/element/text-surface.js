@@ -7,6 +7,8 @@
 import { make } from "./dom.js";
 import { commonEnd, commonStart } from "./texts.js";
 
+/** @typedef {import("../../tokenformer.js").Passage} Passage */
+
 export class TextSurface {
   #field = make("textarea", {
     part: "prompt",
@@ -18,11 +20,13 @@ export class TextSurface {
   });
   #mirror = make("div", { part: "output", className: "mirror", dir: "auto", ariaHidden: "true" });
   #node = make("div", { className: "surface" }, this.#mirror, this.#field);
-  /** Where the passage that is being written stands: its settled text, then spans that settle. */
+  /** Where the passage that is being written stands: its settled text, then spans that settle. @type {HTMLElement | null} */
   #passage = null;
+  /** @type {Text | null} */
   #settled = null;
+  /** @type {{ fresh: HTMLElement, text: string }[]} */
   #settling = [];
-  /** The stretches that the mirror shows, each with its span; null while, and since, a passage was written. */
+  /** The stretches that the mirror shows, each with its span; null while, and since, a passage was written. @type {(Passage & { span: HTMLElement })[] | null} */
   #shown = [];
   /** The caret stood at the text's end when the passage began, and nobody has moved it: there it goes when the passage ends. */
   #caretWas = -1;
@@ -55,16 +59,18 @@ export class TextSurface {
     return this.#node;
   }
 
+  /** @param {FocusOptions} [options] */
   focus(options) {
     this.#field.focus(options);
   }
 
-  /** Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. */
+  /** Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. @param {Passage[]} stretches */
   show(stretches, { keepCaret = false } = {}) {
     if (!this.#shown || !this.#change(stretches)) this.#showAnew(stretches);
     if (!keepCaret) this.#field.value = stretches.map(({ text }) => text).join("");
   }
 
+  /** @param {Passage[]} stretches */
   #showAnew(stretches) {
     this.#passage = null;
     this.#settling = [];
@@ -75,9 +81,10 @@ export class TextSurface {
   /**
    * Where one stretch alone has another text, as while typing, only what differs is put into it: a long text would be laid
    * out from its beginning for every letter. True if that was all.
+   * @param {Passage[]} stretches
    */
   #change(stretches) {
-    const shown = this.#shown;
+    const shown = this.#shown ?? [];
     if (stretches.length !== shown.length || stretches.some(({ written }, i) => written !== shown[i].written))
       return false;
     const differing = stretches.flatMap(({ text }, i) => (text === shown[i].text ? [] : [i]));
@@ -87,13 +94,17 @@ export class TextSurface {
       const { text } = stretches[i];
       const start = commonStart(before, text);
       const end = commonEnd(before, text, Math.min(before.length, text.length) - start);
-      span.firstChild.replaceData(start, before.length - start - end, text.slice(start, text.length - end));
+      /** @type {Text} */ (span.firstChild).replaceData(
+        start,
+        before.length - start - end,
+        text.slice(start, text.length - end),
+      );
       shown[i].text = text;
     }
     return true;
   }
 
-  /** Puts another text of the same length into the field; the caret stays where it is. */
+  /** Puts another text of the same length into the field; the caret stays where it is. @param {string} text */
   correct(text) {
     const { selectionStart, selectionEnd, selectionDirection } = this.#field;
     this.#field.value = text;
@@ -113,9 +124,9 @@ export class TextSurface {
     this.#mirror.append(this.#passage);
   }
 
-  /** Adds to the passage. New text settles from the accent's colour to the quieter one of what is written. */
+  /** Adds to the passage. New text settles from the accent's colour to the quieter one of what is written. @param {string} text */
   append(text) {
-    if (text === "") return;
+    if (text === "" || !this.#passage) return;
     const follow = this.#isAtEnd();
     const fresh = make("span", { className: "fresh", text });
     this.#passage.append(fresh);
@@ -139,10 +150,11 @@ export class TextSurface {
   #settle() {
     const next = this.#settling.shift();
     if (!next) return;
-    this.#settled.appendData(next.text);
+    this.#settled?.appendData(next.text);
     next.fresh.remove();
   }
 
+  /** @param {string} more */
   #setValue(more) {
     const end = this.#field.value.length;
     if (this.#field.setRangeText) this.#field.setRangeText(more, end, end, "preserve");
@@ -156,12 +168,12 @@ export class TextSurface {
   }
 }
 
-/** The letter that is pressed; on a keyboard without Latin letters the one that stands there on others. */
+/** The letter that is pressed; on a keyboard without Latin letters the one that stands there on others. @param {KeyboardEvent} event */
 function latinKey({ key, code }) {
   return (/^[\x20-\x7f]$/.test(key) ? key : (/^Key([A-Z])$/.exec(code)?.[1] ?? key)).toLowerCase();
 }
 
-/** The span of a stretch. Its text is one node, which can be changed in place. */
+/** The span of a stretch. Its text is one node, which can be changed in place. @param {Passage} stretch */
 function spanOf({ text, written }) {
   const span = make("span", written ? { part: "written", className: "written" } : {});
   if (text !== "") span.append(document.createTextNode(text));

@@ -2,14 +2,17 @@
 
 import { make } from "./dom.js";
 
-/** "37 %", "0.4 %", "< 0.1 %". */
+/** @typedef {import("./manuscript.js").Piece} Piece */
+/** A token to write on with. @typedef {import("../../tokenformer.js").Chunk} Alternative */
+
+/** "37 %", "0.4 %", "< 0.1 %". @param {number} logprob */
 export function percent(logprob) {
   const value = Math.exp(logprob) * 100;
   if (value < 0.1) return "< 0.1 %";
   return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} %`;
 }
 
-/** A token's text with what cannot be seen made visible. */
+/** A token's text with what cannot be seen made visible. @param {string} text */
 export function visible(text) {
   return text === ""
     ? "(part of a character)"
@@ -19,19 +22,22 @@ export function visible(text) {
         .replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
 }
 
-/** A token's text as a screen reader shall say it: not the signs for what cannot be seen. */
+/** A token's text as a screen reader shall say it: not the signs for what cannot be seen. @param {string} text */
 export function spoken(text) {
   if (text === "") return "part of a character";
   if (text.trim() !== "") return text.trim();
+  /** @type {Record<string, string>} */
   const words = { "\n": "new line", "\t": "tab" };
   return words[text[0]] ?? (text.length > 1 ? `${text.length} spaces` : "space");
 }
 
-/** Shade of a token, 0 (expected) to 4 (a surprise). */
+/** Shade of a token, 0 (expected) to 4 (a surprise). @param {number | undefined} logprob */
 export function surprise(logprob) {
   return logprob === undefined ? 0 : Math.max(0, Math.min(4, Math.floor(-logprob / Math.log(4))));
 }
 
+/** How many tokens the arrow keys go on. @type {Record<string, number>} */
+const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 };
 /** Between a token and its card. */
 const CARD_GAP = 2;
 
@@ -63,13 +69,14 @@ export class TokenView {
     text: "Tokens are the pieces in which the model writes. There are none yet: what it writes from now on shows them, each shaded by how unlikely it was, with its alternatives.",
   });
   #node = make("div", { className: "token-view" }, this.#list, this.#none, this.#legend, this.#note, this.#card);
+  /** @type {readonly Piece[]} */
   #pieces = [];
   #chosen = -1;
   /** Where the arrow keys go on from. */
   #at = -1;
   #onChoose;
 
-  /** @param {{ onChoose: (index: number, alternative: object) => void }} actions `onChoose`: write on with another token */
+  /** @param {{ onChoose: (index: number, alternative: Alternative) => void }} actions `onChoose`: write on with another token */
   constructor({ onChoose }) {
     this.#onChoose = onChoose;
     // Not pointerover, which also comes when a card that closes uncovers a token under a mouse at rest.
@@ -77,14 +84,17 @@ export class TokenView {
     this.#list.addEventListener("click", (event) => this.#open(event.target));
     this.#list.addEventListener("focusin", (event) => this.#open(event.target));
     this.#node.addEventListener("pointerleave", () => this.#node.contains(activeIn(this.#node)) || this.close());
-    this.#node.addEventListener("focusout", (event) => this.#node.contains(event.relatedTarget) || this.close());
+    this.#node.addEventListener(
+      "focusout",
+      (event) => this.#node.contains(/** @type {Node | null} */ (event.relatedTarget)) || this.close(),
+    );
     this.#list.addEventListener("scroll", () => this.close(), { passive: true });
     this.#node.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 }[event.key];
+      const step = STEPS[event.key];
       if (event.key === "Escape" && !this.#card.hidden) {
-        this.#list.children[this.#chosen]?.focus();
+        /** @type {HTMLElement | undefined} */ (this.#list.children[this.#chosen])?.focus();
         this.close();
-      } else if (step && !this.#card.contains(event.target)) this.#move(step);
+      } else if (step && !this.#card.contains(/** @type {Node | null} */ (event.target))) this.#move(step);
       else return;
       event.preventDefault();
       event.stopPropagation();
@@ -95,13 +105,14 @@ export class TokenView {
     return this.#node;
   }
 
-  /** Puts the keyboard on the token that the arrow keys begin at; false without one. */
+  /** Puts the keyboard on the token that the arrow keys begin at; false without one. @param {FocusOptions} [options] */
   focus(options) {
-    const token = this.#list.querySelector('[tabindex="0"]');
+    const token = /** @type {HTMLElement | null} */ (this.#list.querySelector('[tabindex="0"]'));
     token?.focus(options);
     return Boolean(token);
   }
 
+  /** @param {Piece[]} pieces */
   show(pieces) {
     // Who works with the keyboard stays where they are, though everything is new.
     const focused = activeIn(this.#node);
@@ -122,7 +133,7 @@ export class TokenView {
     this.#none.hidden = hasTokens || !this.#note.hidden;
   }
 
-  /** A token that was just written. */
+  /** A token that was just written. @param {Piece} piece */
   append(piece) {
     const first = !this.#pieces.some(({ token }) => token);
     this.#pieces = [...this.#pieces, piece];
@@ -138,7 +149,7 @@ export class TokenView {
     this.#chosen = -1;
   }
 
-  /** To the next token that way, over what the visitor wrote. */
+  /** To the next token that way, over what the visitor wrote. @param {number} step */
   #move(step) {
     const direction = Math.sign(step);
     let index = this.#chosen < 0 ? this.#at : this.#chosen;
@@ -148,27 +159,31 @@ export class TokenView {
       if (!this.#pieces[next]) break;
       index = next;
     }
-    const span = this.#list.children[index];
+    const span = /** @type {HTMLElement | undefined} */ (this.#list.children[index]);
     if (!span) return;
     for (const other of this.#list.querySelectorAll('[tabindex="0"]')) other.setAttribute("tabindex", "-1");
     span.setAttribute("tabindex", "0");
     span.focus();
   }
 
-  #open(target) {
+  /** @param {EventTarget | null} at */
+  #open(at) {
+    const target = /** @type {HTMLElement} */ (at);
     const index = Number(target.dataset?.index ?? -1);
     const token = this.#pieces[index]?.token;
     if (!token || index === this.#chosen) return;
     this.close();
     this.#chosen = this.#at = index;
-    this.#card.replaceChildren(...this.#cardOf(this.#pieces[index], index));
+    this.#card.replaceChildren(...this.#cardOf(this.#pieces[index].text, token, index));
     this.#card.hidden = false;
     target.setAttribute("aria-describedby", "card");
     this.#place(target);
   }
 
-  #cardOf({ text, token }, index) {
-    if (token.logprob === undefined) {
+  /** @param {string} text @param {NonNullable<Piece["token"]>} token @param {number} index */
+  #cardOf(text, token, index) {
+    const { logprob } = token;
+    if (logprob === undefined) {
       return [
         make("p", {
           className: "card-note",
@@ -178,7 +193,7 @@ export class TokenView {
     }
     const likeliest = token.topLogprobs ?? [];
     const isAmong = likeliest.some(({ tokenId }) => tokenId === token.tokenId);
-    const all = isAmong ? likeliest : [...likeliest, { ...token, text }];
+    const all = isAmong ? likeliest : [...likeliest, { ...token, text, logprob }];
     const rows = all.map((alternative) => {
       const share = make("span", { className: "share" });
       share.style?.setProperty("--share", String(Math.exp(alternative.logprob)));
@@ -197,7 +212,7 @@ export class TokenView {
     return [make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];
   }
 
-  /** Under the token, inside the view's width; above it where the window ends before the card does. */
+  /** Under the token, inside the view's width; above it where the window ends before the card does. @param {HTMLElement} target */
   #place(target) {
     const at = target.getClientRects()[0];
     const frame = this.#node.getBoundingClientRect();
@@ -212,9 +227,10 @@ export class TokenView {
   }
 }
 
+/** @param {Piece} piece @param {number} index */
 function tokenSpan({ text, run, token }, index) {
   if (!token) return make("span", { className: run > 0 ? "written" : "own", text });
-  const known = token.logprob !== undefined;
+  const { logprob } = token;
   const span = make("span", {
     part: "token",
     className: "token",
@@ -224,16 +240,18 @@ function tokenSpan({ text, run, token }, index) {
   span.setAttribute("tabindex", "-1");
   span.setAttribute("data-index", String(index));
   span.setAttribute("data-surprise", String(surprise(token.logprob)));
-  span.setAttribute("aria-label", known ? `${spoken(text)}, ${percent(token.logprob)}` : spoken(text));
+  span.setAttribute("aria-label", logprob === undefined ? spoken(text) : `${spoken(text)}, ${percent(logprob)}`);
   return span;
 }
 
+/** @param {number} shade */
 function shadeOfLegend(shade) {
   const swatch = make("span", { className: "shade", ariaHidden: "true" });
   swatch.setAttribute("data-surprise", String(shade));
   return swatch;
 }
 
+/** @param {Node} node */
 function activeIn(node) {
-  return node.getRootNode().activeElement ?? null;
+  return /** @type {Partial<ShadowRoot>} */ (node.getRootNode()).activeElement ?? null;
 }

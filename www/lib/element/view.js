@@ -9,17 +9,34 @@ import { progressInWords, progressShare } from "./status.js";
 import { TextSurface } from "./text-surface.js";
 import { TokenView } from "./token-view.js";
 
-/** One sheet for all elements of a document, by its window. */
+/** @typedef {import("../../tokenformer.js").Passage} Passage */
+/** @typedef {import("../../tokenformer.js").Chunk & { isHealed?: boolean }} Token */
+/** @typedef {"idle" | "loading" | "writing"} State */
+/** @typedef {Window & typeof globalThis} PageWindow */
+
+/**
+ * What the visitor can ask for, and what is told.
+ * @typedef {object} Actions
+ * @property {() => void} onGenerate
+ * @property {() => void} onStop
+ * @property {() => void} onRegenerate
+ * @property {(change: { typed: boolean }) => void} onChange
+ * @property {(index: number, alternative: Token) => void} onChoose
+ * @property {(state: State) => void} onState
+ */
+
+/** One sheet for all elements of a document, by its window. @type {WeakMap<PageWindow, CSSStyleSheet>} */
 const sheets = new WeakMap();
 
-/** A constructed sheet needs no 'unsafe-inline' in the page's policy; it belongs to the document that it was made in. */
+/** A constructed sheet needs no 'unsafe-inline' in the page's policy; it belongs to the document that it was made in. @param {ShadowRoot} root @param {PageWindow} window */
 function adoptStyles(root, window) {
-  if (!sheets.has(window)) {
-    const sheet = new window.CSSStyleSheet();
+  let sheet = sheets.get(window);
+  if (!sheet) {
+    sheet = new window.CSSStyleSheet();
     sheet.replaceSync(STYLES);
     sheets.set(window, sheet);
   }
-  root.adoptedStyleSheets = [sheets.get(window)];
+  root.adoptedStyleSheets = [sheet];
 }
 
 export class ElementView {
@@ -52,16 +69,17 @@ export class ElementView {
   #announcement = make("div", { className: "unseen", role: "status" });
   #error = make("div", { part: "error", className: "error", role: "alert", hidden: true });
   #root;
-  /** Takes back what was asked of the next frame; null where nothing was. */
+  /** Takes back what was asked of the next frame; null where nothing was. @type {(() => void) | null} */
   #cancelFrame = null;
+  /** @type {import("./manuscript.js").Piece[]} */
   #pending = [];
   #statusInWords = () => "";
   #showsTokens = false;
-  /** "idle", "loading" or "writing". */
+  /** @type {State} */
   #state = "idle";
   #actions;
 
-  /** @param {{ onGenerate, onStop, onRegenerate, onChange, onChoose }} actions what the visitor can ask for */
+  /** @param {ShadowRoot} root @param {Actions} actions */
   constructor(root, actions) {
     this.#actions = actions;
     this.#root = root;
@@ -109,7 +127,8 @@ export class ElementView {
     this.#stop.addEventListener("click", () => actions.onStop());
     this.#regenerate.addEventListener("click", () => actions.onRegenerate());
     this.#undo.addEventListener("click", () => this.undo());
-    root.addEventListener("keydown", (event) => {
+    root.addEventListener("keydown", (/** @type {Event} */ pressed) => {
+      const event = /** @type {KeyboardEvent} */ (pressed);
       if (asksToWrite(event)) {
         // A key that is held down, or pressed again, must not begin the passage anew.
         if (!this.#isBusy && !event.repeat) actions.onGenerate();
@@ -122,7 +141,7 @@ export class ElementView {
 
   /** The window in which it is shown: not always that of this module, since elements can be moved into other documents. */
   get #window() {
-    return this.#root.ownerDocument?.defaultView ?? globalThis;
+    return this.#root.ownerDocument?.defaultView ?? /** @type {PageWindow} */ (globalThis);
   }
 
   /** Takes on its styles, in a new document again. */
@@ -130,7 +149,7 @@ export class ElementView {
     adoptStyles(this.#root, this.#window);
   }
 
-  /** Puts the keyboard where the text is. */
+  /** Puts the keyboard where the text is. @param {FocusOptions} [options] */
   focus(options) {
     if (!this.#showsTokens) this.#surface.focus(options);
     else if (!this.#tokens.focus(options)) this.#generate.focus(options);
@@ -156,13 +175,13 @@ export class ElementView {
     return this.#manuscript.text;
   }
 
-  /** Replaces the whole text by another of the visitor's. */
+  /** Replaces the whole text by another of the visitor's. @param {string} text */
   setText(text) {
     this.#manuscript.replace([{ text, written: false }]);
     this.#showAnother();
   }
 
-  /** Begins with stretches `{ text, written }`: undo does not go behind them. */
+  /** Begins with stretches `{ text, written }`: undo does not go behind them. @param {Passage[]} stretches */
   begin(stretches) {
     this.#manuscript.begin(stretches);
     this.#showAnother();
@@ -174,7 +193,7 @@ export class ElementView {
     this.#show();
   }
 
-  /** Shows tokens in the place of the text that can be edited, or the other way round. */
+  /** Shows tokens in the place of the text that can be edited, or the other way round. @param {boolean} on */
   set showsTokens(on) {
     this.#flush();
     this.#showsTokens = on;
@@ -191,7 +210,7 @@ export class ElementView {
     return this.#goTo(() => this.#manuscript.redo());
   }
 
-  /** Between calls. */
+  /** Between calls. @param {string} status */
   showIdle(status) {
     if (this.isWriting) {
       this.#flush();
@@ -213,6 +232,7 @@ export class ElementView {
     this.#announcement.textContent = "Loading the model";
   }
 
+  /** @param {import("../../tokenformer.js").LoadProgress} progress @param {boolean} isLocal */
   showProgress(progress, isLocal) {
     const share = progressShare(progress);
     if (share === null) this.#progress.removeAttribute("value");
@@ -229,7 +249,7 @@ export class ElementView {
     this.#show({ keepCaret: true });
   }
 
-  /** A passage begins, behind the first `from` pieces of the text. True if that made the text shorter, which is told. */
+  /** A passage begins, behind the first `from` pieces of the text. True if that made the text shorter, which is told. @param {number} [from] */
   showWriting(from) {
     if (this.isWriting) this.showIdle("");
     const before = this.text;
@@ -243,10 +263,10 @@ export class ElementView {
     return isShorter;
   }
 
-  /** Adds a token: the text at once, what is seen once per frame, since the engine is faster than the screen. */
+  /** Adds a token: the text at once, what is seen once per frame, since the engine is faster than the screen. @param {Token} chunk @param {() => string} status */
   append(chunk, status) {
     this.#manuscript.append(chunk);
-    this.#pending.push(this.#manuscript.pieces.at(-1));
+    this.#pending.push(...this.#manuscript.pieces.slice(-1));
     this.#statusInWords = status;
     if (this.#cancelFrame) return;
     const window = this.#window;
@@ -257,7 +277,7 @@ export class ElementView {
     this.#cancelFrame = () => window.cancelAnimationFrame(frame);
   }
 
-  /** An error: what happened, what to do next, and the code to look it up by. */
+  /** An error: what happened, what to do next, and the code to look it up by. @param {import("../errors.js").TokenFormerError} error */
   showError({ code, message, hint }) {
     this.showIdle("");
     this.#error.replaceChildren(
@@ -272,6 +292,7 @@ export class ElementView {
     this.#error.hidden = true;
   }
 
+  /** @param {() => boolean} step */
   #goTo(step) {
     if (this.isWriting || !step()) return false;
     this.#show();
@@ -302,13 +323,14 @@ export class ElementView {
     this.#generate.textContent = written ? "Continue" : "Generate";
     this.#regenerate.disabled = this.#isBusy || !written;
     this.#undo.disabled = this.isWriting || !this.#manuscript.canUndo;
-    const focused = this.#undo.getRootNode().activeElement;
+    const focused = /** @type {ShadowRoot} */ (this.#generate.getRootNode()).activeElement;
     this.#regenerate.hidden = this.#undo.hidden = !written && !this.#manuscript.canUndo && !this.#isBusy;
     if (focused === this.#undo && this.#undo.hidden) this.#generate.focus();
   }
 
+  /** @param {State} state */
   #enter(state) {
-    const focused = this.#generate.getRootNode().activeElement;
+    const focused = /** @type {ShadowRoot} */ (this.#generate.getRootNode()).activeElement;
     const busy = state !== "idle";
     this.#state = state;
     this.#progress.hidden = true;
@@ -317,7 +339,7 @@ export class ElementView {
     this.#actions.onState(state);
     this.#showControls();
     // The button that was pressed goes away: the keyboard stays where it was.
-    if ([this.#generate, this.#regenerate].includes(focused) && busy) this.#stop.focus();
+    if ((focused === this.#generate || focused === this.#regenerate) && busy) this.#stop.focus();
     if (focused === this.#stop && !busy) this.#generate.focus();
   }
 }
