@@ -9,6 +9,7 @@ import { unlessAborted } from "./abort.js";
 import { measure } from "./benchmark.js";
 import { Completions } from "./completions.js";
 import { engines, SOFTWARE_GPU } from "../engine/engines.js";
+import { nothingWritten } from "../engine/writing.js";
 import { aborted, invalidArgument, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { Lock } from "../engine/lock.js";
@@ -22,13 +23,21 @@ import {
 } from "./options.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
 
+/** @typedef {import("../engine/port.js").Made} Made */
+/** @typedef {Made["engine"]} Engine */
+/** @typedef {import("../engine/writing.js").Writing} Writing */
+/** @typedef {import("../../tokenformer.js").TokenIds} TokenIds */
+/** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
+/** @typedef {import("../../tokenformer.js").GenerateResult} GenerateResult */
+/** A call that has not ended. @typedef {{ signal: AbortSignal, writing: Writing | null, end: () => void }} Call */
+
 const LOADED = Symbol("made by load");
 const LARGEST_U32 = 2 ** 32 - 1;
 
-/** False once a model is disposed, its engine has stopped, or its GPU was lost for good. */
+/** False once a model is disposed, its engine has stopped, or its GPU was lost for good. @type {(model: TokenFormer) => boolean} */
 export let isUsable;
 
-/** What `name` means, with the revision of a hub's address, unless the option names one. */
+/** What `name` means, with the revision of a hub's address, unless the option names one. @param {string | undefined} name @param {{ endpoint: string, revision: string }} options */
 function requestedPlace(name, { endpoint, revision }) {
   const { revision: told, ...place } = resolveName(name, undefined, endpoint);
   const isOpen = revision === LOAD_OPTIONS.revision.default && told !== undefined;
@@ -40,19 +49,20 @@ export class TokenFormer {
     isUsable = (model) => !model.#disposal && !model.#failure && !model.#isLost;
   }
 
+  /** @type {Engine | null} */
   #engine;
   #thread;
   /** Why it is that thread, where it is not the one that was wanted. */
   #note;
   #turns = new Lock();
   #steps = new Lock();
-  /** Calls that have not ended, as the functions that abort them. */
+  /** Calls that have not ended, as the functions that abort them. @type {Set<() => void>} */
   #calls = new Set();
-  /** The call that the engine works for now. */
+  /** The call that the engine works for now. @type {Call | null} */
   #stepping = null;
-  /** The generator that has begun and not ended. */
+  /** The generator that has begun and not ended. @type {Writing | null} */
   #writing = null;
-  /** Why the engine can be used no more. */
+  /** Why the engine can be used no more. @type {TokenFormerError | null} */
   #failure = null;
   /** The last step ended since the GPU was lost, and could not be replaced. */
   #isLost = false;
@@ -60,13 +70,14 @@ export class TokenFormer {
   #discard;
   /** @type {Promise<void> | null} */
   #disposal = null;
-  #lastInfo = null;
+  #lastInfo;
   #completions = new Completions(this);
 
-  /** Not for callers: use `TokenFormer.load`. */
-  constructor(key, { engine, thread, note, watch, discard } = {}) {
+  /** Not for callers: use `TokenFormer.load`. @param {symbol} key @param {Made} made */
+  constructor(key, made) {
     if (key !== LOADED)
       throw invalidArgument("A model is made by TokenFormer.load().", "Write: await TokenFormer.load(name, options).");
+    const { engine, thread, note, watch, discard } = made;
     this.#engine = engine;
     this.#thread = thread;
     this.#note = note;
@@ -79,11 +90,13 @@ export class TokenFormer {
     this.#discard = discard;
   }
 
-  /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. */
+  /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. @param {string} [name] @param {import("../../tokenformer.js").LoadOptions} [options] */
   static async load(name, options) {
     const { signal, onProgress, ...rest } = checkLoadOptions(options);
+    /** @type {import("../../tokenformer-web.js").Request} */
     const request = { ...rest, ...requestedPlace(name, rest) };
-    if (globalThis[SOFTWARE_GPU]) request.takesSoftwareGpu = true;
+    if (/** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[SOFTWARE_GPU])
+      request.takesSoftwareGpu = true;
     if (signal?.aborted) throw aborted("Loading", signal.reason);
     return new TokenFormer(LOADED, await loadEngine(request, onProgress, signal));
   }
@@ -93,7 +106,7 @@ export class TokenFormer {
     return storedModels();
   }
 
-  /** Deletes a stored model, of one revision and precision if these are given; resolves to the bytes freed. */
+  /** Deletes a stored model, of one revision and precision if these are given; resolves to the bytes freed. @param {string} id @param {import("../../tokenformer.js").DeleteOptions} [options] */
   static delete(id, options) {
     return deleteModel(id, options);
   }
@@ -111,6 +124,8 @@ export class TokenFormer {
   /**
    * For benchmarks: a model of a published shape with random weights, which needs no download. Without `workers`, decode
    * steps are tuned as those of every model; with it, so many workgroups make them, or, if it is 0, a dispatch per product.
+   * @param {string} id
+   * @param {import("../../tokenformer.js").RandomOptions} [options]
    */
   static async random(id, options = {}) {
     const { quantization = "q4", contextLength, subgroups = true, f16 = true, workers, threads, arithmetic } = options;
@@ -131,7 +146,7 @@ export class TokenFormer {
     return this.#completions;
   }
 
-  /** Writes on from a prompt: yields chunks, returns what `complete` resolves to. */
+  /** Writes on from a prompt: yields chunks, returns what `complete` resolves to. @param {string | TokenIds} prompt @param {GenerateOptions} [options] */
   async *generate(prompt, options) {
     const input = checkTextOrIds("prompt", prompt);
     const { signal, ...given } = checkGenerateOptions(options);
@@ -155,7 +170,7 @@ export class TokenFormer {
     }
   }
 
-  /** Writes on from a prompt and resolves to the whole. */
+  /** Writes on from a prompt and resolves to the whole. @param {string | TokenIds} prompt @param {GenerateOptions} [options] @returns {Promise<GenerateResult>} */
   async complete(prompt, options) {
     const chunks = this.generate(prompt, options);
     for (;;) {
@@ -164,38 +179,38 @@ export class TokenFormer {
     }
   }
 
-  /** How likely a text is, token by token; for an array of { text, context } an array of results. */
+  /** How likely a text is, token by token; for an array of { text, context } an array of results. @param {unknown} text @param {unknown} [options] */
   async score(text, options) {
     const { isList, items } = checkScoreArguments(text, options);
     const results = await this.#invoke("score", (engine) => engine.score(items));
     return isList ? results : results[0];
   }
 
-  /** The logits after the last of the tokens: V values. */
+  /** The logits after the last of the tokens: V values. @param {TokenIds} tokenIds */
   async logits(tokenIds) {
     const ids = checkIds("tokenIds", tokenIds);
     return this.#invoke("logits", (engine) => engine.logits(ids));
   }
 
-  /** The token ids of a text. */
+  /** The token ids of a text. @param {string} text */
   async encode(text) {
     checkText("text", text);
     return this.#invoke("encode", async (engine) => Array.from(await engine.encode(text)), { inTurn: false });
   }
 
-  /** The text of token ids. */
+  /** The text of token ids. @param {TokenIds} tokenIds */
   async decode(tokenIds) {
     const ids = checkIds("tokenIds", tokenIds, { allowEmpty: true });
     return this.#invoke("decode", (engine) => engine.decode(ids), { inTurn: false });
   }
 
-  /** Measures how fast the model is on this device. The context is forgotten. */
+  /** Measures how fast the model is on this device. The context is forgotten. @param {import("../../tokenformer.js").BenchmarkOptions} [options] */
   async benchmark(options) {
     const checked = checkBenchmarkOptions(options);
     // What is measured is what a text gets that is written some seconds after loading.
     await this.#invoke("benchmark", (engine) => engine.settle());
     const step = await this.#invoke("benchmark", (engine) => engine.stepInfo());
-    const complete = (ids, given) => this.complete(ids, given);
+    const complete = (/** @type {number[]} */ ids, /** @type {GenerateOptions} */ given) => this.complete(ids, given);
     const measured = await measure(complete, () => this.reset(), this.info.config.padded_vocab_size, checked);
     await this.reset();
     return { ...measured, ...step, ...checked };
@@ -220,10 +235,10 @@ export class TokenFormer {
   async #dispose() {
     for (const abort of this.#calls) abort();
     const release = await this.#steps.acquire();
-    const engine = this.#engine;
+    const engine = /** @type {Engine} */ (this.#engine);
     try {
       // A generator that waits for its caller can still tell its end after the engine is gone.
-      if (!this.#failure) await this.#writing?.finish().catch(() => this.#writing.close());
+      if (!this.#failure) await this.#writing?.finish().catch(() => this.#writing?.close());
       await engine.dispose();
       this.#lastInfo = engine.info(); // what is left on the GPU: nothing
     } catch (error) {
@@ -234,7 +249,7 @@ export class TokenFormer {
       this.#engine = null;
       this.#unwatch();
       engine.free();
-      release();
+      release?.();
     }
   }
 
@@ -243,14 +258,15 @@ export class TokenFormer {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Registers a call, which ends early when `signal` says so or the model is disposed. */
+  /** Registers a call, which ends early when `signal` says so or the model is disposed. @param {AbortSignal} [signal] @returns {Call} */
   #begin(signal) {
     const controller = new AbortController();
     const abort = () => {
       controller.abort();
       call.writing?.abort();
-      if (this.#stepping === call) this.#engine.abort();
+      if (this.#stepping === call) this.#engine?.abort();
     };
+    /** @type {Call} */
     const call = {
       signal: controller.signal,
       writing: null,
@@ -265,12 +281,19 @@ export class TokenFormer {
     return call;
   }
 
-  /** Runs `work(engine)` while nothing else uses the engine. */
+  /**
+   * Runs `work(engine)` while nothing else uses the engine.
+   * @template T
+   * @param {Call} call
+   * @param {(engine: Engine) => T | Promise<T>} work
+   * @returns {Promise<T>}
+   */
   async #step(call, work) {
     const release = await this.#steps.acquire();
     this.#stepping = call;
     try {
-      const result = await work(this.#engine);
+      // After `dispose` there is none, and nobody asks for it any more.
+      const result = await work(/** @type {Engine} */ (this.#engine));
       this.#isLost = false;
       return result;
     } catch (error) {
@@ -279,10 +302,16 @@ export class TokenFormer {
       throw told;
     } finally {
       this.#stepping = null;
-      release();
+      release?.();
     }
   }
 
+  /**
+   * @template T
+   * @param {string} name
+   * @param {(engine: Engine) => T | Promise<T>} work
+   * @returns {Promise<T>}
+   */
   async #invoke(name, work, { inTurn = true } = {}) {
     this.#assertUsable();
     const call = this.#begin();
@@ -300,7 +329,7 @@ export class TokenFormer {
     }
   }
 
-  /** Begins to write; null if the call was aborted before anything could be written. */
+  /** Begins to write; null if the call was aborted before anything could be written. @param {Call} call @param {string | Uint32Array} input @param {import("./options.js").CheckedGenerateOptions} options */
   async #start(call, input, { logitBias, maxTokens, topK, ...rest }) {
     const options = {
       ...rest,
@@ -319,15 +348,17 @@ export class TokenFormer {
         return writing;
       });
     } catch (error) {
-      if (call.signal.aborted && error.code === "aborted") return null;
+      if (call.signal.aborted && error instanceof TokenFormerError && error.code === "aborted") return null;
       throw error;
     }
   }
 
+  /** @param {Call} call @param {Writing} writing */
   #next(call, writing) {
     return writing.ended ? writing.next() : this.#step(call, () => writing.next());
   }
 
+  /** @param {Call} call @param {Writing} writing */
   async #close(call, writing) {
     call.writing = null;
     if (this.#writing === writing) this.#writing = null;
@@ -335,19 +366,23 @@ export class TokenFormer {
     await this.#step(call, () => writing.close());
   }
 
+  /** @param {TokenFormerError} error */
   #fail(error) {
     if (!this.#failure) this.#discard();
     this.#failure ??= error;
   }
 }
 
-/** Starts the engine if need be and loads a model into it. Rejects as soon as `signal` says so. */
+/** Starts the engine if need be and loads a model into it. Rejects as soon as `signal` says so. @param {import("../../tokenformer-web.js").Request} request @param {import("../../tokenformer.js").LoadOptions["onProgress"]} onProgress @param {AbortSignal} [signal] */
 async function loadEngine(request, onProgress, signal) {
   let over = false;
+  /** @type {import("../engine/port.js").Tell} */
   const tell = (progress) => {
     if (!over) onProgress?.(progress);
   };
-  const loading = engines.get(request.backend).then((chosen) => chosen.load(request, tell, signal));
+  const loading = engines
+    .get(/** @type {string | undefined} */ (request.backend))
+    .then((chosen) => chosen.load(request, tell, signal));
   try {
     return await unlessAborted(loading, "Loading", signal);
   } catch (error) {
@@ -358,26 +393,8 @@ async function loadEngine(request, onProgress, signal) {
   }
 }
 
-/** Frees an engine that came too late. */
+/** Frees an engine that came too late. @param {Made} made */
 async function discard({ engine }) {
   await engine.dispose();
   engine.free();
-}
-
-/** The result of a call that was aborted before the engine saw it. */
-function nothingWritten(seed = Math.floor(Math.random() * 2 ** 53)) {
-  return {
-    text: "",
-    tokenIds: [],
-    finishReason: "abort",
-    seed,
-    usage: {
-      promptTokens: 0,
-      completionTokens: 0,
-      cachedPromptTokens: 0,
-      timeToFirstTokenMs: null,
-      prefillTokensPerSecond: null,
-      decodeTokensPerSecond: null,
-    },
-  };
 }

@@ -117,3 +117,21 @@ export class Writing {
     this.#wake();
   }
 }
+
+/** The result of a call that was aborted before the engine saw it. @param {number} [seed] @returns {GenerateResult} */
+export function nothingWritten(seed = Math.floor(Math.random() * 2 ** 53)) {
+  return {
+    text: "",
+    tokenIds: [],
+    finishReason: "abort",
+    seed,
+    usage: {
+      promptTokens: 0,
+      completionTokens: 0,
+      cachedPromptTokens: 0,
+      timeToFirstTokenMs: null,
+      prefillTokensPerSecond: null,
+      decodeTokensPerSecond: null,
+    },
+  };
+}
