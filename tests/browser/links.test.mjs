@@ -171,7 +171,9 @@ test("what was written in one tab is not lost by what is written in another, nor
   const atHand = (page) =>
     page.evaluate(() => [
       document.querySelector("token-former").text,
-      ...(JSON.parse(localStorage.getItem("tokenformer-web-replaced"))?.texts ?? []).map(([{ text }]) => text),
+      ...(JSON.parse(localStorage.getItem("tokenformer-web-replaced"))?.texts ?? []).map(
+        ({ passages: [{ text }] }) => text,
+      ),
     ]);
   await write(page, "The first story");
   const other = await context.newPage();
