@@ -55,8 +55,13 @@ export function assertRight(stage, source, { id, config, logits }) {
   assert.deepEqual(logits, right.logits, `${id} computes something else than at the start`);
 }
 
-/** Texts, of which a beginning is enough. */
-const inShort = (told) => JSON.stringify(told, (_, value) => (typeof value === "string" ? value.slice(0, 80) : value));
+/** Texts, of which beginning, end and length are enough. */
+const inShort = (told) =>
+  JSON.stringify(told, (_, value) =>
+    typeof value === "string" && value.length > 100
+      ? `${value.slice(0, 50)} … ${value.slice(-40)} (${value.length})`
+      : value,
+  );
 
 /** Whether a text is the field's, or its beginning, or one of those behind "Your own text". */
 function isAtHand(own, { text, replaced, ownOffered }) {
