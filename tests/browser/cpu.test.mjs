@@ -68,6 +68,35 @@ for (const thread of ["main", "worker"]) {
   });
 }
 
+test("a checkpoint that train/ made writes what PyTorch chose", async () => {
+  const page = await pageWith("worker");
+  const folder = new URL("../fixtures/trained/", import.meta.url);
+  const { cases } = JSON.parse(readFileSync(new URL("golden.json", folder), "utf8"));
+  const prompts = cases.map(({ prompt }) => prompt);
+  const texts = await page.evaluate(
+    async ([folder, prompts]) => {
+      const model = await TokenFormer.load(folder, { quantization: "f16", backend: "cpu", cache: false });
+      const texts = [];
+      for (const prompt of prompts) {
+        const promptIds = await model.encode(prompt);
+        const { tokenIds } = await model.complete(promptIds, { temperature: 0, maxTokens: 12 });
+        texts.push({ promptIds, tokenIds });
+      }
+      await model.dispose();
+      return texts;
+    },
+    [`${world.server.origin}/fixtures/trained/`, prompts],
+  );
+  for (const [i, { promptIds, tokenIds }] of texts.entries()) {
+    const { prompt, prompt_ids: wantedIds, greedy, margins } = cases[i];
+    assert.deepEqual(promptIds, wantedIds, prompt);
+    // Id 0 ends a text and is not in it.
+    const wanted = greedy.slice(0, 12).filter((id) => id !== 0);
+    const differs = wanted.findIndex((id, at) => id !== tokenIds[at]);
+    assert.ok(differs < 0 || margins[differs] < MARGIN, `${prompt}: ${tokenIds} instead of ${wanted}`);
+  }
+});
+
 test("without an adapter the embedded model writes what it writes on a GPU", async (t) => {
   const page = await pageWith("worker");
   const info = await page.evaluate(async () => {
