@@ -77,14 +77,14 @@ const mayBePushedOut = (stage, tab, { replaced }) =>
   replaced.length >= MOST_REPLACED && stage.replacements - tab.ownSince >= MOST_REPLACED;
 
 /** Whether a text was brought back in another tab: it is that one's from then on. */
-const isAnothers = (stage, tab) => stage.tabs.some((other) => other !== tab && other.own?.startsWith(tab.own));
+const isInAnotherTab = (stage, tab) => stage.tabs.some((other) => other !== tab && other.own?.startsWith(tab.own));
 
 /** The visitor's own text is never lost: it is there, or behind its button, or behind Undo. */
 export async function assertOwnText(stage, tab) {
   if (tab.own === null) return;
   const seen = await tab.look();
   if (isAtHand(tab.own, seen)) return;
-  if (isAnothers(stage, tab)) {
+  if (isInAnotherTab(stage, tab)) {
     tab.own = null;
     return;
   }
@@ -123,7 +123,7 @@ export async function assertNextVisit(stage, tab) {
   const areSetsKept = stage.tabs.every(({ isSetKept }) => isSetKept);
   const told = inShort({ own, text: seen.text, replaced: seen.replaced, before: last.text });
   const isPushedOut = mayBePushedOut(stage, tab, seen);
-  if (own !== null && isSure && !isPushedOut && !isAnothers(stage, tab))
+  if (own !== null && isSure && !isPushedOut && !isInAnotherTab(stage, tab))
     assert.ok(isAtHand(own, seen), `${tab.name}: the next visit has lost the visitor's own text: ${told}`);
   for (const [name, values] of Object.entries(CHOSEN)) {
     const value = seen.attributes[name] ?? null;
