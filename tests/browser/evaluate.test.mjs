@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { EMBEDDED } from "../../www/lib/embedded.js";
 import { OUTPUT, start, until } from "./harness.mjs";
 import { withTokenizer } from "./small-models.mjs";
 import { assertAccessible, assertFits, assertStill, button, settled, visitor } from "./visitor.mjs";
@@ -11,6 +12,12 @@ import { assertAccessible, assertFits, assertStill, button, settled, visitor } f
 const root = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const NOVEL = readFileSync(root("eval/tokenformer_eval/data/northanger_abbey.txt"), "utf8");
 const jsonLines = (...values) => values.map((value) => JSON.stringify(value)).join("\n");
+
+/** A short text, and how many tokens of the embedded model it is. */
+const PROMPT = (() => {
+  const [{ prompt, promptIds }] = JSON.parse(readFileSync(root("target/oracle/greedy.json"), "utf8"));
+  return { text: prompt, tokens: String(promptIds.length) };
+})();
 
 let world;
 before(async () => {
@@ -110,7 +117,7 @@ for (const [width, colorScheme] of [
       const [{ metrics, documents, tokens, model, quantization, isComplete, backend, thread }] = runs;
       assert.deepEqual(
         [model, quantization, isComplete, backend, thread, tokens],
-        ["tokenformer-38m-gutenberg", "q4", true, "cpu", "worker", wanted.length],
+        [EMBEDDED.name, EMBEDDED.quantization, true, "cpu", "worker", wanted.length],
       );
       assert.deepEqual([input.kind, input.bytes, documents.length, documents[0].words], ["texts", 89, 1, 18]);
       const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-6 * Math.abs(b), `${a} ${b}`);
@@ -134,7 +141,7 @@ for (const [width, colorScheme] of [
         const plot = page.getByRole("slider", { name: "Token" });
         await plot.focus();
         await page.keyboard.press("Home");
-        assert.match(await plot.getAttribute("aria-valuetext"), /^Token 1 of \d+: “It”, q4 \d+\.\d\d bits/);
+        assert.match(await plot.getAttribute("aria-valuetext"), /^Token 1 of \d+: “It”, (q4|q8|f16) \d+\.\d\d bits/);
         await page.keyboard.press("ArrowRight");
         assert.match(await plot.getAttribute("aria-valuetext"), /^Token 2 of \d+: “was”/);
         assert.equal(await plot.getAttribute("aria-valuenow"), "2");
@@ -163,7 +170,9 @@ for (const [width, colorScheme] of [
         await top.click();
         assert.ok((await plot.getAttribute("aria-valuetext")).includes(`“${token.trim()}”`));
         assert.ok(await plot.evaluate((node) => node === document.activeElement));
-        await page.locator("#plot-summary", { hasText: /^\d+ tokens\. q4: \d+\.\d\d bits on average/ }).waitFor();
+        await page
+          .locator("#plot-summary", { hasText: /^\d+ tokens\. (q4|q8|f16): \d+\.\d\d bits on average/ })
+          .waitFor();
         await assertStill(page, "plot");
       },
     );
@@ -189,10 +198,10 @@ for (const [width, colorScheme] of [
       );
       await visit.server.close();
       await page.reload();
-      await give(page, "Once upon a time");
+      await give(page, PROMPT.text);
       await begin(page);
       await ended(page, /^Done\.$/);
-      assert.equal((await row(page, "Tokens scored"))[0], "4");
+      assert.equal((await row(page, "Tokens scored"))[0], PROMPT.tokens);
     });
   });
 }
@@ -377,12 +386,12 @@ test("precisions stand side by side, with what they differ by", async (t) => {
     ["q4", "f16"],
   );
   await page.goto(`${url}evaluate.html?model=not%20a%20name&quantization=q9&token=x&endpoint=https://other.example`);
-  assert.ok(await page.getByRole("radio", { name: /Story books/ }).isChecked());
+  assert.ok(await page.getByRole("radio", { name: EMBEDDED.label }).isChecked());
 });
 
 test("what fails in the page itself is told, and the page can be used on", async (t) => {
   const { page } = await evaluatePage(t);
-  await give(page, "Once upon a time");
+  await give(page, PROMPT.text);
   await page.evaluate(
     () =>
       (document.getElementById("table").replaceChildren = () => {
@@ -396,7 +405,7 @@ test("what fails in the page itself is told, and the page can be used on", async
   await page.evaluate(() => delete document.getElementById("table").replaceChildren);
   await begin(page);
   await ended(page, /^Done\.$/);
-  assert.equal((await row(page, "Tokens scored"))[0], "4");
+  assert.equal((await row(page, "Tokens scored"))[0], PROMPT.tokens);
   assert.deepEqual(page.problems, []);
 });
 
@@ -405,12 +414,12 @@ test("what was stopped keeps its part, marked as such", async (t) => {
   await give(page, NOVEL.slice(0, 20_000));
   await begin(page);
   await page
-    .locator("#progress-words", { hasText: /^Scoring q4: [\d,]+ of [\d,]+ tokens, [\d,.]+ tokens\/s/ })
+    .locator("#progress-words", { hasText: /^Scoring (q4|q8|f16): [\d,]+ of [\d,]+ tokens, [\d,.]+ tokens\/s/ })
     .waitFor();
   assert.ok((await page.locator("#progress").getAttribute("value")) !== null);
   await button(page, "Stop").click();
   await ended(page, /^Stopped\.$/);
-  await page.getByRole("columnheader", { name: "q4 stopped: a part of it" }).waitFor();
+  await page.getByRole("columnheader", { name: `${EMBEDDED.quantization} stopped: a part of it` }).waitFor();
   const {
     runs: [{ isComplete, tokens, metrics, documents }],
   } = await report(page);
@@ -423,10 +432,10 @@ test("what was stopped keeps its part, marked as such", async (t) => {
   );
   assert.match((await row(page, "Tokens scored"))[0], /^[\d,]+ of [\d,]+$/);
   // And it can be begun again.
-  await give(page, "Once upon a time");
+  await give(page, PROMPT.text);
   await begin(page);
   await ended(page, /^Done\.$/);
-  assert.equal((await row(page, "Tokens scored"))[0], "4");
+  assert.equal((await row(page, "Tokens scored"))[0], PROMPT.tokens);
   assert.deepEqual(page.problems, []);
 });
 
@@ -436,14 +445,15 @@ test("a precision that cannot be had costs the others nothing, and a model witho
     await page.getByLabel("Another one").fill(name);
     await page.getByRole("button", { name: "Choose", exact: true }).click();
   };
-  await give(page, "Once upon a time");
-  await choose(`${url}models/tokenformer-38m-gutenberg/`);
-  await page.getByLabel("q8 · 8 bits").check();
+  await give(page, PROMPT.text);
+  await choose(`${url}models/${EMBEDDED.name}/`);
+  const other = EMBEDDED.quantization === "q8" ? "q4" : "q8";
+  await page.getByLabel(`${other} · `).check();
   await begin(page);
   await ended(page, /^Ended with errors\.$/);
   await page.getByRole("alert").getByText("invalid-argument").waitFor();
-  assert.equal((await row(page, "Tokens scored"))[0], "4");
-  await page.getByRole("columnheader", { name: "q8 failed" }).waitFor();
+  assert.equal((await row(page, "Tokens scored"))[0], PROMPT.tokens);
+  await page.getByRole("columnheader", { name: `${other} failed` }).waitFor();
   await assertAccessible(page, "errors");
   await choose(`${world.server.origin}/oracle/fixtures/head64-q4/`);
   await begin(page);
