@@ -112,6 +112,17 @@ test("a tab finds its own text again, a new one what was written last", () => {
   assert.equal(visit(tab(browser)).text, "The second tab's");
 });
 
+test("a tab that shows what was written last shows it after a reload, whatever another tab wrote", () => {
+  const browser = new FakeStorage();
+  const [one, other, reader] = [tab(browser), tab(browser), tab(browser)];
+  visit(one).text = "The first tab's";
+  leave(one);
+  assert.equal(visit(reader).text, "The first tab's");
+  visit(other).text = "The second tab's";
+  leave(other);
+  assert.equal(visit(reader, PAGE).text, "The first tab's");
+});
+
 test("a tab whose storage is full does not bring back what it kept before", () => {
   const it = tab(new FakeStorage());
   visit(it).text = "Short";

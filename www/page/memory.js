@@ -42,11 +42,17 @@ export function fromStorage(text, defaults) {
   return { attributes, borrowed, passages: toPassages(kept.passages), hash: String(kept.hash ?? ""), earlier };
 }
 
-/** What was kept last: this tab's, or what any tab kept. */
+/**
+ * What was kept last: this tab's, or what any tab kept, which is this tab's from then on: a reload finds the same, whatever
+ * other tabs keep.
+ */
 export function recall(defaults) {
-  return (
-    fromStorage(read("sessionStorage", LAST), defaults) ?? fromStorage(read("localStorage", LAST), defaults) ?? null
-  );
+  const own = fromStorage(read("sessionStorage", LAST), defaults);
+  if (own) return own;
+  const text = read("localStorage", LAST);
+  const last = fromStorage(text, defaults);
+  if (last) write("sessionStorage", LAST, text);
+  return last;
 }
 
 /**

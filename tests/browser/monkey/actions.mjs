@@ -37,12 +37,15 @@ async function write(stage, tab, random) {
     await field(tab);
     await tab.page.keyboard.press("ControlOrMeta+Enter");
   } else {
-    await tab.do((way) => void monkey.attempt(() => monkey.element[way]()), way);
+    await tab.do((way) => void (monkey.writing = monkey.attempt(() => monkey.element[way]())), way);
   }
   if (random.chance(0.6)) await tab.idle();
-  // What is written anew takes what the visitor wrote behind it along; that was asked for, and Undo has it.
+  // What is written anew takes what the visitor wrote behind it along; that was asked for, and Undo has it. Until it has
+  // begun the element is idle.
   if (way === "regenerate") {
-    await tab.idle();
+    await tab.do(() => Promise.race([monkey.writing, new Promise((done) => setTimeout(done, 3000))]));
+    await tab.stop();
+    await tab.do(() => monkey.writing);
     await remember(stage, tab);
   }
   return way;
