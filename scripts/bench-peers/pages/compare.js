@@ -16,7 +16,7 @@ const report = {
   browser: navigator.userAgent,
   isolated: globalThis.crossOriginIsolated,
 };
-const post = (name, value) =>
+export const post = (name, value) =>
   query.has(name) && fetch(query.get(name), { method: "POST", body: JSON.stringify(value) });
 const log = (value) => post("log", value)?.catch(() => {});
 
