@@ -12,6 +12,7 @@
 //! 8. `api` exports all this to JavaScript (wasm only).
 //!
 //! `reference` (native only) computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests.
+//! `quantizer` (native only) rounds a model's tables by what reaches them in `reference`.
 //! ARCHITECTURE.md follows a token through all of it.
 #![deny(unsafe_code)]
 
@@ -30,6 +31,8 @@ pub mod hub;
 mod load;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub mod model;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod quantizer;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod reference;
 pub mod sampling;

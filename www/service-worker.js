@@ -106,7 +106,11 @@ async function networkFirst(request, path) {
   }
 }
 
-/** Whether the visitor shall see an answer though there is a kept one: a login, say, or that the page is gone for good. @param {Response} response @param {string} path */
+/**
+ * Whether the visitor shall see an answer though there is a kept one: a login, say, or that the page is gone for good.
+ * @param {Response} response
+ * @param {string} path
+ */
 function isOfUse(response, path) {
   const { status } = response;
   if (status === 408 || status === 429 || status >= 500) return false;

@@ -1,7 +1,7 @@
 """The CPU reference (plain float32 on the dequantized tables), asked by way of native processes.
 
 One process answers one request at a time: `processes` of them share the batches. The protocol is a JSON object per
-line on standard input and output; examples/reference_lm.rs of the checkout describes it.
+line on standard input and output; tools/reference_lm.rs of the checkout describes it.
 """
 
 import json

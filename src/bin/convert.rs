@@ -22,8 +22,8 @@ mod native {
     use tokenformer_web::checkpoint::write::{SHARD_BYTES, write_prepared};
     use tokenformer_web::config::PartialConfig;
     use tokenformer_web::error::{Error, Result};
+    use tokenformer_web::quantizer::quantize;
     use tokenformer_web::reference::Reference;
-    use tokenformer_web::reference::calibrate::quantize;
     use tokenformer_web::tokenizer::Tokenizer;
 
     const HELP: &str = "\

@@ -9,6 +9,25 @@
 //! - [`sniff`]: what a file is that is neither.
 //! - [`mod@unit`], [`stream`]: the pieces of a download, and their conversion while they pass by.
 //! - `files`, `write`: local files (native).
+//!
+//! ```
+//! # fn main() -> tokenformer_web::error::Result<()> {
+//! use std::path::Path;
+//! use tokenformer_web::checkpoint::TableSource;
+//! use tokenformer_web::checkpoint::files::{PytorchFile, read};
+//! use tokenformer_web::checkpoint::layout::{Pattention, Side, TensorId};
+//! use tokenformer_web::config::PartialConfig;
+//!
+//! let folder = Path::new("tests/fixtures/head64");
+//! let config = PartialConfig::from_json(&read(&folder.join("config.json"))?)?;
+//! let mut checkpoint = PytorchFile::open(&folder.join("pytorch_model.bin"), Some(config))?;
+//! let id = TensorId::Tokens { layer: 0, pattention: Pattention::Query, side: Side::Keys };
+//! let keys = checkpoint.table(id)?;
+//! // 128 key tokens, as wide as the residual stream.
+//! assert_eq!(keys.len(), 128 * checkpoint.config().hidden_size);
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;

@@ -1,6 +1,23 @@
 //! compressed-tensors' `pack-quantized`, symmetric, in groups of 32 with f16 scales.
 //!
 //! Element i of a row lies at bit i·b of its words, stored as q + 2^(b−1); value = q · scale.
+//!
+//! ```
+//! # fn main() -> tokenformer_web::error::Result<()> {
+//! use tokenformer_web::checkpoint::layout::TableFormat;
+//! use tokenformer_web::checkpoint::quantize::Stored;
+//!
+//! let row: Vec<f32> = (0..32).map(|i| (i as f32 / 10.0).sin()).collect();
+//! let mut stored = Stored::default();
+//! stored.push(&row, TableFormat::Q4)?;
+//! // 32 values of 4 bits, and one f16 scale.
+//! assert_eq!((stored.elements.len(), stored.scales.len()), (16, 2));
+//! for (kept, value) in stored.dequantize(TableFormat::Q4).iter().zip(&row) {
+//!     assert!((kept - value).abs() < 0.1);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 use super::layout::TableFormat;
 use crate::config::GROUP_SIZE;

@@ -2,13 +2,28 @@
 //!
 //! It follows arXiv 2410.23168 and the published code line by line and shares nothing with the GPU
 //! path but the tables, so that agreement between the two means something.
+//!
+//! ```
+//! # fn main() -> tokenformer_web::error::Result<()> {
+//! use std::path::Path;
+//! use tokenformer_web::checkpoint::files::{PytorchFile, read};
+//! use tokenformer_web::config::PartialConfig;
+//! use tokenformer_web::reference::Reference;
+//!
+//! let folder = Path::new("tests/fixtures/head64");
+//! let config = PartialConfig::from_json(&read(&folder.join("config.json"))?)?;
+//! let mut checkpoint = PytorchFile::open(&folder.join("pytorch_model.bin"), Some(config))?;
+//! // The KV cache in f32, and not rounded to f16 as on the GPU.
+//! let mut model = Reference::load(&mut checkpoint, false)?;
+//! let hidden = model.forward(&[1, 2, 3], false)?.last;
+//! let logits = model.logits(&hidden);
+//! assert_eq!(logits.len(), 3 * model.config().padded_vocab_size);
+//! # Ok(())
+//! # }
+//! ```
 
-pub mod calibrate;
-mod descent;
 mod engine;
-mod gptq;
-mod math;
-mod texts;
+pub(crate) mod math;
 
 pub use engine::ReferenceEngine;
 
@@ -20,23 +35,23 @@ use half::f16;
 use math::{dot, gelu, layer_norm, matmul_transposed};
 
 /// Tables of one Pattention, as stored.
-struct PattentionTables {
+pub(crate) struct PattentionTables {
     /// K[n_padded, d_in].
-    keys: Vec<f32>,
+    pub(crate) keys: Vec<f32>,
     /// Pᵀ[d_out, n_padded].
-    values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
     /// n, padding not counted.
-    slots: usize,
+    pub(crate) slots: usize,
 }
 
 /// One layer: tables in the order of [`Pattention::ALL`].
-struct Layer {
-    tables: [PattentionTables; 5],
+pub(crate) struct Layer {
+    pub(crate) tables: [PattentionTables; 5],
 }
 
 /// A layer's part of the KV cache of one sequence.
 #[derive(Clone, Default)]
-struct Cache {
+pub(crate) struct Cache {
     /// Rotated keys and values of the cached positions, [len, d] each.
     keys: Vec<f32>,
     values: Vec<f32>,
@@ -44,10 +59,10 @@ struct Cache {
 
 /// A model with its KV cache.
 pub struct Reference {
-    config: ModelConfig,
+    pub(crate) config: ModelConfig,
     /// E[V, d].
-    embedding: Vec<f32>,
-    layers: Vec<Layer>,
+    pub(crate) embedding: Vec<f32>,
+    pub(crate) layers: Vec<Layer>,
     /// Of each layer.
     caches: Vec<Cache>,
     norm_weight: Vec<f32>,
@@ -140,7 +155,7 @@ impl Reference {
 }
 
 /// Rows of the embedding E[V, d]: [T, d].
-fn embed(embedding: &[f32], d: usize, ids: &[u32]) -> Result<Vec<f32>> {
+pub(crate) fn embed(embedding: &[f32], d: usize, ids: &[u32]) -> Result<Vec<f32>> {
     let mut h = Vec::with_capacity(ids.len() * d);
     for &id in ids {
         let row = id as usize * d;
@@ -167,7 +182,14 @@ impl Layer {
 
     /// h += attention(LN(h)); h += mlp(LN(h)), for rows that stand at positions `past`… of the sequences of `caches`:
     /// as many rows of each, one sequence after the other.
-    fn forward(&self, config: &ModelConfig, past: usize, round_to_f16: bool, caches: &mut [Cache], h: &mut [f32]) {
+    pub(crate) fn forward(
+        &self,
+        config: &ModelConfig,
+        past: usize,
+        round_to_f16: bool,
+        caches: &mut [Cache],
+        h: &mut [f32],
+    ) {
         let pattention = |which: Pattention, x: &[f32]| self.tables[which as usize].apply(config, x);
         let u = layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32);
         let [q, k, v] = [Pattention::Query, Pattention::Key, Pattention::Value].map(|which| pattention(which, &u));
@@ -187,7 +209,7 @@ impl PattentionTables {
 }
 
 /// Θ(x·Kᵀ), [T, n_padded], of `x[T, d_in]` and `keys`, K[n_padded, d_in]; 0 for padding.
-fn slot_weights(config: &ModelConfig, slots: usize, x: &[f32], keys: &[f32]) -> Vec<f32> {
+pub(crate) fn slot_weights(config: &ModelConfig, slots: usize, x: &[f32], keys: &[f32]) -> Vec<f32> {
     let mut scores = matmul_transposed(x, keys, config.hidden_size);
     for row in scores.chunks_exact_mut(padded_slots(slots)) {
         let (row, padding) = row.split_at_mut(slots);
@@ -198,7 +220,7 @@ fn slot_weights(config: &ModelConfig, slots: usize, x: &[f32], keys: &[f32]) -> 
 }
 
 /// h += y.
-fn add(h: &mut [f32], y: &[f32]) {
+pub(crate) fn add(h: &mut [f32], y: &[f32]) {
     h.iter_mut().zip(y).for_each(|(h, y)| *h += y);
 }
 
@@ -244,7 +266,7 @@ fn rotate(config: &ModelConfig, past: usize, x: &mut [f32]) {
 
 /// Rotates queries and keys, appends keys and values to the caches, and mixes the values: [T, d] of `[q, k, v]`,
 /// [T, d] each, whose rows stand at positions `past`… of the sequences of `caches`, as many of each.
-fn self_attention(
+pub(crate) fn self_attention(
     config: &ModelConfig,
     past: usize,
     round_to_f16: bool,

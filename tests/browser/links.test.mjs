@@ -172,9 +172,9 @@ test("what was written in one tab is not lost by what is written in another, nor
   const atHand = (page) =>
     page.evaluate(() => [
       document.querySelector("token-former").text,
-      ...(JSON.parse(localStorage.getItem("tokenformer-web-replaced"))?.texts ?? []).map(
-        ({ passages: [{ text }] }) => text,
-      ),
+      ...Object.entries(localStorage)
+        .filter(([key]) => key.startsWith("tokenformer-web-replaced/"))
+        .map(([, kept]) => JSON.parse(kept).passages[0].text),
     ]);
   await write(page, "The first story");
   const other = await context.newPage();
@@ -182,7 +182,7 @@ test("what was written in one tab is not lost by what is written in another, nor
   assert.equal(await text(other), "The first story");
   // The other tab has begun with it, and this one still shows it.
   await write(other, "A second one");
-  await page.waitForFunction(() => localStorage.getItem("tokenformer-web-replaced")?.includes("The first"));
+  await page.waitForFunction(() => JSON.stringify(localStorage).includes("The first"));
   await write(page, "The story, changed");
   await write(other, "A second, changed as well");
   await write(page, "Changed again");

@@ -12,6 +12,22 @@ class FakeStorage {
   getItem = (key) => this.#items.get(key) ?? null;
   setItem = (key, value) => this.#items.set(key, value);
   removeItem = (key) => this.#items.delete(key);
+  key = (i) => [...this.#items.keys()][i] ?? null;
+  get length() {
+    return this.#items.size;
+  }
+}
+
+/** A process's view of the same storage, as long as what another has changed has not reached it; `arrive` lets it. */
+function viewOf(storage) {
+  const view = new FakeStorage();
+  for (let i = 0; i < storage.length; i += 1) view.setItem(storage.key(i), storage.getItem(storage.key(i)));
+  const changes = [];
+  const { setItem, removeItem } = view;
+  view.setItem = (...item) => (changes.push(() => storage.setItem(...item)), setItem(...item));
+  view.removeItem = (key) => (changes.push(() => storage.removeItem(key)), removeItem(key));
+  view.arrive = () => changes.forEach((change) => change());
+  return view;
 }
 
 /** A tab of the browser that has this `localStorage`; `visit` loads the page in it. */
@@ -213,6 +229,40 @@ test("two tabs that write by turns push no replaced text out", () => {
   assert.equal(one.ownText, "First tab, another text each time: 19");
 });
 
+test("two tabs that put a text aside at the same moment keep both", () => {
+  const browser = new FakeStorage();
+  const [one, other] = [tab(browser), tab(browser)];
+  visit(one).text = "First tab's own text";
+  leave(one);
+  visit(other).text = "Second tab's own text";
+  leave(other);
+  // Neither process has seen what the other does.
+  const views = [one, other].map((it) => (it.localStorage = viewOf(browser)));
+  for (const it of [one, other]) {
+    enter(it);
+    it.state.replace("An example");
+    it.writer.text = "An example, continued";
+    leave(it);
+  }
+  for (const view of views) view.arrive();
+  const next = tab(browser);
+  visit(next);
+  const kept = new Set(replacedTexts().map(({ passages }) => textOf(passages)));
+  assert.deepEqual(kept, new Set(["First tab's own text", "Second tab's own text"]));
+});
+
+test("texts that version 0.2.0 has put aside are still there", () => {
+  const browser = new FakeStorage();
+  const texts = [{ passages: [{ text: "Newer" }], tab: null }, [{ text: "Older" }]];
+  browser.setItem("tokenformer-web-replaced", JSON.stringify({ version: 1, texts }));
+  const it = tab(browser);
+  visit(it);
+  assert.equal(it.ownText, "Newer");
+  it.state.bringBack();
+  assert.equal(it.ownText, "Older");
+  assert.equal(browser.getItem("tokenformer-web-replaced"), null);
+});
+
 test("what was brought back by undo, and continued, is not offered again", () => {
   const it = tab(new FakeStorage());
   visit(it).text = "Mine";
@@ -236,7 +286,7 @@ test("a text of the visitor's that cannot be kept aside is not overwritten", () 
   leave(it);
   const { setItem } = browser;
   browser.setItem = (key, value) => {
-    if (key.endsWith("-replaced")) throw new DOMException("Full.", "QuotaExceededError");
+    if (key.includes("-replaced/")) throw new DOMException("Full.", "QuotaExceededError");
     setItem(key, value);
   };
   follow(it, "#prompt=A+friend");

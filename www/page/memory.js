@@ -8,7 +8,8 @@ import { plainText } from "./plain-text.js";
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 /** @typedef {import("./address.js").Attributes} Attributes */
 /** What a link has set, by attribute, and what the visitor has there. @typedef {Record<string, { given: string | null, own: string | null }>} Borrowed */
-/** A text of the visitor's. `tab` names the tab that is still writing it; null if none is. @typedef {{ passages: Passage[], tab: string | null }} Text */
+/** A text of the visitor's. `tab` names the tab that is still writing it; null if none is. @typedef {{ passages: Passage[], tab: string | null, key?: string }} Text */
+/** One that was replaced. `key` is the browser's for it, and `at` gives the order. @typedef {Text & { key: string, at: number }} Replaced */
 
 /**
  * What a page keeps of itself.
@@ -21,7 +22,10 @@ import { plainText } from "./plain-text.js";
  */
 
 export const LAST = "tokenformer-web";
-/** Texts that were replaced, the newest first. */
+/**
+ * Texts that were replaced: a key for each behind this one and a slash, so that two tabs that add one at the same moment
+ * do not lose each other's. Version 0.2.0 kept all of them under this one.
+ */
 export const REPLACED = "tokenformer-web-replaced";
 /** How many of them: they share the few megabytes of the origin with the last text. */
 export const MOST_REPLACED = 5;
@@ -95,22 +99,58 @@ export function remember(state, { isLast }) {
   return isKept;
 }
 
-/** Texts of the visitor's that were replaced, the newest first. @returns {Text[]} */
+/** Texts of the visitor's that were replaced, the newest first. @returns {Replaced[]} */
 export function replacedTexts() {
-  const kept = parse(read("localStorage", REPLACED));
-  // An older version kept the passages alone.
-  /** @type {unknown[]} */
-  const texts = kept?.version === 1 && Array.isArray(kept.texts) ? kept.texts : [];
-  return texts.map((text) => toText(Array.isArray(text) ? { passages: text } : text)).filter((text) => text !== null);
+  const texts = keys()
+    .filter((key) => key.startsWith(`${REPLACED}/`))
+    .map(replacedText);
+  return texts.filter((text) => text !== null).sort((a, b) => b.at - a.at || (a.key < b.key ? 1 : -1));
 }
 
-/** Keeps these, of each tab that is still writing only the first; whether there was room. @param {Text[]} texts */
+/**
+ * Keeps these, of each tab that is still writing only the first; whether there was room. Those that have no `key` yet are
+ * added; of the others only those are removed that another tab cannot have added meanwhile.
+ * @param {Text[]} texts
+ */
 export function keepReplaced(texts) {
   const isRepeated = (/** @type {Text} */ { passages, tab }, /** @type {Text[]} */ before) =>
     before.some((other) => textOf(other.passages) === textOf(passages) || (tab !== null && other.tab === tab));
   const different = texts.filter((text, i) => !isRepeated(text, texts.slice(0, i)));
   const kept = different.slice(0, MOST_REPLACED);
-  return write("localStorage", REPLACED, kept.length === 0 ? null : JSON.stringify({ version: 1, texts: kept }));
+  const before = replacedTexts();
+  const newest = Math.max(Date.now(), (before[0]?.at ?? 0) + 1) + kept.length;
+  const oldest = before.at(-1)?.at ?? newest;
+  const isAdded = kept.every((text, i) => {
+    const isBehind = kept.slice(0, i).some(({ key }) => key);
+    return text.key !== undefined || add(text, isBehind ? oldest - i : newest - i);
+  });
+  const isKept = (/** @type {Replaced} */ { key }) => kept.some((text) => text.key === key);
+  if (isAdded) for (const text of before) if (!isKept(text)) write("localStorage", text.key, null);
+  return isAdded;
+}
+
+/** Texts as version 0.2.0 kept them become today's. */
+export function adoptReplaced() {
+  const kept = parse(read("localStorage", REPLACED));
+  /** @type {unknown[]} */
+  const texts = kept?.version === 1 && Array.isArray(kept.texts) ? kept.texts : [];
+  const areKept = texts
+    .map((text) => toText(Array.isArray(text) ? { passages: text } : text))
+    .every((text, i) => text === null || add(text, -i));
+  if (areKept && kept !== null) write("localStorage", REPLACED, null);
+}
+
+/** @param {Text} text @param {number} at */
+function add({ passages, tab }, at) {
+  const key = `${REPLACED}/${Math.random().toString(36).slice(2)}`;
+  return write("localStorage", key, JSON.stringify({ version: 1, at, passages, tab }));
+}
+
+/** @param {string} key @returns {Replaced | null} */
+function replacedText(key) {
+  const kept = parse(read("localStorage", key));
+  const text = kept?.version === 1 && Number.isFinite(kept.at) ? toText(kept) : null;
+  return text && { ...text, key, at: kept.at };
 }
 
 /** @param {Passage[]} passages */
@@ -139,6 +179,16 @@ function parse(text) {
     return JSON.parse(text);
   } catch {
     return null;
+  }
+}
+
+/** Of what the browser keeps for all tabs. */
+function keys() {
+  try {
+    const all = Array.from({ length: localStorage.length }, (_, i) => localStorage.key(i));
+    return all.filter((key) => key !== null);
+  } catch {
+    return [];
   }
 }
 

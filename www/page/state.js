@@ -3,14 +3,13 @@
 
 import { beginningOf, fromHash, LINKED, missingInWords, toHash } from "./address.js";
 import {
+  adoptReplaced,
   keepReplaced,
   LAST,
   lastText,
-  MOST_REPLACED,
   readAttributes,
   recall,
   remember,
-  REPLACED,
   replacedTexts,
   textOf,
 } from "./memory.js";
@@ -205,6 +204,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   element.addEventListener("input", keepSoon);
   element.addEventListener("token", keepSoon);
   element.addEventListener("done", keepSoon);
+  adoptReplaced();
   restore({ isFirst: true });
   addEventListener("hashchange", ({ oldURL }) => {
     keepNow(new URL(oldURL).hash);
@@ -215,11 +215,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     keepNow();
     shelter();
   });
-  addEventListener("storage", ({ key }) => {
-    // Two tabs that add to the replaced ones at the same moment do not see each other. Where there is no room for all of
-    // them, tabs must not push out each other's for ever.
-    if (key === LAST || (key === REPLACED && replacedTexts().length < MOST_REPLACED)) shelter();
-  });
+  addEventListener("storage", ({ key }) => key === LAST && shelter());
   document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 
   return {

@@ -106,7 +106,16 @@ async function link(stage, tab, random) {
 
 async function back(stage, tab) {
   await stage.calm();
+  // The page renews its own address while it is idle, and playwright takes that for the way back: the history knows better.
+  const from = await tab.do(() => {
+    const { index, key } = navigation.currentEntry;
+    return { key, isSameDocument: navigation.entries()[index - 1]?.sameDocument ?? false };
+  });
   await tab.page.goBack();
+  await tab.page.waitForFunction(
+    ({ key, isSameDocument }) => !("monkey" in globalThis) || (isSameDocument && navigation.currentEntry.key !== key),
+    from,
+  );
   if (!tab.page.url().startsWith(stage.url)) await tab.go(() => tab.page.goto(stage.url));
   else if (!(await tab.do(() => "monkey" in globalThis))) await tab.go(async () => {});
 }

@@ -85,7 +85,10 @@ export function snapshot() {
     }
   };
   const own = document.querySelector("#own-text");
-  const texts = () => JSON.parse(localStorage.getItem("tokenformer-web-replaced") ?? "null")?.texts ?? [];
+  const texts = () =>
+    Object.entries(localStorage)
+      .filter(([key]) => key.startsWith("tokenformer-web-replaced/"))
+      .map(([, kept]) => JSON.parse(kept));
   const [wrong, loaded] = [monkey.wrong, monkey.loaded];
   monkey.wrong = [];
   monkey.loaded = [];

@@ -1,5 +1,5 @@
 // Whether what was measured is also right: a model folder beside which `oracle.json` says what the CPU reference computes
-// (examples/oracle.rs writes such folders of the test fixtures).
+// (tools/oracle.rs writes such folders of the test fixtures).
 
 import { TokenFormer } from "../../tokenformer.js";
 

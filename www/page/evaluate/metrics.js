@@ -4,7 +4,10 @@
 /** @typedef {import("./evaluation.js").Scored} Scored */
 /** A number with its standard error; null where it cannot be told. @typedef {{ value: number | null, error: number | null }} Measure */
 /** What a ratio is made of: a numerator and its denominator. @typedef {{ value: number, size: number }} Unit */
-/** What two results have both scored of a document: so many tokens of it, or all. @typedef {{ document: Scored, other: Scored, tokens: number, isWhole: boolean }} Common */
+/**
+ * What two results have both scored of a document: so many tokens of it, or all.
+ * @typedef {{ document: Scored, other: Scored, tokens: number, isWhole: boolean }} Common
+ */
 /** @typedef {ReturnType<typeof metrics>} Metrics */
 /** @typedef {NonNullable<ReturnType<typeof difference>>} Difference */
 

@@ -4,7 +4,10 @@ import { envelope, meanAround } from "./series.js";
 
 /** Tokens `from` up to `to`. @typedef {{ from: number, to: number }} Range */
 /** Bits from the bottom to the top, with a tick at each `step`. @typedef {{ least: number, greatest: number, step: number }} Scale */
-/** A series, or its difference to another: values of the tokens, NaN where there is none, and their sums. @typedef {{ values: Float64Array, sums: import("./series.js").Sums, isHidden: boolean }} Drawn */
+/**
+ * A series, or its difference to another: values of the tokens, NaN where there is none, and their sums.
+ * @typedef {{ values: Float64Array, sums: import("./series.js").Sums, isHidden: boolean }} Drawn
+ */
 /** One that is shown, with its place among all. @typedef {Drawn & { i: number }} Shown */
 
 const SVG = "http://www.w3.org/2000/svg";

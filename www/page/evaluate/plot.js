@@ -49,7 +49,11 @@ export class Plot {
     byId("zoom-all").addEventListener("click", () => this.#show(0, this.#layout.length));
   }
 
-  /** `reference`: index of the series whose differences to the others are shown, or null for the bits themselves. @param {Layout} layout @param {number | null} reference */
+  /**
+   * `reference`: index of the series whose differences to the others are shown, or null for the bits themselves.
+   * @param {Layout} layout
+   * @param {number | null} reference
+   */
   show(layout, reference = null) {
     this.#isDifference = reference !== null;
     const isOther = layout.length !== this.#layout.length;

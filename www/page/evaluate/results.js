@@ -13,7 +13,10 @@ import { size } from "../published.js";
 /** @typedef {import("./metrics.js").Measure} Measure */
 /** @typedef {import("./metrics.js").Metrics} Metrics */
 
-/** One precision: what was loaded, what it gave and what went wrong. @typedef {{ label: string, info: ModelInfo | null, result: Result | null, error: TokenFormerError | null }} Run */
+/**
+ * One precision: what was loaded, what it gave and what went wrong.
+ * @typedef {{ label: string, info: ModelInfo | null, result: Result | null, error: TokenFormerError | null }} Run
+ */
 
 /**
  * A run next to what it differs from, which `reference` is the label of.

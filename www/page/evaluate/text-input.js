@@ -10,7 +10,11 @@ import { plainText } from "../plain-text.js";
 import { size } from "../published.js";
 
 /** @typedef {import("../../lib/errors.js").TokenFormerError} TokenFormerError */
-/** A file, and what it has or why that cannot be had. @typedef {{ name: string, bytes: number } & ({ read: import("./documents.js").Read, error: null } | { read: null, error: TokenFormerError })} GivenFile */
+/** @typedef {import("./documents.js").Read} Read */
+/**
+ * A file, and what it has or why that cannot be had.
+ * @typedef {{ name: string, bytes: number } & ({ read: Read, error: null } | { read: null, error: TokenFormerError })} GivenFile
+ */
 
 /** More than anybody waits for, and than a page should hold. */
 const LARGEST_FILE = 100e6;

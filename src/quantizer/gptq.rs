@@ -8,12 +8,12 @@
 //! −e·U[j,k] / U[j,j]. What that could not know, the later columns' errors, [`descend`] makes up for.
 
 use super::descent::{Row, descend};
-use super::math::matmul_transposed;
 use crate::checkpoint::files::transpose;
 use crate::checkpoint::layout::TableFormat;
 use crate::checkpoint::quantize::{Q4_DIVISORS, Q8_DIVISORS, Stored, best_scale, inverse, nearest};
 use crate::config::GROUP_SIZE;
 use crate::error::Result;
+use crate::reference::math::matmul_transposed;
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -23,18 +23,18 @@ const DAMPING: f64 = 0.2;
 /// Inputs that are summed up in f32.
 const AT_A_TIME: usize = 2048;
 
-/// What a table's inputs have in common.
-pub struct Met {
+/// The Gram matrix of a table's inputs, and what GPTQ makes of it.
+pub struct InputGram {
     n: usize,
     /// H, damped, [n, n].
-    gram: Vec<f32>,
+    h: Vec<f32>,
     /// U, [n, n].
     factor: Vec<f32>,
     /// (C·H⁻¹ − 1)ᵀ, [n, n].
     shift: Vec<f32>,
 }
 
-impl Met {
+impl InputGram {
     /// Of `inputs`, [_, n], which stand where the original model has `exact`.
     pub fn new(n: usize, exact: &[f32], inputs: &[f32]) -> Self {
         let (mut gram, mut off) = (vec![0.0f64; n * n], vec![0.0f64; n * n]);
@@ -56,12 +56,12 @@ impl Met {
         // (C − H)·H⁻¹ = ((C − H)·Uᵀ)·U, transposed.
         let half = matmul_transposed(&narrow(off), &factor, n);
         let shift = matmul_transposed(&transpose(&factor, n, n, n), &half, n);
-        Self { n, gram: narrow(gram), factor, shift }
+        Self { n, h: narrow(gram), factor, shift }
     }
 
     /// H, damped, row by row.
-    pub fn gram(&self, row: usize) -> &[f32] {
-        &self.gram[row * self.n..(row + 1) * self.n]
+    pub fn h(&self, row: usize) -> &[f32] {
+        &self.h[row * self.n..(row + 1) * self.n]
     }
 }
 
@@ -94,27 +94,27 @@ fn inverse_factor(mut r: Vec<f64>, n: usize) -> Vec<f32> {
     u.into_iter().map(|x| x as f32).collect()
 }
 
-/// `table`, [_, n], in stored form, best for the inputs that were `met`.
+/// `table`, [_, n], in stored form, best for inputs with the Gram matrix `gram`.
 ///
 /// # Errors
 /// `unsupported-checkpoint` for values that cannot be stored.
-pub fn quantize(table: &[f32], met: &Met, format: TableFormat) -> Result<Stored> {
+pub fn quantize(table: &[f32], gram: &InputGram, format: TableFormat) -> Result<Stored> {
     let mut stored = Stored::default();
     match format {
         TableFormat::F16 => stored.push(table, format)?, // which has no scales to choose
-        TableFormat::Q4 => push_rows::<4>(&mut stored, table, met, &Q4_DIVISORS)?,
-        TableFormat::Q8 => push_rows::<8>(&mut stored, table, met, &Q8_DIVISORS)?,
+        TableFormat::Q4 => push_rows::<4>(&mut stored, table, gram, &Q4_DIVISORS)?,
+        TableFormat::Q8 => push_rows::<8>(&mut stored, table, gram, &Q8_DIVISORS)?,
     }
     Ok(stored)
 }
 
-fn push_rows<const BITS: usize>(stored: &mut Stored, table: &[f32], met: &Met, divisors: &[f32]) -> Result<()> {
-    let n = met.n;
-    let mut targets = matmul_transposed(table, &met.shift, n);
+fn push_rows<const BITS: usize>(stored: &mut Stored, table: &[f32], gram: &InputGram, divisors: &[f32]) -> Result<()> {
+    let n = gram.n;
+    let mut targets = matmul_transposed(table, &gram.shift, n);
     targets.iter_mut().zip(table).for_each(|(shift, w)| *shift += w);
     let round = |target: &[f32]| {
-        let mut row = made_up_for::<BITS>(target, met, divisors)?;
-        descend::<BITS>(&mut row, target, met);
+        let mut row = made_up_for::<BITS>(target, gram, divisors)?;
+        descend::<BITS>(&mut row, target, gram);
         Ok(row)
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -140,8 +140,8 @@ fn push_row<const BITS: usize>(stored: &mut Stored, row: &Row) {
 }
 
 /// A row whose columns make up for the errors of those before.
-fn made_up_for<const BITS: usize>(target: &[f32], met: &Met, divisors: &[f32]) -> Result<Row> {
-    let n = met.n;
+fn made_up_for<const BITS: usize>(target: &[f32], gram: &InputGram, divisors: &[f32]) -> Result<Row> {
+    let n = gram.n;
     let mut rest = target.to_vec();
     let mut row = Row { integers: Vec::with_capacity(n), scales: Vec::with_capacity(n / GROUP_SIZE) };
     for first in (0..n).step_by(GROUP_SIZE) {
@@ -151,7 +151,7 @@ fn made_up_for<const BITS: usize>(target: &[f32], met: &Met, divisors: &[f32]) -
         let inverse = inverse(scale);
         for j in first..first + GROUP_SIZE {
             let rounded = nearest::<BITS>(rest[j], inverse);
-            let line = &met.factor[j * n..(j + 1) * n];
+            let line = &gram.factor[j * n..(j + 1) * n];
             let error = (rest[j] - rounded * scale) / line[j];
             rest[j + 1..].iter_mut().zip(&line[j + 1..]).for_each(|(x, u)| *x -= error * u);
             row.integers.push(rounded);
@@ -181,20 +181,20 @@ mod tests {
     fn the_factor_is_that_of_the_inverse() {
         let n = 64;
         let inputs = inputs(&mut Random(1), 200, n);
-        let met = Met::new(n, &inputs, &inputs);
-        let u = &met.factor;
-        let gram = |i: usize, j: usize| f64::from(met.gram(i)[j]);
+        let gram = InputGram::new(n, &inputs, &inputs);
+        let u = &gram.factor;
+        let h = |i: usize, j: usize| f64::from(gram.h(i)[j]);
         let sum = |i: usize, j: usize| inputs.chunks_exact(n).map(|x| f64::from(x[i] * x[j])).sum::<f64>();
         let damping = DAMPING * (0..n).map(|i| sum(i, i)).sum::<f64>() / n as f64;
-        assert!((gram(5, 5) - sum(5, 5) - damping).abs() < 1e-4 * damping && (gram(5, 6) - sum(5, 6)).abs() < 1e-3);
+        assert!((h(5, 5) - sum(5, 5) - damping).abs() < 1e-4 * damping && (h(5, 6) - sum(5, 6)).abs() < 1e-3);
         assert!((0..n).all(|i| u[i * n..i * n + i].iter().all(|x| *x == 0.0)), "upper triangular");
         let at = |i: usize, j: usize| f64::from(u[i * n + j]);
         let inverse = |i: usize, j: usize| (0..=i.min(j)).map(|k| at(k, i) * at(k, j)).sum::<f64>();
         for (i, j) in [(0, 0), (0, 1), (5, 63), (40, 40), (63, 62), (63, 63)] {
-            let product: f64 = (0..n).map(|k| inverse(i, k) * gram(k, j)).sum();
+            let product: f64 = (0..n).map(|k| inverse(i, k) * h(k, j)).sum();
             assert!((product - f64::from(u8::from(i == j))).abs() < 1e-3, "({i}, {j}): {product}");
         }
-        assert!(met.shift.iter().all(|x| *x == 0.0), "inputs that are as they were need no making up for");
+        assert!(gram.shift.iter().all(|x| *x == 0.0), "inputs that are as they were need no making up for");
     }
 
     /// Σ of the squared differences of products: of `table` with `exact`, and of `stored` with `inputs`.
@@ -213,7 +213,7 @@ mod tests {
         for format in [TableFormat::Q4, TableFormat::Q8] {
             let mut plain = Stored::default();
             plain.push(&table, format).expect("finite");
-            let made_up = quantize(&table, &Met::new(n, seen, seen), format).expect("finite");
+            let made_up = quantize(&table, &InputGram::new(n, seen, seen), format).expect("finite");
             let (made_up, plain) = (error(&made_up, format), error(&plain, format));
             assert!(made_up < 0.5 * plain, "{format:?}: {made_up} instead of {plain}");
         }
@@ -227,9 +227,9 @@ mod tests {
         // Every input has lost part of what the next one has, too.
         let off: Vec<f32> = exact.iter().zip(exact.iter().skip(1).chain([&0.0])).map(|(a, b)| a - 0.1 * b).collect();
         let (seen, fresh) = (..600 * n, 600 * n..);
-        let met = |exact: &[f32]| Met::new(n, exact, &off[seen]);
-        let [blind, seeing] = [met(&off[seen]), met(&exact[seen])].map(|met| {
-            let stored = quantize(&table, &met, TableFormat::Q8).expect("finite").dequantize(TableFormat::Q8);
+        let gram_of = |exact: &[f32]| InputGram::new(n, exact, &off[seen]);
+        let [blind, seeing] = [gram_of(&off[seen]), gram_of(&exact[seen])].map(|gram| {
+            let stored = quantize(&table, &gram, TableFormat::Q8).expect("finite").dequantize(TableFormat::Q8);
             error(&table, &exact[fresh.clone()], &stored, &off[fresh.clone()], n)
         });
         assert!(seeing < 0.5 * blind, "{seeing} instead of {blind}");
@@ -239,7 +239,7 @@ mod tests {
     fn descent_never_makes_it_worse() {
         let (n, mut random) = (96, Random(5));
         let all = inputs(&mut random, 300, n);
-        let met = Met::new(n, &all, &all);
+        let gram = InputGram::new(n, &all, &all);
         for _ in 0..10 {
             let target: Vec<f32> = (0..n).map(|_| random.uniform()).collect();
             let error = |row: &Row| {
@@ -247,12 +247,12 @@ mod tests {
                 let off: Vec<f64> = (0..n).map(|j| f64::from(target[j] - value(j))).collect();
                 (0..n)
                     .flat_map(|i| (0..n).map(move |j| (i, j)))
-                    .map(|(i, j)| off[i] * off[j] * f64::from(met.gram(i)[j]))
+                    .map(|(i, j)| off[i] * off[j] * f64::from(gram.h(i)[j]))
                     .sum::<f64>()
             };
-            let mut row = made_up_for::<4>(&target, &met, &Q4_DIVISORS).expect("finite");
+            let mut row = made_up_for::<4>(&target, &gram, &Q4_DIVISORS).expect("finite");
             let before = error(&row);
-            descend::<4>(&mut row, &target, &met);
+            descend::<4>(&mut row, &target, &gram);
             assert!(error(&row) < before, "{} instead of {before}", error(&row));
             assert!(row.integers.iter().all(|q| (-8.0..=7.0).contains(q) && q.fract() == 0.0));
             assert!(row.scales.iter().all(|s| half::f16::from_f32(*s).to_f32() == *s));
@@ -266,15 +266,15 @@ mod tests {
         let mut unit = vec![0.0; n * n];
         (0..n).for_each(|i| unit[i * n + i] = 2.0);
         for inputs in [unit, Vec::new()] {
-            let met = Met::new(n, &inputs, &inputs);
+            let gram = InputGram::new(n, &inputs, &inputs);
             let (mut plain, mut made_up) = (Stored::default(), Stored::default());
             plain.push(&table, TableFormat::Q4).expect("finite");
             for target in table.chunks_exact(n) {
-                push_row::<4>(&mut made_up, &made_up_for::<4>(target, &met, &Q4_DIVISORS).expect("finite"));
+                push_row::<4>(&mut made_up, &made_up_for::<4>(target, &gram, &Q4_DIVISORS).expect("finite"));
             }
             assert_eq!(made_up, plain);
         }
-        let none = Met::new(n, &[], &[]);
+        let none = InputGram::new(n, &[], &[]);
         assert!(quantize(&[f32::NAN; 64], &none, TableFormat::Q4).is_err());
     }
 }

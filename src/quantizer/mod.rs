@@ -1,15 +1,20 @@
-//! Quantization by what a model's tables meet: table after table, on texts that pass through those before twice, as
-//! they were and as they are stored.
+//! `convert --calibrate`: a model's tables rounded such that their products, and not their elements, are least off.
+//! Table after table, on texts (`texts`) that pass through those before twice, as they were and as they are stored.
+//! How one table is rounded say `gptq` and `descent`; the grid itself is [`crate::checkpoint::quantize`].
 
-use super::gptq::{self, Met};
-use super::math::matmul_transposed;
-use super::texts::sequences;
-use super::{Cache, Layer, Reference, add, embed, layer_norm, self_attention, slot_weights};
+mod descent;
+mod gptq;
+mod texts;
+
 use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, TensorId, padded_slots};
 use crate::checkpoint::quantize::Stored;
 use crate::config::ModelConfig;
 use crate::error::Result;
+use crate::reference::math::{layer_norm, matmul_transposed};
+use crate::reference::{Cache, Layer, Reference, add, embed, self_attention, slot_weights};
+use gptq::InputGram;
 use std::collections::HashMap;
+use texts::sequences;
 
 /// Rows of activations, [T, _].
 struct Rows {
@@ -24,9 +29,9 @@ impl Rows {
         Self { exact: f(&self.exact), stored: f(&self.stored) }
     }
 
-    /// What a table with these rows, of `n` elements, as its inputs meets.
-    fn met(&self, n: usize) -> Met {
-        Met::new(n, &self.exact, &self.stored)
+    /// The Gram matrix of these rows, of `n` elements, as a table's inputs.
+    fn gram(&self, n: usize) -> InputGram {
+        InputGram::new(n, &self.exact, &self.stored)
     }
 
     fn add(&mut self, y: &Self) {
@@ -87,27 +92,27 @@ impl Quantizer<'_> {
         let config = self.config;
         let normed = |h: &Rows| h.map(|h| layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32));
         let u = normed(h);
-        let met = u.met(config.hidden_size);
-        let [q, k, v] = [Pattention::Query, Pattention::Key, Pattention::Value].map(|p| self.pattention(p, &u, &met));
+        let gram = u.gram(config.hidden_size);
+        let [q, k, v] = [Pattention::Query, Pattention::Key, Pattention::Value].map(|p| self.pattention(p, &u, &gram));
         let (q, k, v) = (q?, k?, v?);
         let mix = |q, k, v| self_attention(config, 0, false, &mut vec![Cache::default(); sequences], [q, k, v]);
         let mixed = Rows { exact: mix(q.exact, k.exact, v.exact), stored: mix(q.stored, k.stored, v.stored) };
-        h.add(&self.pattention(Pattention::Proj, &mixed, &mixed.met(config.hidden_size))?);
+        h.add(&self.pattention(Pattention::Proj, &mixed, &mixed.gram(config.hidden_size))?);
         let u = normed(h);
-        h.add(&self.pattention(Pattention::Mlp, &u, &u.met(config.hidden_size))?);
+        h.add(&self.pattention(Pattention::Mlp, &u, &u.gram(config.hidden_size))?);
         Ok(())
     }
 
-    /// Quantizes the tables of a Pattention and gives its outputs for `x`, whose rows are what its keys have `met`.
-    fn pattention(&mut self, which: Pattention, x: &Rows, met: &Met) -> Result<Rows> {
+    /// Quantizes the tables of a Pattention and gives its outputs for `x`, whose rows have the Gram matrix `gram`.
+    fn pattention(&mut self, which: Pattention, x: &Rows, gram: &InputGram) -> Result<Rows> {
         let tables = &self.layer.tables[which as usize];
         let (slots, padded) = (tables.slots, padded_slots(tables.slots));
-        let keys = self.table(which, Side::Keys, &tables.keys, met)?;
+        let keys = self.table(which, Side::Keys, &tables.keys, gram)?;
         let weights = Rows {
             exact: slot_weights(self.config, slots, &x.exact, &tables.keys),
             stored: slot_weights(self.config, slots, &x.stored, &keys),
         };
-        let values = self.table(which, Side::Values, &tables.values, &weights.met(padded))?;
+        let values = self.table(which, Side::Values, &tables.values, &weights.gram(padded))?;
         Ok(Rows {
             exact: matmul_transposed(&weights.exact, &tables.values, padded),
             stored: matmul_transposed(&weights.stored, &values, padded),
@@ -115,10 +120,10 @@ impl Quantizer<'_> {
     }
 
     /// Quantizes a table, and gives the values that are stored.
-    fn table(&mut self, pattention: Pattention, side: Side, table: &[f32], met: &Met) -> Result<Vec<f32>> {
+    fn table(&mut self, pattention: Pattention, side: Side, table: &[f32], gram: &InputGram) -> Result<Vec<f32>> {
         let id = TensorId::Tokens { layer: self.number, pattention, side };
         let format = self.quantization.tokens();
-        let stored = gptq::quantize(table, met, format)?;
+        let stored = gptq::quantize(table, gram, format)?;
         let values = stored.dequantize(format);
         self.tables.insert(id, stored);
         Ok(values)
