@@ -7,18 +7,23 @@
 // that it consists of name their build in their address (?build=…), and what is kept under that name answers at once. So
 // a page is of one build, wherever it comes from, and no bad hour of the host's can take the kept one's place.
 
+/** @typedef {{ type: "local-file", folder: string, path: string, range: string | null }} Question for a file of a visitor's folder */
+/** @typedef {{ status: number, blob?: Blob, range?: string }} Answer */
+
+const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 /** The folder of the page. */
-const SCOPE = new URL("./", self.location.href);
+const SCOPE = new URL("./", worker.location.href);
 
 // scripts/name-build.mjs fills these in. "dev" was not built: nothing is kept of it.
 const BUILD = "dev";
-/** Everything but the engine. */
+/** Everything but the engine. @type {string[]} */
 const SHELL = [];
-/** What is kept once a model was loaded; page/offline.js says so. */
+/** What is kept once a model was loaded; page/offline.js says so. @type {string[]} */
 const ENGINE = [];
 
 /** Other builds, and other versions of the page that stand on the same origin, have other names. */
 const NAMES = /^tokenformer-web-shell-\d+ (?:[0-9a-z]+ )?(\/.*)$/;
+/** @param {string} build */
 const cacheOf = (build) => `tokenformer-web-shell-3 ${build} ${SCOPE.pathname}`;
 const CACHE = cacheOf(BUILD);
 
@@ -32,48 +37,50 @@ const ANSWER_MS = 20_000;
 /** A file of a visitor's folder: page/local-folder.js makes these addresses. A host may have a folder local/ of its own. */
 const LOCAL = /^(local\/~[0-9a-z]+~[^/]*\/)(.*)$/;
 
-self.addEventListener("install", (event) => event.waitUntil(install()));
+worker.addEventListener("install", (event) => event.waitUntil(install()));
 
-self.addEventListener("activate", (event) => {
-  event.waitUntil(Promise.all([forgetOthers(), self.clients.claim()]));
+worker.addEventListener("activate", (event) => {
+  event.waitUntil(Promise.all([forgetOthers(), worker.clients.claim()]));
 });
 
 // A page of another build may be who asks: these messages, and localFile's question, stay as they are.
-self.addEventListener("message", (event) => {
+worker.addEventListener("message", (event) => {
   if (event.data?.type === "keep engine")
     event.waitUntil(keep(ENGINE).catch(() => {})); // the next load asks again
   // A page that was on its way when this worker became active belongs to nobody until it says so.
-  else if (event.data?.type === "claim") event.waitUntil(self.clients.claim());
+  else if (event.data?.type === "claim") event.waitUntil(worker.clients.claim());
 });
 
-self.addEventListener("fetch", (event) => {
+worker.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !request.url.startsWith(SCOPE.href)) return;
   const { path, build } = fileOf(request);
-  if (LOCAL.test(path)) event.respondWith(localFile(request, path));
+  const [, folder, rest] = LOCAL.exec(path) ?? [];
+  if (folder) event.respondWith(localFile(request, folder, rest));
   // The engine says no-store of all that it reads.
   else if (request.cache === "no-store" || request.headers.has("range")) return;
   else if (build) event.respondWith(keptFirst(event, path, build));
   else if (KEPT.has(path)) event.respondWith(networkFirst(request, path));
 });
 
-/** Which file a request is for, below the scope, and of which build; the page itself by one name. */
+/** Which file a request is for, below the scope, and of which build; the page itself by one name. @param {{ url: string }} request */
 function fileOf({ url }) {
   const { pathname, searchParams } = new URL(url);
   const path = pathname.slice(SCOPE.pathname.length);
   return { path: path === "" || path === "index.html" ? "./" : path, build: searchParams.get("build") };
 }
 
-/** Where a file of this build is fetched from. Pages have one address for all builds. */
+/** Where a file of this build is fetched from. Pages have one address for all builds. @param {string} path */
 function addressOf(path, build = BUILD) {
   return new URL(isPage(path) ? path : `${path}?build=${build}`, SCOPE).href;
 }
 
+/** @param {string} path */
 function isPage(path) {
   return path === "./" || path.endsWith(".html");
 }
 
-/** A file that names its build never changes. */
+/** A file that names its build never changes. @param {FetchEvent} event @param {string} path @param {string} build */
 async function keptFirst(event, path, build) {
   const copy = await kept(path, build);
   if (copy) return copy;
@@ -83,14 +90,14 @@ async function keptFirst(event, path, build) {
   return response;
 }
 
-/** What is kept counts where the network has nothing, nothing of use, or nothing in time. */
+/** What is kept counts where the network has nothing, nothing of use, or nothing in time. @param {Request} request @param {string} path */
 async function networkFirst(request, path) {
   const copy = kept(path);
   const fetched = fetch(request).then(
     async (response) => (isOfUse(response, path) ? response : ((await copy) ?? response)),
     async (error) => (await copy) ?? Promise.reject(error),
   );
-  let timer;
+  let timer = 0;
   const late = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE_MS)));
   try {
     return await Promise.race([fetched, late.then(async () => (await copy) ?? fetched)]);
@@ -99,17 +106,23 @@ async function networkFirst(request, path) {
   }
 }
 
-/** Whether the visitor shall see an answer though there is a kept one: a login, say, or that the page is gone for good. */
+/**
+ * Whether the visitor shall see an answer though there is a kept one: a login, say, or that the page is gone for good.
+ * @param {Response} response
+ * @param {string} path
+ */
 function isOfUse(response, path) {
   const { status } = response;
   if (status === 408 || status === 429 || status >= 500) return false;
   return !response.ok || isPage(path) || !isHtml(response);
 }
 
+/** @param {Response} response */
 function isHtml({ headers }) {
   return /^text\/html/i.test(headers.get("Content-Type") ?? "");
 }
 
+/** @param {string} path */
 async function kept(path, build = BUILD) {
   if (!(await caches.has(cacheOf(build)))) return undefined;
   return (await caches.open(cacheOf(build))).match(addressOf(path, build), { ignoreVary: true });
@@ -146,6 +159,7 @@ async function hasEngine() {
   return false;
 }
 
+/** @param {string[]} paths */
 async function keep(paths) {
   // All of them have come to their end before anybody takes away what is not whole.
   const ends = await Promise.allSettled(
@@ -155,10 +169,10 @@ async function keep(paths) {
       await put(path, await fetch(addressOf(path), { cache: isPage(path) ? "no-cache" : "default" }));
     }),
   );
-  for (const { reason } of ends) if (reason) throw reason;
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
-/** Rejects where an answer is not the file of this build. */
+/** Rejects where an answer is not the file of this build. @param {string} path @param {Response} response */
 async function put(path, response) {
   const isWhole = response.ok && response.type === "basic" && !response.redirected && isPage(path) === isHtml(response);
   // Every file holds the name of its build; a WebAssembly file is mostly no text, but its name is.
@@ -174,9 +188,9 @@ async function forgetOthers() {
   await Promise.all(others.filter((name) => name !== last).map((name) => caches.delete(name)));
 }
 
-/** A file of a visitor's folder: one of the open pages has it. */
-async function localFile(request, address) {
-  const [, folder, path] = LOCAL.exec(address);
+/** A file of a visitor's folder: one of the open pages has it. @param {Request} request @param {string} folder @param {string} path */
+async function localFile(request, folder, path) {
+  /** @type {Question} */
   const question = {
     type: "local-file",
     folder: new URL(folder, SCOPE).href,
@@ -186,25 +200,27 @@ async function localFile(request, address) {
   const answer = (await isAtHand(question.folder)) ? await askPages(question) : null;
   // Nobody has it, and asking again would not help: the engine takes what is stored.
   if (!answer) return new Response(null, { status: 424 });
+  /** @type {Record<string, string>} */
   const headers = { "Content-Type": "application/octet-stream", "Accept-Ranges": "bytes" };
   if (answer.range) headers["Content-Range"] = answer.range;
   return new Response(answer.blob ?? null, { status: answer.status, headers });
 }
 
-/** Whether an open page has a folder. Pages cannot be asked that: one that does not listen would never answer. */
+/** Whether an open page has a folder. Pages cannot be asked that: one that does not listen would never answer. @param {string} folder */
 async function isAtHand(folder) {
-  if (!self.navigator?.locks) return true;
-  const { held } = await self.navigator.locks.query();
+  if (!worker.navigator?.locks) return true;
+  const { held = [] } = await worker.navigator.locks.query();
   return held.some(({ name }) => name === `tokenformer-web local ${folder}`);
 }
 
+/** @param {Question} question */
 async function askPages(question) {
-  const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const pages = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
   const ours = pages.filter(({ url }) => url.startsWith(SCOPE.href));
   return Promise.any(ours.map((page) => ask(page, question))).catch(() => null);
 }
 
-/** Rejects where the page does not have the folder. */
+/** Rejects where the page does not have the folder. @param {Client} page @param {Question} question @returns {Promise<Answer>} */
 function ask(page, question) {
   return new Promise((resolve, reject) => {
     const { port1, port2 } = new MessageChannel();

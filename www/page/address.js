@@ -13,6 +13,8 @@ import { checkGenerateOptions, checkLoadOptions } from "../lib/api/options.js";
 import { isLocal } from "./local-folder.js";
 import { plainText } from "./plain-text.js";
 
+/** @typedef {import("../tokenformer.js").Passage} Passage */
+
 /**
  * What a link may set. Not the hub, to which a visitor's access token is sent; not whether models are kept, which is the
  * visitor's disk; nothing that has no row in a panel, since nobody could change it again.
@@ -28,12 +30,14 @@ export const LINKED = Object.freeze([
 /** A beginning that is longer makes no usable address. */
 const LONGEST_BEGINNING = 2000;
 
-/** Whether others can have it too: a model's files on this computer they can not. */
+/** Attributes of the element, by name; null for one that is not there. @typedef {Record<string, string | null>} Attributes */
+
+/** Whether others can have it too: a model's files on this computer they can not. @param {string} name @param {string | null} value */
 const isShareable = (name, value) => name !== "model" || !isLocal(value);
 
-/** Whether the element would take this value of this attribute. */
+/** Whether the element would take this value of this attribute. @param {string} name @param {string | null} value */
 export function isValid(name, value) {
-  const only = (other) => (other === name ? value : null);
+  const only = (/** @type {string} */ other) => (other === name ? value : null);
   try {
     if (value === null) return true;
     if (name === "model") resolveName(value, globalThis.document?.baseURI ?? "https://localhost/");
@@ -48,6 +52,9 @@ export function isValid(name, value) {
 /**
  * The address's part for attributes that differ from `defaults`, and a beginning; "" where there is nothing to tell. An
  * attribute that the page has and the visitor emptied is there without a value.
+ * @param {Attributes} attributes
+ * @param {Attributes} defaults
+ * @param {string | null} beginning
  */
 export function toHash(attributes, defaults, beginning) {
   const query = new URLSearchParams();
@@ -63,6 +70,8 @@ export function toHash(attributes, defaults, beginning) {
 /**
  * The opposite: `{ attributes, beginning }`, the attributes being all that a link may set; null where the address tells
  * nothing. Names that a link may not set, and values that are not valid, are left alone.
+ * @param {string} hash
+ * @param {Attributes} defaults
  */
 export function fromHash(hash, defaults) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
@@ -75,12 +84,18 @@ export function fromHash(hash, defaults) {
     if (value === "" && defaults[name] !== null) attributes[name] = null;
     else if (isValid(name, value)) attributes[name] = value;
   }
-  const beginning = query.has("prompt") ? plainText(query.get("prompt").slice(0, LONGEST_BEGINNING)) : null;
+  const prompt = query.get("prompt");
+  const beginning = prompt === null ? null : plainText(prompt.slice(0, LONGEST_BEGINNING));
   const tells = beginning !== null || LINKED.some((name) => query.has(name));
   return tells ? { attributes, beginning } : null;
 }
 
-/** What a link does not hold of a beginning and of attributes that differ from `defaults`, in words; "" where it holds all of it. */
+/**
+ * What a link does not hold of a beginning and of attributes that differ from `defaults`, in words; "" where it holds all of it.
+ * @param {Passage[]} passages
+ * @param {Attributes} attributes
+ * @param {Attributes} defaults
+ */
 export function missingInWords(passages, attributes, defaults) {
   const beginning = beginningOf(passages);
   const missing = [
@@ -92,7 +107,7 @@ export function missingInWords(passages, attributes, defaults) {
   return missing.filter(Boolean).join("; ");
 }
 
-/** What the visitor wrote before the model wrote anything. */
+/** What the visitor wrote before the model wrote anything. @param {Passage[]} passages */
 export function beginningOf(passages) {
   return passages[0]?.written === false ? passages[0].text : "";
 }

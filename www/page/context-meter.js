@@ -1,5 +1,9 @@
 // How much of the model's context the text takes.
 
+import { byId } from "./elements.js";
+
+/** @typedef {import("../tokenformer.js").TokenFormerElement} TokenFormerElement */
+
 /** How long the text rests before it is counted. */
 const REST_MS = 400;
 
@@ -14,10 +18,12 @@ export class ContextMeter {
   /** Tokens that were written so far: those of a passage that goes on while its beginning is counted. */
   #written = 0;
 
-  constructor(element, node) {
+  /** @param {TokenFormerElement} element */
+  constructor(element) {
     this.#element = element;
-    this.#node = node;
-    [this.#words, this.#meter] = node.children;
+    this.#node = byId("context");
+    this.#words = byId("context-words");
+    this.#meter = byId("context-meter");
     element.addEventListener("load", ({ detail: model }) => {
       this.#total = model.info.contextLength; // kept: a snapshot of everything for every token would be too much
       this.#countSoon(0);
@@ -32,6 +38,7 @@ export class ContextMeter {
     );
   }
 
+  /** @param {number} wait in milliseconds */
   #countSoon(wait) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#count(), wait);
@@ -46,6 +53,7 @@ export class ContextMeter {
     if (ids && this.#element.text.startsWith(text)) this.#show(Math.max(1, ids.length) + this.#written - writtenBefore);
   }
 
+  /** @param {number} used tokens */
   #show(used) {
     const total = this.#total;
     if (!total) return;

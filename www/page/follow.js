@@ -3,6 +3,7 @@
 /** How far below the window's edge the element's end may be and still be "in sight". */
 const SLACK_PX = 60;
 
+/** @param {import("../tokenformer.js").TokenFormerElement} element */
 export function followText(element) {
   let following = false;
   /** The visitor went up to read: only they come back. */

@@ -1,5 +1,6 @@
 // Whether large models can run here, before anybody downloads one.
 
+/** @type {Promise<boolean> | null} */
 let asked = null;
 
 /** Whether the browser gives a GPU; asked for once, when somebody wants to know, since it takes a while. */

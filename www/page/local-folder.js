@@ -2,21 +2,27 @@
 // local/ the page's service worker answers these with slices of the files, which the page that has them sends it.
 // So a model of any size is read from the disk as it would be from a host, and nothing is copied first.
 
+/** A file and its path in the folder, or its name. @typedef {{ path: string, file: File }} Entry */
+
 const FOLDER = /(^|\/)local\/~[0-9a-z]+~[^/]*\/?$/;
 
-/** Whether a model's name or id is that of a folder of this computer. */
+/** Whether a model's name or id is that of a folder of this computer. @param {string | null | undefined} name */
 export function isLocal(name) {
   return FOLDER.test(name ?? "");
 }
 
-/** What to do about an error of the model `name`, where that is particular to folders of this computer; else null. */
+/**
+ * What to do about an error of the model `name`, where that is particular to folders of this computer; else null.
+ * @param {{ code: string }} error
+ * @param {string | null} name
+ */
 export function remedyFor({ code }, name) {
   return code === "network" && isLocal(name)
     ? "This model's files are on this computer: choose the folder again, under Model."
     : null;
 }
 
-/** What the folder is called on this computer. `segment`: the last one of its address. */
+/** What the folder is called on this computer. `segment`: the last one of its address. @param {string} segment */
 export function localName(segment) {
   const encoded = segment.replace(/^~[0-9a-z]+~/, "");
   try {
@@ -27,8 +33,9 @@ export function localName(segment) {
 }
 
 /**
- * A folder of `{ path, file }`. `address` stays the same for the same files, so that what was made of them once is found again.
+ * A folder of these files. `address` stays the same for the same files, so that what was made of them once is found again.
  * `problem` says why they are no model.
+ * @param {Entry[]} entries
  */
 export function localFolder(entries) {
   const paths = entries.map(({ path }) => path);
@@ -41,7 +48,8 @@ export function localFolder(entries) {
     [".bin", "pytorch_model.bin"],
   ]) {
     const found = [...files.keys()].filter((path) => path.endsWith(ending));
-    if (found.length === 1 && !files.has(wanted)) files.set(wanted, files.get(found[0]));
+    const only = found.length === 1 ? files.get(found[0]) : undefined;
+    if (only && !files.has(wanted)) files.set(wanted, only);
   }
   const hasWeights =
     files.has("model.safetensors") || files.has("model.safetensors.index.json") || files.has("pytorch_model.bin");
@@ -57,7 +65,13 @@ export function localFolder(entries) {
   };
 }
 
-/** What to answer to a request for a file: `{ status, blob?, range? }`. `range`: the request's header, or null. */
+/**
+ * What to answer to a request for a file.
+ * @param {ReadonlyMap<string, Blob>} files by path
+ * @param {string} path
+ * @param {string | null} range the request's header
+ * @returns {{ status: number, blob?: Blob, range?: string }}
+ */
 export function answer(files, path, range) {
   const file = files.get(path);
   if (!file) return { status: 404 };
@@ -69,7 +83,7 @@ export function answer(files, path, range) {
   return { status: 206, blob: file.slice(start, end + 1), range: `bytes ${start}-${end}/${file.size}` };
 }
 
-/** 64 bits of FNV-1a, to tell folders apart; nothing rests on its strength. */
+/** 64 bits of FNV-1a, to tell folders apart; nothing rests on its strength. @param {string} text */
 function hash(text) {
   let value = 0xcbf29ce484222325n;
   for (const byte of new TextEncoder().encode(text))

@@ -1,27 +1,32 @@
 // A model from this computer: dropped on the page, or chosen as a folder or as files.
 
+import { byId } from "./elements.js";
 import { answer, localFolder } from "./local-folder.js";
 import { isControlled, serviceWorkers } from "./offline.js";
 
-/** Folders of this visit, by address. */
+/** @typedef {import("./local-folder.js").Entry} Entry */
+
+/** Folders of this visit, by address: their files by path. @type {Map<string, Map<string, File>>} */
 const folders = new Map();
 
 /**
- * Calls `choose(address)` for every model that the visitor gives. Returns the function that takes the files of one,
- * `{ path, file }`; `drops` are taken unless the page has its own use for what is dropped on it.
+ * Calls `choose(address)` for every model that the visitor gives. Returns the function that takes the files of one;
+ * `drops` are taken unless the page has its own use for what is dropped on it.
+ * @param {(address: string) => void} choose
+ * @returns {(entries: Entry[]) => void}
  */
 export function acceptLocalModels(choose, { drops = true } = {}) {
-  const byId = (id) => document.getElementById(id);
-  const tell = (text) => (byId("local-status").textContent = text);
+  const tell = (/** @type {string} */ text) => void (byId("local-status").textContent = text);
   const workers = serviceWorkers();
   if (!workers) {
     tell("Files of this computer need a service worker, which this browser or this kind of page does not have.");
-    byId("pick-folder").disabled = byId("pick-files").disabled = true;
+    for (const id of ["pick-folder", "pick-files"]) byId(id, HTMLButtonElement).disabled = true;
     return () => {};
   }
   workers.addEventListener("message", onRequest);
   workers.startMessages?.();
 
+  /** @param {Entry[]} entries */
   async function take(entries) {
     if (entries.length === 0) return;
     const { files, address, problem } = localFolder(entries);
@@ -34,16 +39,16 @@ export function acceptLocalModels(choose, { drops = true } = {}) {
   }
 
   for (const kind of ["folder", "files"]) {
-    const input = byId(`${kind}-input`);
+    const input = byId(`${kind}-input`, HTMLInputElement);
     byId(`pick-${kind}`).addEventListener("click", () => input.click());
     input.addEventListener("change", async () => {
-      await take(Array.from(input.files, (file) => ({ path: file.webkitRelativePath || file.name, file })));
+      await take(Array.from(input.files ?? [], (file) => ({ path: file.webkitRelativePath || file.name, file })));
       input.value = ""; // the same choice again is a choice
     });
   }
   if (!drops) return take;
   acceptDrops(byId("drop-veil"), async (reading) => {
-    if (!byId("model").open) byId("open-model").click();
+    if (!byId("model", HTMLDialogElement).open) byId("open-model").click();
     try {
       await take(await reading);
     } catch {
@@ -53,30 +58,34 @@ export function acceptLocalModels(choose, { drops = true } = {}) {
   return take;
 }
 
-/** Whether these files are a model's: some are weights. */
+/** Whether these files are a model's: some are weights. @param {Entry[]} entries */
 export function areModels(entries) {
   return entries.some(({ path }) => /\.(safetensors|bin)$/i.test(path));
 }
 
-/** The lock tells the service worker that some page has the folder; it ends with the page. Several pages may have it. */
+/**
+ * The lock tells the service worker that some page has the folder; it ends with the page. Several pages may have it.
+ * @param {string} folder its address
+ * @param {Map<string, File>} files
+ */
 async function hold(folder, files) {
   folders.set(folder, files);
-  await new Promise((resolve) => {
+  await new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
     if (!navigator.locks) return resolve();
     const held = () => (resolve(), new Promise(() => {}));
     navigator.locks.request(`tokenformer-web local ${folder}`, { mode: "shared" }, held).catch(resolve);
   });
 }
 
-/** The service worker asks for a piece of a file. A page that does not have its folder says so. */
+/** The service worker asks for a piece of a file. A page that does not have its folder says so. @param {MessageEvent} message */
 function onRequest({ data, ports }) {
   const files = data?.type === "local-file" ? folders.get(data.folder) : null;
   ports[0]?.postMessage(files ? answer(files, data.path, data.range) : null);
 }
 
-/** `take` gets the promise of what was dropped on the page, `{ path, file }` of all files. */
+/** `take` gets the promise of all files that were dropped on the page. @param {HTMLElement} veil @param {(reading: Promise<Entry[]>) => void} take */
 export function acceptDrops(veil, take) {
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const hasFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files");
   addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
@@ -88,23 +97,29 @@ export function acceptDrops(veil, take) {
     event.preventDefault();
     veil.hidden = true;
     // Entries must be asked for before the first await: the list is emptied then.
-    const roots = Array.from(event.dataTransfer.items, (item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter(
-      Boolean,
-    );
+    const items = Array.from(event.dataTransfer?.items ?? []);
+    const roots = items.map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter((root) => root !== null);
     take(Promise.all(roots.map(filesBelow)).then((found) => found.flat()));
   });
 }
 
-/** All files of what was dropped: a folder or a file, or a plain File where the browser knows no more. */
-async function filesBelow(entry) {
-  if (entry instanceof File) return [{ path: entry.name, file: entry }];
-  if (entry.isFile) {
+/**
+ * All files of what was dropped: a folder or a file, or a plain File where the browser knows no more.
+ * @param {FileSystemEntry | File} root
+ * @returns {Promise<Entry[]>}
+ */
+async function filesBelow(root) {
+  if (root instanceof File) return [{ path: root.name, file: root }];
+  if (root.isFile) {
+    const entry = /** @type {FileSystemFileEntry} */ (root);
+    /** @type {File} */
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
     return [{ path: entry.fullPath.replace(/^\//, ""), file }];
   }
-  const reader = entry.createReader();
+  const reader = /** @type {FileSystemDirectoryEntry} */ (root).createReader();
   const found = [];
   for (;;) {
+    /** @type {FileSystemEntry[]} */
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred at a time
     if (some.length === 0) break;
     found.push(...some);

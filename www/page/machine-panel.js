@@ -4,18 +4,24 @@ import { make } from "../lib/element/dom.js";
 import { EMBEDDED_MODEL } from "../lib/locations.js";
 import { adapterInWords } from "../lib/element/status.js";
 import { TokenFormer } from "../tokenformer.js";
+import { toTokenFormerError } from "../lib/errors.js";
+import { byId } from "./elements.js";
 import { isLocal } from "./local-folder.js";
 import { describeModel } from "./model-names.js";
 import { size } from "./published.js";
 import { storedModels } from "./stored.js";
 
-const byId = (id) => document.getElementById(id);
+/** @typedef {import("../tokenformer.js").ModelInfo} ModelInfo */
+
+/** Whether the panel is open. */
+const isOpen = () => byId("machine", HTMLDialogElement).open;
 
 export class MachinePanel {
   #writer;
-  /** The model that the details are of. */
+  /** The model that the details are of. @type {TokenFormer | null} */
   #shown = null;
 
+  /** @param {import("../tokenformer.js").TokenFormerElement} writer */
   constructor(writer) {
     this.#writer = writer;
     byId("persist").addEventListener("click", async () => {
@@ -26,15 +32,12 @@ export class MachinePanel {
       );
       this.#showStorage();
     });
-    const refresh = () => byId("machine").open && this.open();
+    const refresh = () => isOpen() && this.open();
     writer.addEventListener("load", refresh);
     writer.addEventListener("done", refresh);
     // Another model is on its way: what is known of the one before it is over.
-    writer.addEventListener(
-      "progress",
-      () => byId("machine").open && this.#shown !== writer.model && this.#showDetails(),
-    );
-    writer.addEventListener("error", () => byId("machine").open && this.#showDetails());
+    writer.addEventListener("progress", () => isOpen() && this.#shown !== writer.model && this.#showDetails());
+    writer.addEventListener("error", () => isOpen() && this.#showDetails());
   }
 
   open() {
@@ -44,7 +47,7 @@ export class MachinePanel {
   }
 
   async #showStorage() {
-    const [models, storage] = await Promise.all([storedModels().catch((error) => error), TokenFormer.storage()]);
+    const [models, storage] = await Promise.all([storedModels().catch(toTokenFormerError), TokenFormer.storage()]);
     const list = byId("stored");
     if (models instanceof Error)
       list.replaceChildren(make("li", { text: `What is kept cannot be read: ${models.message}` }));
@@ -57,6 +60,7 @@ export class MachinePanel {
     byId("persist").hidden = storage.persisted;
   }
 
+  /** @param {import("../tokenformer.js").StoredModel} model */
   #item({ id, revision, quantization, bytes, complete, lastUsed }) {
     const remove = make("button", {
       type: "button",
@@ -77,10 +81,13 @@ export class MachinePanel {
         const freed = await TokenFormer.delete(id, { revision, quantization });
         this.#tell(`${nameOf(id)} is deleted: ${size(freed)} are free again.`);
       } catch (error) {
-        this.#tell(`${error.message} ${error.hint}`);
+        const { message, hint } = toTokenFormerError(error);
+        this.#tell(`${message} ${hint}`);
       }
       await this.#showStorage();
-      (byId("stored").querySelector("button") ?? byId("machine").querySelector(".close")).focus();
+      /** @type {HTMLElement | null} */
+      const next = byId("stored").querySelector("button") ?? byId("machine").querySelector(".close");
+      next?.focus();
     });
     remove.addEventListener("blur", () => {
       if (remove.disabled) return;
@@ -114,6 +121,7 @@ export class MachinePanel {
     byId("notes").replaceChildren(...(info?.notes ?? []).map((text) => make("li", { text })));
   }
 
+  /** @param {string} text */
   #tell(text) {
     byId("storage-status").textContent = text;
   }
@@ -123,7 +131,7 @@ const THREADS = { worker: "in a worker, beside the page", main: "in the page's o
 
 const BACKENDS = { webgpu: "WebGPU", cpu: "the CPU" };
 
-/** Rows of a name and a value, of what is known. */
+/** Rows of a name and a value, of what is known. @param {ModelInfo} info @returns {[name: string, value: string][]} */
 function detailsOf({
   id,
   revision,
@@ -140,6 +148,7 @@ function detailsOf({
   gpuBytes,
   wasmHeapBytes,
 }) {
+  /** @type {[name: string, value: string | false | undefined][]} */
   const rows = [
     ["Model", nameOf(id)],
     ["Revision", revision?.slice(0, 12)],
@@ -158,9 +167,10 @@ function detailsOf({
     ["On the GPU", backend === "webgpu" && size(gpuBytes)],
     ["In the engine", size(wasmHeapBytes)],
   ];
-  return rows.filter(([, value]) => value);
+  return rows.flatMap(([name, value]) => (value ? [[name, value]] : []));
 }
 
+/** @param {string} id */
 function nameOf(id) {
   if (id === EMBEDDED_MODEL) return describeModel(null).label;
   return isLocal(id) ? `${describeModel(id).label}, from this computer` : id;

@@ -5,6 +5,22 @@
 import { isValid, LINKED } from "./address.js";
 import { plainText } from "./plain-text.js";
 
+/** @typedef {import("../tokenformer.js").Passage} Passage */
+/** @typedef {import("./address.js").Attributes} Attributes */
+/** What a link has set, by attribute, and what the visitor has there. @typedef {Record<string, { given: string | null, own: string | null }>} Borrowed */
+/** A text of the visitor's. `tab` names the tab that is still writing it; null if none is. @typedef {{ passages: Passage[], tab: string | null, key?: string }} Text */
+/** One that was replaced. `key` is the browser's for it, and `at` gives the order. @typedef {Text & { key: string, at: number }} Replaced */
+
+/**
+ * What a page keeps of itself.
+ * @typedef {object} Kept
+ * @property {Attributes} attributes
+ * @property {Borrowed} borrowed
+ * @property {Passage[]} passages the text
+ * @property {string} hash the address's part behind #
+ * @property {string[]} earlier those that the tab had before, the newest first
+ */
+
 export const LAST = "tokenformer-web";
 /**
  * Texts that were replaced: a key for each behind this one and a slash, so that two tabs that add one at the same moment
@@ -20,20 +36,24 @@ export const MOST_REPLACED = 5;
  */
 export const KEPT = Object.freeze([...LINKED, "endpoint", "no-cache"]);
 
-/** The element's attributes that are kept, by name; null where there is none. */
+/** The element's attributes that are kept, by name; null where there is none. @param {Pick<Element, "getAttribute">} element @returns {Attributes} */
 export function readAttributes(element) {
   return Object.fromEntries(KEPT.map((name) => [name, element.getAttribute(name)]));
 }
 
 /**
- * Reads what the browser kept: `{ attributes, borrowed, passages, hash, earlier }`, or null. Whatever is not as it was written, or
- * not valid, is left out.
+ * Reads what the browser kept, or null. Whatever is not as it was written, or not valid, is left out.
+ * @param {string} text
+ * @param {Attributes} defaults
+ * @returns {Kept | null}
  */
 export function fromStorage(text, defaults) {
   const kept = parse(text);
   if (kept?.version !== 1) return null;
   const attributes = { ...defaults };
+  /** @type {Borrowed} */
   const borrowed = {};
+  /** @type {(name: string, value: unknown) => value is string | null} */
   const isValue = (name, value) => value === null || (typeof value === "string" && isValid(name, value));
   for (const name of KEPT) {
     const value = kept.attributes?.[name];
@@ -48,6 +68,7 @@ export function fromStorage(text, defaults) {
 /**
  * What was kept last: this tab's, or what any tab kept, which is this tab's from then on: a reload finds the same, whatever
  * other tabs keep.
+ * @param {Attributes} defaults
  */
 export function recall(defaults) {
   const own = fromStorage(read("sessionStorage", LAST), defaults);
@@ -58,18 +79,16 @@ export function recall(defaults) {
   return last;
 }
 
-/**
- * The text that any tab has kept last, as `{ passages, tab }` of that tab; null where there is none, or it is none of the
- * visitor's.
- */
+/** The text that any tab has kept last, with that tab; null where there is none, or it is none of the visitor's. */
 export function lastText() {
   const kept = parse(read("localStorage", LAST));
   return kept?.version === 1 && kept.isVisitors !== false ? toText(kept) : null;
 }
 
 /**
- * Keeps `{ attributes, borrowed, passages, isVisitors, hash, earlier, tab }`, for this tab alone unless `isLast`; whether the next
- * visit will find it.
+ * Keeps a page, for this tab alone unless `isLast`; whether the next visit will find it.
+ * @param {Kept & { isVisitors: boolean, tab: string }} state
+ * @param {{ isLast: boolean }} place
  */
 export function remember(state, { isLast }) {
   const text = JSON.stringify({ version: 1, ...state });
@@ -80,10 +99,7 @@ export function remember(state, { isLast }) {
   return isKept;
 }
 
-/**
- * Texts of the visitor's that were replaced, the newest first: `{ passages, tab, key, at }`. `tab` names the tab that is
- * still writing this text; null if none is. `key` is the browser's for it, and `at` gives the order.
- */
+/** Texts of the visitor's that were replaced, the newest first. @returns {Replaced[]} */
 export function replacedTexts() {
   const texts = keys()
     .filter((key) => key.startsWith(`${REPLACED}/`))
@@ -94,9 +110,10 @@ export function replacedTexts() {
 /**
  * Keeps these, of each tab that is still writing only the first; whether there was room. Those that have no `key` yet are
  * added; of the others only those are removed that another tab cannot have added meanwhile.
+ * @param {Text[]} texts
  */
 export function keepReplaced(texts) {
-  const isRepeated = ({ passages, tab }, before) =>
+  const isRepeated = (/** @type {Text} */ { passages, tab }, /** @type {Text[]} */ before) =>
     before.some((other) => textOf(other.passages) === textOf(passages) || (tab !== null && other.tab === tab));
   const different = texts.filter((text, i) => !isRepeated(text, texts.slice(0, i)));
   const kept = different.slice(0, MOST_REPLACED);
@@ -105,9 +122,9 @@ export function keepReplaced(texts) {
   const oldest = before.at(-1)?.at ?? newest;
   const isAdded = kept.every((text, i) => {
     const isBehind = kept.slice(0, i).some(({ key }) => key);
-    return text.key || add(text, isBehind ? oldest - i : newest - i);
+    return text.key !== undefined || add(text, isBehind ? oldest - i : newest - i);
   });
-  const isKept = ({ key }) => kept.some((text) => text.key === key);
+  const isKept = (/** @type {Replaced} */ { key }) => kept.some((text) => text.key === key);
   if (isAdded) for (const text of before) if (!isKept(text)) write("localStorage", text.key, null);
   return isAdded;
 }
@@ -115,6 +132,7 @@ export function keepReplaced(texts) {
 /** Texts as version 0.2.0 kept them become today's. */
 export function adoptReplaced() {
   const kept = parse(read("localStorage", REPLACED));
+  /** @type {unknown[]} */
   const texts = kept?.version === 1 && Array.isArray(kept.texts) ? kept.texts : [];
   const areKept = texts
     .map((text) => toText(Array.isArray(text) ? { passages: text } : text))
@@ -122,26 +140,32 @@ export function adoptReplaced() {
   if (areKept && kept !== null) write("localStorage", REPLACED, null);
 }
 
+/** @param {Text} text @param {number} at */
 function add({ passages, tab }, at) {
   const key = `${REPLACED}/${Math.random().toString(36).slice(2)}`;
   return write("localStorage", key, JSON.stringify({ version: 1, at, passages, tab }));
 }
 
+/** @param {string} key @returns {Replaced | null} */
 function replacedText(key) {
   const kept = parse(read("localStorage", key));
   const text = kept?.version === 1 && Number.isFinite(kept.at) ? toText(kept) : null;
   return text && { ...text, key, at: kept.at };
 }
 
+/** @param {Passage[]} passages */
 export function textOf(passages) {
   return passages.map(({ text }) => text).join("");
 }
 
+/** @param {unknown} kept @returns {Text | null} */
 function toText(kept) {
-  const passages = toPassages(kept?.passages);
-  return passages.length > 0 ? { passages, tab: typeof kept.tab === "string" ? kept.tab : null } : null;
+  const { passages: given, tab } = Object(kept);
+  const passages = toPassages(given);
+  return passages.length > 0 ? { passages, tab: typeof tab === "string" ? tab : null } : null;
 }
 
+/** @param {unknown} kept @returns {Passage[]} */
 function toPassages(kept) {
   if (!Array.isArray(kept)) return [];
   return kept
@@ -149,6 +173,7 @@ function toPassages(kept) {
     .map(({ text, written }) => ({ text: plainText(text), written: written === true }));
 }
 
+/** @param {string} text JSON of any version, or none */
 function parse(text) {
   try {
     return JSON.parse(text);
@@ -160,12 +185,16 @@ function parse(text) {
 /** Of what the browser keeps for all tabs. */
 function keys() {
   try {
-    return Array.from({ length: localStorage.length }, (_, i) => localStorage.key(i));
+    const all = Array.from({ length: localStorage.length }, (_, i) => localStorage.key(i));
+    return all.filter((key) => key !== null);
   } catch {
     return [];
   }
 }
 
+/** @typedef {"localStorage" | "sessionStorage"} Place */
+
+/** @param {Place} place @param {string} key */
 function read(place, key) {
   try {
     return globalThis[place].getItem(key) ?? "";
@@ -174,7 +203,7 @@ function read(place, key) {
   }
 }
 
-/** Null removes it. Whether it was done: there may be no storage, or no room in it. */
+/** Null removes it. Whether it was done: there may be no storage, or no room in it. @param {Place} place @param {string} key @param {string | null} text */
 function write(place, key, text) {
   try {
     if (text === null) globalThis[place].removeItem(key);

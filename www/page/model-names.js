@@ -1,8 +1,7 @@
 // What a model is called for people, and the host that it comes from, which is shown wherever a model can be chosen: a
 // folder's address, and so its name, may be anybody's choice.
 
-import { normalizeEndpoint } from "../lib/api/names.js";
-import { LOAD_OPTIONS } from "../lib/api/options.js";
+import { DEFAULT_ENDPOINT, normalizeEndpoint } from "../lib/api/names.js";
 import { isLocal, localName } from "./local-folder.js";
 import { parseAddress } from "./parse-address.js";
 import { EMBEDDED, PUBLISHED } from "./published.js";
@@ -27,21 +26,28 @@ export function describeModel(name, endpoint = null) {
   return { label: shown(decoded(lastOf(name))) || shown(name), host };
 }
 
-/** Both in one sentence: "TokenFormer 150M (huggingface.co)". */
+/** Both in one sentence: "TokenFormer 150M (huggingface.co)". @param {string | null} name @param {string | null} [endpoint] */
 export function modelInWords(name, endpoint) {
   const { label, host } = describeModel(name, endpoint);
   return host ? `${label} (${host})` : label;
 }
 
-/** The host of a hub's address: the hub of the published models where none is given. */
+/** A hub's address as it is asked: that of the published models where none is given. @param {string | null} endpoint */
 export function endpointOf(endpoint) {
-  return normalizeEndpoint(endpoint ?? LOAD_OPTIONS.endpoint.default) ?? endpoint;
+  const given = endpoint ?? DEFAULT_ENDPOINT;
+  return normalizeEndpoint(given) ?? given;
 }
 
+/** @param {string} address @param {string} [base] */
 const hostOf = (address, base) => parseAddress(address, base)?.host || "an unknown host";
-const lastOf = (name) => name.replace(/\/+$/, "").split("/").at(-1);
+
+/** The last part of a path. @param {string} name */
+const lastOf = (name) => name.replace(/\/+$/, "").split("/").at(-1) ?? "";
+
+/** @param {string} text */
 const shown = (text) => text.replace(UNSEEN, " ").trim();
 
+/** @param {string} segment */
 function decoded(segment) {
   try {
     return decodeURIComponent(segment);

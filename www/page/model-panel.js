@@ -1,38 +1,37 @@
 // The model picker: what comes with the page, what is published, any other by name, address or from this computer.
 
-import { LOADING_ATTRIBUTES, readLoadAttributes } from "../lib/element/attributes.js";
+import { LOADING_ATTRIBUTES } from "../lib/element/attributes.js";
 import { make } from "../lib/element/dom.js";
 import { EMBEDDED_MODEL } from "../lib/locations.js";
 import { isLocalFolder, resolveName } from "../lib/api/names.js";
-import { checkLoadOptions, LOAD_OPTIONS } from "../lib/api/options.js";
 import { progressInWords } from "../lib/element/status.js";
+import { byId } from "./elements.js";
 import { hasGpu } from "./gpu.js";
 import { isLocal, remedyFor } from "./local-folder.js";
+import { KNOWN, loadRows, onChosen, onOtherModel, showChoices, withModel } from "./model-choices.js";
 import { describeModel } from "./model-names.js";
-import { EMBEDDED, PUBLISHED, size, whyNot } from "./published.js";
-import { attributeRow } from "./rows.js";
+import { size, whyNot } from "./published.js";
 import { storedModels } from "./stored.js";
-import { bindToken } from "./token-binding.js";
 
-const byId = (id) => document.getElementById(id);
-const KNOWN = [EMBEDDED, ...PUBLISHED];
+/** @typedef {import("./published.js").Choice} Choice */
 
 export class ModelPanel {
   #writer;
   #rows;
-  /** Stored models by id, once the panel asked. */
+  /** Stored models by id, once the panel asked. @type {Map<string, import("../tokenformer.js").StoredModel>} */
   #stored = new Map();
-  /** Whether there is a GPU; null until that is known. */
+  /** Whether there is a GPU; null until that is known. @type {boolean | null} */
   #hasGpu = null;
 
-  /** The last loading that was asked for here. */
+  /** The last loading that was asked for here. @type {Promise<unknown> | null} */
   #loading = null;
 
+  /** @param {import("../tokenformer.js").TokenFormerElement} writer */
   constructor(writer) {
     this.#writer = writer;
     this.#rows = loadRows(writer);
     byId("load-options").append(...this.#rows.map((row) => row.node));
-    byId("models").addEventListener("change", ({ target }) => this.choose(target.value || null));
+    onChosen((name) => this.choose(name));
     onOtherModel((name) => this.choose(name));
     byId("load-now").addEventListener("click", () => this.#load());
     // Not in the live region: a screen reader would never come to an end.
@@ -42,16 +41,16 @@ export class ModelPanel {
     });
     writer.addEventListener("load", () => {
       this.#tell("Loaded.");
-      if (byId("model").open) this.#readStored();
+      if (byId("model", HTMLDialogElement).open) this.#readStored();
     });
     writer.addEventListener("error", ({ detail }) => {
       const remedy = remedyFor(detail, writer.getAttribute("model")) ?? detail.hint;
       this.#tell(detail.code === "aborted" ? "Stopped." : `${detail.message} ${remedy}`);
     });
     // Another model can be loaded while one is, which then ends.
-    new MutationObserver(() => (byId("load-now").disabled = false)).observe(writer, {
+    new MutationObserver(() => (byId("load-now", HTMLButtonElement).disabled = false)).observe(writer, {
       attributes: true,
-      attributeFilter: LOADING_ATTRIBUTES,
+      attributeFilter: [...LOADING_ATTRIBUTES],
     });
   }
 
@@ -66,7 +65,7 @@ export class ModelPanel {
     });
   }
 
-  /** `name`: as the attribute `model` has it; null for the model of the page. */
+  /** `name`: as the attribute `model` has it; null for the model of the page. @param {string | null} name */
   choose(name) {
     if (name === null) this.#writer.removeAttribute("model");
     else this.#writer.setAttribute("model", name);
@@ -76,31 +75,20 @@ export class ModelPanel {
 
   #show() {
     const chosen = this.#writer.getAttribute("model");
-    const models = KNOWN.some(({ name }) => name === chosen)
-      ? KNOWN
-      : [
-          ...KNOWN,
-          {
-            name: chosen,
-            label: describeModel(chosen).label,
-            parameters: isLocal(chosen) ? "from this computer" : chosen,
-          },
-        ];
-    const legend = byId("models").firstElementChild;
-    const focused = byId("models").contains(document.activeElement);
-    byId("models").replaceChildren(legend, ...models.map((model) => this.#choice(model, model.name === chosen)));
-    if (focused) byId("models").querySelector("input:checked").focus();
+    const models = chosen === null ? KNOWN : withModel(chosen);
+    showChoices(models.map((model) => this.#choice(model, model.name === chosen)));
   }
 
+  /** @param {Choice} model @param {boolean} checked */
   #choice(model, checked) {
     const { name, label, parameters, download, kept } = model;
     const reason = whyNot(model, this.#hasGpu);
     const input = make("input", { type: "radio", value: name ?? "", checked, disabled: reason !== "" && !checked });
     input.name = "model";
     const stored = this.#stored.get(name ?? EMBEDDED_MODEL) ?? this.#stored.get(idOf(name));
-    const { host } = isLocal(name) ? {} : describeModel(name, this.#writer.getAttribute("endpoint"));
+    const host = isLocal(name) ? "" : describeModel(name, this.#writer.getAttribute("endpoint")).host;
     const more = [
-      name !== null && download && `${size(kept)} on disk (4-bit)`,
+      name !== null && kept && `${size(kept)} on disk (4-bit)`,
       host && host !== parameters && `from ${host}`,
     ].filter(Boolean);
     const state = !stored
@@ -132,7 +120,7 @@ export class ModelPanel {
   }
 
   async #load() {
-    const button = byId("load-now");
+    const button = byId("load-now", HTMLButtonElement);
     const loading = this.#writer.load();
     this.#loading = loading;
     button.disabled = true;
@@ -140,73 +128,18 @@ export class ModelPanel {
     if (this.#loading === loading) button.disabled = false;
   }
 
+  /** @param {string} text */
   #tell(text) {
     byId("load-progress").textContent = "";
     if (byId("load-status").textContent !== text) byId("load-status").textContent = text;
   }
 }
 
-/** Has `choose` told the name or address that the form of the page asks for; one that is none is told beside the form. */
-export function onOtherModel(choose) {
-  byId("other-model").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const name = byId("other-name").value.trim();
-    const wrong = byId("other-error");
-    try {
-      resolveName(name);
-      wrong.hidden = true;
-      byId("other-name").removeAttribute("aria-invalid");
-      choose(name);
-    } catch (error) {
-      wrong.textContent = `${error.message} ${error.hint}`;
-      wrong.hidden = false;
-      byId("other-name").setAttribute("aria-invalid", "true");
-    }
-  });
-}
-
+/** @param {string | null} name */
 function idOf(name) {
   try {
-    return name === null ? null : resolveName(name).id;
+    return name === null ? "" : resolveName(name).id;
   } catch {
-    return null; // a name that an address brought
+    return ""; // a name that an address brought
   }
-}
-
-/** Rows for what loading can be told, each an attribute of `element`, but those that are not wanted. */
-export function loadRows(element, without = []) {
-  const check = (attribute) => (value) =>
-    checkLoadOptions(readLoadAttributes((other) => (other === attribute ? value : null)));
-  const select = (...values) => make("select", {}, ...values.map(([value, text]) => make("option", { value, text })));
-  const row = (attribute, name, label, control, more = {}) =>
-    without.includes(attribute)
-      ? null
-      : attributeRow(element, {
-          attribute,
-          label,
-          control,
-          about: LOAD_OPTIONS[name].about,
-          check: check(attribute),
-          ...more,
-        });
-  const tokenRow = row("token", "token", "Access token", make("input", { type: "password" }), {
-    about: "for private models; sent to this hub only, and forgotten when the hub is changed or the page closed",
-  });
-  bindToken(element, () => tokenRow?.show());
-  const rows = [
-    row(
-      "quantization",
-      "quantization",
-      "Precision",
-      select(["", "as it comes"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"]),
-    ),
-    row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "auto" })),
-    row("revision", "revision", "Revision", make("input", { type: "text", placeholder: "main" })),
-    row("endpoint", "endpoint", "Hub", make("input", { type: "text", placeholder: LOAD_OPTIONS.endpoint.default })),
-    tokenRow,
-    row("no-cache", "cache", "Keep in this browser", select(["", "yes"], ["off", "no"]), {
-      toText: (value) => (value === null ? "" : "off"),
-    }),
-  ];
-  return rows.filter(Boolean);
 }

@@ -20,6 +20,7 @@ export function registerWorker() {
     .catch(() => {});
 }
 
+/** Keeps the page, and once a model was loaded the engine. @param {import("../tokenformer.js").TokenFormerElement} writer */
 export function keepShell(writer) {
   const workers = serviceWorkers();
   if (!workers) return;

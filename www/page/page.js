@@ -4,6 +4,7 @@
 import "../tokenformer.js";
 import { asksToWrite } from "../lib/element/dom.js";
 import { ContextMeter } from "./context-meter.js";
+import { byId } from "./elements.js";
 import { followText } from "./follow.js";
 import { remedyFor } from "./local-folder.js";
 import { acceptLocalModels } from "./local-model.js";
@@ -16,8 +17,7 @@ import { SettingsPanel } from "./settings-panel.js";
 import { textOf } from "./memory.js";
 import { keepState } from "./state.js";
 
-const byId = (id) => document.getElementById(id);
-const writer = byId("writer");
+const writer = /** @type {import("../tokenformer.js").TokenFormerElement} */ (byId("writer"));
 /** Characters of a text that its button shows: enough to know it by. */
 const LONGEST_PREVIEW = 80;
 
@@ -26,7 +26,7 @@ const models = new ModelPanel(writer);
 const machine = new MachinePanel(writer);
 openPanels({ model: () => models.open(), settings: () => settings.open(), machine: () => machine.open() });
 
-/** A remark that holds until the visitor or the model goes on, or other words take its place. */
+/** A remark that holds until the visitor or the model goes on, or other words take its place. @param {string} id @param {string} text */
 function remark(id, text) {
   byId(id).textContent = text;
   for (const type of ["input", "progress", "token"])
@@ -41,7 +41,7 @@ const state = keepState(writer, {
   onReplaced: showOwnText,
   onKept: (isKept) => (byId("unkept").hidden = isKept),
 });
-new ContextMeter(writer, byId("context"));
+new ContextMeter(writer);
 followText(writer);
 keepShell(writer);
 acceptLocalModels((name) => models.choose(name));
@@ -50,23 +50,24 @@ writer.addEventListener("error", ({ detail }) => {
   if (remedy) remark("from-link", remedy);
 });
 
-/** The button for the visitor's text that something else has taken the place of; null where there is none. */
+/** The button for the visitor's text that something else has taken the place of; null where there is none. @param {import("../tokenformer.js").Passage[] | null} passages */
 function showOwnText(passages) {
   byId("own-text").hidden = passages === null;
   if (passages) byId("own-beginning").textContent = textOf(passages).slice(0, LONGEST_PREVIEW);
 }
 
-byId("examples").addEventListener("click", ({ target, currentTarget }) => {
-  const example = target.closest("button");
+const examples = byId("examples");
+examples.addEventListener("click", ({ target }) => {
+  const example = target instanceof Element ? target.closest("button") : null;
   if (!example) return;
   if (example === byId("own-text").firstElementChild) state.bringBack();
   else state.replace(example.textContent);
   // The mouse rests on another one after that, which nobody has chosen.
-  currentTarget.setAttribute("data-still", "");
+  examples.setAttribute("data-still", "");
   window.scrollTo({ top: 0 });
   writer.focus({ preventScroll: true });
 });
-byId("examples").addEventListener("pointermove", ({ currentTarget }) => currentTarget.removeAttribute("data-still"));
+examples.addEventListener("pointermove", () => examples.removeAttribute("data-still"));
 
 // The element's keys, from wherever the focus is; it has the first say.
 addEventListener("keydown", (event) => {
@@ -90,7 +91,7 @@ function showAttributes() {
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();
 
-/** Whether it could be: a page that is not secure has no clipboard, and a browser may refuse. */
+/** Whether it could be: a page that is not secure has no clipboard, and a browser may refuse. @param {string} text */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -108,7 +109,7 @@ byId("copy-link").addEventListener("click", async () => {
 
 const WITHOUT_GPU = "No GPU available, so the small model runs on your CPU. Larger models need WebGPU.";
 
-/** What stands below the text; nothing if that is empty. */
+/** What stands below the text; nothing if that is empty. @param {string} text */
 function notice(text) {
   byId("notice").textContent = text;
   byId("notice").hidden = text === "";

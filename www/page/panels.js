@@ -1,14 +1,16 @@
 // The panels are dialogs: the browser keeps the focus in them, closes them on Escape and gives the focus back.
 
-/** `panels`: what to do when a panel opens, by the id of its dialog; its button is open-<id>. */
+import { byId } from "./elements.js";
+
+/** `panels`: what to do when a panel opens, by the id of its dialog; its button is open-<id>. @param {Record<string, () => unknown>} panels */
 export function openPanels(panels) {
   for (const [id, onOpen] of Object.entries(panels)) {
-    const dialog = document.getElementById(id);
-    document.getElementById(`open-${id}`).addEventListener("click", () => {
+    const dialog = byId(id, HTMLDialogElement);
+    byId(`open-${id}`).addEventListener("click", () => {
       onOpen();
       dialog.showModal();
     });
-    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
     // A press on the veil beside it: the dialog itself is the target only there, since its padding belongs to its children.
     dialog.addEventListener("click", (event) => {
       if (event.target !== dialog) return;

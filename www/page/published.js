@@ -2,10 +2,21 @@
 
 import { EMBEDDED as OWN } from "../lib/embedded.js";
 
+/**
+ * A model of the list.
+ * @typedef {object} Choice
+ * @property {string | null} name as the element's attribute has it; null: the attribute is absent
+ * @property {string} label
+ * @property {string} parameters what it is, in words
+ * @property {number} [count] of parameters
+ * @property {number} [download] bytes that the hub holds
+ * @property {number} [kept] bytes that stay of them at q4
+ */
+
 /** What the CPU runs, where there is no GPU: as many parameters at most. */
 const MOST_ON_CPU = 200e6;
 
-/** Sizes in bytes: `download` is what the hub holds (float32), `kept` what stays of it at q4. `count`: of parameters. */
+/** What they download is float32. */
 export const PUBLISHED = Object.freeze([
   {
     name: "Haiyang-W/TokenFormer-150M",
@@ -52,12 +63,12 @@ export const EMBEDDED = Object.freeze({
   quantization: OWN.quantization,
 });
 
-/** Why a model of the list cannot run here; "" where it can. `hasGpu`: null while nobody knows. */
-export function whyNot({ count }, hasGpu) {
+/** Why a model of the list cannot run here; "" where it can. `hasGpu`: null while nobody knows. @param {Pick<Choice, "count">} model @param {boolean | null} hasGpu */
+export function whyNot({ count = 0 }, hasGpu) {
   return hasGpu === false && count > MOST_ON_CPU ? "needs WebGPU, which is not available here" : "";
 }
 
-/** "31 MB", "1.82 GB". */
+/** "31 MB", "1.82 GB". @param {number} bytes */
 export function size(bytes) {
   if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`;
   if (bytes < 9.995e8) return `${Math.round(bytes / 1e6)} MB`;

@@ -3,17 +3,27 @@
 
 import { make } from "../lib/element/dom.js";
 
+/** Least, most, step of the sensible range; the number itself may go beyond. @typedef {[number, number, number]} Slider */
+
+/**
+ * What a row is to be.
+ * @typedef {object} RowOptions
+ * @property {string} attribute
+ * @property {string} label
+ * @property {string} [about] one line of explanation
+ * @property {HTMLInputElement | HTMLSelectElement} control
+ * @property {Slider} [slider]
+ * @property {(text: string) => string | null} [toAttribute] the attribute for what was typed; null for none
+ * @property {(value: string | null) => string} [toText] the opposite
+ * @property {(value: string | null) => void} check throws where the value is not possible
+ */
+
+/** A row in the page. `show` takes over what the attribute says. @typedef {{ node: HTMLElement, show: () => void }} Row */
+
 /**
  * @param {HTMLElement} element whose attribute it is
- * @param {object} row
- * @param {string} row.attribute
- * @param {string} row.label
- * @param {string} row.about one line of explanation
- * @param {HTMLElement} row.control input or select
- * @param {[number, number, number]} [row.slider] least, most, step of the sensible range; the number itself may go beyond
- * @param {(text: string) => string | null} [row.toAttribute] the attribute for what was typed; null for none
- * @param {(value: string | null) => string} [row.toText] the opposite
- * @param {(value: string | null) => void} row.check throws where the value is not possible
+ * @param {RowOptions} row
+ * @returns {Row}
  */
 export function attributeRow(
   element,
@@ -24,7 +34,7 @@ export function attributeRow(
   const wrong = make("p", { className: "wrong", hidden: true, id: `${id}-wrong` });
   Object.assign(control, { id, autocomplete: "off", spellcheck: false });
   control.setAttribute("aria-describedby", `${id}-about ${id}-wrong`);
-  if (range) [range.min, range.max, range.step] = slider.map(String);
+  if (range && slider) [range.min, range.max, range.step] = slider.map(String);
 
   const node = make(
     "div",
@@ -36,6 +46,7 @@ export function attributeRow(
     wrong,
   );
 
+  /** @param {string} text */
   function write(text) {
     let value;
     try {
@@ -43,7 +54,7 @@ export function attributeRow(
       check(value);
     } catch (error) {
       control.setAttribute("aria-invalid", "true");
-      wrong.textContent = error.message;
+      wrong.textContent = error instanceof Error ? error.message : String(error);
       wrong.hidden = false;
       return;
     }
@@ -76,6 +87,7 @@ export function attributeRow(
   return { node, show };
 }
 
+/** @param {string} text */
 function trimmed(text) {
   return text.trim() === "" ? null : text.trim();
 }

@@ -1,10 +1,15 @@
 // Settings that are JSON in their attribute, as something that can be typed into one line, and back.
 
 /** What stands for itself nowhere: it would end a text, be trimmed, or be lost in a field of one line. */
+/** @type {Record<string, string>} */
 const ESCAPES = { "\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "|": "\\|" };
+/** @type {Record<string, string>} */
 const LETTERS = { n: "\n", t: "\t", r: "\r", s: " " };
 
-/** Texts of an attribute to what is typed. An attribute that somebody's address brought may be anything. */
+/**
+ * Texts of an attribute to what is typed, by option. An attribute that somebody's address brought may be anything.
+ * @type {Record<string, (value: string | null) => string>}
+ */
 export const TO_TEXT = {
   stop: (value) => list(value).map(escape).join(" | "),
   logitBias: (value) =>
@@ -13,7 +18,10 @@ export const TO_TEXT = {
       .join(", "),
 };
 
-/** What is typed to an attribute; null for none. Throws what to tell about a mistake. */
+/**
+ * What is typed to an attribute, by option; null for none. Throws what to tell about a mistake.
+ * @type {Record<string, (text: string) => string | null>}
+ */
 export const TO_ATTRIBUTE = {
   stop(text) {
     const parts = (text.match(/(?:\\.|[^|])+/g) ?? []).map((part) => part.trim()).filter(Boolean);
@@ -33,26 +41,31 @@ export const TO_ATTRIBUTE = {
   },
 };
 
+/** @param {string} text */
 function escape(text) {
   return text
     .replace(/[\n\t\r\\|]/g, (letter) => ESCAPES[letter])
     .replace(/^ +| +$/g, (spaces) => "\\s".repeat(spaces.length));
 }
 
+/** @param {string} text */
 function unescape(text) {
   return text.replace(/\\(.)/g, (_, letter) => LETTERS[letter] ?? letter);
 }
 
+/** @param {string | null} value */
 function list(value) {
   const parsed = parse(value);
   return Array.isArray(parsed) ? parsed.map(String) : [];
 }
 
+/** @param {string | null} value */
 function object(value) {
   const parsed = parse(value);
   return parsed && typeof parsed === "object" ? parsed : {};
 }
 
+/** @param {string | null} value JSON, or not @returns {unknown} */
 function parse(value) {
   try {
     return JSON.parse(value ?? "null");

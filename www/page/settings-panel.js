@@ -3,10 +3,14 @@
 import { attributeName, readGenerateAttributes } from "../lib/element/attributes.js";
 import { make } from "../lib/element/dom.js";
 import { checkGenerateOptions, GENERATE_OPTIONS } from "../lib/api/options.js";
+import { byId } from "./elements.js";
 import { attributeRow } from "./rows.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "./setting-texts.js";
 
-/** Label and slider of every option, in the order in which they matter. What they do and may be is the API's table. */
+/**
+ * Label and slider of every option, in the order in which they matter. What they do and may be is the API's table.
+ * @type {[name: string, label: string, slider?: import("./rows.js").Slider][]}
+ */
 const ROWS = [
   ["maxTokens", "Length", [16, 1024, 16]],
   ["temperature", "Temperature", [0, 2, 0.05]],
@@ -22,7 +26,9 @@ const ROWS = [
   ["logprobs", "Alternatives", [0, 20, 1]],
 ];
 
+/** @type {Record<string, string>} */
 const PLACEHOLDERS = { seed: "random", stop: "\\n\\n | THE END", logitBias: "11: -5, 42: 2" };
+/** @type {Record<string, string>} */
 const HOW = {
   stop: "texts that end the output and are not part of it; \\n is a new line, \\s a space at an end, | stands between two, \\| for itself",
   logitBias: "numbers added to the logits of token ids",
@@ -32,11 +38,12 @@ const HOW = {
 export class SettingsPanel {
   #rows;
 
+  /** @param {HTMLElement} writer */
   constructor(writer) {
     const initial = new Map(ROWS.map(([name]) => [nameOf(name), writer.getAttribute(nameOf(name))]));
     this.#rows = ROWS.map(([name, label, slider]) => attributeRow(writer, rowOf(name, label, slider)));
-    document.getElementById("setting-rows").append(...this.#rows.map((row) => row.node));
-    document.getElementById("reset-settings").addEventListener("click", () => {
+    byId("setting-rows").append(...this.#rows.map((row) => row.node));
+    byId("reset-settings").addEventListener("click", () => {
       for (const [attribute, value] of initial) {
         if (value === null) writer.removeAttribute(attribute);
         else writer.setAttribute(attribute, value);
@@ -50,8 +57,15 @@ export class SettingsPanel {
   }
 }
 
+/** @param {string} name */
 const nameOf = (name) => attributeName(name, GENERATE_OPTIONS[name]);
 
+/**
+ * @param {string} name
+ * @param {string} label
+ * @param {import("./rows.js").Slider} [slider]
+ * @returns {import("./rows.js").RowOptions}
+ */
 function rowOf(name, label, slider) {
   const option = GENERATE_OPTIONS[name];
   const attribute = nameOf(name);

@@ -14,6 +14,11 @@ import {
   textOf,
 } from "./memory.js";
 
+/** @typedef {import("../tokenformer.js").Passage} Passage */
+/** @typedef {import("./address.js").Attributes} Attributes */
+/** @typedef {import("./memory.js").Borrowed} Borrowed */
+/** @typedef {import("./memory.js").Text} Text */
+
 /** How long a change waits for the next one before both are kept. */
 const SETTLE_MS = 300;
 /** How many of its earlier addresses a page knows after a reload. */
@@ -22,11 +27,11 @@ const MOST_EARLIER = 8;
 /**
  * Puts back what was there at the last visit, or what the address tells, and keeps what changes.
  *
- * @param {HTMLElement} element
+ * @param {import("../tokenformer.js").TokenFormerElement} element
  * @param {object} told
  * @param {(link: { isReplaced: boolean, model: string | null }) => void} told.onLink a link's beginning has taken the place
  *     of another text, which `undo` brings back, or a link has chosen a model
- * @param {(passages: object[] | null) => void} [told.onReplaced] the text of the visitor's that can be brought back now
+ * @param {(passages: Passage[] | null) => void} [told.onReplaced] the text of the visitor's that can be brought back now
  * @param {(isKept: boolean) => void} [told.onKept] whether the next visit will find the text
  * @returns {{ link: () => { href: string, missing: string }, replace: (text: string) => void, bringBack: () => void }}
  *     `link`: an address to share, and what it lacks, in words; `replace`: another text in the place of the visitor's
@@ -38,19 +43,20 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   const tab = Math.random().toString(36).slice(2);
   let timer = 0;
   let isRestoring = false;
-  /** What a link has set, by attribute: `{ given, own }`. It counts for this visit; `own` is the visitor's. */
+  /** It counts for this visit. @type {Borrowed} */
   let borrowed = {};
   /** The last text that was put here and is not the visitor's: a link's, an example's. */
   let brought = ownBeginning;
-  /** The visitor's text that it has taken the place of, as passages. */
+  /** The visitor's text that it has taken the place of. @type {Passage[] | null} */
   let aside = null;
-  /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. */
+  /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. @type {string | null} */
   let known = null;
-  /** Addresses' parts behind # that this tab had before the one of now, the newest first. */
+  /** Addresses' parts behind # that this tab had before the one of now, the newest first. @type {string[]} */
   let earlier = [];
 
   const isVisitors = () => element.text !== brought && element.text !== ownBeginning;
 
+  /** @param {Attributes} attributes */
   function setAttributes(attributes) {
     for (const [name, value] of Object.entries(attributes)) {
       if (value === element.getAttribute(name)) continue;
@@ -59,7 +65,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     }
   }
 
-  /** Another text in the place of the one that is there, which `undo` brings back, and `bringBack` if it is the visitor's. */
+  /** Another text in the place of the one that is there, which `undo` brings back, and `bringBack` if it is the visitor's. @param {string} text */
   function replace(text) {
     keepNow();
     if (isVisitors()) aside = element.passages;
@@ -73,7 +79,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
 
   /** Texts that were replaced, and are not what is there, the last one first. */
   function replaced() {
-    const isOther = (text) => text.tab !== tab && textOf(text.passages) !== element.text;
+    const isOther = (/** @type {Text} */ text) => text.tab !== tab && textOf(text.passages) !== element.text;
     return [...putAside(), ...replacedTexts()].filter(isOther);
   }
   const tellReplaced = () => onReplaced(replaced()[0]?.passages ?? null);
@@ -88,7 +94,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     keep();
   }
 
-  /** A link's beginning is a change of the visitor's text that is there, and can be undone. */
+  /** A link's beginning is a change of the visitor's text that is there, and can be undone. @param {NonNullable<ReturnType<typeof fromHash>>} link */
   function open({ attributes, beginning }) {
     const own = withoutLink(readAttributes(element), borrowed);
     const differing = LINKED.filter((name) => attributes[name] !== own[name]);
@@ -104,7 +110,10 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     if (isReplaced || attributes.model !== null) onLink({ isReplaced, model: attributes.model });
   }
 
-  /** `leftAs`: the address's part behind # that the text is left with; without it the address follows the text. */
+  /**
+   * `leftAs`: the address's part behind # that the text is left with; without it the address follows the text.
+   * @param {{ leftAs?: string | null }} [how]
+   */
   function keep({ leftAs = null } = {}) {
     clearTimeout(timer);
     timer = 0;
@@ -130,9 +139,10 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   /**
    * Keeps the texts that `text` takes the place of, for as long as it is none of them and no continuation: the one that was
    * replaced here, and another tab's. False if there is no room.
+   * @param {string} text
    */
   function keepAside(text) {
-    const goesOn = ({ passages }) => text.startsWith(textOf(passages));
+    const goesOn = (/** @type {Text} */ { passages }) => text.startsWith(textOf(passages));
     const before = replacedTexts();
     const last = lastText();
     const isOthers = last && ![known, ownBeginning].includes(textOf(last.passages)) && !isAmong(last, before);
@@ -159,7 +169,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   const keepNow = (leftAs = location.hash) => timer && keep({ leftAs });
   const observer = new MutationObserver((changes) => {
     // What the visitor has changed is the visitor's, also where it is as the link had it again.
-    for (const { attributeName } of changes) delete borrowed[attributeName];
+    for (const { attributeName } of changes) if (attributeName !== null) delete borrowed[attributeName];
     keepSoon();
   });
 
@@ -169,10 +179,10 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     const kept = recall(defaults);
     // An address that this page wrote itself tells less than what it kept with it. A reload goes to the address that the
     // page had when it was asked for, whatever the page has kept until it left.
-    const isLeftEarlier = isFirst && isReload() && kept?.earlier.includes(location.hash);
+    const isLeftEarlier = kept !== null && isFirst && isReload() && kept.earlier.includes(location.hash);
     const isOwn = Boolean(shared) && (kept?.hash === location.hash || isLeftEarlier);
     if (isLeftEarlier) setHash(kept.hash);
-    if (kept?.passages.length > 0 && (isOwn || isFirst || !shared)) {
+    if (kept && kept.passages.length > 0 && (isOwn || isFirst || !shared)) {
       element.passages = kept.passages;
       known = element.text;
     }
@@ -218,24 +228,26 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   };
 }
 
-/** Whether a text is one of those, or the beginning of one. */
+/** Whether a text is one of those, or the beginning of one. @param {Text} text @param {Text[]} others */
 function isAmong({ passages }, others) {
   return others.some((other) => textOf(other.passages).startsWith(textOf(passages)));
 }
 
 function isReload() {
-  return performance.getEntriesByType("navigation")[0]?.type === "reload";
+  const [entry] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
+  return entry?.type === "reload";
 }
 
+/** @param {Text[]} texts @param {Text[]} others */
 const areSame = (texts, others) => JSON.stringify(texts) === JSON.stringify(others);
 
-/** Attributes with what a link has set, and nobody changed since, taken back. */
+/** Attributes with what a link has set, and nobody changed since, taken back. @param {Attributes} attributes @param {Borrowed} borrowed @returns {Attributes} */
 function withoutLink(attributes, borrowed) {
   const unchanged = Object.entries(borrowed).filter(([name, { given }]) => attributes[name] === given);
   return { ...attributes, ...Object.fromEntries(unchanged.map(([name, { own }]) => [name, own])) };
 }
 
-/** The address with this part behind #; "" for none. */
+/** The address with this part behind #; "" for none. @param {string} hash */
 function setHash(hash) {
   if (hash === location.hash) return;
   try {

@@ -5,6 +5,27 @@ import { aborted, invalidArgument } from "../errors.js";
 import { checkTextOrIds, isPlainObject, typeName } from "./inputs.js";
 import { checkOptions, GENERATE_OPTIONS } from "./options.js";
 
+/** @typedef {import("./model.js").TokenFormer} TokenFormer */
+/** @typedef {import("../../tokenformer.js").Chunk} Chunk */
+/** @typedef {import("../../tokenformer.js").CompletionParams} Params */
+/** @typedef {import("../../tokenformer.js").CompletionChoice} Choice */
+/** @typedef {import("../../tokenformer.js").CompletionLogprobs} Logprobs */
+/** @typedef {import("../../tokenformer.js").CompletionUsage} Usage */
+/** @typedef {import("../../tokenformer.js").TextCompletion} Completion */
+/** @typedef {import("../../tokenformer.js").GenerateResult} GenerateResult */
+
+/**
+ * What was asked for, checked and complete.
+ * @typedef {"max_tokens" | "temperature" | "top_p" | "top_k" | "min_p" | "n" | "stream" | "echo" | "heal" | "logit_bias"
+ *   | "presence_penalty" | "frequency_penalty" | "repetition_penalty"} WithDefault
+ * @typedef {{ [P in WithDefault]-?: NonNullable<Params[P]> } & { logprobs?: number, seed?: number }} Checked
+ * @typedef {Checked & { prompts: (string | Uint32Array)[], stop: string[], includeUsage: boolean, signal?: AbortSignal }} Asked
+ */
+
+/** What every chunk of an answer has. @typedef {Omit<Completion, "choices" | "usage">} Head */
+/** Text of a choice; without a chunk it is the prompt's. @typedef {{ index: number, text: string, chunk?: Chunk, result?: undefined }} Part */
+/** The end of a choice, which may be the first of its prompt. @typedef {{ index: number, isFirst: boolean, result: GenerateResult }} End */
+
 const {
   maxTokens,
   temperature,
@@ -20,7 +41,7 @@ const {
   heal,
 } = GENERATE_OPTIONS;
 
-/** Parameters that are checked like options; defaults are those of the protocol. */
+/** Parameters that are checked like options; defaults are those of the protocol. @type {import("./options.js").Table} */
 export const COMPLETION_OPTIONS = Object.freeze({
   max_tokens: { ...maxTokens, default: 16 },
   temperature: { ...temperature, default: 1 },
@@ -49,22 +70,25 @@ export const COMPLETION_OPTIONS = Object.freeze({
   heal,
 });
 
+/** An abort is an error. @type {Record<string, "stop" | "length">} */
 const FINISH_REASONS = { stop: "stop", length: "length", context: "length" };
 
 export class Completions {
   #model;
 
+  /** @param {TokenFormer} model */
   constructor(model) {
     this.#model = model;
   }
 
   /**
    * Writes completions; with `stream` it resolves to an async iterable of chunks.
-   * @param {object} params as OpenAI's `POST /v1/completions` takes them
+   * @param {Params} params as OpenAI's `POST /v1/completions` takes them
    * @param {{ signal?: AbortSignal }} [request]
    */
   async create(params, request = {}) {
     const asked = this.#check(params, request);
+    /** @type {Head} */
     const head = {
       id: `cmpl-${randomName()}`,
       object: "text_completion",
@@ -74,6 +98,7 @@ export class Completions {
     return asked.stream ? this.#stream(head, asked) : this.#whole(head, asked);
   }
 
+  /** @param {unknown} params @param {unknown} request @returns {Asked} */
   #check(params, request) {
     if (!isPlainObject(params))
       throw invalidArgument(`The parameters must be a plain object, not ${typeName(params)}.`);
@@ -92,7 +117,7 @@ export class Completions {
       suffix,
       ...rest
     } = given;
-    const checked = checkOptions(COMPLETION_OPTIONS, rest);
+    const checked = /** @type {Checked} */ (/** @type {unknown} */ (checkOptions(COMPLETION_OPTIONS, rest)));
     const { id } = this.#model.info;
     if (model !== undefined && model !== id) {
       throw invalidArgument(
@@ -112,24 +137,28 @@ export class Completions {
         "model.score() gives the log-probabilities of a text.",
       );
     }
+    let includeUsage = false;
     if (streamOptions !== undefined) {
       if (!checked.stream) throw invalidArgument("stream_options needs stream: true.");
-      checkOptions({ include_usage: { type: "boolean", default: false } }, streamOptions);
+      const table = { include_usage: /** @type {const} */ ({ type: "boolean", default: false }) };
+      includeUsage = checkOptions(table, streamOptions).include_usage === true;
     }
     const stops = checkOptions({ stop: GENERATE_OPTIONS.stop }, { stop: typeof stop === "string" ? [stop] : stop });
     return {
       ...checked,
-      ...stops,
-      signal,
+      stop: /** @type {string[]} */ (stops.stop),
+      signal: /** @type {AbortSignal | undefined} */ (signal),
       prompts: checkPrompts(prompt),
-      includeUsage: streamOptions?.include_usage === true,
+      includeUsage,
     };
   }
 
-  /** Everything that is written, as it comes: { index, text, chunk } and, at the end of a choice, { index, result }. */
-  async *#write({ prompts, n, signal, ...asked }) {
+  /** Everything that is written, as it comes. @param {Asked} asked @returns {AsyncGenerator<Part | End, void, undefined>} */
+  async *#write(asked) {
+    const { prompts, n, signal } = asked;
     for (let index = 0; index < prompts.length * n; index++) {
       const prompt = prompts[Math.floor(index / n)];
+      /** @type {AsyncIterator<Chunk, GenerateResult>} */
       const chunks = this.#model.generate(prompt, { ...optionsOf(asked, index % n), ...(signal && { signal }) });
       if (asked.echo) yield { index, text: typeof prompt === "string" ? prompt : await this.#model.decode(prompt) };
       try {
@@ -143,53 +172,61 @@ export class Completions {
           yield { index, text: value.text, chunk: value };
         }
       } finally {
-        await chunks.return();
+        await chunks.return?.();
       }
     }
   }
 
+  /** @param {Head} head @param {Asked} asked */
   async #whole(head, asked) {
+    /** @type {Choice[]} */
     const choices = [];
     const usage = noUsage();
-    for await (const { index, text, chunk, ...end } of this.#write(asked)) {
+    for await (const part of this.#write(asked)) {
+      const { index } = part;
       const choice = (choices[index] ??= {
         text: "",
         index,
         logprobs: asked.logprobs === undefined ? null : emptyLogprobs(),
         finish_reason: null,
       });
-      if (end.result) {
-        choice.finish_reason = FINISH_REASONS[end.result.finishReason];
-        count(usage, end);
+      if (part.result) {
+        choice.finish_reason = FINISH_REASONS[part.result.finishReason];
+        count(usage, part);
         continue;
       }
-      if (choice.logprobs) addLogprobs(choice.logprobs, chunk, choice.text.length, asked.logprobs);
-      choice.text += text;
+      if (choice.logprobs && part.chunk) addLogprobs(choice.logprobs, part.chunk, choice.text.length, asked.logprobs);
+      choice.text += part.text;
     }
     return { ...head, choices, usage };
   }
 
+  /** @param {Head} head @param {Asked} asked @returns {AsyncGenerator<Completion, void, undefined>} */
   async *#stream(head, asked) {
     const usage = noUsage();
-    const part = (choices) => ({ ...head, choices, ...(asked.includeUsage && { usage: null }) });
+    /** @type {(choice: Choice) => Completion} */
+    const chunkOf = (choice) => ({ ...head, choices: [choice], ...(asked.includeUsage && { usage: null }) });
     let offset = 0;
-    for await (const { index, text, chunk, ...end } of this.#write(asked)) {
-      if (end.result) {
-        count(usage, end);
+    for await (const part of this.#write(asked)) {
+      const { index } = part;
+      if (part.result) {
+        count(usage, part);
         offset = 0;
-        yield part([{ text: "", index, logprobs: null, finish_reason: FINISH_REASONS[end.result.finishReason] }]);
+        const reason = FINISH_REASONS[part.result.finishReason];
+        yield chunkOf({ text: "", index, logprobs: null, finish_reason: reason });
         continue;
       }
-      const logprobs =
-        asked.logprobs === undefined ? null : addLogprobs(emptyLogprobs(), chunk, offset, asked.logprobs);
+      const { text, chunk } = part;
+      const isWanted = chunk && asked.logprobs !== undefined;
+      const logprobs = isWanted ? addLogprobs(emptyLogprobs(), chunk, offset, asked.logprobs) : null;
       offset += text.length;
-      if (text !== "" || logprobs) yield part([{ text, index, logprobs, finish_reason: null }]);
+      if (text !== "" || logprobs) yield chunkOf({ text, index, logprobs, finish_reason: null });
     }
     if (asked.includeUsage) yield { ...head, choices: [], usage };
   }
 }
 
-/** One prompt or several, as a list: strings and arrays of token ids. */
+/** One prompt or several, as a list: strings and arrays of token ids. @param {unknown} prompt */
 function checkPrompts(prompt) {
   const isList =
     Array.isArray(prompt) &&
@@ -199,8 +236,9 @@ function checkPrompts(prompt) {
   return prompt.map((item, i) => checkTextOrIds(`prompt[${i}]`, item));
 }
 
-/** The options of `generate` for one of the n choices. */
+/** The options of `generate` for one of the n choices. @param {Asked} asked @param {number} i */
 function optionsOf(asked, i) {
+  /** @type {import("../../tokenformer.js").GenerateOptions} */
   const options = {
     maxTokens: asked.max_tokens,
     temperature: asked.temperature,
@@ -219,14 +257,23 @@ function optionsOf(asked, i) {
   return options;
 }
 
+/** @returns {Logprobs} */
 function emptyLogprobs() {
   return { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
 }
 
-/** Adds a token. The chosen one is among its alternatives, likely or not, as the protocol wants. */
-function addLogprobs(logprobs, { text, tokenId, logprob, topLogprobs }, offset, wanted) {
+/**
+ * Adds a token. The chosen one is among its alternatives, likely or not, as the protocol wants.
+ * @param {Logprobs} logprobs
+ * @param {Chunk} chunk
+ * @param {number} offset
+ * @param {number | undefined} wanted how many alternatives
+ */
+function addLogprobs(logprobs, chunk, offset, wanted) {
+  const { text, tokenId, logprob, topLogprobs } = /** @type {Required<Chunk>} */ (chunk); // since they were asked for
   logprobs.tokens.push(text);
   logprobs.token_logprobs.push(logprob);
+  /** @type {Record<string, number>} */
   const top = {};
   for (const other of topLogprobs.slice(0, wanted)) top[other.text] ??= other.logprob;
   // By its id: its text in the list may have the space that the prompt ends in, and lacks what is held back.
@@ -236,11 +283,12 @@ function addLogprobs(logprobs, { text, tokenId, logprob, topLogprobs }, offset, 
   return logprobs;
 }
 
+/** @returns {Usage} */
 function noUsage() {
   return { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
 }
 
-/** Adds a choice; a prompt counts once, however many choices it has. */
+/** Adds a choice; a prompt counts once, however many choices it has. @param {Usage} usage @param {End} end */
 function count(usage, { result, isFirst }) {
   if (isFirst) usage.prompt_tokens += result.usage.promptTokens;
   usage.completion_tokens += result.usage.completionTokens;

@@ -12,6 +12,14 @@ import { acquire } from "../api/shared-models.js";
 import { asInField } from "./texts.js";
 import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
 
+/** @typedef {import("../api/model.js").TokenFormer} TokenFormer */
+/** @typedef {import("../../tokenformer.js").TokenIds} TokenIds */
+/** @typedef {import("../../tokenformer.js").Passage} Passage */
+/** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
+/** @typedef {import("./view.js").Token} Token */
+/** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, from?: number, first?: Token }} Plan */
+/** `key`: what the attributes said. @typedef {{ key: string, controller: AbortController, promise: Promise<TokenFormer>, isGivenUp?: boolean }} Loading */
+
 /** Alternatives of each token that the token view shows. */
 const ALTERNATIVES = 5;
 /** What pages can style by: token-former:state(writing). */
@@ -24,23 +32,24 @@ export class TokenFormerElement extends Base {
   static observedAttributes = ATTRIBUTES;
 
   #view;
+  /** @type {TokenFormer | null} */
   #model = null;
-  /** Gives up our share of `#model`, which other elements may use as well. */
+  /** Gives up our share of `#model`, which other elements may use as well. @type {(() => Promise<void>) | null} */
   #release = null;
-  /** The AbortController of the text that `#model` writes for this element. */
+  /** Of the text that `#model` writes for this element. @type {AbortController | null} */
   #active = null;
-  /** The loading in flight, or the one that made `#model`: { key, controller, promise }. */
+  /** The loading in flight, or the one that made `#model`. @type {Loading | null} */
   #loading = null;
-  /** The AbortController of the text that the view shows while it is written. */
+  /** Of the text that the view shows while it is written. @type {AbortController | null} */
   #writing = null;
-  /** The text that the writing began with, if `input` told it: who binds the text assigns it once more, a moment later. */
+  /** The text that the writing began with, if `input` told it: who binds the text assigns it once more, a moment later. @type {string | null} */
   #echo = null;
   /** Settles when the model before this one has given its memory back. */
   #freed = Promise.resolve();
   /** Errors that were shown and told already: a failed loading fails every call that waits for it. */
   #reported = new WeakSet();
 
-  /** Tells the page's styles what goes on; null where the browser has no states of elements. */
+  /** Tells the page's styles what goes on; null where the browser has no states of elements. @type {CustomStateSet | null} */
   #states = null;
 
   constructor() {
@@ -58,26 +67,27 @@ export class TokenFormerElement extends Base {
     });
   }
 
-  /** The loaded TokenFormer, or null. */
+  /** The loaded TokenFormer, or null. @returns {TokenFormer | null} */
   get model() {
     return this.#model;
   }
 
-  /** As the attribute, since frameworks assign properties where an element has them; null removes it. */
+  /** As the attribute, since frameworks assign properties where an element has them; null removes it. @param {string | null} name */
   set model(name) {
     this.#setAttribute("model", name ?? null);
   }
 
-  /** Ends the text that is being written, or the loading before it. */
+  /** Ends the text that is being written, or the loading before it. @returns {() => void} */
   get stop() {
     return this.#stop;
   }
 
-  /** As the attribute, as above: a text of JSON, or the array itself. */
+  /** As the attribute, as above: a text of JSON, or the array itself. @param {readonly string[] | string | null} texts */
   set stop(texts) {
     this.#setAttribute("stop", Array.isArray(texts) ? JSON.stringify(texts) : (texts ?? null));
   }
 
+  /** @param {string} name @param {unknown} value */
   #setAttribute(name, value) {
     if (value === null) this.removeAttribute(name);
     else this.setAttribute(name, checkText(name, value));
@@ -101,11 +111,12 @@ export class TokenFormerElement extends Base {
     this.#view.setText(checked);
   }
 
-  /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. */
+  /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. @returns {Passage[]} */
   get passages() {
     return this.#view.manuscript.stretches;
   }
 
+  /** @param {Iterable<Passage>} passages */
   set passages(passages) {
     const checked = Array.from(passages, ({ text, written }) => ({
       text: checkText("passages", text),
@@ -116,7 +127,7 @@ export class TokenFormerElement extends Base {
     this.#view.begin(checked);
   }
 
-  /** Puts the keyboard where the text is. */
+  /** Puts the keyboard where the text is. @param {FocusOptions} [options] */
   focus(options) {
     this.#view.focus(options);
   }
@@ -140,6 +151,7 @@ export class TokenFormerElement extends Base {
     });
   }
 
+  /** @param {string} name @param {string | null} before @param {string | null} now */
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
     if (name === "prompt") {
@@ -150,14 +162,14 @@ export class TokenFormerElement extends Base {
     if (name === "autoload" && now !== null && this.isConnected) this.load().catch(() => {});
   }
 
-  /** Loads the model that the attributes name, unless it is the loaded one; resolves to it. */
+  /** Loads the model that the attributes name, unless it is the loaded one; resolves to it. @returns {Promise<TokenFormer>} */
   load() {
     const key = JSON.stringify(LOADING_ATTRIBUTES.map((name) => this.getAttribute(name)));
     // A model that was disposed, or whose engine stopped, is loaded anew; so is one whose loading was stopped.
     const isDead = this.#model ? !isUsable(this.#model) : this.#loading?.controller.signal.aborted;
     if (this.#loading?.key === key && !isDead) return this.#loading.promise;
     this.#unload();
-    const loading = { key, controller: new AbortController(), promise: null };
+    const loading = /** @type {Loading} */ ({ key, controller: new AbortController() });
     this.#loading = loading;
     loading.promise = this.#load(loading);
     return loading.promise;
@@ -166,6 +178,7 @@ export class TokenFormerElement extends Base {
   /**
    * Writes on from `prompt`, which then is the whole text, or from the text as it stands; resolves to the result.
    * A text that is being written ends.
+   * @param {string | TokenIds | null} [prompt]
    */
   generate(prompt) {
     if ((prompt ?? null) === null) return this.#run(() => ({ prompt: this.#ownText() }));
@@ -205,7 +218,7 @@ export class TokenFormerElement extends Base {
     return this.#view.redo();
   }
 
-  /** Writes on with another token in the place of one that was written. */
+  /** Writes on with another token in the place of one that was written. @param {number} from @param {Token} alternative */
   #writeOnWith(from, { text, ...token }) {
     const { manuscript } = this.#view;
     const isHealed = manuscript.pieces[from]?.token?.isHealed === true;
@@ -215,11 +228,12 @@ export class TokenFormerElement extends Base {
 
   /** What was assigned before the element was defined stands in front of its accessors: it is assigned again. */
   #takeEarlyProperties() {
+    const own = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (this));
     for (const [name, { set }] of Object.entries(Object.getOwnPropertyDescriptors(TokenFormerElement.prototype))) {
-      if (!set || !Object.hasOwn(this, name)) continue;
-      const value = this[name];
-      delete this[name];
-      this[name] = value;
+      if (!set || !Object.hasOwn(own, name)) continue;
+      const value = own[name];
+      delete own[name];
+      own[name] = value;
     }
   }
 
@@ -232,8 +246,9 @@ export class TokenFormerElement extends Base {
   }
 
   /**
-   * `plan` tells what to write on from: `{ prompt, from?, first? }`. It is asked twice: for mistakes, which are told
-   * before anything is downloaded for their sake, and again once the model is there, since visitors write while they wait.
+   * `plan` is asked twice: for mistakes, which are told before anything is downloaded for their sake, and again once the
+   * model is there, since visitors write while they wait.
+   * @param {() => Plan} plan
    */
   async #run(plan) {
     this.#writing?.abort();
@@ -255,6 +270,7 @@ export class TokenFormerElement extends Base {
 
   /** The token view needs alternatives, unless the page says how many. */
   #readOptions() {
+    /** @type {GenerateOptions} */
     const options = readGenerateAttributes((name) => this.getAttribute(name));
     if (this.hasAttribute("token-view")) options.logprobs ||= ALTERNATIVES;
     return options;
@@ -274,6 +290,7 @@ export class TokenFormerElement extends Base {
     await this.#model?.reset();
   }
 
+  /** @param {Loading} loading */
   async #load(loading) {
     const { signal } = loading.controller;
     const isCurrent = () => this.#loading === loading;
@@ -282,7 +299,7 @@ export class TokenFormerElement extends Base {
       const options = readLoadAttributes((attribute) => this.getAttribute(attribute));
       this.#view.showLoading();
       await this.#freed;
-      const onProgress = (progress) => {
+      const onProgress = (/** @type {import("../../tokenformer.js").LoadProgress} */ progress) => {
         if (!isCurrent()) return;
         this.#view.showProgress(progress, isLocalFolder(name));
         this.#tell("progress", progress);
@@ -307,7 +324,12 @@ export class TokenFormerElement extends Base {
     }
   }
 
-  /** `from`: how many pieces of the text stay; `first`: a token that was chosen to begin with. */
+  /**
+   * @param {TokenFormer} model
+   * @param {string | Uint32Array} input
+   * @param {GenerateOptions} options
+   * @param {Omit<Plan, "prompt"> & { writing: AbortController }} place
+   */
   async #write(model, input, options, { writing, from, first }) {
     const isCurrent = () => this.#writing === writing;
     const meter = new TokenMeter();
@@ -348,6 +370,7 @@ export class TokenFormerElement extends Base {
     this.#release = null;
   }
 
+  /** @param {unknown} thrown @param {boolean} visible whether the element shows it */
   #report(thrown, visible) {
     const error = toTokenFormerError(thrown);
     if (this.#reported.has(error)) return error;
@@ -358,6 +381,7 @@ export class TokenFormerElement extends Base {
     return error;
   }
 
+  /** @param {import("./view.js").State} state */
   #showState(state) {
     try {
       for (const other of STATES) {
@@ -369,7 +393,7 @@ export class TokenFormerElement extends Base {
     }
   }
 
-  /** Not bubbling: `load`, `progress` and `error` are names of the page's own events. */
+  /** Not bubbling: `load`, `progress` and `error` are names of the page's own events. @param {keyof import("../../tokenformer.js").TokenFormerEventMap} type @param {unknown} detail */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }

@@ -6,17 +6,25 @@
 // minute on a CPU; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU
 // reference's. Addresses are of the page's own origin.
 
+import { byId } from "../elements.js";
 import { ownAddress } from "./address.js";
 import { checkLogits } from "./check.js";
 import { askForControl } from "../offline.js";
 import { probe, shareOfFloor } from "./probe.js";
 import { TokenFormer } from "../../tokenformer.js";
 
-document.querySelector(".unstarted").remove();
+/** @typedef {import("../../tokenformer.js").TokenFormerError} TokenFormerError */
+/** @typedef {import("../../tokenformer.js").BenchmarkOptions} BenchmarkOptions */
+/** @typedef {import("../../tokenformer.js").RandomOptions} RandomOptions */
+/** What is told of a case, or why there is nothing to tell. @typedef {{ error?: string, [field: string]: unknown }} Told */
+
+document.querySelector(".unstarted")?.remove();
 askForControl();
 const query = new URLSearchParams(location.search);
-const output = document.getElementById("output");
-const button = document.getElementById("run");
+const main = /** @type {HTMLElement} */ (document.querySelector("main"));
+const output = byId("output");
+const button = byId("run", HTMLButtonElement);
+/** @type {Told[]} */
 const results = [];
 const told = { browser: navigator.userAgent };
 
@@ -28,12 +36,13 @@ async function run() {
     await measure();
     say(results.some(({ error }) => !error) ? "Done." : `Nothing could be measured. ${results[0]?.error ?? ""}`);
   } catch (error) {
-    const isGpu = error?.code === "webgpu-unavailable";
+    const { code = "failed", message = String(error) } = /** @type {Partial<TokenFormerError>} */ (error ?? {});
+    const isGpu = code === "webgpu-unavailable";
     const hint = isGpu
       ? " This page measures the GPU: open it in a browser with WebGPU and hardware acceleration."
       : "";
-    say(`${error?.message ?? error}${hint}`);
-    results.push({ error: `${error?.code ?? "failed"}: ${error?.message ?? error}` });
+    say(`${message}${hint}`);
+    results.push({ error: `${code}: ${message}` });
     show({ results });
   }
   button.disabled = false;
@@ -41,27 +50,28 @@ async function run() {
 }
 
 async function measure() {
-  const number = (name, fallback) => Number(query.get(name) ?? fallback);
+  const number = (/** @type {string} */ name, fallback = 0) => Number(query.get(name) ?? fallback);
   if (query.get("probe") !== "0")
     say("Measuring what this browser allows. On a GPU that is a program this takes minutes.");
   const probed = query.get("probe") === "0" ? undefined : await probe();
-  const names = (query.get("models") ?? document.getElementById("models").value).split(",");
+  const names = (query.get("models") ?? byId("models", HTMLInputElement).value).split(",");
   for (const name of names) {
     try {
       say(`${name}: making random weights.`);
       const model = await TokenFormer.random(`Haiyang-W/TokenFormer-${name}`, {
-        quantization: query.get("quantization") ?? "q4",
+        quantization: /** @type {RandomOptions["quantization"]} */ (query.get("quantization") ?? "q4"),
         subgroups: query.get("subgroups") !== "0",
         f16: query.get("f16") !== "0",
         workers: query.has("workers") ? number("workers") : undefined,
         threads: query.has("threads") ? number("threads") : undefined,
-        arithmetic: query.get("arithmetic") ?? undefined,
+        arithmetic: /** @type {RandomOptions["arithmetic"]} */ (query.get("arithmetic") ?? undefined),
       });
       const base = {
         runs: number("runs", 5),
         promptTokens: number("promptTokens", 512),
         maxTokens: number("maxTokens", 129),
       };
+      /** @type {Record<string, BenchmarkOptions>} */
       const cases = { greedy: base, sampled: { ...base, temperature: 0.8, topP: 0.95 } };
       if (query.has("long")) cases.long = { ...base, promptTokens: 1900, runs: 3 };
       if (query.has("prefill")) cases.prefill = { ...base, promptTokens: 1024, maxTokens: 2 };
@@ -78,39 +88,43 @@ async function measure() {
       if (query.has("kernels")) results.push({ model: name, kind: "kernels", kernels: await model.kernelTimes() });
       await model.dispose();
     } catch (error) {
-      results.push({ model: name, error: `${error.code}: ${error.message} ${error.cause ?? ""}` });
+      const { code, message, cause } = /** @type {TokenFormerError} */ (error);
+      results.push({ model: name, error: `${code}: ${message} ${cause ?? ""}` });
       show({ results });
     }
   }
   for (const folder of query.get("check")?.split(",") ?? []) {
+    /** @type {() => Promise<Told>} */
     const check = async () => checkLogits(ownAddress(folder));
     results.push({ kind: "check", ...(await check().catch((error) => ({ folder, error: String(error) }))) });
   }
   show({ probe: probed, results });
 }
 
+/** @param {string} text */
 function say(text) {
-  document.getElementById("status").textContent = text;
+  byId("status").textContent = text;
 }
 
+/** @param {object} value what is told besides */
 function show(value) {
   Object.assign(told, value);
   output.textContent = JSON.stringify(told, null, 1);
   if (query.has("log")) post("log", JSON.stringify(results.at(-1)));
 }
 
-/** To the address that the query has under this name. */
+/** To the address that the query has under this name. @param {"report" | "log"} name @param {string | null} body */
 function post(name, body) {
-  return fetch(ownAddress(query.get(name)), { method: "POST", body });
+  return fetch(ownAddress(query.get(name) ?? ""), { method: "POST", body });
 }
 
-document.querySelector("main").hidden = query.has("report");
+main.hidden = query.has("report");
 button.addEventListener("click", run);
 try {
-  for (const name of ["report", "log"]) if (query.has(name)) ownAddress(query.get(name));
+  for (const address of [query.get("report"), query.get("log")]) if (address !== null) ownAddress(address);
   if (query.has("run")) run();
 } catch (error) {
-  document.querySelector("main").hidden = false;
+  main.hidden = false;
   button.disabled = true;
   output.textContent = String(error);
 }

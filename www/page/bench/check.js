@@ -3,7 +3,7 @@
 
 import { TokenFormer } from "../../tokenformer.js";
 
-/** ‖got − wanted‖ / ‖wanted‖. */
+/** ‖got − wanted‖ / ‖wanted‖. @param {ArrayLike<number>} got @param {ArrayLike<number>} wanted */
 export function relativeError(got, wanted) {
   let [off, size] = [0, 0];
   for (let i = 0; i < wanted.length; i++) {
@@ -19,13 +19,16 @@ export function relativeError(got, wanted) {
  * @param {string} folder address, with a slash at its end
  */
 export async function checkLogits(folder) {
+  /** @type {{ inputIds: number[], lengths: number[], logits: number[][] }} */
   const { inputIds, lengths, logits } = await (await fetch(new URL("oracle.json", folder))).json();
   const model = await TokenFormer.load(folder, { cache: false });
   try {
     const errors = { prefill: 0, untuned: 0, decode: 0 };
-    for (const decode of ["untuned", "decode"]) {
+    for (const decode of /** @type {const} */ (["untuned", "decode"])) {
       for (const [i, length] of lengths.entries()) {
-        for (const kind of length > 1 ? ["prefill", decode] : [decode]) {
+        /** @type {(keyof typeof errors)[]} */
+        const kinds = length > 1 ? ["prefill", decode] : [decode];
+        for (const kind of kinds) {
           await model.reset();
           if (kind === decode && length > 1) await model.logits(inputIds.slice(0, length - 1));
           const got = await model.logits(inputIds.slice(0, length));

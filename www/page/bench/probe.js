@@ -26,6 +26,8 @@ const STEPS = 100;
 const DISPATCHES = 200;
 const IN_FLIGHT = 4;
 
+/** @typedef {Awaited<ReturnType<typeof probe>>} Probed */
+
 /**
  * Measures, best of several rounds: bytes per second that a kernel reads, microseconds that a small dependent dispatch
  * takes (200 of them in a pass, four such steps in flight, each with its readback), milliseconds from a submit to its
@@ -45,6 +47,7 @@ export async function probe() {
   }
 }
 
+/** @param {GPUDevice} device @param {string} code @param {GPUBuffer[]} buffers @returns {(pass: GPUComputePassEncoder, workgroups: number, times: number) => void} */
 function kernel(device, code, buffers) {
   const pipeline = device.createComputePipeline({
     layout: "auto",
@@ -61,13 +64,14 @@ function kernel(device, code, buffers) {
   };
 }
 
+/** @param {GPUDevice} device @param {number} limit bytes of the largest buffer @returns {Promise<number>} bytes per second */
 async function bandwidth(device, limit) {
   const { STORAGE } = GPUBufferUsage;
   // As large as can be had, so that no cache holds it.
   let size = Math.floor(limit / 2 ** 20) * 2 ** 20;
   let source = null;
   while (!source) {
-    for (const filter of ["validation", "out-of-memory"]) device.pushErrorScope(filter);
+    for (const filter of /** @type {const} */ (["validation", "out-of-memory"])) device.pushErrorScope(filter);
     source = device.createBuffer({ size, usage: STORAGE });
     const failures = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
     if (failures.every((failure) => failure === null)) break;
@@ -95,6 +99,7 @@ async function bandwidth(device, limit) {
   return (size / best) * 1000;
 }
 
+/** @param {GPUDevice} device */
 async function latencies(device) {
   const { COPY_DST, COPY_SRC, MAP_READ, STORAGE } = GPUBufferUsage;
   const values = device.createBuffer({ size: 2 ** 16, usage: STORAGE | COPY_SRC });
@@ -102,7 +107,7 @@ async function latencies(device) {
   const staging = Array.from({ length: IN_FLIGHT }, () =>
     device.createBuffer({ size: 256, usage: MAP_READ | COPY_DST }),
   );
-  const step = (dispatches, buffer) => {
+  const step = (/** @type {number} */ dispatches, /** @type {GPUBuffer} */ buffer) => {
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     small(pass, 16, dispatches);
@@ -137,7 +142,12 @@ async function latencies(device) {
   return { dispatchMicroseconds: (best * 1000) / DISPATCHES, readbackMs: readbacks[readbacks.length >> 1] };
 }
 
-/** Share of the best possible speed that `tokensPerSecond` is: dispatches and bytes of a token at what `probe` found. */
+/**
+ * Share of the best possible speed that `tokensPerSecond` is: dispatches and bytes of a token at what `probe` found.
+ * @param {Probed} probed
+ * @param {Pick<import("../../tokenformer.js").BenchmarkResult, "dispatchesPerToken" | "bytesPerToken">} result
+ * @param {number} tokensPerSecond
+ */
 export function shareOfFloor(probed, { dispatchesPerToken, bytesPerToken }, tokensPerSecond) {
   const seconds = (dispatchesPerToken * probed.dispatchMicroseconds) / 1e6 + bytesPerToken / probed.bytesPerSecond;
   return seconds * tokensPerSecond;

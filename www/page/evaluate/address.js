@@ -5,12 +5,12 @@ import { resolveName } from "../../lib/api/names.js";
 import { LOAD_OPTIONS } from "../../lib/api/options.js";
 import { isLocal } from "../local-folder.js";
 
-/** `{ name, precisions }`; the name is null for the embedded model. */
+/** `{ name, precisions }`; the name is null for the embedded model. @param {string} search @param {string} base */
 export function readAddress(search, base) {
   const query = new URLSearchParams(search);
   const precisions = (query.get("quantization") ?? "")
     .split(",")
-    .filter((value) => LOAD_OPTIONS.quantization.values.includes(value));
+    .filter((value) => LOAD_OPTIONS.quantization.values?.includes(value));
   const name = query.get("model") || null;
   try {
     if (name !== null) resolveName(name, base);
@@ -20,7 +20,7 @@ export function readAddress(search, base) {
   }
 }
 
-/** The opposite: neither the hub nor an access token, nor a folder of somebody's computer. */
+/** The opposite: neither the hub nor an access token, nor a folder of somebody's computer. @param {string | null} name @param {string[]} precisions */
 export function toAddress(name, precisions) {
   const query = new URLSearchParams();
   if (name !== null && !isLocal(name)) query.set("model", name);

@@ -11,14 +11,21 @@ import { progressInWords, progressShare, rate } from "../../lib/element/status.j
 import { TokenFormer } from "../../tokenformer.js";
 import { TextInput } from "./text-input.js";
 import { ModelChoice } from "./model-choice.js";
+import { byId } from "../elements.js";
 import { acceptLocalModels } from "../local-model.js";
-import { registerWorker } from "../offline.js";
+import { askForControl, registerWorker } from "../offline.js";
 import { Plot } from "./plot.js";
 import { compared, notesOf, report, resultTable } from "./results.js";
 import { layOut, likelihoodInWords, mostSurprising, summaryInWords, textBefore, visible } from "./series.js";
-import { askForControl } from "../offline.js";
 
-const byId = (id) => document.getElementById(id);
+/** @typedef {import("../../lib/errors.js").TokenFormerError} TokenFormerError */
+/** @typedef {import("./documents.js").Input} Input */
+/** @typedef {import("./evaluation.js").Known} Known */
+/** @typedef {import("./model-choice.js").Chosen} Chosen */
+/** @typedef {import("./results.js").Run} Run */
+/** What went wrong, and at which precision if it was at one. @typedef {{ label: string, error: TokenFormerError }} Failure */
+/** What is evaluated, and what ends it. @typedef {{ input: Input, signal: AbortSignal, known: Known }} Task */
+
 const TOP = 10;
 const CHARACTERS_IN_TABLE = 48;
 /** What every precision of a model would end in. */
@@ -31,7 +38,7 @@ const HOPELESS = [
   "webgpu-unavailable",
 ];
 
-document.querySelector(".unstarted").remove();
+document.querySelector(".unstarted")?.remove();
 askForControl();
 const model = new ModelChoice();
 registerWorker(); // it reads the files of a model of this computer
@@ -39,18 +46,20 @@ const takeModel = acceptLocalModels((name) => model.choose(name), { drops: false
 const texts = new TextInput({ takeModel });
 const plot = new Plot(byId("plot"));
 
-/** Of the last evaluation, or the one that runs. */
+/** Of the last evaluation, or the one that runs. @type {Run[]} */
 let runs = [];
+/** Its input; null before the first. @type {Input | null} */
 let input = null;
-/** Aborts the one that runs. */
+/** Aborts the one that runs. @type {AbortController | null} */
 let controller = null;
 
 async function start() {
+  /** @type {Chosen} */
   let chosen;
   try {
     chosen = model.read();
   } catch (error) {
-    return showErrors([{ label: "", error }]);
+    return showErrors([{ label: "", error: toTokenFormerError(error) }]);
   }
   const given = texts.read();
   if (!given) return byId("text").focus();
@@ -59,16 +68,17 @@ async function start() {
   const { signal } = controller;
   runs = [];
   input = given;
+  /** @type {Failure | null} */
   let failure = null;
   try {
     setRunning(true);
     byId("results").hidden = byId("plot-section").hidden = true;
     showErrors([]);
-    await evaluateAll(chosen);
+    await evaluateAll(chosen, { input: given, signal, known: new Map() });
   } catch (error) {
     // Of the page itself: what comes from a model is told with its run.
     failure = { label: "", error: toTokenFormerError(error) };
-    showErrors([...runs.filter(({ error }) => error), failure]);
+    showErrors([...failuresOf(runs), failure]);
   } finally {
     controller = null;
     setRunning(false);
@@ -76,24 +86,30 @@ async function start() {
   tell(signal.aborted ? "Stopped." : failure || runs.some(({ error }) => error) ? "Ended with errors." : "Done.");
 }
 
-/** One run after another, until it is stopped or the next would fail alike. */
-async function evaluateAll(chosen) {
-  const known = new Map();
+/** One run after another, until it is stopped or the next would fail alike. @param {Chosen} chosen @param {Task} task */
+async function evaluateAll(chosen, task) {
   for (const [i, quantization] of chosen.precisions.entries()) {
+    /** @type {Run} */
     const run = { label: quantization ?? "as it comes", info: null, result: null, error: null };
     // "As it comes" was this one.
     if (runs.some(({ info }) => info?.quantization === quantization)) continue;
     runs.push(run);
     const count = chosen.precisions.length > 1 ? ` (${i + 1} of ${chosen.precisions.length})` : "";
-    await evaluateAt(run, { ...chosen.options, quantization }, chosen.name, count, known);
-    showResults();
-    if (controller.signal.aborted || HOPELESS.includes(run.error?.code)) break;
+    await evaluateAt(run, { ...chosen.options, quantization }, chosen.name, count, task);
+    showResults(task.input);
+    if (task.signal.aborted || HOPELESS.includes(run.error?.code ?? "")) break;
   }
 }
 
-/** One precision, from loading to freeing it: only one of them takes memory at a time. */
-async function evaluateAt(run, options, name, count, known) {
-  const { signal } = controller;
+/**
+ * One precision, from loading to freeing it: only one of them takes memory at a time.
+ * @param {Run} run
+ * @param {import("../../tokenformer.js").LoadOptions} options
+ * @param {string | undefined} name
+ * @param {string} count which run it is, in words
+ * @param {Task} task
+ */
+async function evaluateAt(run, options, name, count, { input, signal, known }) {
   const title = () => `${run.info || options.quantization ? run.label : "the model"}${count}`;
   let loaded = null;
   let evaluation = null;
@@ -111,7 +127,10 @@ async function evaluateAt(run, options, name, count, known) {
     announce(`Scoring ${title()}`);
     showProgress(null, `Scoring ${title()}: reading the text`);
     evaluation = new Evaluation(loaded, input, known);
-    await evaluation.run({ signal, onProgress: (progress) => showProgress(...scoringInWords(title(), progress)) });
+    await evaluation.run({
+      signal,
+      onProgress: (progress) => showProgress(...scoringInWords(title(), input.kind, progress)),
+    });
   } catch (error) {
     if (!signal.aborted) run.error = toTokenFormerError(error);
   }
@@ -122,21 +141,20 @@ async function evaluateAt(run, options, name, count, known) {
   }
 }
 
-/** `[share, words]` of an evaluation's progress. */
-function scoringInWords(
-  title,
-  { phase, documents, totalDocuments, tokens, totalTokens, tokensPerSecond, secondsLeft },
-) {
-  const unit = input.kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"];
-  if (phase === "encode")
-    return [
-      documents / totalDocuments,
-      `Scoring ${title}: reading ${documents.toLocaleString("en")} of ${countInWords(totalDocuments, ...unit)}`,
-    ];
+/**
+ * An evaluation's progress, as a share of it and in words.
+ * @param {string} title
+ * @param {Input["kind"]} kind
+ * @param {import("./evaluation.js").EncodeProgress | import("./evaluation.js").ScoreProgress} progress
+ * @returns {[share: number, words: string]}
+ */
+function scoringInWords(title, kind, progress) {
+  const { documents, totalDocuments } = progress;
+  const ofAll = `${documents.toLocaleString("en")} of ${documentsInWords(totalDocuments, kind)}`;
+  if (progress.phase === "encode") return [documents / totalDocuments, `Scoring ${title}: reading ${ofAll}`];
+  const { tokens, totalTokens, tokensPerSecond, secondsLeft } = progress;
   const amount =
-    totalDocuments > 1
-      ? `${documents.toLocaleString("en")} of ${countInWords(totalDocuments, ...unit)}`
-      : `${tokens.toLocaleString("en")} of ${countInWords(totalTokens, "token", "tokens")}`;
+    totalDocuments > 1 ? ofAll : `${tokens.toLocaleString("en")} of ${countInWords(totalTokens, "token", "tokens")}`;
   const left =
     secondsLeft < 3
       ? ""
@@ -146,33 +164,49 @@ function scoringInWords(
   return [tokens / totalTokens, `Scoring ${title}: ${amount}, ${rate(tokensPerSecond)} tokens/s${left}`];
 }
 
-function setRunning(isRunning) {
-  texts.isDisabled = model.isDisabled = byId("start").disabled = isRunning;
-  byId("stop").hidden = !isRunning;
-  byId("stop").disabled = false;
-  byId("progress").hidden = !isRunning;
-  if (isRunning) byId("stop").focus();
-  else if ([document.body, byId("stop")].includes(document.activeElement)) byId("start").focus();
+/** "1 document", "50 pairs". @param {number} count @param {Input["kind"]} kind */
+function documentsInWords(count, kind) {
+  return kind === "pairs" ? countInWords(count, "pair", "pairs") : countInWords(count, "document", "documents");
 }
 
+/** @param {boolean} isRunning */
+function setRunning(isRunning) {
+  const [begin, stop] = [byId("start", HTMLButtonElement), byId("stop", HTMLButtonElement)];
+  texts.isDisabled = model.isDisabled = begin.disabled = isRunning;
+  stop.hidden = !isRunning;
+  stop.disabled = false;
+  byId("progress").hidden = !isRunning;
+  const focused = document.activeElement;
+  if (isRunning) stop.focus();
+  else if (focused === document.body || focused === stop) begin.focus();
+}
+
+/** @param {number | null} share null where it is not known @param {string} words */
 function showProgress(share, words) {
-  const bar = byId("progress");
+  const bar = byId("progress", HTMLProgressElement);
   if (share === null) bar.removeAttribute("value");
   else bar.value = share;
   // What follows a stop is told by that.
   if (!controller?.signal.aborted) byId("progress-words").textContent = words;
 }
 
-/** For screen readers: the steps, not every number on the way. */
+/** For screen readers: the steps, not every number on the way. @param {string} text */
 function announce(text) {
   byId("status").textContent = text;
 }
 
+/** @param {string} text */
 function tell(text) {
   byId("progress-words").textContent = text;
   announce(text);
 }
 
+/** @param {Run[]} all @returns {Failure[]} */
+function failuresOf(all) {
+  return all.flatMap(({ label, error }) => (error ? [{ label, error }] : []));
+}
+
+/** @param {Failure[]} failed */
 function showErrors(failed) {
   byId("errors").replaceChildren(
     ...failed.map(({ label, error }) =>
@@ -180,34 +214,33 @@ function showErrors(failed) {
         "div",
         { className: "error" },
         make("p", { text: label ? `${label}: ${error.message}` : error.message }),
-        make("p", { text: error.hint ?? "" }),
-        make("p", { className: "code", text: error.code ?? "" }),
+        make("p", { text: error.hint }),
+        make("p", { className: "code", text: error.code }),
       ),
     ),
   );
 }
 
-function showResults() {
-  showErrors(runs.filter(({ error }) => error));
+/** @param {Input} given */
+function showResults(given) {
+  const { documents, kind } = given;
+  showErrors(failuresOf(runs));
   const table = compared(runs);
-  byId("results").hidden = !table.some(({ result }) => result?.tokens > 0);
-  byId("results-title").textContent =
-    `Results: ${model.label}, ${countInWords(input.documents.length, ...(input.kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"]))}`;
-  byId("table").replaceChildren(resultTable(table, input.kind));
-  byId("results-note").textContent = notesOf(table, input.kind);
+  const scored = runs.flatMap(({ label, result }) => (result && result.tokens > 0 ? [{ label, result }] : []));
+  byId("results").hidden = byId("plot-section").hidden = scored.length === 0;
+  byId("results-title").textContent = `Results: ${model.label}, ${documentsInWords(documents.length, kind)}`;
+  byId("table").replaceChildren(resultTable(table, kind));
+  byId("results-note").textContent = notesOf(table, kind);
   byId("results-status").textContent = "";
-  showPlot();
+  if (scored.length > 0) showPlot(scored, given);
 }
 
-function showPlot() {
-  const scored = runs.filter(({ result }) => result?.tokens > 0);
-  byId("plot-section").hidden = scored.length === 0;
-  if (scored.length === 0) return;
-  const layout = layOut(scored, input.documents, (document) => (input.documents.length > 1 ? placeOf(document) : ""));
-  byId("legend").replaceChildren(
-    ...layout.series.map(({ label }, i) => make("li", { className: `key series-${i}`, text: label })),
-  );
-  const view = byId("view");
+/** @param {{ label: string, result: import("./evaluation.js").Result }[]} scored @param {Input} given */
+function showPlot(scored, { documents, kind }) {
+  const layout = layOut(scored, documents, (document) => (documents.length > 1 ? placeOf(document) : ""));
+  const keys = layout.series.map(({ label }, i) => make("li", { className: `key series-${i}`, text: label }));
+  byId("legend").replaceChildren(...keys);
+  const view = byId("view", HTMLSelectElement);
   const before = view.value;
   byId("view-label").hidden = scored.length < 2;
   const views = [
@@ -219,15 +252,16 @@ function showPlot() {
   if (views.some(([value]) => value === before)) view.value = before;
   const show = () => {
     const reference = view.value === "" ? null : Number(view.value);
-    [...byId("legend").children].forEach((item, i) => (item.hidden = i === reference));
+    keys.forEach((key, i) => (key.hidden = i === reference));
     plot.show(layout, reference);
   };
   view.onchange = show;
   show();
-  byId("plot-summary").textContent = summaryInWords(layout, input.kind);
+  byId("plot-summary").textContent = summaryInWords(layout, kind);
   byId("top").replaceChildren(topTable(layout));
 }
 
+/** @param {import("./series.js").Layout} layout */
 function topTable(layout) {
   const head = make(
     "tr",
@@ -269,12 +303,12 @@ function topTable(layout) {
   return make("table", { className: "top" }, make("thead", {}, head), make("tbody", {}, ...rows));
 }
 
-const json = () => JSON.stringify(report(compared(runs), input), null, 1);
+const json = () => (input ? JSON.stringify(report(compared(runs), input), null, 1) : "");
 
 byId("start").addEventListener("click", start);
 byId("stop").addEventListener("click", () => {
   controller?.abort();
-  byId("stop").disabled = true;
+  byId("stop", HTMLButtonElement).disabled = true;
   tell("Stopping …");
 });
 byId("copy-results").addEventListener("click", async () => {

@@ -4,6 +4,67 @@ import { invalidArgument } from "../../lib/errors.js";
 import { placeOf, utf8Length } from "./documents.js";
 import { countWords, encodePair, rollingWindows } from "./windows.js";
 
+/** @typedef {import("./documents.js").Input} Input */
+/** @typedef {import("./documents.js").Document} Document */
+/** @typedef {import("./windows.js").Window} Window */
+/** A loaded TokenFormer. @typedef {Pick<import("../../tokenformer.js").TokenFormer, "info" | "encode" | "decode" | "score">} Model */
+/** Texts of token ids, and of several of them ("7,8"). @typedef {Map<number | string, string>} Known */
+
+/**
+ * How far it is. Speed is of the tokens scored so far, and what it leaves to do is an estimate.
+ * @typedef {{ phase: "encode", documents: number, totalDocuments: number }} EncodeProgress
+ * @typedef {{ phase: "score", documents: number, totalDocuments: number, tokens: number, totalTokens: number,
+ *   tokensPerSecond: number, secondsLeft: number }} ScoreProgress
+ * @typedef {{ onProgress?: (progress: EncodeProgress | ScoreProgress) => void, signal?: AbortSignal }} RunOptions
+ */
+
+/**
+ * What was scored of a document.
+ * @typedef {object} Scored
+ * @property {string} source
+ * @property {number | null} line
+ * @property {boolean} isWhole whether all of it was scored; what follows is of the tokens that were
+ * @property {number[]} ids
+ * @property {string[]} texts
+ * @property {Float64Array} logprobs
+ * @property {number} bytes
+ * @property {number} words
+ * @property {{ from: number, to: number }[]} windows
+ * @property {boolean} [isGreedy] of a pair
+ * @property {number} [leftOut] of a pair: tokens of its context that found no room
+ */
+
+/**
+ * What was scored of the input.
+ * @typedef {object} Result
+ * @property {Input["kind"]} kind
+ * @property {boolean} isComplete
+ * @property {number} contextLength
+ * @property {number} totalDocuments
+ * @property {number} totalTokens
+ * @property {number} tokens
+ * @property {number} seconds
+ * @property {number | null} tokensPerSecond
+ * @property {Scored[]} documents
+ */
+
+/**
+ * A document that was encoded. What was scored of it are its first tokens.
+ * @typedef {object} Encoded
+ * @property {Document} place
+ * @property {string} text
+ * @property {number[]} ids
+ * @property {string[]} texts of the tokens
+ * @property {Window[]} windows
+ * @property {number} [leftOut]
+ * @property {Float64Array} logprobs
+ * @property {number} scored
+ * @property {boolean} isGreedy
+ */
+
+/** A window, of which the tokens before `at` are scored. @typedef {{ document: Encoded, window: Window, at: number }} Task */
+/** A task, or a piece of one: tokens `at` up to `to`. @typedef {{ document: Encoded, at: number, to: number, item: { context: number[], text: number[] } }} Piece */
+
 /** The engine computes the logits of so many positions at a time: pieces that end there cost nothing. */
 const ROWS = 64;
 /** How long a batch takes at best: between two of them it can be stopped, and tells how far it is. */
@@ -18,11 +79,9 @@ const MOST_PARTS = 16;
 /**
  * Scores all documents of `readInput`. An abort ends it between two batches, normally, with what was scored.
  *
- * @param {object} model a loaded TokenFormer
- * @param {{ kind: "texts" | "pairs", documents: object[] }} input
- * @param {{ onProgress?: (progress: object) => void, signal?: AbortSignal, known?: Map<number | string, string> }} [options]
- *   `known`: of `tokenTexts`, kept for the same model at another precision
- * @returns {Promise<object>} as `Evaluation.result`
+ * @param {Model} model
+ * @param {Pick<Input, "kind" | "documents">} input
+ * @param {RunOptions & { known?: Known }} [options] `known`: of `tokenTexts`, kept for the same model at another precision
  */
 export async function evaluate(model, input, { onProgress, signal, known } = {}) {
   const evaluation = new Evaluation(model, input, known);
@@ -35,9 +94,9 @@ export class Evaluation {
   #model;
   #input;
   #known;
-  /** What was encoded, in the order of the input. */
+  /** What was encoded, in the order of the input. @type {Encoded[]} */
   #documents = [];
-  /** What is to be scored, in the order in which it is: `{ document, window, at }`. */
+  /** What is to be scored, in the order in which it is. @type {Task[]} */
   #tasks = [];
   #next = 0;
   #scored = 0;
@@ -45,13 +104,14 @@ export class Evaluation {
   #hasBegun = false;
   #isComplete = false;
 
+  /** @param {Model} model @param {Pick<Input, "kind" | "documents">} input @param {Known} known */
   constructor(model, { kind, documents }, known = new Map()) {
     this.#model = model;
     this.#input = { kind, documents };
     this.#known = known;
   }
 
-  /** Encodes and scores. `onProgress` gets `{ phase, documents, totalDocuments, tokens, totalTokens, tokensPerSecond, secondsLeft }`. */
+  /** Encodes and scores. @param {RunOptions} [options] */
   async run({ onProgress = () => {}, signal } = {}) {
     if (this.#hasBegun) throw invalidArgument("An evaluation runs once.", "Make another one.");
     this.#hasBegun = true;
@@ -77,11 +137,7 @@ export class Evaluation {
     this.#isComplete = this.#next === this.#tasks.length && this.#documents.length === this.#input.documents.length;
   }
 
-  /**
-   * What has been scored: `{ kind, isComplete, contextLength, totalTokens, tokens, seconds, tokensPerSecond, documents }`. A
-   * document has `source`, `line`, `ids`, `texts` and `logprobs` of its scored tokens, `isWhole`, `bytes`, `words`,
-   * `windows` (`{ from, to }`), and, as a pair, `isGreedy` and `leftOut`, the tokens of its context that found no room.
-   */
+  /** What has been scored. @returns {Result} */
   result() {
     const documents = this.#documents.map(
       ({ place: { source, line }, text, ids, texts, logprobs, scored, isGreedy, leftOut, windows }) => {
@@ -118,14 +174,16 @@ export class Evaluation {
     };
   }
 
+  /** @param {NonNullable<RunOptions["onProgress"]>} onProgress @param {AbortSignal} [signal] */
   async #encode(onProgress, signal) {
     const { kind, documents } = this.#input;
     const { contextLength } = this.#model.info;
-    const encode = (text) => this.#model.encode(text);
+    const encode = (/** @type {string} */ text) => this.#model.encode(text);
     for (const [i, given] of documents.entries()) {
       if (signal?.aborted) return;
+      /** @type {Pick<Encoded, "ids" | "text" | "leftOut" | "windows">} */
       let encoded;
-      if (kind === "pairs") {
+      if (given.text === undefined) {
         const { context, ids, text, leftOut } = await encodePair(given, encode, contextLength, placeOf(given));
         encoded = { ids, text, leftOut, windows: [{ context, from: 0, to: ids.length }] };
       } else {
@@ -150,8 +208,9 @@ export class Evaluation {
     if (kind === "pairs") this.#tasks.sort(byIds);
   }
 
-  /** The next tasks, or pieces of them, of about `budget` tokens. Of a pair, its tokens stay together. */
+  /** The next tasks, or pieces of them, of about `budget` tokens. Of a pair, its tokens stay together. @param {number} budget */
   #take(budget) {
+    /** @type {Piece[]} */
     const batch = [];
     for (let cost = 0; cost < budget && batch.length < MOST_ITEMS && this.#next < this.#tasks.length;) {
       const task = this.#tasks[this.#next];
@@ -171,7 +230,7 @@ export class Evaluation {
     return batch;
   }
 
-  /** Scores a batch; resolves to the seconds that it took. */
+  /** Scores a batch; resolves to the seconds that it took. @param {Piece[]} batch */
   async #scoreBatch(batch) {
     const began = performance.now();
     const scores = await this.#model.score(batch.map(({ item }) => item));
@@ -179,7 +238,7 @@ export class Evaluation {
     this.#seconds += seconds;
     scores.forEach(({ logprobs, isGreedy }, i) => {
       const { document, at, to } = batch[i];
-      document.logprobs.set(logprobs, at);
+      document.logprobs.set(/** @type {number[]} */ (logprobs), at); // none is null, since no context is empty
       document.isGreedy &&= isGreedy;
       document.scored = to;
       this.#scored += to - at;
@@ -188,12 +247,13 @@ export class Evaluation {
   }
 }
 
+/** @param {Task} a @param {Task} b */
 function byIds(a, b) {
   const order = compare(a.window.context, b.window.context);
   return order === 0 ? compare(a.document.ids, b.document.ids) : order;
 }
 
-/** The order of two lists as that of words in a dictionary. */
+/** The order of two lists as that of words in a dictionary. @param {number[]} a @param {number[]} b */
 function compare(a, b) {
   for (let i = 0; i < Math.min(a.length, b.length); i++) if (a[i] !== b[i]) return a[i] - b[i];
   return a.length - b.length;
@@ -201,7 +261,9 @@ function compare(a, b) {
 
 /**
  * The text of every token. Where several make one character, the last of them has it and the others are empty.
- * @param {Map<number | string, string>} [known] texts of token ids, and of several of them ("7,8"); is added to
+ * @param {Pick<Model, "decode">} model
+ * @param {Iterable<number>} ids
+ * @param {Known} [known] is added to
  */
 export async function tokenTexts(model, ids, known = new Map()) {
   const missing = [...new Set(ids)].filter((id) => !known.has(id));
@@ -211,8 +273,8 @@ export async function tokenTexts(model, ids, known = new Map()) {
     some.forEach((id, i) => known.set(id, texts[i]));
   }
   const all = Array.from(ids);
-  const texts = all.map((id) => known.get(id));
-  const isPart = (i) => i < texts.length && isCut(texts[i]);
+  const texts = all.map((id) => known.get(id) ?? "");
+  const isPart = (/** @type {number} */ i) => i < texts.length && isCut(texts[i]);
   for (let from = 0, end = 0; from < texts.length;) {
     if (!isPart(from)) {
       from += 1;
@@ -228,18 +290,26 @@ export async function tokenTexts(model, ids, known = new Map()) {
   return texts;
 }
 
-/** The fewest tokens at `from` that make whole characters, or else all up to `end`. */
+/**
+ * The fewest tokens at `from` that make whole characters, or else all up to `end`.
+ * @param {Pick<Model, "decode">} model
+ * @param {number[]} ids
+ * @param {number} from
+ * @param {number} end
+ * @param {Known} known
+ */
 async function firstWhole(model, ids, from, end, known) {
   for (let count = 2; count <= Math.min(MOST_PARTS, end - from); count++) {
     const some = ids.slice(from, from + count);
     const key = some.join();
-    if (!known.has(key)) known.set(key, await model.decode(some));
-    if (!isCut(known.get(key))) return { count, text: known.get(key) };
+    const text = known.get(key) ?? (await model.decode(some));
+    known.set(key, text);
+    if (!isCut(text)) return { count, text };
   }
   return { count: end - from, text: await model.decode(ids.slice(from, end)) };
 }
 
-/** Whether it has what stands for a part of a character. */
+/** Whether it has what stands for a part of a character. @param {string} text */
 function isCut(text) {
   return text.includes("\ufffd");
 }

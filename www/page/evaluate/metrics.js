@@ -1,8 +1,20 @@
 // From log-probabilities to what is reported: the LM Evaluation Harness's metrics, with standard errors.
 
+/** @typedef {import("./evaluation.js").Result} Result */
+/** @typedef {import("./evaluation.js").Scored} Scored */
+/** A number with its standard error; null where it cannot be told. @typedef {{ value: number | null, error: number | null }} Measure */
+/** What a ratio is made of: a numerator and its denominator. @typedef {{ value: number, size: number }} Unit */
+/**
+ * What two results have both scored of a document: so many tokens of it, or all.
+ * @typedef {{ document: Scored, other: Scored, tokens: number, isWhole: boolean }} Common
+ */
+/** @typedef {ReturnType<typeof metrics>} Metrics */
+/** @typedef {NonNullable<ReturnType<typeof difference>>} Difference */
+
 /**
  * Σ numerators / Σ denominators over units, and its standard error as that of a ratio: null for fewer than two units.
- * @param {{ value: number, size: number }[]} units
+ * @param {Unit[]} units
+ * @returns {Measure}
  */
 export function ratio(units) {
   const n = units.length;
@@ -15,14 +27,14 @@ export function ratio(units) {
   return { value, error: Math.sqrt((n / (n - 1)) * squares) / size };
 }
 
-/** exp of a ratio; the error to first order. */
+/** exp of a ratio; the error to first order. @param {Measure} ratio @returns {Measure} */
 function exponential({ value, error }) {
   return value === null
     ? { value, error }
     : { value: Math.exp(value), error: error === null ? null : Math.exp(value) * error };
 }
 
-/** Natural logarithm of the probability of all scored tokens of a document. */
+/** Natural logarithm of the probability of all scored tokens of a document, or of those from one index to another. @param {Pick<Scored, "logprobs">} document */
 export function logprobOf({ logprobs }, from = 0, to = logprobs.length) {
   let sum = 0;
   for (let i = from; i < to; i++) sum += logprobs[i];
@@ -33,13 +45,16 @@ export function logprobOf({ logprobs }, from = 0, to = logprobs.length) {
  * Of an evaluation's result, each as `{ value, error }`, null where it cannot be told: perplexities per token, per word (of
  * texts) and per continuation (of pairs), bits per byte, and the share of pairs whose continuation is the likeliest,
  * token by token. Errors are over documents or pairs.
+ * @param {Pick<Result, "kind" | "documents">} result
  */
 export function metrics({ kind, documents }) {
   const scored = documents.filter(({ logprobs }) => logprobs.length > 0);
   const whole = scored.filter(({ isWhole }) => isWhole);
-  const per = (list, size) => ratio(list.map((document) => ({ value: -logprobOf(document), size: size(document) })));
+  const per = (/** @type {Scored[]} */ list, /** @type {(document: Scored) => number} */ size) =>
+    ratio(list.map((document) => ({ value: -logprobOf(document), size: size(document) })));
   const perByte = per(scored, ({ bytes }) => bytes);
   const isPairs = kind === "pairs";
+  /** @type {Measure} */
   const none = { value: null, error: null };
   return {
     tokenPerplexity: exponential(per(scored, ({ logprobs }) => logprobs.length)),
@@ -50,6 +65,7 @@ export function metrics({ kind, documents }) {
   };
 }
 
+/** @param {Measure} measure @param {number} by @returns {Measure} */
 function scaled({ value, error }, by) {
   return { value: value === null ? null : value * by, error: error === null ? null : error * by };
 }
@@ -58,8 +74,11 @@ function scaled({ value, error }, by) {
  * How a result differs from another of the same input: `{ units, count, perplexity, bitsPerByte, accuracy }`, where
  * perplexity is a share of the other's (0.01: 1 % more). Only what both have scored counts, and errors are those of
  * pairwise differences: over documents or pairs, or over the windows of a single document. Null where nothing is common.
+ * @param {Pick<Result, "kind" | "contextLength" | "documents">} result
+ * @param {Pick<Result, "contextLength" | "documents">} reference
  */
 export function difference(result, reference) {
+  /** @type {Common[]} */
   const common = [];
   for (const [i, document] of result.documents.entries()) {
     const other = reference.documents[i];
@@ -83,7 +102,7 @@ export function difference(result, reference) {
     tokens,
     bytes: (document.bytes * tokens) / document.logprobs.length,
   }));
-  const sum = (field) => sizes.reduce((total, size) => total + size[field], 0);
+  const sum = (/** @type {"tokens" | "bytes"} */ field) => sizes.reduce((total, size) => total + size[field], 0);
   const accuracies =
     result.kind === "pairs"
       ? whole.map(({ document, other }) => ({ value: Number(document.isGreedy) - Number(other.isGreedy), size: 1 }))
@@ -93,17 +112,18 @@ export function difference(result, reference) {
     units: result.kind === "pairs" ? "pairs" : overDocuments ? "documents" : "windows",
     count: units.length,
     hasSameWindows,
-    perplexity: { value: value - 1, error },
+    perplexity: { value: value === null ? null : value - 1, error },
     bitsPerByte: scaled(perToken, sum("tokens") / sum("bytes") / Math.LN2),
     accuracy: ratio(accuracies),
   };
 }
 
+/** @param {Scored} document @param {Scored} other @param {number} from @param {number} to @returns {Unit} */
 function unit(document, other, from, to) {
   return { value: logprobOf(other, from, to) - logprobOf(document, from, to), size: to - from };
 }
 
-/** The windows of a document that both have, cut to what both have scored. */
+/** The windows of a document that both have, cut to what both have scored. @param {Common} common */
 function windowsOf({ document, other, tokens }) {
   return document.windows
     .map(({ from, to }) => ({ from, to: Math.min(to, tokens) }))
@@ -111,13 +131,17 @@ function windowsOf({ document, other, tokens }) {
     .map(({ from, to }) => unit(document, other, from, to));
 }
 
+/** @type {(string | undefined)[]} */
 const PRECISIONS = ["q4", "q8", "f16"];
 
-/** The index of the most precise of results that have scored something: what others are compared with; -1 without any. */
+/**
+ * The index of the most precise of results that have scored something: what others are compared with; -1 without any.
+ * @param {{ quantization?: string, result?: Pick<Result, "tokens"> | null }[]} runs
+ */
 export function mostPrecise(runs) {
   let best = -1;
   runs.forEach(({ quantization, result }, i) => {
-    if (!(result?.tokens > 0)) return;
+    if (!result || !(result.tokens > 0)) return;
     if (best < 0 || PRECISIONS.indexOf(quantization) > PRECISIONS.indexOf(runs[best].quantization)) best = i;
   });
   return best;

@@ -5,22 +5,28 @@ import { make } from "../../lib/element/dom.js";
 import { checkLoadOptions } from "../../lib/api/options.js";
 import { readAddress, toAddress } from "./address.js";
 import { hasGpu } from "../gpu.js";
-import { isLocal } from "../local-folder.js";
-import { describeModel, modelInWords } from "../model-names.js";
-import { loadRows, onOtherModel } from "../model-panel.js";
-import { EMBEDDED, PUBLISHED, size, whyNot } from "../published.js";
+import { byId } from "../elements.js";
+import { KNOWN, loadRows, onChosen, onOtherModel, showChoices, withModel } from "../model-choices.js";
+import { modelInWords } from "../model-names.js";
+import { EMBEDDED, size, whyNot } from "../published.js";
 
-const byId = (id) => document.getElementById(id);
-const KNOWN = [EMBEDDED, ...PUBLISHED];
-/** "" is what the folder has, or q4 of a checkpoint. */
+/** @typedef {import("../../tokenformer.js").LoadOptions} LoadOptions */
+/** @typedef {import("../../tokenformer.js").Quantization} Quantization */
+
+/**
+ * What is to be evaluated; precisions as `load` takes them, undefined for as it comes.
+ * @typedef {{ name: string | undefined, options: LoadOptions, precisions: (Quantization | undefined)[] }} Chosen
+ */
+
+/** "" is what the folder has, or q4 of a checkpoint. @type {Record<string, string>} */
 const PRECISIONS = { "": "as it comes", q4: "q4 · 4 bits", q8: "q8 · 8 bits", f16: "f16 · 16 bits" };
 
 export class ModelChoice {
-  /** As for TokenFormer.load; null for the embedded one. */
+  /** As for TokenFormer.load; null for the embedded one. @type {string | null} */
   #name = null;
-  /** One that was asked for by its name. */
+  /** One that was asked for by its name. @type {string | null} */
   #other = null;
-  /** Whether there is a GPU; null until that is known. */
+  /** Whether there is a GPU; null until that is known. @type {boolean | null} */
   #hasGpu = null;
   /** Keeps the rows' attributes. */
   #holder = document.createElement("div");
@@ -32,21 +38,23 @@ export class ModelChoice {
     if (name !== null) this.choose(name);
     else this.#show();
     if (precisions.length > 0) this.#check(precisions);
-    byId("models").addEventListener("change", ({ target }) => this.choose(target.value || null));
+    onChosen((chosen) => this.choose(chosen));
     byId("precisions").addEventListener("change", () => this.#tellAddress());
-    onOtherModel((name) => this.choose(name));
+    onOtherModel((other) => this.choose(other));
     hasGpu().then((has) => {
       this.#hasGpu = has;
       if (!has) this.#show({ keepPrecisions: true });
     });
   }
 
+  /** @param {boolean} isDisabled */
   set isDisabled(isDisabled) {
-    for (const id of ["models", "precisions"]) byId(id).disabled = isDisabled;
-    for (const control of document.querySelectorAll(
+    for (const id of ["models", "precisions"]) byId(id, HTMLFieldSetElement).disabled = isDisabled;
+    /** @type {NodeListOf<HTMLInputElement | HTMLButtonElement | HTMLSelectElement>} */
+    const controls = document.querySelectorAll(
       "#other-model :is(input, button), #drop button, #load-options :is(input, select)",
-    ))
-      control.disabled = isDisabled;
+    );
+    for (const control of controls) control.disabled = isDisabled;
   }
 
   /** The name for people. */
@@ -54,15 +62,15 @@ export class ModelChoice {
     return modelInWords(this.#name, this.#holder.getAttribute("endpoint"));
   }
 
-  /** `{ name, options, precisions }`; precisions as `load` takes them, undefined for as it comes. Throws `invalid-argument`. */
+  /** What is chosen. Throws `invalid-argument`. @returns {Chosen} */
   read() {
     const options = readLoadAttributes((attribute) => this.#holder.getAttribute(attribute));
     checkLoadOptions(options);
-    const checked = [...byId("precisions").querySelectorAll("input:checked")].map(({ value }) => value || undefined);
+    const checked = boxes(":checked").map(({ value }) => /** @type {Quantization | ""} */ (value) || undefined);
     return { name: this.#name ?? undefined, options, precisions: checked };
   }
 
-  /** `name`: as for TokenFormer.load; null for the embedded one. */
+  /** `name`: as for TokenFormer.load; null for the embedded one. @param {string | null} name */
   choose(name) {
     this.#name = name;
     if (!KNOWN.some((model) => model.name === name)) this.#other = name;
@@ -71,15 +79,8 @@ export class ModelChoice {
   }
 
   #show({ keepPrecisions = false } = {}) {
-    const other = this.#other;
-    const about = { name: other, parameters: isLocal(other) ? "from this computer" : other };
-    const models = other === null ? KNOWN : [...KNOWN, { ...about, label: describeModel(other).label }];
-    const focused = byId("models").contains(document.activeElement);
-    byId("models").replaceChildren(
-      byId("models").firstElementChild,
-      ...models.map((model) => choice(model, model.name === this.#name, whyNot(model, this.#hasGpu))),
-    );
-    if (focused) byId("models").querySelector("input:checked").focus();
+    const models = this.#other === null ? KNOWN : withModel(this.#other);
+    showChoices(models.map((model) => choice(model, model.name === this.#name, whyNot(model, this.#hasGpu))));
     if (!keepPrecisions) this.#showPrecisions();
   }
 
@@ -87,8 +88,9 @@ export class ModelChoice {
     const known = KNOWN.find(({ name }) => name === this.#name);
     const isEmbedded = this.#name === null;
     const values = isEmbedded ? [""] : known ? ["q4", "q8", "f16"] : ["", "q4", "q8", "f16"];
-    byId("precisions").replaceChildren(
-      byId("precisions").firstElementChild,
+    const field = byId("precisions");
+    field.replaceChildren(
+      ...field.querySelectorAll("legend"),
       ...values.map((value, i) => {
         const input = make("input", { type: "checkbox", value, checked: i === 0, disabled: isEmbedded });
         return make(
@@ -101,24 +103,32 @@ export class ModelChoice {
     );
     byId("precision-note").textContent = isEmbedded
       ? `This model comes as ${EMBEDDED.quantization} only, so there is nothing of it at another precision to compare with.`
-      : known
+      : known?.download
         ? `Each precision that this browser does not keep yet downloads the whole checkpoint, ${size(known.download)}, and makes it smaller while it arrives.`
         : "A folder that is quantized already runs as it comes only. A published checkpoint can be had at each precision, and is q4 as it comes; each one that this browser does not keep yet downloads all of it.";
   }
 
-  /** Of the precisions that the model has. */
+  /** Of the precisions that the model has. @param {string[]} precisions */
   #check(precisions) {
-    const inputs = [...byId("precisions").querySelectorAll("input:enabled")];
+    const inputs = boxes(":enabled");
     if (!inputs.some(({ value }) => precisions.includes(value))) return;
     for (const input of inputs) input.checked = precisions.includes(input.value);
   }
 
   #tellAddress() {
-    const precisions = [...byId("precisions").querySelectorAll("input:checked:enabled")].map(({ value }) => value);
+    const precisions = boxes(":checked:enabled").map(({ value }) => value);
     history.replaceState(history.state, "", `${location.pathname}${toAddress(this.#name, precisions)}${location.hash}`);
   }
 }
 
+/** Boxes of the precisions, in this state of theirs. @param {string} state a pseudo-class */
+function boxes(state) {
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const inputs = byId("precisions").querySelectorAll(`input${state}`);
+  return [...inputs];
+}
+
+/** @param {import("../published.js").Choice} model @param {boolean} checked @param {string} reason why it cannot be chosen, or "" */
 function choice({ name, label, parameters, download }, checked, reason) {
   const input = make("input", { type: "radio", value: name ?? "", checked, disabled: reason !== "" && !checked });
   input.name = "model";

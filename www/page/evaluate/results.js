@@ -5,7 +5,30 @@ import { difference, logprobOf, metrics, mostPrecise } from "./metrics.js";
 import { adapterInWords, rate } from "../../lib/element/status.js";
 import { size } from "../published.js";
 
-/** A number with so many decimals as mean something: "34.32", "1,204". */
+/** @typedef {import("../../tokenformer.js").ModelInfo} ModelInfo */
+/** @typedef {import("../../lib/errors.js").TokenFormerError} TokenFormerError */
+/** @typedef {import("./documents.js").Kind} Kind */
+/** @typedef {import("./evaluation.js").Result} Result */
+/** @typedef {import("./metrics.js").Difference} Difference */
+/** @typedef {import("./metrics.js").Measure} Measure */
+/** @typedef {import("./metrics.js").Metrics} Metrics */
+
+/**
+ * One precision: what was loaded, what it gave and what went wrong.
+ * @typedef {{ label: string, info: ModelInfo | null, result: Result | null, error: TokenFormerError | null }} Run
+ */
+
+/**
+ * A run next to what it differs from, which `reference` is the label of.
+ * @typedef {Run & { quantization?: ModelInfo["quantization"], metrics: Metrics | null, isReference: boolean,
+ *   reference: string | null, difference: Difference | null }} Compared
+ */
+
+/** @typedef {Compared & { result: Result, metrics: Metrics }} Measured */
+/** A text, or one with its spread. @typedef {string | [text: string, spread: string]} Cell */
+/** A row of the table: its name, and what it has for a run. @typedef {[name: string, cell: (run: Measured) => Cell]} TableRow */
+
+/** A number with so many decimals as mean something: "34.32", "1,204". @param {number | null} value */
 export function number(value) {
   if (value === null) return "–";
   const magnitude = Math.abs(value);
@@ -13,7 +36,13 @@ export function number(value) {
   return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
-/** `["34.32", "± 1.20"]`, with as many decimals for both; without a spread it is "". */
+/**
+ * `["34.32", "± 1.20"]`, with as many decimals for both; without a spread it is "".
+ * @param {Measure} measure
+ * @param {string} unit
+ * @param {{ sign?: boolean, scale?: number, decimals?: number }} [how]
+ * @returns {[text: string, spread: string]}
+ */
 export function withError({ value, error }, unit = "", { sign = false, scale = 1, decimals } = {}) {
   if (value === null) return ["–", ""];
   const places = decimals ?? number(value * scale).split(".")[1]?.length ?? 0;
@@ -24,29 +53,30 @@ export function withError({ value, error }, unit = "", { sign = false, scale = 1
   return [`${text}${unit}`, error === null ? "" : `± ${(error * scale).toLocaleString("en", digits)}`];
 }
 
-/** "CPU, in a worker", "nvidia ampere, in a worker". */
+/** "CPU, in a worker", "nvidia ampere, in a worker". @param {Pick<ModelInfo, "backend" | "adapter" | "thread">} info */
 export function placeOfRun({ backend, adapter, thread }) {
   const where = backend === "cpu" ? "CPU" : adapterInWords(adapter) || "a GPU";
   return `${where}, ${thread === "worker" ? "in a worker" : "in the page's thread"}`;
 }
 
-/**
- * What each run gives, next to what it differs from: `{ label, quantization, info, result, metrics, difference }`.
- * @param {{ label: string, info: object, result: object }[]} runs
- */
+/** What each run gives, next to what it differs from. @param {Run[]} runs @returns {Compared[]} */
 export function compared(runs) {
   const list = runs.map((run) => ({ ...run, quantization: run.info?.quantization }));
-  const reference = mostPrecise(list);
-  return list.map((run, i) => ({
+  const best = mostPrecise(list);
+  const reference = best >= 0 ? list[best] : null;
+  return list.map((run) => ({
     ...run,
     metrics: run.result ? metrics(run.result) : null,
-    isReference: i === reference,
-    reference: reference >= 0 ? list[reference].label : null,
-    difference: run.result && i !== reference && reference >= 0 ? difference(run.result, list[reference].result) : null,
+    isReference: run === reference,
+    reference: reference?.label ?? null,
+    difference: run.result && reference?.result && run !== reference ? difference(run.result, reference.result) : null,
   }));
 }
 
-/** The table, of what `compared` gives. */
+/** @type {(run: Compared) => run is Measured} */
+const isMeasured = (run) => run.result !== null && run.metrics !== null;
+
+/** @param {Compared[]} runs @param {Kind} kind */
 export function resultTable(runs, kind) {
   const columns = runs.map((run) =>
     make(
@@ -62,7 +92,7 @@ export function resultTable(runs, kind) {
       "tr",
       {},
       make("th", { scope: "row", text: name }),
-      ...runs.map((run) => make("td", {}, ...contentOf(run.metrics ? cell(run) : "–"))),
+      ...runs.map((run) => make("td", {}, ...contentOf(isMeasured(run) ? cell(run) : "–"))),
     ),
   );
   return make(
@@ -74,19 +104,22 @@ export function resultTable(runs, kind) {
   );
 }
 
-/** A text, or one with its spread. */
+/** @param {Cell} cell */
 function contentOf(cell) {
   const [text, spread] = [cell].flat();
   return spread ? [text, " ", make("span", { className: "spread", text: spread })] : [text];
 }
 
+/** @param {Run} run */
 function stateOf({ result, error }) {
-  if (error) return result?.tokens > 0 ? "failed: a part of it" : "failed";
-  if (result?.isComplete) return "";
-  return result?.tokens > 0 ? "stopped: a part of it" : "stopped";
+  const part = result && result.tokens > 0 ? ": a part of it" : "";
+  if (error) return `failed${part}`;
+  return result?.isComplete ? "" : `stopped${part}`;
 }
 
+/** @param {Compared[]} runs @param {Kind} kind */
 function rowsOf(runs, kind) {
+  /** @type {TableRow[]} */
   const rows = [
     [
       "Tokens scored",
@@ -104,6 +137,7 @@ function rowsOf(runs, kind) {
   }
   if (runs.filter(({ metrics }) => metrics).length > 1) {
     const against = runs.find(({ isReference }) => isReference)?.label ?? "";
+    /** @type {(write: (difference: Difference) => Cell) => (run: Measured) => Cell} */
     const differing = (write) => (run) =>
       run.isReference ? "reference" : run.difference ? write(run.difference) : "–";
     if (kind === "pairs")
@@ -124,21 +158,23 @@ function rowsOf(runs, kind) {
   }
   rows.push(
     ["Speed", ({ result }) => (result.tokensPerSecond === null ? "–" : `${rate(result.tokensPerSecond)} tokens/s`)],
-    ["Ran on", ({ info }) => placeOfRun(info)],
+    ["Ran on", ({ info }) => (info ? placeOfRun(info) : "–")],
     ["Context", ({ result }) => `${whole(result.contextLength)} tokens`],
-    ["Weights", ({ info }) => size(info.weightBytes)],
+    ["Weights", ({ info }) => (info ? size(info.weightBytes) : "–")],
   );
   return rows;
 }
 
+/** @param {number} value */
 const whole = (value) => value.toLocaleString("en");
 
+/** One and several, by the name that a difference has for what it is over. @type {Record<string, [one: string, many: string]>} */
 const UNITS = { documents: ["document", "documents"], pairs: ["pair", "pairs"], windows: ["window", "windows"] };
 
-/** What a reader of the table should know: what the errors are over, and what is not comparable. */
+/** What a reader of the table should know: what the errors are over, and what is not comparable. @param {Compared[]} runs @param {Kind} kind */
 export function notesOf(runs, kind) {
   const notes = [];
-  const measured = runs.filter(({ metrics }) => metrics);
+  const measured = runs.filter(isMeasured);
   const documents = Math.max(
     0,
     ...measured.map(({ result }) => result.documents.filter(({ logprobs }) => logprobs.length > 0).length),
@@ -149,7 +185,7 @@ export function notesOf(runs, kind) {
       ? `± is one standard error over the ${whole(documents)} ${unit}.`
       : `A single ${UNITS[unit][0]} has no standard error.`,
   );
-  const differences = measured.map(({ difference }) => difference).filter(Boolean);
+  const differences = measured.map(({ difference }) => difference).filter((one) => one !== null);
   const least = Math.min(...differences.map(({ count }) => count));
   if (differences.length > 0) {
     const { units } = differences[0];
@@ -167,7 +203,7 @@ export function notesOf(runs, kind) {
     notes.push("Of a part, only what both have scored is compared.");
   const cut = Math.max(
     0,
-    ...measured.map(({ result }) => result.documents.filter(({ leftOut }) => leftOut > 0).length),
+    ...measured.map(({ result }) => result.documents.filter(({ leftOut = 0 }) => leftOut > 0).length),
   );
   if (cut > 0)
     notes.push(
@@ -176,7 +212,7 @@ export function notesOf(runs, kind) {
   return notes.join(" ");
 }
 
-/** Everything that was measured, document by document, to be kept. */
+/** Everything that was measured, document by document, to be kept. @param {Compared[]} runs @param {import("./documents.js").Input} input */
 export function report(runs, input) {
   return {
     format: "tokenformer-web evaluation 1",

@@ -1,15 +1,30 @@
 // From results to what a plot draws: one number for each token, for each of some thousand columns, and in words.
 
+/** @typedef {import("./documents.js").Document} Document */
+/** A run's bits of each token, NaN where it was not scored. @typedef {{ label: string, bits: Float64Array }} Series */
+/** Where a document begins; `index`: in the input, `before`: the context of a pair. @typedef {{ at: number, index: number, label: string, before: string }} Start */
+/** Numbers, one for each token. @typedef {Float64Array | number[]} Values */
+/** Sums of values and of how many there are, up to each index. @typedef {{ sum: Float64Array, count: Float64Array }} Sums */
+
 /**
- * All documents one after the other: `{ length, texts, starts, series }`. `starts` are `{ at, label, before }` of every
- * document; a series is `{ label, bits }`, where a token that was not scored is NaN.
- *
- * @param {{ label: string, result: object }[]} runs of one input
- * @param {object[]} documents of the input
- * @param {(document: object) => string} nameOf
+ * All documents one after the other.
+ * @typedef {object} Layout
+ * @property {number} length in tokens
+ * @property {string[]} texts of the tokens
+ * @property {Start[]} starts
+ * @property {Series[]} series
+ */
+
+/**
+ * @param {{ label: string, result: Pick<import("./evaluation.js").Result, "documents"> }[]} runs of one input
+ * @param {Document[]} documents of the input
+ * @param {(document: Document) => string} nameOf
+ * @returns {Layout}
  */
 export function layOut(runs, documents, nameOf) {
+  /** @type {string[]} */
   const texts = [];
+  /** @type {Start[]} */
   const starts = [];
   for (const [i, document] of documents.entries()) {
     const longest = runs
@@ -28,7 +43,7 @@ export function layOut(runs, documents, nameOf) {
   return { length: texts.length, texts, starts, series };
 }
 
-/** The document that a token is of. */
+/** The document that a token is of. @param {Pick<Layout, "starts">} layout @param {number} index */
 export function startOf({ starts }, index) {
   let [low, high] = [0, starts.length - 1];
   while (low < high) {
@@ -39,7 +54,13 @@ export function startOf({ starts }, index) {
   return starts[low];
 }
 
-/** Least and greatest of the tokens `from` to `to` in each of `columns`; NaN where there is none. */
+/**
+ * Least and greatest of the tokens `from` to `to` in each of `columns`; NaN where there is none.
+ * @param {Values} values
+ * @param {number} from
+ * @param {number} to
+ * @param {number} columns
+ */
 export function envelope(values, from, to, columns) {
   const least = new Float64Array(columns).fill(NaN);
   const greatest = new Float64Array(columns).fill(NaN);
@@ -53,7 +74,7 @@ export function envelope(values, from, to, columns) {
   return { least, greatest };
 }
 
-/** Sums of values and of how many there are, up to each index. */
+/** @param {Values} values NaN where there is none @returns {Sums} */
 export function sums(values) {
   const sum = new Float64Array(values.length + 1);
   const count = new Float64Array(values.length + 1);
@@ -65,7 +86,7 @@ export function sums(values) {
   return { sum, count };
 }
 
-/** The mean of the `width` values around an index, which has fewer at the ends; NaN for none. */
+/** The mean of the `width` values around an index, which has fewer at the ends; NaN for none. @param {Sums} sums @param {number} index @param {number} width */
 export function meanAround({ sum, count }, index, width) {
   const from = Math.max(0, index - (width >> 1));
   const to = Math.min(sum.length - 1, from + width);
@@ -73,19 +94,20 @@ export function meanAround({ sum, count }, index, width) {
   return n > 0 ? (sum[to] - sum[from]) / n : NaN;
 }
 
-/** How many tokens a running mean takes, for so many that are shown: a round number. */
+/** How many tokens a running mean takes, for so many that are shown: a round number. @param {number} shown */
 export function meanWidth(shown) {
   const wanted = Math.max(5, shown / 30);
   const step = 10 ** Math.floor(Math.log10(wanted));
   return Math.round(wanted / step) * step;
 }
 
-/** Indices of the tokens with the largest mean over all series that have them. */
+/** Indices of the tokens with the largest mean over all series that have them. @param {Layout} layout @param {number} count */
 export function mostSurprising({ length, series }, count) {
+  /** @type {{ index: number, bits: number }[]} */
   const found = [];
   for (let i = 0; i < length; i++) {
     const bits = meanOf(series, i);
-    if (!(bits > (found.length < count ? -Infinity : found.at(-1).bits))) continue;
+    if (!(bits > (found[count - 1]?.bits ?? -Infinity))) continue;
     const place = found.findIndex((other) => other.bits < bits);
     found.splice(place < 0 ? found.length : place, 0, { index: i, bits });
     if (found.length > count) found.pop();
@@ -93,12 +115,13 @@ export function mostSurprising({ length, series }, count) {
   return found.map(({ index }) => index);
 }
 
+/** @param {Series[]} series @param {number} i */
 function meanOf(series, i) {
   const values = series.map(({ bits }) => bits[i]).filter((value) => !Number.isNaN(value));
   return values.length > 0 ? values.reduce((a, b) => a + b) / values.length : NaN;
 }
 
-/** What a text is with its blanks seen: a token may be nothing else. */
+/** What a text is with its blanks seen: a token may be nothing else. @param {string} text */
 export function visible(text) {
   if (text === "") return "part of a character";
   return /^\s+$/.test(text)
@@ -106,7 +129,7 @@ export function visible(text) {
     : text.replaceAll("\n", "⏎");
 }
 
-/** The last characters before a token, of its own document. */
+/** The last characters before a token, of its own document. @param {Layout} layout @param {number} index @param {number} characters */
 export function textBefore(layout, index, characters) {
   const { at, before } = startOf(layout, index);
   let text = "";
@@ -116,26 +139,28 @@ export function textBefore(layout, index, characters) {
   return `…${all.slice(-characters).toWellFormed?.() ?? all.slice(-characters)}`;
 }
 
-/** How likely a token of so many bits was: "11 %", "1 in 40,900". */
+/** How likely a token of so many bits was: "11 %", "1 in 40,900". @param {number} bits */
 export function likelihoodInWords(bits) {
   const percent = 100 * 2 ** -bits;
   if (percent < 0.1) return `1 in ${(100 / percent).toLocaleString("en", { maximumSignificantDigits: 3 })}`;
   return `${percent >= 10 ? percent.toFixed(0) : percent.toPrecision(2)} %`;
 }
 
-/** "3.18 bits (11 %)". */
+/** "3.18 bits (11 %)". @param {number} bits */
 export function bitsInWords(bits) {
   return Number.isNaN(bits) ? "not scored" : `${bits.toFixed(2)} bits (${likelihoodInWords(bits)})`;
 }
 
-/** For those who do not see the plot, and for all others. `unit`: "texts" or "pairs". */
+/** For those who do not see the plot, and for all others. @param {Layout} layout @param {import("./documents.js").Kind} unit */
 export function summaryInWords({ length, series, starts }, unit) {
   const parts = series.map(({ label, bits }) => {
-    const { sum, count } = sums(bits);
-    const scored = Array.from(bits.filter((value) => !Number.isNaN(value))).sort((a, b) => a - b);
-    if (scored.length === 0) return `${label}: none scored`;
-    const share = (below) => Math.round((100 * scored.filter((value) => value < below).length) / scored.length);
-    return `${label}: ${(sum.at(-1) / count.at(-1)).toFixed(2)} bits on average, half of them below ${scored[scored.length >> 1].toFixed(2)}, ${share(1)} % below 1, the greatest ${scored.at(-1).toFixed(1)}`;
+    const scored = bits.filter((value) => !Number.isNaN(value)).sort();
+    const count = scored.length;
+    if (count === 0) return `${label}: none scored`;
+    const mean = scored.reduce((a, b) => a + b) / count;
+    const share = (/** @type {number} */ below) =>
+      Math.round((100 * scored.filter((value) => value < below).length) / count);
+    return `${label}: ${mean.toFixed(2)} bits on average, half of them below ${scored[count >> 1].toFixed(2)}, ${share(1)} % below 1, the greatest ${scored[count - 1].toFixed(1)}`;
   });
   const documents = starts.length > 1 ? ` of ${starts.length.toLocaleString("en")} ${unit}` : "";
   return `${length.toLocaleString("en")} ${length === 1 ? "token" : "tokens"}${documents}. ${parts.join(". ")}.`;

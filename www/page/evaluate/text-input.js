@@ -1,26 +1,34 @@
 // The texts to evaluate: what is typed or pasted, files that are chosen or dropped, and what was recognised in them.
 
 import { make } from "../../lib/element/dom.js";
-import { invalidArgument } from "../../lib/errors.js";
+import { invalidArgument, toTokenFormerError } from "../../lib/errors.js";
 import { formatOf, inputInWords, readSource, together } from "./documents.js";
 import { SAMPLE_PAIRS, SAMPLE_TEXT } from "./samples.js";
+import { byId } from "../elements.js";
 import { acceptDrops, areModels } from "../local-model.js";
 import { plainText } from "../plain-text.js";
 import { size } from "../published.js";
 
-const byId = (id) => document.getElementById(id);
+/** @typedef {import("../../lib/errors.js").TokenFormerError} TokenFormerError */
+/** @typedef {import("./documents.js").Read} Read */
+/**
+ * A file, and what it has or why that cannot be had.
+ * @typedef {{ name: string, bytes: number } & ({ read: Read, error: null } | { read: null, error: TokenFormerError })} GivenFile
+ */
+
 /** More than anybody waits for, and than a page should hold. */
 const LARGEST_FILE = 100e6;
 const SETTLE_MS = 150;
 
 export class TextInput {
-  /** `{ name, bytes, read, error }` of every file: read once, since they may be large and the text field is read as it is typed. */
+  #field = byId("text", HTMLTextAreaElement);
+  /** Read once, since they may be large and the text field is read as it is typed. @type {GivenFile[]} */
   #files = [];
-  #timer;
+  #timer = 0;
 
-  /** `takeModel` gets what was dropped on the page and is a model: `{ path, file }` of its files. */
+  /** `takeModel` gets the files that were dropped on the page and are a model. @param {{ takeModel: (entries: import("../local-folder.js").Entry[]) => void }} told */
   constructor({ takeModel }) {
-    const field = byId("text");
+    const field = this.#field;
     field.addEventListener("input", () => {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#show(), SETTLE_MS);
@@ -36,10 +44,10 @@ export class TextInput {
         this.#show();
       });
     }
-    const picker = byId("texts-input");
+    const picker = byId("texts-input", HTMLInputElement);
     byId("pick-texts").addEventListener("click", () => picker.click());
     picker.addEventListener("change", async () => {
-      await this.#add([...picker.files]);
+      await this.#add([...(picker.files ?? [])]);
       picker.value = ""; // the same choice again is a choice
     });
     acceptDrops(byId("drop-veil"), async (reading) => {
@@ -51,9 +59,10 @@ export class TextInput {
     this.#show();
   }
 
+  /** @param {boolean} isDisabled */
   set isDisabled(isDisabled) {
-    for (const id of ["pick-texts", "sample-text", "sample-pairs"]) byId(id).disabled = isDisabled;
-    byId("text").readOnly = isDisabled;
+    for (const id of ["pick-texts", "sample-text", "sample-pairs"]) byId(id, HTMLButtonElement).disabled = isDisabled;
+    this.#field.readOnly = isDisabled;
     for (const button of byId("files").querySelectorAll("button")) button.disabled = isDisabled;
   }
 
@@ -65,13 +74,13 @@ export class TextInput {
       this.#tellError(null);
       return input;
     } catch (error) {
-      this.#tellError(error);
+      this.#tellError(toTokenFormerError(error));
       return null;
     }
   }
 
   #read() {
-    const typed = plainText(byId("text").value);
+    const typed = plainText(this.#field.value);
     const read = typed.trim() === "" ? [] : [readSource({ name: "the text field", text: typed })];
     for (const file of this.#files) {
       if (file.error) throw file.error;
@@ -80,15 +89,16 @@ export class TextInput {
     return together(read);
   }
 
+  /** @param {File[]} files */
   async #add(files) {
-    if (byId("text").readOnly) return;
+    if (this.#field.readOnly) return;
     try {
       const read = await Promise.all(files.map(readFile));
       // The same file again takes the place of the first.
       this.#files = [...this.#files.filter(({ name }) => !read.some((file) => file.name === name)), ...read];
       this.#show();
     } catch (error) {
-      this.#tellError(error);
+      this.#tellError(toTokenFormerError(error));
     }
   }
 
@@ -115,22 +125,24 @@ export class TextInput {
         );
       }),
     );
-    const isEmpty = byId("text").value.trim() === "" && this.#files.length === 0;
+    const isEmpty = this.#field.value.trim() === "" && this.#files.length === 0;
     const input = isEmpty ? null : this.read();
     if (isEmpty) this.#tellError(null);
     byId("recognised").textContent = input ? `${inputInWords(input)}.` : "";
   }
 
+  /** @param {TokenFormerError | null} error */
   #tellError(error) {
     const wrong = byId("input-error");
     wrong.textContent = error ? `${error.message} ${error.hint}` : "";
     wrong.hidden = !error;
     if (error) byId("recognised").textContent = "";
-    byId("text").toggleAttribute("aria-invalid", false);
-    if (error) byId("text").setAttribute("aria-invalid", "true");
+    if (error) this.#field.setAttribute("aria-invalid", "true");
+    else this.#field.removeAttribute("aria-invalid");
   }
 }
 
+/** @param {File} file @returns {Promise<GivenFile>} */
 async function readFile(file) {
   const { name } = file;
   if (file.size > LARGEST_FILE)
@@ -149,6 +161,6 @@ async function readFile(file) {
   try {
     return { ...about, read: readSource({ name, text, format: formatOf(name) }), error: null };
   } catch (error) {
-    return { ...about, read: null, error };
+    return { ...about, read: null, error: toTokenFormerError(error) };
   }
 }

@@ -10,10 +10,13 @@ export const PREFIX = 0;
 const BLANK = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
 const BLANKS = new RegExp(`${BLANK}+`);
 
-/** As the harness counts words, `len(re.split(r"\s+", text))`: blanks at either end make one more. */
+/** As the harness counts words, `len(re.split(r"\s+", text))`: blanks at either end make one more. @param {string} text */
 export function countWords(text) {
   return text.split(BLANKS).length;
 }
+
+/** A pair as it is given. @typedef {{ context: string, continuation: string }} Pair */
+/** Tokens `from` up to `to` of a document, which are scored after `context`. @typedef {{ context: number[], from: number, to: number }} Window */
 
 /**
  * Windows that score every token of a document once. The first follows the prefix alone; each later one the token before
@@ -21,7 +24,7 @@ export function countWords(text) {
  *
  * @param {number[]} ids
  * @param {number} contextLength at least 2
- * @returns {{ context: number[], from: number, to: number }[]} the tokens `from` up to `to` are scored after `context`
+ * @returns {Window[]}
  */
 export function rollingWindows(ids, contextLength, prefix = PREFIX) {
   const most = contextLength - 1;
@@ -40,7 +43,7 @@ export function rollingWindows(ids, contextLength, prefix = PREFIX) {
   return windows;
 }
 
-/** Where context and continuation part: blanks at the context's end belong to the continuation. */
+/** Where context and continuation part: blanks at the context's end belong to the continuation. @param {Pair} pair @returns {Pair} */
 export function splitPair({ context, continuation }) {
   const kept = context.replace(new RegExp(`${BLANK}+$`), "");
   return { context: kept, continuation: context.slice(kept.length) + continuation };
@@ -50,7 +53,9 @@ export function splitPair({ context, continuation }) {
  * The token ids of a pair, the whole encoded at once and cut where the context ends. What does not fit is left out of
  * the context's beginning.
  *
+ * @param {Pair} pair
  * @param {(text: string) => Promise<number[]>} encode
+ * @param {number} contextLength
  * @returns {Promise<{ context: number[], ids: number[], text: string, leftOut: number }>} `text`: what is scored
  */
 export async function encodePair(pair, encode, contextLength, where = "The pair", prefix = PREFIX) {

@@ -1,0 +1,15 @@
+// The page's own elements, by the ids that its HTML gives them.
+
+/**
+ * The element with an id, of the kind that a script needs. Throws where HTML and script do not agree.
+ * @template {HTMLElement} [E=HTMLElement]
+ * @param {string} id
+ * @param {new () => E} [kind]
+ * @returns {E}
+ */
+export function byId(id, kind) {
+  const wanted = /** @type {new () => E} */ (kind ?? HTMLElement);
+  const element = document.getElementById(id);
+  if (!(element instanceof wanted)) throw new Error(`This page has no ${wanted.name} with the id "${id}".`);
+  return element;
+}

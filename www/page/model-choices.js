@@ -1,0 +1,114 @@
+// What every page has that lets a visitor choose a model: the list, the form for any other name or address, and the rows
+// for what loading can be told.
+
+import { readLoadAttributes } from "../lib/element/attributes.js";
+import { make } from "../lib/element/dom.js";
+import { DEFAULT_ENDPOINT, resolveName } from "../lib/api/names.js";
+import { checkLoadOptions, LOAD_OPTIONS } from "../lib/api/options.js";
+import { toTokenFormerError } from "../lib/errors.js";
+import { byId } from "./elements.js";
+import { isLocal } from "./local-folder.js";
+import { describeModel } from "./model-names.js";
+import { EMBEDDED, PUBLISHED } from "./published.js";
+import { attributeRow } from "./rows.js";
+import { bindToken } from "./token-binding.js";
+
+/** @typedef {import("./published.js").Choice} Choice */
+/** @typedef {import("./rows.js").Row} Row */
+/** @typedef {import("./rows.js").RowOptions} RowOptions */
+
+/** What comes with the page, and what is published. @type {Choice[]} */
+export const KNOWN = [EMBEDDED, ...PUBLISHED];
+
+/** The known models, and the one with this name if it is none of them. @param {string} name @returns {Choice[]} */
+export function withModel(name) {
+  if (KNOWN.some((known) => known.name === name)) return KNOWN;
+  const parameters = isLocal(name) ? "from this computer" : name;
+  return [...KNOWN, { name, label: describeModel(name).label, parameters }];
+}
+
+/** Puts these in the place of the models that can be chosen; the keyboard stays where it is. @param {HTMLElement[]} choices */
+export function showChoices(choices) {
+  const list = byId("models");
+  const focused = list.contains(document.activeElement);
+  list.replaceChildren(...list.querySelectorAll("legend"), ...choices);
+  /** @type {HTMLInputElement | null} */
+  const chosen = list.querySelector("input:checked");
+  if (focused) chosen?.focus();
+}
+
+/** Has `choose` told the model that is chosen of the list; null for the embedded one. @param {(name: string | null) => void} choose */
+export function onChosen(choose) {
+  byId("models").addEventListener("change", ({ target }) => {
+    if (target instanceof HTMLInputElement) choose(target.value || null);
+  });
+}
+
+/**
+ * Has `choose` told the name or address that the form of the page asks for; one that is none is told beside the form.
+ * @param {(name: string) => void} choose
+ */
+export function onOtherModel(choose) {
+  byId("other-model").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = byId("other-name", HTMLInputElement).value.trim();
+    const wrong = byId("other-error");
+    try {
+      resolveName(name);
+      wrong.hidden = true;
+      byId("other-name").removeAttribute("aria-invalid");
+      choose(name);
+    } catch (error) {
+      const { message, hint } = toTokenFormerError(error);
+      wrong.textContent = `${message} ${hint}`;
+      wrong.hidden = false;
+      byId("other-name").setAttribute("aria-invalid", "true");
+    }
+  });
+}
+
+/** @param {[value: string, text: string][]} values */
+function select(...values) {
+  return make("select", {}, ...values.map(([value, text]) => make("option", { value, text })));
+}
+
+/**
+ * Rows for what loading can be told, each an attribute of `element`, but those that are not wanted.
+ * @param {HTMLElement} element
+ * @param {string[]} without
+ * @returns {Row[]}
+ */
+export function loadRows(element, without = []) {
+  /** @type {(attribute: string, name: string, label: string, control: RowOptions["control"], more?: Partial<RowOptions>) => Row | null} */
+  const row = (attribute, name, label, control, more = {}) =>
+    without.includes(attribute)
+      ? null
+      : attributeRow(element, {
+          attribute,
+          label,
+          control,
+          about: LOAD_OPTIONS[name].about,
+          check: (value) => checkLoadOptions(readLoadAttributes((other) => (other === attribute ? value : null))),
+          ...more,
+        });
+  const tokenRow = row("token", "token", "Access token", make("input", { type: "password" }), {
+    about: "for private models; sent to this hub only, and forgotten when the hub is changed or the page closed",
+  });
+  bindToken(element, () => tokenRow?.show());
+  const rows = [
+    row(
+      "quantization",
+      "quantization",
+      "Precision",
+      select(["", "as it comes"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"]),
+    ),
+    row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "auto" })),
+    row("revision", "revision", "Revision", make("input", { type: "text", placeholder: "main" })),
+    row("endpoint", "endpoint", "Hub", make("input", { type: "text", placeholder: DEFAULT_ENDPOINT })),
+    tokenRow,
+    row("no-cache", "cache", "Keep in this browser", select(["", "yes"], ["off", "no"]), {
+      toText: (value) => (value === null ? "" : "off"),
+    }),
+  ];
+  return rows.filter((one) => one !== null);
+}
