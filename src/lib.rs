@@ -33,5 +33,6 @@ pub mod model;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod reference;
 pub mod sampling;
+pub mod sizes;
 pub mod store;
 pub mod tokenizer;

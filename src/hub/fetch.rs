@@ -6,7 +6,7 @@ use super::body::Body;
 pub use super::retry::Again;
 use super::retry::{ATTEMPTS, Failures, PATIENCE, SILENCE, STALL, content_range, waiting};
 use super::timer::{race, sleep};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -420,9 +420,9 @@ pub fn aborted() -> Error {
     Error::new(ErrorCode::Aborted, "Loading was aborted.")
 }
 
-/// True if no answer could be read, of a server that did answer: see [`super::answer::is_opaque`].
+/// True if no answer could be read, of a server that did answer: see [`ErrorKind::Unreadable`].
 pub fn is_opaque(e: &Error) -> bool {
-    super::answer::is_opaque(e) && e.source.as_ref().is_none_or(|s| s.to_string() != NO_ANSWER)
+    e.kind == ErrorKind::Unreadable && e.source.as_ref().is_none_or(|s| s.to_string() != NO_ANSWER)
 }
 
 /// The error of a request that no answer came to.

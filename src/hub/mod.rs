@@ -7,6 +7,7 @@ pub mod budget;
 #[cfg(target_arch = "wasm32")]
 pub mod fetch;
 pub mod listing;
+pub mod manifest;
 #[cfg(target_arch = "wasm32")]
 pub mod ranges;
 pub mod retry;

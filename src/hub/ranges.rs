@@ -3,8 +3,8 @@
 use super::budget::Budget;
 use super::fetch::{Again, Client, Failure, Opened};
 use super::retry::{Failures, PROGRESS_BYTES};
-use crate::checkpoint::unit::{Steps, check_untold, unit_bytes};
 use crate::error::{Error, ErrorCode, Result};
+use crate::sizes::{Steps, check_untold, unit_bytes};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use js_sys::Uint8Array;
 use std::collections::VecDeque;

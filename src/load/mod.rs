@@ -23,10 +23,10 @@ mod upload;
 mod verdict;
 
 use crate::checkpoint::layout::Quantization;
-use crate::checkpoint::stream::{is_misplaced, misplaced};
+use crate::checkpoint::stream::misplaced;
 use crate::config::{ModelConfig, PartialConfig};
 use crate::cpu::{self, Reason};
-use crate::error::{ErrorCode, Result};
+use crate::error::{ErrorCode, ErrorKind, Result};
 use crate::generate::{MOST_LOSSES, Model, Recovering};
 use crate::gpu::Gpu;
 use crate::hash::sha256;
@@ -192,7 +192,7 @@ impl Load<'_> {
             return Ok(loaded);
         }
         match self.planned(&source, false).await {
-            Err(e) if is_misplaced(&e) => self.planned(&source, true).await,
+            Err(e) if e.kind == ErrorKind::Misplaced => self.planned(&source, true).await,
             // A folder that went away says so only now.
             Err(e) if source.commit.is_none() && e.code == ErrorCode::ModelNotFound => self.instead(e).await,
             result => result,

@@ -6,15 +6,15 @@ use super::source::Source;
 use super::units::blame;
 use crate::checkpoint::layout::{Quantization, tensors};
 use crate::checkpoint::names::{self, Names};
-use crate::checkpoint::stream::{Conversion, is_misplaced};
+use crate::checkpoint::stream::Conversion;
 use crate::checkpoint::torch::Archive;
-use crate::checkpoint::unit::unit_bytes;
 use crate::checkpoint::{pickle, sniff, zip};
 use crate::config::PartialConfig;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::hub::Location;
 use crate::hub::listing::FileInfo;
 use crate::hub::ranges::{measure, peek};
+use crate::sizes::unit_bytes;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -130,7 +130,7 @@ impl Checkpoint<'_> {
         };
         let planned = if exact { None } else { Some(convert(&zip::likely_data_offset)) };
         let conversion = match planned {
-            Some(Err(e)) if !is_misplaced(&e) => return Err(e),
+            Some(Err(e)) if e.kind != ErrorKind::Misplaced => return Err(e),
             Some(Ok(conversion)) => conversion,
             _ => {
                 let offsets = self.data_offsets(&archive).await?;

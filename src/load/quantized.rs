@@ -8,11 +8,11 @@ use crate::checkpoint::folder::{
     INDEX_LIMIT, Shard, check_complete, header_len, of_another_kind, quantization, shard_names,
 };
 use crate::checkpoint::layout::Quantization;
-use crate::checkpoint::unit::{cut, unit_bytes};
 use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::hub::listing::FileInfo;
 use crate::hub::ranges::{Peek, peek};
+use crate::sizes::{cut, unit_bytes};
 
 /// The weights of a model that is not sharded.
 const SINGLE_FILE: &str = "model.safetensors";

@@ -1,7 +1,6 @@
 //! Where a model is, which commit of it, and its small files.
 
 use super::Request;
-use crate::checkpoint::manifest::{MANIFEST, Manifest};
 use crate::checkpoint::sniff::{Kind, kind, mistaken};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
@@ -10,6 +9,7 @@ use crate::hub::Location;
 use crate::hub::answer::nothing_there;
 use crate::hub::fetch::{Client, OnWait, is_opaque};
 use crate::hub::listing::{FileInfo, Listing, commit, next_page};
+use crate::hub::manifest::{MANIFEST, Manifest};
 use crate::hub::ranges::{peek, small};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -59,7 +59,7 @@ impl Source {
                 repository: repository.clone(),
                 revision: request.revision.clone(),
             },
-            (None, None) => return Err(Error::invalid_argument("Neither a folder nor a repository is named.")),
+            (None, None) => return Err(Error::internal("Neither a folder nor a repository is named.")),
         };
         let client = Client::new(location, request.token.clone(), signal)?.telling(on_wait);
         client.has_copy(has_copy);

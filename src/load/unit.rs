@@ -5,9 +5,9 @@ use super::plan::{FilePlan, Work};
 use super::units::blame_rest;
 use crate::checkpoint::folder::{Region, Section, are_finite, not_finite};
 use crate::checkpoint::layout::{Quantization, TableFormat};
-use crate::checkpoint::stream::{Conversion, is_misplaced};
+use crate::checkpoint::stream::Conversion;
 use crate::checkpoint::unit::{Piece, pieces};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::hash::Sha256;
 use crate::hub::fetch::Client;
 use crate::hub::ranges::Reader;
@@ -148,7 +148,7 @@ impl UnitSource<'_> {
                     hasher.update(&slice);
                 }
                 if is_planned && let Err(e) = converter.push(&slice) {
-                    if is_misplaced(&e) || !needs_hash(file) {
+                    if e.kind == ErrorKind::Misplaced || !needs_hash(file) {
                         return Err(e);
                     }
                     // Are these the bytes that the hub has at all?

@@ -8,8 +8,7 @@ use super::target::Target;
 pub use super::unit::UnitSource;
 use super::unit::{Fetched, Turns, Wrong, contradicts, hash, needs_hash};
 use super::upload::Uploader;
-use crate::checkpoint::stream::is_misplaced;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hash::Sha256;
 use crate::hub::fetch::Client;
 use crate::hub::listing::FileInfo;
@@ -48,7 +47,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             self.progress.file(&file.info.path);
             let of_file = first..first + file.units.len();
             match self.file(file, first, by_stored).await {
-                Err(e) if is_misplaced(&e) => {
+                Err(e) if e.kind == ErrorKind::Misplaced => {
                     self.cache.forget(of_file).await;
                     return Err(e);
                 }

@@ -43,7 +43,7 @@ impl<'a> Uploader<'a> {
     /// An uploader of a model's weights.
     ///
     /// # Errors
-    /// `webgpu-unavailable` if the device is not the browser's.
+    /// `internal` if the device is not the browser's.
     pub fn new(target: &'a Target) -> Result<Self> {
         Ok(match target {
             Target::Gpu(loading) => Self::Gpu(GpuUploader::new(loading)?),
@@ -70,8 +70,7 @@ impl<'a> Uploader<'a> {
 impl<'a> GpuUploader<'a> {
     fn new(loading: &'a Loading) -> Result<Self> {
         let queue = loading.gpu.queue.as_webgpu();
-        let queue =
-            queue.ok_or_else(|| Error::new(ErrorCode::WebgpuUnavailable, "The GPU queue is not the browser's."))?;
+        let queue = queue.ok_or_else(|| Error::internal("The GPU queue is not the browser's."))?;
         Ok(Self { loading, queue: queue.clone().unchecked_into(), waiting: None })
     }
 
