@@ -6,7 +6,11 @@ use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode};
 use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
 use crate::gpu::Memory;
-use crate::load::{AnyModel, Loaded, LoadedModel, Reload, Request, load};
+use crate::load::browser::{Loaded, LoadedModel, load};
+use crate::load::progress::Progress;
+use crate::load::reload::Reload;
+use crate::load::request::Request;
+use crate::load::target::AnyModel;
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
@@ -156,7 +160,11 @@ impl Engine {
     pub async fn load(request: JsValue, on_progress: Function, signal: Option<AbortSignal>) -> Result<Engine, JsValue> {
         let load = async {
             let request: Request = js::parse(request)?;
-            let loaded = load(&request, &on_progress, signal).await?;
+            let on_progress = move |progress: &Progress<'_>| {
+                // A callback that throws is the caller's matter and must not break the load.
+                let _ = js::value(progress).map(|progress| on_progress.call1(&JsValue::NULL, &progress));
+            };
+            let loaded = load(&request, Box::new(on_progress), signal).await?;
             Ok(Engine::new(request, loaded, true).await)
         };
         load.await.map_err(|e: Error| js::error(&e))

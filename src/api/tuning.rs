@@ -4,6 +4,7 @@ use crate::checkpoint::layout::Quantization;
 use crate::error::Result;
 use crate::generate::{AbortFlag, Backend};
 use crate::model::{Choice, GpuModel, Prepared};
+use crate::store::Store;
 use crate::store::indexed_db::IndexedDb;
 use futures_channel::oneshot;
 use js_sys::Date;

@@ -7,6 +7,8 @@ pub use native::Turns;
 
 #[cfg(target_arch = "wasm32")]
 mod here {
+    use crate::platform::Clock;
+    use crate::platform::browser::Browser;
     use js_sys::{Promise, Reflect};
     use std::cell::Cell;
     use wasm_bindgen::JsValue;
@@ -59,7 +61,7 @@ mod here {
                     });
                     let _ = JsFuture::from(message).await; // it never rejects
                 }
-                None => crate::hub::timer::breathe().await,
+                None => Browser.give_way().await,
             }
             self.since.set(Instant::now());
         }

@@ -5,6 +5,7 @@ use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::model::GpuModel;
+use crate::store::Store;
 use crate::store::indexed_db::IndexedDb;
 use serde::{Deserialize, Serialize};
 
