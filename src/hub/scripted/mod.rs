@@ -58,6 +58,8 @@ pub enum Missing {
 pub struct Logged {
     pub on: On,
     pub path: String,
+    /// Not the whole file was asked for.
+    pub is_range: bool,
     pub status: u16,
     /// Bytes of the body that were sent.
     pub bytes: u64,
@@ -186,9 +188,9 @@ impl ScriptedHub {
         Some(fault.kind.clone())
     }
 
-    fn log(&self, on: On, path: &str) -> usize {
+    fn log(&self, on: On, path: &str, is_range: bool) -> usize {
         let mut requests = self.requests.borrow_mut();
-        requests.push(Logged { on, path: path.to_owned(), status: 0, bytes: 0 });
+        requests.push(Logged { on, path: path.to_owned(), is_range, status: 0, bytes: 0 });
         requests.len() - 1
     }
 
@@ -232,7 +234,7 @@ impl ScriptedHub {
         if plain && request.token.is_some() {
             self.object("token sent to a static host".into());
         }
-        let log = self.log(On::Hub, path);
+        let log = self.log(On::Hub, path, range.is_some());
         let is_sent_here = plain || is_cached;
         let fault = self.take(On::Hub, path, range, |f| !f.kind.spoils_bodies() || is_sent_here);
         match &fault {
@@ -311,7 +313,7 @@ impl ScriptedHub {
 
     fn answer_cdn(&self, world: &World, request: &Request<'_>, path: &str) -> Option<Answer> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let log = self.log(On::Cdn, path);
+        let log = self.log(On::Cdn, path, request.range.is_some());
         if request.token.is_some() {
             self.object("token sent to the CDN".into());
         }

@@ -351,7 +351,7 @@ fn without_a_store_nothing_is_kept() {
 #[test]
 fn what_does_not_run_here_is_not_downloaded() {
     let large =
-        br#"{"num_layers":24,"hidden_size":2048,"num_attention_heads":16,"qkv_slot_num":2048,"proj_slot_num":2048,
+        br#"{"num_layers":24,"hidden_size":1536,"num_attention_heads":24,"qkv_slot_num":2048,"proj_slot_num":2048,
         "ffn_slot_num":8192,"padded_vocab_size":50432,"max_position_embeddings":2048}"#;
     let visit = Visit::to([("o/large", of([("config.json", large.as_slice()), (CHECKPOINT, &files().checkpoint)]))]);
     let seen = visit.fill("o/large").expect("webgpu-unavailable", "too large for the CPU");

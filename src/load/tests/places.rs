@@ -122,7 +122,10 @@ fn files_that_change_meanwhile_are_other_files() {
     visit.fill(&name).loaded("unaligned");
     visit.hub.requests.take();
     visit.fill(&name).loaded("unaligned again");
-    assert!(visit.hub.sent(CHECKPOINT) < SMALL, "only what tells where the weights are is read again");
+    let requests = visit.hub.requests.borrow();
+    // (Its size, which nobody tells there, is measured all the same.)
+    let ranges: u64 = requests.iter().filter(|r| r.is_range && r.path.ends_with(CHECKPOINT)).map(|r| r.bytes).sum();
+    assert!(ranges > 0 && ranges < SMALL, "only what tells where the weights are is read again: {ranges} bytes");
 }
 
 #[test]
