@@ -1,4 +1,4 @@
-//! Writes the embedded model as a checkpoint of the published format, for tests that need one that can write: its 4-bit
+//! Writes the embedded model as a checkpoint of the published format, for tests that need one that can write: its
 //! tables, dequantized and rounded to f16, with its config.json and tokenizer.json.
 //!
 //! usage: cargo run --example embedded_checkpoint -- OUTPUT
@@ -6,11 +6,15 @@
 #[path = "../tests/common/big_checkpoint.rs"]
 #[allow(dead_code)] // only its names and shapes are of use here
 mod big_checkpoint;
+#[path = "../tests/common/embedded.rs"]
+#[allow(dead_code)] // the tests use more of it
+mod embedded;
 #[path = "../tests/common/torch_zip.rs"]
 #[allow(dead_code)] // the tests use more of it
 mod torch_zip;
 
 use big_checkpoint::{key, shape};
+use embedded::Embedded;
 use std::path::Path;
 use tokenformer_web::checkpoint::TableSource;
 use tokenformer_web::checkpoint::files::{ModelFolder, transpose};
@@ -31,7 +35,7 @@ fn main() -> std::process::ExitCode {
 
 fn run(output: &Path) -> Result<()> {
     let io = |e: std::io::Error| Error::invalid_argument(format!("{}: {e}.", output.display()));
-    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/models/tokenformer-38m-gutenberg");
+    let embedded = Embedded::read()?.folder();
     let mut source = ModelFolder::open(&embedded)?;
     let config = source.config().clone();
     let (mut storages, mut views) = (Vec::new(), Vec::new());

@@ -16,7 +16,7 @@ use tokenformer_web::config::{ModelConfig, PartialConfig};
 use tokenformer_web::error::{Error, Result};
 use torch_zip::{Kind, Variant, archive, pickle, tiny_model};
 
-const TOKENIZER: &[u8] = include_bytes!("../www/models/tokenformer-38m-gutenberg/tokenizer.json");
+const TOKENIZER: &[u8] = include_bytes!("../tests/fixtures/gpt-neox/tokenizer.json");
 /// Tokens of GPT-NeoX-20B that the seed keeps: its special ones, all bytes, and the first merges.
 const TOKENS: u64 = 300;
 

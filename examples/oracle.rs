@@ -6,8 +6,14 @@
 //!   OUTPUT/fixtures/NAME-Q/             a model folder, as `convert` writes it
 //!   OUTPUT/fixtures/NAME-Q/oracle.json  { inputIds, lengths, logits: [[V] per length], expected: the same by the
 //!                                         published code in float64, steps: last logits of single steps }
-//!   OUTPUT/greedy.json                  [{ prompt, promptIds, ids, margins }]: the embedded model, 48 tokens each
+//!   OUTPUT/greedy.json                  [{ prompt, promptIds, ids, hasEnded, margins }]: the embedded model, 48 tokens
+//!                                         each, less where the text has ended
 
+#[path = "../tests/common/embedded.rs"]
+#[allow(dead_code)] // the tests use more of it
+mod embedded;
+
+use embedded::Embedded;
 use serde_json::{Value, json};
 use std::path::Path;
 use tokenformer_web::checkpoint::files::{ModelFolder, PytorchFile, read};
@@ -15,6 +21,7 @@ use tokenformer_web::checkpoint::layout::Quantization;
 use tokenformer_web::checkpoint::write::write_folder;
 use tokenformer_web::config::PartialConfig;
 use tokenformer_web::error::{Error, Result};
+use tokenformer_web::generate::END_OF_TEXT;
 use tokenformer_web::reference::Reference;
 use tokenformer_web::tokenizer::Tokenizer;
 
@@ -52,7 +59,7 @@ fn run(output: &Path) -> Result<()> {
             fixture(&root.join("tests/fixtures").join(name), quantization, &folder)?;
         }
     }
-    let greedy = greedy(root)?;
+    let greedy = greedy()?;
     std::fs::write(output.join("greedy.json"), greedy.to_string()).map_err(io)
 }
 
@@ -76,12 +83,12 @@ fn fixture(source: &Path, quantization: Quantization, folder: &Path) -> Result<(
     std::fs::write(folder.join("oracle.json"), oracle.to_string()).map_err(io)
 }
 
-fn greedy(root: &Path) -> Result<Value> {
-    let folder = root.join("www/models/tokenformer-38m-gutenberg");
+fn greedy() -> Result<Value> {
+    let folder = Embedded::read()?.folder();
     let tokenizer = Tokenizer::from_json(&read(&folder.join("tokenizer.json"))?)?;
     let mut model = Reference::load(&mut ModelFolder::open(&folder)?, true)?;
-    let golden: Value = serde_json::from_slice(&read(&root.join("tests/fixtures/embedded/golden.json"))?)
-        .map_err(|e| Error::unsupported(e.to_string()))?;
+    let golden: Value =
+        serde_json::from_slice(&read(&embedded::golden())?).map_err(|e| Error::unsupported(e.to_string()))?;
     let mut cases = Vec::new();
     for case in golden["cases"].as_array().into_iter().flatten() {
         let prompt = case["prompt"].as_str().unwrap_or_default();
@@ -89,16 +96,23 @@ fn greedy(root: &Path) -> Result<Value> {
         let (mut ids, mut margins) = (Vec::new(), Vec::new());
         model.truncate(0);
         let mut next = prompt_ids.clone();
+        let mut has_ended = false;
         while ids.len() < TOKENS {
             let h = model.forward(&next, false)?.last;
             let d = model.config().hidden_size;
             let logits = model.logits(&h[h.len() - d..]);
             let (id, margin) = best(&logits[..tokenizer.size()]);
+            has_ended = id == END_OF_TEXT;
+            if has_ended {
+                break;
+            }
             ids.push(id);
             margins.push(margin);
             next = vec![id];
         }
-        cases.push(json!({ "prompt": prompt, "promptIds": prompt_ids, "ids": ids, "margins": margins }));
+        cases.push(
+            json!({ "prompt": prompt, "promptIds": prompt_ids, "ids": ids, "hasEnded": has_ended, "margins": margins }),
+        );
     }
     Ok(Value::Array(cases))
 }

@@ -115,7 +115,13 @@ async function kept(path, build = BUILD) {
   return (await caches.open(cacheOf(build))).match(addressOf(path, build), { ignoreVary: true });
 }
 
-/** All or nothing: where a file cannot be had, the worker that is there keeps its place and its copy. */
+/**
+ * All or nothing: where a file cannot be had, the worker that is there keeps its place and its copy.
+ *
+ * It takes over only when no page of the worker before is open (no `skipWaiting`). Chromium stops a worker that is
+ * replaced at once even while it answers a page, which then never opens; and nobody needs it sooner, since a page comes
+ * from the network, and every worker answers for the files of every build that is kept.
+ */
 async function install() {
   const isNew = !(await caches.has(CACHE));
   try {
@@ -125,7 +131,6 @@ async function install() {
     if (isNew) await caches.delete(CACHE);
     throw error;
   }
-  await self.skipWaiting();
 }
 
 /** The caches of this page, older ones first. */

@@ -14,7 +14,7 @@ from fakes import instances
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 from playwright.sync_api import Error as PlaywrightError
-from tokenformer_eval import TASKS, last_word
+from tokenformer_eval import TASKS, embedded_model, last_word
 from tokenformer_eval.browser import BrowserSession
 from tokenformer_eval.errors import EvaluationError
 from tokenformer_eval.lm import TokenFormerReference, TokenFormerWeb
@@ -118,7 +118,7 @@ def test_errors_of_the_module_and_of_the_page():
         BrowserSession(backend="cpu", quantization="q5", progress=False)
     assert e.value.code == "invalid-argument" and e.value.hint
     session = BrowserSession(backend="cpu", context_length=64, progress=False)
-    assert (session.info.id, session.info.backend) == ("tokenformer-38m-gutenberg", "cpu")
+    assert (session.info.id, session.info.backend) == (embedded_model().name, "cpu")
     assert session.info.context_length == 64
     with pytest.raises(PlaywrightError):
         session._page.goto("chrome://crash", timeout=10_000)

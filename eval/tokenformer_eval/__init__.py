@@ -4,6 +4,7 @@ Importing `tokenformer_eval.lm` registers two kinds of models with the harness: 
 module of this project in a headless browser, and `tokenformer-reference`, answered by the float32 reference on the CPU.
 """
 
+import json
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -11,3 +12,10 @@ PACKAGE = Path(__file__).resolve().parent
 TASKS = PACKAGE / "tasks"
 #: The checkout that holds this package, if it is installed from one (`pip install -e eval`).
 CHECKOUT = PACKAGE.parents[1]
+
+
+def embedded_model() -> Path:
+    """The folder of the embedded model, which `www/lib/embedded.js` names in JSON between parentheses."""
+    text = (CHECKOUT / "www/lib/embedded.js").read_text(encoding="utf-8")
+    facts = json.loads(text[text.index("({") + 1 : text.rindex("})") + 1])
+    return CHECKOUT / "www/models" / facts["name"]

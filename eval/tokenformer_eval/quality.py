@@ -16,13 +16,12 @@ from lm_eval.api.registry import get_model
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import setup_logging, simple_parse_args_string
 
-from . import TASKS, cache, lm  # noqa: F401 (importing lm registers the models)
+from . import TASKS, cache, embedded_model, lm  # noqa: F401 (importing lm registers the models)
 from .errors import EvaluationError, told
 from .paired import Document
 from .table import BASELINE, markdown
 
 ROWS = (BASELINE, "f16", "q8", "q4")
-EMBEDDED = "tokenformer-38m-gutenberg"
 SAME_NAME = "If they are the same model, run them again with the same --name; else give each an --output of its own."
 OWN_TASKS = ["northanger_rolling", "northanger_last_word"]
 
@@ -75,7 +74,7 @@ def name_of(row: str, options: argparse.Namespace) -> str:
         return options.name
     model = model_of(row, options)[1]["model"]
     if not model:
-        return EMBEDDED
+        return embedded_model().name
     path = Path(model).expanduser().absolute()
     return path.parent.name if path.is_file() else path.name
 

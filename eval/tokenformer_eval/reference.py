@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from . import CHECKOUT
+from . import CHECKOUT, embedded_model
 from .errors import EvaluationError
 from .session import Completion, ModelInfo, Score, ScoreItem, Session
 
@@ -94,7 +94,7 @@ class ReferenceSession(Session):
         if not program.is_file():
             hint = "Run `cargo build --release --example reference_lm` in the checkout, or name it with `command`."
             raise EvaluationError("setup", f"The reference is not at {program}.", hint)
-        path = Path(model).expanduser() if model else CHECKOUT / "www/models/tokenformer-38m-gutenberg"
+        path = Path(model).expanduser() if model else embedded_model()
         if not path.exists():
             raise EvaluationError("setup", f"There is no model at {path}.", "Check the model argument `model`.")
         if processes is not None and processes < 1:

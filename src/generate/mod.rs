@@ -16,7 +16,7 @@ mod text;
 pub use backend::{Backend, Chosen, Logits, TokenScore};
 pub use choice::HostChoice;
 pub(crate) use choice::{choosing_on_host, nothing_chosen};
-pub use completion::{Chunk, Completion, FinishReason, Generation, Logprob, Usage};
+pub use completion::{Chunk, Completion, END_OF_TEXT, FinishReason, Generation, Logprob, Usage};
 pub use model::{AbortFlag, Model};
 pub use options::{GenerateOptions, Prompt};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};

@@ -117,11 +117,13 @@ struct Inner {
     offline: Cell<bool>,
     /// Bodies that somebody still holds.
     open: Cell<usize>,
-    locks: RefCell<HashMap<String, VecDeque<(u64, oneshot::Sender<()>)>>>,
+    locks: RefCell<HashMap<String, Queue>>,
     random: Cell<u32>,
 }
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
+/// Those who wait for a lock, by their numbers; the first holds it.
+type Queue = VecDeque<(u64, oneshot::Sender<()>)>;
 
 struct Flag(AtomicBool);
 
@@ -285,7 +287,7 @@ impl Drop for Turn {
 }
 
 /// Tells the first of those who wait.
-fn grant(queue: &mut VecDeque<(u64, oneshot::Sender<()>)>) {
+fn grant(queue: &mut Queue) {
     if let Some((_, first)) = queue.front_mut() {
         let (spent, _) = oneshot::channel();
         let _ = std::mem::replace(first, spent).send(()); // it may have been told before

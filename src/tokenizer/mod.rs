@@ -116,7 +116,7 @@ pub(crate) mod tests {
     use std::sync::LazyLock;
 
     static NEOX: LazyLock<Tokenizer> = LazyLock::new(|| Tokenizer::from_json(NEOX_JSON).expect("tokenizer"));
-    pub(crate) const NEOX_JSON: &[u8] = include_bytes!("../../www/models/tokenformer-38m-gutenberg/tokenizer.json");
+    pub(crate) const NEOX_JSON: &[u8] = include_bytes!("../../tests/fixtures/gpt-neox/tokenizer.json");
 
     #[test]
     fn size_and_special_token() {

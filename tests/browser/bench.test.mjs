@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { start } from "./harness.mjs";
+import { FULL, start } from "./harness.mjs";
 import { assertAccessible, assertFits, button, visitor } from "./visitor.mjs";
 
 let world;
@@ -20,22 +20,20 @@ test("the benchmark is opened from the page, and measures what it is told to", a
   assert.ok(page.url().startsWith(`${url}bench.html`));
   await assertAccessible(page, "benchmark");
   await assertFits(page, "benchmark");
-  // What the published models take on a CPU nobody waits for; the rest of the way is the same.
-  await page.goto(`${url}bench.html?probe=0&models=150M,none&runs=1&promptTokens=1&maxTokens=2`);
+  // What the published models take on a CPU nobody waits for, the smallest one a minute; the rest of the way is the same.
+  const models = FULL ? "150M,none" : "none";
+  await page.goto(`${url}bench.html?probe=0&models=${models}&runs=1&promptTokens=1&maxTokens=2`);
   await button(page, "Run").click();
   await page.waitForFunction(() => !document.getElementById("run").disabled);
   const { results, thread } = JSON.parse(await page.locator("#output").textContent());
-  assert.equal(thread, "worker", "under the page's own policy");
-  assert.deepEqual(
-    results.map(({ model, kind }) => [model, kind]),
-    [
-      ["150M", "greedy"],
-      ["150M", "sampled"],
-      ["none", undefined],
-    ],
-  );
-  assert.ok(results[0].decodeTokensPerSecond.median > 0 && results[0].bytesPerToken > 80e6);
-  assert.match(results[2].error, /^invalid-argument: /);
+  const kinds = results.map(({ model, kind }) => `${model} ${kind}`);
+  const { error } = results.pop();
+  assert.match(error, /^invalid-argument: /);
+  if (FULL) {
+    assert.deepEqual(kinds, ["150M greedy", "150M sampled", "none undefined"]);
+    assert.equal(thread, "worker", "under the page's own policy");
+    assert.ok(results[0].decodeTokensPerSecond.median > 0 && results[0].bytesPerToken > 80e6);
+  } else assert.deepEqual(kinds, ["none undefined"]);
   assert.deepEqual(
     requests.filter((path) => path.includes("models/")),
     [],

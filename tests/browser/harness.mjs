@@ -37,6 +37,7 @@ export async function start({ webgpu = true, ...more } = {}) {
   const mounts = {
     [SUB_PATH]: path("dist"),
     "/oracle/": path("target/oracle"),
+    "/fixtures/": path("tests/fixtures"),
     "/blank/": path("tests/browser/pages"),
     "/out/": OUTPUT,
   };

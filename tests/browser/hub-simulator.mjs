@@ -40,6 +40,12 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     version: 1,
   };
   let signature = 1;
+  // A hub knows the hash of a file of gigabytes before anybody asks.
+  for (const repository of Object.values(repositories))
+    for (const path of Object.keys(repository.files)) {
+      const file = await fileOf(repository, path);
+      if (file.size >= LARGE && !repository.hashes?.[path]) await sha256(file);
+    }
   const api = await listen((request, response) => answerHub(request, response));
   const cdn = await listen((request, response) => answerCdn(request, response));
   hub.endpoint = api.origin;

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { EMBEDDED } from "../../www/lib/embedded.js";
 import { start } from "./harness.mjs";
 import { button, text, visitor } from "./visitor.mjs";
 
@@ -132,13 +133,13 @@ test("what a link chose shows whose host it is, and is over with the visit; the 
   const { page, url, context } = visit;
   await page.getByRole("textbox").fill("My own text");
   await page.waitForURL(/prompt=My/);
-  const model = "https://elsewhere.example/x/Story%C2%A0books%C2%A038M";
+  const model = `https://elsewhere.example/x/${EMBEDDED.label.replaceAll(" ", "%C2%A0")}`;
   await follow(
     page,
     `${url}#${new URLSearchParams({ prompt: "A friend's", model, config: "{", backend: "toaster", "top-k": "7" })}`,
   );
   await page.getByText("Opened from a link, which chose the model. Undo restores your own text.").waitFor();
-  await button(page, "Model: Story books 38M elsewhere.example").waitFor();
+  await button(page, `Model: ${EMBEDDED.label} elsewhere.example`).waitFor();
   // Changed, and changed back: the visitor's, not the link's.
   for (const topK of ["8", "7"])
     await page.evaluate((topK) => document.querySelector("token-former").setAttribute("top-k", topK), topK);
@@ -171,7 +172,9 @@ test("what was written in one tab is not lost by what is written in another, nor
   const atHand = (page) =>
     page.evaluate(() => [
       document.querySelector("token-former").text,
-      ...(JSON.parse(localStorage.getItem("tokenformer-web-replaced"))?.texts ?? []).map(([{ text }]) => text),
+      ...(JSON.parse(localStorage.getItem("tokenformer-web-replaced"))?.texts ?? []).map(
+        ({ passages: [{ text }] }) => text,
+      ),
     ]);
   await write(page, "The first story");
   const other = await context.newPage();

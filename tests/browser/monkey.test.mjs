@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FULL, start } from "./harness.mjs";
-import { ACTIONS } from "./monkey/actions.mjs";
+import { ACTIONS, REPLACING } from "./monkey/actions.mjs";
 import { GpuTab } from "./monkey/gpu.mjs";
 import { assertOwnText, assertSound, assertWrites } from "./monkey/invariants.mjs";
 import { seeded } from "./monkey/random.mjs";
@@ -58,6 +58,7 @@ test(`a monkey for ${SECONDS} s breaks nothing: TOKENFORMER_MONKEY_SEED=${SEED}`
   const random = seeded(SEED);
   stage.tabs = [new Tab(stage, "A"), new Tab(stage, "B")];
   for (const tab of stage.tabs) await tab.open();
+  stage.beginning = await stage.tabs[0].text();
   stage.defaults = (await stage.tabs[0].look()).attributes;
   for (const beginning of await stage.tabs[0].do(() => [
     monkey.element.text,
@@ -82,9 +83,10 @@ test(`a monkey for ${SECONDS} s breaks nothing: TOKENFORMER_MONKEY_SEED=${SEED}`
       await inTime(async () => {
         deed.what = await act(stage, tab, random);
         deed.ms = Date.now() - begun;
+        if (REPLACING.has(act)) stage.replacements += 1;
         for (const each of stage.tabs) {
           await assertSound(stage, each);
-          await assertOwnText(each);
+          await assertOwnText(stage, each);
         }
       });
       if (gpu && Date.now() > lossAt) {
@@ -99,8 +101,8 @@ test(`a monkey for ${SECONDS} s breaks nothing: TOKENFORMER_MONKEY_SEED=${SEED}`
     }
   } catch (error) {
     const lines = deeds.slice(-TOLD).map(({ tab, name, what, ms }) => `  ${tab} ${name} ${what ?? ""} ${ms ?? "…"} ms`);
-    error.message = `${error.message}\nTOKENFORMER_MONKEY_SEED=${SEED}, after ${deeds.length} deeds, the last ones:\n${lines.join("\n")}`;
-    throw error;
+    const told = `TOKENFORMER_MONKEY_SEED=${SEED}, after ${deeds.length} deeds, the last ones:\n${lines.join("\n")}`;
+    throw new Error(`${error.stack}\n${told}`, { cause: error });
   }
   t.diagnostic(`seed ${SEED}: ${deeds.length} deeds: ${JSON.stringify(counts)}`);
 });

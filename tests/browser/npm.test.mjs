@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { createServer } from "vite";
 import { serve } from "../../scripts/static-server.mjs";
+import { EMBEDDED } from "../../www/lib/embedded.js";
 import { FULL, open, OUTPUT, start } from "./harness.mjs";
 
 const run = promisify(execFile);
@@ -59,7 +60,7 @@ test("the package is what its manifest says, and nothing in it is missing", asyn
 
 test("the site has its files once", () => {
   const weights = readdirSync(path("dist"), { recursive: true }).filter((name) => /\.(safetensors|wasm)$/.test(name));
-  assert.deepEqual(weights.sort(), ["models/tokenformer-38m-gutenberg/model.safetensors", "tokenformer-web_bg.wasm"]);
+  assert.deepEqual(weights.sort(), [`models/${EMBEDDED.name}/model.safetensors`, "tokenformer-web_bg.wasm"]);
 });
 
 test("it can be imported where there is no browser", async () => {

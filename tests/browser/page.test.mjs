@@ -1,7 +1,11 @@
 // The page as a visitor uses it, at desktop and phone width: from the first visit to one without a network.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { EMBEDDED } from "../../www/lib/embedded.js";
+import { size } from "../../www/page/published.js";
 import { FULL, OUTPUT, start, until } from "./harness.mjs";
 import {
   assertAccessible,
@@ -20,6 +24,10 @@ before(async () => {
   world = await start({ webgpu: FULL });
 });
 after(() => world?.close());
+
+const MODEL = fileURLToPath(new URL(`../../www/models/${EMBEDDED.name}`, import.meta.url));
+/** What the browser keeps of the embedded model, as the page tells it. */
+const kept = size(EMBEDDED.weightBytes);
 
 for (const width of [1280, 360]) {
   test(`a visit, ${width} px wide`, async (t) => {
@@ -114,7 +122,11 @@ for (const width of [1280, 360]) {
       const phases = await page.evaluate(() => progress);
       assert.ok(phases.includes("download") && phases.at(-1) === "ready", phases.join());
       assert.match(await page.locator("[part=status]").textContent(), /\d+ tokens? · (.* · )?first after .* · stopped/);
-      await page.getByText(/^\d+ of 1,024 tokens$/).waitFor();
+      await page.getByText(new RegExp(`^\\d+ of ${EMBEDDED.contextLength.toLocaleString("en")} tokens$`)).waitFor();
+      // These are what the page says that the first text downloads.
+      const { files } = JSON.parse(readFileSync(`${MODEL}/manifest.json`, "utf8"));
+      const names = requests.filter((path) => path.startsWith("/models/")).map((path) => path.split("/").at(-1));
+      assert.deepEqual([...new Set(names)].sort(), [...files.map(({ path }) => path), "manifest.json"].sort());
       await assertFits(page, "written");
       await assertStill(page, "written");
     });
@@ -214,31 +226,31 @@ for (const width of [1280, 360]) {
       // Another token in the place of the last one, and the model goes on from there.
       await tokens.last().click();
       const before = await text(page);
-      const kept = before.slice(0, before.length - added.length);
+      const beginning = before.slice(0, before.length - added.length);
       await written(page, () => rows.nth(1).getByRole("button").press("Enter"));
       assert.equal(
         await page.evaluate(() => document.querySelector("token-former").shadowRoot.activeElement?.className),
         "tokens",
         "the keyboard stays in the view",
       );
-      assert.ok((await text(page)).startsWith(kept));
+      assert.ok((await text(page)).startsWith(beginning));
       await button(page, "Tokens").click();
     });
 
     await t.test("another model is chosen by its address", async () => {
       await button(page, /^model/i).click();
       const dialog = page.getByRole("dialog");
-      await dialog.getByText(/Kept here: 31 MB/).waitFor();
+      await dialog.getByText(`Kept here: ${kept}`).waitFor();
       await assertAccessible(page, "models");
       await assertFits(page, "models");
       await shot("models");
       await dialog.getByLabel("Another one").fill("not a name");
       await dialog.getByRole("button", { name: "Choose", exact: true }).click();
       await dialog.getByText(/neither a repository's name nor a folder's address/).waitFor();
-      await dialog.getByLabel("Another one").fill("./models/tokenformer-38m-gutenberg");
+      await dialog.getByLabel("Another one").fill(`./models/${EMBEDDED.name}`);
       await dialog.getByRole("button", { name: "Choose", exact: true }).click();
       await close();
-      await button(page, /tokenformer-38m-gutenberg/).waitFor();
+      await button(page, new RegExp(EMBEDDED.name)).waitFor();
       // What stands in the details while one model has gone and the other one has not come.
       await button(page, "This computer").click();
       await page.evaluate(() => {
@@ -249,7 +261,7 @@ for (const width of [1280, 360]) {
         ).observe(none.parentElement, { childList: true, subtree: true, characterData: true });
       });
       await page.evaluate(() => document.querySelector("token-former").load());
-      await dialog.getByText(`${visit.url}models/tokenformer-38m-gutenberg/`).last().waitFor();
+      await dialog.getByText(`${visit.url}models/${EMBEDDED.name}/`).last().waitFor();
       assert.deepEqual(await page.evaluate(() => [globalThis.details[0], globalThis.details.at(-1)]), [
         ["The model is being loaded.", false],
         ["", true],
@@ -258,7 +270,7 @@ for (const width of [1280, 360]) {
       await written(page, () => button(page, /continue/i).click());
       assert.equal(
         await page.evaluate(() => document.querySelector("token-former").model.info.id),
-        `${visit.url}models/tokenformer-38m-gutenberg/`,
+        `${visit.url}models/${EMBEDDED.name}/`,
       );
     });
 
@@ -283,7 +295,7 @@ for (const width of [1280, 360]) {
       const dialog = page.getByRole("dialog");
       await dialog
         .getByRole("listitem")
-        .filter({ hasText: /MB · q4/ })
+        .filter({ hasText: `MB · ${EMBEDDED.quantization}` })
         .nth(1)
         .waitFor();
       await dialog.getByText(/^\d+ MB used of the [\d.]+ [MG]B that the browser allows this site\./).waitFor();
@@ -291,20 +303,20 @@ for (const width of [1280, 360]) {
       await assertFits(page, "storage");
       await shot("storage");
       await dialog.getByRole("button", { name: `Delete ${visit.url}` }).click();
-      await dialog.getByRole("button", { name: /^Delete 31 MB\?$/ }).click();
-      await dialog.getByText(/is deleted: 31 MB are free again/).waitFor();
+      await dialog.getByRole("button", { name: `Delete ${kept}?` }).click();
+      await dialog.getByText(`is deleted: ${kept} are free again`).waitFor();
       assert.deepEqual(
         await page.evaluate(async () =>
           (await (await import("./tokenformer.js")).TokenFormer.models()).map((m) => m.id),
         ),
-        ["tokenformer-38m-gutenberg"],
+        [EMBEDDED.name],
       );
       await close();
     });
 
     await t.test("without a network the page opens, and the stored model writes", async () => {
       await button(page, /^model/i).click();
-      await page.getByRole("radio", { name: /story books/i }).check();
+      await page.getByRole("radio", { name: EMBEDDED.label }).check();
       await close();
       await page.evaluate(() => navigator.serviceWorker.ready);
       // What the worker was told to keep is there.
@@ -323,8 +335,8 @@ for (const width of [1280, 360]) {
       assert.equal(await text(page), before + added);
       await shot("offline");
       await button(page, "This computer").click();
-      await page.getByRole("button", { name: "Delete Story books 38M" }).click();
-      await page.getByRole("button", { name: /^Delete 31 MB\?$/ }).click();
+      await page.getByRole("button", { name: `Delete ${EMBEDDED.label}` }).click();
+      await page.getByRole("button", { name: `Delete ${kept}?` }).click();
       await page.getByText("None yet.").waitFor();
       // The page by its other name, by which nobody has asked for it before.
       await page.goto(`${visit.url}index.html`);

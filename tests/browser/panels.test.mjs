@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { EMBEDDED } from "../../www/lib/embedded.js";
 import { OUTPUT, start } from "./harness.mjs";
 import { assertAccessible, assertStill, button, text, visitor, written } from "./visitor.mjs";
 
@@ -117,14 +118,14 @@ test("a folder of this computer is a model", async (t) => {
   await button(page, /^model/i).click();
   await page
     .locator("#folder-input")
-    .setInputFiles(new URL("../../www/models/tokenformer-38m-gutenberg", import.meta.url).pathname);
+    .setInputFiles(new URL(`../../www/models/${EMBEDDED.name}`, import.meta.url).pathname);
   await page.getByText(/They stay on this computer/).waitFor();
   await button(page, "Load now").click();
   await page.getByRole("dialog").getByText("Loaded.").waitFor();
   await page.keyboard.press("Escape");
   assert.match(
     await page.evaluate(() => document.querySelector("token-former").model.info.id),
-    /\/local\/~[0-9a-z]+~tokenformer-38m-gutenberg\/$/,
+    new RegExp(`/local/~[0-9a-z]+~${EMBEDDED.name}/$`),
   );
   await page.evaluate(() => document.querySelector("token-former").setAttribute("max-tokens", "2"));
   assert.equal((await written(page, () => button(page, /^generate/i).click())).usage.completionTokens, 2);

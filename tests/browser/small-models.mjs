@@ -3,9 +3,9 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const TOKENIZER = fileURLToPath(new URL("../../www/models/tokenformer-38m-gutenberg/tokenizer.json", import.meta.url));
+const TOKENIZER = fileURLToPath(new URL("../fixtures/gpt-neox/tokenizer.json", import.meta.url));
 
-/** The embedded model's tokenizer as far as a small vocabulary goes, as text. */
+/** GPT-NeoX-20B's tokenizer as far as a small vocabulary goes, as text. */
 function tokenizerOf(vocabulary) {
   const tokenizer = JSON.parse(readFileSync(TOKENIZER, "utf8"));
   const isKept = (id) => id < vocabulary;

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each test uses a part
 
 pub mod big_checkpoint;
+pub mod embedded;
+pub mod golden;
 pub mod torch_zip;
 
 use safetensors::SafeTensors;

@@ -118,10 +118,10 @@ test("many tokens become columns, and gaps stay gaps", () => {
   const all = sums([4, NaN, 2, 6]);
   assert.deepEqual([meanAround(all, 0, 2), meanAround(all, 3, 4), meanAround(sums([NaN]), 0, 5)], [4, 4, NaN]);
   assert.deepEqual([10, 1000, 98_143].map(meanWidth), [5, 30, 3000]);
-  const many = Float64Array.from({ length: 100_000 }, (_, i) => i % 17);
-  const began = performance.now();
-  assert.equal(envelope(many, 0, many.length, 900).greatest[450], 16);
-  assert.ok(performance.now() - began < 200, "a hundred thousand tokens are no effort");
+  let reads = 0;
+  const many = new Proxy({}, { get: (_, i) => ((reads += 1), i % 17) });
+  assert.equal(envelope(many, 0, 100_000, 900).greatest[450], 16);
+  assert.equal(reads, 100_000, "each token is looked at once");
 });
 
 test("tokens and numbers in words", () => {

@@ -181,8 +181,16 @@ test("typing in a long text looks at the place, not at every letter", () => {
     assert.equal(m.text.length, text.length + 1);
     m.undo();
   }
-  const started = performance.now();
-  for (let i = 0; i < 20; i++) m.edit(`${m.text}x`);
-  const each = (performance.now() - started) / 20;
-  assert.ok(each < 10, `${each.toFixed(1)} ms a letter`); // a loop over the letters took 30
+  const { charCodeAt } = String.prototype;
+  let looked = 0;
+  String.prototype.charCodeAt = function (at) {
+    looked += 1;
+    return charCodeAt.call(this, at);
+  };
+  try {
+    m.edit(`${m.text}x`);
+  } finally {
+    String.prototype.charCodeAt = charCodeAt;
+  }
+  assert.ok(looked > 0 && looked < 20_000, `${looked} letters`); // those of the blocks around the place
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EMBEDDED } from "../../www/lib/embedded.js";
 import { EMBEDDED_FOLDER } from "../../www/lib/locations.js";
 import { isLocalFolder, normalizeEndpoint, resolveName } from "../../www/lib/names.js";
 
@@ -7,11 +8,11 @@ const BASE = "https://site.example/blog/post.html";
 
 test("no name is the embedded model, next to the module", () => {
   assert.deepEqual(resolveName(undefined, BASE), {
-    id: "tokenformer-38m-gutenberg",
+    id: EMBEDDED.name,
     repository: null,
     folderUrl: EMBEDDED_FOLDER,
   });
-  assert.equal(EMBEDDED_FOLDER, new URL("../../www/models/tokenformer-38m-gutenberg/", import.meta.url).href);
+  assert.equal(EMBEDDED_FOLDER, new URL(`../../www/models/${EMBEDDED.name}/`, import.meta.url).href);
 });
 
 test("owner/name is a hub repository", () => {

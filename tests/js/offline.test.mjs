@@ -26,10 +26,12 @@ function activeWorkers({ controller = null } = {}) {
       workers.dispatchEvent(new Event("controllerchange"));
     },
   };
+  const registration = Object.assign(new EventTarget(), { active });
   return Object.assign(workers, {
     active,
+    registration,
     controller: controller && active,
-    ready: Promise.resolve({ active }),
+    ready: Promise.resolve(registration),
     register: async () => {},
   });
 }
@@ -62,6 +64,28 @@ test("the worker is told once a model was loaded, and the next one, too", async 
   workers.dispatchEvent(new Event("controllerchange"));
   await soon();
   assert.deepEqual(workers.active.messages, [{ type: "keep engine" }, { type: "keep engine" }]);
+});
+
+test("a worker that waits for the pages of the build before to be closed is told, too", async () => {
+  const workers = activeWorkers({ controller: true });
+  setNavigator({ serviceWorker: workers });
+  const writer = new EventTarget();
+  keepShell(writer);
+  writer.dispatchEvent(new Event("load"));
+  await soon();
+  const { registration } = workers;
+  const next = Object.assign(new EventTarget(), {
+    messages: [],
+    postMessage: (message) => next.messages.push(message),
+  });
+  registration.installing = next;
+  registration.dispatchEvent(new Event("updatefound"));
+  await soon();
+  assert.deepEqual(next.messages, [], "not before it has everything else");
+  Object.assign(registration, { installing: null, waiting: next });
+  next.dispatchEvent(new Event("statechange"));
+  await soon();
+  assert.deepEqual(next.messages, [{ type: "keep engine" }]);
 });
 
 test("who needs a controller asks for it", async () => {

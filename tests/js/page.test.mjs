@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EMBEDDED } from "../../www/lib/embedded.js";
 import { ownAddress } from "../../www/page/bench-address.js";
 import { answer, isLocal, localFolder, localName, remedyFor } from "../../www/page/local-folder.js";
 import { describeModel } from "../../www/page/model-names.js";
@@ -207,8 +208,8 @@ test("a model's host is told whatever its address says, and its name shows what 
         [null, "https://hub.example"],
         ["Haiyang-W/TokenFormer-150M"],
         ["Haiyang-W/TokenFormer-150M", "https://hub.example:8443/"],
-        ["someone/Story-books-38M"],
-        ["https://evil.example/x/Story\u00a0books%C2%A038M"],
+        ["someone/A-model"],
+        [`https://evil.example/x/${EMBEDDED.label.replace(" ", "\u00a0").replaceAll(" ", "%C2%A0")}`],
         ["https://evil.example/%E2%80%AEM83%20skoob%E2%80%8B/"],
         ["https://huggingface.co.evil.example/"],
         ["./models/mine"],
@@ -217,12 +218,12 @@ test("a model's host is told whatever its address says, and its name shows what 
         ["https://a.example/%E0%A4%A"],
       ].map((given) => told(...given)),
       [
-        "Story books 38M | ",
-        "Story books 38M | ",
+        `${EMBEDDED.label} | `,
+        `${EMBEDDED.label} | `,
         "TokenFormer 150M | huggingface.co",
         "TokenFormer 150M | hub.example:8443",
-        "someone/Story-books-38M | huggingface.co",
-        "Story books 38M | evil.example",
+        "someone/A-model | huggingface.co",
+        `${EMBEDDED.label} | evil.example`,
         "M83 skoob | evil.example",
         "huggingface.co.evil.example | huggingface.co.evil.example",
         "mine | site.example",

@@ -53,7 +53,7 @@ function browser(scope = SCOPE) {
       location: { href: `${scope}service-worker.js` },
       navigator: { locks: { query: async () => ({ held: it.locks.map((name) => ({ name })) }) } },
       addEventListener: (type, listener) => (listeners[type] = listener),
-      skipWaiting: async () => {},
+      skipWaiting: async () => assert.fail("a page that is on its way would never open"),
       clients: { claim: async () => (worker.claims += 1), matchAll: async () => it.pages },
     };
     runInNewContext(readFileSync(join(folder, "service-worker.js"), "utf8"), {

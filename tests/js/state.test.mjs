@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { textOf } from "../../www/page/memory.js";
+import { replacedTexts, textOf } from "../../www/page/memory.js";
 import { keepState } from "../../www/page/state.js";
 
 const PAGE = "https://site.example/";
@@ -23,18 +23,7 @@ function visit(it, address = it.address) {
   it.address = new URL(address);
   it.page = new EventTarget();
   it.links = 0;
-  Object.assign(globalThis, {
-    localStorage: it.localStorage,
-    sessionStorage: it.sessionStorage,
-    location: it.address,
-    history: { replaceState: (state, title, next) => (it.address.href = new URL(next, it.address).href) },
-    document: new EventTarget(),
-    MutationObserver: class {
-      observe() {}
-      takeRecords() {}
-    },
-    addEventListener: (...listener) => it.page.addEventListener(...listener),
-  });
+  enter(it);
   it.writer = new Writer("Once");
   it.told = [];
   it.ownText = null;
@@ -47,6 +36,23 @@ function visit(it, address = it.address) {
     onKept: (isKept) => (it.isKept = isKept),
   });
   return it.writer;
+}
+
+/** From here on code runs in that tab. */
+function enter(it) {
+  Object.assign(globalThis, {
+    localStorage: it.localStorage,
+    sessionStorage: it.sessionStorage,
+    location: it.address,
+    history: { replaceState: (state, title, next) => (it.address.href = new URL(next, it.address).href) },
+    document: new EventTarget(),
+    performance: { getEntriesByType: () => [{ type: it.navigation ?? "navigate" }] },
+    MutationObserver: class {
+      observe() {}
+      takeRecords() {}
+    },
+    addEventListener: (...listener) => it.page.addEventListener(...listener),
+  });
 }
 
 /** As the browser tells that a link within the page was followed. */
@@ -104,6 +110,17 @@ test("a tab finds its own text again, a new one what was written last", () => {
   assert.equal(visit(one, PAGE).text, "The first tab's");
   assert.equal(visit(other, PAGE).text, "The second tab's");
   assert.equal(visit(tab(browser)).text, "The second tab's");
+});
+
+test("a tab that shows what was written last shows it after a reload, whatever another tab wrote", () => {
+  const browser = new FakeStorage();
+  const [one, other, reader] = [tab(browser), tab(browser), tab(browser)];
+  visit(one).text = "The first tab's";
+  leave(one);
+  assert.equal(visit(reader).text, "The first tab's");
+  visit(other).text = "The second tab's";
+  leave(other);
+  assert.equal(visit(reader, PAGE).text, "The first tab's");
 });
 
 test("a tab whose storage is full does not bring back what it kept before", () => {
@@ -171,6 +188,31 @@ test("a link in the same tab, one key and a reload leave the own text where it c
   assert.equal(it.writer.text, "My own text");
 });
 
+test("two tabs that write by turns push no replaced text out", () => {
+  const browser = new FakeStorage();
+  const [one, other] = [tab(browser), tab(browser)];
+  visit(one).text = "A text that a link took the place of";
+  follow(one, "#prompt=A+friend");
+  visit(other).text = "";
+  for (let i = 0; i < 20; i += 1) {
+    for (const [it, another] of [
+      [one, other],
+      [other, one],
+    ]) {
+      enter(it);
+      it.writer.text = `${it === one ? "First" : "Second"} tab, another text each time: ${i}`;
+      it.page.dispatchEvent(new Event("pagehide"));
+      enter(another);
+      another.page.dispatchEvent(Object.assign(new Event("storage"), { key: "tokenformer-web" }));
+    }
+  }
+  const kept = replacedTexts().map(({ passages }) => textOf(passages));
+  assert.deepEqual(kept, ["First tab, another text each time: 19", "A text that a link took the place of"]);
+  // Each text has a place of its own once its tab has something else.
+  follow(one, "#prompt=Another+friend");
+  assert.equal(one.ownText, "First tab, another text each time: 19");
+});
+
 test("what was brought back by undo, and continued, is not offered again", () => {
   const it = tab(new FakeStorage());
   visit(it).text = "Mine";
@@ -202,6 +244,24 @@ test("a text of the visitor's that cannot be kept aside is not overwritten", () 
   leave(it);
   assert.equal(it.isKept, false);
   assert.equal(visit(tab(browser)).text, "Mine");
+});
+
+test("what was kept while a reload was on its way is there after it, at the address of before", () => {
+  const it = tab(new FakeStorage());
+  visit(it).text = "The text";
+  it.state.link();
+  const asked = it.address.href;
+  it.writer.text = "The text goes on";
+  it.state.link();
+  leave(it);
+  it.navigation = "reload";
+  visit(it, asked);
+  assert.deepEqual([it.writer.text, it.links], ["The text goes on", 0]);
+  assert.equal(it.address.hash, "#prompt=The+text+goes+on");
+  // Who opens that address otherwise means what it says.
+  it.navigation = "navigate";
+  visit(it, asked);
+  assert.deepEqual([it.writer.text, it.links], ["The text", 1]);
 });
 
 test("nothing that a link sets outlives the visit, unless the visitor changed it", () => {

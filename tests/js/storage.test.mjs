@@ -54,3 +54,17 @@ test("storage and persist answer where the browser has nothing to say", async ()
   if (before) Object.defineProperty(globalThis, "navigator", before);
   else delete globalThis.navigator;
 });
+
+test("a storage that does not answer is not waited for", async (t) => {
+  const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  const never = () => new Promise(() => {});
+  Object.defineProperty(globalThis, "navigator", {
+    value: { storage: { estimate: never, persisted: async () => true } },
+    configurable: true,
+  });
+  t.after(() => (before ? Object.defineProperty(globalThis, "navigator", before) : delete globalThis.navigator));
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const asked = TokenFormer.storage();
+  t.mock.timers.tick(5_000);
+  assert.deepEqual(await asked, { usage: 0, quota: 0, persisted: true });
+});

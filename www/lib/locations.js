@@ -4,8 +4,10 @@
 // import.meta.url stands in `new URL("…", import.meta.url)` alone: a bundler makes an address of the site of that, but may
 // make an address of the developer's disk of import.meta.url by itself.
 
+import { EMBEDDED } from "./embedded.js";
+
 /** Name of the model that ships with the build. */
-export const EMBEDDED_MODEL = "tokenformer-38m-gutenberg";
+export const EMBEDDED_MODEL = EMBEDDED.name;
 
 /** Address of the WebAssembly file: this one a bundler shall copy. */
 export const ENGINE_WASM = new URL("../tokenformer-web_bg.wasm", import.meta.url).href;

@@ -19,12 +19,15 @@ export async function deleteModel(id, options) {
   return (await engines.get()).deleteModels(name, revision, quantization);
 }
 
+/** How long the browser may take to tell about its storage. */
+const ANSWER_MS = 5_000;
+
 /** Bytes used and allowed, and whether the browser may clear them when the disk is full. */
 export async function storage() {
   const manager = globalThis.navigator?.storage;
   const [estimate, persisted] = await Promise.all([
-    manager?.estimate?.().catch(() => null) ?? null,
-    manager?.persisted?.().catch(() => false) ?? false,
+    inTime(manager?.estimate?.(), null),
+    inTime(manager?.persisted?.(), false),
   ]);
   return { usage: estimate?.usage ?? 0, quota: estimate?.quota ?? 0, persisted };
 }
@@ -32,4 +35,17 @@ export async function storage() {
 /** Asks the browser not to clear the storage; resolves to its answer, which may wait for the visitor's. */
 export async function persist() {
   return (await globalThis.navigator?.storage?.persist?.().catch(() => false)) ?? false;
+}
+
+/** `promise`, or `otherwise` where there is none, it fails, or the browser does not answer. */
+async function inTime(promise, otherwise) {
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ANSWER_MS, otherwise)));
+  try {
+    return await Promise.race([promise ?? otherwise, late]);
+  } catch {
+    return otherwise;
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -91,11 +91,16 @@ export class ModelChoice {
       byId("precisions").firstElementChild,
       ...values.map((value, i) => {
         const input = make("input", { type: "checkbox", value, checked: i === 0, disabled: isEmbedded });
-        return make("label", {}, input, isEmbedded ? "as it comes: q4 · 4 bits" : PRECISIONS[value]);
+        return make(
+          "label",
+          {},
+          input,
+          isEmbedded ? `as it comes: ${PRECISIONS[EMBEDDED.quantization]}` : PRECISIONS[value],
+        );
       }),
     );
     byId("precision-note").textContent = isEmbedded
-      ? "This model comes at 4 bits, so there is nothing of it at another precision to compare with."
+      ? `This model comes as ${EMBEDDED.quantization} only, so there is nothing of it at another precision to compare with.`
       : known
         ? `Each precision that this browser does not keep yet downloads the whole checkpoint, ${size(known.download)}, and makes it smaller while it arrives.`
         : "A folder that is quantized already runs as it comes only. A published checkpoint can be had at each precision, and is q4 as it comes; each one that this browser does not keep yet downloads all of it.";

@@ -23,7 +23,7 @@ export function readAttributes(element) {
 }
 
 /**
- * Reads what the browser kept: `{ attributes, borrowed, passages, hash }`, or null. Whatever is not as it was written, or
+ * Reads what the browser kept: `{ attributes, borrowed, passages, hash, earlier }`, or null. Whatever is not as it was written, or
  * not valid, is left out.
  */
 export function fromStorage(text, defaults) {
@@ -38,24 +38,36 @@ export function fromStorage(text, defaults) {
     const { given, own } = kept.borrowed?.[name] ?? {};
     if (isValue(name, given) && isValue(name, own)) borrowed[name] = { given, own };
   }
-  return { attributes, borrowed, passages: toPassages(kept.passages), hash: String(kept.hash ?? "") };
+  const earlier = Array.isArray(kept.earlier) ? kept.earlier.map(String) : [];
+  return { attributes, borrowed, passages: toPassages(kept.passages), hash: String(kept.hash ?? ""), earlier };
 }
 
-/** What was kept last: this tab's, or what any tab kept. */
+/**
+ * What was kept last: this tab's, or what any tab kept, which is this tab's from then on: a reload finds the same, whatever
+ * other tabs keep.
+ */
 export function recall(defaults) {
-  return (
-    fromStorage(read("sessionStorage", LAST), defaults) ?? fromStorage(read("localStorage", LAST), defaults) ?? null
-  );
+  const own = fromStorage(read("sessionStorage", LAST), defaults);
+  if (own) return own;
+  const text = read("localStorage", LAST);
+  const last = fromStorage(text, defaults);
+  if (last) write("sessionStorage", LAST, text);
+  return last;
 }
 
-/** The text that any tab has kept last, as passages; null where there is none, or it is none of the visitor's. */
+/**
+ * The text that any tab has kept last, as `{ passages, tab }` of that tab; null where there is none, or it is none of the
+ * visitor's.
+ */
 export function lastText() {
   const kept = parse(read("localStorage", LAST));
-  const passages = kept?.version === 1 && kept.isVisitors !== false ? toPassages(kept.passages) : [];
-  return passages.length > 0 ? passages : null;
+  return kept?.version === 1 && kept.isVisitors !== false ? toText(kept) : null;
 }
 
-/** Keeps `{ attributes, borrowed, passages, isVisitors, hash }`, for this tab alone unless `isLast`; whether the next visit will find it. */
+/**
+ * Keeps `{ attributes, borrowed, passages, isVisitors, hash, earlier, tab }`, for this tab alone unless `isLast`; whether the next
+ * visit will find it.
+ */
 export function remember(state, { isLast }) {
   const text = JSON.stringify({ version: 1, ...state });
   const isKept = isLast && write("localStorage", LAST, text);
@@ -65,22 +77,33 @@ export function remember(state, { isLast }) {
   return isKept;
 }
 
-/** Texts of the visitor's that were replaced, as passages, the newest first. */
+/**
+ * Texts of the visitor's that were replaced, the newest first: `{ passages, tab }`. `tab` names the tab that is still
+ * writing this text; null if none is.
+ */
 export function replacedTexts() {
   const kept = parse(read("localStorage", REPLACED));
-  const texts = kept?.version === 1 && Array.isArray(kept.texts) ? kept.texts.map(toPassages) : [];
-  return texts.filter((passages) => passages.length > 0);
+  // An older version kept the passages alone.
+  const texts = kept?.version === 1 && Array.isArray(kept.texts) ? kept.texts : [];
+  return texts.map((text) => toText(Array.isArray(text) ? { passages: text } : text)).filter(Boolean);
 }
 
-/** Keeps these; whether there was room. */
+/** Keeps these, of each tab that is still writing only the first; whether there was room. */
 export function keepReplaced(texts) {
-  const different = texts.filter((passages, i) => texts.findIndex((other) => textOf(other) === textOf(passages)) === i);
+  const isRepeated = ({ passages, tab }, before) =>
+    before.some((other) => textOf(other.passages) === textOf(passages) || (tab !== null && other.tab === tab));
+  const different = texts.filter((text, i) => !isRepeated(text, texts.slice(0, i)));
   const kept = different.slice(0, MOST_REPLACED);
   return write("localStorage", REPLACED, kept.length === 0 ? null : JSON.stringify({ version: 1, texts: kept }));
 }
 
 export function textOf(passages) {
   return passages.map(({ text }) => text).join("");
+}
+
+function toText(kept) {
+  const passages = toPassages(kept?.passages);
+  return passages.length > 0 ? { passages, tab: typeof kept.tab === "string" ? kept.tab : null } : null;
 }
 
 function toPassages(kept) {

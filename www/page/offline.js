@@ -1,7 +1,7 @@
 // The page's service worker: it keeps the page itself for times without a network. Models are kept by the module.
 // It may be of another build than this page: the few messages between them stay as they are.
 
-/** A worker that was installed takes the page over within moments. */
+/** The first worker that is installed takes the page over within moments. */
 const CONTROL_MS = 5000;
 
 /** The browser's service workers, or null: a page that is not secure has none, and in a sandboxed frame asking throws. */
@@ -25,14 +25,22 @@ export function keepShell(writer) {
   if (!workers) return;
   registerWorker();
   askForControl();
-  // Who never loads a model need not download the engine. After an update it is another worker that shall know.
+  // Who never loads a model need not download the engine. After an update it is another worker that shall know, and one
+  // that waits for the pages of the build before to be closed.
   let isLoaded = false;
-  const tell = async () => isLoaded && (await workers.ready).active?.postMessage({ type: "keep engine" });
+  const tell = async () => {
+    if (!isLoaded) return;
+    const { active, waiting } = await workers.ready;
+    for (const worker of [active, waiting]) worker?.postMessage({ type: "keep engine" });
+  };
   writer.addEventListener("load", () => {
     isLoaded = true;
     tell();
   });
   workers.addEventListener("controllerchange", tell);
+  workers.ready.then((registration) =>
+    registration.addEventListener("updatefound", () => registration.installing?.addEventListener("statechange", tell)),
+  );
 }
 
 /**

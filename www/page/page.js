@@ -85,6 +85,7 @@ function showAttributes() {
   const { label, host } = describeModel(writer.getAttribute("model"), writer.getAttribute("endpoint"));
   byId("model-name").textContent = label;
   byId("model-host").textContent = host;
+  byId("first-download").hidden = writer.hasAttribute("model");
 }
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();

@@ -1,5 +1,7 @@
 // The models that a visitor can choose from, with what they are and what they cost.
 
+import { EMBEDDED as OWN } from "../lib/embedded.js";
+
 /** What the CPU runs, where there is no GPU: as many parameters at most. */
 const MOST_ON_CPU = 200e6;
 
@@ -42,11 +44,12 @@ export const PUBLISHED = Object.freeze([
 /** The one that comes with the page; the element's attribute is absent for it. */
 export const EMBEDDED = Object.freeze({
   name: null,
-  label: "Story books 38M",
-  parameters: "38 million parameters, old story books",
-  count: 38e6,
-  download: 31e6,
-  kept: 31e6,
+  label: OWN.label,
+  parameters: `${Math.round(OWN.parameters / 1e6)} million parameters, ${OWN.about}`,
+  count: OWN.parameters,
+  download: OWN.downloadBytes,
+  kept: OWN.weightBytes,
+  quantization: OWN.quantization,
 });
 
 /** Why a model of the list cannot run here; "" where it can. `hasGpu`: null while nobody knows. */

@@ -17,6 +17,8 @@ import {
 
 /** How long a change waits for the next one before both are kept. */
 const SETTLE_MS = 300;
+/** How many of its earlier addresses a page knows after a reload. */
+const MOST_EARLIER = 8;
 
 /**
  * Puts back what was there at the last visit, or what the address tells, and keeps what changes.
@@ -33,6 +35,8 @@ const SETTLE_MS = 300;
 export function keepState(element, { onLink, onReplaced = () => {}, onKept = () => {} }) {
   const defaults = readAttributes(element);
   const ownBeginning = element.text;
+  /** This visit of this tab. A tab that was duplicated has the same storage, so a name that is kept there would not do. */
+  const tab = Math.random().toString(36).slice(2);
   let timer = 0;
   let isRestoring = false;
   /** What a link has set, by attribute: `{ given, own }`. It counts for this visit; `own` is the visitor's. */
@@ -43,6 +47,8 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   let aside = null;
   /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. */
   let known = null;
+  /** Addresses' parts behind # that this tab had before the one of now, the newest first. */
+  let earlier = [];
 
   const isVisitors = () => element.text !== brought && element.text !== ownBeginning;
 
@@ -64,19 +70,22 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     tellReplaced();
   }
 
+  const putAside = () => (aside ? [{ passages: aside, tab: null }] : []);
+
   /** Texts that were replaced, and are not what is there, the last one first. */
   function replaced() {
-    return [...(aside ? [aside] : []), ...replacedTexts()].filter((passages) => textOf(passages) !== element.text);
+    const isOther = (text) => text.tab !== tab && textOf(text.passages) !== element.text;
+    return [...putAside(), ...replacedTexts()].filter(isOther);
   }
-  const tellReplaced = () => onReplaced(replaced()[0] ?? null);
+  const tellReplaced = () => onReplaced(replaced()[0]?.passages ?? null);
 
   /** The text that was replaced last; what stands in its place goes behind the others. */
   function bringBack() {
     const [back, ...others] = replaced();
     if (!back) return;
     aside = known = null;
-    keepReplaced(isVisitors() ? [...others, element.passages] : others);
-    element.passages = back;
+    keepReplaced(isVisitors() ? [...others, { passages: element.passages, tab: null }] : others);
+    element.passages = back.passages;
     keep();
   }
 
@@ -104,10 +113,15 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     const { passages, text } = element;
     const beginning = beginningOf(passages);
     // A page that is being left has its next address already: what is kept must go with the one that it has now.
-    if (leftAs === null) setHash(toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning));
+    if (leftAs === null) {
+      const { hash } = location;
+      setHash(toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning));
+      if (location.hash !== hash) earlier = [hash, ...earlier].slice(0, MOST_EARLIER);
+    }
     // Nothing takes the place of a text that is kept nowhere else.
     const isSafe = keepAside(text);
-    const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash: leftAs ?? location.hash };
+    const hash = leftAs ?? location.hash;
+    const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash, earlier, tab };
     const isKept = remember(state, { isLast: isSafe });
     if (isKept) known = text;
     onKept(isKept || text === ownBeginning);
@@ -119,24 +133,25 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
    * replaced here, and another tab's. False if there is no room.
    */
   function keepAside(text) {
-    const goesOn = (passages) => text.startsWith(textOf(passages));
+    const goesOn = ({ passages }) => text.startsWith(textOf(passages));
     const before = replacedTexts();
     const last = lastText();
-    const isOthers = last && ![known, ownBeginning].includes(textOf(last)) && !isAmong(last, before);
-    // Another tab may have put aside what has become `text` here.
-    const others = before.filter((passages) => textOf(passages) !== known);
-    const texts = [...(aside ? [aside] : []), ...(isOthers ? [last] : []), ...others].filter((one) => !goesOn(one));
+    const isOthers = last && ![known, ownBeginning].includes(textOf(last.passages)) && !isAmong(last, before);
+    // What this tab has sheltered is about to be kept as the last text. Another tab may have put aside what has become
+    // `text` here.
+    const others = before.filter((one) => one.tab !== tab && textOf(one.passages) !== known);
+    const texts = [...putAside(), ...(isOthers ? [last] : []), ...others].filter((one) => !goesOn(one));
     // Redoing what was undone takes it away once more.
-    if (aside && goesOn(aside) && text !== textOf(aside)) aside = null;
-    return texts.map(textOf).join("\0") === before.map(textOf).join("\0") || keepReplaced(texts);
+    if (aside && text.startsWith(textOf(aside)) && text !== textOf(aside)) aside = null;
+    return areSame(texts, before) || keepReplaced(texts);
   }
 
   /** Another tab may have kept its text in the place of the visitor's here, which then goes to those that were replaced. */
   function shelter() {
     const before = replacedTexts();
     const last = lastText();
-    const texts = [...(isVisitors() ? [element.passages] : []), ...(aside ? [aside] : [])];
-    const missing = texts.filter((passages) => !isAmong(passages, last ? [last, ...before] : before));
+    const texts = [...(isVisitors() ? [{ passages: element.passages, tab }] : []), ...putAside()];
+    const missing = texts.filter((text) => !isAmong(text, last ? [last, ...before] : before));
     if (missing.length > 0 && keepReplaced([...missing, ...before]) && isVisitors()) known = element.text;
     tellReplaced();
   }
@@ -153,8 +168,11 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     isRestoring = true;
     const shared = fromHash(location.hash, defaults);
     const kept = recall(defaults);
-    // An address that this page wrote itself tells less than what it kept with it.
-    const isOwn = Boolean(shared) && kept?.hash === location.hash;
+    // An address that this page wrote itself tells less than what it kept with it. A reload goes to the address that the
+    // page had when it was asked for, whatever the page has kept until it left.
+    const isLeftEarlier = isFirst && isReload() && kept?.earlier.includes(location.hash);
+    const isOwn = Boolean(shared) && (kept?.hash === location.hash || isLeftEarlier);
+    if (isLeftEarlier) setHash(kept.hash);
     if (kept?.passages.length > 0 && (isOwn || isFirst || !shared)) {
       element.passages = kept.passages;
       known = element.text;
@@ -205,9 +223,15 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
 }
 
 /** Whether a text is one of those, or the beginning of one. */
-function isAmong(passages, others) {
-  return others.some((other) => textOf(other).startsWith(textOf(passages)));
+function isAmong({ passages }, others) {
+  return others.some((other) => textOf(other.passages).startsWith(textOf(passages)));
 }
+
+function isReload() {
+  return performance.getEntriesByType("navigation")[0]?.type === "reload";
+}
+
+const areSame = (texts, others) => JSON.stringify(texts) === JSON.stringify(others);
 
 /** Attributes with what a link has set, and nobody changed since, taken back. */
 function withoutLink(attributes, borrowed) {

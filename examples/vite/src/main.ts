@@ -12,7 +12,7 @@ const [form, prompt, stop] = [
   byId<HTMLButtonElement>("stop"),
 ];
 const [status, output] = [byId("status"), byId("output")];
-const options: GenerateOptions = { maxTokens: 60, topP: 0.92, repetitionPenalty: 1.15 };
+const options: GenerateOptions = { maxTokens: 60, topP: 0.92, repetitionPenalty: 1.1 };
 
 let loading: Promise<TokenFormer> | undefined;
 

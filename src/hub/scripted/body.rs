@@ -109,6 +109,10 @@ impl ScriptedHub {
             {
                 piece[(at - position) as usize] ^= 0x10;
             }
+            if let Some(Kind::Other { at, bytes }) = &fault {
+                let places = (*at..).zip(bytes).filter(|(place, _)| (position..end).contains(place));
+                places.for_each(|(place, byte)| piece[(place - position) as usize] = *byte);
+            }
             hub.requests.borrow_mut()[log].bytes += end - position;
             position = end;
             Event::Piece(piece)

@@ -26,6 +26,8 @@ pub enum Kind {
     Stall { after: u64 },
     /// A bit of this byte of the file is another.
     Corrupt { at: u64 },
+    /// Other bytes stand from this byte of the file on.
+    Other { at: u64, bytes: Vec<u8> },
     /// The end is missing, and nothing says so.
     Short { less: u64 },
     /// There are bytes after the end.

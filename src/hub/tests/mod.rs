@@ -29,13 +29,16 @@ fn repository() -> Repository {
     Repository { files: files.map(|(path, bytes)| (path.to_owned(), bytes)).into(), ..Repository::default() }
 }
 
+/// What is waited for, in words, and since when.
+type Wait = (Duration, Option<String>);
+
 /// A world with a hub, and a client of its repository "o/a".
 struct Place {
     world: World,
     hub: ScriptedHub,
     signal: Signal,
     /// What the client has told that it waits for, each with when.
-    waits: Rc<RefCell<Vec<(Duration, Option<String>)>>>,
+    waits: Rc<RefCell<Vec<Wait>>>,
 }
 
 impl Place {

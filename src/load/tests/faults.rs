@@ -44,6 +44,7 @@ fn what_fails_for_ever_is_the_right_error() {
     let always = [
         (Fault::always(Kind::Cut { after: 1000 }), "network"),
         (Fault::always(Kind::Stall { after: 0 }), "network"),
+        (Fault::always(Kind::Short { less: 2000 }), "network"),
         (Fault::always(Kind::Silent), "network"),
         (Fault::always(Kind::status(500)), "network"),
         (Fault::always(Kind::status(429)), "rate-limited"),
@@ -110,19 +111,23 @@ fn limits_are_waited_for_and_that_is_said() {
     }
 }
 
+/// A manifest of a file that is larger than any.
+fn lying_manifest() -> &'static [u8] {
+    super::lasting(format!(
+        r#"{{"format":1,"files":[{{"path":"model.safetensors","size":{},"sha256":"{}"}}]}}"#,
+        1u64 << 53,
+        "a".repeat(64)
+    ))
+}
+
 #[test]
 fn sizes_that_nobody_has_end_the_load() {
     let claims = |path: &str, size: u64, mut repository: super::Repository| {
         repository.sizes.insert(path.into(), size);
         repository
     };
-    let manifest = format!(
-        r#"{{"format":1,"files":[{{"path":"model.safetensors","size":{},"sha256":"{}"}}]}}"#,
-        1u64 << 53,
-        "a".repeat(64)
-    );
     let mut liar = folder();
-    liar.files.insert("manifest.json".into(), super::lasting(manifest));
+    liar.files.insert("manifest.json".into(), lying_manifest());
     for (what, repository) in [
         ("the manifest", liar),
         ("the tree", claims("pytorch_model.bin", 1 << 53, published())),
@@ -144,5 +149,39 @@ fn sizes_that_nobody_has_end_the_load() {
             seen.words()
         );
         assert!(visit.models().iter().all(|(_, complete)| !complete));
+    }
+}
+
+#[test]
+fn a_model_goes_on_writing_while_another_load_fails() {
+    use crate::generate::{Backend, Logits};
+    use crate::platform::Clock;
+    let step = |n: usize| [7 + 31 * n as u32];
+    let calm = || Visit::new().fill("o/folder").loaded("the model").result.expect("loaded").model;
+    let mut model = calm();
+    let right: Vec<Vec<f32>> =
+        (0..6).map(|n| pollster::block_on(model.forward(&step(n), Logits::Last)).expect("a step")).collect();
+    let mut liar = folder();
+    liar.files.insert("manifest.json".into(), lying_manifest());
+    let mut giant = published();
+    giant.sizes.insert("pytorch_model.bin".into(), 1 << 53);
+    let visit = Visit::to([("o/liar", liar), ("o/giant", giant), ("o/garbled", folder())]);
+    for name in ["o/liar", "o/giant", "o/garbled"] {
+        visit.hub.fail(Fault::always(Kind::Corrupt { at: 1_200_000 }));
+        let mut model = calm();
+        visit.world.run(async |world| {
+            let (request, signal) = (visit.request(name), Default::default());
+            let mut written = Vec::new();
+            let writing = async {
+                for n in 0..right.len() {
+                    written.push(model.forward(&step(n), Logits::Last).await.expect("a step"));
+                    world.sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let (seen, ()) = futures_util::future::join(visit.load_with(&request, &signal), writing).await;
+            assert_ne!(seen.outcome(), "loaded", "{name}");
+            assert!(written == right, "{name}: the text is that of a calm visit");
+        });
+        visit.hub.mend();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CHECKPOINT, SMALL, Visit, WEIGHTS, bare, files, folder, lasting, of, published, sharded};
 use crate::checkpoint::layout::Quantization;
-use crate::hub::scripted::{Fault, Kind, Missing, Repository};
+use crate::hub::scripted::{Fault, Kind, Missing, On, Repository};
 use crate::load::request::Request;
 use crate::platform::abort::Signal;
 use futures_util::future::join;
@@ -34,6 +34,19 @@ fn private_and_gated_repositories_are_told_apart() {
     let q8 = Request { quantization: Some(Quantization::Q8), ..visit.request("o/folder") };
     visit.fill_with(&q8).expect("invalid-argument", "a precision that a folder has not");
     assert!(visit.hub.violations.borrow().is_empty(), "{:?}", visit.hub.violations.borrow());
+}
+
+#[test]
+fn all_is_asked_for_by_the_commit() {
+    let visit = Visit::new();
+    for name in ["o/published", "o/folder"] {
+        visit.fill(name).loaded(name);
+        let (commit, requests) = (visit.hub.commit(name), visit.hub.requests.take());
+        let (to_name, by_commit): (Vec<_>, Vec<_>) =
+            requests.iter().filter(|r| r.on == On::Hub).partition(|r| r.path.contains("/revision/main"));
+        assert_eq!(to_name.len(), 1, "what the name means is asked once");
+        assert!(by_commit.len() > 2 && by_commit.iter().all(|r| r.path.contains(&commit)), "{by_commit:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Bytes that are not what they should be: never used, never kept.
 
-use super::{CHECKPOINT, Visit, WEIGHTS, files, lasting, of};
+use super::{CHECKPOINT, SHAPE, Visit, WEIGHTS, files, lasting, of};
+use crate::checkpoint::layout::{TensorId, tensors};
+use crate::config::ModelConfig;
 use crate::hub::scripted::{Fault, Kind};
 
 /// In the third megabyte: within the embedding, in a unit of its own.
@@ -59,6 +61,32 @@ fn whatever_is_garbled_once_what_is_stored_in_the_end_is_right() {
             assert_eq!(visit.hashes(name), right, "{name} {at}");
         }
     }
+}
+
+#[test]
+fn what_a_plan_was_made_from_is_compared_with_what_streams_by() {
+    // In the pickle, weight and bias of the last LayerNorm change their places: a plan like any other.
+    let config = ModelConfig::from_json(SHAPE.as_bytes()).expect("a shape");
+    let ids: Vec<_> = tensors(&config).collect();
+    let file = &files().checkpoint;
+    let key = |id| ids.iter().position(|known| *known == id).expect("a tensor").to_string();
+    let place = |key: &str| {
+        let text = [b"X", (key.len() as u32).to_le_bytes().as_slice(), key.as_bytes()].concat();
+        file.windows(text.len()).position(|window| window == text).expect("in the pickle") + 5
+    };
+    let (weight, bias) = (key(TensorId::NormWeight), key(TensorId::NormBias));
+    let (first, second) = (place(&weight), place(&bias));
+    assert!(first < second && weight.len() == bias.len());
+    let between = &file[first + weight.len()..second];
+    let bytes = [bias.as_bytes(), between, weight.as_bytes()].concat();
+    let at = first as u64;
+    let visit = Visit::new();
+    visit.hub.fail(Fault::once(Kind::Other { at, bytes }).only_at(at));
+    let seen = visit.fill("o/published");
+    assert!(["loaded", "integrity"].contains(&seen.outcome()), "{}", seen.words());
+    assert!(visit.hub.mend(), "it was met");
+    let [logits, right] = [visit, Visit::new()].map(|visit| visit.fill("o/published").loaded("in the end").logits());
+    assert!(logits == right, "no tensor is in the place of another");
 }
 
 #[test]

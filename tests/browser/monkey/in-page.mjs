@@ -99,7 +99,7 @@ export function snapshot() {
     attributes: Object.fromEntries([...element.attributes].map(({ name, value }) => [name, value])),
     isUnkept: !document.querySelector("#unkept").hidden,
     ownOffered: own.hidden ? null : document.querySelector("#own-beginning").textContent,
-    replaced: texts().map((passages) => passages.map(({ text }) => text).join("")),
+    replaced: texts().map(({ passages }) => passages.map(({ text }) => text).join("")),
     secrets: stored("localStorage") + stored("sessionStorage") + location.href,
     wrong,
     loaded,

@@ -71,12 +71,18 @@ export async function openStage(world, { hasEmbedded }) {
     tabs: [],
     violations: [],
     fault: null,
+    /** Requests that the host has not answered to the end. */
+    open: new Set(),
     silent: [],
     build: 0,
     brought: new Set(),
+    /** How many deeds may have put a text aside: each may push out the oldest of those that are kept. */
+    replacements: 0,
   };
   const server = await serve(mounts, {
     onRequest(request, response) {
+      stage.open.add(request.url);
+      response.on("close", () => stage.open.delete(request.url));
       if (request.headers.authorization) stage.violations.push(`a token was sent to the page's host: ${request.url}`);
       return stage.fault?.(request, response);
     },
@@ -124,6 +130,8 @@ export class Tab {
   page = null;
   /** The text that the visitor had last here; null before there was one. */
   own = null;
+  /** How many deeds had put a text aside by then. */
+  ownSince = 0;
   /** Attributes as the visitor set them. */
   set = {};
   /** Whether `set` is what was kept. */
@@ -149,15 +157,45 @@ export class Tab {
   /** `navigate`, with everything in order, and what the monkey has in every page. */
   async go(navigate) {
     await this.#stage.calm();
-    await navigate();
+    const isThere = async () => {
+      await navigate();
+      await this.page.waitForFunction(() => customElements.get("token-former"));
+    };
+    await isThere().catch(async (error) => {
+      throw new Error(`${this.name} does not get there: ${error.message}: ${await this.#standing()}`);
+    });
     // A page that is full said that it keeps nothing.
     if (this.isFull) {
       this.own = null;
       this.isSetKept = false;
     }
     this.isFull = false;
-    await this.page.waitForFunction(() => customElements.get("token-former"));
     await this.page.evaluate(arrive, ERROR_CODES);
+  }
+
+  /** What a navigation may wait for: the service worker's states, as another tab sees them, and open requests. */
+  async #standing() {
+    const { tabs, open } = this.#stage;
+    const own = this.do(() => [
+      location.href,
+      document.readyState,
+      navigator.serviceWorker.controller?.state,
+      performance
+        .getEntriesByType("resource")
+        .map(({ name, responseStatus, transferSize }) =>
+          [name.split("?")[0].split("/").at(-1), responseStatus, transferSize].join(" "),
+        ),
+    ]).catch(String);
+    const seen = tabs
+      .find((tab) => tab !== this)
+      .do(async () => {
+        const registration = await navigator.serviceWorker.getRegistration();
+        const states = ["installing", "waiting", "active"].map((name) => `${name}: ${registration?.[name]?.state}`);
+        return `${states.join(", ")}; ${JSON.stringify(await navigator.locks.query())}`;
+      });
+    const late = new Promise((done) => setTimeout(done, 5000, "no answer"));
+    const told = await Promise.all([own, seen].map((one) => Promise.race([one, late])));
+    return `${JSON.stringify(told)}; open requests: ${[...open].join(" ")}`;
   }
 
   /** Does `call` in the page. */

@@ -22,6 +22,7 @@ export async function field(tab) {
 export async function remember(stage, tab) {
   const text = await tab.text();
   tab.own = stage.brought.has(text) ? null : text;
+  tab.ownSince = stage.replacements;
 }
 
 export async function type(stage, tab, random) {

@@ -1,0 +1,106 @@
+// What scripts/embed-model writes, as text.
+
+import { size } from "../../www/page/published.js";
+
+/** What each precision is, in words. */
+const PRECISIONS = {
+  q4: "4-bit tables with an 8-bit embedding",
+  q8: "8 bits everywhere",
+  f16: "half precision",
+};
+const BEGIN = "<!-- scripts/embed-model writes what follows -->";
+const END = "<!-- until here -->";
+
+/** What embedded.js says. */
+export function factsOf(text) {
+  return JSON.parse(text.slice(text.indexOf("({") + 1, text.lastIndexOf("})") + 1));
+}
+
+/** embedded.js, with these facts instead of what `text` has. */
+export function withFacts(text, facts) {
+  return `${text.slice(0, text.indexOf("({") + 1)}${JSON.stringify(facts, null, 2)}${text.slice(text.lastIndexOf("})") + 1)}`;
+}
+
+/** Parameters of a model with this config.json. */
+export function parametersOf(config) {
+  const { num_layers, hidden_size, qkv_slot_num, proj_slot_num, ffn_slot_num, padded_vocab_size } = config;
+  const slots = 3 * qkv_slot_num + proj_slot_num + ffn_slot_num;
+  // Keys and values; the final norm has a weight and a bias.
+  return hidden_size * (padded_vocab_size + 2 * num_layers * slots + 2);
+}
+
+/**
+ * The difference between two measurements of the same windows: `{ part, error }`, how much higher the second perplexity
+ * is, as a part of the first, and the standard error of that, paired over windows.
+ */
+export function difference(first, second) {
+  const pairs = first.windows.map(([nats, tokens], i) => ({ more: second.windows[i][0] - nats, tokens }));
+  const tokens = pairs.reduce((sum, pair) => sum + pair.tokens, 0);
+  const mean = pairs.reduce((sum, { more }) => sum + more, 0) / tokens;
+  const squares = pairs.reduce((sum, pair) => sum + (pair.more - mean * pair.tokens) ** 2, 0);
+  const error = Math.sqrt((squares * pairs.length) / Math.max(1, pairs.length - 1)) / tokens;
+  return { part: Math.expm1(mean), error: error * Math.exp(mean) };
+}
+
+/** `rows`: `{ name, exact, shipped }`, each with what the example `perplexity` prints. */
+export function table(quantization, rows) {
+  const bits = ({ windows, bytes }) => windows.reduce((sum, [nats]) => sum + nats, 0) / Math.LN2 / bytes;
+  const lines = rows.map(({ name, exact, shipped }) => {
+    const { part, error } = difference(exact, shipped);
+    const sign = part < 0 ? "−" : "+";
+    const told = `${sign}${Math.abs(part * 100).toFixed(2)} ± ${(error * 100).toFixed(2)} %`;
+    const perplexities = [exact, shipped].map(({ perplexity }) => perplexity.toFixed(3));
+    const cells = [name, exact.tokensScored.toLocaleString("en"), ...perplexities, told];
+    return `| ${[...cells, bits(exact).toFixed(4), bits(shipped).toFixed(4)].join(" | ")} |`;
+  });
+  return [
+    `| text | tokens | float32 | ${quantization}, as it ships | difference | bits per byte, float32 | ${quantization} |`,
+    "|---|---|---|---|---|---|---|",
+    ...lines,
+  ].join("\n");
+}
+
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** The card in the model's folder: its own, and what became of the model here. */
+export function card(own, facts, rows) {
+  const { quantization, calibrated, weightBytes, downloadBytes, contextLength } = facts;
+  const how = calibrated > 0 ? `, rounded by what ${calibrated.toLocaleString("en")} tokens make of the layers` : "";
+  return `${own.trimEnd()}
+
+## In this build
+
+\`scripts/embed-model\` made this folder of the checkpoint: \`${quantization}\` (${PRECISIONS[quantization]})${how}; ${megabytes(weightBytes)} of weights, ${megabytes(downloadBytes)} to
+download, a context of ${contextLength.toLocaleString("en")} tokens. Perplexity per token by the CPU reference, in windows of 512 tokens, each scored alone from its second token on:
+
+${table(quantization, rows)}
+`;
+}
+
+/** README.md with another table, and with the name of the model that there is now. */
+export function readme(text, from, facts, rows) {
+  const [before, rest] = cut(text, BEGIN);
+  const [, after] = cut(rest, END);
+  const { name, quantization, weightBytes } = facts;
+  const lead = `The embedded model, \`${name}\`, ships as \`${quantization}\`: ${megabytes(weightBytes)} of weights.`;
+  const all = `${before}${BEGIN}\n\n${lead}\n\n${table(quantization, rows)}\n\n${END}${after}`;
+  return all.replaceAll(`www/models/${from}/`, `www/models/${name}/`);
+}
+
+function cut(text, mark) {
+  const at = text.indexOf(mark);
+  if (at < 0) throw new Error(`README.md lacks the line ${mark}.`);
+  return [text.slice(0, at), text.slice(at + mark.length)];
+}
+
+/** A page, or text about one: what its <token-former> begins with, what it calls the model, and what that downloads. */
+export function withSettings(text, { name, sampling, label, downloadBytes }) {
+  return text
+    .replace(/(\btemperature=)"[\d.]+"/g, `$1"${sampling.temperature}"`)
+    .replace(/(\btop-p=)"[\d.]+"/g, `$1"${sampling.topP}"`)
+    .replace(/(\brepetition-penalty=)"[\d.]+"/g, `$1"${sampling.repetitionPenalty}"`)
+    .replace(/(topP: )[\d.]+(, repetitionPenalty: )[\d.]+/g, `$1${sampling.topP}$2${sampling.repetitionPenalty}`)
+    .replace(/(<span id="model-name">)[^<]*/g, `$1${label}`)
+    .replace(/(<span id="first-download">[^<\d]*)[\d.]+ [kMG]B/g, `$1${size(downloadBytes)}`)
+    .replace(/(href="models\/)[^/"]+/g, `$1${name}`);
+}

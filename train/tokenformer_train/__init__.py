@@ -1,0 +1,1 @@
+"""Trains small TokenFormer language models in the published format."""
