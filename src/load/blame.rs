@@ -1,6 +1,6 @@
 //! Who is to blame for a file that cannot be understood: its publisher, or what brought it here.
 
-use super::hashing::{Turns, contradicts, hash};
+use super::hashing::{Slices, contradicts, hash};
 use super::plan::FilePlan;
 use super::source::{Source, damaged};
 use crate::error::Error;
@@ -32,7 +32,7 @@ pub async fn blame_rest<P: Platform>(
     (size, position, mut hasher): (u64, u64, Sha256),
     e: Error,
 ) -> Error {
-    let turns = Turns::new(client);
+    let slices = Slices::new(client);
     let ignore: OnBytes = Rc::new(|_| ());
     let mut reader = Reader::new(client.clone(), (&file.path, size), position..size, None, None, ignore);
     let mut agrees = true;
@@ -40,7 +40,7 @@ pub async fn blame_rest<P: Platform>(
         match reader.next().await {
             Ok(Some((at, piece))) => {
                 agrees &= !plan.is_some_and(|p| contradicts(p, at, &piece));
-                if let Err(aborted) = hash(&piece, &mut hasher, &turns).await {
+                if let Err(aborted) = hash(&piece, &mut hasher, &slices).await {
                     return aborted;
                 }
             }

@@ -4,38 +4,31 @@ use super::plan::FilePlan;
 use crate::error::Result;
 use crate::hash::Sha256;
 use crate::hub::client::Client;
+use crate::platform::turns::{self, OF_A_PAGE};
 use crate::platform::{Bytes, Platform};
-use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Bytes that are converted or hashed at a time: a few milliseconds of work.
 pub const SLICE: u32 = 1 << 20;
-/// Longest that the page may wait for its turn.
-const TURN: Duration = Duration::from_millis(12);
 
-/// Work on this thread that lets others have their turn, and ends when the caller aborts.
-pub struct Turns<P> {
+/// Work on a model's bytes that lets others have their turn, and ends when the caller aborts.
+pub struct Slices<P> {
     client: Rc<Client<P>>,
-    since: Cell<Duration>,
+    turns: turns::Turns<P>,
 }
 
-impl<P: Platform> Turns<P> {
-    /// A turn begins.
+impl<P: Platform> Slices<P> {
+    /// It begins.
     pub fn new(client: &Rc<Client<P>>) -> Self {
-        Self { client: client.clone(), since: Cell::new(client.platform().now()) }
+        Self { client: client.clone(), turns: turns::Turns::new(client.platform().clone(), OF_A_PAGE) }
     }
 
-    /// Has others their turn, if it is time.
+    /// After each slice.
     ///
     /// # Errors
     /// `aborted`.
     pub async fn give_way(&self) -> Result<()> {
-        let platform = self.client.platform();
-        if platform.now() - self.since.get() >= TURN {
-            platform.give_way().await;
-            self.since.set(platform.now());
-        }
+        self.turns.give_way().await;
         self.client.check_abort()
     }
 }
@@ -44,10 +37,10 @@ impl<P: Platform> Turns<P> {
 ///
 /// # Errors
 /// `aborted`.
-pub async fn hash<P: Platform>(bytes: &P::Bytes, hasher: &mut Sha256, turns: &Turns<P>) -> Result<()> {
+pub async fn hash<P: Platform>(bytes: &P::Bytes, hasher: &mut Sha256, slices: &Slices<P>) -> Result<()> {
     for at in (0..bytes.count()).step_by(SLICE as usize) {
         hasher.update(&bytes.part(at..bytes.count().min(at + SLICE)).copied());
-        turns.give_way().await?;
+        slices.give_way().await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! One unit from the network: as it is, or as it is converted, hashed on the way.
 
 use super::blame::blame_rest;
-use super::hashing::{SLICE, Turns, hash, needs_hash};
+use super::hashing::{SLICE, Slices, hash, needs_hash};
 use super::plan::{FilePlan, Work};
 use crate::checkpoint::folder::{Section, are_finite, not_finite};
 use crate::checkpoint::layout::{Quantization, TableFormat};
@@ -95,7 +95,7 @@ impl<P: Platform> UnitSource<'_, P> {
         unit: usize,
         reader: &mut Reader<P>,
         hasher: &mut Sha256,
-        turns: &Turns<P>,
+        slices: &Slices<P>,
     ) -> Result<Result<Fetched<P::Bytes>, Wrong>> {
         let range = file.units[unit].clone();
         let mut making = Making::<P::Bytes>::begin(file, unit);
@@ -123,11 +123,11 @@ impl<P: Platform> UnitSource<'_, P> {
                     }
                     // Are these the bytes that the hub has at all?
                     let rest = piece.part(end..piece.count());
-                    hash(&rest, hasher, turns).await?;
+                    hash(&rest, hasher, slices).await?;
                     let rest = (file.bytes, position + u64::from(rest.count()), hasher.clone());
                     return Err(blame_rest(self.client, &file.info, Some(file), rest, e).await);
                 }
-                turns.give_way().await?;
+                slices.give_way().await?;
             }
         }
         if !is_planned {
@@ -141,7 +141,7 @@ impl<P: Platform> UnitSource<'_, P> {
         if is_converted {
             return Ok(Ok(fetched)); // the converter has looked at every number
         }
-        self.checked(file, &range, fetched, turns).await
+        self.checked(file, &range, fetched, slices).await
     }
 
     /// A unit that is kept as it is, unless it is not what the manifest says, or holds what is no number.
@@ -150,7 +150,7 @@ impl<P: Platform> UnitSource<'_, P> {
         file: &FilePlan,
         range: &Range<u64>,
         fetched: Fetched<P::Bytes>,
-        turns: &Turns<P>,
+        slices: &Slices<P>,
     ) -> Result<Result<Fetched<P::Bytes>, Wrong>> {
         let wrong = |error| Ok(Err(Wrong { answer: Some(fetched.record.sha256.clone()), error }));
         let differs = |(r, h): (Range<u64>, &str)| r == *range && h != fetched.record.sha256;
@@ -158,7 +158,7 @@ impl<P: Platform> UnitSource<'_, P> {
             return wrong(None);
         }
         for p in &fetched.record.pieces {
-            match check_finite(p, self.quantization, &fetched.bytes, turns).await {
+            match check_finite(p, self.quantization, &fetched.bytes, slices).await {
                 Err(e) if e.code == ErrorCode::UnsupportedCheckpoint => return wrong(Some(e)),
                 checked => checked?,
             }
@@ -186,7 +186,7 @@ async fn check_finite<P: Platform>(
     piece: &Piece,
     quantization: Quantization,
     unit: &P::Bytes,
-    turns: &Turns<P>,
+    slices: &Slices<P>,
 ) -> Result<()> {
     if piece.region == Region::Elements && piece.id.format(quantization).is_some_and(TableFormat::is_quantized) {
         return Ok(());
@@ -197,7 +197,7 @@ async fn check_finite<P: Platform>(
         if !are_finite(piece.id, piece.region, quantization, &slice) {
             return Err(not_finite(piece.id));
         }
-        turns.give_way().await?;
+        slices.give_way().await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The heart of loading: unit after unit from the store or the network to where the model goes, verified on the way.
 
-use super::hashing::{Turns, needs_hash};
+use super::hashing::{Slices, needs_hash};
 use super::plan::{FilePlan, Plan, Work};
 use super::progress::Reporter;
 use super::source::damaged;
@@ -106,7 +106,7 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
         let mut hasher = Sha256::default();
         let count = file.units.len();
         let mut reader: Option<(Reader<P>, usize)> = None;
-        let turns = Turns::new(self.source.client);
+        let slices = Slices::new(self.source.client);
         let mut unit = 0;
         // A unit is stored while the next one comes.
         let mut unkept: Option<(usize, Fetched<P::Bytes>)> = None;
@@ -137,7 +137,7 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
             }
             let Some((from, _)) = reader.as_mut() else { continue };
             let before = hasher.clone();
-            let fetching = self.source.fetch(file, unit, from, &mut hasher, &turns);
+            let fetching = self.source.fetch(file, unit, from, &mut hasher, &slices);
             let (fetched, ()) = join(fetching, keep(self.cache, unkept.take())).await;
             let mut fetched = match agreeing(fetched?, expected) {
                 Ok(fetched) => fetched,
@@ -182,7 +182,7 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
         mut wrong: Wrong,
         by_stored: bool,
     ) -> Result<Option<Fetched<P::Bytes>>> {
-        let turns = Turns::new(self.source.client);
+        let slices = Slices::new(self.source.client);
         let before = hasher.clone();
         // What is complete was compared with the hash of the whole, where there is one; chunks have their own.
         let is_verified = by_stored && needs_hash(file);
@@ -197,7 +197,7 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
             }
             hasher.clone_from(&before);
             let mut reader = self.reader(file, file.units[unit].clone(), None, false);
-            let fetched = self.source.fetch(file, unit, &mut reader, hasher, &turns).await?;
+            let fetched = self.source.fetch(file, unit, &mut reader, hasher, &slices).await?;
             match agreeing(fetched, expected) {
                 Ok(fetched) => return Ok(Some(fetched)),
                 Err(again) => wrong = again,

@@ -9,6 +9,7 @@ pub mod abort;
 pub mod browser;
 #[cfg(test)]
 pub(crate) mod simulated;
+pub mod turns;
 pub mod wait;
 
 use std::ops::Range;

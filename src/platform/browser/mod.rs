@@ -4,6 +4,7 @@ mod bytes;
 mod digest;
 mod fetch;
 mod lock;
+mod messages;
 
 use super::abort::Signal;
 use super::{Clock, Fetch, Platform, Request, Response};
@@ -67,12 +68,8 @@ impl Clock for Browser {
     }
 
     async fn give_way(&self) {
-        // `scheduler.yield()` goes on at once if nothing else waits; timers wait 4 ms.
-        let scheduler = global("scheduler");
-        let go_on = Reflect::get(&scheduler, &"yield".into()).ok().and_then(|f| f.dyn_into::<Function>().ok());
-        match go_on.and_then(|f| f.call0(&scheduler).ok()).and_then(|p| p.dyn_into::<Promise>().ok()) {
-            Some(promise) => drop(JsFuture::from(promise).await), // it never rejects
-            None => self.sleep(Duration::ZERO).await,
+        if !messages::after_all().await {
+            self.sleep(Duration::ZERO).await;
         }
     }
 }
@@ -146,6 +143,11 @@ impl Drop for Linked {
             let _ = theirs.remove_event_listener_with_callback("abort", listener.as_ref().unchecked_ref());
         }
     }
+}
+
+/// True on a page's own thread, false in a worker.
+pub fn has_page() -> bool {
+    !global("document").is_undefined()
 }
 
 /// A property of the global object; undefined if there is none.
