@@ -11,6 +11,7 @@ pub mod indexed_db;
 pub mod list;
 pub mod memory;
 pub mod patience;
+pub mod remembered;
 pub mod seal;
 pub mod serve;
 
