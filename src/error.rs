@@ -35,6 +35,8 @@ pub enum ErrorCode {
     Aborted,
     /// The model was disposed.
     Disposed,
+    /// This program is at fault.
+    Internal,
 }
 
 impl ErrorCode {
@@ -55,8 +57,24 @@ impl ErrorCode {
             Self::DeviceLost => "device-lost",
             Self::Aborted => "aborted",
             Self::Disposed => "disposed",
+            Self::Internal => "internal",
         }
     }
+}
+
+/// What this program has to tell apart among errors of one code. Callers never see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The code says it all.
+    #[default]
+    Plain,
+    /// This device has no network.
+    Offline,
+    /// A request ended without an answer that may be read: the server is out of reach, or hides its answer from pages of
+    /// other origins, which some hosts do for files that they do not have.
+    Unreadable,
+    /// The entries of a checkpoint begin elsewhere than was believed.
+    Misplaced,
 }
 
 /// An error of this crate.
@@ -64,6 +82,8 @@ impl ErrorCode {
 pub struct Error {
     /// Stable code of the public interface.
     pub code: ErrorCode,
+    /// What it is more precisely.
+    pub kind: ErrorKind,
     /// What happened, as a sentence.
     pub message: String,
     /// What the reader can do next; empty where the sentence says it already.
@@ -91,7 +111,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: brief(message), hint: String::new(), source: None }
+        Self { code, kind: ErrorKind::Plain, message: brief(message), hint: String::new(), source: None }
+    }
+
+    /// Says what it is more precisely.
+    pub fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Adds what the reader can do next.
@@ -116,6 +141,11 @@ impl Error {
     /// Shorthand for [`ErrorCode::InvalidConfig`].
     pub fn invalid_config(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidConfig, message)
+    }
+
+    /// Shorthand for [`ErrorCode::Internal`].
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Internal, message)
     }
 
     /// Shorthand for [`ErrorCode::UnsupportedCheckpoint`].

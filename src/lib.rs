@@ -4,17 +4,23 @@
 //!
 //! 1. [`hub`] names the files of a model and says what a server's answer means;
 //! 2. [`checkpoint`] reads the published format and our own, and quantizes;
-//! 3. [`store`] keeps what was downloaded, and `load` (wasm only) brings it from 1 or 3 through 2 into the tables of 5;
+//! 3. [`store`] keeps what was downloaded, and [`load`] brings it from 1 or 3 through 2 into the tables of 5;
 //! 4. [`gpu`] owns the device, and makes pipelines and counted buffers of `shaders/`;
 //! 5. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart;
 //! 6. [`sampling`] says how a token is drawn from logits;
 //! 7. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
 //! 8. `api` exports all this to JavaScript (wasm only).
 //!
+//! Below all of them, [`platform`] says what loading needs of a browser, and [`sizes`] how long a file may be.
+//!
 //! `reference` (native only) computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests.
 //! `quantizer` (native only) rounds a model's tables by what reaches them in `reference`.
 //! ARCHITECTURE.md follows a token through all of it.
 #![deny(unsafe_code)]
+
+// So that what tests share is written once, for those inside and outside of the crate.
+#[cfg(test)]
+extern crate self as tokenformer_web;
 
 #[cfg(target_arch = "wasm32")]
 mod api;
@@ -27,14 +33,15 @@ pub mod generate;
 pub mod gpu;
 pub mod hash;
 pub mod hub;
-#[cfg(target_arch = "wasm32")]
-mod load;
+pub mod load;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub mod model;
+pub mod platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod quantizer;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod reference;
 pub mod sampling;
+pub mod sizes;
 pub mod store;
 pub mod tokenizer;

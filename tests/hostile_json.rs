@@ -7,11 +7,11 @@ use common::torch_zip::{Kind, Storage, View, pickle};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokenformer_web::checkpoint::folder::{Shard, header_len, shard_names};
-use tokenformer_web::checkpoint::manifest::Manifest;
 use tokenformer_web::checkpoint::{pickle::parse_state_dict, zip::find_directory};
 use tokenformer_web::config::{ModelConfig, PartialConfig};
 use tokenformer_web::error::{Error, ErrorCode};
 use tokenformer_web::hub::listing::{Listing, commit};
+use tokenformer_web::hub::manifest::Manifest;
 use tokenformer_web::tokenizer::Tokenizer;
 
 /// A tokenizer of the letters a, b and é, of which "ab" is one token and "<end>" an added one.

@@ -8,10 +8,11 @@ use std::fs;
 use tokenformer_web::checkpoint::files::{PytorchFile, open};
 use tokenformer_web::checkpoint::folder::{Shard, header_len};
 use tokenformer_web::checkpoint::layout::{Quantization, tensors};
-use tokenformer_web::checkpoint::stream::{is_misplaced, regions};
+use tokenformer_web::checkpoint::regions::regions;
 use tokenformer_web::checkpoint::unit::covers;
 use tokenformer_web::checkpoint::write::{SHARD_BYTES, write_folder};
 use tokenformer_web::checkpoint::{TableSource, zip};
+use tokenformer_web::error::ErrorKind;
 
 #[test]
 fn streaming_agrees_with_the_convert_tool() {
@@ -80,8 +81,9 @@ fn data_that_begins_elsewhere_is_noticed() {
     let bytes = fs::read(&path).expect("fixture");
     let mut converter = plan.begin(0);
     let failed = bytes.chunks(100).find_map(|slice| converter.push(slice).err()).expect("an error");
-    assert!(is_misplaced(&failed), "{failed}");
-    assert!(is_misplaced(&source.conversion(Quantization::Q8, 1 << 30, |_| None).expect_err("no plan")));
+    assert_eq!(failed.kind, ErrorKind::Misplaced, "{failed}");
+    let failed = source.conversion(Quantization::Q8, 1 << 30, |_| None).expect_err("no plan");
+    assert_eq!(failed.kind, ErrorKind::Misplaced);
 }
 
 /// A file beyond 4 GiB, most of which is a hole: sizes and offsets stand in ZIP64 fields, and the data of the tensors is

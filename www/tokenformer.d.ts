@@ -15,7 +15,8 @@ export type ErrorCode =
   | "out-of-memory"
   | "device-lost"
   | "aborted"
-  | "disposed";
+  | "disposed"
+  | "internal";
 
 /** What every call of the interface throws or rejects with. `message` is a sentence for people. */
 export class TokenFormerError extends Error {
@@ -49,7 +50,7 @@ export interface ModelConfig {
 }
 
 export interface LoadProgress {
-  phase: "resolve" | "download" | "cache" | "quantize" | "upload" | "compile" | "ready";
+  phase: "resolve" | "download" | "cache" | "compile" | "ready";
   loadedBytes: number;
   /** null while it is not known. */
   totalBytes: number | null;

@@ -1,12 +1,12 @@
 //! What a hub or a static host answers: commit, list of files, manifest, headers. Whatever sizes they claim, what is made
 //! of them is small, and every answer has one meaning.
 use std::time::Duration;
-use tokenformer_web::checkpoint::manifest::Manifest;
-use tokenformer_web::checkpoint::unit::{MAX_FILE_BYTES, Steps, unit_bytes};
 use tokenformer_web::checkpoint::{folder::of_another_kind, sniff};
 use tokenformer_web::hub::answer::{Answer, Host, host, stored_instead};
 use tokenformer_web::hub::listing::{Listing, commit, is_commit, next_page};
+use tokenformer_web::hub::manifest::Manifest;
 use tokenformer_web::hub::retry::{ATTEMPTS, Failures, PATIENCE, asked, content_range};
+use tokenformer_web::sizes::{MAX_FILE_BYTES, Steps, unit_bytes};
 
 /// What no input may bring to panic, to hang, or to take too much memory.
 pub fn run(data: &[u8]) {

@@ -1,8 +1,9 @@
 //! The beginning of `model.safetensors`, and its index.
 use std::sync::LazyLock;
 use tokenformer_web::checkpoint::folder::{Shard, check_complete, header_len, quantization, shard_names};
-use tokenformer_web::checkpoint::unit::{cut, pieces, unit_bytes};
+use tokenformer_web::checkpoint::unit::pieces;
 use tokenformer_web::config::ModelConfig;
+use tokenformer_web::sizes::{cut, unit_bytes};
 
 /// The model of the seeds.
 static CONFIG: LazyLock<ModelConfig> = LazyLock::new(|| {

@@ -1,12 +1,17 @@
-//! The classes `Engine` and `Generation` that `www/lib/api/model.js` drives.
+//! The class `Engine`, which the JavaScript module drives: a loaded model.
 
+use super::generation::Generation;
 use super::js;
 use super::tuning::Tuning;
 use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode};
 use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
 use crate::gpu::Memory;
-use crate::load::{AnyModel, Loaded, LoadedModel, Reload, Request, load};
+use crate::load::browser::{Loaded, LoadedModel, load};
+use crate::load::progress::Progress;
+use crate::load::reload::Reload;
+use crate::load::request::Request;
+use crate::load::target::AnyModel;
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
@@ -19,7 +24,7 @@ use web_sys::AbortSignal;
 #[wasm_bindgen]
 pub struct Engine(Rc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     /// Taken out while an asynchronous call works with it, gone for ever after `dispose`.
     model: RefCell<Option<Model<LoadedModel>>>,
     abort: AbortFlag,
@@ -90,12 +95,12 @@ struct Options {
 }
 
 impl Inner {
-    fn take(&self) -> Result<Model<LoadedModel>, JsValue> {
+    pub(super) fn take(&self) -> Result<Model<LoadedModel>, JsValue> {
         let model = self.model.try_borrow_mut().ok().and_then(|mut m| m.take());
         model.ok_or_else(|| js::error(&Error::new(ErrorCode::Disposed, "The model is disposed, or in another call.")))
     }
 
-    fn put_back(&self, model: Model<LoadedModel>) {
+    pub(super) fn put_back(&self, model: Model<LoadedModel>) {
         *self.memory.borrow_mut() = memory(model.backend().engine());
         if !self.is_disposed.get() {
             *self.model.borrow_mut() = Some(model);
@@ -118,11 +123,14 @@ impl Inner {
     }
 
     /// Makes the call that runs end soon.
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.reload.abort();
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Model<LoadedModel>) -> crate::error::Result<T>) -> Result<T, JsValue> {
+    pub(super) fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Model<LoadedModel>) -> crate::error::Result<T>,
+    ) -> Result<T, JsValue> {
         let mut model = self.take()?;
         let result = work(&mut model);
         self.put_back(model);
@@ -156,7 +164,11 @@ impl Engine {
     pub async fn load(request: JsValue, on_progress: Function, signal: Option<AbortSignal>) -> Result<Engine, JsValue> {
         let load = async {
             let request: Request = js::parse(request)?;
-            let loaded = load(&request, &on_progress, signal).await?;
+            let on_progress = move |progress: &Progress<'_>| {
+                // A callback that throws is the caller's matter and must not break the load.
+                let _ = js::value(progress).map(|progress| on_progress.call1(&JsValue::NULL, &progress));
+            };
+            let loaded = load(&request, Box::new(on_progress), signal).await?;
             Ok(Engine::new(request, loaded, true).await)
         };
         load.await.map_err(|e: Error| js::error(&e))
@@ -258,7 +270,7 @@ impl Engine {
         // A trial before the first token is part of the time to it, and bad arguments need no trial.
         let generation = self.0.with(|m| generate::Generation::start(m, &prompt, options, self.0.abort.clone()))?;
         self.0.tune().await?;
-        Ok(Generation { inner: self.0.clone(), generation: RefCell::new(Some(generation)) })
+        Ok(Generation::of(&self.0, generation))
     }
 
     /// Waits until it is found out how decode steps are made fastest here.
@@ -320,60 +332,6 @@ impl Engine {
         if let Ok(mut model) = self.0.model.try_borrow_mut() {
             *model = None;
         }
-    }
-}
-
-/// A completion that is being written.
-#[wasm_bindgen]
-pub struct Generation {
-    inner: Rc<Inner>,
-    /// Taken out while `next` works with it.
-    generation: RefCell<Option<generate::Generation>>,
-}
-
-#[wasm_bindgen]
-impl Generation {
-    /// The next chunk, or undefined at the end.
-    pub async fn next(&self) -> Result<JsValue, JsValue> {
-        let busy = || js::error(&Error::invalid_argument("The last next() has not ended yet."));
-        let mut generation = self.generation.borrow_mut().take().ok_or_else(busy)?;
-        let result = match self.inner.take() {
-            Ok(mut model) => {
-                let result = generation.next(&mut model).await;
-                self.inner.put_back(model);
-                result.map_err(|e| js::error(&e))
-            }
-            Err(e) => Err(e),
-        };
-        *self.generation.borrow_mut() = Some(generation);
-        match result? {
-            Some(chunk) => js::value(&chunk).map_err(|e| js::error(&e)),
-            None => Ok(JsValue::UNDEFINED),
-        }
-    }
-
-    /// Aborts as if only the first `taken` chunks had been asked for: for the worker, which writes ahead of its reader.
-    pub fn rewind(&self, taken: usize) -> Result<(), JsValue> {
-        let mut generation = self.generation.borrow_mut();
-        let busy = || js::error(&Error::invalid_argument("The last next() has not ended yet."));
-        let generation = generation.as_mut().ok_or_else(busy)?;
-        self.inner.with(|model| {
-            generation.rewind(model, taken);
-            Ok(())
-        })
-    }
-
-    /// The whole, so far.
-    pub fn result(&self) -> Result<JsValue, JsValue> {
-        match self.generation.borrow().as_ref() {
-            Some(g) => js::value(&g.result()).map_err(|e| js::error(&e)),
-            None => Err(js::error(&Error::invalid_argument("next() has not ended yet."))),
-        }
-    }
-
-    /// Ends it at the next step.
-    pub fn abort(&self) {
-        self.inner.stop();
     }
 }
 

@@ -27,7 +27,7 @@ pub fn set(object: &Object, key: &str, value: impl Into<JsValue>) {
 /// If the value has no JavaScript form.
 pub fn value(v: &impl Serialize) -> Result<JsValue> {
     let plain = serde_wasm_bindgen::Serializer::json_compatible();
-    v.serialize(&plain).map_err(|e| Error::invalid_argument(format!("A result cannot be passed to JavaScript: {e}.")))
+    v.serialize(&plain).map_err(|e| Error::internal(format!("A result cannot be passed to JavaScript: {e}.")))
 }
 
 /// A Rust value of a JavaScript one.

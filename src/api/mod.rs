@@ -2,6 +2,7 @@
 
 mod bench;
 mod engine;
+mod generation;
 pub mod js;
 mod stored;
 mod tuning;

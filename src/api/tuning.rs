@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::generate::{AbortFlag, Backend};
 use crate::model::{Choice, GpuModel, Prepared};
 use crate::store::indexed_db::IndexedDb;
+use crate::store::remembered::{recall, remember};
 use futures_channel::oneshot;
 use js_sys::Date;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ const DAY: f64 = 86_400e3;
 
 /// What is remembered.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
-struct Note {
+struct Trials {
     /// What was found; `None` if nothing was yet.
     choice: Option<Choice>,
     /// Trials that were begun since, and did not end.
@@ -33,7 +34,7 @@ pub struct Tuning {
 }
 
 struct State {
-    note: Note,
+    trials: Trials,
     /// Round of teams that is being compiled.
     round: usize,
     compiling: Option<oneshot::Receiver<Prepared>>,
@@ -44,13 +45,15 @@ impl Tuning {
     /// Begins to compile for a model. `keeps`: the outcome may be remembered, and was perhaps.
     pub async fn begin(model: &GpuModel, quantization: Quantization, keeps: bool) -> Self {
         let name = keeps.then(|| name(model, quantization));
-        let note = match &name {
-            Some(name) => recall(name).await.unwrap_or_default(),
-            None => Note::default(),
-        };
-        let mut state = State { note, round: 0, compiling: None, ready: None };
-        if note.unfinished < MOST_UNFINISHED || Date::now() - note.begun > DAY {
-            state.compile(model, note.choice);
+        let mut trials = Trials::default();
+        if let Some(name) = &name
+            && let Ok(store) = IndexedDb::open().await
+        {
+            trials = recall(&store, name).await.unwrap_or_default();
+        }
+        let mut state = State { trials, round: 0, compiling: None, ready: None };
+        if trials.unfinished < MOST_UNFINISHED || Date::now() - trials.begun > DAY {
+            state.compile(model, trials.choice);
         }
         Self { name, state: RefCell::new(state) }
     }
@@ -64,14 +67,14 @@ impl Tuning {
             return Ok(());
         }
         let Some(prepared) = self.state.borrow_mut().take_ready() else { return Ok(()) };
-        let before = self.state.borrow().note;
+        let before = self.state.borrow().trials;
         if !model.is_for_this(&prepared) {
             // The device that it was compiled for is lost.
             self.state.borrow_mut().compile(model, before.choice);
             return Ok(());
         }
         // If the device is lost by it, or the page goes, this is what the next visit finds.
-        self.remember(Note { unfinished: before.unfinished + 1, begun: Date::now(), ..before }).await;
+        self.remember(Trials { unfinished: before.unfinished + 1, begun: Date::now(), ..before }).await;
         match model.tune(&prepared, abort).await? {
             None => {
                 self.state.borrow_mut().ready = Some(prepared); // another time
@@ -80,7 +83,7 @@ impl Tuning {
             choice => {
                 let goes_on = self.state.borrow_mut().next_round(model, choice, &prepared);
                 let choice = choice.filter(|_| !goes_on);
-                self.remember(Note { choice, ..Note::default() }).await;
+                self.remember(Trials { choice, ..Trials::default() }).await;
             }
         }
         Ok(())
@@ -106,12 +109,11 @@ impl Tuning {
         self.state.borrow().compiling.is_some()
     }
 
-    async fn remember(&self, note: Note) {
-        self.state.borrow_mut().note = note;
+    async fn remember(&self, trials: Trials) {
+        self.state.borrow_mut().trials = trials;
         let Some(name) = &self.name else { return };
-        // Without it the next visit tries again.
-        if let (Ok(store), Ok(json)) = (IndexedDb::open().await, serde_json::to_string(&note)) {
-            let _ = store.put_note(name, &json).await;
+        if let Ok(store) = IndexedDb::open().await {
+            remember(&store, name, &trials).await;
         }
     }
 }
@@ -146,11 +148,6 @@ impl State {
         self.round += usize::from(!tried.is_remembered());
         self.compile(model, None)
     }
-}
-
-async fn recall(name: &str) -> Option<Note> {
-    let note = IndexedDb::open().await.ok()?.note(name).await.ok()??;
-    serde_json::from_str(&note).ok()
 }
 
 /// What the outcome depends on: kernels, browser, adapter and what it grants, the model's shape, precision and context.

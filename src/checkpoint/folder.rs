@@ -3,10 +3,11 @@
 //! No I/O here: the caller brings the header, and gets byte ranges in the order of the file.
 
 use super::layout::{Quantization, TableFormat, TensorId, tensors};
+pub use super::regions::{Region, row_bytes};
 use super::sniff::{Kind, mistaken};
-use super::unit::MAX_FILE_BYTES;
 use crate::config::{GROUP_SIZE, ModelConfig, contradicted};
 use crate::error::{Error, Result};
+use crate::sizes::MAX_FILE_BYTES;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::de::IgnoredAny;
@@ -17,24 +18,6 @@ use std::ops::Range;
 const HEADER_LIMIT: u64 = 4 << 20;
 /// Longest `model.safetensors.index.json` that is read, in bytes.
 pub const INDEX_LIMIT: usize = 4 << 20;
-
-/// The two byte streams that a quantized table consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub enum Region {
-    /// `weight_packed`, or `weight` of an f16 table, or a vector of the final LayerNorm.
-    Elements,
-    /// `weight_scale`.
-    Scales,
-}
-
-/// Bytes of one row of a table in a region.
-pub fn row_bytes(format: TableFormat, cols: usize, region: Region) -> u64 {
-    match (region, format.is_quantized()) {
-        (Region::Elements, _) => (cols * format.bits() / 8) as u64,
-        (Region::Scales, true) => (cols / GROUP_SIZE * 2) as u64,
-        (Region::Scales, false) => 0,
-    }
-}
 
 /// A run of a file's bytes that belongs to one tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]

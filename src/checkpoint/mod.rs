@@ -4,7 +4,7 @@
 //! files, on HTTP ranges and on a browser's storage alike.
 //!
 //! - [`zip`], [`pickle`], [`torch`], [`names`]: the published format, from container to tensor names.
-//! - [`layout`]: the tensors of a model and their order; what both formats meet in.
+//! - [`layout`], [`regions`]: the tensors of a model, their order and sizes; what both formats meet in.
 //! - [`quantize`], [`folder`]: the quantized format, its numbers and where they stand in a file.
 //! - [`sniff`]: what a file is that is neither.
 //! - [`mod@unit`], [`stream`]: the pieces of a download, and their conversion while they pass by.
@@ -33,12 +33,12 @@
 pub mod files;
 pub mod folder;
 pub mod layout;
-pub mod manifest;
 pub mod names;
 pub mod pickle;
 pub mod quantize;
 #[cfg(test)]
 pub mod random;
+pub mod regions;
 pub mod sniff;
 pub mod stream;
 pub mod torch;

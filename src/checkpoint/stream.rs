@@ -3,16 +3,17 @@
 //! Keys and embedding are converted row by row. Value tables are stored transposed, in groups of 32 slots: 32
 //! source rows make one column of groups, so that no table is ever in memory as f32.
 
-use super::folder::{Region, row_bytes};
 use super::layout::{Quantization, Side, TableFormat, TensorId, tensors};
 use super::names::Names;
 use super::pickle::{Dtype, TorchTensor};
 use super::quantize::Stored;
+use super::regions::{Region, region_bytes, row_bytes};
+pub use super::regions::{regions, weight_bytes};
 use super::torch::{Archive, decode};
 use super::unit::Piece;
 use super::zip::{Entry, LOCAL_HEADER_LEN, local_data_offset};
 use crate::config::{GROUP_SIZE, ModelConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -146,45 +147,14 @@ impl Conversion {
 
     /// Bytes of what is stored: elements and scales of all tensors.
     pub fn stored_bytes(&self) -> u64 {
-        tensors(&self.config).map(|id| stored_bytes(id, &self.config, self.quantization)).sum()
+        weight_bytes(&self.config, self.quantization)
     }
-}
-
-/// Bytes of a tensor as it is stored.
-pub fn stored_bytes(id: TensorId, config: &ModelConfig, quantization: Quantization) -> u64 {
-    regions(id, config, quantization).map(|(_, bytes)| bytes).sum()
-}
-
-/// The regions of a tensor with their bytes.
-pub fn regions(
-    id: TensorId,
-    config: &ModelConfig,
-    quantization: Quantization,
-) -> impl Iterator<Item = (Region, u64)> + use<> {
-    let shape = id.shape(config);
-    let bytes = move |region| match id.format(quantization) {
-        Some(format) => shape.rows as u64 * row_bytes(format, shape.cols, region),
-        None if region == Region::Elements => shape.cols as u64 * 4,
-        None => 0,
-    };
-    [Region::Elements, Region::Scales].into_iter().map(move |r| (r, bytes(r))).filter(|(_, bytes)| *bytes > 0)
-}
-
-/// Bytes of a model's weights.
-pub fn weight_bytes(config: &ModelConfig, quantization: Quantization) -> u64 {
-    tensors(config).flat_map(|id| regions(id, config, quantization)).map(|(_, bytes)| bytes).sum()
 }
 
 /// The error that means: read the local headers, and plan anew with what they say.
 pub fn misplaced() -> Error {
-    Error::unsupported(MISPLACED)
-}
-
-const MISPLACED: &str = "The entries of the checkpoint do not lie as torch.save puts them.";
-
-/// True for the error of entries that begin elsewhere than was believed.
-pub fn is_misplaced(e: &Error) -> bool {
-    e.message == MISPLACED
+    Error::unsupported("The entries of the checkpoint do not lie as torch.save puts them.")
+        .of_kind(ErrorKind::Misplaced)
 }
 
 /// The smaller of two lengths, one of which may be larger than memory.
@@ -245,7 +215,7 @@ impl UnitConverter<'_> {
     /// Takes the unit's next bytes.
     ///
     /// # Errors
-    /// `unsupported-checkpoint` for weights that cannot be stored, and [`is_misplaced`] ones.
+    /// `unsupported-checkpoint` for weights that cannot be stored, and that of [`misplaced`] entries.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
         bytes = &bytes[..at_most(bytes.len(), self.end - self.position)];
         let plan = self.plan;
@@ -336,7 +306,7 @@ impl UnitConverter<'_> {
             }
             Some(format) if source.transposed => {
                 let shape = id.shape(config);
-                let whole = |region| shape.rows * row_bytes(format, shape.cols, region) as usize;
+                let whole = |region| region_bytes(format, shape, region) as usize;
                 if first_row == 0 {
                     self.stored.elements = vec![0; whole(Region::Elements)];
                     self.stored.scales = vec![0; whole(Region::Scales)];

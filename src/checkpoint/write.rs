@@ -2,12 +2,12 @@
 
 use super::TableSource;
 use super::files::PytorchFile;
-use super::folder::{Region, row_bytes};
 use super::layout::{Pattention, Quantization, TableFormat, TensorId, tensors};
-use super::manifest::{MANIFEST, Manifest};
 use super::quantize::Stored;
+use super::regions::{Region, region_bytes};
 use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::error::{Error, Result};
+use crate::hub::manifest::{MANIFEST, Manifest};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -32,12 +32,11 @@ struct HeaderTensor {
 /// The entries that one tensor of the model becomes, in the order of their bytes.
 fn header_tensors(id: TensorId, config: &ModelConfig, quantization: Quantization) -> Vec<HeaderTensor> {
     let (name, shape) = (id.name(), id.shape(config));
-    let rows = shape.rows as u64;
     let Some(format) = id.format(quantization) else {
         let bytes = shape.cols as u64 * 4;
         return vec![HeaderTensor { name, dtype: "F32", shape: vec![shape.cols], bytes }];
     };
-    let elements = rows * row_bytes(format, shape.cols, Region::Elements);
+    let elements = region_bytes(format, shape, Region::Elements);
     let entry = |suffix: &str, dtype, shape: &[usize], bytes| HeaderTensor {
         name: format!("{name}.{suffix}"),
         dtype,
@@ -47,7 +46,7 @@ fn header_tensors(id: TensorId, config: &ModelConfig, quantization: Quantization
     if format == TableFormat::F16 {
         return vec![entry("weight", "F16", &[shape.rows, shape.cols], elements)];
     }
-    let scales = rows * row_bytes(format, shape.cols, Region::Scales);
+    let scales = region_bytes(format, shape, Region::Scales);
     vec![
         entry("weight_packed", "I32", &[shape.rows, shape.cols * format.bits() / 32], elements),
         entry("weight_scale", "F16", &[shape.rows, shape.cols / GROUP_SIZE], scales),

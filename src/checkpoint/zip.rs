@@ -5,8 +5,8 @@
 //! for [`local_data_offset`]. So the same code runs on files and on HTTP ranges.
 
 use super::sniff::{Kind, mistaken};
-use super::unit::MAX_FILE_BYTES;
 use crate::error::{Error, Result};
+use crate::sizes::MAX_FILE_BYTES;
 use std::collections::HashSet;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Weight tables in this module's memory, as they are stored.
 
-use crate::checkpoint::folder::{Region, row_bytes};
 use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, TableShape, TensorId};
+use crate::checkpoint::regions::{Region, region_bytes};
 use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -51,7 +51,7 @@ pub fn zeros<T: bytemuck::Zeroable + Clone>(len: usize) -> Result<Vec<T>> {
 
 impl Table {
     fn new(format: TableFormat, shape: TableShape) -> Result<Self> {
-        let room = |region| zeros(shape.rows * row_bytes(format, shape.cols, region) as usize / 2);
+        let room = |region| zeros(region_bytes(format, shape, region) as usize / 2);
         Ok(Self { format, shape, elements: room(Region::Elements)?, scales: room(Region::Scales)? })
     }
 

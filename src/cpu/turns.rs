@@ -7,16 +7,12 @@ pub use native::Turns;
 
 #[cfg(target_arch = "wasm32")]
 mod here {
-    use js_sys::{Promise, Reflect};
+    use crate::platform::browser::{Browser, has_page};
+    use crate::platform::turns::{self, OF_A_PAGE};
     use std::cell::Cell;
-    use wasm_bindgen::JsValue;
-    use wasm_bindgen_futures::JsFuture;
-    use web_sys::MessageChannel;
-    use web_time::{Duration, Instant};
+    use std::time::Duration;
 
-    /// Longest that others wait for their turn on the page's own thread, …
-    const OF_THE_PAGE: Duration = Duration::from_millis(12);
-    /// … and in a worker, where only messages wait.
+    /// Longest that others wait for their turn in a worker, where only messages wait.
     const OF_A_WORKER: Duration = Duration::from_millis(40);
 
     /// Products between two looks at the clock, which costs as much as a thousand: a fraction of a millisecond.
@@ -24,51 +20,23 @@ mod here {
 
     /// Lets tasks that wait have their turn.
     pub struct Turns {
-        length: Duration,
-        since: Cell<Instant>,
+        turns: turns::Turns<Browser>,
         /// Products since the last look at the clock.
         done: Cell<usize>,
-        /// A message to oneself comes after everything that waits already: `scheduler.yield()` goes on before messages
-        /// and timers, which bring the aborts, and timers wait 4 ms. `None` only where there are no channels.
-        channel: Option<MessageChannel>,
     }
 
     impl Turns {
         pub fn new() -> Self {
-            let has_page = Reflect::has(&js_sys::global(), &"document".into()).unwrap_or(false);
-            let length = if has_page { OF_THE_PAGE } else { OF_A_WORKER };
-            Self { length, since: Cell::new(Instant::now()), done: Cell::new(0), channel: MessageChannel::new().ok() }
+            let length = if has_page() { OF_A_PAGE } else { OF_A_WORKER };
+            Self { turns: turns::Turns::new(Browser, length), done: Cell::new(0) }
         }
 
         /// After so many products.
         pub async fn give_way(&self, products: usize) {
             self.done.set(self.done.get() + products);
-            if self.done.get() < LOOK {
-                return;
-            }
-            self.done.set(0);
-            if self.since.get().elapsed() < self.length {
-                return;
-            }
-            match &self.channel {
-                Some(channel) => {
-                    let (to, from) = (channel.port1(), channel.port2());
-                    let message = Promise::new(&mut |resolve, _| {
-                        from.set_onmessage(Some(&resolve));
-                        let _ = to.post_message(&JsValue::NULL); // null can be sent
-                    });
-                    let _ = JsFuture::from(message).await; // it never rejects
-                }
-                None => crate::hub::timer::breathe().await,
-            }
-            self.since.set(Instant::now());
-        }
-    }
-
-    impl Drop for Turns {
-        fn drop(&mut self) {
-            if let Some(channel) = &self.channel {
-                channel.port1().close();
+            if self.done.get() >= LOOK {
+                self.done.set(0);
+                self.turns.give_way().await;
             }
         }
     }

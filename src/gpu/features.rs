@@ -49,7 +49,8 @@ mod native {
 #[cfg(target_arch = "wasm32")]
 mod web {
     use super::*;
-    use crate::hub::timer::within;
+    use crate::platform::browser::Browser;
+    use crate::platform::wait::within;
     use js_sys::{Array, Function, Object, Promise, Reflect};
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -114,7 +115,7 @@ mod web {
             });
             instance.request_adapter(wanted) // asks at once, and waits later
         };
-        let adapter = within(longest, request).await?;
+        let adapter = within(&Browser, longest, request).await?;
         let promise = promised.take().and_then(|p| p.dyn_into::<Promise>().ok());
         let raw = match promise {
             Some(promise) => JsFuture::from(promise).await.ok().and_then(|a| a.dyn_into::<Object>().ok()),
@@ -148,7 +149,7 @@ mod web {
             });
             adapter.request_device(&descriptor)
         };
-        let opened = within(longest, request).await?;
+        let opened = within(&Browser, longest, request).await?;
         let has = opened.as_ref().is_ok_and(|(device, _)| {
             device.as_webgpu().is_some_and(|d| {
                 let d: &JsValue = d.as_ref();

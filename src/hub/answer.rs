@@ -3,7 +3,7 @@
 
 use super::Location;
 use super::retry::{Again, asked};
-use crate::error::{Error, ErrorCode};
+use crate::error::{Error, ErrorCode, ErrorKind};
 
 /// Whose answer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,9 +154,6 @@ impl Answer<'_> {
     }
 }
 
-/// The end of the sentence of a request that no answer came to that this origin may see.
-const OPAQUE: &str = "could not be fetched: the connection failed.";
-
 /// The error of a request for `what` at `url` that no answer came to. `own_origin` is that of the page.
 pub fn unreachable(what: &str, url: &str, own_origin: &str, is_offline: bool) -> Error {
     if url.starts_with("file:") {
@@ -168,20 +165,17 @@ pub fn unreachable(what: &str, url: &str, own_origin: &str, is_offline: bool) ->
     if is_offline {
         let error = format!("This device is offline, so {what} could not be fetched.");
         return Error::new(ErrorCode::Network, error)
+            .of_kind(ErrorKind::Offline)
             .hint("Connect to the internet and load again: what is stored is not downloaded again.");
     }
     let origin = origin(url);
     let host = host(url);
     let allows = if origin == own_origin { "" } else { " and that it allows other origins (CORS)" };
-    Error::new(ErrorCode::Network, format!("{what} at {host} {OPAQUE}")).hint(format!(
-        "Check the network, that {host} can be reached{allows}, then try again: what is stored is not downloaded again."
-    ))
-}
-
-/// True if no answer could be read: the server is out of reach, or does not allow this origin to see its answer, which
-/// some hosts do for files that they do not have.
-pub fn is_opaque(e: &Error) -> bool {
-    e.code == ErrorCode::Network && e.message.ends_with(OPAQUE)
+    Error::new(ErrorCode::Network, format!("{what} at {host} could not be fetched: the connection failed."))
+        .of_kind(ErrorKind::Unreadable)
+        .hint(format!(
+            "Check the network, that {host} can be reached{allows}, then try again: what is stored is not downloaded again."
+        ))
 }
 
 /// `https://host:1/a/b` is of the origin `https://host:1`.
@@ -219,7 +213,7 @@ pub fn nothing_there(location: &Location, is_embedded: bool) -> Error {
 /// told by the error alone.
 pub fn stored_instead(e: &Error) -> Option<String> {
     let why = match e.code {
-        ErrorCode::Network if e.message.contains("offline") => "This device is offline".to_owned(),
+        ErrorCode::Network if e.kind == ErrorKind::Offline => "This device is offline".to_owned(),
         ErrorCode::Network => "The server cannot be reached".to_owned(),
         ErrorCode::RateLimited => "The hub asks to wait before more is requested".to_owned(),
         ErrorCode::ModelNotFound | ErrorCode::Unauthorized => {
@@ -298,13 +292,16 @@ mod tests {
     fn what_cannot_be_reached() {
         let own = "https://site.example";
         let e = unreachable("config.json", "https://hub.example:1/o/n/resolve/main/config.json", own, false);
-        assert!(is_opaque(&e) && e.to_string().contains("hub.example:1") && e.hint.contains("CORS"), "{e}");
+        assert!(
+            e.kind == ErrorKind::Unreadable && e.to_string().contains("hub.example:1") && e.hint.contains("CORS"),
+            "{e}"
+        );
         let e = unreachable("config.json", "https://site.example/m/config.json", own, false);
-        assert!(is_opaque(&e) && !e.hint.contains("CORS"), "{e}");
+        assert!(e.kind == ErrorKind::Unreadable && !e.hint.contains("CORS"), "{e}");
         let e = unreachable("config.json", "https://hub.example/config.json", own, true);
-        assert!(!is_opaque(&e) && e.message.contains("offline") && !e.hint.contains("CORS"), "{e}");
+        assert!(e.kind == ErrorKind::Offline && e.message.contains("offline") && !e.hint.contains("CORS"), "{e}");
         let e = unreachable("config.json", "file:///home/me/models/config.json", own, false);
-        assert!(!is_opaque(&e) && e.message.contains("file:///home/me") && !e.hint.contains("CORS"), "{e}");
+        assert!(e.kind == ErrorKind::Plain && e.message.contains("file:///home/me") && !e.hint.contains("CORS"), "{e}");
     }
 
     #[test]

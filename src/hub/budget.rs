@@ -10,7 +10,6 @@ const MOST: u64 = 32 << 20;
 #[derive(Debug, Default)]
 pub struct Budget {
     lying: Cell<u64>,
-    closed: Cell<bool>,
     waiting: RefCell<Option<oneshot::Sender<()>>>,
 }
 
@@ -18,7 +17,7 @@ impl Budget {
     /// Bytes were brought: waits while there are too many.
     pub async fn bring(&self, bytes: u64) {
         self.lying.set(self.lying.get() + bytes);
-        while self.lying.get() > MOST && !self.closed.get() {
+        while self.lying.get() > MOST {
             let (sender, receiver) = oneshot::channel();
             self.waiting.replace(Some(sender));
             let _ = receiver.await; // either way it is time to look again
@@ -32,12 +31,6 @@ impl Budget {
             self.waiting.take();
         }
     }
-
-    /// Nobody takes any more.
-    pub fn close(&self) {
-        self.closed.set(true);
-        self.waiting.take();
-    }
 }
 
 #[cfg(test)]
@@ -48,21 +41,15 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     #[test]
-    fn who_brings_too_much_waits_until_half_is_taken_or_nobody_takes() {
+    fn who_brings_too_much_waits_until_half_is_taken() {
         let context = &mut Context::from_waker(Waker::noop());
-        for close in [false, true] {
-            let budget = Budget::default();
-            assert_eq!(pin!(budget.bring(MOST)).poll(context), Poll::Ready(()));
-            let mut more = pin!(budget.bring(1));
-            assert_eq!(more.as_mut().poll(context), Poll::Pending);
-            budget.take(MOST / 2 - 1);
-            assert_eq!(more.as_mut().poll(context), Poll::Pending);
-            if close {
-                budget.close()
-            } else {
-                budget.take(2)
-            }
-            assert_eq!(more.as_mut().poll(context), Poll::Ready(()));
-        }
+        let budget = Budget::default();
+        assert_eq!(pin!(budget.bring(MOST)).poll(context), Poll::Ready(()));
+        let mut more = pin!(budget.bring(1));
+        assert_eq!(more.as_mut().poll(context), Poll::Pending);
+        budget.take(MOST / 2 - 1);
+        assert_eq!(more.as_mut().poll(context), Poll::Pending);
+        budget.take(2);
+        assert_eq!(more.as_mut().poll(context), Poll::Ready(()));
     }
 }

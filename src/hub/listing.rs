@@ -1,8 +1,8 @@
 //! What the hub's API answers: the commit of a revision, and the files of a repository.
 
-use crate::checkpoint::manifest::{Manifest, ManifestFile};
-use crate::checkpoint::unit::check_size;
+use super::manifest::{Manifest, ManifestFile};
 use crate::error::{Error, ErrorCode, Result};
+use crate::sizes::check_size;
 use serde::Deserialize;
 use std::collections::HashMap;
 

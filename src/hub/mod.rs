@@ -1,17 +1,17 @@
 //! Where a model's files come from: a folder on any static host, or a repository of the hub.
 
 pub mod answer;
-#[cfg(target_arch = "wasm32")]
 pub mod body;
 pub mod budget;
-#[cfg(target_arch = "wasm32")]
-pub mod fetch;
+pub mod client;
 pub mod listing;
-#[cfg(target_arch = "wasm32")]
+pub mod manifest;
 pub mod ranges;
 pub mod retry;
-#[cfg(target_arch = "wasm32")]
-pub mod timer;
+#[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
+mod tests;
 
 /// A place that holds a model's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,22 +75,4 @@ impl std::fmt::Display for Location {
 /// Text as one segment of a path: a revision may be a branch with a slash in it, which the hub wants encoded.
 fn segment(text: &str) -> String {
     text.replace('%', "%25").replace('/', "%2F").replace('?', "%3F").replace('#', "%23")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls() {
-        let folder = Location::Folder { url: "https://a.example/m/".into() };
-        assert_eq!(folder.url("config.json"), "https://a.example/m/config.json");
-        let hub = Location::Repository {
-            endpoint: "https://hub.example".into(),
-            repository: "o/n".into(),
-            revision: "refs/pr/1".into(),
-        };
-        assert_eq!(hub.url("config.json"), "https://hub.example/o/n/resolve/refs%2Fpr%2F1/config.json");
-        assert_eq!((hub.to_string(), folder.to_string()), ("o/n on hub.example".into(), "https://a.example/m/".into()));
-    }
 }

@@ -1,16 +1,17 @@
 //! Reading a large file in order, a few ranges at a time, through every fault that can be overcome.
 
 use super::budget::Budget;
-use super::fetch::{Again, Client, Failure, Opened};
-use super::retry::{Failures, PROGRESS_BYTES};
-use crate::checkpoint::unit::{Steps, check_untold, unit_bytes};
+use super::client::{Client, Failure, Opened};
+use super::retry::{Again, Failures, PROGRESS_BYTES};
 use crate::error::{Error, ErrorCode, Result};
+use crate::platform::abort::Signal;
+use crate::platform::{Bytes, Platform};
+use crate::sizes::{Steps, check_untold, unit_bytes};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use js_sys::Uint8Array;
+use futures_util::StreamExt;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
-use wasm_bindgen_futures::spawn_local;
 
 /// Ranges that are on their way at a time.
 const PARALLEL: usize = 4;
@@ -22,53 +23,61 @@ const TELL_EVERY: u64 = 1 << 20;
 pub type OnBytes = Rc<dyn Fn(u64)>;
 
 /// Reads a part of one file in the order of the file.
-pub struct Reader {
-    fetching: Fetching,
+pub struct Reader<P: Platform> {
+    fetching: Fetching<P>,
     /// Ranges that are not asked for yet.
     waiting: Steps,
     /// Ranges that are on their way.
-    running: VecDeque<Part>,
+    running: VecDeque<Part<P::Bytes>>,
     /// Bytes that came before the reader was made, and their position.
-    prefix: Option<(u64, Uint8Array)>,
+    prefix: Option<(u64, P::Bytes)>,
     /// Bytes that were read too far.
-    returned: Option<(u64, Uint8Array)>,
+    returned: Option<(u64, P::Bytes)>,
 }
 
-struct Part {
+struct Part<B> {
     position: u64,
     range: Range<u64>,
-    pieces: UnboundedReceiver<Result<Uint8Array>>,
+    pieces: UnboundedReceiver<Result<B>>,
     budget: Rc<Budget>,
+    /// Ends the task that brings them.
+    unread: Signal,
 }
 
-impl Drop for Part {
+impl<B> Drop for Part<B> {
     fn drop(&mut self) {
-        self.budget.close();
+        self.unread.set();
     }
 }
 
 /// What every request for a part of one file needs to know.
-#[derive(Clone)]
-struct Fetching {
-    client: Rc<Client>,
+struct Fetching<P> {
+    client: Rc<Client<P>>,
     file: String,
     /// What the server told this version of the file by, where nothing else tells one from another.
     version: Option<String>,
     on_bytes: OnBytes,
 }
 
-impl Reader {
+impl<P> Clone for Fetching<P> {
+    fn clone(&self) -> Self {
+        let Self { client, file, version, on_bytes } = self;
+        Self { client: client.clone(), file: file.clone(), version: version.clone(), on_bytes: on_bytes.clone() }
+    }
+}
+
+impl<P: Platform> Reader<P> {
     /// A reader of `run`. `prefix` is the beginning of the file, as far as it is already there; another `version` of
     /// the file than this one is an error.
     pub fn new(
-        client: Rc<Client>,
+        client: Rc<Client<P>>,
         (file, file_bytes): (&str, u64),
         run: Range<u64>,
-        prefix: Option<Uint8Array>,
+        prefix: Option<P::Bytes>,
         version: Option<String>,
         on_bytes: OnBytes,
     ) -> Self {
-        let have = prefix.as_ref().map_or(0, |p| u64::from(p.length()));
+        let have = prefix.as_ref().map_or(0, |p| u64::from(p.count()));
         let start = if run.start == 0 { have.min(run.end) } else { run.start };
         let waiting = Steps::new(start..run.end, unit_bytes(file_bytes));
         let first = prefix.filter(|_| run.start == 0 && have > 0).map(|p| (0, p));
@@ -80,13 +89,13 @@ impl Reader {
     ///
     /// # Errors
     /// Those of the network once it has failed for good, `aborted`.
-    pub async fn next(&mut self) -> Result<Option<(u64, Uint8Array)>> {
+    pub async fn next(&mut self) -> Result<Option<(u64, P::Bytes)>> {
         if let Some(returned) = self.returned.take() {
             return Ok(Some(returned));
         }
         self.start();
         if let Some(prefix) = self.prefix.take() {
-            (self.fetching.on_bytes)(u64::from(prefix.1.length()));
+            (self.fetching.on_bytes)(u64::from(prefix.1.count()));
             return Ok(Some(prefix));
         }
         loop {
@@ -96,21 +105,21 @@ impl Reader {
                 self.start();
                 continue;
             }
-            use futures_util::StreamExt;
-            let Some(piece) = part.pieces.next().await else {
-                self.fetching.client.check_abort()?;
+            let piece = part.pieces.next().await;
+            self.fetching.client.check_abort()?;
+            let Some(piece) = piece else {
                 let error = format!("{} stopped coming.", self.fetching.file);
                 return Err(Error::new(ErrorCode::Network, error).hint("Try again."));
             };
             let (piece, at) = (piece?, part.position);
-            part.position += u64::from(piece.length());
-            part.budget.take(piece.length().into());
+            part.position += u64::from(piece.count());
+            part.budget.take(piece.count().into());
             return Ok(Some((at, piece)));
         }
     }
 
     /// Gives back bytes that were read too far; they are the next ones again.
-    pub fn put_back(&mut self, position: u64, bytes: Uint8Array) {
+    pub fn put_back(&mut self, position: u64, bytes: P::Bytes) {
         self.returned = Some((position, bytes));
     }
 
@@ -125,16 +134,13 @@ impl Reader {
             let next = if ignores_ranges { self.waiting.rest() } else { self.waiting.next() };
             let Some(range) = next else { return };
             let (sender, pieces) = unbounded();
-            let budget = Rc::new(Budget::default());
-            self.running.push_back(Part {
-                position: range.start,
-                range: range.clone(),
-                pieces,
-                budget: budget.clone(),
-            });
-            let fetching = self.fetching.clone();
-            spawn_local(async move {
-                if let Err(e) = fetching.fetch(range, &sender, &budget).await {
+            let (budget, unread) = (Rc::new(Budget::default()), Signal::default());
+            let (position, fetching) = (range.start, self.fetching.clone());
+            let (task, taken, is_over) = (range.clone(), budget.clone(), unread.clone());
+            self.running.push_back(Part { position, range, pieces, budget, unread });
+            self.fetching.client.platform().spawn(async move {
+                let fetched = fetching.client.signal().end(fetching.fetch(task, &sender, &taken));
+                if let Some(Err(e)) = is_over.unless_set(fetched).await {
                     let _ = sender.unbounded_send(Err(e)); // if nobody listens, nobody needs to know
                 }
             });
@@ -142,12 +148,12 @@ impl Reader {
     }
 }
 
-impl Fetching {
+impl<P: Platform> Fetching<P> {
     /// Fetches a range; what came before a fault is not asked for again.
     async fn fetch(
         &self,
         range: Range<u64>,
-        pieces: &UnboundedSender<Result<Uint8Array>>,
+        pieces: &UnboundedSender<Result<P::Bytes>>,
         budget: &Budget,
     ) -> Result<()> {
         let Self { client, file, version, on_bytes } = self;
@@ -163,17 +169,15 @@ impl Fetching {
                 let mut skip = position - start; // not 0 where the server sends the whole file
                 while position < range.end {
                     let Some(piece) = body.next().await? else { return Err(ended_early(file)) };
-                    let skipped = skip.min(u64::from(piece.length()));
+                    let skipped = skip.min(u64::from(piece.count()));
                     skip -= skipped;
                     // More than was asked for is dropped: the next range brings it.
-                    let end = u64::from(piece.length()).min(skipped + range.end - position);
+                    let end = u64::from(piece.count()).min(skipped + range.end - position);
                     if end > skipped {
-                        let wanted = piece.subarray(skipped as u32, end as u32);
+                        let wanted = piece.part(skipped as u32..end as u32);
                         position += end - skipped;
                         on_bytes(end - skipped);
-                        if pieces.unbounded_send(Ok(wanted)).is_err() {
-                            position = range.end; // nobody reads any more
-                        }
+                        let _ = pieces.unbounded_send(Ok(wanted)); // if nobody reads any more, this task is over
                         budget.bring(end - skipped).await;
                     }
                 }
@@ -209,7 +213,7 @@ pub struct Peek {
 ///
 /// # Errors
 /// Those of the network.
-pub async fn peek(client: &Client, file: &str, range: Range<u64>) -> Result<Peek> {
+pub async fn peek<P: Platform>(client: &Client<P>, file: &str, range: Range<u64>) -> Result<Peek> {
     client
         .retry(async || {
             let Opened { mut body, start, total, version } = client.get(file, Some(&range)).await?;
@@ -218,10 +222,10 @@ pub async fn peek(client: &Client, file: &str, range: Range<u64>) -> Result<Peek
             let len = (range.end - range.start) as usize;
             while bytes.len() < len {
                 let Some(piece) = body.next().await? else { break };
-                let skipped = skip.min(u64::from(piece.length()));
+                let skipped = skip.min(u64::from(piece.count()));
                 skip -= skipped;
-                let end = (skipped as usize + len - bytes.len()).min(piece.length() as usize);
-                bytes.extend(piece.subarray(skipped as u32, end as u32).to_vec());
+                let end = (skipped as usize + len - bytes.len()).min(piece.count() as usize);
+                bytes.extend(piece.part(skipped as u32..end as u32).copied());
             }
             // What ends early is either all there is or a cut connection: only the size tells.
             let expected = total.map_or(0, |t| t.min(range.end).saturating_sub(range.start) as usize);
@@ -237,10 +241,11 @@ pub async fn peek(client: &Client, file: &str, range: Range<u64>) -> Result<Peek
 ///
 /// # Errors
 /// Those of the network; `invalid-config` for a larger file.
-pub async fn small(client: &Client, file: &str, size: Option<u64>, limit: usize) -> Result<Vec<u8>> {
+pub async fn small<P: Platform>(client: &Client<P>, file: &str, size: Option<u64>, limit: usize) -> Result<Vec<u8>> {
     client
         .retry(async || {
-            let Opened { mut body, .. } = client.get(file, None).await.map_err(Failure::unless_offline)?;
+            let Opened { mut body, .. } =
+                client.get(file, None).await.map_err(|failure| client.unless_offline(failure))?;
             let too_large = || Error::invalid_config(format!("{file} is larger than {} MB.", limit >> 20));
             let bytes = body.whole(limit).await?.ok_or_else(too_large)?;
             match size {
@@ -259,13 +264,13 @@ pub async fn small(client: &Client, file: &str, size: Option<u64>, limit: usize)
 ///
 /// # Errors
 /// Those of the network; `unsupported-checkpoint` for a file that does not end.
-pub async fn measure(client: &Client, file: &str) -> Result<u64> {
+pub async fn measure<P: Platform>(client: &Client<P>, file: &str) -> Result<u64> {
     client
         .retry(async || {
             let mut body = client.get(file, None).await?.body;
             let (mut size, mut told) = (0, 0);
             while let Some(piece) = body.next().await? {
-                size += u64::from(piece.length());
+                size += u64::from(piece.count());
                 check_untold(file, size)?;
                 if size / TELL_EVERY > told {
                     told = size / TELL_EVERY;

@@ -1,6 +1,6 @@
 //! When a request is tried again, after how long, and how slow an answer may be.
 
-use crate::checkpoint::unit::MAX_FILE_BYTES;
+use crate::sizes::MAX_FILE_BYTES;
 use std::time::Duration;
 
 /// Attempts without progress before a request has failed.

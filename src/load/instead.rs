@@ -1,11 +1,18 @@
 //! The stored copy of a model whose place cannot be reached, or does not have it any more.
 
+use super::upload::Devices;
 use super::{Load, Made};
 use crate::error::{Error, Result};
 use crate::hub::answer::stored_instead;
+use crate::platform::Platform;
 use crate::store::Store;
 
-impl Load<'_> {
+impl<P, S, D> Load<'_, P, S, D>
+where
+    P: Platform,
+    S: Store<Bytes = P::Bytes> + Clone,
+    D: Devices<P::Bytes>,
+{
     /// A complete model is stored that may be used if its place cannot be reached.
     pub(super) async fn has_copy(&self) -> bool {
         let Some(store) = &self.store else { return false };
@@ -14,7 +21,7 @@ impl Load<'_> {
     }
 
     /// The stored copy in the place of what `e` says cannot be had.
-    pub(super) async fn instead(&mut self, e: Error) -> Result<Made> {
+    pub(super) async fn instead(&mut self, e: Error) -> Result<Made<D::Model>> {
         let Some(note) = stored_instead(&e) else { return Err(e) };
         let Some(mut loaded) = self.stored(self.request.version()).await? else { return Err(e) };
         loaded.notes.push(note);

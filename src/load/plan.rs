@@ -1,12 +1,9 @@
 //! What is to be read of which files, in which units, and what becomes of it.
 
-use super::source::Source;
-use super::{Request, published, quantized};
 use crate::checkpoint::folder::Section;
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::Conversion;
 use crate::config::{ModelConfig, PartialConfig};
-use crate::error::Result;
 use crate::hash::sha256;
 use crate::hub::listing::FileInfo;
 use std::ops::Range;
@@ -75,27 +72,6 @@ impl FilePlan {
 }
 
 impl Plan {
-    /// Plans to load what is at a source. `exact`: read where the checkpoint's entries begin, do not guess.
-    ///
-    /// # Errors
-    /// `model-not-found` without weights, those of the network, and those of what is there.
-    pub async fn new(source: &Source, request: &Request, exact: bool) -> Result<Self> {
-        let config_json = source.config.as_deref();
-        let mut identity = config_json.unwrap_or_default().to_vec();
-        let plan = match quantized::plan(source, request, config_json, &mut identity).await? {
-            Some(plan) => Some(plan),
-            None => published::plan(source, request, config_json, exact, &mut identity).await?,
-        };
-        let Some(mut plan) = plan else {
-            return Err(source.nothing_here());
-        };
-        if let Some(other) = source.of_another_kind.take() {
-            source.notes.borrow_mut().push(format!("{} So its pytorch_model.bin was loaded.", other.message));
-        }
-        plan.identity = sha256(&identity)[..40].to_owned();
-        Ok(plan)
-    }
-
     /// Names the plan: what is stored by another one cannot be used.
     pub fn digest(&self) -> String {
         let mut text = Vec::new();

@@ -1,13 +1,10 @@
 //! The contract's progress: honest about where bytes come from, and never going back.
 
-use crate::api::js;
-use crate::error::Result;
-use js_sys::Function;
+use crate::platform::Clock;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use wasm_bindgen::prelude::*;
-use web_time::Instant;
+use std::time::Duration;
 
 /// Least time between two reports of a download, in seconds.
 const REPORT_EVERY: f64 = 0.05;
@@ -17,21 +14,33 @@ const WINDOW: f64 = 3.0;
 /// What `onProgress` gets.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Progress<'a> {
-    phase: &'a str,
-    loaded_bytes: u64,
-    total_bytes: Option<u64>,
-    file: Option<&'a str>,
-    from_cache: bool,
-    bytes_per_second: Option<f64>,
-    seconds_left: Option<f64>,
-    waiting_for: Option<&'a str>,
+pub struct Progress<'a> {
+    /// `resolve`, `download`, `cache`, `compile` or `ready`.
+    pub phase: &'a str,
+    /// Bytes that are there.
+    pub loaded_bytes: u64,
+    /// All bytes, once that is known.
+    pub total_bytes: Option<u64>,
+    /// The file that is read.
+    pub file: Option<&'a str>,
+    /// The bytes come from the store.
+    pub from_cache: bool,
+    /// Of the last seconds.
+    pub bytes_per_second: Option<f64>,
+    /// At that rate.
+    pub seconds_left: Option<f64>,
+    /// In a sentence.
+    pub waiting_for: Option<&'a str>,
 }
 
+/// Who is told.
+pub type OnProgress = Box<dyn Fn(&Progress<'_>)>;
+
 /// Calls the caller's `onProgress`, if there is one.
-pub struct Reporter {
-    callback: Option<Function>,
-    started: Instant,
+pub struct Reporter<C> {
+    callback: Option<OnProgress>,
+    clock: C,
+    started: Duration,
     loaded: Cell<u64>,
     /// The most that was told so far: what has to be read once more does not make it less.
     told: Cell<u64>,
@@ -45,12 +54,13 @@ pub struct Reporter {
     arrived: RefCell<VecDeque<(f64, u64)>>,
 }
 
-impl Reporter {
+impl<C: Clock> Reporter<C> {
     /// A reporter to a callback, or to nobody.
-    pub fn new(callback: Option<&Function>) -> Self {
+    pub fn new(clock: C, callback: Option<OnProgress>) -> Self {
         Self {
-            callback: callback.cloned(),
-            started: Instant::now(),
+            callback,
+            started: clock.now(),
+            clock,
             loaded: Cell::new(0),
             told: Cell::new(0),
             total: Cell::new(None),
@@ -63,12 +73,9 @@ impl Reporter {
     }
 
     /// Tells of a phase without a file.
-    ///
-    /// # Errors
-    /// If the report cannot be passed to JavaScript.
-    pub fn phase(&self, phase: &'static str) -> Result<()> {
+    pub fn phase(&self, phase: &'static str) {
         self.waiting_for.replace(None);
-        self.report(phase, None, false, None)
+        self.report(phase, None, false, None);
     }
 
     /// Tells what is waited for, in a sentence; `None`: nothing any more.
@@ -76,7 +83,7 @@ impl Reporter {
         if self.waiting_for.replace(what.clone()) != what {
             let file = Some(self.file.borrow().clone()).filter(|file| !file.is_empty());
             let phase = self.last.get();
-            let _ = self.report(phase, file.as_deref(), phase == "cache", None); // a report must not stop a load
+            self.report(phase, file.as_deref(), phase == "cache", None);
         }
     }
 
@@ -93,7 +100,7 @@ impl Reporter {
 
     /// Bytes came from the network. `count`: they count as loaded.
     pub fn arrived(&self, bytes: u64, count: bool) {
-        let now = self.started.elapsed().as_secs_f64();
+        let now = self.seconds();
         let mut arrived = self.arrived.borrow_mut();
         let before = arrived.back().map_or(0, |(_, n)| *n);
         arrived.push_back((now, before + bytes));
@@ -109,18 +116,22 @@ impl Reporter {
     /// Bytes are there.
     pub fn add(&self, bytes: u64, from_cache: bool) {
         self.loaded.set(self.loaded.get() + bytes);
-        let now = self.started.elapsed().as_secs_f64();
+        let now = self.seconds();
         if now - self.reported.get() >= REPORT_EVERY || self.total.get() == Some(self.loaded.get()) {
             self.reported.set(now);
             let rate = if from_cache { None } else { self.rate() };
             let phase = if from_cache { "cache" } else { "download" };
-            let _ = self.report(phase, Some(&self.file.borrow()), from_cache, rate); // a report must not stop a load
+            self.report(phase, Some(&self.file.borrow()), from_cache, rate);
         }
     }
 
     /// Bytes that the network brought so far.
     pub fn arrived_bytes(&self) -> u64 {
         self.arrived.borrow().back().map_or(0, |(_, bytes)| *bytes)
+    }
+
+    fn seconds(&self) -> f64 {
+        (self.clock.now() - self.started).as_secs_f64()
     }
 
     /// Bytes per second, over the last seconds.
@@ -131,7 +142,7 @@ impl Reporter {
         (seconds > 0.0).then(|| (last.1 - first.1) as f64 / seconds)
     }
 
-    fn report(&self, phase: &'static str, file: Option<&str>, from_cache: bool, rate: Option<f64>) -> Result<()> {
+    fn report(&self, phase: &'static str, file: Option<&str>, from_cache: bool, rate: Option<f64>) {
         let total_bytes = self.total.get();
         let loaded_bytes = self.loaded.get().max(self.told.get()).min(total_bytes.unwrap_or(u64::MAX));
         self.told.set(loaded_bytes);
@@ -141,18 +152,17 @@ impl Reporter {
         self.last.set(phase);
         let waiting_for = self.waiting_for.borrow().clone();
         let waiting_for = waiting_for.as_deref();
-        let progress = js::value(&Progress {
-            phase,
-            loaded_bytes,
-            total_bytes,
-            file,
-            from_cache,
-            bytes_per_second,
-            seconds_left,
-            waiting_for,
-        })?;
-        // A callback that throws is the caller's matter and must not break the load.
-        let _ = self.callback.as_ref().map(|callback| callback.call1(&JsValue::NULL, &progress));
-        Ok(())
+        if let Some(callback) = &self.callback {
+            callback(&Progress {
+                phase,
+                loaded_bytes,
+                total_bytes,
+                file,
+                from_cache,
+                bytes_per_second,
+                seconds_left,
+                waiting_for,
+            });
+        }
     }
 }

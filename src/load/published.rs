@@ -1,20 +1,21 @@
 //! A published checkpoint: `pytorch_model.bin`, converted while it streams by.
 
-use super::Request;
+use super::blame::blame;
 use super::plan::{FilePlan, Plan, Work};
+use super::request::Request;
 use super::source::Source;
-use super::units::blame;
 use crate::checkpoint::layout::{Quantization, tensors};
 use crate::checkpoint::names::{self, Names};
-use crate::checkpoint::stream::{Conversion, is_misplaced};
+use crate::checkpoint::stream::Conversion;
 use crate::checkpoint::torch::Archive;
-use crate::checkpoint::unit::unit_bytes;
 use crate::checkpoint::{pickle, sniff, zip};
 use crate::config::PartialConfig;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::hub::Location;
 use crate::hub::listing::FileInfo;
 use crate::hub::ranges::{measure, peek};
+use crate::platform::Platform;
+use crate::sizes::unit_bytes;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -22,8 +23,8 @@ use std::ops::Range;
 const FILE: &str = "pytorch_model.bin";
 
 /// Plans to convert a checkpoint; `None` if there is none. What tells its contents is added to `identity`.
-pub async fn plan(
-    source: &Source,
+pub async fn plan<P: Platform>(
+    source: &Source<P>,
     request: &Request,
     config_json: Option<&[u8]>,
     exact: bool,
@@ -60,7 +61,7 @@ pub async fn plan(
 }
 
 /// The file's size and version; `None` if there is no such file.
-async fn size(source: &Source, info: &FileInfo) -> Result<Option<(u64, String)>> {
+async fn size<P: Platform>(source: &Source<P>, info: &FileInfo) -> Result<Option<(u64, String)>> {
     if let Some(size) = info.size {
         return Ok(Some((size, String::new())));
     }
@@ -75,8 +76,8 @@ async fn size(source: &Source, info: &FileInfo) -> Result<Option<(u64, String)>>
     Ok(Some((size, first.version)))
 }
 
-struct Checkpoint<'a> {
-    source: &'a Source,
+struct Checkpoint<'a, P> {
+    source: &'a Source<P>,
     info: FileInfo,
     size: u64,
     /// As in [`FilePlan`], like what was read so far.
@@ -84,7 +85,7 @@ struct Checkpoint<'a> {
     seen: Vec<(u64, Vec<u8>)>,
 }
 
-impl Checkpoint<'_> {
+impl<P: Platform> Checkpoint<'_, P> {
     async fn read(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
         let (start, wanted) = (range.start, range.end.min(self.size).saturating_sub(range.start));
         let bytes = peek(&self.source.client, FILE, range).await?.bytes;
@@ -130,7 +131,7 @@ impl Checkpoint<'_> {
         };
         let planned = if exact { None } else { Some(convert(&zip::likely_data_offset)) };
         let conversion = match planned {
-            Some(Err(e)) if !is_misplaced(&e) => return Err(e),
+            Some(Err(e)) if e.kind != ErrorKind::Misplaced => return Err(e),
             Some(Ok(conversion)) => conversion,
             _ => {
                 let offsets = self.data_offsets(&archive).await?;

@@ -1,18 +1,19 @@
 //! A folder that `convert` wrote: its bytes are used as they are.
 
-use super::Request;
+use super::blame::blame;
 use super::plan::{FilePlan, Plan, Work};
+use super::request::Request;
 use super::source::Source;
-use super::units::blame;
 use crate::checkpoint::folder::{
     INDEX_LIMIT, Shard, check_complete, header_len, of_another_kind, quantization, shard_names,
 };
 use crate::checkpoint::layout::Quantization;
-use crate::checkpoint::unit::{cut, unit_bytes};
 use crate::config::{ModelConfig, PartialConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::hub::listing::FileInfo;
 use crate::hub::ranges::{Peek, peek};
+use crate::platform::Platform;
+use crate::sizes::{cut, unit_bytes};
 
 /// The weights of a model that is not sharded.
 const SINGLE_FILE: &str = "model.safetensors";
@@ -21,8 +22,8 @@ const INDEX: &str = "model.safetensors.index.json";
 const FIRST: u64 = 64 << 10;
 
 /// Plans to load a quantized folder; `None` if there is none, or only files of another kind under its names. What tells its contents is added to `identity`.
-pub async fn plan(
-    source: &Source,
+pub async fn plan<P: Platform>(
+    source: &Source<P>,
     request: &Request,
     config_json: Option<&[u8]>,
     identity: &mut Vec<u8>,
@@ -83,7 +84,7 @@ fn check_wanted(wanted: Option<Quantization>, stored: Quantization) -> Result<()
     }
 }
 
-async fn shards(source: &Source) -> Result<Option<Vec<Opened>>> {
+async fn shards<P: Platform>(source: &Source<P>) -> Result<Option<Vec<Opened>>> {
     let Some(index) = source.listing.file(INDEX) else { return Ok(None) };
     let Some(json) = source.optional(&index, INDEX_LIMIT).await? else { return Ok(None) };
     let mut opened = Vec::new();
@@ -104,7 +105,7 @@ struct Opened {
 }
 
 impl Opened {
-    async fn open(source: &Source, info: FileInfo) -> Result<Option<Self>> {
+    async fn open<P: Platform>(source: &Source<P>, info: FileInfo) -> Result<Option<Self>> {
         let name = info.path.clone();
         let Some(first) = source.if_there(async || peek(&source.client, &name, 0..FIRST).await).await? else {
             return Ok(None);
@@ -131,7 +132,7 @@ impl Opened {
         }
     }
 
-    async fn parse(mut self, source: &Source, config: &ModelConfig) -> Result<(FilePlan, Shard)> {
+    async fn parse<P: Platform>(mut self, source: &Source<P>, config: &ModelConfig) -> Result<(FilePlan, Shard)> {
         let shard = match self.shard(config) {
             Ok(shard) => shard,
             // What was read may have been damaged on its way: once more.

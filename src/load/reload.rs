@@ -1,17 +1,20 @@
 //! Loading a model once more, on another device: from the store as a rule, without the network.
 
-use super::target::{AnyModel, Wanted};
-use super::{Made, Request, make, progress::Reporter};
+use super::Made;
+use super::browser::make;
+use super::progress::Reporter;
+use super::request::{Request, Wanted};
+use super::target::AnyModel;
 use crate::checkpoint::layout::Quantization;
 use crate::error::{Error, ErrorCode, Result};
 use crate::generate::{AbortFlag, Backend, Revive};
-use crate::hub::fetch::controller;
 use crate::hub::listing::is_commit;
-use crate::hub::timer::sleep;
+use crate::platform::Clock;
+use crate::platform::abort::Signal;
+use crate::platform::browser::Browser;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
-use web_sys::AbortController;
 
 /// How a model was loaded.
 pub struct Reload {
@@ -21,7 +24,7 @@ pub struct Reload {
     /// The call that waits for it is to end.
     flag: AbortFlag,
     /// Ends the load that runs.
-    running: RefCell<Option<AbortController>>,
+    running: RefCell<Signal>,
 }
 
 /// Waits, in seconds, between attempts to get a device: a browser whose GPU process has crashed has none for a while.
@@ -54,9 +57,7 @@ impl Reload {
     /// Ends the call that runs, and the load that it waits for, if it does.
     pub fn abort(&self) {
         self.flag.set();
-        if let Some(controller) = self.running.borrow().as_ref() {
-            controller.abort();
-        }
+        self.running.borrow().set();
     }
 }
 
@@ -69,11 +70,9 @@ impl Revive<AnyModel> for Rc<Reload> {
         if let Some(model) = lost.on_gpu() {
             model.gpu().device.destroy();
         }
-        let controller = controller()?;
-        *self.running.borrow_mut() = Some(controller.clone());
-        let made = self.load(&request, &controller).await;
-        *self.running.borrow_mut() = None;
-        let made = made?;
+        let signal = Signal::default();
+        self.running.replace(signal.clone());
+        let made = self.load(&request, &signal).await?;
         if made.revision != self.revision {
             // The text would not go on as it began.
             return Err(gone("The GPU device was lost, and the model's files have changed since it was loaded."));
@@ -87,15 +86,14 @@ impl Revive<AnyModel> for Rc<Reload> {
 }
 
 impl Reload {
-    async fn load(&self, request: &Request, controller: &AbortController) -> Result<Made> {
-        let signal = controller.signal();
+    async fn load(&self, request: &Request, signal: &Signal) -> Result<Made<AnyModel>> {
         let mut waits = WAITS.into_iter();
         loop {
             self.flag.check()?;
-            match make(request, &Rc::new(Reporter::new(None)), Some(signal.clone())).await {
+            match make(request, &Rc::new(Reporter::new(Browser, None)), signal).await {
                 Err(e) if e.code == ErrorCode::WebgpuUnavailable => {
                     let Some(wait) = waits.next() else { return Err(e) };
-                    sleep(Duration::from_secs_f64(wait), Some(&signal)).await;
+                    signal.unless_set(Browser.sleep(Duration::from_secs_f64(wait))).await;
                 }
                 result => return result,
             }

@@ -1,12 +1,23 @@
 //! What is asked for.
 
-use super::target::Wanted;
 use crate::checkpoint::layout::Quantization;
 use crate::config::PartialConfig;
-use crate::gpu::GpuOptions;
 use crate::hub::listing::is_commit;
 use crate::store::serve::{self, Version};
 use serde::Deserialize;
+
+/// What the caller wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wanted {
+    /// The GPU if it can be had, else the CPU.
+    #[default]
+    Auto,
+    /// The GPU or nothing.
+    Webgpu,
+    /// The CPU.
+    Cpu,
+}
 
 /// What `www/lib/api/model.js` asks for; everything is checked there.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,14 +29,21 @@ pub struct Request {
     pub revision: String,
     /// URL of a model folder, with a slash at its end, …
     pub folder_url: Option<String>,
-    /// … or a repository of the hub at this endpoint.
+    /// … or a repository of the hub …
     pub repository: Option<String>,
+    /// … at this address.
     pub endpoint: String,
+    /// An access token for it.
     pub token: Option<String>,
+    /// Precision; left out, that of the folder, or q4.
     pub quantization: Option<Quantization>,
+    /// What the caller says of the model's shape.
     pub config: Option<PartialConfig>,
+    /// Tokens; left out, as many as the model is made for, up to 2,048.
     pub context_length: Option<usize>,
+    /// What is downloaded is kept.
     pub cache: bool,
+    /// Where the model is to run.
     #[serde(default)]
     pub backend: Wanted,
     /// With `auto`, a GPU that is a program is as good as any: for tests.
@@ -55,11 +73,6 @@ impl Request {
     /// Only a GPU will do, even one that is a program.
     pub fn insists_on_gpu(&self) -> bool {
         self.backend != Wanted::Auto || self.takes_software_gpu
-    }
-
-    /// How the GPU is opened.
-    pub fn gpu_options(&self) -> GpuOptions {
-        GpuOptions { insists: self.insists_on_gpu(), ..Default::default() }
     }
 
     /// The hub's address; empty for a folder.

@@ -1,19 +1,20 @@
 //! Where a model is, which commit of it, and its small files.
 
-use super::Request;
-use crate::checkpoint::manifest::{MANIFEST, Manifest};
+use super::request::Request;
 use crate::checkpoint::sniff::{Kind, kind, mistaken};
 use crate::config::ModelConfig;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::hash::{git_blob_id, sha256};
 use crate::hub::Location;
 use crate::hub::answer::nothing_there;
-use crate::hub::fetch::{Client, OnWait, is_opaque};
+use crate::hub::client::{Client, OnWait};
 use crate::hub::listing::{FileInfo, Listing, commit, next_page};
+use crate::hub::manifest::{MANIFEST, Manifest};
 use crate::hub::ranges::{peek, small};
+use crate::platform::Platform;
+use crate::platform::abort::Signal;
 use std::cell::RefCell;
 use std::rc::Rc;
-use web_sys::AbortSignal;
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -27,9 +28,9 @@ const SHARED_TOKENIZER: &str = "EleutherAI/gpt-neox-20b";
 const MAX_PAGES: usize = 100;
 
 /// A place with a model's files.
-pub struct Source {
+pub struct Source<P> {
     /// Fetches them.
-    pub client: Rc<Client>,
+    pub client: Rc<Client<P>>,
     /// What is known of them.
     pub listing: Listing,
     /// The commit, or a hash that names the contents; `None` while nothing tells.
@@ -46,12 +47,12 @@ pub struct Source {
     pub notes: RefCell<Vec<String>>,
 }
 
-impl Source {
+impl<P: Platform> Source<P> {
     /// Finds the place that a request names. `has_copy`: a stored model can stand in for it.
     ///
     /// # Errors
     /// Those of the network and the hub.
-    pub async fn open(request: &Request, signal: Option<AbortSignal>, on_wait: OnWait, has_copy: bool) -> Result<Self> {
+    pub async fn open(platform: P, request: &Request, signal: Signal, on_wait: OnWait, has_copy: bool) -> Result<Self> {
         let location = match (&request.folder_url, &request.repository) {
             (Some(url), _) => Location::Folder { url: url.clone() },
             (None, Some(repository)) => Location::Repository {
@@ -59,9 +60,9 @@ impl Source {
                 repository: repository.clone(),
                 revision: request.revision.clone(),
             },
-            (None, None) => return Err(Error::invalid_argument("Neither a folder nor a repository is named.")),
+            (None, None) => return Err(Error::internal("Neither a folder nor a repository is named.")),
         };
-        let client = Client::new(location, request.token.clone(), signal)?.telling(on_wait);
+        let client = Client::new(platform, location, request.token.clone(), signal).telling(on_wait);
         client.has_copy(has_copy);
         let mut source = Self::resolve(client).await?;
         source.is_embedded = request.folder_url.as_ref().is_some_and(|url| *url != request.id);
@@ -85,7 +86,7 @@ impl Source {
     }
 
     /// Asks the hub for the commit and its files. A static host has no API and is taken as it is.
-    async fn resolve(client: Client) -> Result<Self> {
+    async fn resolve(client: Client<P>) -> Result<Self> {
         let place = |client, listing, commit| {
             let (client, config, is_embedded) = (Rc::new(client), None, false);
             let (refused, of_another_kind, notes) = Default::default();
@@ -129,7 +130,9 @@ impl Source {
         };
         let may_be_missing = match e.code {
             ErrorCode::Unauthorized => is_folder,
-            ErrorCode::Network => is_folder && self.config.is_some() && is_opaque(&e) && self.is_reachable().await,
+            ErrorCode::Network => {
+                is_folder && self.config.is_some() && e.kind == ErrorKind::Unreadable && self.is_reachable().await
+            }
             _ => false,
         };
         if !may_be_missing {
@@ -190,7 +193,7 @@ impl Source {
     }
 
     async fn shared_tokenizer(&self) -> Result<Option<Vec<u8>>> {
-        let shared = Self::resolve(self.client.elsewhere(SHARED_TOKENIZER, "main")?).await?;
+        let shared = Self::resolve(self.client.elsewhere(SHARED_TOKENIZER, "main")).await?;
         match shared.listing.file(TOKENIZER) {
             Some(file) => shared.optional(&file, TOKENIZER_LIMIT).await,
             None => Ok(None),

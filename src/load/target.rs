@@ -8,21 +8,7 @@ use crate::generate::{Backend, Chosen, Logits, Resume, TokenScore};
 use crate::gpu::Gpu;
 use crate::model::{self, GpuModel, Team};
 use crate::sampling::SamplingOptions;
-use serde::Deserialize;
 use std::rc::Rc;
-
-/// What the caller wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Wanted {
-    /// The GPU if it can be had, else the CPU.
-    #[default]
-    Auto,
-    /// The GPU or nothing.
-    Webgpu,
-    /// The CPU.
-    Cpu,
-}
 
 /// What computes.
 #[derive(Clone)]

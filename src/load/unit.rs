@@ -1,58 +1,35 @@
 //! One unit from the network: as it is, or as it is converted, hashed on the way.
 
-use super::digest::digest;
+use super::blame::blame_rest;
+use super::hashing::{SLICE, Slices, hash, needs_hash};
 use super::plan::{FilePlan, Work};
-use super::units::blame_rest;
-use crate::checkpoint::folder::{Region, Section, are_finite, not_finite};
+use crate::checkpoint::folder::{Section, are_finite, not_finite};
 use crate::checkpoint::layout::{Quantization, TableFormat};
-use crate::checkpoint::stream::{Conversion, is_misplaced};
+use crate::checkpoint::regions::Region;
+use crate::checkpoint::stream::UnitConverter;
 use crate::checkpoint::unit::{Piece, pieces};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::hash::Sha256;
-use crate::hub::fetch::Client;
+use crate::hub::client::Client;
 use crate::hub::ranges::Reader;
-use crate::hub::timer::breathe;
+use crate::platform::{Bytes, Platform};
 use crate::store::UnitRecord;
-use js_sys::Uint8Array;
-use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
-use web_time::{Duration, Instant};
-
-/// Bytes that are converted or hashed at a time: a few milliseconds of work.
-const SLICE: u32 = 1 << 20;
-/// Longest that the page may wait for its turn.
-const TURN: Duration = Duration::from_millis(12);
-
-/// Work on this thread that lets others have their turn, and ends when the caller aborts.
-pub struct Turns {
-    client: Rc<Client>,
-    since: Cell<Instant>,
-}
-
-impl Turns {
-    pub fn new(client: &Rc<Client>) -> Self {
-        Self { client: client.clone(), since: Cell::new(Instant::now()) }
-    }
-
-    pub async fn give_way(&self) -> Result<()> {
-        if self.since.get().elapsed() >= TURN {
-            breathe().await;
-            self.since.set(Instant::now());
-        }
-        self.client.check_abort()
-    }
-}
 
 /// Where units come from that are not stored.
-pub struct UnitSource<'a> {
-    pub client: &'a Rc<Client>,
+pub struct UnitSource<'a, P> {
+    /// By which they are fetched.
+    pub client: &'a Rc<Client<P>>,
+    /// The model's precision once it is loaded.
     pub quantization: Quantization,
 }
 
 /// What came of a unit.
-pub struct Fetched {
-    pub bytes: Uint8Array,
+pub struct Fetched<B> {
+    /// As it is kept.
+    pub bytes: B,
+    /// What is known of it.
     pub record: UnitRecord,
 }
 
@@ -64,7 +41,50 @@ pub struct Wrong {
     pub error: Option<Error>,
 }
 
-impl UnitSource<'_> {
+/// A unit so far.
+enum Making<'a, B> {
+    /// It is kept as it is.
+    Copy { bytes: B, filled: u32, sections: &'a [Section] },
+    /// It is converted.
+    Convert(Box<UnitConverter<'a>>),
+}
+
+impl<'a, B: Bytes> Making<'a, B> {
+    fn begin(file: &'a FilePlan, unit: usize) -> Self {
+        let range = &file.units[unit];
+        match &file.work {
+            Work::Copy(sections) => {
+                Self::Copy { bytes: B::zeroed((range.end - range.start) as u32), filled: 0, sections }
+            }
+            Work::Convert(conversion) => Self::Convert(Box::new(conversion.begin(unit))),
+        }
+    }
+
+    /// Takes the next bytes; `copied` are the same in this module's memory, where they are needed there.
+    fn push(&mut self, part: &B, copied: &[u8]) -> Result<()> {
+        match self {
+            Self::Copy { bytes, filled, .. } => {
+                bytes.put(*filled, part);
+                *filled += part.count();
+                Ok(())
+            }
+            Self::Convert(converter) => converter.push(copied),
+        }
+    }
+
+    /// What is kept, and which of its bytes are which tensor.
+    fn finish(self, range: &Range<u64>) -> (B, Vec<Piece>) {
+        match self {
+            Self::Copy { bytes, sections, .. } => (bytes, pieces(range, sections)),
+            Self::Convert(converter) => {
+                let converted = converter.finish();
+                (B::of(&converted.bytes), converted.pieces)
+            }
+        }
+    }
+}
+
+impl<P: Platform> UnitSource<'_, P> {
     /// A unit from the network.
     ///
     /// # Errors
@@ -73,155 +93,111 @@ impl UnitSource<'_> {
         &self,
         file: &FilePlan,
         unit: usize,
-        reader: &mut Reader,
+        reader: &mut Reader<P>,
         hasher: &mut Sha256,
-        turns: &Turns,
-    ) -> Result<Result<Fetched, Wrong>> {
-        match &file.work {
-            Work::Copy(sections) => self.copy(file, sections, unit, reader, hasher, turns).await,
-            Work::Convert(conversion) => self.convert(file, conversion, unit, reader, hasher, turns).await,
-        }
-    }
-
-    /// A unit as it is.
-    async fn copy(
-        &self,
-        file: &FilePlan,
-        sections: &[Section],
-        unit: usize,
-        reader: &mut Reader,
-        hasher: &mut Sha256,
-        turns: &Turns,
-    ) -> Result<Result<Fetched, Wrong>> {
+        slices: &Slices<P>,
+    ) -> Result<Result<Fetched<P::Bytes>, Wrong>> {
         let range = file.units[unit].clone();
-        let bytes = Uint8Array::new_with_length((range.end - range.start) as u32);
-        let (mut filled, mut is_planned) = (0, true);
-        while let Some(piece) = next_of(reader, &range, u64::from(filled)).await? {
-            bytes.set(&piece, filled);
-            let at = range.start + u64::from(filled);
-            filled += piece.length();
-            is_planned &= !contradicts(file, at, &piece);
-            if needs_hash(file) {
-                hash(&piece, hasher, turns).await?;
+        let mut making = Making::<P::Bytes>::begin(file, unit);
+        let is_converted = matches!(making, Making::Convert(_));
+        let (mut position, mut is_planned) = (range.start, true);
+        let mut copied = Vec::new();
+        while let Some(piece) = next_of(reader, &range, position).await? {
+            for at in (0..piece.count()).step_by(SLICE as usize) {
+                let end = piece.count().min(at + SLICE);
+                let part = piece.part(at..end);
+                let place = position..position + u64::from(part.count());
+                copied.clear();
+                if is_converted || needs_hash(file) || file.was_seen(&place) {
+                    copied.resize(part.count() as usize, 0);
+                    part.read(&mut copied);
+                    is_planned &= file.agrees(position, &copied);
+                }
+                if needs_hash(file) {
+                    hasher.update(&copied);
+                }
+                position = place.end;
+                if is_planned && let Err(e) = making.push(&part, &copied) {
+                    if e.kind == ErrorKind::Misplaced || !needs_hash(file) {
+                        return Err(e);
+                    }
+                    // Are these the bytes that the hub has at all?
+                    let rest = piece.part(end..piece.count());
+                    hash(&rest, hasher, slices).await?;
+                    let rest = (file.bytes, position + u64::from(rest.count()), hasher.clone());
+                    return Err(blame_rest(self.client, &file.info, Some(file), rest, e).await);
+                }
+                slices.give_way().await?;
             }
         }
         if !is_planned {
             return Ok(Err(Wrong { answer: None, error: None }));
         }
-        let fetched = Fetched::new(bytes, pieces(&range, sections), &range).await;
+        let (bytes, pieces) = making.finish(&range);
+        let sha256 = self.client.platform().sha256(&bytes).await;
+        let (len, source_bytes) = (u64::from(bytes.count()), range.end - range.start);
+        let record = UnitRecord { len, sha256, source_bytes, pieces, hash_state: String::new() };
+        let fetched = Fetched { bytes, record };
+        if is_converted {
+            return Ok(Ok(fetched)); // the converter has looked at every number
+        }
+        self.checked(file, &range, fetched, slices).await
+    }
+
+    /// A unit that is kept as it is, unless it is not what the manifest says, or holds what is no number.
+    async fn checked(
+        &self,
+        file: &FilePlan,
+        range: &Range<u64>,
+        fetched: Fetched<P::Bytes>,
+        slices: &Slices<P>,
+    ) -> Result<Result<Fetched<P::Bytes>, Wrong>> {
         let wrong = |error| Ok(Err(Wrong { answer: Some(fetched.record.sha256.clone()), error }));
-        let differs = |(r, h): (Range<u64>, &str)| r == range && h != fetched.record.sha256;
+        let differs = |(r, h): (Range<u64>, &str)| r == *range && h != fetched.record.sha256;
         if file.info.manifest.iter().flat_map(|m| m.chunks()).any(differs) {
             return wrong(None);
         }
         for p in &fetched.record.pieces {
-            match check_finite(p, self.quantization, &fetched.bytes, turns).await {
+            match check_finite(p, self.quantization, &fetched.bytes, slices).await {
                 Err(e) if e.code == ErrorCode::UnsupportedCheckpoint => return wrong(Some(e)),
                 checked => checked?,
             }
         }
         Ok(Ok(fetched))
     }
-
-    /// A unit as it is converted.
-    async fn convert(
-        &self,
-        file: &FilePlan,
-        conversion: &Conversion,
-        unit: usize,
-        reader: &mut Reader,
-        hasher: &mut Sha256,
-        turns: &Turns,
-    ) -> Result<Result<Fetched, Wrong>> {
-        let range = file.units[unit].clone();
-        let mut converter = conversion.begin(unit);
-        let (mut done, mut is_planned) = (0, true);
-        let mut slice = Vec::new();
-        while let Some(piece) = next_of(reader, &range, done).await? {
-            for at in (0..piece.length()).step_by(SLICE as usize) {
-                let part = piece.subarray(at, piece.length().min(at + SLICE));
-                slice.resize(part.length() as usize, 0);
-                part.copy_to(&mut slice);
-                is_planned &= file.agrees(range.start + done, &slice);
-                done += slice.len() as u64;
-                if needs_hash(file) {
-                    hasher.update(&slice);
-                }
-                if is_planned && let Err(e) = converter.push(&slice) {
-                    if is_misplaced(&e) || !needs_hash(file) {
-                        return Err(e);
-                    }
-                    // Are these the bytes that the hub has at all?
-                    hash(&piece.subarray(at + part.length(), piece.length()), hasher, turns).await?;
-                    let position = range.start + done + u64::from(piece.length() - at - part.length());
-                    let rest = (file.bytes, position, hasher.clone());
-                    return Err(blame_rest(self.client, &file.info, Some(file), rest, e).await);
-                }
-                turns.give_way().await?;
-            }
-        }
-        if !is_planned {
-            return Ok(Err(Wrong { answer: None, error: None }));
-        }
-        let converted = converter.finish();
-        let bytes = Uint8Array::from(converted.bytes.as_slice());
-        Ok(Ok(Fetched::new(bytes, converted.pieces, &range).await))
-    }
 }
 
-impl Fetched {
-    async fn new(bytes: Uint8Array, pieces: Vec<Piece>, range: &Range<u64>) -> Self {
-        let (len, source_bytes) = (u64::from(bytes.length()), range.end - range.start);
-        let sha256 = digest(&bytes).await;
-        Self { bytes, record: UnitRecord { len, sha256, source_bytes, pieces, hash_state: String::new() } }
-    }
-}
-
-/// The next bytes of a unit of which `done` are there; `None` at its end. Readers and units end together.
-async fn next_of(reader: &mut Reader, range: &Range<u64>, done: u64) -> Result<Option<Uint8Array>> {
-    let position = range.start + done;
+/// The next bytes of a unit that is there up to `position`; `None` at its end. Readers and units end together.
+async fn next_of<P: Platform>(reader: &mut Reader<P>, range: &Range<u64>, position: u64) -> Result<Option<P::Bytes>> {
     if position == range.end {
         return Ok(None);
     }
     let Some((at, piece)) = reader.next().await? else {
         return Err(Error::new(ErrorCode::Integrity, "A file ended early.").hint("Try again."));
     };
-    let (from, to) = (position - at, (range.end - at).min(u64::from(piece.length())));
-    if to < u64::from(piece.length()) {
-        reader.put_back(range.end, piece.subarray(to as u32, piece.length()));
+    let (from, to) = (position - at, (range.end - at).min(u64::from(piece.count())));
+    if to < u64::from(piece.count()) {
+        reader.put_back(range.end, piece.part(to as u32..piece.count()));
     }
-    Ok(Some(piece.subarray(from as u32, to as u32)))
+    Ok(Some(piece.part(from as u32..to as u32)))
 }
 
-/// True if bytes that stream by are not those that the plan was made from. Only those are copied.
-pub fn contradicts(plan: &FilePlan, at: u64, piece: &Uint8Array) -> bool {
-    plan.was_seen(&(at..at + u64::from(piece.length()))) && !plan.agrees(at, &piece.to_vec())
-}
-
-/// True for a file whose hash as a whole is known.
-pub fn needs_hash(file: &FilePlan) -> bool {
-    file.info.sha256.is_some()
-}
-
-async fn check_finite(piece: &Piece, quantization: Quantization, unit: &Uint8Array, turns: &Turns) -> Result<()> {
+async fn check_finite<P: Platform>(
+    piece: &Piece,
+    quantization: Quantization,
+    unit: &P::Bytes,
+    slices: &Slices<P>,
+) -> Result<()> {
     if piece.region == Region::Elements && piece.id.format(quantization).is_some_and(TableFormat::is_quantized) {
         return Ok(());
     }
     let end = piece.at + piece.len;
     for at in (piece.at..end).step_by(SLICE as usize) {
-        let slice = unit.subarray(at, end.min(at + SLICE)).to_vec();
+        let slice = unit.part(at..end.min(at + SLICE)).copied();
         if !are_finite(piece.id, piece.region, quantization, &slice) {
             return Err(not_finite(piece.id));
         }
-        turns.give_way().await?;
-    }
-    Ok(())
-}
-
-pub async fn hash(bytes: &Uint8Array, hasher: &mut Sha256, turns: &Turns) -> Result<()> {
-    for at in (0..bytes.length()).step_by(SLICE as usize) {
-        hasher.update(&bytes.subarray(at, bytes.length().min(at + SLICE)).to_vec());
-        turns.give_way().await?;
+        slices.give_way().await?;
     }
     Ok(())
 }

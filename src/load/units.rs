@@ -1,25 +1,20 @@
 //! The heart of loading: unit after unit from the store or the network to where the model goes, verified on the way.
 
-use super::digest::digest;
+use super::hashing::{Slices, needs_hash};
 use super::plan::{FilePlan, Plan, Work};
 use super::progress::Reporter;
-use super::source::{Source, damaged};
-use super::target::Target;
-pub use super::unit::UnitSource;
-use super::unit::{Fetched, Turns, Wrong, contradicts, hash, needs_hash};
-use super::upload::Uploader;
-use crate::checkpoint::stream::is_misplaced;
-use crate::error::{Error, Result};
+use super::source::damaged;
+use super::unit::{Fetched, UnitSource, Wrong};
+use super::upload::{Room, Upload};
+use crate::error::{ErrorKind, Result};
 use crate::hash::Sha256;
-use crate::hub::fetch::Client;
-use crate::hub::listing::FileInfo;
 use crate::hub::ranges::{OnBytes, Reader};
+use crate::platform::{Bytes, Platform};
 use crate::store::cache::Cache;
 use crate::store::doubt::{Doubt, Next};
 use crate::store::{Store, UnitRecord};
 use futures_util::StreamExt;
 use futures_util::future::join;
-use js_sys::Uint8Array;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -27,14 +22,18 @@ use std::rc::Rc;
 const READ_AHEAD: usize = 4;
 
 /// Loads the units of a model.
-pub struct Units<'a, S> {
-    pub source: UnitSource<'a>,
-    pub loading: &'a Target,
-    pub progress: &'a Rc<Reporter>,
+pub struct Units<'a, P, S, R> {
+    /// Where those come from that are not stored.
+    pub source: UnitSource<'a, P>,
+    /// Where they go.
+    pub room: &'a R,
+    /// Who is told.
+    pub progress: &'a Rc<Reporter<P>>,
+    /// The model's place in the store.
     pub cache: &'a mut Cache<S>,
 }
 
-impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
+impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S, R> {
     /// Puts all of a planned model where it goes, and what is new into the cache.
     ///
     /// # Errors
@@ -48,7 +47,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             self.progress.file(&file.info.path);
             let of_file = first..first + file.units.len();
             match self.file(file, first, by_stored).await {
-                Err(e) if is_misplaced(&e) => {
+                Err(e) if e.kind == ErrorKind::Misplaced => {
                     self.cache.forget(of_file).await;
                     return Err(e);
                 }
@@ -72,12 +71,17 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
     pub async fn load_stored(&mut self, units: usize, file: &str) -> Result<bool> {
         self.progress.file(file);
         self.progress.expect((0..units).filter_map(|u| self.cache.unit(u)).map(|u| u.len).sum());
-        let mut uploader = Uploader::new(self.loading)?;
+        let mut uploader = self.room.uploader()?;
         Ok(self.stored(0..units, &mut uploader, true).await? == units)
     }
 
     /// Uploads stored units up to the first that is missing or damaged, whose number it returns.
-    async fn stored(&self, units: Range<usize>, uploader: &mut Uploader<'_>, by_stored: bool) -> Result<usize> {
+    async fn stored(
+        &self,
+        units: Range<usize>,
+        uploader: &mut impl Upload<P::Bytes>,
+        by_stored: bool,
+    ) -> Result<usize> {
         let known = units.clone().map_while(|u| self.cache.unit(u).map(|record| self.verified(u, record)));
         let mut done = units.start;
         let mut verified = std::pin::pin!(futures_util::stream::iter(known).buffered(READ_AHEAD));
@@ -91,21 +95,21 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
     }
 
     /// Bytes of a stored unit; `None` if they are missing or damaged.
-    async fn verified<'r>(&self, unit: usize, record: &'r UnitRecord) -> Option<(Uint8Array, &'r UnitRecord)> {
+    async fn verified<'r>(&self, unit: usize, record: &'r UnitRecord) -> Option<(P::Bytes, &'r UnitRecord)> {
         let bytes = self.cache.read(unit).await?;
-        (digest(&bytes).await == record.sha256).then_some((bytes, record))
+        (self.source.client.platform().sha256(&bytes).await == record.sha256).then_some((bytes, record))
     }
 
     /// Loads the units of one file; false if the file as a whole is not what it should be.
     async fn file(&mut self, file: &FilePlan, first: usize, by_stored: bool) -> Result<bool> {
-        let mut uploader = Uploader::new(self.loading)?;
+        let mut uploader = self.room.uploader()?;
         let mut hasher = Sha256::default();
         let count = file.units.len();
-        let mut reader: Option<(Reader, usize)> = None;
-        let turns = Turns::new(self.source.client);
+        let mut reader: Option<(Reader<P>, usize)> = None;
+        let slices = Slices::new(self.source.client);
         let mut unit = 0;
         // A unit is stored while the next one comes.
-        let mut unkept: Option<(usize, Fetched)> = None;
+        let mut unkept: Option<(usize, Fetched<P::Bytes>)> = None;
         while unit < count {
             let stored = self.stored(first + unit..first + count, &mut uploader, by_stored).await;
             if stored.is_err() {
@@ -128,12 +132,12 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             if reader.as_ref().is_none_or(|(_, until)| unit >= *until) {
                 let run = file.units[unit].start..file.units[end - 1].end;
                 // What is compared with the stream must not be the stream: only what is kept as it is need not come twice.
-                let prefix = file.prefix().filter(|_| matches!(file.work, Work::Copy(_))).map(Uint8Array::from);
+                let prefix = file.prefix().filter(|_| matches!(file.work, Work::Copy(_))).map(P::Bytes::of);
                 reader = Some((self.reader(file, run, prefix, !by_stored), end));
             }
             let Some((from, _)) = reader.as_mut() else { continue };
             let before = hasher.clone();
-            let fetching = self.source.fetch(file, unit, from, &mut hasher, &turns);
+            let fetching = self.source.fetch(file, unit, from, &mut hasher, &slices);
             let (fetched, ()) = join(fetching, keep(self.cache, unkept.take())).await;
             let mut fetched = match agreeing(fetched?, expected) {
                 Ok(fetched) => fetched,
@@ -177,8 +181,8 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
         expected: Option<&str>,
         mut wrong: Wrong,
         by_stored: bool,
-    ) -> Result<Option<Fetched>> {
-        let turns = Turns::new(self.source.client);
+    ) -> Result<Option<Fetched<P::Bytes>>> {
+        let slices = Slices::new(self.source.client);
         let before = hasher.clone();
         // What is complete was compared with the hash of the whole, where there is one; chunks have their own.
         let is_verified = by_stored && needs_hash(file);
@@ -193,7 +197,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
             }
             hasher.clone_from(&before);
             let mut reader = self.reader(file, file.units[unit].clone(), None, false);
-            let fetched = self.source.fetch(file, unit, &mut reader, hasher, &turns).await?;
+            let fetched = self.source.fetch(file, unit, &mut reader, hasher, &slices).await?;
             match agreeing(fetched, expected) {
                 Ok(fetched) => return Ok(Some(fetched)),
                 Err(again) => wrong = again,
@@ -202,7 +206,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
     }
 
     /// A reader of some units, after the file's beginning if that is there. `count`: what arrives counts as loaded.
-    fn reader(&self, file: &FilePlan, run: Range<u64>, prefix: Option<Uint8Array>, count: bool) -> Reader {
+    fn reader(&self, file: &FilePlan, run: Range<u64>, prefix: Option<P::Bytes>, count: bool) -> Reader<P> {
         let progress = self.progress.clone();
         let on_bytes: OnBytes = Rc::new(move |bytes| progress.arrived(bytes, count));
         let name = (file.info.path.as_str(), file.bytes);
@@ -211,7 +215,7 @@ impl<S: Store<Bytes = Uint8Array>> Units<'_, S> {
 }
 
 /// What was fetched, unless it is wrong or not the unit that is known.
-fn agreeing(fetched: Result<Fetched, Wrong>, expected: Option<&str>) -> Result<Fetched, Wrong> {
+fn agreeing<B>(fetched: Result<Fetched<B>, Wrong>, expected: Option<&str>) -> Result<Fetched<B>, Wrong> {
     let fetched = fetched?;
     if expected.is_none_or(|sha256| *sha256 == fetched.record.sha256) {
         return Ok(fetched);
@@ -220,49 +224,8 @@ fn agreeing(fetched: Result<Fetched, Wrong>, expected: Option<&str>) -> Result<F
 }
 
 /// Stores what was fetched, if there is any.
-async fn keep<S: Store<Bytes = Uint8Array>>(cache: &mut Cache<S>, fetched: Option<(usize, Fetched)>) {
+async fn keep<S: Store>(cache: &mut Cache<S>, fetched: Option<(usize, Fetched<S::Bytes>)>) {
     if let Some((unit, Fetched { bytes, record })) = fetched {
         cache.keep(unit, record, bytes).await;
     }
-}
-
-/// Which error to tell of a file that cannot be understood: that it is damaged, if its hash says so.
-pub async fn blame(source: &Source, file: &FileInfo, e: Error) -> Error {
-    // A file with hashes of chunks has one of the whole in the same place.
-    let sha256 = file.sha256.clone().or_else(|| file.manifest.as_ref().map(|m| m.sha256.clone()));
-    let file = FileInfo { sha256, ..file.clone() };
-    match file.size {
-        Some(size) if file.sha256.is_some() => {
-            blame_rest(&source.client, &file, None, (size, 0, Sha256::default()), e).await
-        }
-        _ => e,
-    }
-}
-
-/// The same for a file of `size` bytes that is hashed up to `position`, and of which `plan` may be a wrong idea.
-pub async fn blame_rest(
-    client: &Rc<Client>,
-    file: &FileInfo,
-    plan: Option<&FilePlan>,
-    (size, position, mut hasher): (u64, u64, Sha256),
-    e: Error,
-) -> Error {
-    let turns = Turns::new(client);
-    let ignore: OnBytes = Rc::new(|_| ());
-    let mut reader = Reader::new(client.clone(), (&file.path, size), position..size, None, None, ignore);
-    let mut agrees = true;
-    loop {
-        match reader.next().await {
-            Ok(Some((at, piece))) => {
-                agrees &= !plan.is_some_and(|p| contradicts(p, at, &piece));
-                if let Err(aborted) = hash(&piece, &mut hasher, &turns).await {
-                    return aborted;
-                }
-            }
-            Ok(None) => break,
-            Err(network) => return network,
-        }
-    }
-    let is_right = file.sha256.as_ref().is_none_or(|sha256| *sha256 == hasher.finish());
-    if is_right && agrees { e } else { damaged(&file.path).caused_by(e) }
 }

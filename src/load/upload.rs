@@ -1,127 +1,77 @@
-//! From the browser's buffers to the GPU's, without passing through wasm memory; or into that, for the CPU.
+//! Where the bytes of a model go, as traits; and into this module's memory, for the CPU.
 
-use super::target::Target;
-use crate::checkpoint::folder::Region;
-use crate::checkpoint::layout::TensorId;
+use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::unit::Piece;
+use crate::config::ModelConfig;
 use crate::cpu;
-use crate::error::{Error, ErrorCode, Result};
-use crate::model::{Loading, Placement};
-use js_sys::Uint8Array;
-use wasm_bindgen::prelude::*;
-
-#[wasm_bindgen]
-extern "C" {
-    /// A `GPUQueue`, for the one call that wgpu only offers with data in wasm memory.
-    type RawQueue;
-    #[wasm_bindgen(method, catch, js_name = writeBuffer)]
-    fn write_buffer(
-        this: &RawQueue,
-        buffer: &JsValue,
-        offset: f64,
-        data: &Uint8Array,
-        data_offset: f64,
-        size: f64,
-    ) -> Result<(), JsValue>;
-}
+use crate::error::Result;
+use crate::platform::Bytes;
 
 /// Writes pieces of tensors to where they go.
-pub enum Uploader<'a> {
-    Gpu(GpuUploader<'a>),
-    Cpu(&'a cpu::Loading),
-}
-
-/// Writes them to the GPU, which takes whole words only: bytes of a word that is cut by the end of a unit wait for the
-/// next one.
-pub struct GpuUploader<'a> {
-    loading: &'a Loading,
-    queue: RawQueue,
-    waiting: Option<(TensorId, Region, Vec<u8>)>,
-}
-
-impl<'a> Uploader<'a> {
-    /// An uploader of a model's weights.
-    ///
-    /// # Errors
-    /// `webgpu-unavailable` if the device is not the browser's.
-    pub fn new(target: &'a Target) -> Result<Self> {
-        Ok(match target {
-            Target::Gpu(loading) => Self::Gpu(GpuUploader::new(loading)?),
-            Target::Cpu(loading) => Self::Cpu(loading),
-        })
-    }
-
+pub trait Upload<B> {
     /// Writes the pieces of a unit; a tensor's pieces come in order.
     ///
     /// # Errors
     /// `device-lost`, and `invalid-config` for bytes that no tensor has.
-    pub fn write(&mut self, pieces: &[Piece], unit: &Uint8Array) -> Result<()> {
-        match self {
-            Self::Gpu(uploader) => uploader.write(pieces, unit),
-            Self::Cpu(loading) => pieces.iter().try_for_each(|piece| {
-                let bytes = unit.subarray(piece.at, piece.at + piece.len);
-                let place = (piece.offset as usize, piece.len as usize);
-                loading.write(piece.id, piece.region, place, |to| bytes.copy_to(to))
-            }),
-        }
+    fn write(&mut self, pieces: &[Piece], unit: &B) -> Result<()>;
+}
+
+/// Room for a model, to be filled.
+pub trait Room<B> {
+    /// Fills it.
+    type Uploader<'a>: Upload<B>
+    where
+        Self: 'a;
+
+    /// Begins to fill it with the units of a file.
+    ///
+    /// # Errors
+    /// `internal` if this is no room that can be filled from here.
+    fn uploader(&self) -> Result<Self::Uploader<'_>>;
+}
+
+/// Where models can go.
+#[allow(async_fn_in_trait)] // one thread: wasm has no Send futures
+pub trait Devices<B> {
+    /// Room for a model.
+    type Room: Room<B>;
+    /// A model that can run.
+    type Model;
+
+    /// Finds a device: without one there is no use for a large download. `likely` is the model's shape, as far as it is
+    /// told without the weights.
+    ///
+    /// # Errors
+    /// `webgpu-unavailable` where there is none for it.
+    async fn find(&mut self, likely: Option<&ModelConfig>) -> Result<()>;
+
+    /// Room for a model, where its kernels begin to be compiled.
+    ///
+    /// # Errors
+    /// `webgpu-unavailable`, `out-of-memory`, `invalid-argument` for a context that is too long.
+    async fn room(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Self::Room>;
+
+    /// A model that can run, once all bytes are written; what the user should know is added to `notes`.
+    ///
+    /// # Errors
+    /// `webgpu-unavailable` if a kernel does not compile, or computes wrong results; `device-lost`.
+    async fn finish(&mut self, room: Self::Room, config: &ModelConfig, notes: &mut Vec<String>) -> Result<Self::Model>;
+}
+
+impl<B: Bytes> Upload<B> for &cpu::Loading {
+    fn write(&mut self, pieces: &[Piece], unit: &B) -> Result<()> {
+        pieces.iter().try_for_each(|piece| {
+            let bytes = unit.part(piece.at..piece.at + piece.len);
+            let place = (piece.offset as usize, piece.len as usize);
+            cpu::Loading::write(self, piece.id, piece.region, place, |to| bytes.read(to))
+        })
     }
 }
 
-impl<'a> GpuUploader<'a> {
-    fn new(loading: &'a Loading) -> Result<Self> {
-        let queue = loading.gpu.queue.as_webgpu();
-        let queue =
-            queue.ok_or_else(|| Error::new(ErrorCode::WebgpuUnavailable, "The GPU queue is not the browser's."))?;
-        Ok(Self { loading, queue: queue.clone().unchecked_into(), waiting: None })
-    }
+impl<B: Bytes> Room<B> for cpu::Loading {
+    type Uploader<'a> = &'a Self;
 
-    fn write(&mut self, pieces: &[Piece], unit: &Uint8Array) -> Result<()> {
-        for piece in pieces {
-            let bytes = unit.subarray(piece.at, piece.at + piece.len);
-            match self.waiting.take() {
-                Some((id, region, mut head)) if (id, region) == (piece.id, piece.region) => {
-                    let missing = (4 - head.len() as u32).min(bytes.length());
-                    head.extend(bytes.subarray(0, missing).to_vec());
-                    let offset = piece.offset + u64::from(missing) - head.len() as u64;
-                    self.run(piece, offset, &Uint8Array::from(head.as_slice()))?;
-                    self.run(piece, piece.offset + u64::from(missing), &bytes.subarray(missing, bytes.length()))?;
-                }
-                _ => self.run(piece, piece.offset, &bytes)?,
-            }
-        }
-        self.loading.gpu.check()
-    }
-
-    /// Writes bytes that begin at a whole word of their region.
-    fn run(&mut self, piece: &Piece, offset: u64, bytes: &Uint8Array) -> Result<()> {
-        let region = self.loading.weights.region_bytes(piece.id, piece.region);
-        let is_last = offset + u64::from(bytes.length()) >= region;
-        let rest = if is_last { 0 } else { bytes.length() % 4 };
-        let len = bytes.length() - rest;
-        if rest > 0 {
-            self.waiting = Some((piece.id, piece.region, bytes.subarray(len, len + rest).to_vec()));
-        }
-        if len == 0 {
-            return Ok(());
-        }
-        for Placement { buffer, offset, bytes: range } in
-            self.loading.weights.place(piece.id, piece.region, offset as usize, len as usize)?
-        {
-            let Some(buffer) = buffer.as_webgpu() else { continue }; // `new` made sure that it is
-            let failed = |e: JsValue| {
-                Error::new(ErrorCode::DeviceLost, "Writing to the GPU failed.").caused_by(format!("{e:?}"))
-            };
-            let (whole, rest) = (range.len() / 4 * 4, range.len() % 4);
-            if whole > 0 {
-                let at = range.start as f64;
-                self.queue.write_buffer(buffer, offset as f64, bytes, at, whole as f64).map_err(failed)?;
-            }
-            if rest > 0 {
-                let last = Uint8Array::new_with_length(4);
-                last.set(&bytes.subarray((range.start + whole) as u32, range.end as u32), 0);
-                self.queue.write_buffer(buffer, (offset + whole as u64) as f64, &last, 0.0, 4.0).map_err(failed)?;
-            }
-        }
-        Ok(())
+    fn uploader(&self) -> Result<&Self> {
+        Ok(self)
     }
 }

@@ -6,11 +6,12 @@ use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::model::GpuModel;
 use crate::store::indexed_db::IndexedDb;
+use crate::store::remembered::{recall, remember};
 use serde::{Deserialize, Serialize};
 
-/// What is kept of it.
+/// What is remembered of it.
 #[derive(Serialize, Deserialize)]
-struct Note {
+struct Found {
     /// Kernels with subgroups are right; false if they are not to be used.
     subgroups: bool,
 }
@@ -33,15 +34,14 @@ impl Verdict {
         let shape = serde_json::to_string(config).unwrap_or_default();
         let version = env!("CARGO_PKG_VERSION");
         let name = format!("check|{version}|{}|{}|{shape}", gpu.describe(), quantization.as_str());
-        let found = match store {
-            Some(store) => store.note(&name).await.ok().flatten(),
+        let found: Option<Found> = match store {
+            Some(store) => recall(store, &name).await,
             None => None,
         };
-        let note: Option<Note> = found.and_then(|note| serde_json::from_str(&note).ok());
-        if note.as_ref().is_some_and(|note| !note.subgroups) {
+        if found.as_ref().is_some_and(|found| !found.subgroups) {
             gpu.forgo_subgroups("failed when they were tried before");
         }
-        Self { store: store.cloned(), name, is_known: note.is_some() }
+        Self { store: store.cloned(), name, is_known: found.is_some() }
     }
 
     /// Tests the model, if that was not done before, and keeps the outcome.
@@ -55,9 +55,8 @@ impl Verdict {
         if !model.verify().await? {
             return Ok(()); // this model does not tell: the next one of its shape may
         }
-        let note = Note { subgroups: model.gpu().forgone().is_none() };
-        if let (Some(store), Ok(note)) = (self.store, serde_json::to_string(&note)) {
-            let _ = store.put_note(&self.name, &note).await; // without it the next visit tests again
+        if let Some(store) = &self.store {
+            remember(store, &self.name, &Found { subgroups: model.gpu().forgone().is_none() }).await;
         }
         Ok(())
     }

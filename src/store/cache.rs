@@ -3,7 +3,7 @@
 
 use super::{ModelRecord, Store, UnitRecord};
 use crate::checkpoint::layout::tensors;
-use crate::checkpoint::stream::regions;
+use crate::checkpoint::regions::regions;
 use crate::checkpoint::unit::covers;
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};

@@ -18,6 +18,8 @@ pub struct MemoryStore {
     models: Rc<RefCell<Records>>,
     units: Rc<RefCell<Records>>,
     data: Rc<RefCell<Data>>,
+    notes: Rc<RefCell<Records>>,
+    free: Rc<Cell<Option<u64>>>,
     quota: Rc<Cell<Option<u64>>>,
     refuses_records: Rc<Cell<bool>>,
 }
@@ -26,6 +28,11 @@ impl MemoryStore {
     /// From now on, units fit only while they have at most so many bytes together.
     pub fn limit(&self, bytes: u64) {
         self.quota.set(Some(bytes));
+    }
+
+    /// From now on, so many bytes are said to be free, whatever fits.
+    pub fn estimate(&self, bytes: Option<u64>) {
+        self.free.set(bytes);
     }
 
     /// From now on, records of models fit or do not.
@@ -37,6 +44,17 @@ impl MemoryStore {
     pub fn damage(&self, change: impl Fn(&str, &mut String)) {
         for records in [&self.models, &self.units] {
             records.borrow_mut().iter_mut().for_each(|(key, text)| change(key, text));
+        }
+    }
+
+    /// Changes or takes away the bytes of units whose keys end so.
+    pub fn harm(&self, unit: &str, change: impl Fn(&mut Option<Vec<u8>>)) {
+        let mut data = self.data.borrow_mut();
+        let keys: Vec<String> = data.keys().filter(|key| key.ends_with(unit)).cloned().collect();
+        for key in keys {
+            let mut bytes = data.remove(&key);
+            change(&mut bytes);
+            data.extend(bytes.map(|bytes| (key, bytes)));
         }
     }
 
@@ -101,6 +119,19 @@ impl Store for MemoryStore {
         self.units.borrow_mut().insert(key.clone(), seal(&key, &sha256)?);
         self.data.borrow_mut().insert(key, bytes);
         Ok(())
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.notes.borrow().get(name).and_then(|text| unseal(name, text)))
+    }
+
+    async fn put_note(&self, name: &str, text: &str) -> Result<()> {
+        self.notes.borrow_mut().insert(name.to_owned(), seal(name, &text)?);
+        Ok(())
+    }
+
+    async fn free_bytes(&self) -> Option<u64> {
+        self.free.get()
     }
 
     async fn delete(&self, key: &ModelKey) -> Result<()> {

@@ -8,13 +8,10 @@ pub mod cache;
 pub mod doubt;
 #[cfg(target_arch = "wasm32")]
 pub mod indexed_db;
-#[cfg(target_arch = "wasm32")]
-pub mod limit;
 pub mod list;
-#[cfg(target_arch = "wasm32")]
-pub mod lock;
 pub mod memory;
 pub mod patience;
+pub mod remembered;
 pub mod seal;
 pub mod serve;
 
@@ -172,6 +169,15 @@ pub trait Store {
 
     /// Deletes a model with everything that belongs to it.
     async fn delete(&self, key: &ModelKey) -> Result<()>;
+
+    /// A note that was kept beside the models: its text.
+    async fn note(&self, name: &str) -> Result<Option<String>>;
+
+    /// Keeps a note.
+    async fn put_note(&self, name: &str, text: &str) -> Result<()>;
+
+    /// Bytes that the platform still allows, where it tells.
+    async fn free_bytes(&self) -> Option<u64>;
 
     /// A model is complete: what an older version of this program stored of the same is of no use any more.
     async fn replaces_older(&self, _key: &ModelKey) {}

@@ -68,7 +68,7 @@ export async function start({ webgpu = true, ...more } = {}) {
 /**
  * A context of its own storage for tests of loading, where the engine runs in that thread. Kernels, which take seconds on
  * the CPU, are never ready there until `compileKernels`; on the main thread, timers run 20 times as fast, so that waits
- * between attempts cost nothing, and those for a hub's limit end at once where `globalThis.skipsLimits` is set.
+ * between attempts cost nothing.
  */
 export async function quickContext(world, thread = "main") {
   const context = await world.browser.newContext();
@@ -82,10 +82,7 @@ export async function quickContext(world, thread = "main") {
   await onMainThread(context);
   await context.addInitScript(() => {
     const setTimeout = globalThis.setTimeout;
-    // A hub's limit is waited for by minutes.
-    const speed = (time) =>
-      globalThis.skipsLimits && (time > 20_000 || (time >= 10_000 && time <= 11_000)) ? 2000 : 20;
-    globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / speed(time), ...rest);
+    globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / 20, ...rest);
   });
   return context;
 }

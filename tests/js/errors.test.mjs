@@ -18,6 +18,7 @@ test("the codes are those of the contract, each with a next step", () => {
     "device-lost",
     "aborted",
     "disposed",
+    "internal",
   ]);
   for (const code of ERROR_CODES) assert.match(new TokenFormerError(code, "x").hint, /^[A-Z].*\.$/);
 });

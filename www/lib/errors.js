@@ -18,6 +18,7 @@ export const REMEDIES = Object.freeze({
   "device-lost": "Load the model again.",
   aborted: "Call it again when you want it.",
   disposed: "Load the model again with TokenFormer.load().",
+  internal: "This is a fault of the module: please report it, with what the browser's console says.",
 });
 
 /** Every code, in the order of the documentation. */

@@ -4,13 +4,15 @@
 //! needs the database waits for that task for a while. What comes later is used by the next call.
 
 use super::super::FORMAT;
-use super::super::limit::within;
 use super::events::{failed, first_event, silent};
 use super::{DATA, MODELS, NOTES, UNITS};
 use crate::error::Result;
+use crate::platform::browser::Browser;
+use crate::platform::wait::within;
 use futures_channel::oneshot;
 use js_sys::Reflect;
 use std::cell::RefCell;
+use std::time::Duration;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{IdbDatabase, IdbFactory, IdbOpenDbRequest};
@@ -18,8 +20,8 @@ use web_sys::{IdbDatabase, IdbFactory, IdbOpenDbRequest};
 /// Every format has a database of its own, so that versions of this program on one origin leave each other's alone, and
 /// none has to wait until another tab closes an older one. (Format 2 and those before it share the bare name.)
 pub const NAME: &str = "tokenformer-web";
-/// Seconds that a browser may take to open it.
-const OPENING: u32 = 5;
+/// So long a browser may take to open it.
+const OPENING: Duration = Duration::from_secs(5);
 
 /// Tells that a request has ended, and how.
 type Ended = oneshot::Sender<Result<IdbDatabase, JsValue>>;
@@ -86,7 +88,7 @@ pub async fn connect() -> Result<IdbDatabase> {
         }),
         Ok(false) => {}
     }
-    match within(receiver, OPENING).await {
+    match within(&Browser, OPENING, receiver).await {
         Some(Ok(opened)) => opened.map_err(|e| failed(&e)),
         _ => {
             STATE.with_borrow_mut(|state| {

@@ -9,16 +9,18 @@ mod connection;
 mod events;
 mod others;
 
-use super::limit::within;
 use super::list::{Entry, Which, merged};
 use super::seal::{seal, unseal};
 use super::{ModelKey, ModelRecord, Store, UnitRecord};
 use crate::error::{ErrorCode, Result};
+use crate::platform::browser::Browser;
+use crate::platform::wait::within;
 use connection::{connect, disconnect};
 use events::{completion, failed, is_lost_connection, silent};
 use js_sys::{Array, ArrayBuffer, Promise, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
 use std::ops::Range;
+use std::time::Duration;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, IdbDatabase, IdbKeyRange, IdbRequest, IdbTransaction, IdbTransactionMode};
@@ -27,9 +29,9 @@ const MODELS: &str = "models";
 const UNITS: &str = "units";
 const DATA: &str = "data";
 const NOTES: &str = "notes";
-/// Seconds after which a transaction, or what a browser tells of its storage, is waited for no longer.
-const TRANSACTION: u32 = 30;
-const ESTIMATE: u32 = 5;
+/// After so long a transaction, or what a browser tells of its storage, is waited for no longer.
+const TRANSACTION: Duration = Duration::from_secs(30);
+const ESTIMATE: Duration = Duration::from_secs(5);
 
 /// The database of this origin.
 #[derive(Clone)]
@@ -42,22 +44,6 @@ impl IndexedDb {
     /// `quota` where the browser gives no storage.
     pub async fn open() -> Result<Self> {
         connect().await.map(|_| Self(()))
-    }
-
-    /// A note that was kept beside the models: its text.
-    ///
-    /// # Errors
-    /// `quota` where the browser gives no storage.
-    pub async fn note(&self, name: &str) -> Result<Option<String>> {
-        Ok(get(NOTES, name).await?.and_then(|text| unseal(name, &text.as_string()?)))
-    }
-
-    /// Keeps a note.
-    ///
-    /// # Errors
-    /// `quota` where the browser gives no storage.
-    pub async fn put_note(&self, name: &str, text: &str) -> Result<()> {
-        put(NOTES, name, seal(name, &text)?.into()).await
     }
 
     /// What is stored, by whichever version of this program, as people see it.
@@ -146,7 +132,7 @@ async fn transact(
         completion(&transaction).await?;
         requests.iter().map(IdbRequest::result).collect::<Result<Vec<_>, JsValue>>()
     };
-    match within(attempt, TRANSACTION).await {
+    match within(&Browser, TRANSACTION, attempt).await {
         Some(result) => Ok(result),
         None => {
             disconnect(); // the next one may have more luck with another
@@ -203,7 +189,8 @@ async fn bytes(key: &str) -> Result<Option<Uint8Array>> {
     let Some(found) = get(DATA, key).await? else { return Ok(None) };
     let buffer = match found.dyn_into::<Blob>() {
         Ok(blob) => {
-            let reading = within(JsFuture::from(blob.array_buffer()), TRANSACTION).await.ok_or_else(silent)?;
+            let reading =
+                within(&Browser, TRANSACTION, JsFuture::from(blob.array_buffer())).await.ok_or_else(silent)?;
             reading.map_err(|e| failed(&e))?
         }
         Err(buffer) => buffer,
@@ -274,6 +261,23 @@ impl Store for IndexedDb {
         delete_within(&[UNITS, DATA], &everything(&text)?, Some(&text)).await
     }
 
+    async fn note(&self, name: &str) -> Result<Option<String>> {
+        Ok(get(NOTES, name).await?.and_then(|text| unseal(name, &text.as_string()?)))
+    }
+
+    async fn put_note(&self, name: &str, text: &str) -> Result<()> {
+        put(NOTES, name, seal(name, &text)?.into()).await
+    }
+
+    async fn free_bytes(&self) -> Option<u64> {
+        let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).ok()?;
+        let storage = Reflect::get(&navigator, &"storage".into()).ok().filter(|s| !s.is_undefined())?;
+        let promise = storage.unchecked_into::<StorageManager>().estimate().ok()?;
+        let estimate = within(&Browser, ESTIMATE, JsFuture::from(promise)).await?.ok()?;
+        let number = |key: &str| Reflect::get(&estimate, &key.into()).ok()?.as_f64();
+        Some((number("quota")? - number("usage")?).max(0.0) as u64)
+    }
+
     async fn replaces_older(&self, key: &ModelKey) {
         others::delete(|model| model.is_replaced_by(key)).await;
     }
@@ -299,14 +303,4 @@ extern "C" {
     type StorageManager;
     #[wasm_bindgen(method, catch)]
     fn estimate(this: &StorageManager) -> Result<Promise, JsValue>;
-}
-
-/// Bytes that the browser still allows, where it tells.
-pub async fn free_bytes() -> Option<u64> {
-    let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).ok()?;
-    let storage = Reflect::get(&navigator, &"storage".into()).ok().filter(|s| !s.is_undefined())?;
-    let promise = storage.unchecked_into::<StorageManager>().estimate().ok()?;
-    let estimate = within(JsFuture::from(promise), ESTIMATE).await?.ok()?;
-    let number = |key: &str| Reflect::get(&estimate, &key.into()).ok()?.as_f64();
-    Some((number("quota")? - number("usage")?).max(0.0) as u64)
 }

@@ -7,8 +7,6 @@ const PHASES = {
   resolve: "Looking for the model",
   download: "Downloading",
   cache: "Reading from the browser's storage",
-  quantize: "Converting",
-  upload: "Moving to the GPU",
   compile: "Preparing the GPU",
   ready: "Ready",
 };

@@ -1,9 +1,9 @@
 //! `manifest.json` of a model folder: sizes and hashes of its files, the large ones in chunks, so that a loader
 //! fails at the first bad chunk and not at the end of a download.
 
-use super::unit::{check_size, cut, unit_bytes};
 use crate::error::{Error, Result};
 use crate::hash::{Sha256, sha256};
+use crate::sizes::{check_size, cut, unit_bytes};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 

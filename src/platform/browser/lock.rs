@@ -54,9 +54,10 @@ impl Lock {
         });
         Some(Self { release: release?, controller, granted })
     }
+}
 
-    /// Waits until it is granted; false if it never will be.
-    pub async fn is_granted(&mut self) -> bool {
+impl super::super::Lock for Lock {
+    async fn is_granted(&mut self) -> bool {
         (&mut self.granted).await.unwrap_or(false)
     }
 }

@@ -1,0 +1,180 @@
+//! A made-up engine: its logits depend on the whole context, and it checks how it is used.
+
+use super::super::*;
+use crate::config::{ModelConfig, PartialConfig};
+use crate::error::{Error, ErrorCode, Result};
+use crate::sampling::SamplingOptions;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+pub struct FakeBackend {
+    pub config: ModelConfig,
+    pub tokens: Vec<u32>,
+    pub context: usize,
+    /// Logits asked for and tokens given, call by call.
+    pub calls: Vec<(usize, Logits)>,
+    /// The call (counted from 0) that fails.
+    pub fail_at: Option<usize>,
+    /// Aborts when this call (counted from 0) runs.
+    pub abort_at: Option<(usize, AbortFlag)>,
+    /// If set, the completion's ids, whatever the context; otherwise a hash of the context.
+    pub script: Option<(usize, Vec<u32>)>,
+    /// The completion that runs.
+    pub choice: Option<HostChoice>,
+    /// Steps that are made ahead.
+    pub ahead: usize,
+    /// How a token was computed counts, too: in a chunk of how many, and by which kernels.
+    pub is_exact: bool,
+    /// Calls until the device is lost, shared with what comes after it; this one's may be lost already.
+    pub until_lost: Rc<RefCell<VecDeque<usize>>>,
+    pub is_lost: bool,
+    /// In what way single steps are made.
+    pub way: u32,
+}
+
+impl FakeBackend {
+    pub fn new(vocab: usize, context: usize) -> Self {
+        let json = format!(
+            r#"{{"num_layers":1,"hidden_size":32,"num_attention_heads":1,"qkv_slot_num":32,"proj_slot_num":32,
+            "ffn_slot_num":32,"padded_vocab_size":{vocab},"max_position_embeddings":2048}}"#
+        );
+        let config = PartialConfig::from_json(json.as_bytes()).and_then(PartialConfig::finish).expect("config");
+        Self {
+            config,
+            tokens: Vec::new(),
+            context,
+            calls: Vec::new(),
+            fail_at: None,
+            abort_at: None,
+            script: None,
+            choice: None,
+            ahead: 1,
+            is_exact: false,
+            until_lost: Rc::default(),
+            is_lost: false,
+            way: 0,
+        }
+    }
+
+    /// Fails once the device is lost.
+    fn check(&mut self) -> Result<()> {
+        let mut until = self.until_lost.borrow_mut();
+        match until.front_mut() {
+            _ if self.is_lost => {}
+            None => return Ok(()),
+            Some(calls) if *calls > 0 => {
+                *calls -= 1;
+                return Ok(());
+            }
+            Some(_) => {
+                until.pop_front();
+                self.is_lost = true;
+            }
+        }
+        Err(Error::new(ErrorCode::DeviceLost, "lost"))
+    }
+
+    pub fn logits_after(&self, len: usize) -> Vec<f32> {
+        let vocab = self.config.padded_vocab_size;
+        if let Some((prompt, ids)) = &self.script {
+            let mut logits = vec![0.0; vocab];
+            logits[ids.get((len - prompt).min(ids.len())).copied().unwrap_or(0) as usize] = 100.0;
+            return logits;
+        }
+        let hash = self.tokens[..len].iter().fold(17u32, |h, t| (h ^ t).wrapping_mul(0x0100_0193).rotate_left(5));
+        (0..vocab as u32).map(|i| ((hash ^ i).wrapping_mul(0x9E37_79B9) >> 20) as f32 / 400.0).collect()
+    }
+}
+
+impl Backend for FakeBackend {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn context_length(&self) -> usize {
+        self.context
+    }
+
+    fn max_chunk(&self) -> usize {
+        4
+    }
+
+    fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.tokens.truncate(len);
+    }
+
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        self.check()?;
+        assert!(!ids.is_empty() && ids.len() <= 4 && self.tokens.len() + ids.len() <= self.context, "a legal step");
+        let call = self.calls.len();
+        self.calls.push((ids.len(), logits));
+        if self.fail_at == Some(call) {
+            return Err(Error::new(ErrorCode::DeviceLost, "lost"));
+        }
+        if let Some((at, flag)) = &self.abort_at
+            && *at == call
+        {
+            flag.set();
+        }
+        let is_decode = ids.len() == 1 && logits == Logits::Last;
+        let how =
+            if self.is_exact { (8 * ids.len() as u32 + if is_decode { 1 + self.way } else { 0 }) << 16 } else { 0 };
+        self.tokens.extend(ids.iter().map(|id| id | how));
+        let len = self.tokens.len();
+        Ok(match logits {
+            Logits::None => Vec::new(),
+            Logits::Last => self.logits_after(len),
+            Logits::Each(n) => (len - n + 1..=len).flat_map(|l| self.logits_after(l)).collect(),
+        })
+    }
+
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+        self.choice = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
+    }
+
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
+        let logits = self.forward(ids, Logits::Last).await?;
+        self.choice.as_mut().expect("begun").choose(logits);
+        Ok(())
+    }
+
+    async fn choose_next(&mut self) -> Result<()> {
+        let last = self.choice.as_ref().expect("begun").last()?;
+        self.choose_after(&[last]).await
+    }
+
+    async fn chosen(&mut self) -> Result<Chosen> {
+        self.check()?;
+        self.choice.as_mut().expect("begun").told()
+    }
+
+    fn steps_ahead(&self) -> usize {
+        self.ahead
+    }
+
+    fn stop_choosing(&mut self) {
+        self.choice = None;
+    }
+}
+
+impl Resume for FakeBackend {
+    type Way = u32;
+
+    fn way(&self) -> u32 {
+        self.way
+    }
+
+    async fn go(&mut self, way: &u32) -> Result<()> {
+        self.way = *way;
+        Ok(())
+    }
+
+    fn resume_choosing(&mut self, told: &[u32]) {
+        self.choice.as_mut().expect("begun").resume(told);
+    }
+}

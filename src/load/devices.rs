@@ -1,0 +1,153 @@
+//! Where a model goes in a browser: the GPU, or the CPU for a reason.
+
+use super::progress::Reporter;
+use super::request::{Request, Wanted};
+use super::target::{AnyModel, Device, Target};
+use super::upload::Devices;
+use super::verdict::Verdict;
+use crate::checkpoint::layout::Quantization;
+use crate::config::ModelConfig;
+use crate::cpu::{self, Reason};
+use crate::error::{ErrorCode, Result};
+use crate::gpu::{Gpu, GpuOptions};
+use crate::hub::retry::SILENCE;
+use crate::platform::Platform;
+use crate::platform::browser::Browser;
+use crate::platform::wait::within;
+use crate::store::indexed_db::IndexedDb;
+use futures_channel::oneshot;
+use js_sys::Uint8Array;
+use std::rc::Rc;
+
+/// The devices of one load.
+pub struct BrowserDevices<'a> {
+    request: &'a Request,
+    progress: Rc<Reporter<Browser>>,
+    store: Option<IndexedDb>,
+    /// The device that is being opened, until somebody needs it.
+    opening: Option<oneshot::Receiver<Result<Gpu>>>,
+    gpu: Option<Rc<Gpu>>,
+    /// Why the model goes to the CPU, once that is known.
+    on_cpu: Option<Reason>,
+    /// Whether the GPU computes what it should.
+    verdict: Option<Verdict>,
+}
+
+impl<'a> BrowserDevices<'a> {
+    /// Begins to open a GPU, unless the model goes to the CPU.
+    pub fn begin(request: &'a Request, progress: &Rc<Reporter<Browser>>, on_cpu: Option<Reason>) -> Self {
+        let (sender, receiver) = oneshot::channel();
+        if on_cpu.is_none() {
+            let options = gpu_options(request);
+            Browser.spawn(async move {
+                // Nobody may be left to use it.
+                let _ = sender.send(Gpu::open(&options).await);
+            });
+        }
+        let (progress, opening) = (progress.clone(), Some(receiver));
+        let (store, gpu, verdict) = (None, None, None);
+        Self { request, progress, store, opening, gpu, on_cpu, verdict }
+    }
+
+    /// What the self-test finds is kept in a store.
+    pub fn remember_in(&mut self, store: Option<IndexedDb>) {
+        self.store = store;
+    }
+
+    /// True once it is known that the model goes to the CPU.
+    pub fn are_on_cpu(&self) -> bool {
+        self.on_cpu.is_some()
+    }
+
+    async fn device(&mut self) -> Result<Device> {
+        if self.on_cpu.is_none() {
+            match self.gpu().await {
+                Ok(gpu) => return Ok(Device::Gpu(gpu)),
+                Err(e) if self.request.backend == Wanted::Auto && e.code == ErrorCode::WebgpuUnavailable => {
+                    self.on_cpu = Some(Reason::NoGpu(e.message));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Device::Cpu(self.on_cpu.clone().unwrap_or(Reason::Asked)))
+    }
+
+    /// The device for this model: a GPU that is a program on the CPU is slower than the CPU without it.
+    async fn device_for(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Device> {
+        let device = self.device().await?;
+        let may = !self.request.insists_on_gpu();
+        let context = self.request.context_length.unwrap_or_else(|| config.default_context_length());
+        match &device {
+            Device::Gpu(gpu) if may && gpu.is_software && cpu::runs(config, quantization, context) => {
+                self.gpu = None;
+                self.on_cpu = Some(Reason::SoftwareGpu);
+                Ok(Device::Cpu(Reason::SoftwareGpu))
+            }
+            _ => Ok(device),
+        }
+    }
+
+    async fn gpu(&mut self) -> Result<Rc<Gpu>> {
+        // It may have been lost while another tab was waited for.
+        if let Some(gpu) = self.gpu.as_ref().filter(|gpu| gpu.check().is_ok()) {
+            return Ok(gpu.clone());
+        }
+        let opened = match self.opening.take() {
+            Some(mut opening) => match within(&Browser, SILENCE, &mut opening).await {
+                Some(opened) => opened.ok(),
+                None => {
+                    self.progress.waiting(Some("Waiting for the browser to open the GPU".into()));
+                    let opened = opening.await.ok();
+                    self.progress.waiting(None);
+                    opened
+                }
+            },
+            None => None,
+        };
+        let gpu = match opened {
+            Some(gpu) => gpu?,
+            None => Gpu::open(&gpu_options(self.request)).await?,
+        };
+        Ok(self.gpu.insert(Rc::new(gpu)).clone())
+    }
+}
+
+impl Devices<Uint8Array> for BrowserDevices<'_> {
+    type Room = Target;
+    type Model = AnyModel;
+
+    async fn find(&mut self, likely: Option<&ModelConfig>) -> Result<()> {
+        let device = self.device().await?;
+        likely.map_or(Ok(()), |config| device.check(config))
+    }
+
+    async fn room(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Target> {
+        let device = self.device_for(config, quantization).await?;
+        self.verdict = match &device {
+            Device::Gpu(gpu) => Some(Verdict::recall(self.store.as_ref(), gpu, config, quantization).await),
+            Device::Cpu(_) => None,
+        };
+        device.room(config.clone(), quantization, self.request.context_length).await
+    }
+
+    async fn finish(&mut self, room: Target, config: &ModelConfig, notes: &mut Vec<String>) -> Result<AnyModel> {
+        if self.request.context_length.is_none() {
+            notes.extend(room.shortened(config.default_context_length()));
+        }
+        match &self.on_cpu {
+            Some(reason) => notes.push(reason.note()),
+            None => self.progress.phase("compile"),
+        }
+        let verdict = self.verdict.take();
+        let mut model = room.finish().await?;
+        if let (Some(model), Some(verdict)) = (model.on_gpu_mut(), verdict) {
+            verdict.find(model).await?;
+        }
+        Ok(model)
+    }
+}
+
+/// How the GPU is opened for a request.
+fn gpu_options(request: &Request) -> GpuOptions {
+    GpuOptions { insists: request.insists_on_gpu(), ..Default::default() }
+}

@@ -1,0 +1,83 @@
+//! `fetch`, and what it brings piece by piece.
+
+use super::super::{Body, HEADERS, Request, Response};
+use super::message_of;
+use js_sys::{Object, Promise, Reflect, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, ReadableStreamDefaultReader};
+
+#[wasm_bindgen]
+extern "C" {
+    // The global function, which a page and a worker have alike.
+    #[wasm_bindgen(js_name = fetch)]
+    fn global_fetch(url: &str, init: &Object) -> Promise;
+}
+
+/// A request; dropping it stops the download of what nobody reads.
+struct Attempt(AbortController);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The body of a response.
+pub struct Stream {
+    response: web_sys::Response,
+    reader: Option<ReadableStreamDefaultReader>,
+    _attempt: Attempt,
+}
+
+/// Sends a request.
+pub async fn fetch(request: Request<'_>) -> Result<Response<Stream>, JsValue> {
+    let attempt = Attempt(AbortController::new()?);
+    let (init, headers) = (Object::new(), Object::new());
+    let set = |object: &Object, key: &str, value: &JsValue| Reflect::set(object, &key.into(), value).map(|_| ());
+    set(&init, "cache", &"no-store".into())?;
+    set(&init, "referrerPolicy", &"no-referrer".into())?;
+    set(&init, "credentials", &"omit".into())?;
+    set(&init, "signal", attempt.0.signal().as_ref())?;
+    if let Some(range) = request.range_header() {
+        set(&headers, "Range", &range.into())?;
+    }
+    if let Some(token) = request.token {
+        set(&headers, "Authorization", &format!("Bearer {token}").into())?;
+    }
+    set(&init, "headers", &headers)?;
+    let response: web_sys::Response = JsFuture::from(global_fetch(request.url, &init)).await?.dyn_into()?;
+    let header = |name| Some((name, response.headers().get(name).ok().flatten()?));
+    Ok(Response {
+        status: response.status(),
+        url: response.url(),
+        redirected: response.redirected(),
+        headers: HEADERS.into_iter().filter_map(header).collect(),
+        body: Stream { response, reader: None, _attempt: attempt },
+    })
+}
+
+impl Stream {
+    async fn read(&mut self) -> Result<Option<Uint8Array>, JsValue> {
+        let reader = match &self.reader {
+            Some(reader) => reader,
+            None => {
+                let body = self.response.body().ok_or_else(|| js_sys::Error::new("there is no body"))?;
+                self.reader.insert(body.get_reader().dyn_into()?)
+            }
+        };
+        let result = JsFuture::from(reader.read()).await?;
+        if Reflect::get(&result, &"done".into())?.is_truthy() {
+            return Ok(None);
+        }
+        Reflect::get(&result, &"value".into())?.dyn_into().map(Some)
+    }
+}
+
+impl Body for Stream {
+    type Bytes = Uint8Array;
+
+    async fn next(&mut self) -> Result<Option<Uint8Array>, String> {
+        self.read().await.map_err(|e| message_of(&e))
+    }
+}

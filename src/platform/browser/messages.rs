@@ -1,0 +1,56 @@
+//! Waiting for whatever waits already: a message to oneself comes after it.
+//!
+//! `scheduler.yield()` would go on before messages and timers, which bring the aborts, and timers wait 4 ms.
+
+use js_sys::{Function, Promise};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::MessageChannel;
+
+/// Those who wait for their message; messages come in the order in which they were sent.
+type Waiting = Rc<RefCell<VecDeque<Function>>>;
+
+struct Messages {
+    channel: MessageChannel,
+    waiting: Waiting,
+    /// Called by the channel as long as the thread lives.
+    _deliver: Closure<dyn FnMut()>,
+}
+
+thread_local! {
+    /// `None` only where there are no channels.
+    static MESSAGES: Option<Messages> = Messages::new();
+}
+
+impl Messages {
+    fn new() -> Option<Self> {
+        let channel = MessageChannel::new().ok()?;
+        let waiting = Waiting::default();
+        let arrived = waiting.clone();
+        let deliver = Closure::<dyn FnMut()>::new(move || {
+            let first = arrived.borrow_mut().pop_front();
+            if let Some(resolve) = first {
+                let _ = resolve.call0(&JsValue::UNDEFINED); // resolving a promise never throws
+            }
+        });
+        channel.port2().set_onmessage(Some(deliver.as_ref().unchecked_ref()));
+        Some(Self { channel, waiting, _deliver: deliver })
+    }
+
+    fn send(&self) -> Option<Promise> {
+        self.channel.port1().post_message(&JsValue::NULL).ok()?;
+        Some(Promise::new(&mut |resolve, _| self.waiting.borrow_mut().push_back(resolve)))
+    }
+}
+
+/// Ends once all that waited before had its turn; false at once if there is no such way here.
+pub async fn after_all() -> bool {
+    let sent = MESSAGES.with(|messages| messages.as_ref().and_then(Messages::send));
+    match sent {
+        Some(message) => JsFuture::from(message).await.is_ok(), // it never rejects
+        None => false,
+    }
+}

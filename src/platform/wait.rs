@@ -1,0 +1,63 @@
+//! Waiting, but not for ever.
+
+use super::Clock;
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use std::time::Duration;
+
+/// Time is counted in steps of this length. One that the thread slept through counts as one: a phone that was put away for
+/// an hour has not waited for an hour.
+pub const STEP: Duration = Duration::from_secs(1);
+
+/// What `work` results in; `None` after `time`.
+pub async fn within<T>(clock: &impl Clock, time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut left) = (pin!(work), time);
+    loop {
+        let step = left.min(STEP);
+        match select(work.as_mut(), pin!(clock.sleep(step))).await {
+            Either::Left((result, _)) => return Some(result),
+            Either::Right(_) if left == step => return None,
+            Either::Right(_) => left -= step,
+        }
+    }
+}
+
+/// The result of `work`, while `other` runs beside it.
+pub async fn beside<T>(work: impl Future<Output = T>, other: impl Future<Output = ()>) -> T {
+    let mut work = pin!(work);
+    match select(work.as_mut(), pin!(other)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => work.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulated::World;
+    use super::*;
+    use std::future::pending;
+
+    #[test]
+    fn work_has_its_time_and_no_more() {
+        let world = World::default();
+        let seconds = Duration::from_secs_f64;
+        let (quick, slow, all) = world.run(async |world| {
+            let quick = within(world, seconds(2.5), world.sleep(seconds(2.4))).await;
+            let began = world.now();
+            let slow = within(world, seconds(2.5), pending::<()>()).await;
+            (quick, slow, world.now() - began)
+        });
+        assert_eq!((quick, slow, all), (Some(()), None, seconds(2.5)));
+    }
+
+    #[test]
+    fn a_second_that_was_slept_through_counts_once() {
+        let world = World::default();
+        let done = world.run(async |world| {
+            let work = within(world, Duration::from_secs(5), world.sleep(Duration::from_secs_f64(3603.5)));
+            world.oversleep(Duration::from_secs(3600));
+            work.await
+        });
+        assert_eq!(done, Some(()), "the work got four seconds more once the thread was awake");
+    }
+}
