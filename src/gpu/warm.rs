@@ -1,8 +1,9 @@
 //! Compiling a pipeline without holding up what runs: a browser can, and wgpu does not ask it to. The pipeline that is
 //! made here is thrown away; while it lives, the browser has its like at once.
 
+use super::binding::Access;
+use super::device::Gpu;
 use super::shader::ShaderSpec;
-use super::{Access, Gpu};
 
 /// A pipeline that is to be compiled, or is.
 pub struct Warm {
