@@ -44,7 +44,7 @@ impl Loading {
         let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;
         let mut kernels = Plan::kernels(Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch })?;
         // The longest take longest, and should not be what is waited for at the end.
-        kernels.sort_by_cached_key(|kernel| Reverse(kernel.source_len()));
+        kernels.sort_by_cached_key(|kernel| Reverse(kernel.source().map_or(0, |source| source.len())));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
         Ok(Self { weights, config, quantization, weight_bytes, scratch, kernels, gpu })
     }

@@ -28,6 +28,8 @@ mod weights;
 
 pub use append::{Append, AppendBuffers};
 pub use attention_decode::{AttentionDecode, AttentionDecodeBuffers};
+#[cfg(test)]
+pub use attention_prefill::TILE as PREFILL_TILE;
 pub use attention_prefill::{AttentionPrefill, AttentionPrefillBuffers};
 pub use dispatch::{Dispatch, Grid};
 pub use embed::{Embed, EmbedBuffers};

@@ -6,6 +6,7 @@ mod choosing;
 mod persistent;
 mod room;
 mod self_test;
+mod shared;
 
 use super::gpu_model::GpuModel;
 use super::kernels::layers::Team;

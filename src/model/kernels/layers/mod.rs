@@ -8,5 +8,7 @@ mod spec;
 mod team;
 
 pub use mail::FAILURE_WORDS;
+#[cfg(all(test, feature = "native-gpu"))]
+pub use spec::STRETCH;
 pub use spec::{Abilities, Layers, PlacedTable, Storage};
 pub use team::{Arithmetic, Team};
