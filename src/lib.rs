@@ -11,7 +11,8 @@
 //! 7. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
 //! 8. `api` exports all this to JavaScript (wasm only).
 //!
-//! `reference` (native only) computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests.
+//! `reference` computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests, natively,
+//! and its arithmetic is what `model` compares each kernel with, in a browser too.
 //! ARCHITECTURE.md follows a token through all of it.
 #![deny(unsafe_code)]
 
@@ -30,7 +31,6 @@ pub mod hub;
 mod load;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub mod model;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod reference;
 pub mod sampling;
 pub mod store;

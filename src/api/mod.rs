@@ -1,6 +1,7 @@
 //! What JavaScript sees: the wasm exports behind `www/tokenformer.js`.
 
 mod bench;
+mod conformance;
 mod engine;
 pub mod js;
 mod stored;

@@ -18,7 +18,6 @@ pub mod manifest;
 pub mod names;
 pub mod pickle;
 pub mod quantize;
-#[cfg(test)]
 pub mod random;
 pub mod sniff;
 pub mod stream;

@@ -6,11 +6,13 @@
 //! - `stage`, `plan`: the dispatches of a step in their order; `workers`: many layers in one dispatch;
 //! - `choosing`: tokens between GPU and host;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
+//! - `conformance`: each kernel alone against plain arithmetic;
 //! - `tune`, `check`, `profile`: which way of making steps is fastest here, whether it is right, and how long kernels take.
 
 mod backend;
 mod check;
 mod choosing;
+pub mod conformance;
 mod gpu_model;
 mod kernels;
 mod kv_cache;

@@ -1,10 +1,10 @@
 //! Quantization by what a model's tables meet: table after table, on texts that pass through those before twice, as
 //! they were and as they are stored.
 
+use super::forward::{Cache, Layer, Reference, add, embed, self_attention, slot_weights};
 use super::gptq::{self, Met};
-use super::math::matmul_transposed;
+use super::math::{layer_norm, matmul_transposed};
 use super::texts::sequences;
-use super::{Cache, Layer, Reference, add, embed, layer_norm, self_attention, slot_weights};
 use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, TensorId, padded_slots};
 use crate::checkpoint::quantize::Stored;
 use crate::config::ModelConfig;

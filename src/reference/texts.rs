@@ -1,6 +1,6 @@
 //! Sequences for calibration that need no text: random tokens, and what the model itself writes.
 
-use super::{Cache, Reference, embed};
+use super::forward::{Cache, Reference, embed};
 use crate::error::{Error, Result};
 use crate::sampling::{Sampler, SamplingOptions, below};
 

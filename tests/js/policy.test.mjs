@@ -29,7 +29,8 @@ test("the pages run under a strict policy, and the README recommends the same", 
   const withEngine = { ...STRICT, "worker-src": "'self'", "connect-src": `'self' ${HUB}` };
   assert.deepEqual(policyOf("index.html"), { ...withEngine, "manifest-src": "'self'" });
   assert.deepEqual(policyOf("www/evaluate.html"), withEngine);
-  assert.deepEqual(policyOf("www/bench.html"), { ...STRICT, "connect-src": "'self'" });
+  for (const page of ["www/bench.html", "www/conformance.html"])
+    assert.deepEqual(policyOf(page), { ...STRICT, "connect-src": "'self'" });
   const readme = read("README.md");
   for (const part of [`connect-src 'self' ${HUB}`, "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'"]) {
     assert.ok(readme.includes(part), part);

@@ -16,7 +16,8 @@ pub struct Step {
     pub index: u32,
     /// Ids below this stand for something.
     pub real_ids: u32,
-    padding: [u32; 2],
+    /// Makes it a multiple of 16 bytes, as uniforms are.
+    pub padding: [u32; 2],
 }
 
 impl Step {

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod choosing;
+mod conformance;
 mod persistent;
 mod room;
 mod self_test;
