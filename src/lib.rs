@@ -13,7 +13,8 @@
 //!
 //! Below all of them, [`platform`] says what loading needs of a browser, and [`sizes`] how long a file may be.
 //!
-//! `reference` (native only) computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests.
+//! `reference` computes the same in plain f32 on the CPU and shares nothing with 4 and 5: it is the oracle of the tests, natively,
+//! and its arithmetic is what `model` compares each kernel with, in a browser too.
 //! `quantizer` (native only) rounds a model's tables by what reaches them in `reference`.
 //! ARCHITECTURE.md follows a token through all of it.
 #![deny(unsafe_code)]
@@ -39,7 +40,6 @@ pub mod model;
 pub mod platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod quantizer;
-#[cfg(not(target_arch = "wasm32"))]
 pub mod reference;
 pub mod sampling;
 pub mod sizes;

@@ -1,20 +1,18 @@
 //! The class `Engine`, which the JavaScript module drives: a loaded model.
 
 use super::generation::Generation;
+use super::inner::{Adapter, Info, Inner, memory};
 use super::js;
 use super::tuning::Tuning;
-use crate::checkpoint::layout::Quantization;
-use crate::error::{Error, ErrorCode};
-use crate::generate::{self, AbortFlag, Backend, GenerateOptions, Model, Prompt, ScoreItem};
-use crate::gpu::Memory;
+use crate::error::Error;
+use crate::generate::{self, Backend, GenerateOptions, Model, Prompt, ScoreItem};
 use crate::load::browser::{Loaded, LoadedModel, load};
 use crate::load::progress::Progress;
-use crate::load::reload::Reload;
 use crate::load::request::Request;
 use crate::load::target::AnyModel;
 use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -23,54 +21,6 @@ use web_sys::AbortSignal;
 /// A loaded model. The JavaScript side never calls two methods at once, but for `info` and `abort`.
 #[wasm_bindgen]
 pub struct Engine(Rc<Inner>);
-
-pub(super) struct Inner {
-    /// Taken out while an asynchronous call works with it, gone for ever after `dispose`.
-    model: RefCell<Option<Model<LoadedModel>>>,
-    abort: AbortFlag,
-    is_disposed: Cell<bool>,
-    info: RefCell<Info>,
-    /// What loading had to tell.
-    load_notes: Vec<String>,
-    /// How decode steps are made, where that is still to be found out.
-    tuning: Option<Tuning>,
-    /// Outlives the model, so that `info` tells what `dispose` left.
-    memory: RefCell<Option<Rc<Memory>>>,
-    /// Where the model comes from if its device is lost.
-    reload: Rc<Reload>,
-}
-
-/// The contract's `info`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Info {
-    id: String,
-    revision: String,
-    config: crate::config::ModelConfig,
-    quantization: Quantization,
-    backend: &'static str,
-    adapter: Adapter,
-    features: Vec<String>,
-    variants: Vec<String>,
-    notes: Vec<String>,
-    context_length: usize,
-    weight_bytes: u64,
-    kv_bytes: u64,
-    gpu_bytes: u64,
-    wasm_heap_bytes: u64,
-    /// Told by a note.
-    #[serde(skip)]
-    device_losses: usize,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Adapter {
-    vendor: String,
-    architecture: String,
-    device: String,
-    description: String,
-}
 
 /// The generate options as `www/lib/api/options.js` passes them: all there, all checked.
 #[derive(Deserialize)]
@@ -92,50 +42,6 @@ struct Options {
     logit_bias: Vec<(u32, f64)>,
     logprobs: usize,
     heal: bool,
-}
-
-impl Inner {
-    pub(super) fn take(&self) -> Result<Model<LoadedModel>, JsValue> {
-        let model = self.model.try_borrow_mut().ok().and_then(|mut m| m.take());
-        model.ok_or_else(|| js::error(&Error::new(ErrorCode::Disposed, "The model is disposed, or in another call.")))
-    }
-
-    pub(super) fn put_back(&self, model: Model<LoadedModel>) {
-        *self.memory.borrow_mut() = memory(model.backend().engine());
-        if !self.is_disposed.get() {
-            *self.model.borrow_mut() = Some(model);
-        }
-    }
-
-    async fn tune(&self) -> Result<(), JsValue> {
-        let Some(tuning) = self.tuning.as_ref().filter(|t| t.is_pending()) else { return Ok(()) };
-        let mut model = self.take()?;
-        let result = match model.backend_mut().engine_mut().on_gpu_mut() {
-            Some(model) => tuning.when_ready(model, &self.abort).await,
-            None => Ok(()),
-        };
-        self.put_back(model);
-        match result {
-            // The call that comes next finds it out as well, and gets another device.
-            Err(e) if e.code == ErrorCode::DeviceLost => Ok(()),
-            result => result.map_err(|e| js::error(&e)),
-        }
-    }
-
-    /// Makes the call that runs end soon.
-    pub(super) fn stop(&self) {
-        self.reload.abort();
-    }
-
-    pub(super) fn with<T>(
-        &self,
-        work: impl FnOnce(&mut Model<LoadedModel>) -> crate::error::Result<T>,
-    ) -> Result<T, JsValue> {
-        let mut model = self.take()?;
-        let result = work(&mut model);
-        self.put_back(model);
-        result.map_err(|e| js::error(&e))
-    }
 }
 
 impl Engine {
@@ -344,11 +250,6 @@ fn notes_with(load_notes: &[String], model: &LoadedModel) -> Vec<String> {
     };
     let lost = lost.map(|times| format!("The GPU device was lost {times}; the text went on, on a new one."));
     load_notes.iter().cloned().chain(model.engine().notes()).chain(lost).collect()
-}
-
-/// What counts the bytes on the GPU, if the model is there.
-fn memory(model: &AnyModel) -> Option<Rc<Memory>> {
-    model.on_gpu().map(|model| model.gpu().memory.clone())
 }
 
 /// The optional features of WebGPU, or of WebAssembly, that kernels may use.

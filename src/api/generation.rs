@@ -1,6 +1,6 @@
 //! The class `Generation`: a text that an `Engine` writes.
 
-use super::engine::Inner;
+use super::inner::Inner;
 use super::js;
 use crate::error::Error;
 use crate::generate;

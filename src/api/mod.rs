@@ -1,8 +1,10 @@
 //! What JavaScript sees: the wasm exports behind `www/tokenformer.js`.
 
 mod bench;
+mod conformance;
 mod engine;
 mod generation;
+mod inner;
 pub mod js;
 mod stored;
 mod tuning;

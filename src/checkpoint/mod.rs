@@ -36,7 +36,6 @@ pub mod layout;
 pub mod names;
 pub mod pickle;
 pub mod quantize;
-#[cfg(test)]
 pub mod random;
 pub mod regions;
 pub mod sniff;

@@ -1,18 +1,8 @@
 //! Buffers that are counted, and freed when they are dropped.
 
-use std::cell::Cell;
+use super::device::Gpu;
+use super::memory::Memory;
 use std::rc::Rc;
-
-/// Bytes that an engine holds on its device.
-#[derive(Debug, Default)]
-pub struct Memory(Cell<u64>);
-
-impl Memory {
-    /// Bytes held now.
-    pub fn bytes(&self) -> u64 {
-        self.0.get()
-    }
-}
 
 /// A buffer that `destroy`s itself: on the web, dropping a `wgpu::Buffer` alone frees nothing until
 /// the garbage collector finds it.
@@ -25,7 +15,7 @@ pub struct GpuBuffer {
 
 impl GpuBuffer {
     /// A buffer of at least `bytes` bytes (WebGPU wants multiples of 4, and at least one).
-    pub fn new(gpu: &super::Gpu, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Self {
+    pub fn new(gpu: &Gpu, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Self {
         let size = bytes.max(16).next_multiple_of(16);
         let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -33,12 +23,12 @@ impl GpuBuffer {
             usage,
             mapped_at_creation: false,
         });
-        gpu.memory.0.set(gpu.memory.0.get() + size);
+        gpu.memory.add(size);
         Self { buffer, memory: gpu.memory.clone() }
     }
 
     /// A storage buffer that can be written and copied from.
-    pub fn storage(gpu: &super::Gpu, label: &str, bytes: u64) -> Self {
+    pub fn storage(gpu: &Gpu, label: &str, bytes: u64) -> Self {
         use wgpu::BufferUsages as U;
         Self::new(gpu, label, bytes, U::STORAGE | U::COPY_DST | U::COPY_SRC)
     }
@@ -46,7 +36,7 @@ impl GpuBuffer {
 
 impl Drop for GpuBuffer {
     fn drop(&mut self) {
-        self.memory.0.set(self.memory.0.get().saturating_sub(self.buffer.size()));
+        self.memory.remove(self.buffer.size());
         self.buffer.destroy();
     }
 }

@@ -1,7 +1,7 @@
 //! Opening a device, and what it can do.
 
-use super::buffers::Memory;
 use super::features;
+use super::memory::Memory;
 use crate::error::{Error, ErrorCode, Result};
 use std::cell::Cell;
 use std::rc::Rc;

@@ -25,6 +25,7 @@ sources![
     "keys.wgsl",
     "layers.wgsl",
     "layers_attention.wgsl",
+    "layers_products.wgsl",
     "layernorm.wgsl",
     "mail.wgsl",
     "matmul.wgsl",

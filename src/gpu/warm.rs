@@ -1,8 +1,10 @@
 //! Compiling a pipeline without holding up what runs: a browser can, and wgpu does not ask it to. The pipeline that is
 //! made here is thrown away; while it lives, the browser has its like at once.
 
+use super::binding::Access;
+use super::device::Gpu;
 use super::shader::ShaderSpec;
-use super::{Access, Gpu};
+use crate::error::Result;
 
 /// A pipeline that is to be compiled, or is.
 pub struct Warm {
@@ -28,9 +30,12 @@ impl Warm {
         }
     }
 
-    /// Bytes of its source.
-    pub fn source_len(&self) -> usize {
-        self.spec.source().map_or(0, |source| source.len())
+    /// Its WGSL text.
+    ///
+    /// # Errors
+    /// If the shader's files contradict each other.
+    pub fn source(&self) -> Result<String> {
+        self.spec.source()
     }
 
     /// Natively there is nobody to hold up: the kernel is compiled when it is made.
@@ -58,10 +63,10 @@ impl Warm {
     }
 
     #[cfg(target_arch = "wasm32")]
-    fn ask(&self, gpu: &Gpu) -> Result<js_sys::Promise, wasm_bindgen::JsValue> {
+    fn ask(&self, gpu: &Gpu) -> std::result::Result<js_sys::Promise, wasm_bindgen::JsValue> {
         use js_sys::{Array, Function, Object, Reflect};
         use wasm_bindgen::{JsCast, JsValue};
-        let object = |fields: &[(&str, JsValue)]| -> Result<JsValue, JsValue> {
+        let object = |fields: &[(&str, JsValue)]| -> std::result::Result<JsValue, JsValue> {
             let object = Object::new();
             for (name, value) in fields {
                 Reflect::set(&object, &JsValue::from(*name), value)?;
@@ -70,7 +75,7 @@ impl Warm {
         };
         let device = gpu.device.as_webgpu().ok_or(JsValue::UNDEFINED)?;
         let device: &JsValue = device.as_ref();
-        let call = |method: &str, argument: JsValue| -> Result<JsValue, JsValue> {
+        let call = |method: &str, argument: JsValue| -> std::result::Result<JsValue, JsValue> {
             Reflect::get(device, &method.into())?.dyn_into::<Function>()?.call1(device, &argument)
         };
         let source = self.spec.source().map_err(|e| JsValue::from(e.to_string()))?;

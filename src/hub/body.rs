@@ -1,6 +1,6 @@
 //! An answer's body, piece by piece: an end for those that stall or trickle.
 
-use super::client::Failure;
+use super::failure::Failure;
 use super::retry::{Again, LEAST, LEAST_OF_SMALL, Pace};
 use crate::error::{Error, ErrorCode};
 use crate::platform::wait::within;

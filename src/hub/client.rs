@@ -3,6 +3,7 @@
 use super::Location;
 use super::answer::{Answer, Host, Refusal, host, unreachable};
 use super::body::Pieces;
+use super::failure::Failure;
 use super::retry::{ATTEMPTS, Again, Failures, PATIENCE, SILENCE, STALL, content_range, waiting};
 use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::platform::abort::Signal;
@@ -45,15 +46,6 @@ pub struct Client<P> {
     waits: Cell<bool>,
 }
 
-/// A failed attempt.
-#[derive(Debug)]
-pub struct Failure {
-    /// What to tell if it was the last one.
-    pub error: Error,
-    /// When to try again.
-    pub again: Again,
-}
-
 /// An answer with a body to read.
 pub struct Opened<P: Platform> {
     /// The body.
@@ -72,18 +64,6 @@ enum Lost {
     Silent,
     /// None that can be read.
     Failed(String),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self { error, again: Again::Never }
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(Refusal { error, again }: Refusal) -> Self {
-        Self { error, again }
-    }
 }
 
 impl<P: Platform> Client<P> {

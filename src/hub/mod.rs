@@ -4,6 +4,7 @@ pub mod answer;
 pub mod body;
 pub mod budget;
 pub mod client;
+pub mod failure;
 pub mod listing;
 pub mod manifest;
 pub mod ranges;

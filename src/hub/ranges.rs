@@ -1,7 +1,8 @@
 //! Reading a large file in order, a few ranges at a time, through every fault that can be overcome.
 
 use super::budget::Budget;
-use super::client::{Client, Failure, Opened};
+use super::client::{Client, Opened};
+use super::failure::Failure;
 use super::retry::{Again, Failures, PROGRESS_BYTES};
 use crate::error::{Error, ErrorCode, Result};
 use crate::platform::abort::Signal;

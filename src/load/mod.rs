@@ -17,6 +17,8 @@ pub mod devices;
 pub mod gpu_upload;
 pub mod hashing;
 pub mod instead;
+#[cfg(target_arch = "wasm32")]
+pub mod make;
 pub mod plan;
 pub mod planner;
 pub mod progress;

@@ -1,7 +1,7 @@
 //! Loading a model once more, on another device: from the store as a rule, without the network.
 
 use super::Made;
-use super::browser::make;
+use super::make::make;
 use super::progress::Reporter;
 use super::request::{Request, Wanted};
 use super::target::AnyModel;

@@ -1,21 +1,15 @@
 //! The model as an engine: prompts, single steps, scores, and tokens that the GPU chooses.
 
-use super::choose::Landed;
+use super::choosing::Landed;
+use super::gpu_model::GpuModel;
+use super::kernels::layers::Team;
+use super::kernels::score::TargetScore;
 use super::scratch::{LOGIT_ROWS, MAX_CHUNK, STAGED_ROWS};
-use super::workers::Team;
-use super::{GpuModel, ModelConfig};
+use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::generate::{Backend, Chosen, Logits, Resume, TokenScore};
 use crate::gpu::GpuBuffer;
 use crate::sampling::SamplingOptions;
-
-/// `Score` of `shaders/score.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct TargetScore {
-    logprob: f32,
-    is_best: u32,
-}
 
 impl Backend for GpuModel {
     fn config(&self) -> &ModelConfig {

@@ -4,7 +4,7 @@
 //! read back and compute with in a moment: a chunk of a prompt, single steps, logits of rows from all over the
 //! vocabulary, scores, and the choice of a token. Nothing is compiled for it, and what the upload left is tested as well.
 
-use super::GpuModel;
+use super::gpu_model::GpuModel;
 use super::plan::Plan;
 use super::tables::Placement;
 use super::tune::difference;
@@ -66,7 +66,7 @@ impl GpuModel {
             return Ok(found == Finding::Right);
         }
         if self.gpu.forgo_subgroups("gave wrong results") {
-            let make = || Plan::new(&self.gpu, &self.config, &self.weights, &self.scratch);
+            let make = || Plan::new(self.parts());
             self.plan = self.gpu.scoped("Compiling the kernels", make).await?;
             let found = self.finding().await?;
             if found != Finding::Wrong {

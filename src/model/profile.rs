@@ -1,7 +1,7 @@
 //! GPU time of the kernels of a decode step, where the device has timestamps.
 
-use super::GpuModel;
-use super::plan::Stage;
+use super::gpu_model::GpuModel;
+use super::stage::Stage;
 use crate::error::Result;
 use crate::generate::Backend;
 use crate::gpu::GpuBuffer;

@@ -2,7 +2,7 @@
 //! shorter, and if that does not help, the error says what would fit.
 
 use super::scratch::Scratch;
-use super::tables::Weights;
+use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::stream::weight_bytes;
 use crate::config::{ModelConfig, PUBLISHED};

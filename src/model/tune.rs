@@ -4,9 +4,9 @@
 //! are compiled beside it. Once they are there, the next completion begins with a few steps of each way; what is
 //! fastest stays, and is remembered for the adapter.
 
-use super::GpuModel;
-use super::plan::Builder;
-use super::workers::{Arithmetic, Team, Workers};
+use super::gpu_model::GpuModel;
+use super::kernels::layers::{Arithmetic, Team};
+use super::workers::{self, Workers};
 use crate::checkpoint::layout::TableFormat;
 use crate::config::ModelConfig;
 use crate::error::{ErrorCode, Result};
@@ -124,8 +124,7 @@ impl GpuModel {
     /// round; `None` where there is nothing to try.
     pub fn prepare(&self, remembered: Option<Choice>, round: usize) -> Option<Preparation> {
         let warm = |teams: Vec<Team>| -> Vec<_> {
-            let builder = Builder::new(&self.gpu, &self.config, &self.weights, &self.scratch);
-            teams.into_iter().filter_map(|team| Some((team, builder.warm(team)?))).collect()
+            teams.into_iter().filter_map(|team| Some((team, workers::warm(self.parts(), team)?))).collect()
         };
         let mut kernels = match remembered {
             Some(Choice { team: None }) => return None,

@@ -1,7 +1,6 @@
 //! Coordinate descent: integers and scales of a quantized row are changed one at a time while that makes its products
 //! better (as in QuantEase, arXiv 2309.01885).
 
-use super::gptq::InputGram;
 use crate::checkpoint::quantize::{as_stored, inverse, nearest};
 use crate::config::GROUP_SIZE;
 use crate::reference::math::dot;
@@ -17,14 +16,15 @@ pub struct Row {
     pub scales: Vec<f32>,
 }
 
-/// Lessens eᵀ·H·e, where e is what the row is off its `target`, with one integer or scale at a time.
-pub fn descend<const BITS: usize>(row: &mut Row, target: &[f32], gram: &InputGram) {
+/// Lessens eᵀ·H·e, where e is what the row is off its `target` and H is `gram`, the inputs' Gram matrix [n, n], with one integer or scale at a time.
+pub fn descend<const BITS: usize>(row: &mut Row, target: &[f32], gram: &[f32]) {
     let n = target.len();
+    let gram = |row: usize| &gram[row * n..(row + 1) * n];
     let value = |row: &Row, j: usize| row.integers[j] * row.scales[j / GROUP_SIZE];
     // H·e
     let mut slope = vec![0.0; n];
     let move_by = |slope: &mut [f32], j: usize, step: f32| {
-        slope.iter_mut().zip(gram.h(j)).for_each(|(s, h)| *s -= step * h);
+        slope.iter_mut().zip(gram(j)).for_each(|(s, h)| *s -= step * h);
     };
     (0..n).for_each(|j| move_by(&mut slope, j, value(row, j) - target[j]));
     for _ in 0..SWEEPS {
@@ -34,7 +34,7 @@ pub fn descend<const BITS: usize>(row: &mut Row, target: &[f32], gram: &InputGra
             let scale = row.scales[group];
             let inverse = inverse(scale);
             for j in columns.clone() {
-                let best = nearest::<BITS>(value(row, j) + slope[j] / gram.h(j)[j], inverse);
+                let best = nearest::<BITS>(value(row, j) + slope[j] / gram(j)[j], inverse);
                 if best != row.integers[j] {
                     move_by(&mut slope, j, (best - row.integers[j]) * scale);
                     row.integers[j] = best;
@@ -45,7 +45,7 @@ pub fn descend<const BITS: usize>(row: &mut Row, target: &[f32], gram: &InputGra
             let integers = &row.integers[columns.clone()];
             let uphill = dot(integers, &slope[columns.clone()]);
             let curvature: f32 =
-                columns.clone().zip(integers).map(|(j, q)| q * dot(integers, &gram.h(j)[columns.clone()])).sum();
+                columns.clone().zip(integers).map(|(j, q)| q * dot(integers, &gram(j)[columns.clone()])).sum();
             let scale_to = as_stored(scale + uphill / curvature);
             let step = scale_to - scale;
             if scale_to.is_finite() && scale_to > 0.0 && step * (step * curvature - 2.0 * uphill) < 0.0 {

@@ -58,11 +58,6 @@ impl InputGram {
         let shift = matmul_transposed(&transpose(&factor, n, n, n), &half, n);
         Self { n, h: narrow(gram), factor, shift }
     }
-
-    /// H, damped, row by row.
-    pub fn h(&self, row: usize) -> &[f32] {
-        &self.h[row * self.n..(row + 1) * self.n]
-    }
 }
 
 /// U, upper triangular, with UᵀU = H⁻¹ of H[n, n]: where H = R·Rᵀ with R upper triangular, U is R⁻¹.
@@ -114,7 +109,7 @@ fn push_rows<const BITS: usize>(stored: &mut Stored, table: &[f32], gram: &Input
     targets.iter_mut().zip(table).for_each(|(shift, w)| *shift += w);
     let round = |target: &[f32]| {
         let mut row = made_up_for::<BITS>(target, gram, divisors)?;
-        descend::<BITS>(&mut row, target, gram);
+        descend::<BITS>(&mut row, target, &gram.h);
         Ok(row)
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -183,7 +178,7 @@ mod tests {
         let inputs = inputs(&mut Random(1), 200, n);
         let gram = InputGram::new(n, &inputs, &inputs);
         let u = &gram.factor;
-        let h = |i: usize, j: usize| f64::from(gram.h(i)[j]);
+        let h = |i: usize, j: usize| f64::from(gram.h[i * gram.n + j]);
         let sum = |i: usize, j: usize| inputs.chunks_exact(n).map(|x| f64::from(x[i] * x[j])).sum::<f64>();
         let damping = DAMPING * (0..n).map(|i| sum(i, i)).sum::<f64>() / n as f64;
         assert!((h(5, 5) - sum(5, 5) - damping).abs() < 1e-4 * damping && (h(5, 6) - sum(5, 6)).abs() < 1e-3);
@@ -247,12 +242,12 @@ mod tests {
                 let off: Vec<f64> = (0..n).map(|j| f64::from(target[j] - value(j))).collect();
                 (0..n)
                     .flat_map(|i| (0..n).map(move |j| (i, j)))
-                    .map(|(i, j)| off[i] * off[j] * f64::from(gram.h(i)[j]))
+                    .map(|(i, j)| off[i] * off[j] * f64::from(gram.h[i * gram.n + j]))
                     .sum::<f64>()
             };
             let mut row = made_up_for::<4>(&target, &gram, &Q4_DIVISORS).expect("finite");
             let before = error(&row);
-            descend::<4>(&mut row, &target, &gram);
+            descend::<4>(&mut row, &target, &gram.h);
             assert!(error(&row) < before, "{} instead of {before}", error(&row));
             assert!(row.integers.iter().all(|q| (-8.0..=7.0).contains(q) && q.fract() == 0.0));
             assert!(row.scales.iter().all(|s| half::f16::from_f32(*s).to_f32() == *s));

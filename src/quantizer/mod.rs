@@ -10,8 +10,8 @@ use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, Ten
 use crate::checkpoint::quantize::Stored;
 use crate::config::ModelConfig;
 use crate::error::Result;
+use crate::reference::forward::{Cache, Layer, Reference, add, embed, self_attention, slot_weights};
 use crate::reference::math::{layer_norm, matmul_transposed};
-use crate::reference::{Cache, Layer, Reference, add, embed, self_attention, slot_weights};
 use gptq::InputGram;
 use std::collections::HashMap;
 use texts::sequences;

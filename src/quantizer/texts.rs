@@ -1,7 +1,7 @@
 //! Sequences for calibration that need no text: random tokens, and what the model itself writes.
 
 use crate::error::{Error, Result};
-use crate::reference::{Cache, Reference, embed};
+use crate::reference::forward::{Cache, Reference, embed};
 use crate::sampling::{Sampler, SamplingOptions, below};
 
 /// Most tokens of a sequence.

@@ -1,6 +1,6 @@
 //! The oracle as an engine: what the GPU's answers are compared with, also by whole evaluations.
 
-use super::Reference;
+use super::forward::Reference;
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::generate::{Backend, HostChoice, Logits, choosing_on_host};

@@ -64,9 +64,14 @@ impl Sampler {
     /// The token that `logits[V]` give next.
     pub fn would_choose(&self, logits: &[f32]) -> u32 {
         let o = &self.options;
-        let noise = |id| if o.is_greedy() { 0.0 } else { rng::gumbel(o.seed, self.index, id) };
+        let noise = |id| if o.is_greedy() { 0.0 } else { self.noise(id) };
         let noisy = self.kept(logits).into_iter().map(|(id, x)| (id, x + noise(id)));
         noisy.min_by(order).map_or(0, |c| c.0)
+    }
+
+    /// What is added to a token's logit for the next draw.
+    pub fn noise(&self, id: u32) -> f32 {
+        rng::gumbel(self.options.seed, self.index, id)
     }
 
     /// What the next token is drawn from: the softmax of these values is its distribution.

@@ -29,7 +29,8 @@ test("the pages run under a strict policy, and the README recommends the same", 
   const withEngine = { ...STRICT, "worker-src": "'self'", "connect-src": `'self' ${HUB}` };
   assert.deepEqual(policyOf("index.html"), { ...withEngine, "manifest-src": "'self'" });
   assert.deepEqual(policyOf("www/evaluate.html"), withEngine);
-  assert.deepEqual(policyOf("www/bench.html"), { ...STRICT, "connect-src": "'self'" });
+  for (const page of ["www/bench.html", "www/conformance.html"])
+    assert.deepEqual(policyOf(page), { ...STRICT, "connect-src": "'self'" });
   const readme = read("README.md");
   for (const part of [`connect-src 'self' ${HUB}`, "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'"]) {
     assert.ok(readme.includes(part), part);
@@ -46,7 +47,7 @@ test("text is put into the page as text, nothing is evaluated, and nothing is lo
     assert.equal(found?.[0], undefined, path);
   }
   // A token is known to the engine too: what it prints would stand in the browser's console.
-  for (const path of files("src/", ".rs").filter((path) => !/^src\/bin\/|tests?\.rs$/.test(path))) {
+  for (const path of files("src/", ".rs").filter((path) => !/^src\/bin\/|tests?\.rs$|\/tests\//.test(path))) {
     assert.doesNotMatch(
       read(path),
       /\b(e?println|dbg)!|web_sys::console|derive\([^)]*Debug[^)]*\)\]\s*pub struct Client/,

@@ -1,7 +1,6 @@
 //! The stack machine: every opcode that a state dict needs, and no other.
 
-use super::Dtype;
-use super::malformed;
+use super::tensor::{Dtype, malformed};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 

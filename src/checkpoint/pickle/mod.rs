@@ -9,52 +9,16 @@
 
 mod machine;
 mod state_dict;
+mod tensor;
 
-use crate::error::{Error, Result};
+pub use tensor::{Dtype, TorchTensor};
+
+use crate::error::Result;
 use machine::Machine;
+use tensor::malformed;
 
 /// Longest pickle that is read, in bytes; the largest published model's has about 50 kB.
 pub const MAX_PICKLE_LEN: u64 = 8 << 20;
-
-/// Element type of a storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dtype {
-    /// IEEE single precision.
-    F32,
-    /// IEEE half precision.
-    F16,
-    /// The upper half of an IEEE single.
-    Bf16,
-}
-
-impl Dtype {
-    /// Bytes of one element.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-}
-
-/// A tensor of the state dict: a view of a storage, nothing checked against the archive yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TorchTensor {
-    /// Key in the state dict.
-    pub name: String,
-    /// Element type, or PyTorch's name of a storage that no tensor of a model is in: masks and positions are integers.
-    pub dtype: Result<Dtype, &'static str>,
-    /// Extents, outermost first.
-    pub shape: Vec<u64>,
-    /// Elements from one index to the next, per dimension.
-    pub stride: Vec<u64>,
-    /// Name of the storage: the entry `data/<key>` of the archive.
-    pub storage_key: String,
-    /// Elements of the storage.
-    pub storage_len: u64,
-    /// First element of the tensor in its storage.
-    pub storage_offset: u64,
-}
 
 /// Reads a state dict: the tensors in the order of the dict. Entries that are no tensors are left out.
 pub fn parse_state_dict(data: &[u8]) -> Result<Vec<TorchTensor>> {
@@ -64,9 +28,4 @@ pub fn parse_state_dict(data: &[u8]) -> Result<Vec<TorchTensor>> {
     let mut machine = Machine::new(data);
     while machine.step()? {}
     machine.state_dict()
-}
-
-fn malformed(at: usize, what: impl std::fmt::Display) -> Error {
-    Error::unsupported(format!("The checkpoint's data.pkl is no state dict (at byte {at}: {what})."))
-        .hint("Save it with torch.save(model.state_dict(), …).")
 }

@@ -1,7 +1,7 @@
 //! What a state dict may name and call, and the tensors that it holds in the end.
 
 use super::machine::{Global, Machine, Node, Value};
-use super::{Dtype, TorchTensor};
+use super::tensor::{Dtype, TorchTensor};
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 

@@ -1,7 +1,6 @@
 //! `fetch`, and what it brings piece by piece.
 
 use super::super::{Body, HEADERS, Request, Response};
-use super::message_of;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -30,8 +29,12 @@ pub struct Stream {
     _attempt: Attempt,
 }
 
-/// Sends a request.
-pub async fn fetch(request: Request<'_>) -> Result<Response<Stream>, JsValue> {
+/// Sends a request; an error is the browser's message.
+pub async fn fetch(request: Request<'_>) -> Result<Response<Stream>, String> {
+    send(request).await.map_err(|e| message_of(&e))
+}
+
+async fn send(request: Request<'_>) -> Result<Response<Stream>, JsValue> {
     let attempt = Attempt(AbortController::new()?);
     let (init, headers) = (Object::new(), Object::new());
     let set = |object: &Object, key: &str, value: &JsValue| Reflect::set(object, &key.into(), value).map(|_| ());
@@ -80,4 +83,9 @@ impl Body for Stream {
     async fn next(&mut self) -> Result<Option<Uint8Array>, String> {
         self.read().await.map_err(|e| message_of(&e))
     }
+}
+
+/// The message of what was thrown.
+fn message_of(e: &JsValue) -> String {
+    Reflect::get(e, &"message".into()).ok().and_then(|m| m.as_string()).unwrap_or_default()
 }

@@ -79,7 +79,7 @@ impl Fetch for Browser {
     type Body = Stream;
 
     async fn fetch(&self, request: Request<'_>) -> Result<Response<Stream>, String> {
-        fetch::fetch(request).await.map_err(|e| message_of(&e))
+        fetch::fetch(request).await
     }
 
     fn is_offline(&self) -> bool {
@@ -153,9 +153,4 @@ pub fn has_page() -> bool {
 /// A property of the global object; undefined if there is none.
 fn global(name: &str) -> JsValue {
     Reflect::get(&js_sys::global(), &name.into()).unwrap_or(JsValue::UNDEFINED)
-}
-
-/// The message of what was thrown.
-fn message_of(e: &JsValue) -> String {
-    Reflect::get(e, &"message".into()).ok().and_then(|m| m.as_string()).unwrap_or_default()
 }

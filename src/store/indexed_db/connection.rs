@@ -5,7 +5,6 @@
 
 use super::super::FORMAT;
 use super::events::{failed, first_event, silent};
-use super::{DATA, MODELS, NOTES, UNITS};
 use crate::error::Result;
 use crate::platform::browser::Browser;
 use crate::platform::wait::within;
@@ -16,6 +15,11 @@ use std::time::Duration;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{IdbDatabase, IdbFactory, IdbOpenDbRequest};
+
+pub(super) const MODELS: &str = "models";
+pub(super) const UNITS: &str = "units";
+pub(super) const DATA: &str = "data";
+pub(super) const NOTES: &str = "notes";
 
 /// Every format has a database of its own, so that versions of this program on one origin leave each other's alone, and
 /// none has to wait until another tab closes an older one. (Format 2 and those before it share the bare name.)

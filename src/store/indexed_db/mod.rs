@@ -15,7 +15,7 @@ use super::{ModelKey, ModelRecord, Store, UnitRecord};
 use crate::error::{ErrorCode, Result};
 use crate::platform::browser::Browser;
 use crate::platform::wait::within;
-use connection::{connect, disconnect};
+use connection::{DATA, MODELS, NOTES, UNITS, connect, disconnect};
 use events::{completion, failed, is_lost_connection, silent};
 use js_sys::{Array, ArrayBuffer, Promise, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
@@ -25,10 +25,6 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, IdbDatabase, IdbKeyRange, IdbRequest, IdbTransaction, IdbTransactionMode};
 
-const MODELS: &str = "models";
-const UNITS: &str = "units";
-const DATA: &str = "data";
-const NOTES: &str = "notes";
 /// After so long a transaction, or what a browser tells of its storage, is waited for no longer.
 const TRANSACTION: Duration = Duration::from_secs(30);
 const ESTIMATE: Duration = Duration::from_secs(5);

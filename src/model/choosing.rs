@@ -3,113 +3,21 @@
 //! Every step leaves its token in a ring; after every few steps the ring is copied out and mapped while further steps
 //! run. So the host's round trip to the GPU is paid for by nobody, as long as enough steps are ahead of it.
 
-use super::matvec::WG;
-use super::workers::{FAILURE_WORDS, Workers};
-use crate::config::ModelConfig;
+use super::kernels::layers::FAILURE_WORDS;
+use super::kernels::sample_pick::RING;
+use super::kernels::sampling::SEEN;
+use super::sampling_buffers::SamplingBuffers;
+use super::workers::Workers;
 use crate::error::Result;
-
 use crate::gpu::{Gpu, GpuBuffer, PendingRead};
 use crate::sampling::SamplingOptions;
 use std::collections::VecDeque;
 use web_time::Instant;
 
-/// Tokens that the ring holds: more than are ever ahead.
-pub const RING: usize = 64;
 /// Most steps whose tokens are read at a time.
 const MOST_AT_A_TIME: usize = 16;
 /// Tokens shall not come in gusts: so many seconds of steps at most are read at a time.
 const GUST: f64 = 0.03;
-/// Tokens that one workgroup of `sample_adjust.wgsl` looks at.
-pub const ADJUST_TOKENS: usize = 4 * WG;
-/// Bit of `seen` that `sampling.wgsl` calls SEEN.
-const SEEN: u32 = 1 << 31;
-/// Bit of `seen` that `sampling.wgsl` calls NOT_FIRST.
-const NOT_FIRST: u32 = 1 << 30;
-
-/// `Sampling` of `shaders/sampling.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Sampling {
-    temperature: f32,
-    top_p: f32,
-    min_p_floor: f32,
-    top_k: u32,
-    repetition: f32,
-    presence: f32,
-    frequency: f32,
-    real_ids: u32,
-    seed: [u32; 2],
-    padding: [u32; 2],
-}
-
-/// Buffers of `sample_adjust.wgsl` and `sample_pick.wgsl`.
-pub struct ChooseBuffers {
-    /// Uniform `Sampling`.
-    pub sampling: GpuBuffer,
-    /// What prompt and output hold, and what the first token may not be: bits of `sampling.wgsl`, u32 [V].
-    pub seen: GpuBuffer,
-    /// Logit bias, f32 [V].
-    pub bias: GpuBuffer,
-    /// Logits after penalties, bias and temperature, f32 [4·⌈V / 4⌉].
-    pub adjusted: GpuBuffer,
-    /// vec4<f32> for every workgroup of `sample_adjust.wgsl`.
-    pub partials: GpuBuffer,
-    /// Tokens chosen, u32 [RING].
-    pub tokens: GpuBuffer,
-}
-
-impl ChooseBuffers {
-    /// Allocates for a vocabulary.
-    pub fn new(gpu: &Gpu, config: &ModelConfig) -> Self {
-        use wgpu::BufferUsages as U;
-        let vocab = config.padded_vocab_size as u64;
-        let f32s = |label, n: u64| GpuBuffer::storage(gpu, label, n * 4);
-        Self {
-            sampling: GpuBuffer::new(gpu, "sampling", size_of::<Sampling>() as u64, U::UNIFORM | U::COPY_DST),
-            seen: f32s("seen", vocab),
-            bias: f32s("bias", vocab),
-            adjusted: f32s("adjusted", vocab.next_multiple_of(4)),
-            partials: f32s("partials", vocab.div_ceil(ADJUST_TOKENS as u64) * 4),
-            tokens: f32s("tokens", RING as u64),
-        }
-    }
-
-    /// Uploads the options of a completion.
-    fn write(&self, gpu: &Gpu, options: &SamplingOptions, prompt: &[u32], real_ids: usize, vocab: usize) -> Vec<u32> {
-        let sampling = Sampling {
-            temperature: if options.is_greedy() { 0.0 } else { options.temperature },
-            top_p: options.top_p,
-            min_p_floor: if options.min_p > 0.0 { options.min_p.ln() } else { f32::MIN },
-            top_k: options.top_k,
-            repetition: options.repetition_penalty,
-            presence: options.presence_penalty,
-            frequency: options.frequency_penalty,
-            real_ids: real_ids.min(vocab) as u32,
-            seed: [options.seed as u32, (options.seed >> 32) as u32],
-            padding: [0; 2],
-        };
-        let (mut seen, mut bias) = (vec![0u32; vocab], vec![0f32; vocab]);
-        for id in prompt {
-            if let Some(s) = seen.get_mut(*id as usize) {
-                *s = SEEN;
-            }
-        }
-        for (id, s) in (0..).zip(&mut seen) {
-            if !options.allows(0, id) {
-                *s |= NOT_FIRST;
-            }
-        }
-        for (id, b) in &options.logit_bias {
-            if let Some(x) = bias.get_mut(*id as usize) {
-                *x += b;
-            }
-        }
-        gpu.queue.write_buffer(&self.sampling.buffer, 0, bytemuck::bytes_of(&sampling));
-        gpu.queue.write_buffer(&self.seen.buffer, 0, bytemuck::cast_slice(&seen));
-        gpu.queue.write_buffer(&self.bias.buffer, 0, bytemuck::cast_slice(&bias));
-        seen
-    }
-}
 
 /// Words of a flight besides the ring: what tells of workers that gave up.
 const FLIGHT_WORDS: usize = RING + FAILURE_WORDS;
@@ -158,7 +66,7 @@ impl Choosing {
     pub fn begin(
         &mut self,
         gpu: &Gpu,
-        buffers: &ChooseBuffers,
+        buffers: &SamplingBuffers,
         options: &SamplingOptions,
         prompt: &[u32],
         (real_ids, vocab): (usize, usize),
@@ -180,7 +88,7 @@ impl Choosing {
     pub fn copy_out(
         &mut self,
         gpu: &Gpu,
-        (buffers, workers): (&ChooseBuffers, Option<&Workers>),
+        (buffers, workers): (&SamplingBuffers, Option<&Workers>),
         encoder: &mut wgpu::CommandEncoder,
     ) -> Option<GpuBuffer> {
         self.made += 1;
@@ -190,7 +98,7 @@ impl Choosing {
     fn copy(
         &mut self,
         gpu: &Gpu,
-        (buffers, workers): (&ChooseBuffers, Option<&Workers>),
+        (buffers, workers): (&SamplingBuffers, Option<&Workers>),
         encoder: &mut wgpu::CommandEncoder,
     ) -> GpuBuffer {
         use wgpu::BufferUsages as U;
@@ -216,7 +124,7 @@ impl Choosing {
     ///
     /// # Errors
     /// `device-lost`.
-    pub async fn next(&mut self, gpu: &Gpu, sources: (&ChooseBuffers, Option<&Workers>)) -> Result<Landed> {
+    pub async fn next(&mut self, gpu: &Gpu, sources: (&SamplingBuffers, Option<&Workers>)) -> Result<Landed> {
         loop {
             if let Some(token) = self.told.pop_front() {
                 return Ok(Landed::Token(token));
@@ -251,7 +159,7 @@ impl Choosing {
     }
 
     /// Goes on where another device was, after `told` were chosen there. The next step's input is the token returned.
-    pub fn resume(&mut self, gpu: &Gpu, buffers: &ChooseBuffers, told: &[u32]) -> u32 {
+    pub fn resume(&mut self, gpu: &Gpu, buffers: &SamplingBuffers, told: &[u32]) -> u32 {
         told.iter().for_each(|token| self.note(*token));
         self.rewind(gpu, buffers)
     }
@@ -265,7 +173,7 @@ impl Choosing {
     }
 
     /// Puts everything back to where the host's knowledge ends. The next step's input is the token returned.
-    pub fn rewind(&mut self, gpu: &Gpu, buffers: &ChooseBuffers) -> u32 {
+    pub fn rewind(&mut self, gpu: &Gpu, buffers: &SamplingBuffers) -> u32 {
         gpu.queue.write_buffer(&buffers.seen.buffer, 0, bytemuck::cast_slice(&self.seen));
         (self.made, self.asked) = (self.known, self.known);
         self.input

@@ -1,11 +1,10 @@
-//! How a matrix–vector product (`shaders/matvec.wgsl`) is shared out among threads and workgroups.
+//! How a matrix–vector product is shared out among threads and workgroups (`shaders/matvec.wgsl`).
 
-use super::tables::Table;
+use super::dispatch::{Grid, THREADS};
 use crate::gpu::Gpu;
 use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
+use crate::model::tables::Table;
 
-/// Threads of a workgroup where nothing better is known.
-pub const WG: usize = 128;
 /// Workgroup memory that the kernels need besides activations: sums, and weights of parts of the attention.
 const WORKGROUP_BYTES: usize = 8 << 10;
 /// Most workgroup memory used for activations: more would keep other workgroups off the same unit.
@@ -16,12 +15,53 @@ const ENOUGH_GROUPS: f64 = 132.0;
 /// Rounds of loads that a thread has registers for before it multiplies.
 const MOST_AHEAD: usize = 3;
 
-/// How a matrix–vector product is shared out (`matvec.wgsl`).
-pub struct Matvec {
-    /// Constants of the kernel.
-    pub spec: ShaderSpec,
+/// Who computes what of a product with a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Sharing {
+    /// Threads of a workgroup.
+    pub threads: usize,
+    /// Of these, threads that share four rows.
+    pub lanes: usize,
+    /// Groups of activations that lie in workgroup memory at a time.
+    pub chunk_groups: usize,
+    /// Rows of the product.
+    pub rows: usize,
+    /// Groups of a row that a thread takes.
+    pub rounds: usize,
+    /// All loads of a thread are asked for before the activations are read.
+    pub ahead: bool,
+    /// Sums by subgroups.
+    pub subgroups: bool,
+}
+
+impl Sharing {
+    /// The best for this device and `rows` rows of a table.
+    pub fn new(gpu: &Gpu, table: &Table, rows: usize) -> Self {
+        let groups = table.groups();
+        let (threads, lanes) = if gpu.is_software { share_on_cpu(groups) } else { share(groups, rows) };
+        let memory = gpu.device.limits().max_compute_workgroup_storage_size as usize - WORKGROUP_BYTES;
+        let chunks = (groups * 128).div_ceil(memory.min(MOST_ACTIVATION_BYTES));
+        let rounds = groups.div_ceil(lanes);
+        let ahead = chunks == 1 && rounds <= MOST_AHEAD && !gpu.is_software;
+        let chunk_groups = groups.div_ceil(chunks);
+        Self { threads, lanes, chunk_groups, rows, rounds, ahead, subgroups: gpu.has_subgroups() }
+    }
+
+    /// A kernel of such products with the constants of the product.
+    pub(super) fn shader(&self, kernel: &'static str, table: &Table) -> ShaderSpec {
+        table
+            .constants(ShaderSpec::new(kernel).with("WG", self.threads).with("LANES", self.lanes))
+            .with("CHUNK_GROUPS", self.chunk_groups)
+            .with("ROWS", self.rows)
+            .with("ROUNDS", self.rounds)
+            .flag_if("AHEAD", self.ahead)
+            .flag_if(SUBGROUPS, self.subgroups)
+    }
+
     /// Workgroups.
-    pub workgroups: usize,
+    pub(super) fn grid(&self) -> Grid {
+        Grid::folded(self.rows.div_ceil(self.threads / self.lanes * 4))
+    }
 }
 
 /// Threads of a workgroup and threads that share a row, for `rows` rows of `groups` groups.
@@ -39,32 +79,14 @@ fn share(groups: usize, rows: usize) -> (usize, usize) {
         (rounds + 0.7 * items + 0.5 * waste) * filling.sqrt()
     };
     let fits = |&(wg, lanes): &(usize, usize)| lanes <= wg && rows.is_multiple_of(wg / lanes * 4);
-    sizes.filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or((WG, 32))
+    sizes.filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or((THREADS, 32))
 }
 
 /// The same for a GPU that is a program: every thread waits at every barrier in turn, so few of them, all busy.
 fn share_on_cpu(groups: usize) -> (usize, usize) {
     let rounds = |lanes: usize| groups.div_ceil(lanes) * lanes;
     let lanes = [32, 16, 8, 4].into_iter().min_by_key(|l| rounds(*l)).unwrap_or(4);
-    ((lanes * 8).min(WG), lanes)
-}
-
-/// Constants and grid of `matvec.wgsl` for `rows` rows of a table.
-pub fn matvec(gpu: &Gpu, table: &Table, kernel: &'static str, rows: usize) -> Matvec {
-    let groups = table.shape().cols / 32;
-    let (threads, lanes) = if gpu.is_software { share_on_cpu(groups) } else { share(groups, rows) };
-    let memory = gpu.device.limits().max_compute_workgroup_storage_size as usize - WORKGROUP_BYTES;
-    let chunks = (groups * 128).div_ceil(memory.min(MOST_ACTIVATION_BYTES));
-    let rounds = groups.div_ceil(lanes);
-    let ahead = chunks == 1 && rounds <= MOST_AHEAD && !gpu.is_software;
-    let spec = table
-        .constants(ShaderSpec::new(kernel).with("WG", threads).with("LANES", lanes))
-        .with("CHUNK_GROUPS", groups.div_ceil(chunks))
-        .with("ROWS", rows)
-        .with("ROUNDS", rounds)
-        .flag_if("AHEAD", ahead)
-        .flag_if(SUBGROUPS, gpu.has_subgroups());
-    Matvec { spec, workgroups: rows.div_ceil(threads / lanes * 4) }
+    ((lanes * 8).min(THREADS), lanes)
 }
 
 #[cfg(test)]
@@ -84,6 +106,6 @@ mod tests {
             }
         }
         // What fits nothing is still shared out.
-        assert_eq!(share(5, 333), (WG, 32));
+        assert_eq!(share(5, 333), (THREADS, 32));
     }
 }

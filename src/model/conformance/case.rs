@@ -1,0 +1,74 @@
+//! A row of the table before it is run.
+
+use super::lab::Lab;
+use crate::checkpoint::layout::TableFormat;
+use crate::error::Result;
+
+/// Sizes at the edges of workgroups, words and groups.
+pub const SIZES: [usize; 5] = [1, 31, 32, 33, 255];
+/// All formats of tables.
+pub const FORMATS: [TableFormat; 3] = [TableFormat::Q4, TableFormat::Q8, TableFormat::F16];
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Every kernel, size and format, but not each with each.
+    Short,
+    /// All.
+    Full,
+}
+
+/// What a kernel is given, and what it has to make of it.
+pub struct Case {
+    pub kernel: &'static str,
+    pub size: String,
+    pub format: Option<TableFormat>,
+    pub variant: String,
+    /// What decides how it is compiled, besides what it is for.
+    pub depends_on: DependsOn,
+    pub build: Build,
+}
+
+/// What of a device a kernel depends on: it is run as on each kind that differs in that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DependsOn {
+    Nothing,
+    /// Whether it is a program on the CPU.
+    Software,
+    /// That, and whether it has subgroups.
+    Subgroups,
+}
+
+type Build = Box<dyn Fn(&mut Lab<'_>) -> Result<()>>;
+
+/// The list of cases.
+pub struct Cases {
+    tier: Tier,
+    pub list: Vec<Case>,
+}
+
+impl Cases {
+    pub fn new(tier: Tier) -> Self {
+        Self { tier, list: Vec::new() }
+    }
+
+    /// True for all in the full tier, and for every third in the short one.
+    pub fn keeps(&self, number: usize) -> bool {
+        self.tier == Tier::Full || number.is_multiple_of(3)
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.tier == Tier::Full
+    }
+
+    pub fn add(
+        &mut self,
+        (kernel, size, format): (&'static str, String, Option<TableFormat>),
+        variant: &str,
+        depends_on: DependsOn,
+        build: impl Fn(&mut Lab<'_>) -> Result<()> + 'static,
+    ) {
+        let (variant, build) = (variant.to_owned(), Box::new(build));
+        self.list.push(Case { kernel, size, format, variant, depends_on, build });
+    }
+}

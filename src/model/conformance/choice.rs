@@ -1,0 +1,181 @@
+//! Cases of the kernels that choose and judge tokens: `score`, `sample_adjust`, `sample_pick`. The latter two are compared
+//! with `src/sampling`, which chooses on the CPU.
+
+use super::case::{Cases, DependsOn, SIZES};
+use super::lab::{DIRT, Lab};
+use crate::error::Result;
+use crate::model::kernels::sample_adjust::TOKENS;
+use crate::model::kernels::sample_pick::RING;
+use crate::model::kernels::sampling::{NOT_FIRST, SEEN, Sampling, bias_of, seen_of};
+use crate::model::kernels::{
+    SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Step,
+};
+use crate::reference::math;
+use crate::sampling::{Sampler, SamplingOptions, best};
+
+/// What has no chance of being drawn (LOWEST of the shader).
+const LOWEST: f32 = -3.4e38;
+
+pub fn add(cases: &mut Cases) {
+    let vocabularies = || SIZES.into_iter().chain([50_304]);
+    for vocab in vocabularies() {
+        cases.add(("score", format!("3 × {vocab}"), None), "", DependsOn::Nothing, move |lab| score(lab, vocab));
+        for (variant, options) in adjustments() {
+            let size = vocab.to_string();
+            cases.add(("sample_adjust", size, None), variant, DependsOn::Nothing, move |lab| {
+                adjust(lab, vocab, &options)
+            });
+        }
+    }
+    for (i, vocab) in vocabularies().enumerate() {
+        for (j, (variant, options)) in draws().into_iter().enumerate() {
+            if cases.is_full() || (i + j) % 2 == 0 || vocab > 255 {
+                let size = vocab.to_string();
+                cases.add(("sample_pick", size, None), variant, DependsOn::Software, move |lab| {
+                    pick(lab, vocab, &options)
+                });
+            }
+        }
+    }
+}
+
+fn adjustments() -> Vec<(&'static str, SamplingOptions)> {
+    let base = SamplingOptions { temperature: 1.0, top_p: 1.0, seed: 77, ..Default::default() };
+    let penalties = SamplingOptions {
+        temperature: 0.7,
+        repetition_penalty: 1.3,
+        presence_penalty: 0.5,
+        frequency_penalty: 0.25,
+        logit_bias: vec![(0, 2.0), (30, -4.0)],
+        ..base.clone()
+    };
+    let first = SamplingOptions { first: Some((0..50_304).map(|id| id % 9 == 0).collect()), ..base.clone() };
+    vec![("greedy", SamplingOptions { temperature: 0.0, ..base }), ("penalties", penalties), ("first", first)]
+}
+
+fn draws() -> Vec<(&'static str, SamplingOptions)> {
+    let base = SamplingOptions { temperature: 1.0, top_p: 1.0, seed: 77, ..Default::default() };
+    vec![
+        ("greedy", SamplingOptions { temperature: 0.0, ..base.clone() }),
+        ("all", base.clone()),
+        ("top-k", SamplingOptions { top_k: 7, ..base.clone() }),
+        ("top-p", SamplingOptions { top_p: 0.6, ..base.clone() }),
+        ("min-p", SamplingOptions { min_p: 0.2, ..base }),
+    ]
+}
+
+fn score(lab: &mut Lab<'_>, vocab: usize) -> Result<()> {
+    let (rows, first_row, real_ids) = (3, 2, vocab.div_ceil(2));
+    let logits = lab.numbers(rows * vocab, 8.0);
+    let mut targets = lab.random.ids(first_row + rows, vocab);
+    // The best of the real ids is told from the best of all.
+    targets[first_row] = best(logits[..real_ids].iter().copied());
+    // Pairs of a number and a word; those of rows before are left alone.
+    let mut words = vec![Some(DIRT); 2 * (first_row + rows)];
+    let mut logprobs = vec![None; words.len()];
+    for (row, logits) in logits.chunks_exact(vocab).enumerate() {
+        let (at, target) = (2 * (first_row + row), targets[first_row + row]);
+        logprobs[at] = Some(math::log_softmax(logits)[target as usize] as f32);
+        words[at] = None;
+        words[at + 1] = Some(u32::from(target == best(logits[..real_ids].iter().copied())));
+    }
+    let step = lab.step(Step { first_row: first_row as u32, real_ids: real_ids as u32, ..Step::new(9, rows) });
+    let (logits, targets, scores) = (lab.input(&logits), lab.input(&targets), lab.output(words.len()));
+    let buffers = ScoreBuffers { step: &step, logits: &logits, targets: &targets, scores: &scores.buffer };
+    lab.run(&Score { vocab }.dispatch(&buffers))?;
+    lab.expect_words(&scores, words);
+    lab.expect_near(&scores, logprobs, 1e-4);
+    Ok(())
+}
+
+fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()> {
+    let real_ids = vocab - vocab / 8;
+    let logits = lab.numbers(vocab, 6.0);
+    let prompt = lab.random.ids(20, vocab);
+    let mut seen = seen_of(options, &prompt, vocab);
+    // Some tokens of the prompt are in the output, too.
+    prompt.iter().step_by(3).for_each(|id| seen[*id as usize] += 1);
+    let bias = bias_of(options, vocab);
+    let of = |id: usize| {
+        let (mut x, flags) = (logits[id], seen[id]);
+        let count = flags & !(SEEN | NOT_FIRST);
+        if flags & SEEN != 0 {
+            x = if x > 0.0 { x / options.repetition_penalty } else { x * options.repetition_penalty };
+        }
+        if count > 0 {
+            x -= options.presence_penalty + options.frequency_penalty * count as f32;
+        }
+        x += bias[id];
+        let x = if options.is_greedy() { x } else { x / options.temperature };
+        if id < real_ids && flags & NOT_FIRST == 0 { x } else { LOWEST }
+    };
+    let mut adjusted: Vec<f32> = (0..vocab).map(of).collect();
+    let highest: Vec<f32> = adjusted.chunks(TOKENS).map(|c| c.iter().copied().fold(LOWEST, f32::max)).collect();
+    adjusted.resize(vocab.next_multiple_of(4), LOWEST);
+    let (step, sampling) = (lab.step(Step::new(0, 1)), lab.uniform(&Sampling::new(options, real_ids)));
+    let (logits, seen, bias) = (lab.input(&logits), lab.input(&seen), lab.input(&bias));
+    let kernel = SampleAdjust { vocab };
+    let (out, partials) = (lab.output(adjusted.len()), lab.output(4 * kernel.partials()));
+    let buffers = SampleAdjustBuffers {
+        step: &step,
+        sampling: &sampling,
+        logits: &logits,
+        seen: &seen,
+        bias: &bias,
+        adjusted: &out.buffer,
+        partials: &partials.buffer,
+    };
+    lab.run(&kernel.dispatch(&buffers))?;
+    // What cannot be drawn is the lowest there is, so numbers are compared word by word where that is to be exact.
+    let is_exact = |x: &f32| (*x == LOWEST).then_some(x.to_bits());
+    lab.expect_words(&out, adjusted.iter().map(is_exact).collect());
+    lab.expect_near(&out, adjusted.iter().map(|x| (*x != LOWEST).then_some(*x)).collect(), 1e-5);
+    let tops = highest.iter().flat_map(|x| [(*x != LOWEST).then_some(*x), None, None, Some(0.0)]);
+    lab.expect_near(&partials, tops.collect(), 1e-5);
+    Ok(())
+}
+
+fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()> {
+    let (real_ids, index) = (vocab - vocab / 8, 70);
+    let logits = lab.numbers(vocab, 6.0);
+    let mut sampler = Sampler::new(options.clone(), &[], real_ids);
+    // The sampler's noise is that of the step's number: it has chosen as many tokens before.
+    (0..index).for_each(|_| sampler.note(u32::MAX));
+    let token = sampler.would_choose(&logits);
+    // What `sample_adjust` leaves of logits without penalties, at temperature 1 or 0.
+    let mut adjusted: Vec<f32> = (0..vocab).map(|id| if id < real_ids { logits[id] } else { LOWEST }).collect();
+    let ids: Vec<u32> = (0..vocab as u32).collect();
+    let partials: Vec<[f32; 4]> = ids
+        .chunks(TOKENS)
+        .map(|ids| {
+            let of = |id: u32| adjusted[id as usize];
+            let highest = ids.iter().map(|id| of(*id)).fold(LOWEST, f32::max);
+            let noisy = |id: u32| of(id) + if options.is_greedy() { 0.0 } else { sampler.noise(id) };
+            let winner = ids[best(ids.iter().map(|id| noisy(*id))) as usize];
+            [highest, noisy(winner), f32::from_bits(winner), 0.0]
+        })
+        .collect();
+    adjusted.resize(vocab.next_multiple_of(4), LOWEST);
+    let mut seen: Vec<u32> = ids.iter().map(|id| id % 3).collect();
+    let step = lab.step(Step { index, ..Step::new(0, 1) });
+    let sampling = lab.uniform(&Sampling::new(options, real_ids));
+    let (adjusted, partials) = (lab.input(&adjusted), lab.input(&partials));
+    let (counts, chosen, tokens) = (lab.in_out(&seen), lab.output(1), lab.output(RING));
+    let buffers = SamplePickBuffers {
+        step: &step,
+        sampling: &sampling,
+        adjusted: &adjusted,
+        partials: &partials,
+        seen: &counts.buffer,
+        ids: &chosen.buffer,
+        tokens: &tokens.buffer,
+    };
+    lab.run(&SamplePick::new(lab.gpu, vocab).dispatch(&buffers))?;
+    seen[token as usize] = (seen[token as usize] | SEEN) + 1;
+    let mut ring = vec![DIRT; RING];
+    ring[index as usize % RING] = token;
+    for (out, words) in [(&chosen, vec![token]), (&tokens, ring), (&counts, seen)] {
+        lab.expect_words(out, words.into_iter().map(Some).collect());
+    }
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! Where a kernel is run alone: buffers that were not zero before, words behind them that nobody may touch, and what has
+//! to be in them afterwards.
+
+use crate::checkpoint::folder::Region;
+use crate::checkpoint::layout::{TableFormat, TableShape};
+use crate::checkpoint::random::Random;
+use crate::config::GROUP_SIZE;
+use crate::error::Result;
+use crate::gpu::{Gpu, GpuBuffer, Kernel, Kernels};
+use crate::model::kernels::{Dispatch, Step};
+use crate::model::tables::Table;
+use crate::reference::math;
+use half::f16;
+use std::rc::Rc;
+
+/// What every word of an output is before: as f32 no number, as a token id far too large.
+pub const DIRT: u32 = 0x7fc0_dead;
+/// Words behind an output, which nobody may touch.
+const GUARD: usize = 64;
+
+/// A kernel's run: what it is given and what it has to leave.
+pub struct Lab<'g> {
+    pub gpu: &'g Gpu,
+    pub random: Random,
+    kernels: &'g mut Kernels,
+    step: Step,
+    runs: Vec<(Kernel, [u32; 3])>,
+    outputs: Vec<Output>,
+    /// What has to live until all is read.
+    buffers: Vec<GpuBuffer>,
+    tables: Vec<Rc<Values>>,
+}
+
+/// A table on the GPU, and what it stands for.
+pub struct Values {
+    pub table: Table,
+    pub values: Vec<f32>,
+}
+
+/// A buffer that kernels write.
+#[derive(Clone)]
+pub struct Out {
+    pub buffer: wgpu::Buffer,
+    words: usize,
+}
+
+struct Output {
+    out: Out,
+    wanted: Wanted,
+}
+
+/// What an output has to hold.
+pub enum Wanted {
+    /// Numbers, up to a part of their root mean square; one that is [`DIRT`] must be untouched.
+    Floats { values: Vec<f32>, tolerance: f64 },
+    /// Pairs of f16 from a word on, up to a part of their root mean square; all else must be untouched.
+    Halves { first: usize, values: Vec<f32>, tolerance: f64 },
+    /// Exactly these words, where one is given.
+    Words(Vec<Option<u32>>),
+    /// About these numbers, where one is given.
+    Near(Vec<Option<f32>>, f64),
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Finding {
+    /// The largest error, as a part of what is allowed.
+    pub error: f64,
+    /// What is wrong, in words; empty if nothing is.
+    pub wrong: String,
+}
+
+impl<'g> Lab<'g> {
+    /// For one case on a device, whose pipelines are kept in `kernels`.
+    pub fn new(gpu: &'g Gpu, kernels: &'g mut Kernels, seed: u64) -> Self {
+        let (runs, outputs, buffers, tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { gpu, random: Random(seed), kernels, step: Step::new(0, 1), runs, outputs, buffers, tables }
+    }
+
+    /// `n` numbers in [−scale, scale).
+    pub fn numbers(&mut self, n: usize, scale: f32) -> Vec<f32> {
+        (0..n).map(|_| self.random.uniform() * scale).collect()
+    }
+
+    /// The same, of those that f16 holds.
+    pub fn halves(&mut self, n: usize, scale: f32) -> Vec<f32> {
+        (0..n).map(|_| f16::from_f32(self.random.uniform() * scale).to_f32()).collect()
+    }
+
+    /// A buffer that is only read. What stands behind its end is no number.
+    pub fn input<T: bytemuck::NoUninit>(&mut self, values: &[T]) -> wgpu::Buffer {
+        let mut words: Vec<u32> = bytemuck::pod_collect_to_vec(bytemuck::cast_slice::<T, u8>(values));
+        words.extend([DIRT; GUARD]);
+        self.storage(&words)
+    }
+
+    /// Values as pairs of f16.
+    pub fn input_halves(&mut self, values: &[f32]) -> wgpu::Buffer {
+        let halves: Vec<f16> = values.iter().map(|x| f16::from_f32(*x)).collect();
+        self.input(&halves)
+    }
+
+    /// A buffer of `words` words to be written, dirty before.
+    pub fn output(&mut self, words: usize) -> Out {
+        self.in_out(&vec![DIRT; words])
+    }
+
+    /// A buffer that holds something and is written, too.
+    pub fn in_out<T: bytemuck::NoUninit>(&mut self, values: &[T]) -> Out {
+        let words = size_of_val(values) / 4;
+        Out { buffer: self.input(values), words }
+    }
+
+    /// A uniform buffer.
+    pub fn uniform<T: bytemuck::NoUninit>(&mut self, value: &T) -> wgpu::Buffer {
+        use wgpu::BufferUsages as U;
+        let bytes = bytemuck::bytes_of(value);
+        let buffer = GpuBuffer::new(self.gpu, "uniform", bytes.len() as u64, U::UNIFORM | U::COPY_DST);
+        self.keep(buffer, bytes)
+    }
+
+    /// What is special of the step; also decides how many workgroups run.
+    pub fn step(&mut self, step: Step) -> wgpu::Buffer {
+        self.step = step;
+        self.uniform(&step)
+    }
+
+    /// A random table, in parts of so many rows at most.
+    pub fn table(&mut self, format: TableFormat, shape: TableShape, rows_per_part: usize) -> Rc<Values> {
+        let table = Table::in_parts(self.gpu, "table", format, shape, rows_per_part);
+        let groups = shape.rows * shape.cols / GROUP_SIZE;
+        let (mut elements, mut scales) = (Vec::new(), Vec::new());
+        if format.is_quantized() {
+            let top = (1u32 << (format.bits() - 1)) as f32;
+            for _ in 0..groups {
+                // A scale may have either sign.
+                let sign = if self.random.word().is_multiple_of(2) { 0.5 } else { -0.5 };
+                scales.extend(f16::from_f32(sign * (0.75 + 0.25 * self.random.uniform()) / top).to_le_bytes());
+                for _ in 0..GROUP_SIZE * format.bits() / 64 {
+                    elements.extend(self.random.word().to_le_bytes());
+                }
+            }
+        } else {
+            for value in self.numbers(groups * GROUP_SIZE, 0.5) {
+                elements.extend(f16::from_f32(value).to_le_bytes());
+            }
+        }
+        let values = math::decoded(format.bits(), &elements, &scales);
+        for (region, bytes) in [(Region::Elements, &elements), (Region::Scales, &scales)] {
+            for piece in table.place(0, region, 0, bytes.len()) {
+                let mut bytes = bytes[piece.bytes].to_vec();
+                bytes.resize(bytes.len().next_multiple_of(4), 0);
+                self.gpu.queue.write_buffer(piece.buffer, piece.offset, &bytes);
+            }
+        }
+        let made = Rc::new(Values { table, values });
+        self.tables.push(made.clone());
+        made
+    }
+
+    /// Has a dispatch run after those before it.
+    ///
+    /// # Errors
+    /// If the shader's files contradict each other.
+    pub fn run(&mut self, dispatch: &Dispatch<'_>) -> Result<()> {
+        let grid = dispatch.grid.of(self.step.past as usize, self.step.count as usize);
+        let kernel = self.kernels.kernel(self.gpu, &dispatch.shader, &dispatch.bindings)?;
+        self.runs.extend(kernel.map(|kernel| (kernel, grid)));
+        Ok(())
+    }
+
+    /// Says what an output has to hold.
+    pub fn expect(&mut self, out: &Out, wanted: Wanted) {
+        self.outputs.push(Output { out: out.clone(), wanted });
+    }
+
+    /// Says which words have to be exactly these.
+    pub fn expect_words(&mut self, out: &Out, words: Vec<Option<u32>>) {
+        self.expect(out, Wanted::Words(words));
+    }
+
+    /// Says which numbers have to be about these.
+    pub fn expect_near(&mut self, out: &Out, numbers: Vec<Option<f32>>, tolerance: f64) {
+        self.expect(out, Wanted::Near(numbers, tolerance));
+    }
+
+    /// Says that rows of f16 from `row` on have to be these, and the rest untouched: the cache after a step.
+    pub fn expect_rows(&mut self, out: &Out, (row, d): (usize, usize), values: Vec<f32>) {
+        // f16 has eleven digits, and the sums before it are in another order.
+        self.expect(out, Wanted::Halves { first: row * d / 2, values, tolerance: 2e-3 });
+    }
+
+    /// Runs all and compares.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub async fn finding(self) -> Result<Finding> {
+        use wgpu::BufferUsages as U;
+        let words: usize = self.outputs.iter().map(|o| o.out.words + GUARD).sum();
+        let staging = GpuBuffer::new(self.gpu, "staging", words as u64 * 4, U::MAP_READ | U::COPY_DST);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for (kernel, grid) in &self.runs {
+                kernel.dispatch(&mut pass, *grid);
+            }
+        }
+        let mut at = 0;
+        for Output { out, .. } in &self.outputs {
+            let bytes = (out.words + GUARD) as u64 * 4;
+            encoder.copy_buffer_to_buffer(&out.buffer, 0, &staging.buffer, at, bytes);
+            at += bytes;
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+        let read = self.gpu.read::<u32>(&staging.buffer, words as u64 * 4).await?;
+        let mut finding = Finding::default();
+        let mut rest = &read[..];
+        for Output { out, wanted } in &self.outputs {
+            let (got, behind) = rest.split_at(out.words);
+            let (guard, next) = behind.split_at(GUARD);
+            rest = next;
+            wanted.compare(got, &mut finding);
+            if let Some(i) = guard.iter().position(|word| *word != DIRT) {
+                finding.blame(f64::INFINITY, || format!("word {i} behind the end was written"));
+            }
+        }
+        Ok(finding)
+    }
+
+    fn storage(&mut self, words: &[u32]) -> wgpu::Buffer {
+        let buffer = GpuBuffer::storage(self.gpu, "case", words.len() as u64 * 4);
+        self.keep(buffer, bytemuck::cast_slice(words))
+    }
+
+    fn keep(&mut self, buffer: GpuBuffer, bytes: &[u8]) -> wgpu::Buffer {
+        self.gpu.queue.write_buffer(&buffer.buffer, 0, bytes);
+        let handle = buffer.buffer.clone();
+        self.buffers.push(buffer);
+        handle
+    }
+}
+
+impl Wanted {
+    fn compare(&self, got: &[u32], finding: &mut Finding) {
+        match self {
+            Self::Floats { values, tolerance } => {
+                let got = got.iter().map(|word| f32::from_bits(*word));
+                close(got, values, *tolerance, finding);
+            }
+            Self::Halves { first, values, tolerance } => {
+                let end = first + values.len() / 2;
+                let is_touched = |i: &usize| got[*i] != DIRT && !(*first..end).contains(i);
+                if let Some(i) = (0..got.len()).find(is_touched) {
+                    finding.blame(f64::INFINITY, || format!("word {i} was written"));
+                }
+                let halves = got[*first..end].iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]);
+                close(halves.map(|bits| f16::from_bits(bits).to_f32()), values, *tolerance, finding);
+            }
+            Self::Words(wanted) => {
+                let mut pairs = got.iter().zip(wanted).enumerate();
+                if let Some((i, (got, wanted))) = pairs.find(|(_, (a, b))| b.is_some_and(|b| **a != b)) {
+                    let wanted = wanted.unwrap_or_default();
+                    finding.blame(f64::INFINITY, || format!("word {i} is {got:#x} instead of {wanted:#x}"));
+                }
+            }
+            Self::Near(wanted, tolerance) => {
+                let pairs = got.iter().zip(wanted).filter_map(|(got, wanted)| Some((f32::from_bits(*got), (*wanted)?)));
+                let (got, wanted): (Vec<_>, Vec<_>) = pairs.unzip();
+                close(got.into_iter(), &wanted, *tolerance, finding);
+            }
+        }
+    }
+}
+
+impl Finding {
+    /// Notes an error, a part of what is allowed, if it is the largest.
+    fn blame(&mut self, error: f64, what: impl FnOnce() -> String) {
+        if error > self.error {
+            self.error = error;
+            self.wrong = if error > 1.0 { what() } else { String::new() };
+        }
+    }
+}
+
+fn close(got: impl Iterator<Item = f32>, wanted: &[f32], tolerance: f64, finding: &mut Finding) {
+    let is_number = |x: &&f32| x.is_finite();
+    let squares: f64 = wanted.iter().filter(is_number).map(|x| f64::from(*x).powi(2)).sum();
+    let numbers = wanted.iter().filter(is_number).count().max(1);
+    let size = (squares / numbers as f64).sqrt();
+    // Where zeros are wanted, what is as small as the rounding of ones will do.
+    let size = if size > 0.0 { size } else { 1e-3 };
+    for (i, (got, wanted)) in got.zip(wanted).enumerate() {
+        if wanted.to_bits() == DIRT {
+            if got.to_bits() != DIRT {
+                finding.blame(f64::INFINITY, || format!("value {i} was written, {got}"));
+            }
+            continue;
+        }
+        let error = (f64::from(got) - f64::from(*wanted)).abs() / size / tolerance;
+        let error = if error.is_nan() { f64::INFINITY } else { error };
+        finding.blame(error, || match got.to_bits() == DIRT {
+            true => format!("value {i} was never written"),
+            false => format!("value {i} is {got} instead of {wanted}"),
+        });
+    }
+}

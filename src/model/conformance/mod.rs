@@ -1,0 +1,16 @@
+//! Each kernel alone against plain arithmetic: a table of kernels, sizes, formats and variants, which tests run natively
+//! and `conformance.html` runs in a browser.
+//!
+//! A case says what a kernel is given and what it has to leave (`case`, and the files named after what kernels are for);
+//! `lab` runs it on buffers that were not zero before; `suite` runs all, as on each kind of device.
+
+mod attention;
+mod case;
+mod choice;
+mod lab;
+mod pattention;
+mod rows;
+mod suite;
+
+pub use case::Tier;
+pub use suite::{Row, Summary, run};

@@ -1,0 +1,263 @@
+//! Cases of the kernels of a Pattention: `keys`, `values`, `matmul`, `weights`.
+
+use super::case::{Cases, DependsOn, FORMATS, SIZES};
+use super::lab::{Lab, Wanted};
+use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
+use crate::config::NormActivation;
+use crate::error::Result;
+use crate::model::kernels::attention_parts::{AttentionParts, PART};
+use crate::model::kernels::{
+    Keys, KeysBuffers, KeysInput, Matmul, MatmulBuffers, Rotary, Sharing, SlotWeights, SlotWeightsBuffers, Step,
+    Values, ValuesBuffers, ValuesOutput,
+};
+use crate::reference::math;
+
+const EPSILON: f64 = 1e-5;
+/// Sums in another order, and exponentials of a GPU.
+const TOLERANCE: f64 = 2e-4;
+const ACTIVATIONS: [NormActivation; 3] =
+    [NormActivation::L2NormGelu, NormActivation::GeluL2Norm, NormActivation::Softmax];
+
+#[derive(Clone, Copy)]
+enum Input {
+    Normalized,
+    Attention,
+    Final,
+}
+
+pub fn add(cases: &mut Cases) {
+    let inputs = [("layernorm", Input::Normalized), ("combine", Input::Attention), ("final norm", Input::Final)];
+    for (i, rows) in SIZES.into_iter().enumerate() {
+        for (j, format) in FORMATS.into_iter().enumerate() {
+            for (k, (variant, input)) in inputs.into_iter().enumerate() {
+                if cases.keeps(i + j + k) {
+                    let cols = [32, 1024, 160][(i + j) % 3];
+                    let size = format!("{rows} × {cols}");
+                    cases.add(("keys", size, Some(format)), variant, DependsOn::Subgroups, move |lab| {
+                        keys(lab, format, TableShape { rows, cols }, input)
+                    });
+                }
+            }
+        }
+    }
+    for (i, slots) in SIZES.into_iter().enumerate() {
+        for (j, format) in FORMATS.into_iter().enumerate() {
+            for (k, activation) in ACTIVATIONS.into_iter().enumerate() {
+                if cases.keeps(i + j + k) {
+                    for (variant, qkv) in [("residual", false), ("qkv", true)] {
+                        if cases.is_full() || qkv == (i + k).is_multiple_of(2) {
+                            let d = if qkv { 160 } else { 96 };
+                            let size = format!("{d} × {slots}");
+                            let variant = format!("{variant} {activation:?}");
+                            cases.add(("values", size, Some(format)), &variant, DependsOn::Subgroups, move |lab| {
+                                values(lab, format, d, slots, activation, qkv)
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    // The 450M's products, and the longest rows that are held in chunks.
+    let q4 = Some(TableFormat::Q4);
+    cases.add(("keys", "3072 × 1024".into(), q4), "layernorm", DependsOn::Subgroups, |lab| {
+        keys(lab, TableFormat::Q4, TableShape { rows: 3072, cols: 1024 }, Input::Normalized)
+    });
+    cases.add(("values", "1024 × 4096".into(), q4), "residual", DependsOn::Subgroups, |lab| {
+        values(lab, TableFormat::Q4, 1024, 4096, NormActivation::L2NormGelu, false)
+    });
+    if cases.is_full() {
+        cases.add(("values", "1536 × 6144".into(), q4), "residual", DependsOn::Subgroups, |lab| {
+            values(lab, TableFormat::Q4, 1536, 6144, NormActivation::L2NormGelu, false)
+        });
+        cases.add(("keys", "50304 × 768".into(), Some(TableFormat::Q8)), "final norm", DependsOn::Subgroups, |lab| {
+            keys(lab, TableFormat::Q8, TableShape { rows: 50_304, cols: 768 }, Input::Final)
+        });
+    }
+    for (i, tokens) in SIZES.into_iter().enumerate() {
+        for (j, format) in FORMATS.into_iter().enumerate() {
+            if cases.keeps(i + j) {
+                let rows = SIZES[(i + j + 1) % 5];
+                let cols = [160, 32, 96][j];
+                for (variant, shape) in [
+                    ("two tables' parts", (2 * rows + 62, 1, 1, false)),
+                    ("residual", (rows, 1, 1, true)),
+                    ("three segments", (3 * rows, 3, 1, false)),
+                    ("split sum", (rows, 1, 3, false)),
+                ] {
+                    let (rows, segments, parts, residual) = shape;
+                    let size = format!("{tokens} × {rows} × {cols}");
+                    cases.add(("matmul", size, Some(format)), variant, DependsOn::Nothing, move |lab| {
+                        matmul(lab, format, (tokens, rows, cols), (segments, parts), residual)
+                    });
+                }
+            }
+        }
+    }
+    cases.add(("matmul", "65 × 1024 × 1024".into(), q4), "split sum", DependsOn::Nothing, |lab| {
+        matmul(lab, TableFormat::Q4, (65, 1024, 1024), (1, 4), false)
+    });
+    for slots in SIZES.into_iter().chain([4096]) {
+        for activation in ACTIVATIONS {
+            let size = format!("2 × 3 × {slots}");
+            cases.add(("weights", size, None), &format!("{activation:?}"), DependsOn::Nothing, move |lab| {
+                weights(lab, slots, activation)
+            });
+        }
+    }
+}
+
+fn keys(lab: &mut Lab<'_>, format: TableFormat, shape: TableShape, input: Input) -> Result<()> {
+    let TableShape { rows, cols } = shape;
+    let weights = lab.table(format, shape, 1 << 20);
+    let (table, part) = (&weights.table, &weights.table.parts[0]);
+    let sharing = Sharing::new(lab.gpu, table, rows);
+    // Three positions of the second part of the attention are there.
+    let past = PART + 2;
+    let layout = AttentionParts { max_parts: 3, hidden: cols, head: 32 };
+    let h = lab.numbers(3 * cols, 2.0);
+    let norm = lab.numbers(2 * cols, 1.0);
+    let left = lab.numbers(layout.len(), 1.0);
+    let (x, row) = match input {
+        Input::Normalized => (math::layer_norm(&h[..cols], cols, EPSILON as f32), 0),
+        Input::Final => {
+            let mut x = math::layer_norm(&h[2 * cols..], cols, EPSILON as f32);
+            math::scale_and_shift(&mut x, &norm[..cols], &norm[cols..]);
+            (x, 2)
+        }
+        Input::Attention => {
+            let stats: Vec<_> = left[layout.max_parts * cols..].chunks_exact(2).map(|s| (s[0], s[1] + 2.0)).collect();
+            (math::joined(&left[..2 * cols], &stats[..2 * layout.heads()], (cols, layout.head)), 0)
+        }
+    };
+    let mut left = left;
+    left[layout.max_parts * cols..].chunks_exact_mut(2).for_each(|s| s[1] += 2.0);
+    let wanted = math::product(&x, &weights.values, cols);
+    let step = lab.step(Step { row, ..Step::new(past, 1) });
+    let (h, norm, left, y) = (lab.input(&h), lab.input(&norm), lab.input(&left), lab.output(rows));
+    let x = match input {
+        Input::Normalized => KeysInput::Normalized(&h),
+        Input::Final => KeysInput::Final { h: &h, norm: &norm },
+        Input::Attention => KeysInput::Attention(&left, layout),
+    };
+    let keys = Keys { table, part, sharing, epsilon: EPSILON };
+    lab.run(&keys.dispatch(&KeysBuffers { step: &step, x, y: &y.buffer }))?;
+    lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
+    Ok(())
+}
+
+fn values(
+    lab: &mut Lab<'_>,
+    format: TableFormat,
+    d: usize,
+    slots: usize,
+    activation: NormActivation,
+    qkv: bool,
+) -> Result<()> {
+    let segments = if qkv { 3 } else { 1 };
+    let (cols, past, context) = (padded_slots(slots), 6, 8);
+    let weights = lab.table(format, TableShape { rows: segments * d, cols }, 1 << 20);
+    let scores = lab.numbers(segments * cols, 1.0);
+    let y: Vec<f32> = (0..segments)
+        .flat_map(|s| {
+            let mut row = scores[s * cols..][..slots].to_vec();
+            math::theta(activation, &mut row);
+            row.resize(cols, 0.0);
+            math::product(&row, &weights.values[s * d * cols..][..d * cols], cols)
+        })
+        .collect();
+    let (table, part) = (&weights.table, &weights.table.parts[0]);
+    let sharing = Sharing::new(lab.gpu, table, segments * d);
+    let kernel = Values { table, part, sharing, segment_rows: d, slots, activation };
+    let (step, scores) = (lab.step(Step::new(past, 1)), lab.input(&scores));
+    if !qkv {
+        let before = lab.numbers(d, 1.0);
+        let wanted = y.iter().zip(&before).map(|(y, h)| y + h).collect();
+        let h = lab.in_out(&before);
+        let buffers = ValuesBuffers { step: &step, scores: &scores, y: ValuesOutput::Residual(&h.buffer) };
+        lab.run(&kernel.dispatch(&buffers))?;
+        lab.expect(&h, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
+        return Ok(());
+    }
+    let rotary = Rotary { head: 80, dims: 20 };
+    let (base, head) = (10_000.0, (rotary.head, rotary.dims));
+    let angles = lab.input(&rotary.angles(base, context));
+    let at = |i: usize| y[i * d..][..d].to_vec();
+    let turned = |i: usize| {
+        let mut x = at(i);
+        math::rotate(&mut x, d, head, base, past);
+        math::paired(&x, head)
+    };
+    let (q, keys, values) = (lab.output(d), lab.output(context * d / 2), lab.output(context * d / 2));
+    let y = ValuesOutput::Qkv {
+        q: &q.buffer,
+        keys: keys.buffer.as_entire_buffer_binding(),
+        values: values.buffer.as_entire_buffer_binding(),
+        angles: &angles,
+        rotary,
+    };
+    lab.run(&kernel.dispatch(&ValuesBuffers { step: &step, scores: &scores, y }))?;
+    lab.expect(&q, Wanted::Floats { values: turned(0), tolerance: TOLERANCE });
+    lab.expect_rows(&keys, (past, d), turned(1));
+    lab.expect_rows(&values, (past, d), at(2));
+    Ok(())
+}
+
+fn matmul(
+    lab: &mut Lab<'_>,
+    format: TableFormat,
+    (tokens, rows, cols): (usize, usize, usize),
+    (segments, parts): (usize, usize),
+    residual: bool,
+) -> Result<()> {
+    // A table that is cut has an even number of rows in each part.
+    let rows_per_part = if segments == 1 && parts == 1 && !residual { (rows / 2).next_multiple_of(2) } else { rows };
+    let weights = lab.table(format, TableShape { rows, cols }, rows_per_part);
+    let x = lab.numbers(tokens * segments * cols, 1.0);
+    let each = rows / segments;
+    let before = lab.numbers(tokens * rows, 1.0);
+    let mut wanted = vec![0.0; parts * tokens * rows];
+    // Rounds of 16 columns are what a sum is split by.
+    let rounds = cols / 16;
+    for part in 0..parts {
+        let columns = part * rounds / parts * 16..(part + 1) * rounds / parts * 16;
+        for t in 0..tokens {
+            for row in 0..rows {
+                let x = &x[(t * segments + row / each) * cols..][..cols];
+                let w = &weights.values[row * cols..][..cols];
+                let sum = math::product(&x[columns.clone()], &w[columns.clone()], columns.len().max(1));
+                wanted[(part * tokens + t) * rows + row] = sum.first().copied().unwrap_or(0.0);
+            }
+        }
+    }
+    if residual {
+        wanted.iter_mut().zip(&before).for_each(|(y, h)| *y += h);
+    }
+    let (step, x) = (lab.step(Step::new(3, tokens)), lab.input(&x));
+    let y = if residual { lab.in_out(&before) } else { lab.output(parts * tokens * rows) };
+    for part in &weights.table.parts {
+        let kernel = Matmul { table: &weights.table, part, segments, parts, y_stride: rows, residual };
+        let shape = lab.uniform(&kernel.shape());
+        let buffers = MatmulBuffers { step: &step, x: &x, y: &y.buffer, shape: &shape };
+        lab.run(&kernel.dispatch(&buffers))?;
+    }
+    lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
+    Ok(())
+}
+
+fn weights(lab: &mut Lab<'_>, slots: usize, activation: NormActivation) -> Result<()> {
+    let (tokens, segments, cols) = (2, 3, padded_slots(slots));
+    let scores = lab.numbers(tokens * segments * cols, 2.0);
+    let wanted = scores.chunks_exact(cols).flat_map(|row| {
+        let mut row = row[..slots].to_vec();
+        math::theta(activation, &mut row);
+        row.resize(cols, 0.0);
+        row
+    });
+    let wanted = wanted.collect();
+    let (step, scores) = (lab.step(Step::new(0, tokens)), lab.in_out(&scores));
+    let kernel = SlotWeights { activation, segments, slots };
+    lab.run(&kernel.dispatch(&SlotWeightsBuffers { step: &step, scores: &scores.buffer }))?;
+    lab.expect(&scores, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! A model that can run: what it consists of, and how a step is recorded and submitted.
+
+use super::choosing::Choosing;
+use super::kernels::Step;
+use super::kernels::layers::{FAILURE_WORDS, Team};
+use super::plan::{Parts, Plan};
+use super::scratch::Scratch;
+use super::weights::Weights;
+use super::workers::Workers;
+use crate::checkpoint::layout::Quantization;
+use crate::config::ModelConfig;
+use crate::error::Result;
+use crate::generate::Backend;
+use crate::gpu::Gpu;
+use std::rc::Rc;
+
+/// A model that can run.
+pub struct GpuModel {
+    pub(super) config: ModelConfig,
+    pub(super) quantization: Quantization,
+    /// Layers that a step goes through: all, but for the self-test.
+    pub(super) depth: usize,
+    /// Keeps the buffers alive that the bind groups name.
+    pub(super) weights: Weights,
+    pub(super) scratch: Scratch,
+    pub(super) plan: Plan,
+    /// A decode step's layers in few dispatches, where that works.
+    pub(super) workers: Option<Workers>,
+    /// What was found to be wrong while ways of making steps were tried out.
+    pub(super) dropped: Vec<String>,
+    pub(super) choosing: Choosing,
+    pub(super) weight_bytes: u64,
+    pub(super) len: usize,
+    /// Last, so that it goes after its buffers.
+    pub(super) gpu: Rc<Gpu>,
+}
+
+impl GpuModel {
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Bytes of the weights on the GPU.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
+    }
+
+    /// Bytes of the KV cache.
+    pub fn kv_bytes(&self) -> u64 {
+        self.scratch.kv_bytes
+    }
+
+    /// Dispatches of one decode step, logits included.
+    pub fn dispatches_per_token(&self) -> usize {
+        let layers = self.workers.as_ref().map_or(self.plan.decode.len(), Workers::len);
+        self.plan.embed.len() + layers + self.plan.logits_of_row.len() + self.plan.choose.len()
+    }
+
+    pub(super) fn write_step(&self, past: usize, count: usize, row: usize, first_row: usize) {
+        self.write_scoring_step([past, count, row, first_row, 0]);
+    }
+
+    /// With the number of real ids last.
+    pub(super) fn write_scoring_step(&self, numbers: [usize; 5]) {
+        let [past, count, ..] = numbers;
+        let mut step = Step::new(past, count);
+        [_, _, step.row, step.first_row, step.real_ids] = numbers.map(|n| n as u32);
+        step.index = self.choosing.made as u32;
+        self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
+    }
+
+    /// What its dispatches are made of.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts { gpu: &self.gpu, config: &self.config, weights: &self.weights, scratch: &self.scratch }
+    }
+
+    /// Who makes the layers of decode steps, if it is not a dispatch per product.
+    pub fn team(&self) -> Option<Team> {
+        self.workers.as_ref().map(|workers| workers.team)
+    }
+
+    /// What is not used since it does not work here: for `info`.
+    pub fn notes(&self) -> Vec<String> {
+        self.gpu.forgone().into_iter().chain(self.dropped.iter().cloned()).collect()
+    }
+
+    /// In what ways steps are made: for `info`.
+    pub fn variants(&self) -> Vec<String> {
+        let decode = match self.team() {
+            Some(team) => {
+                let (products, sums) = self.ways_of(team);
+                format!("decode: {} workers of {} threads, {products}, {sums}", team.workers, team.threads)
+            }
+            None => format!("decode: a dispatch per product, f32, {}", self.sums(true)),
+        };
+        vec!["prefill: f32".to_owned(), decode]
+    }
+
+    /// How a team makes products and sums, in words.
+    pub(super) fn ways_of(&self, team: Team) -> (&'static str, &'static str) {
+        (team.arithmetic.with(self.weights.layer_format()).as_str(), self.sums(team.subgroups))
+    }
+
+    fn sums(&self, subgroups: bool) -> &'static str {
+        if subgroups && self.gpu.has_subgroups() { "subgroups" } else { "trees" }
+    }
+
+    /// Has `team` make the layers of decode steps from now on; true if that can be done.
+    ///
+    /// # Errors
+    /// `out-of-memory`, or `webgpu-unavailable` if the kernel does not compile.
+    pub async fn employ(&mut self, team: Team) -> Result<bool> {
+        let make = || Workers::new(self.parts(), team);
+        self.workers = self.gpu.scoped("Compiling the layers' kernel", make).await?;
+        Ok(self.workers.is_some())
+    }
+
+    /// Records all layers for `count` tokens, by workers if there are any and `may_fail`: if the caller will look
+    /// whether they gave up.
+    pub(super) fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
+        let part = (self.depth, self.config.num_layers);
+        match &self.workers {
+            Some(workers) if count == 1 && may_fail => workers.record(pass, self.len),
+            _ if count == 1 => self.plan.decode.record_part(pass, self.len, count, part),
+            _ => self.plan.prefill.record_part(pass, self.len, count, part),
+        }
+    }
+
+    /// Records with `work` in one compute pass, then copies `copy` bytes of logits out, with what tells of workers
+    /// that gave up, in one submit.
+    pub(super) fn submit(&self, copy: u64, work: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        work(&mut encoder.begin_compute_pass(&Default::default()));
+        if copy > 0 {
+            match &self.workers {
+                Some(workers) => workers.copy_failures(&mut encoder, &self.scratch.staging.buffer, copy),
+                None => encoder.clear_buffer(&self.scratch.staging.buffer, copy, Some(FAILURE_WORDS as u64 * 4)),
+            }
+            encoder.copy_buffer_to_buffer(&self.scratch.logits.buffer, 0, &self.scratch.staging.buffer, 0, copy);
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    /// A step of `count` tokens, whose ids are on the GPU, that chooses a token.
+    pub(super) fn choose(&mut self, count: usize) -> Result<()> {
+        self.gpu.check()?;
+        self.check_step(count)?;
+        let past = self.len;
+        self.write_step(past, count, count - 1, 0);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            self.plan.embed.record(&mut pass, past, count);
+            self.layers(&mut pass, count, true);
+            self.plan.logits_of_row.record(&mut pass, past, count);
+            self.plan.choose.record(&mut pass, past, count);
+        }
+        let staging = self.choosing.copy_out(&self.gpu, (&self.scratch.choose, self.workers.as_ref()), &mut encoder);
+        self.gpu.queue.submit([encoder.finish()]);
+        if let Some(staging) = staging {
+            self.choosing.ask(&self.gpu, staging);
+        }
+        self.len += count;
+        Ok(())
+    }
+
+    /// Appends the `bytes` bytes that a submit copied out; false if workers gave up, which makes them void.
+    pub(super) async fn read(&self, bytes: u64, out: &mut Vec<f32>) -> Result<bool> {
+        let words = self.gpu.read::<f32>(&self.scratch.staging.buffer, bytes + FAILURE_WORDS as u64 * 4).await?;
+        let (values, failures) = words.split_at(bytes as usize / 4);
+        out.extend(values);
+        Ok(failures.iter().all(|word| word.to_bits() == 0))
+    }
+
+    /// Makes the steps again that workers gave up on, in many dispatches, as all that follow.
+    pub(super) fn redo(&mut self, steps: usize) -> Result<()> {
+        self.workers = None;
+        self.len -= steps;
+        let input = self.choosing.rewind(&self.gpu, &self.scratch.choose);
+        self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));
+        (0..steps).try_for_each(|_| self.choose(1))
+    }
+}

@@ -1,0 +1,47 @@
+//! How a decode step's attention is split over the context, and where its parts lie (`shaders/attention_parts.wgsl`).
+
+use crate::config::ModelConfig;
+use crate::gpu::shader::ShaderSpec;
+
+/// Positions that one workgroup scans, and its threads.
+pub const PART: usize = 128;
+/// Most weights of parts in workgroup memory, 4 bytes and as many for their sums.
+const MOST_WEIGHTS: usize = 256;
+
+/// What `attention_decode` leaves and `keys` joins.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionParts {
+    /// Parts that a full context is split into.
+    pub max_parts: usize,
+    /// Columns, d.
+    pub hidden: usize,
+    /// Dimensions of a head.
+    pub head: usize,
+}
+
+impl AttentionParts {
+    /// For a context of so many tokens.
+    pub fn new(config: &ModelConfig, context_length: usize) -> Self {
+        let max_parts = context_length.div_ceil(PART);
+        Self { max_parts, hidden: config.hidden_size, head: config.head_size() }
+    }
+
+    /// Heads.
+    pub fn heads(self) -> usize {
+        self.hidden / self.head
+    }
+
+    /// Values of the buffer: sums, then highest score and sum of exponentials for each head and part.
+    pub fn len(self) -> usize {
+        self.max_parts * (self.hidden + 2 * self.heads())
+    }
+
+    /// Adds its constants.
+    pub fn constants(self, spec: ShaderSpec) -> ShaderSpec {
+        spec.with("PART", PART)
+            .with("MAX_PARTS", self.max_parts)
+            .with("D_MODEL", self.hidden)
+            .with("HEAD", self.head)
+            .flag_if("FEW_PARTS", self.heads() * self.max_parts <= MOST_WEIGHTS)
+    }
+}

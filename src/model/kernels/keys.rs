@@ -1,0 +1,56 @@
+//! First half of a Pattention for one token, and the LM head (`shaders/keys.wgsl`).
+
+use super::attention_parts::AttentionParts;
+use super::dispatch::{Dispatch, read, uniform, write};
+use super::matvec::Sharing;
+use crate::model::tables::{Table, TablePart};
+
+/// y = W·f(x) for the part of a table that one buffer holds.
+pub struct Keys<'a> {
+    /// W.
+    pub table: &'a Table,
+    /// Which part of it; its rows are written from its first one on.
+    pub part: &'a TablePart,
+    /// Who computes what.
+    pub sharing: Sharing,
+    /// ε of the LayerNorm.
+    pub epsilon: f64,
+}
+
+/// What f and x are.
+#[derive(Clone, Copy)]
+pub enum KeysInput<'a> {
+    /// LN(h), f32 [d].
+    Normalized(&'a wgpu::Buffer),
+    /// The attention's output, whose parts are joined.
+    Attention(&'a wgpu::Buffer, AttentionParts),
+    /// LN(h)·w + b of the step's `row` of h, f32 [T, d], with w and b, f32 [2, d].
+    Final { h: &'a wgpu::Buffer, norm: &'a wgpu::Buffer },
+}
+
+/// What it is bound to besides the table.
+pub struct KeysBuffers<'a> {
+    /// Uniform `Step`.
+    pub step: &'a wgpu::Buffer,
+    /// Input.
+    pub x: KeysInput<'a>,
+    /// Output, f32 [rows of the table].
+    pub y: &'a wgpu::Buffer,
+}
+
+impl<'a> Keys<'a> {
+    /// A dispatch for one token.
+    pub fn dispatch(&self, buffers: &KeysBuffers<'a>) -> Dispatch<'a> {
+        let spec = self.sharing.shader("keys", self.table);
+        let spec = spec.with("Y_START", self.part.first_row).with_f32("EPSILON", self.epsilon);
+        let (shader, x, norm) = match buffers.x {
+            KeysInput::Normalized(h) => (spec.flag("LAYERNORM"), h, None),
+            KeysInput::Attention(parts, layout) => (layout.constants(spec).flag("COMBINE"), parts, None),
+            KeysInput::Final { h, norm } => (spec.flag("FINAL_NORM"), h, Some(norm)),
+        };
+        let mut bindings = self.table.bindings(self.part);
+        bindings.extend([uniform(2, buffers.step), read(3, x), write(4, buffers.y)]);
+        bindings.extend(norm.map(|norm| read(5, norm)));
+        Dispatch { shader, grid: self.sharing.grid(), bindings }
+    }
+}

@@ -1,0 +1,48 @@
+//! How much workgroup memory the kernel takes, which decides whether a device can run it. A test compares this with the
+//! arrays that the shader declares (`src/model/kernels/shared.rs`).
+
+use super::team::Arithmetic;
+
+/// Bytes to which WebGPU rounds the size of each array up.
+const ALIGNMENT: usize = 16;
+
+/// What the sizes of the arrays depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkgroupMemory {
+    pub threads: usize,
+    pub arithmetic: Arithmetic,
+    pub subgroups: bool,
+    /// Slots of the longest row of activations (XS of the shader).
+    pub slots: usize,
+    /// Most rows that threads share (MOST_LROWS).
+    pub most_rows: usize,
+    /// Dimensions of a head.
+    pub head: usize,
+    /// Positions of a part of the context (SCAN).
+    pub scan: usize,
+    /// Parts of all heads.
+    pub parts: usize,
+}
+
+impl WorkgroupMemory {
+    /// Bytes.
+    pub fn bytes(self) -> usize {
+        let Self { threads, slots, head, scan, .. } = self;
+        let (activations, scales) = match self.arithmetic {
+            Arithmetic::F32 => (slots * 16, 0),
+            Arithmetic::F16 => (slots * 8, 0),
+            // Two bytes for each of four columns, and a scale for every four slots.
+            Arithmetic::Int8 => (slots * 8, slots / 4 * 4),
+        };
+        let magnitudes = if self.subgroups || self.arithmetic != Arithmetic::Int8 { 0 } else { threads * 4 };
+        let lane_sums = threads * self.most_rows * 4 / if self.subgroups { 4 } else { 1 };
+        let sharers = (threads / 128).max(1);
+        let (sums, input, query, own_key, own_value) = (threads * 32, head * 12, head * 4, head * 2, head * 2);
+        let (shares, position_weights, stats) = (scan * sharers * 4, scan * 4, self.parts * 8);
+        let (tree, tree2, pivot) = (threads * 4, threads * 8, 4);
+        let products = [activations, scales, magnitudes, lane_sums];
+        let attention = [sums, input, query, own_key, own_value, shares, position_weights, stats];
+        let all = products.into_iter().chain(attention).chain([tree, tree2, pivot]);
+        all.map(|bytes| bytes.next_multiple_of(ALIGNMENT)).sum()
+    }
+}

@@ -1,0 +1,235 @@
+//! What the kernel is compiled with, and whether a model and a device allow it.
+
+use super::mail::MailWords;
+use super::memory::WorkgroupMemory;
+use super::share::{Share, share};
+use super::team::{Arithmetic, Team};
+use crate::checkpoint::layout::{Pattention, TableFormat, TableShape, padded_slots};
+use crate::config::{GROUP_SIZE, ModelConfig, NormActivation};
+use crate::gpu::shader::{HALF, SUBGROUPS, ShaderSpec};
+use crate::model::kernels::rotary::Rotary;
+use crate::model::kernels::theta;
+use crate::model::tables;
+
+/// Positions that one workgroup scans at least (STRETCH of the shader).
+pub const STRETCH: usize = 128;
+/// Inputs that are normalized, and those that Θ is applied to, by product.
+const FLAGS: [&str; 5] = ["NORM_0", "THETA_1", "THETA_3", "NORM_4", "THETA_5"];
+
+/// The tables of a layer in one binding with those of others, and the cache beside them.
+#[derive(Clone, Copy, Debug)]
+pub struct Storage {
+    /// How elements are stored.
+    pub format: TableFormat,
+    /// The tables of the first layer in the order of the products.
+    pub tables: [PlacedTable; 6],
+    /// Groups of elements from layer to layer.
+    pub element_stride: usize,
+    /// Words of scales from layer to layer.
+    pub scale_stride: usize,
+    /// `vec4<u32>` of keys, or values, from layer to layer.
+    pub cache_stride: usize,
+}
+
+/// A table, with the first group of its elements and the first word of its scales.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacedTable {
+    pub shape: TableShape,
+    pub elements: usize,
+    pub scales: usize,
+}
+
+/// What of the device matters.
+#[derive(Clone, Copy, Debug)]
+pub struct Abilities {
+    pub subgroups: bool,
+    pub f16: bool,
+}
+
+/// One of the six products of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// Groups of columns.
+    pub groups: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Where its table lies.
+    pub elements: usize,
+    pub scales: usize,
+    /// How its rows are shared out.
+    pub share: Share,
+}
+
+/// All layers of a decode step, as one kernel.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    pub team: Team,
+    /// Of the team, what this model and device allow.
+    pub arithmetic: Arithmetic,
+    pub subgroups: bool,
+    /// Columns, d, and how they fall into heads.
+    pub hidden: usize,
+    pub head: usize,
+    pub heads: usize,
+    pub rotary: Rotary,
+    /// Parts that the context is split into at most, and positions of each.
+    pub max_parts: usize,
+    pub scan: usize,
+    pub storage: Storage,
+    /// Parameter tokens of the Pattentions of query, key and value, of the output projection, of the feed-forward part.
+    pub slots: [usize; 3],
+    pub epsilon: f64,
+    pub activation: NormActivation,
+    pub mail: MailWords,
+    pub products: [Product; 6],
+}
+
+impl Layers {
+    /// For a model and a context; `None` where its shape or the device does not allow it.
+    pub fn new(
+        config: &ModelConfig,
+        context_length: usize,
+        storage: Storage,
+        team: Team,
+        device: Abilities,
+    ) -> Option<Self> {
+        let (d, heads) = (config.hidden_size, config.num_attention_heads);
+        let arithmetic = team.arithmetic.with(storage.format);
+        // Weights of a softmax are not bounded by √n as the others are: their products may be more than f16 holds.
+        let is_bounded = config.norm_activation_type != NormActivation::Softmax;
+        if arithmetic == Arithmetic::F16 && !(device.f16 && is_bounded) {
+            return None;
+        }
+        let max_parts = (team.workers / heads).max(2);
+        let slots = [Pattention::Query, Pattention::Proj, Pattention::Mlp].map(|p| p.slots(config));
+        let mail = MailWords {
+            scores: 3 * padded_slots(slots[0]),
+            qkv: 3 * d,
+            parts: max_parts * d,
+            stats: max_parts * heads * 2,
+            proj: padded_slots(slots[1]),
+            middle: d,
+            mlp: padded_slots(slots[2]),
+            out: d,
+        };
+        let mut products = Vec::with_capacity(6);
+        for (number, PlacedTable { shape, elements, scales }) in storage.tables.into_iter().enumerate() {
+            let (groups, rows) = (shape.cols / GROUP_SIZE, shape.rows);
+            // Rows of the second product belong to one of three Pattentions.
+            let segment = if number == 1 { d } else { 0 };
+            let share = share(team, groups, rows, segment, storage.format.bits() / 4)?;
+            products.push(Product { groups, rows, elements, scales, share });
+        }
+        Some(Self {
+            team,
+            arithmetic,
+            subgroups: team.subgroups && device.subgroups,
+            hidden: d,
+            head: config.head_size(),
+            heads,
+            rotary: Rotary::new(config),
+            max_parts,
+            scan: STRETCH.max(context_length.div_ceil(max_parts)),
+            storage,
+            slots,
+            epsilon: config.layernorm_epsilon,
+            activation: config.norm_activation_type,
+            mail,
+            products: products.try_into().ok()?,
+        })
+    }
+
+    /// True if a device with these limits can run it.
+    pub fn fits(&self, limits: &wgpu::Limits) -> bool {
+        let threads = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        self.workgroup_bytes() <= limits.max_compute_workgroup_storage_size as usize
+            && self.team.threads <= threads as usize
+            && self.head.is_multiple_of(8)
+            && self.head <= self.team.threads
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn workgroup_bytes(&self) -> usize {
+        let memory = WorkgroupMemory {
+            threads: self.team.threads,
+            arithmetic: self.arithmetic,
+            subgroups: self.subgroups,
+            slots: self.longest_row(),
+            most_rows: self.most_rows(),
+            head: self.head,
+            scan: self.scan,
+            parts: self.heads * self.max_parts,
+        };
+        memory.bytes()
+    }
+
+    /// Slots of the longest row of activations (XS of the shader): rows of slots lie a slot further apart than they are
+    /// long, for the banks' sake.
+    fn longest_row(&self) -> usize {
+        self.products.iter().map(|p| (p.groups + 1) * 8).max().unwrap_or(0)
+    }
+
+    /// Most rows that threads share in any product.
+    fn most_rows(&self) -> usize {
+        self.products.iter().map(|p| p.share.rows).max().unwrap_or(0)
+    }
+
+    /// Where the word is that tells of a failure, in a dispatch of up to `layers` layers.
+    pub fn failed_at(&self, layers: usize) -> usize {
+        self.mail.stride() * layers
+    }
+
+    /// What is compiled for a dispatch of `layers` layers whose word of failure is `failed`.
+    pub fn shader(&self, layers: usize, failed: usize) -> ShaderSpec {
+        let mut spec = ShaderSpec::new("layers")
+            .with("WG", self.team.threads)
+            .with("WORKERS", self.team.workers)
+            .with("PATIENCE", self.team.patience)
+            .with("D_MODEL", self.hidden);
+        spec = self.rotary.constants(spec);
+        spec = spec
+            .with("MAX_PARTS", self.max_parts)
+            .with("SCAN", self.scan)
+            .with("ELEMENT_STRIDE", self.storage.element_stride)
+            .with("SCALE_STRIDE", self.storage.scale_stride)
+            .with("CACHE_STRIDE", self.storage.cache_stride)
+            .with("SLOTS_1", self.slots[0])
+            .with("SLOTS_3", self.slots[1])
+            .with("SLOTS_5", self.slots[2])
+            .with_f32("EPSILON", self.epsilon)
+            .flag_if(SUBGROUPS, self.subgroups)
+            .flag_if(HALF, self.arithmetic == Arithmetic::F16)
+            .flag_if("PACKED", self.arithmetic == Arithmetic::Int8);
+        for (name, offset) in self.mail.offsets() {
+            spec = spec.with(name, offset);
+        }
+        for (number, product) in self.products.iter().enumerate() {
+            for (name, value) in product.constants(self.team) {
+                spec = spec.with(format!("{name}_{number}"), value);
+            }
+        }
+        spec = spec
+            .with("MAIL_STRIDE", self.mail.stride())
+            .with("XS", self.longest_row())
+            .with("MOST_LROWS", self.most_rows())
+            .flag(tables::format_flag(self.storage.format))
+            .flag(theta::flag(self.activation));
+        FLAGS.into_iter().fold(spec, ShaderSpec::flag).with("LAYERS", layers).with("FAILED", failed)
+    }
+}
+
+impl Product {
+    /// Its constants, which the shader numbers.
+    fn constants(&self, team: Team) -> [(&'static str, usize); 8] {
+        [
+            ("GROUPS", self.groups),
+            ("ROWS", self.rows),
+            ("ELEMENTS", self.elements),
+            ("SCALES", self.scales),
+            ("LANES", self.share.lanes),
+            ("LROWS", self.share.rows),
+            ("ROUNDS", self.groups.div_ceil(self.share.lanes)),
+            ("ITEMS", (self.groups * 8).div_ceil(team.threads)),
+        ]
+    }
+}

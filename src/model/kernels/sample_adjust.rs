@@ -1,0 +1,56 @@
+//! First half of choosing a token: penalties, bias, temperature, the best of every few (`shaders/sample_adjust.wgsl`).
+
+use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
+use crate::gpu::shader::ShaderSpec;
+
+/// Tokens that one workgroup looks at.
+pub const TOKENS: usize = 4 * THREADS;
+
+/// Logits to what a token is drawn from.
+pub struct SampleAdjust {
+    /// Logits, V.
+    pub vocab: usize,
+}
+
+/// What it is bound to.
+pub struct SampleAdjustBuffers<'a> {
+    /// Uniform `Step`.
+    pub step: &'a wgpu::Buffer,
+    /// Uniform `Sampling`.
+    pub sampling: &'a wgpu::Buffer,
+    /// Input, f32 [V].
+    pub logits: &'a wgpu::Buffer,
+    /// Bits of `sampling.wgsl`, u32 [V].
+    pub seen: &'a wgpu::Buffer,
+    /// Logit bias, f32 [V].
+    pub bias: &'a wgpu::Buffer,
+    /// Output, f32 [4·⌈V / 4⌉].
+    pub adjusted: &'a wgpu::Buffer,
+    /// vec4<f32> for every workgroup.
+    pub partials: &'a wgpu::Buffer,
+}
+
+impl SampleAdjust {
+    /// Workgroups, each of which leaves what it found best.
+    pub fn partials(&self) -> usize {
+        self.vocab.div_ceil(TOKENS)
+    }
+
+    /// A dispatch for one row of logits.
+    pub fn dispatch<'a>(&self, buffers: &SampleAdjustBuffers<'a>) -> Dispatch<'a> {
+        let bindings = vec![
+            uniform(0, buffers.step),
+            uniform(1, buffers.sampling),
+            read(2, buffers.logits),
+            read(3, buffers.seen),
+            read(4, buffers.bias),
+            write(5, buffers.adjusted),
+            write(6, buffers.partials),
+        ];
+        Dispatch {
+            shader: ShaderSpec::new("sample_adjust").with("WG", THREADS).with("V", self.vocab),
+            grid: Grid::Fixed([self.partials() as u32, 1, 1]),
+            bindings,
+        }
+    }
+}

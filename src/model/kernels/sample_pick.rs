@@ -1,0 +1,64 @@
+//! Second half of choosing a token: top-k, top-p, min-p and the draw (`shaders/sample_pick.wgsl`).
+
+use super::dispatch::{Dispatch, Grid, read, uniform, write};
+use super::sample_adjust::TOKENS;
+use crate::gpu::Gpu;
+use crate::gpu::shader::ShaderSpec;
+
+/// Tokens that the ring of chosen ones holds: more than are ever ahead.
+pub const RING: usize = 64;
+
+/// A token, from what `sample_adjust` left.
+pub struct SamplePick {
+    /// Threads of the one workgroup.
+    pub threads: usize,
+    /// Values, V.
+    pub vocab: usize,
+}
+
+/// What it is bound to.
+pub struct SamplePickBuffers<'a> {
+    /// Uniform `Step`.
+    pub step: &'a wgpu::Buffer,
+    /// Uniform `Sampling`.
+    pub sampling: &'a wgpu::Buffer,
+    /// Input, f32 [4·⌈V / 4⌉].
+    pub adjusted: &'a wgpu::Buffer,
+    /// vec4<f32> for every workgroup of `sample_adjust`.
+    pub partials: &'a wgpu::Buffer,
+    /// Bits of `sampling.wgsl`, u32 [V]: the token is counted.
+    pub seen: &'a wgpu::Buffer,
+    /// The token, u32 [1].
+    pub ids: &'a wgpu::Buffer,
+    /// The token, at the step's index modulo [`RING`], u32 [RING].
+    pub tokens: &'a wgpu::Buffer,
+}
+
+impl SamplePick {
+    /// For this device: all is done by one workgroup, so the more threads, the sooner.
+    pub fn new(gpu: &Gpu, vocab: usize) -> Self {
+        let limits = gpu.device.limits();
+        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        // It needs 12 bytes of workgroup memory for each, and 3 kB for its bins.
+        Self { threads: if most < 1024 || gpu.is_software { 256 } else { 1024 }, vocab }
+    }
+
+    /// A dispatch for one token.
+    pub fn dispatch<'a>(&self, buffers: &SamplePickBuffers<'a>) -> Dispatch<'a> {
+        let shader = ShaderSpec::new("sample_pick")
+            .with("WG", self.threads)
+            .with("V", self.vocab)
+            .with("PARTIALS", self.vocab.div_ceil(TOKENS))
+            .with("RING", RING);
+        let bindings = vec![
+            uniform(0, buffers.step),
+            uniform(1, buffers.sampling),
+            read(2, buffers.adjusted),
+            read(3, buffers.partials),
+            write(4, buffers.seen),
+            write(5, buffers.ids),
+            write(6, buffers.tokens),
+        ];
+        Dispatch { shader, grid: Grid::Fixed([1, 1, 1]), bindings }
+    }
+}

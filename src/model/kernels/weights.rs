@@ -1,0 +1,39 @@
+//! Θ of the scores of a chunk, in place (`shaders/weights.wgsl`).
+
+use super::dispatch::{Dispatch, Grid, THREADS, uniform, write};
+use super::theta;
+use crate::checkpoint::layout::padded_slots;
+use crate::config::NormActivation;
+use crate::gpu::shader::ShaderSpec;
+
+/// Weights of parameter tokens.
+pub struct SlotWeights {
+    /// What Θ is.
+    pub activation: NormActivation,
+    /// Pattentions side by side in a row.
+    pub segments: usize,
+    /// Parameter tokens of each, padding not counted.
+    pub slots: usize,
+}
+
+/// What it is bound to.
+pub struct SlotWeightsBuffers<'a> {
+    /// Uniform `Step`.
+    pub step: &'a wgpu::Buffer,
+    /// Scores, then weights, f32 [T, segments, padded slots].
+    pub scores: &'a wgpu::Buffer,
+}
+
+impl SlotWeights {
+    /// A dispatch for all tokens of a step.
+    pub fn dispatch<'a>(&self, buffers: &SlotWeightsBuffers<'a>) -> Dispatch<'a> {
+        let shader = ShaderSpec::new("weights")
+            .with("WG", THREADS)
+            .with("SEGMENTS", self.segments)
+            .with("COLS", padded_slots(self.slots))
+            .with("SLOTS", self.slots)
+            .flag(theta::flag(self.activation));
+        let bindings = vec![uniform(0, buffers.step), write(1, buffers.scores)];
+        Dispatch { shader, grid: Grid::PerToken { x: self.segments as u32, z: 1 }, bindings }
+    }
+}

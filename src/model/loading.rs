@@ -1,0 +1,91 @@
+//! From a model's shape to room for it on the GPU, and from there to a model that can run.
+
+use super::choosing::Choosing;
+use super::gpu_model::GpuModel;
+use super::plan::{Parts, Plan};
+use super::room;
+use super::scratch::Scratch;
+use super::weights::Weights;
+use crate::checkpoint::layout::Quantization;
+use crate::config::ModelConfig;
+use crate::error::{ErrorCode, Result};
+use crate::gpu::{Gpu, Warm};
+use std::cmp::Reverse;
+use std::rc::Rc;
+
+/// A model that is being loaded: room on the GPU that is filled tensor by tensor, while its kernels are compiled.
+pub struct Loading {
+    /// Where the bytes go.
+    pub weights: Weights,
+    config: ModelConfig,
+    quantization: Quantization,
+    weight_bytes: u64,
+    pub(super) scratch: Scratch,
+    /// Kernels that are being compiled.
+    kernels: Vec<Warm>,
+    /// The device. Last, so that it goes after its buffers.
+    pub gpu: Rc<Gpu>,
+}
+
+impl Loading {
+    /// Allocates everything, and begins to compile: what takes longest here then goes on beside the download.
+    ///
+    /// # Errors
+    /// `out-of-memory` if it does not fit, `invalid-argument` for an impossible context length.
+    pub async fn new(
+        gpu: Rc<Gpu>,
+        config: ModelConfig,
+        quantization: Quantization,
+        context_length: Option<usize>,
+    ) -> Result<Self> {
+        config.checked_context_length(context_length)?;
+        let weights = room::for_weights(&gpu, &config, quantization).await?;
+        let weight_bytes = gpu.memory.bytes();
+        let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;
+        let mut kernels = Plan::kernels(Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch })?;
+        // The longest take longest, and should not be what is waited for at the end.
+        kernels.sort_by_cached_key(|kernel| Reverse(kernel.source().map_or(0, |source| source.len())));
+        kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
+        Ok(Self { weights, config, quantization, weight_bytes, scratch, kernels, gpu })
+    }
+
+    /// Positions of the KV cache.
+    pub fn context_length(&self) -> usize {
+        self.scratch.context_length
+    }
+
+    /// A model that can run, once all bytes are written.
+    ///
+    /// # Errors
+    /// `webgpu-unavailable` if a kernel does not compile.
+    pub async fn finish(self) -> Result<GpuModel> {
+        let Self { weights, config, quantization, weight_bytes, scratch, mut kernels, gpu } = self;
+        for kernel in &mut kernels {
+            // What fails here fails below with a message.
+            kernel.is_compiled().await;
+        }
+        let make = || Plan::new(Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch });
+        let plan = match gpu.scoped("Compiling the kernels", make).await {
+            Err(e) if e.code == ErrorCode::WebgpuUnavailable && gpu.forgo_subgroups("did not compile") => {
+                gpu.scoped("Compiling the kernels", make).await?
+            }
+            result => result?,
+        };
+        let (choosing, depth, dropped) = (Choosing::default(), config.num_layers, Vec::new());
+        let (workers, len) = (None, 0);
+        Ok(GpuModel {
+            config,
+            quantization,
+            depth,
+            weights,
+            scratch,
+            plan,
+            workers,
+            dropped,
+            choosing,
+            weight_bytes,
+            len,
+            gpu,
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Dispatches that can be recorded: pipelines and bind groups, made once.
+
+use super::kernels::{Dispatch, Grid};
+use crate::error::Result;
+use crate::gpu::{Gpu, Kernel, Kernels, Warm};
+
+/// One dispatch of a plan.
+pub struct Stage {
+    kernel: Kernel,
+    grid: Grid,
+}
+
+impl Stage {
+    /// Kernel, flags and constants.
+    pub fn label(&self) -> &str {
+        self.kernel.label()
+    }
+
+    /// Records it for a step of `count` tokens after `past`.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize) {
+        self.kernel.dispatch(pass, self.grid.of(past, count));
+    }
+}
+
+/// Dispatches in order.
+#[derive(Default)]
+pub struct Stages(Vec<Stage>);
+
+impl Stages {
+    /// Records all dispatches for a step of `count` tokens after `past`.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize) {
+        for stage in &self.0 {
+            stage.record(pass, past, count);
+        }
+    }
+
+    /// Records the dispatches of the first `part.0` of `part.1` layers, which are all alike.
+    pub fn record_part(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize, part: (usize, usize)) {
+        for stage in &self.0[..self.0.len() * part.0 / part.1] {
+            stage.record(pass, past, count);
+        }
+    }
+
+    /// All of them.
+    pub fn stages(&self) -> &[Stage] {
+        &self.0
+    }
+
+    /// Number of dispatches.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Makes dispatches, or notes what is to be compiled for them.
+pub struct Stager<'a> {
+    gpu: &'a Gpu,
+    kernels: Kernels,
+}
+
+impl<'a> Stager<'a> {
+    /// Makes them on `gpu`.
+    pub fn new(gpu: &'a Gpu) -> Self {
+        Self { gpu, kernels: Kernels::default() }
+    }
+
+    /// Makes nothing, and notes what is to be compiled.
+    pub fn noting(gpu: &'a Gpu) -> Self {
+        Self { gpu, kernels: Kernels::noting() }
+    }
+
+    /// What was noted.
+    pub fn into_notes(self) -> Vec<Warm> {
+        self.kernels.into_notes()
+    }
+
+    /// Makes a dispatch; `None` where it is only noted.
+    ///
+    /// # Errors
+    /// If the shader's files contradict each other.
+    pub fn stage(&mut self, dispatch: &Dispatch<'_>) -> Result<Option<Stage>> {
+        let kernel = self.kernels.kernel(self.gpu, &dispatch.shader, &dispatch.bindings)?;
+        Ok(kernel.map(|kernel| Stage { kernel, grid: dispatch.grid }))
+    }
+
+    /// Makes a dispatch that comes after those of `stages`.
+    ///
+    /// # Errors
+    /// If the shader's files contradict each other.
+    pub fn push(&mut self, stages: &mut Stages, dispatch: &Dispatch<'_>) -> Result<()> {
+        stages.0.extend(self.stage(dispatch)?);
+        Ok(())
+    }
+}

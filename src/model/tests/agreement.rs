@@ -1,0 +1,114 @@
+//! Prefill, single steps and scores against the reference: precisions, head sizes, activations, long rows.
+
+use super::*;
+use crate::config::NormActivation;
+use crate::reference::ReferenceEngine;
+
+#[test]
+fn every_precision_agrees_with_the_reference() {
+    let portable = GpuOptions { no_subgroups: true, ..Default::default() };
+    let gpus = [true, false].map(|software| gpu_that_is(software, &portable));
+    for (gpu, q) in gpus.iter().chain(gpu_with_subgroups().iter()).flat_map(|gpu| Quantization::ALL.map(|q| (gpu, q))) {
+        // 150 tokens need two parts of the split attention; 37 and 113 are multiples of nothing.
+        pollster::block_on(compare(gpu, &config(UNEVEN), q, 150, 37));
+    }
+}
+
+#[test]
+fn subgroups_agree_with_the_reference() {
+    let Some(gpu) = gpu_with_subgroups() else { return };
+    for (hidden, heads, slots, activation) in [
+        (64, 1, 98, NormActivation::L2NormGelu),
+        (192, 2, 900, NormActivation::GeluL2Norm),
+        (224, 2, 98, NormActivation::Softmax),
+        (1024, 16, 4096, NormActivation::L2NormGelu),
+    ] {
+        let mut c = config(UNEVEN);
+        (c.num_layers, c.norm_activation_type) = (1, activation);
+        (c.hidden_size, c.num_attention_heads, c.ffn_slot_num) = (hidden, heads, slots);
+        pollster::block_on(compare(&gpu, &c, Quantization::Q4, 21, 18));
+    }
+}
+
+#[test]
+fn scores_agree_with_the_reference() {
+    let portable = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let (c, context) = (config(UNEVEN), 150);
+    for gpu in [Some(portable), gpu_with_subgroups()].into_iter().flatten() {
+        let (mut model, reference) = pollster::block_on(build(&gpu, &c, Quantization::Q8, context));
+        let mut reference = ReferenceEngine::new(reference, context);
+        let ids = ids(context, c.padded_vocab_size);
+        // A whole chunk, of more rows than are made at a time; the end of one; none; and single steps.
+        for (count, targets, real_ids) in [(100, 100, 333), (40, 3, 333), (2, 0, 300), (1, 1, 300), (1, 1, 300)] {
+            let at = model.len();
+            let next = &ids[at + count + 1 - targets..=at + count];
+            let step = &ids[at..at + count];
+            let got = pollster::block_on(model.score(step, next, real_ids)).expect("scores");
+            let want = pollster::block_on(reference.score(step, next, real_ids)).expect("scores");
+            assert_eq!((got.len(), model.len()), (targets, at + count));
+            for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+                let error = (got.logprob - want.logprob).abs();
+                assert!(error < 5e-3, "{count} tokens at {at}, target {i}: {got:?} instead of {want:?}");
+            }
+        }
+        // The best of the real ids is, and nothing else: neither the second best, nor a better one that is not real.
+        model.truncate(10);
+        let logits = pollster::block_on(model.forward(&ids[10..12], Logits::Last)).expect("logits");
+        let mut order: Vec<u32> = (0..333).collect();
+        order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
+        let best_below = |real: u32| *order.iter().find(|id| **id < real).expect("one");
+        for (target, real_ids) in
+            [(order[0], 333), (order[1], 333), (order[0], order[0] as usize), (best_below(order[0]), order[0] as usize)]
+        {
+            model.truncate(10);
+            let got = pollster::block_on(model.score(&ids[10..12], &[target], real_ids)).expect("score")[0];
+            assert_eq!(got.is_best, target == best_below(real_ids as u32), "{target} of {real_ids}");
+        }
+    }
+}
+
+#[test]
+fn head_sizes_and_activations_agree_with_the_reference() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    for (hidden, heads) in [(64, 1), (192, 2), (96, 3), (224, 2)] {
+        let mut c = config(UNEVEN);
+        (c.hidden_size, c.num_attention_heads) = (hidden, heads);
+        for activation in [NormActivation::L2NormGelu, NormActivation::GeluL2Norm, NormActivation::Softmax] {
+            c.norm_activation_type = activation;
+            pollster::block_on(compare(&gpu, &c, Quantization::Q4, 21, 18));
+        }
+    }
+}
+
+#[test]
+fn long_rows_are_read_in_chunks_or_rounds() {
+    let mut c = config(UNEVEN);
+    // 3,200 and 6,144 slots: more activations than 16 KiB of workgroup memory hold at a time, and more groups than
+    // threads share a row.
+    (c.num_layers, c.ffn_slot_num, c.proj_slot_num) = (1, 6144, 3200);
+    for default_limits in [true, false] {
+        let gpu = gpu(&GpuOptions { default_limits, ..Default::default() });
+        pollster::block_on(compare(&gpu, &c, Quantization::Q4, 6, 4));
+    }
+}
+
+#[test]
+fn a_context_of_one_token_gives_logits() {
+    let gpu = gpu(&GpuOptions::default());
+    let (mut model, mut reference) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q8, 1));
+    let h = reference.forward(&[9], false).expect("reference").last;
+    let got = pollster::block_on(model.forward(&[9], Logits::Last)).expect("step");
+    assert!(relative_error(&got, &reference.logits(&h)) < TOLERANCE);
+}
+
+#[test]
+fn impossible_steps_are_errors() {
+    let gpu = gpu(&GpuOptions::default());
+    let (mut model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q8, 8));
+    for bad in [&[][..], &[1; 9], &[1; 300]] {
+        assert!(pollster::block_on(model.forward(bad, Logits::Last)).is_err());
+        assert_eq!(model.len(), 0);
+    }
+    let too_long = Loading::new(gpu.clone(), config(UNEVEN), Quantization::Q8, Some(301));
+    assert!(pollster::block_on(too_long).is_err());
+}

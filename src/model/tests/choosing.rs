@@ -1,0 +1,153 @@
+//! Tokens that the GPU chooses: as the host would, and without a trace of those that were too many.
+
+use super::*;
+use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt, healing};
+use crate::gpu::GpuBuffer;
+use crate::sampling::{Sampler, SamplingOptions};
+
+/// Tokens that the GPU chooses, and at how many of these steps the host's sampler, given the same logits and the
+/// same tokens before, would have chosen otherwise.
+async fn choose(
+    model: &mut Model<GpuModel>,
+    sampling: &SamplingOptions,
+    prompt: &[u32],
+    n: usize,
+) -> (Vec<u32>, usize) {
+    let options = GenerateOptions { max_tokens: n, sampling: sampling.clone(), ..Default::default() };
+    let abort = AbortFlag::default();
+    model.reset();
+    let mut generation =
+        Generation::start(model, &Prompt::Ids(prompt.to_vec()), options, abort.clone()).expect("options");
+    while generation.next(model).await.expect("step").is_some() {}
+    let tokens = generation.result().token_ids;
+    let mut sampler = Sampler::new(sampling.clone(), prompt, model.real_ids());
+    let mut ids = prompt.to_vec();
+    let mut otherwise = 0;
+    for token in &tokens {
+        let logits = model.logits(&ids, &abort).await.expect("logits");
+        otherwise += usize::from(sampler.would_choose(&logits) != *token);
+        sampler.note(*token);
+        ids.push(*token);
+    }
+    (tokens, otherwise)
+}
+
+#[test]
+fn tokens_are_chosen_as_the_host_would() {
+    const STEPS: usize = 16;
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let mut c = config(UNEVEN);
+    (c.num_layers, c.padded_vocab_size) = (1, 2777);
+    let (model, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 200));
+    let mut model = Model::new(model, None).expect("model");
+    let prompt = ids(5, 2777);
+    // Id 0 would end a completion.
+    let base =
+        SamplingOptions { temperature: 1.0, top_p: 1.0, seed: 77, logit_bias: vec![(0, -1e4)], ..Default::default() };
+    let cases = [
+        SamplingOptions { temperature: 0.0, ..base.clone() },
+        base.clone(),
+        SamplingOptions { temperature: 0.3, seed: (1 << 52) + 3, ..base.clone() },
+        SamplingOptions { top_k: 1, temperature: 5.0, ..base.clone() },
+        SamplingOptions { top_k: 7, ..base.clone() },
+        SamplingOptions { top_k: 1000, temperature: 3.0, ..base.clone() },
+        SamplingOptions { top_p: 0.9, ..base.clone() },
+        SamplingOptions { top_p: 1e-6, ..base.clone() },
+        SamplingOptions { top_p: 0.9999, temperature: 50.0, ..base.clone() },
+        SamplingOptions { min_p: 0.2, ..base.clone() },
+        SamplingOptions { top_k: 40, top_p: 0.8, min_p: 0.01, temperature: 2.0, ..base.clone() },
+        SamplingOptions { repetition_penalty: 1.3, presence_penalty: 0.5, frequency_penalty: 0.4, ..base.clone() },
+        SamplingOptions { temperature: 0.0, repetition_penalty: 1.5, frequency_penalty: 2.0, ..base.clone() },
+        SamplingOptions { logit_bias: vec![(0, -1e4), (12, 30.0), (13, 30.0)], ..base.clone() },
+        SamplingOptions { first: Some((0..2777).map(|id| id % 9 == 1).collect()), top_p: 0.5, ..base.clone() },
+    ];
+    let (mut steps, mut differing) = (0, 0);
+    for sampling in cases {
+        let (tokens, otherwise) = pollster::block_on(choose(&mut model, &sampling, &prompt, STEPS));
+        assert_eq!(tokens.len(), STEPS, "{sampling:?}");
+        assert!(otherwise == 0 || sampling.temperature > 0.0, "greedy is exact: {sampling:?}");
+        assert!(otherwise <= 1, "{otherwise} of {STEPS} differ: {sampling:?}");
+        (steps, differing) = (steps + STEPS, differing + otherwise);
+        // Without steps ahead (logprobs need every step's logits), and again: the same tokens.
+        for logprobs in [1, 0] {
+            let options =
+                GenerateOptions { max_tokens: STEPS, sampling: sampling.clone(), logprobs, ..Default::default() };
+            model.reset();
+            let prompt = Prompt::Ids(prompt.clone());
+            let mut g = Generation::start(&model, &prompt, options, AbortFlag::default()).expect("options");
+            while let Some(chunk) = pollster::block_on(g.next(&mut model)).expect("step") {
+                assert_eq!(chunk.logprob.is_some(), logprobs > 0);
+            }
+            assert_eq!(g.result().token_ids, tokens, "{sampling:?} with logprobs {logprobs}");
+        }
+    }
+    // Logarithms are rounded otherwise on a GPU: once in a while two tokens are as good as each other.
+    assert!(differing * 100 <= steps, "{differing} of {steps} steps differ");
+}
+
+#[test]
+fn steps_that_were_too_many_leave_no_trace() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let (model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q4, 100));
+    let mut model = Model::new(model, None).expect("model");
+    let sampling =
+        SamplingOptions { seed: 5, logit_bias: vec![(0, -1e4)], frequency_penalty: 0.5, ..Default::default() };
+    let complete = |model: &mut Model<GpuModel>, prompt: &[u32], max_tokens: usize, leave_after: usize| {
+        let options = GenerateOptions { max_tokens, sampling: sampling.clone(), ..Default::default() };
+        let abort = AbortFlag::default();
+        let mut g = Generation::start(model, &Prompt::Ids(prompt.to_vec()), options, abort.clone()).expect("options");
+        for _ in 0..leave_after {
+            if pollster::block_on(g.next(model)).expect("step").is_none() {
+                break;
+            }
+        }
+        abort.set();
+        while pollster::block_on(g.next(model)).expect("end").is_some() {}
+        g.result().token_ids
+    };
+    let whole = complete(&mut model, &[3, 1, 4], 60, 100);
+    assert_eq!(whole.len(), 60);
+    for leave_after in [1, 2, 31] {
+        model.reset();
+        let part = complete(&mut model, &[3, 1, 4], 60, leave_after);
+        assert_eq!(part, whole[..leave_after]);
+        // The cache goes on being used, and holds what it should.
+        let again = complete(&mut model, &[3, 1, 4], 60, 100);
+        assert_eq!(again.len(), 60);
+        let fresh = {
+            model.reset();
+            complete(&mut model, &[3, 1, 4], 60, 100)
+        };
+        assert_eq!(fresh, whole);
+    }
+    // A full context ends it, however many steps are ahead.
+    model.reset();
+    assert_eq!(complete(&mut model, &[3, 1, 4], 1000, 1000).len(), 97);
+}
+
+#[test]
+fn a_space_at_the_end_of_a_prompt_is_left_to_the_first_token() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let (model, _) = pollster::block_on(build(&gpu, &healing::config(), Quantization::Q8, 64));
+    let mut model = healing::with_tokenizer(model);
+    healing::check(&mut model);
+    // What the GPU draws from.
+    let sampling = SamplingOptions { temperature: 0.8, top_p: 1.0, ..Default::default() };
+    healing::write(&mut model, &sampling, 0);
+    let adjusted = {
+        let model = model.backend();
+        let source = &model.scratch.choose.adjusted;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = GpuBuffer::new(&gpu, "test", source.buffer.size(), usage);
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&source.buffer, 0, &staging.buffer, 0, source.buffer.size());
+        gpu.queue.submit([encoder.finish()]);
+        pollster::block_on(gpu.read::<f32>(&staging.buffer, source.buffer.size())).expect("values")
+    };
+    let weights: Vec<f64> = adjusted.iter().map(|x| f64::from(*x).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    let want = healing::wanted_distribution(&mut model, 0.8);
+    for (id, (weight, p)) in weights.iter().zip(want).enumerate() {
+        assert!((weight / sum - p).abs() < 1e-5 * p.max(1e-3), "token {id}: {} for {p}", weight / sum);
+    }
+}

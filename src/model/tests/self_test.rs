@@ -1,0 +1,44 @@
+//! The self-test: it tells a right GPU from a wrong one, and blames no GPU for a model.
+
+use super::*;
+use crate::config::NormActivation;
+
+#[test]
+fn the_self_test_tells_right_from_wrong() {
+    let gpu = gpu(&GpuOptions::default());
+    let mut wide = config(UNEVEN);
+    (wide.num_layers, wide.hidden_size, wide.num_attention_heads) = (2, 192, 2);
+    for (c, q, context) in [
+        (config(UNEVEN), Quantization::F16, 40),
+        (config(UNEVEN), Quantization::Q8, 1),
+        (wide, Quantization::Q4, 22),
+        (ModelConfig { norm_activation_type: NormActivation::Softmax, ..config(UNEVEN) }, Quantization::Q8, 64),
+    ] {
+        let (mut model, _) = pollster::block_on(build(&gpu, &c, q, context));
+        assert!(pollster::block_on(model.verify()).expect("a right GPU"), "and the model tells");
+        assert_eq!((model.len(), model.notes()), (0, Vec::new()));
+    }
+    let (mut model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q8, 40));
+    let angles = &model.scratch.angles.buffer;
+    model.gpu.queue.write_buffer(angles, 0, &vec![0; angles.size() as usize]);
+    let e = pollster::block_on(model.verify()).expect_err("queries and keys are zeros");
+    assert_eq!(e.code, crate::error::ErrorCode::WebgpuUnavailable);
+    assert_eq!(model.notes().len(), usize::from(gpu.forgone().is_some()));
+}
+
+#[test]
+fn the_self_test_does_not_blame_the_gpu_for_a_model() {
+    let gpu = gpu(&GpuOptions::default());
+    let c = config(UNEVEN);
+    // Zeros; scales and vectors of the final LayerNorm that are too large for what is made of them.
+    for (q, byte) in [(Quantization::Q4, 0), (Quantization::Q8, 0), (Quantization::F16, 0), (Quantization::F16, 0x7b)] {
+        let loading = pollster::block_on(Loading::new(gpu.clone(), c.clone(), q, Some(30))).expect("room");
+        for (id, region, bytes) in &RandomModel::new(&c, q, 7).regions {
+            loading.weights.write(&gpu, *id, *region, 0, &vec![byte; bytes.len()]).expect("write");
+        }
+        let mut model = pollster::block_on(loading.finish()).expect("model");
+        let tells = pollster::block_on(model.verify()).expect("nothing is wrong with this GPU");
+        assert!(!tells, "{q:?} of {byte:#x}");
+        assert!(gpu.forgone().is_none(), "subgroups are not to blame either");
+    }
+}

@@ -1,0 +1,129 @@
+//! What host and shaders have to agree on, read from the shaders themselves.
+
+use super::*;
+use crate::checkpoint::layout::{Pattention, TableShape, padded_slots};
+use crate::gpu::shader::ShaderSpec;
+use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedTable, STRETCH, Storage};
+use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
+use crate::model::kernels::sampling::{NOT_FIRST, SEEN, Sampling};
+use crate::model::kernels::score::TargetScore;
+use crate::model::kernels::{PREFILL_TILE, Step};
+use crate::model::plan::{Parts, Plan};
+use std::mem::offset_of;
+use wgpu::naga::proc::Layouter;
+use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
+use wgpu::naga::{AddressSpace, Expression, Literal, Module, TypeInner, front::wgsl};
+
+fn parsed(source: &str) -> Module {
+    wgsl::parse_str(source).unwrap_or_else(|e| panic!("{}", e.emit_to_string(source)))
+}
+
+/// Bytes of the workgroup memory that the kernel uses, as WebGPU counts them.
+fn workgroup_bytes(source: &str) -> usize {
+    let module = parsed(source);
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("valid");
+    let mut layouter = Layouter::default();
+    layouter.update(module.to_ctx()).expect("layouts");
+    let main = info.get_entry_point(0);
+    let used = module
+        .global_variables
+        .iter()
+        .filter(|(handle, variable)| variable.space == AddressSpace::WorkGroup && !main[*handle].is_empty());
+    used.map(|(_, variable)| (layouter[variable.ty].size as usize).next_multiple_of(16)).sum()
+}
+
+fn constant(module: &Module, name: &str) -> u32 {
+    let (_, constant) =
+        module.constants.iter().find(|(_, c)| c.name.as_deref() == Some(name)).unwrap_or_else(|| panic!("no {name}"));
+    match module.global_expressions[constant.init] {
+        Expression::Literal(Literal::U32(value)) => value,
+        ref other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// Names and offsets of a struct's members.
+fn members(module: &Module, name: &str) -> Vec<(String, usize)> {
+    let (_, ty) =
+        module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).unwrap_or_else(|| panic!("no {name}"));
+    let TypeInner::Struct { members, .. } = &ty.inner else { panic!("{name} is no struct") };
+    members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset as usize)).collect()
+}
+
+macro_rules! offsets {
+    ($type:ty, $($field:ident),+) => { vec![$((stringify!($field).to_owned(), offset_of!($type, $field))),+] };
+}
+
+/// The layers' kernel of a published model for a team.
+fn layers(name: &str, quantization: Quantization, team: Team) -> Option<Layers> {
+    let config = ModelConfig::preset(name).expect("preset");
+    let (d, slots) = (config.hidden_size, |p: Pattention| padded_slots(p.slots(&config)));
+    let (qkv, proj, mlp) = (slots(Pattention::Query), slots(Pattention::Proj), slots(Pattention::Mlp));
+    let shapes = [(3 * qkv, d), (3 * d, qkv), (proj, d), (d, proj), (mlp, d), (d, mlp)];
+    let table = |(rows, cols)| PlacedTable { shape: TableShape { rows, cols }, elements: 0, scales: 0 };
+    let tables = shapes.map(table);
+    let format = quantization.tokens();
+    let storage = Storage { format, tables, element_stride: 64, scale_stride: 64, cache_stride: 64 };
+    Layers::new(&config, 2048, storage, team, Abilities { subgroups: true, f16: true })
+}
+
+#[test]
+fn what_a_team_needs_is_what_the_shader_declares() {
+    let mut compared = 0;
+    for (name, threads) in [("TokenFormer-150M", 128), ("TokenFormer-450M", 256), ("TokenFormer-1-5B", 512)] {
+        for quantization in [Quantization::Q4, Quantization::F16] {
+            for arithmetic in [Arithmetic::F32, Arithmetic::F16, Arithmetic::Int8] {
+                for subgroups in [true, false] {
+                    let team = Team { workers: 128, threads, patience: 9, arithmetic, subgroups };
+                    let Some(kernel) = layers(name, quantization, team) else { continue };
+                    let source = kernel.shader(2, kernel.failed_at(2)).source().expect("source");
+                    assert_eq!(kernel.workgroup_bytes(), workgroup_bytes(&source), "{name} {quantization:?} {team:?}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(compared, 36);
+}
+
+#[test]
+fn every_other_kernel_fits_into_default_limits() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    for name in crate::config::PUBLISHED {
+        let mut config = ModelConfig::preset(name).expect("preset");
+        config.num_layers = 1;
+        for quantization in Quantization::ALL {
+            let loading = Loading::new(gpu.clone(), config.clone(), quantization, None);
+            let Loading { weights, scratch, .. } = pollster::block_on(loading).expect("room");
+            let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch };
+            for kernel in Plan::kernels(parts).expect("kernels") {
+                let source = kernel.source().expect("source");
+                let bytes = workgroup_bytes(&source);
+                assert!(bytes <= 16 << 10, "{bytes} bytes of workgroup memory: {source:.300}");
+            }
+        }
+    }
+}
+
+#[test]
+fn constants_and_structs_are_the_same_on_both_sides() {
+    let source = |spec: ShaderSpec| parsed(&spec.source().expect("source"));
+    let matmul = source(ShaderSpec::new("matmul").flag("Q4").with("GROUPS", 1));
+    assert_eq!(constant(&matmul, "TILE_T") as usize, TILE_TOKENS);
+    assert_eq!(constant(&matmul, "TILE_N") as usize, TILE_ROWS);
+    let shape = offsets!(Shape, groups, segments, segment_rows, y_stride, y_start, parts);
+    assert_eq!(members(&matmul, "Shape"), shape);
+    let step = offsets!(Step, past, count, row, first_row, index, real_ids);
+    assert_eq!(members(&matmul, "Step"), step);
+    let prefill = source(ShaderSpec::new("attention_prefill").with("D_MODEL", 64).with("HEAD", 64));
+    assert_eq!(constant(&prefill, "TILE") as usize, PREFILL_TILE);
+    let adjust = source(ShaderSpec::new("sample_adjust").with("WG", 128).with("V", 9));
+    assert_eq!((constant(&adjust, "SEEN"), constant(&adjust, "NOT_FIRST")), (SEEN, NOT_FIRST));
+    let sampling =
+        offsets!(Sampling, temperature, top_p, min_p_floor, top_k, repetition, presence, frequency, real_ids, seed);
+    assert_eq!(members(&adjust, "Sampling"), sampling);
+    let score = source(ShaderSpec::new("score").with("WG", 128).with("V", 9));
+    assert_eq!(members(&score, "Score"), offsets!(TargetScore, logprob, is_best));
+    let team = Team { workers: 4, threads: 128, patience: 9, arithmetic: Arithmetic::F32, subgroups: false };
+    let kernel = layers("TokenFormer-150M", Quantization::Q4, team).expect("kernel");
+    assert_eq!(constant(&source(kernel.shader(2, kernel.failed_at(2))), "STRETCH") as usize, STRETCH);
+}

@@ -1,0 +1,75 @@
+// The page that runs each kernel alone.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { FULL, start } from "./harness.mjs";
+import { assertAccessible, assertFits, button, visitor } from "./visitor.mjs";
+
+let world;
+before(async () => {
+  world = await start();
+});
+after(() => world?.close());
+
+// Natively every kernel is tried in the short tier, too. A GPU that is a program compiles its variants for minutes.
+const QUICK = ["append", "attention_decode", "embed", "layernorm", "score", "values"];
+
+test("kernels are right in a browser, with subgroups and without", async (t) => {
+  const visit = await visitor(world, { width: 360, colorScheme: "dark" });
+  t.after(() => visit.close());
+  const { page, url } = visit;
+  await page.goto(`${url}conformance.html${FULL ? "" : `?kernels=${QUICK}`}`);
+  await assertAccessible(page, "conformance");
+  await assertFits(page, "conformance");
+  if (FULL) await page.getByLabel("Every size with every format").check();
+  await button(page, "Run").click();
+  await page.waitForFunction(() => !document.getElementById("run").disabled, null, { timeout: 1_500_000 });
+  const table = await page.locator("#output").textContent();
+  const status = await page.getByRole("status").textContent();
+  const [, rows] = status.match(/^All (\d+) rows are right\.$/) ?? assert.fail(`${status}\n${wrongRows(table)}`);
+  assert.ok(Number(rows) > (FULL ? 200 : 20), status);
+  for (const kernel of FULL ? [...QUICK, "keys", "matmul", "attention_prefill", "sample_pick"] : QUICK)
+    assert.match(table, new RegExp(`^${kernel} `, "m"));
+  assert.match(table, /, subgroups/);
+  assert.deepEqual(page.problems, []);
+});
+
+test("a kernel that is wrong is named, with what it left", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, context, url } = visit;
+  // The last eight elements of every group of an embedding are never written.
+  await context.addInitScript(() => {
+    const { createShaderModule } = GPUDevice.prototype;
+    GPUDevice.prototype.createShaderModule = function (descriptor) {
+      const code = descriptor.code.replace(
+        "for (var i = 0u; i < 4u; i++) {\n        let octet",
+        "for (var i = 0u; i < 3u; i++) {\n        let octet",
+      );
+      return createShaderModule.call(this, { ...descriptor, code });
+    };
+  });
+  await page.goto(`${url}conformance.html?run=1&kernels=embed`);
+  await page.waitForFunction(() =>
+    / WRONG: value \d+ was never written\n/.test(document.getElementById("output").textContent),
+  );
+  assert.match(wrongRows(await page.locator("#output").textContent()), /^embed /);
+});
+
+test("without a GPU the page says so", async (t) => {
+  const visit = await visitor(world);
+  t.after(() => visit.close());
+  const { page, context, url } = visit;
+  await context.addInitScript(() =>
+    Object.defineProperty(Navigator.prototype, "gpu", { get: () => undefined, configurable: true }),
+  );
+  await page.goto(`${url}conformance.html?run=1`);
+  await page.getByText("No WebGPU adapter was found.").waitFor();
+  assert.equal(await button(page, "Run").isEnabled(), true);
+});
+
+const wrongRows = (table) =>
+  table
+    .split("\n")
+    .filter((line) => line.includes(" WRONG: "))
+    .join("\n");

@@ -1,0 +1,149 @@
+// What the files of src/ import: no file needs, by way of others, itself.
+//
+// A `mod.rs` that only names what its folder has is a door, not a floor: a name that comes through it counts as an
+// import of the file that defines it. Tests may look at everything.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const SRC = fileURLToPath(new URL("../../src", import.meta.url));
+
+const isTest = (path) => /(^|\/)tests(\/|\.rs$)/.test(path);
+const files = readdirSync(SRC, { recursive: true })
+  .filter((path) => path.endsWith(".rs") && !isTest(path) && !path.startsWith("bin/"))
+  .sort();
+
+/** The text without comments, and without the tests at its foot. */
+const texts = new Map(
+  files.map((path) => [
+    path,
+    readFileSync(join(SRC, path), "utf8")
+      .replace(/\n#\[cfg\(test\)\]\n(pub )?mod \w+ \{[^]*$/, "\n")
+      .replace(/\/\/.*$/gm, ""),
+  ]),
+);
+
+/** The module that a file is, as the list of its names. */
+const moduleOf = (path) => (path === "lib.rs" ? [] : path.replace(/(\/mod)?\.rs$/, "").split("/"));
+const fileOf = new Map(files.map((path) => [moduleOf(path).join("::"), path]));
+
+/** `a::{b, c::{d as e}}` as `a::b` and `a::c::d`. */
+function leaves(tree) {
+  const text = tree.trim().replace(/\s+as\s+\w+$/, "");
+  const brace = text.indexOf("{");
+  if (brace < 0) return [text.replace(/::self$/, "")];
+  const [head, body] = [text.slice(0, brace), text.slice(brace + 1, text.lastIndexOf("}"))];
+  const parts = [];
+  let [depth, from] = [0, 0];
+  for (let i = 0; i <= body.length; i += 1) {
+    if (body[i] === "{") depth += 1;
+    else if (body[i] === "}") depth -= 1;
+    else if (i === body.length || (body[i] === "," && depth === 0)) {
+      if (body.slice(from, i).trim()) parts.push(body.slice(from, i));
+      from = i + 1;
+    }
+  }
+  return parts.flatMap((part) => leaves(head + part.trim())).map((leaf) => leaf.replace(/::self$/, ""));
+}
+
+const uses = (path) => [...texts.get(path).matchAll(/(^|\n)\s*((?:pub(?:\([^)]*\))? )?)use ([^;]+);/g)];
+
+/** A path from where it stands, as names from the crate's root; null for what is of another crate. */
+function absolute(names, at, path) {
+  let base = [...at];
+  let rest = [...names];
+  if (rest[0] === "crate") [base, rest] = [[], rest.slice(1)];
+  else if (rest[0] === "self") rest = rest.slice(1);
+  else if (rest[0] === "super") {
+    while (rest[0] === "super") [base, rest] = [base.slice(0, -1), rest.slice(1)];
+  } else if (!(path.endsWith("mod.rs") || path === "lib.rs") || !fileOf.has([...at, rest[0]].join("::"))) return null;
+  return [...base, ...rest];
+}
+
+/** The file that defines what stands at `names`: through doors, as often as need be. */
+function definedIn(names, depth = 0) {
+  for (let n = names.length; n >= 0; n -= 1) {
+    const path = fileOf.get(names.slice(0, n).join("::"));
+    if (path === undefined) continue;
+    const name = names[n];
+    const shown = depth < 8 && name !== undefined ? reexports(path).get(name) : undefined;
+    return shown ? definedIn([...shown, ...names.slice(n + 1)], depth + 1) : path;
+  }
+  return null;
+}
+
+function reexports(path) {
+  const shown = new Map();
+  for (const [, , isPublic, tree] of uses(path)) {
+    if (!isPublic) continue;
+    for (const leaf of leaves(tree)) {
+      const names = absolute(leaf.split("::"), moduleOf(path), path);
+      if (names) shown.set(names.at(-1), names);
+    }
+  }
+  return shown;
+}
+
+/** The files that a file imports. What it only shows through its door is no need of its own. */
+function imports(path) {
+  const found = new Set();
+  const add = (names) => {
+    const target = names && definedIn(names);
+    if (target && target !== path) found.add(target);
+  };
+  for (const [, , isPublic, tree] of uses(path)) {
+    if (isPublic && (path.endsWith("mod.rs") || path === "lib.rs")) continue;
+    for (const leaf of leaves(tree)) add(absolute(leaf.split("::"), moduleOf(path), path));
+  }
+  // Whole paths in the text.
+  const text = texts.get(path).replace(/(^|\n)\s*(pub(\([^)]*\))? )?use [^;]+;/g, "\n");
+  for (const [whole] of text.matchAll(/\b(?:crate|super)(?:::\w+)+/g))
+    add(absolute(whole.split("::"), moduleOf(path), path));
+  return [...found].sort();
+}
+
+/** Sets of files that need each other (Tarjan's strongly connected components), of more than one. */
+function circles(graph) {
+  const [index, low, stack, found] = [new Map(), new Map(), [], []];
+  const visit = (node) => {
+    index.set(node, index.size);
+    low.set(node, index.get(node));
+    stack.push(node);
+    for (const next of graph.get(node)) {
+      if (!index.has(next)) visit(next);
+      if (stack.includes(next)) low.set(node, Math.min(low.get(node), low.get(next)));
+    }
+    if (low.get(node) === index.get(node)) {
+      const circle = stack.splice(stack.indexOf(node));
+      if (circle.length > 1) found.push(circle.sort());
+    }
+  };
+  for (const node of graph.keys()) if (!index.has(node)) visit(node);
+  return found.sort();
+}
+
+const graph = new Map(files.map((path) => [path, imports(path)]));
+if (process.env.TOKENFORMER_GRAPH) {
+  for (const [path, needs] of graph) console.log(path, "→", needs.join(" "));
+}
+
+test("imports are found, through doors and without", () => {
+  assert.deepEqual(leaves("a::{b, c::{self, d as e}}"), ["a::b", "a::c", "a::c::d"]);
+  assert.ok(graph.get("model/backend.rs").includes("model/gpu_model.rs"));
+  assert.ok(graph.get("model/backend.rs").includes("generate/backend.rs"), "through generate/mod.rs");
+  assert.ok(graph.get("api/bench.rs").includes("model/loading.rs"), "through model/mod.rs");
+  const ring = new Map([
+    ["a", ["b"]],
+    ["b", ["c"]],
+    ["c", ["b"]],
+  ]);
+  assert.deepEqual(circles(ring), [["b", "c"]]);
+});
+
+test("no circle of files is in src/", () => {
+  const found = circles(graph).map((circle) => circle.join(" "));
+  assert.deepEqual(found, [], `circles of imports from ${relative(dirname(SRC), SRC)}/`);
+});

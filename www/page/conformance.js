@@ -1,0 +1,65 @@
+// The page that runs each kernel alone, on the GPU of whoever opens it, and prints a table.
+//
+// conformance.html?run=1 starts at once; with full=1 it tries every size with every format, and with kernels=keys,values
+// only these kernels.
+
+import { askForControl } from "./offline.js";
+import { engineModule } from "../lib/engine/engines.js";
+
+/** @typedef {{ kernel: string, size: string, format: string, variant: string, error: number, isOk: boolean, wrong: string }} Row */
+/** @typedef {{ run: number, failed: number, skipped: string[] }} Summary */
+
+/** Columns of the table and their widths in characters. */
+const WIDTHS = /** @type {const} */ ({ kernel: 18, size: 28, format: 6, variant: 34 });
+
+const query = new URLSearchParams(location.search);
+const kernels = query.get("kernels")?.split(",") ?? [];
+const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const button = /** @type {HTMLButtonElement} */ (find("run"));
+const full = /** @type {HTMLInputElement} */ (find("full"));
+
+/** Runs the table; whatever happens, it can be run again. */
+async function run() {
+  button.disabled = true;
+  full.disabled = true;
+  find("output").textContent =
+    `${line({ kernel: "Kernel", size: "Size", format: "Format", variant: "Variant" })} Error\n`;
+  let rows = 0;
+  const tell = (/** @type {Row} */ row) => {
+    rows += 1;
+    find("output").append(`${line(row)} ${row.error.toExponential(1)} ${row.isOk ? "ok" : `WRONG: ${row.wrong}`}\n`);
+    say(`${rows} rows so far.`);
+  };
+  try {
+    /** @type {Summary} */
+    const summary = await engineModule.run((/** @type {any} */ engine) =>
+      engine.conformance(full.checked, kernels, tell),
+    );
+    const skipped = summary.skipped.map((what) => ` Not run: ${what}.`).join("");
+    const verdict =
+      summary.failed > 0 ? `${summary.failed} of ${summary.run} rows are wrong.` : `All ${summary.run} rows are right.`;
+    say(verdict + skipped);
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+  }
+  button.disabled = false;
+  full.disabled = false;
+}
+
+/** @param {Record<keyof typeof WIDTHS, string>} row */
+function line(row) {
+  const columns = /** @type {[keyof typeof WIDTHS, number][]} */ (Object.entries(WIDTHS));
+  return columns.map(([name, width]) => row[name].padEnd(width)).join(" ");
+}
+
+/** @param {string} text */
+function say(text) {
+  find("status").textContent = text;
+}
+
+document.querySelector(".unstarted")?.remove();
+/** @type {HTMLElement} */ (document.querySelector("main")).hidden = false;
+askForControl();
+full.checked = query.get("full") === "1";
+button.addEventListener("click", run);
+if (query.get("run") === "1") run();
