@@ -6,7 +6,8 @@
 //! 2. [`checkpoint`] reads the published format and our own, and quantizes;
 //! 3. [`store`] keeps what was downloaded, and [`load`] brings it from 1 or 3 through 2 into the tables of 5;
 //! 4. [`gpu`] owns the device, and makes pipelines and counted buffers of `shaders/`;
-//! 5. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart;
+//! 5. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart; [`cpu`] is the same
+//!    without a GPU. Both are what [`engine`] describes, and `engine` has what they share: either of them, and one that outlives its device;
 //! 6. [`sampling`] says how a token is drawn from logits;
 //! 7. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
 //! 8. `api` exports all this to JavaScript (wasm only).
@@ -28,6 +29,7 @@ mod api;
 pub mod checkpoint;
 pub mod config;
 pub mod cpu;
+pub mod engine;
 pub mod error;
 pub mod generate;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]

@@ -3,12 +3,13 @@
 use super::js;
 use super::tuning::Tuning;
 use crate::checkpoint::layout::Quantization;
+use crate::engine::AbortFlag;
+use crate::engine::AnyModel;
 use crate::error::{Error, ErrorCode};
-use crate::generate::{AbortFlag, Model};
+use crate::generate::Model;
 use crate::gpu::Memory;
 use crate::load::browser::LoadedModel;
 use crate::load::reload::Reload;
-use crate::load::target::AnyModel;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

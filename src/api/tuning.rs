@@ -1,8 +1,8 @@
 //! When decode steps are tuned (`src/model/tune.rs`), and what is remembered of it between visits.
 
 use crate::checkpoint::layout::Quantization;
+use crate::engine::{AbortFlag, Backend};
 use crate::error::Result;
-use crate::generate::{AbortFlag, Backend};
 use crate::model::{Choice, GpuModel, Prepared};
 use crate::store::indexed_db::IndexedDb;
 use crate::store::remembered::{recall, remember};

@@ -19,8 +19,8 @@ pub use limits::{Reason, check_parameters, runs};
 use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
+use crate::engine::{HostChoice, Logits, OnHost, Resume};
 use crate::error::{Error, Result};
-use crate::generate::{Backend, HostChoice, Logits, Resume, choosing_on_host};
 use attention::{Angles, Cache, Scratch};
 use products::{Activations, dequantized};
 use rows::{layer_norm, theta};
@@ -214,7 +214,7 @@ impl Work {
     }
 }
 
-impl Backend for CpuModel {
+impl OnHost for CpuModel {
     fn config(&self) -> &ModelConfig {
         &self.config
     }
@@ -236,7 +236,6 @@ impl Backend for CpuModel {
     }
 
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
-        self.check_step(ids.len())?;
         if let Some(id) = ids.iter().find(|id| **id as usize >= self.config.padded_vocab_size) {
             return Err(Error::invalid_argument(format!("Token id {id} is out of range.")));
         }
@@ -251,7 +250,9 @@ impl Backend for CpuModel {
         Ok(logits)
     }
 
-    choosing_on_host!();
+    fn choice(&mut self) -> &mut Option<HostChoice> {
+        &mut self.choice
+    }
 }
 
 impl Resume for CpuModel {

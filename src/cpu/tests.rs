@@ -1,10 +1,12 @@
 //! The whole model against the reference, on shapes that are not round numbers.
 
-use super::*;
+use super::{CpuModel, Loading, Reason, check_parameters};
+use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::random::{Random, RandomModel};
-use crate::config::PartialConfig;
+use crate::config::{ModelConfig, NormActivation, PartialConfig};
+use crate::engine::{AbortFlag, Backend, Logits};
 use crate::error::ErrorCode;
-use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt, healing};
+use crate::generate::{GenerateOptions, Generation, Model, Prompt, healing};
 use crate::reference::{Reference, ReferenceEngine};
 use crate::sampling::SamplingOptions;
 use pollster::block_on;

@@ -1,9 +1,10 @@
 //! The generation loop: prefill, then a token at a time.
 
-use super::backend::{Backend, Chosen};
-use super::model::{AbortFlag, Model};
+use super::model::Model;
 use super::options::{GenerateOptions, Prompt};
 use super::text::TextAssembler;
+use crate::engine::AbortFlag;
+use crate::engine::{Backend, Chosen};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sampling::LogProbs;
 use serde::Serialize;

@@ -3,6 +3,7 @@
 use super::tests::{FakeBackend, greedy, run, with_text};
 use super::*;
 use crate::config::{ModelConfig, PartialConfig};
+use crate::engine::*;
 use crate::error::Result;
 use crate::sampling::{Sampler, SamplingOptions};
 use crate::tokenizer::Tokenizer;

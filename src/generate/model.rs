@@ -1,40 +1,12 @@
 //! A backend with its tokenizer and the tokens that its KV cache holds.
 
-use super::backend::{Backend, Chosen, Logits, TokenScore};
 use super::options::Prompt;
-use crate::error::{Error, ErrorCode, Result};
+use crate::engine::{AbortFlag, Backend, Chosen, Logits, TokenScore};
+use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 use crate::tokenizer::Tokenizer;
-use std::cell::{Cell, OnceCell};
-use std::rc::Rc;
+use std::cell::OnceCell;
 use std::sync::Arc;
-
-/// Set from outside to end what runs.
-#[derive(Clone, Debug, Default)]
-pub struct AbortFlag(Rc<Cell<bool>>);
-
-impl AbortFlag {
-    /// Asks for the end.
-    pub fn set(&self) {
-        self.0.set(true);
-    }
-
-    /// Withdraws it, before something new is begun.
-    pub fn clear(&self) {
-        self.0.set(false);
-    }
-
-    /// Was the end asked for?
-    pub fn is_set(&self) -> bool {
-        self.0.get()
-    }
-
-    /// # Errors
-    /// `aborted` if the end was asked for.
-    pub fn check(&self) -> Result<()> {
-        if self.is_set() { Err(Error::new(ErrorCode::Aborted, "The call was aborted.")) } else { Ok(()) }
-    }
-}
 
 /// A model that writes.
 pub struct Model<B> {

@@ -1,8 +1,9 @@
 //! Log-probabilities of given texts.
 
-use super::backend::Backend;
-use super::model::{AbortFlag, Model};
+use super::model::Model;
 use super::options::Prompt;
+use crate::engine::AbortFlag;
+use crate::engine::Backend;
 use crate::error::{Error, Result};
 use serde::Serialize;
 

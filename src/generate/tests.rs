@@ -2,9 +2,10 @@
 
 mod fake;
 
-pub(super) use fake::FakeBackend;
+pub(crate) use fake::FakeBackend;
 
 use super::*;
+use crate::engine::*;
 use crate::error::{ErrorCode, Result};
 use crate::sampling::SamplingOptions;
 use crate::tokenizer::Tokenizer;

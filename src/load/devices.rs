@@ -2,12 +2,13 @@
 
 use super::progress::Reporter;
 use super::request::{Request, Wanted};
-use super::target::{AnyModel, Device, Target};
+use super::target::{Device, Target};
 use super::upload::Devices;
 use super::verdict::Verdict;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::cpu::{self, Reason};
+use crate::engine::AnyModel;
 use crate::error::{ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hub::retry::SILENCE;

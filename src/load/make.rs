@@ -3,11 +3,11 @@
 use super::devices::BrowserDevices;
 use super::progress::Reporter;
 use super::request::{Request, Wanted};
-use super::target::AnyModel;
 use super::{Load, Made};
 use crate::cpu::Reason;
+use crate::engine::AnyModel;
+use crate::engine::MOST_LOSSES;
 use crate::error::{ErrorCode, Result};
-use crate::generate::MOST_LOSSES;
 use crate::platform::abort::Signal;
 use crate::platform::browser::Browser;
 use crate::store::cache::not_kept;

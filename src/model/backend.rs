@@ -6,8 +6,8 @@ use super::kernels::layers::Team;
 use super::kernels::score::TargetScore;
 use super::scratch::{LOGIT_ROWS, MAX_CHUNK, STAGED_ROWS};
 use crate::config::ModelConfig;
+use crate::engine::{Backend, Chosen, Logits, Resume, TokenScore};
 use crate::error::Result;
-use crate::generate::{Backend, Chosen, Logits, Resume, TokenScore};
 use crate::gpu::GpuBuffer;
 use crate::sampling::SamplingOptions;
 

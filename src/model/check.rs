@@ -13,8 +13,8 @@ use crate::checkpoint::layout::{TensorId, tensors};
 use crate::checkpoint::stream::regions;
 use crate::config::ModelConfig;
 use crate::cpu::{self, CpuModel};
+use crate::engine::{Backend, Logits, TokenScore};
 use crate::error::{Error, ErrorCode, Result};
-use crate::generate::{Backend, Logits, TokenScore};
 use crate::gpu::GpuBuffer;
 use crate::sampling::{LogProbs, Sampler, SamplingOptions};
 

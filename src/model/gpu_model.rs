@@ -9,8 +9,8 @@ use super::weights::Weights;
 use super::workers::Workers;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
+use crate::engine::Backend;
 use crate::error::Result;
-use crate::generate::Backend;
 use crate::gpu::Gpu;
 use std::rc::Rc;
 

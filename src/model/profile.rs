@@ -2,8 +2,8 @@
 
 use super::gpu_model::GpuModel;
 use super::stage::Stage;
+use crate::engine::Backend;
 use crate::error::Result;
-use crate::generate::Backend;
 use crate::gpu::GpuBuffer;
 use serde::Serialize;
 

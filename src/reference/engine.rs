@@ -2,8 +2,8 @@
 
 use super::forward::Reference;
 use crate::config::ModelConfig;
+use crate::engine::{HostChoice, Logits, OnHost};
 use crate::error::Result;
-use crate::generate::{Backend, HostChoice, Logits, choosing_on_host};
 
 /// Most tokens of a forward pass: the logits of all of them are in memory at a time.
 const MAX_CHUNK: usize = 256;
@@ -22,7 +22,7 @@ impl ReferenceEngine {
     }
 }
 
-impl Backend for ReferenceEngine {
+impl OnHost for ReferenceEngine {
     fn config(&self) -> &ModelConfig {
         self.reference.config()
     }
@@ -44,7 +44,6 @@ impl Backend for ReferenceEngine {
     }
 
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
-        self.check_step(ids.len())?;
         let h = self.reference.forward(ids, false)?.last;
         let rows = match logits {
             Logits::None => return Ok(Vec::new()),
@@ -54,5 +53,7 @@ impl Backend for ReferenceEngine {
         Ok(self.reference.logits(&h[h.len() - rows * self.config().hidden_size..]))
     }
 
-    choosing_on_host!();
+    fn choice(&mut self) -> &mut Option<HostChoice> {
+        &mut self.choice
+    }
 }

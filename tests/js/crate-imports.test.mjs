@@ -133,7 +133,7 @@ if (process.env.TOKENFORMER_GRAPH) {
 test("imports are found, through doors and without", () => {
   assert.deepEqual(leaves("a::{b, c::{self, d as e}}"), ["a::b", "a::c", "a::c::d"]);
   assert.ok(graph.get("model/backend.rs").includes("model/gpu_model.rs"));
-  assert.ok(graph.get("model/backend.rs").includes("generate/backend.rs"), "through generate/mod.rs");
+  assert.ok(graph.get("model/backend.rs").includes("engine/backend.rs"), "through engine/mod.rs");
   assert.ok(graph.get("api/bench.rs").includes("model/loading.rs"), "through model/mod.rs");
   const ring = new Map([
     ["a", ["b"]],

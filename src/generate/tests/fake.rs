@@ -1,7 +1,7 @@
 //! A made-up engine: its logits depend on the whole context, and it checks how it is used.
 
-use super::super::*;
 use crate::config::{ModelConfig, PartialConfig};
+use crate::engine::*;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sampling::SamplingOptions;
 use std::cell::RefCell;

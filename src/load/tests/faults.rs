@@ -154,7 +154,7 @@ fn sizes_that_nobody_has_end_the_load() {
 
 #[test]
 fn a_model_goes_on_writing_while_another_load_fails() {
-    use crate::generate::{Backend, Logits};
+    use crate::engine::{Backend, Logits};
     use crate::platform::Clock;
     let step = |n: usize| [7 + 31 * n as u32];
     let calm = || Visit::new().fill("o/folder").loaded("the model").result.expect("loaded").model;

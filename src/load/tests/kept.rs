@@ -93,7 +93,7 @@ fn a_config_counts_for_the_load_that_it_was_given_to() {
         let seen = visit.fill_with(&Request { config, ..visit.request(name) }).loaded(name);
         seen.result.expect("loaded").model.config().rotary_pct
     };
-    use crate::generate::Backend;
+    use crate::engine::Backend;
     for (name, path) in [("o/folder", WEIGHTS), ("o/published", CHECKPOINT)] {
         assert_eq!(rotary(name, Some(0.5)), 0.5, "{name}");
         visit.hub.requests.take();

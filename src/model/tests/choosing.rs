@@ -1,7 +1,8 @@
 //! Tokens that the GPU chooses: as the host would, and without a trace of those that were too many.
 
 use super::*;
-use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt, healing};
+use crate::engine::AbortFlag;
+use crate::generate::{GenerateOptions, Generation, Model, Prompt, healing};
 use crate::gpu::GpuBuffer;
 use crate::sampling::{Sampler, SamplingOptions};
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::NormActivation;
-use crate::generate::{AbortFlag, GenerateOptions, Generation, Model, Prompt};
+use crate::engine::AbortFlag;
+use crate::generate::{GenerateOptions, Generation, Model, Prompt};
 use crate::model::kernels::layers::Arithmetic;
 use crate::model::tune::Choice;
 use crate::sampling::SamplingOptions;

@@ -1,8 +1,9 @@
 //! Losses at any call, over made-up engines.
 
 use super::*;
+use crate::engine::AbortFlag;
 use crate::generate::tests::FakeBackend;
-use crate::generate::{AbortFlag, FinishReason, GenerateOptions, Generation, Model, Prompt, ScoreItem};
+use crate::generate::{FinishReason, GenerateOptions, Generation, Model, Prompt, ScoreItem};
 use pollster::block_on;
 use proptest::prelude::*;
 use std::cell::RefCell;

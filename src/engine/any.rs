@@ -1,0 +1,146 @@
+//! Either engine of a browser: the GPU's or the CPU's.
+
+use super::backend::{Backend, Chosen, Logits, TokenScore};
+use super::recover::Resume;
+use crate::config::ModelConfig;
+use crate::cpu::CpuModel;
+use crate::error::Result;
+use crate::model::{GpuModel, Team};
+use crate::sampling::SamplingOptions;
+
+/// A model that can run.
+pub enum AnyModel {
+    /// On a GPU.
+    Gpu(Box<GpuModel>),
+    /// On the CPU.
+    Cpu(Box<CpuModel>),
+}
+
+/// The same of either.
+macro_rules! either {
+    ($self:expr, $model:ident => $work:expr) => {
+        match $self {
+            AnyModel::Gpu($model) => $work,
+            AnyModel::Cpu($model) => $work,
+        }
+    };
+}
+
+impl AnyModel {
+    /// As the public interface names it.
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Self::Gpu(_) => "webgpu",
+            Self::Cpu(_) => "cpu",
+        }
+    }
+
+    /// The model, if it is on a GPU.
+    pub fn on_gpu(&self) -> Option<&GpuModel> {
+        match self {
+            Self::Gpu(model) => Some(model),
+            Self::Cpu(_) => None,
+        }
+    }
+
+    /// The model, if it is on a GPU.
+    pub fn on_gpu_mut(&mut self) -> Option<&mut GpuModel> {
+        match self {
+            Self::Gpu(model) => Some(model),
+            Self::Cpu(_) => None,
+        }
+    }
+
+    /// Bytes of the weights.
+    pub fn weight_bytes(&self) -> u64 {
+        either!(self, m => m.weight_bytes())
+    }
+
+    /// Bytes of the KV cache.
+    pub fn kv_bytes(&self) -> u64 {
+        either!(self, m => m.kv_bytes())
+    }
+
+    /// What is not used since it does not work here: for `info`.
+    pub fn notes(&self) -> Vec<String> {
+        self.on_gpu().map(GpuModel::notes).unwrap_or_default()
+    }
+
+    /// In what ways steps are made: for `info`.
+    pub fn variants(&self) -> Vec<String> {
+        either!(self, m => m.variants())
+    }
+}
+
+impl Backend for AnyModel {
+    fn config(&self) -> &ModelConfig {
+        either!(self, m => m.config())
+    }
+
+    fn context_length(&self) -> usize {
+        either!(self, m => m.context_length())
+    }
+
+    fn max_chunk(&self) -> usize {
+        either!(self, m => m.max_chunk())
+    }
+
+    fn len(&self) -> usize {
+        either!(self, m => m.len())
+    }
+
+    fn truncate(&mut self, len: usize) {
+        either!(self, m => m.truncate(len));
+    }
+
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        either!(self, m => m.forward(ids, logits).await)
+    }
+
+    async fn score(&mut self, ids: &[u32], targets: &[u32], real_ids: usize) -> Result<Vec<TokenScore>> {
+        either!(self, m => m.score(ids, targets, real_ids).await)
+    }
+
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+        either!(self, m => m.begin_choosing(options, prompt, real_ids, wants_logits));
+    }
+
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
+        either!(self, m => m.choose_after(ids).await)
+    }
+
+    async fn choose_next(&mut self) -> Result<()> {
+        either!(self, m => m.choose_next().await)
+    }
+
+    async fn chosen(&mut self) -> Result<Chosen> {
+        either!(self, m => m.chosen().await)
+    }
+
+    fn steps_ahead(&self) -> usize {
+        either!(self, m => m.steps_ahead())
+    }
+
+    fn stop_choosing(&mut self) {
+        either!(self, m => m.stop_choosing());
+    }
+}
+
+impl Resume for AnyModel {
+    type Way = Option<Team>;
+
+    fn way(&self) -> Option<Team> {
+        self.on_gpu().and_then(GpuModel::team)
+    }
+
+    async fn go(&mut self, way: &Option<Team>) -> Result<()> {
+        match self.on_gpu_mut() {
+            Some(model) => model.go(way).await,
+            None => Ok(()),
+        }
+    }
+
+    fn resume_choosing(&mut self, told: &[u32]) {
+        either!(self, m => m.resume_choosing(told));
+    }
+}

@@ -1,0 +1,127 @@
+//! Choosing tokens on the host, for engines whose logits are there anyway.
+
+use super::backend::{Backend, Chosen, Logits};
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+use crate::sampling::{Sampler, SamplingOptions};
+use std::collections::VecDeque;
+
+/// A completion whose tokens are chosen here.
+pub struct HostChoice {
+    sampler: Sampler,
+    wants_logits: bool,
+    /// Tokens that were not asked for yet, and the last of all.
+    untold: VecDeque<Chosen>,
+    last: Option<u32>,
+}
+
+impl HostChoice {
+    /// Begins a completion; see [`Backend::begin_choosing`].
+    pub fn new(options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) -> Self {
+        let sampler = Sampler::new(options.clone(), prompt, real_ids);
+        Self { sampler, wants_logits, untold: VecDeque::new(), last: None }
+    }
+
+    /// Chooses a token from `logits[V]`.
+    pub fn choose(&mut self, logits: Vec<f32>) {
+        let id = self.sampler.next(&logits);
+        self.last = Some(id);
+        self.untold.push_back(Chosen { id, logits: self.wants_logits.then_some(logits) });
+    }
+
+    /// The token that was chosen last.
+    ///
+    /// # Errors
+    /// `invalid-argument` if none was.
+    pub fn last(&self) -> Result<u32> {
+        self.last.ok_or_else(nothing_chosen)
+    }
+
+    /// The oldest token that was not asked for yet.
+    ///
+    /// # Errors
+    /// `invalid-argument` if there is none.
+    pub fn told(&mut self) -> Result<Chosen> {
+        self.untold.pop_front().ok_or_else(nothing_chosen)
+    }
+
+    /// As if `told` had been chosen and asked for.
+    pub fn resume(&mut self, told: &[u32]) {
+        told.iter().for_each(|id| self.sampler.note(*id));
+        self.last = told.last().copied();
+    }
+}
+
+/// For a completion that was not begun, or has no token yet.
+fn nothing_chosen() -> Error {
+    Error::invalid_argument("No token was chosen yet.")
+}
+
+/// An engine that computes logits; tokens are chosen from them here. The methods are those of [`Backend`].
+#[allow(async_fn_in_trait)] // one thread: wasm has no Send futures
+#[allow(missing_docs)] // `Backend` has them
+#[allow(clippy::len_without_is_empty)] // the same
+pub trait OnHost {
+    fn config(&self) -> &ModelConfig;
+    fn context_length(&self) -> usize;
+    fn max_chunk(&self) -> usize;
+    fn len(&self) -> usize;
+    fn truncate(&mut self, len: usize);
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>>;
+    /// Where the engine keeps the completion that is being written.
+    fn choice(&mut self) -> &mut Option<HostChoice>;
+}
+
+impl<E: OnHost> Backend for E {
+    fn config(&self) -> &ModelConfig {
+        OnHost::config(self)
+    }
+
+    fn context_length(&self) -> usize {
+        OnHost::context_length(self)
+    }
+
+    fn max_chunk(&self) -> usize {
+        OnHost::max_chunk(self)
+    }
+
+    fn len(&self) -> usize {
+        OnHost::len(self)
+    }
+
+    fn truncate(&mut self, len: usize) {
+        OnHost::truncate(self, len);
+    }
+
+    async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
+        self.check_step(ids.len())?;
+        OnHost::forward(self, ids, logits).await
+    }
+
+    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+        *self.choice() = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
+    }
+
+    async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
+        let logits = Backend::forward(self, ids, Logits::Last).await?;
+        self.choice().as_mut().ok_or_else(nothing_chosen)?.choose(logits);
+        Ok(())
+    }
+
+    async fn choose_next(&mut self) -> Result<()> {
+        let last = self.choice().as_ref().ok_or_else(nothing_chosen)?.last()?;
+        self.choose_after(&[last]).await
+    }
+
+    async fn chosen(&mut self) -> Result<Chosen> {
+        self.choice().as_mut().ok_or_else(nothing_chosen)?.told()
+    }
+
+    fn steps_ahead(&self) -> usize {
+        1 // nothing is waited for meanwhile
+    }
+
+    fn stop_choosing(&mut self) {
+        *self.choice() = None;
+    }
+}
