@@ -296,6 +296,21 @@ test("a text of the visitor's that cannot be kept aside is not overwritten", () 
   assert.equal(visit(tab(browser)).text, "Mine");
 });
 
+test("a text that there was no room for stays when the address changes", () => {
+  const it = tab(new FakeStorage());
+  visit(it).text = "Kept";
+  leave(it);
+  for (const storage of [it.localStorage, it.sessionStorage])
+    storage.setItem = () => {
+      throw new DOMException("Full.", "QuotaExceededError");
+    };
+  it.writer.text = "Written since";
+  it.writer.dispatchEvent(new Event("input"));
+  // Nothing of this address is a link's to set.
+  follow(it, "#endpoint=https://other.example");
+  assert.equal(it.writer.text, "Written since");
+});
+
 test("what was kept while a reload was on its way is there after it, at the address of before", () => {
   const it = tab(new FakeStorage());
   visit(it).text = "The text";

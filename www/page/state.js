@@ -182,7 +182,9 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     const isLeftEarlier = kept !== null && isFirst && isReload() && kept.earlier.includes(location.hash);
     const isOwn = Boolean(shared) && (kept?.hash === location.hash || isLeftEarlier);
     if (isLeftEarlier) setHash(kept.hash);
-    if (kept && kept.passages.length > 0 && (isOwn || isFirst || !shared)) {
+    // What there was no room for is nowhere but here.
+    const isNowhereElse = !isFirst && isVisitors() && element.text !== known;
+    if (kept && kept.passages.length > 0 && !isNowhereElse && (isOwn || isFirst || !shared)) {
       element.passages = kept.passages;
       known = element.text;
     }
