@@ -1,11 +1,11 @@
-// Many layers for one token in one dispatch: WORKERS workgroups share every product's rows, and send each other what
-// the next product needs (mail.wgsl). That takes a fraction of the time that a dispatch takes to end and the next to
-// begin. The workers must all run at the same time; the host tries it out before it relies on it, and otherwise
+// Many layers for one token in one dispatch: WORKGROUPS workgroups share every product's rows, and send each other what
+// the next product needs (mailbox.wgsl). That takes a fraction of the time that a dispatch takes to end and the next to
+// begin. The workgroups must all run at the same time; the host tries it out before it relies on it, and otherwise
 // makes seven dispatches of each layer (keys, values and attention_decode.wgsl).
 //
 //   part 0  scores of query, key and value tokens of LN(h)
 //   part 1  query, key, value = Pᵀ·Θ(scores)
-//           attention, split over workers by head and by stretch of the context; rotary; append to the KV cache
+//           attention, split over workgroups by head and by stretch of the context; rotary; append to the KV cache
 //   part 2  scores of proj tokens of the attention's output
 //   part 3  h' = h + Pᵀ·Θ(scores)
 //   part 4  scores of mlp tokens of LN(h')
@@ -15,14 +15,14 @@
 //   0, 1  the layers' tables, all in one (group.wgsl): elements of all layers, then scales of all
 //   2     step    uniform Step
 //   3     h       f32 [D_MODEL]: residual stream, read and replaced
-//   4     mail    u32 [FAILED + 1]: what this dispatch sends, 0 before
+//   4     mailbox    u32 [FAILED + 1]: what this dispatch sends, 0 before
 //   5     old     u32 [FAILED + 1] as vec4<u32>: what another dispatch has sent; cleared here, but for its last words
 //   6     keys    f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>, paired order (rotary.wgsl)
 //   7     values  f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>
 //   8     angles  vec2<f32> [context, r/2]
-// Grid: WORKERS workgroups of WG threads.
-// Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKERS, MAX_PARTS, SCAN, XS, MOST_LROWS, PATIENCE; words of
-// the mail AT_*, MAIL_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
+// Grid: WORKGROUPS workgroups of WG threads.
+// Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of
+// the mailbox AT_*, MAIL_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
 // to layer; and for each part p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p
 // threads that share LROWS_p rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread; SLOTS_1, _3, _5.
 
@@ -34,13 +34,13 @@
 
 @group(0) @binding(2) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read_write> h: array<f32>;
-@group(0) @binding(4) var<storage, read_write> mail: array<atomic<u32>>;
+@group(0) @binding(4) var<storage, read_write> mailbox: array<atomic<u32>>;
 @group(0) @binding(5) var<storage, read_write> old: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read_write> keys: array<vec4<u32>>;
 @group(0) @binding(7) var<storage, read_write> values: array<vec4<u32>>;
 @group(0) @binding(8) var<storage, read> angles: array<vec2<f32>>;
 
-#include "mail.wgsl"
+#include "mailbox.wgsl"
 
 // Where things of the layer begin.
 var<private> layer_mail: u32;
@@ -111,7 +111,7 @@ fn residual_5(at: u32) -> f32 {
 }
 
 // One layer; the first of the dispatch takes h from its buffer, and the last leaves it there.
-fn run_layer(local: u32, worker: u32, layer: u32) {
+fn run_layer(local: u32, wg_index: u32, layer: u32) {
     layer_mail = layer * MAIL_STRIDE;
     layer_elements = layer * ELEMENT_STRIDE;
     layer_scales = layer * SCALE_STRIDE;
@@ -119,8 +119,8 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
     let previous = layer_mail - MAIL_STRIDE; // of the first layer it is never used
 
     // What each product needs of the tables is asked for before its activations are waited for.
-    var weights_0 = load_0(local, worker);
-    if worker < BLOCKS_0 {
+    var weights_0 = load_0(local, wg_index);
+    if wg_index < BLOCKS_0 {
         var row: array<vec4<f32>, ITEMS_0>;
         if layer > 0u {
             wait_for(local, previous + AT_OUT, D_MODEL);
@@ -135,8 +135,8 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
         }
         stage_0(local, normalized_0(local, row));
     }
-    for (var block = worker; block < BLOCKS_0; block += WORKERS) {
-        if block > worker {
+    for (var block = wg_index; block < BLOCKS_0; block += WORKGROUPS) {
+        if block > wg_index {
             weights_0 = load_0(local, block);
         }
         let sum = product_0(local, block, weights_0);
@@ -148,10 +148,10 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
         }
     }
 
-    var weights_1 = load_1(local, worker);
-    for (var block = worker; block < BLOCKS_1; block += WORKERS) {
+    var weights_1 = load_1(local, wg_index);
+    for (var block = wg_index; block < BLOCKS_1; block += WORKGROUPS) {
         let segment = block * ROW_BLOCK_1 / D_MODEL;
-        if block > worker {
+        if block > wg_index {
             weights_1 = load_1(local, block);
         }
         let scores = layer_mail + AT_0 + segment * GROUPS_1 * 32u;
@@ -163,17 +163,17 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
         }
     }
 
-    var weights_2 = load_2(local, worker);
+    var weights_2 = load_2(local, wg_index);
     let items = HEADS * part_count(step.past + 1u);
-    for (var item = worker; item < items; item += WORKERS) {
+    for (var item = wg_index; item < items; item += WORKGROUPS) {
         attend(local, item % HEADS, item / HEADS);
     }
 
-    if worker < BLOCKS_2 {
+    if wg_index < BLOCKS_2 {
         stage_2(local, receive_attention(local));
     }
-    for (var block = worker; block < BLOCKS_2; block += WORKERS) {
-        if block > worker {
+    for (var block = wg_index; block < BLOCKS_2; block += WORKGROUPS) {
+        if block > wg_index {
             weights_2 = load_2(local, block);
         }
         let sum = product_2(local, block, weights_2);
@@ -183,15 +183,15 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
         }
     }
 
-    var weights_3 = load_3(local, worker);
+    var weights_3 = load_3(local, wg_index);
     workgroupBarrier(); // what this workgroup has sent is sent, before it waits
-    var before = residual_3(worker * ROW_BLOCK_3 + local, layer);
-    if worker < BLOCKS_3 {
+    var before = residual_3(wg_index * ROW_BLOCK_3 + local, layer);
+    if wg_index < BLOCKS_3 {
         wait_for(local, layer_mail + AT_2, GROUPS_3 * 32u);
         stage_3(local, weights_of_3(local, receive_row_3(local, layer_mail + AT_2)));
     }
-    for (var block = worker; block < BLOCKS_3; block += WORKERS) {
-        if block > worker {
+    for (var block = wg_index; block < BLOCKS_3; block += WORKGROUPS) {
+        if block > wg_index {
             weights_3 = load_3(local, block);
             before = residual_3(block * ROW_BLOCK_3 + local, layer);
         }
@@ -202,13 +202,13 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
         }
     }
 
-    var weights_4 = load_4(local, worker);
-    if worker < BLOCKS_4 {
+    var weights_4 = load_4(local, wg_index);
+    if wg_index < BLOCKS_4 {
         wait_for(local, layer_mail + AT_H, D_MODEL);
         stage_4(local, normalized_4(local, receive_row_4(local, layer_mail + AT_H)));
     }
-    for (var block = worker; block < BLOCKS_4; block += WORKERS) {
-        if block > worker {
+    for (var block = wg_index; block < BLOCKS_4; block += WORKGROUPS) {
+        if block > wg_index {
             weights_4 = load_4(local, block);
         }
         let sum = product_4(local, block, weights_4);
@@ -218,15 +218,15 @@ fn run_layer(local: u32, worker: u32, layer: u32) {
         }
     }
 
-    var weights_5 = load_5(local, worker);
+    var weights_5 = load_5(local, wg_index);
     workgroupBarrier(); // what this workgroup has sent is sent, before it waits
-    before = residual_5(worker * ROW_BLOCK_5 + local);
-    if worker < BLOCKS_5 {
+    before = residual_5(wg_index * ROW_BLOCK_5 + local);
+    if wg_index < BLOCKS_5 {
         wait_for(local, layer_mail + AT_4, GROUPS_5 * 32u);
         stage_5(local, weights_of_5(local, receive_row_5(local, layer_mail + AT_4)));
     }
-    for (var block = worker; block < BLOCKS_5; block += WORKERS) {
-        if block > worker {
+    for (var block = wg_index; block < BLOCKS_5; block += WORKGROUPS) {
+        if block > wg_index {
             weights_5 = load_5(local, block);
             before = residual_5(block * ROW_BLOCK_5 + local);
         }
@@ -254,13 +254,13 @@ fn main(
 #if SUBGROUPS
     subgroup_width = width;
 #endif
-    for (var i = group.x * WG + local; i < FAILED / 4u; i += WORKERS * WG) {
+    for (var i = group.x * WG + local; i < FAILED / 4u; i += WORKGROUPS * WG) {
         old[i] = vec4<u32>();
     }
     // Once somebody has given up, nothing counts any more, and nobody need wait: neither those who begin when the first
     // are through, nor dispatches that were submitted before the host knew. Both sets' words stand where none clears.
-    if atomicLoad(&mail[FAILED]) != 0u || old[FAILED / 4u].x != 0u {
-        patience = 0u;
+    if atomicLoad(&mailbox[FAILED]) != 0u || old[FAILED / 4u].x != 0u {
+        spin_limit = 0u;
     }
     for (var layer = 0u; layer < LAYERS; layer++) {
         run_layer(local, group.x, layer);

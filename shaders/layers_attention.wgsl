@@ -1,7 +1,7 @@
-// The attention of layers.wgsl: of one token over the KV cache, split over workers by head and by stretch of the context.
-// A worker leaves, per head and stretch, the highest score m, Σ exp(score − m), and Σ exp(score − m)·v; the workers of
+// The attention of layers.wgsl: of one token over the KV cache, split over workgroups by head and by stretch of the context.
+// A workgroup leaves, per head and stretch, the highest score m, Σ exp(score − m), and Σ exp(score − m)·v; the workgroups of
 // part 2 join them while they receive them (Flash-Decoding's combine, without a hand-over of its own). The token's own
-// key and value come by mail and go into the cache, where this dispatch does not look for them.
+// key and value come by mailbox and go into the cache, where this dispatch does not look for them.
 // Needs what layers.wgsl declares.
 
 const HEADS = D_MODEL / HEAD;
@@ -12,7 +12,7 @@ const KEYS_HELD = (OCTETS + SHARERS - 1u) / SHARERS;
 // Teams share the positions of the weighted sum; a team has a thread per eight dimensions.
 const TEAMS = WG / OCTETS;
 const VALUES_HELD = 4u;
-// Positions that are worth a worker of their own.
+// Positions that are worth a workgroup of their own.
 const STRETCH = 128u;
 // Stretches whose sums are received at a time.
 const BATCH = 8u;
@@ -25,7 +25,7 @@ var<workgroup> shares: array<f32, SCAN * SHARERS>;
 var<workgroup> position_weights: array<f32, SCAN>;
 var<workgroup> stats: array<vec2<f32>, HEADS * MAX_PARTS>;
 
-// Over how many workers each head's context is split.
+// Over how many workgroups each head's context is split.
 fn part_count(length: u32) -> u32 {
     return min((length + STRETCH - 1u) / STRETCH, MAX_PARTS);
 }
@@ -174,7 +174,7 @@ fn attend(local: u32, head: u32, part: u32) {
 // The sums of up to BATCH stretches, from `p` on, for one slot.
 fn receive_parts(s: u32, p: u32, parts: u32) -> array<vec4<u32>, BATCH> {
     var bits: array<vec4<u32>, BATCH>;
-    for (var looks = 0u; looks <= patience; looks++) {
+    for (var looks = 0u; looks <= spin_limit; looks++) {
         var missing = false;
         for (var n = 0u; n < BATCH; n++) {
             if p + n < parts {
@@ -185,8 +185,8 @@ fn receive_parts(s: u32, p: u32, parts: u32) -> array<vec4<u32>, BATCH> {
         if !missing {
             break;
         }
-        if looks == patience {
-            give_up();
+        if looks == spin_limit {
+            time_out();
             break;
         }
     }

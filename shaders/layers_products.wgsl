@@ -32,10 +32,10 @@ fn load_$P(local: u32, block: u32) -> Weights_$P {
     return weights;
 }
 
-// The thread's slots of a row of `xs` that begins at `at` of the mail, which should be there.
+// The thread's slots of a row of `xs` that begins at `at` of the mailbox, which should be there.
 fn receive_row_$P(local: u32, at: u32) -> array<vec4<f32>, ITEMS_$P> {
     var bits: array<vec4<u32>, ITEMS_$P>;
-    for (var looks = 0u; looks <= patience; looks++) {
+    for (var looks = 0u; looks <= spin_limit; looks++) {
         var missing = false;
         for (var i = 0u; i < ITEMS_$P; i++) {
             let s = min(local + i * WG, GROUPS_$P * 8u - 1u);
@@ -45,8 +45,8 @@ fn receive_row_$P(local: u32, at: u32) -> array<vec4<f32>, ITEMS_$P> {
         if !missing {
             break;
         }
-        if looks == patience {
-            give_up();
+        if looks == spin_limit {
+            time_out();
             break;
         }
     }
@@ -87,7 +87,7 @@ fn product_$P(local: u32, block: u32, weights: Weights_$P) -> f32 {
         #end
     }
     #end
-    if block >= WORKERS {
+    if block >= WORKGROUPS {
         workgroupBarrier(); // the last block's sums have been read
     }
 #if SUBGROUPS

@@ -5,7 +5,7 @@ use tokenformer_web::checkpoint::{folder::of_another_kind, sniff};
 use tokenformer_web::hub::answer::{Answer, Host, host, stored_instead};
 use tokenformer_web::hub::listing::{Listing, commit, is_commit, next_page};
 use tokenformer_web::hub::manifest::Manifest;
-use tokenformer_web::hub::retry::{ATTEMPTS, Failures, PATIENCE, asked, content_range};
+use tokenformer_web::hub::retry::{ATTEMPTS, Failures, LIMIT_TIMEOUT, asked, content_range};
 use tokenformer_web::sizes::{MAX_FILE_BYTES, Steps, unit_bytes};
 
 /// What no input may bring to panic, to hang, or to take too much memory.
@@ -57,8 +57,8 @@ fn check_answers(text: &str, status: u16) {
         // It is tried again a few times, and for a few minutes at most.
         let mut failures = Failures::default();
         let waits: Vec<Duration> =
-            std::iter::from_fn(|| failures.wait(refusal.again, ATTEMPTS, PATIENCE, 0.5)).take(100).collect();
-        assert!(waits.len() < 100 && waits.iter().sum::<Duration>() < 2 * PATIENCE, "{waits:?}");
+            std::iter::from_fn(|| failures.wait(refusal.again, ATTEMPTS, LIMIT_TIMEOUT, 0.5)).take(100).collect();
+        assert!(waits.len() < 100 && waits.iter().sum::<Duration>() < 2 * LIMIT_TIMEOUT, "{waits:?}");
     }
     let _ = asked(Some(text), Some(text));
 }

@@ -133,9 +133,9 @@ async fn random(request: &RandomRequest) -> Result<Model<LoadedModel>> {
     let mut model = loading.finish().await?;
     if let Some(workers) = request.workers.filter(|n| *n > 0) {
         let team = Team {
-            workers,
+            workgroups: workers,
             threads: request.threads.unwrap_or(256),
-            patience: 50_000,
+            spin_limit: 50_000,
             arithmetic: request.arithmetic.unwrap_or(Arithmetic::Int8),
             subgroups: true,
         };

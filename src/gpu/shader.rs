@@ -27,7 +27,7 @@ sources![
     "layers_attention.wgsl",
     "layers_products.wgsl",
     "layernorm.wgsl",
-    "mail.wgsl",
+    "mailbox.wgsl",
     "matmul.wgsl",
     "matvec.wgsl",
     "philox.wgsl",

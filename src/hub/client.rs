@@ -4,7 +4,7 @@ use super::Location;
 use super::answer::{Answer, Host, Refusal, host, unreachable};
 use super::body::Pieces;
 use super::failure::Failure;
-use super::retry::{ATTEMPTS, Again, Failures, PATIENCE, SILENCE, STALL, content_range, waiting};
+use super::retry::{ATTEMPTS, Again, Failures, LIMIT_TIMEOUT, SILENCE, STALL, content_range, waiting};
 use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::platform::abort::Signal;
 use crate::platform::wait::within;
@@ -139,8 +139,8 @@ impl<P: Platform> Client<P> {
     fn endurance(&self) -> (u32, Duration) {
         match (self.may_be_absent.get(), self.has_copy.get()) {
             (_, true) => (ATTEMPTS_BESIDE_A_COPY, Duration::ZERO),
-            (true, _) => (ATTEMPTS_IF_OPTIONAL, PATIENCE),
-            _ => (ATTEMPTS, PATIENCE),
+            (true, _) => (ATTEMPTS_IF_OPTIONAL, LIMIT_TIMEOUT),
+            _ => (ATTEMPTS, LIMIT_TIMEOUT),
         }
     }
 
@@ -188,8 +188,8 @@ impl<P: Platform> Client<P> {
     /// # Errors
     /// The failure's own if there is to be no further attempt.
     pub async fn wait_after(&self, failure: Failure, failures: &mut Failures) -> Result<()> {
-        let (again, (attempts, patience)) = (failure.again, self.endurance());
-        let wait = failures.wait(again, attempts, patience, self.platform.random());
+        let (again, (attempts, timeout)) = (failure.again, self.endurance());
+        let wait = failures.wait(again, attempts, timeout, self.platform.random());
         let Some(wait) = wait else { return Err(failure.error) };
         if again != Again::Now {
             let host = host(self.location.address());

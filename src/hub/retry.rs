@@ -20,7 +20,7 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(15);
 /// Longest that one request waits for a hub that limits requests: the hub counts them over five minutes, and hides from
 /// pages when these began. What wants us to wait longer is told to the caller instead.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const LIMIT_TIMEOUT: Duration = Duration::from_secs(300);
 /// Waits for such a hub, in seconds; the last is repeated.
 const STEPS: [u64; 4] = [10, 20, 30, 60];
 
@@ -49,10 +49,10 @@ pub struct Failures {
 
 impl Failures {
     /// How long to wait before the next attempt; `None` if there is to be none. Of `attempts`, waits for a limit do not
-    /// count: they end with `patience`. `random` is in [0, 1).
-    pub fn wait(&mut self, again: Again, attempts: u32, patience: Duration, random: f64) -> Option<Duration> {
+    /// count: they end with `timeout`. `random` is in [0, 1).
+    pub fn wait(&mut self, again: Again, attempts: u32, timeout: Duration, random: f64) -> Option<Duration> {
         if let Again::Limited(asked) = again {
-            let left = patience.saturating_sub(self.limited);
+            let left = timeout.saturating_sub(self.limited);
             let step = Duration::from_secs(STEPS[self.limits.min(STEPS.len() - 1)]);
             self.limits += 1;
             // At least a part of the step counts, for a server that always says "now".
@@ -171,7 +171,7 @@ mod tests {
     fn a_limit_is_waited_for_five_minutes_in_steps() {
         for random in [0.0, 0.99] {
             let mut failures = Failures::default();
-            let waits: Vec<f64> = std::iter::from_fn(|| failures.wait(Again::Limited(None), 2, PATIENCE, random))
+            let waits: Vec<f64> = std::iter::from_fn(|| failures.wait(Again::Limited(None), 2, LIMIT_TIMEOUT, random))
                 .map(|w| w.as_secs_f64())
                 .collect();
             let total: f64 = waits.iter().sum();
@@ -180,21 +180,21 @@ mod tests {
         }
         let limited = |seconds| Again::Limited(Some(Duration::from_secs(seconds)));
         let mut failures = Failures::default();
-        assert_eq!(failures.wait(limited(55), 6, PATIENCE, 0.5), Some(Duration::from_secs(55)));
-        assert_eq!(failures.wait(limited(3600), 6, PATIENCE, 0.5), None, "longer than anybody waits");
+        assert_eq!(failures.wait(limited(55), 6, LIMIT_TIMEOUT, 0.5), Some(Duration::from_secs(55)));
+        assert_eq!(failures.wait(limited(3600), 6, LIMIT_TIMEOUT, 0.5), None, "longer than anybody waits");
         assert_eq!(Failures::default().wait(limited(1), 6, Duration::ZERO, 0.5), None, "there is a copy");
         let mut failures = Failures::default();
-        let at_once = std::iter::from_fn(|| failures.wait(limited(0), 6, PATIENCE, 0.5)).count();
+        let at_once = std::iter::from_fn(|| failures.wait(limited(0), 6, LIMIT_TIMEOUT, 0.5)).count();
         assert!(at_once < 20, "a server that says \"now\" for ever is not asked for ever: {at_once}");
     }
 
     #[test]
     fn attempts_end() {
         let mut failures = Failures::default();
-        let waits = std::iter::from_fn(|| failures.wait(Again::Later, ATTEMPTS, PATIENCE, 0.5)).count();
+        let waits = std::iter::from_fn(|| failures.wait(Again::Later, ATTEMPTS, LIMIT_TIMEOUT, 0.5)).count();
         assert_eq!(waits as u32, ATTEMPTS - 1);
-        assert_eq!(Failures::default().wait(Again::Never, ATTEMPTS, PATIENCE, 0.5), None);
-        assert_eq!(Failures::default().wait(Again::Now, ATTEMPTS, PATIENCE, 0.5), Some(Duration::ZERO));
+        assert_eq!(Failures::default().wait(Again::Never, ATTEMPTS, LIMIT_TIMEOUT, 0.5), None);
+        assert_eq!(Failures::default().wait(Again::Now, ATTEMPTS, LIMIT_TIMEOUT, 0.5), Some(Duration::ZERO));
     }
 
     #[test]

@@ -8,11 +8,11 @@
 //! In a browser (wasm only), `browser` begins and ends a load, `devices` has the GPU or the CPU, `target` is what either
 //! makes of a model, `gpu_upload` writes to a GPU, `verdict` remembers the self-test, and `reload` loads once more.
 
-pub mod blame;
 #[cfg(target_arch = "wasm32")]
 pub mod browser;
 #[cfg(target_arch = "wasm32")]
 pub mod devices;
+pub mod diagnosis;
 #[cfg(target_arch = "wasm32")]
 pub mod gpu_upload;
 pub mod hashing;

@@ -1,6 +1,6 @@
 //! A published checkpoint: `pytorch_model.bin`, converted while it streams by.
 
-use super::blame::blame;
+use super::diagnosis::diagnose;
 use super::plan::{FilePlan, Plan, Work};
 use super::request::Request;
 use super::source::Source;
@@ -57,7 +57,7 @@ pub async fn plan<P: Platform>(
     {
         return Err(other);
     }
-    Err(if is_strange(&e) { blame(source, &FileInfo { size: Some(size), ..info }, e).await } else { e })
+    Err(if is_strange(&e) { diagnose(source, &FileInfo { size: Some(size), ..info }, e).await } else { e })
 }
 
 /// The file's size and version; `None` if there is no such file.

@@ -1,6 +1,6 @@
 //! A folder that `convert` wrote: its bytes are used as they are.
 
-use super::blame::blame;
+use super::diagnosis::diagnose;
 use super::plan::{FilePlan, Plan, Work};
 use super::request::Request;
 use super::source::Source;
@@ -140,7 +140,7 @@ impl Opened {
                 self = Self::open(source, self.info).await?.ok_or_else(|| source.nothing_here())?;
                 match self.shard(config) {
                     Ok(shard) => shard,
-                    Err(e) => return Err(blame(source, &self.info, e).await),
+                    Err(e) => return Err(diagnose(source, &self.info, e).await),
                 }
             }
         };

@@ -5,7 +5,7 @@ use super::upload::Devices;
 use crate::platform::wait::{STEP, within};
 use crate::platform::{Lock, Platform};
 use crate::store::Store;
-use crate::store::patience::Patience;
+use crate::store::stall::Stall;
 use std::time::Duration;
 
 /// Time between two signs of life of a load.
@@ -39,13 +39,13 @@ where
 
     /// False once the one who holds the lock does not get on.
     async fn granted(&self, lock: &mut P::Lock, store: &S) -> bool {
-        let mut patience = Patience::new(QUIET);
+        let mut stall = Stall::new(QUIET);
         loop {
             if let Some(is_granted) = within(&self.platform, STEP, lock.is_granted()).await {
                 return is_granted;
             }
             self.progress.waiting(Some(WAITING.into()));
-            if patience.is_over(self.stored_so_far(store).await) {
+            if stall.is_over(self.stored_so_far(store).await) {
                 return false;
             }
         }

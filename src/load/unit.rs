@@ -1,6 +1,6 @@
 //! One unit from the network: as it is, or as it is converted, hashed on the way.
 
-use super::blame::blame_rest;
+use super::diagnosis::diagnose_rest;
 use super::hashing::{SLICE, Slices, hash, needs_hash};
 use super::plan::{FilePlan, Work};
 use crate::checkpoint::folder::{Section, are_finite, not_finite};
@@ -125,7 +125,7 @@ impl<P: Platform> UnitSource<'_, P> {
                     let rest = piece.part(end..piece.count());
                     hash(&rest, hasher, slices).await?;
                     let rest = (file.bytes, position + u64::from(rest.count()), hasher.clone());
-                    return Err(blame_rest(self.client, &file.info, Some(file), rest, e).await);
+                    return Err(diagnose_rest(self.client, &file.info, Some(file), rest, e).await);
                 }
                 slices.give_way().await?;
             }

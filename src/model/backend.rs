@@ -42,14 +42,14 @@ impl Backend for GpuModel {
         let last = logits == Logits::Last;
         self.submit(if last { row_bytes } else { 0 }, |pass| {
             self.plan.embed.record(pass, past, count);
-            self.layers(pass, count, last); // whether workers gave up is told with the logits
+            self.layers(pass, count, last); // whether workgroups timed out is told with the logits
             if last {
                 self.plan.logits_of_row.record(pass, past, count);
             }
         });
         let mut out = Vec::new();
         if last && !self.read(row_bytes, &mut out).await? {
-            self.workers = None;
+            self.persistent = None;
             return Box::pin(self.forward(ids, logits)).await;
         }
         if let Logits::Each(n) = logits {
@@ -122,7 +122,7 @@ impl Backend for GpuModel {
 
     async fn chosen(&mut self) -> Result<Chosen> {
         let id = loop {
-            match self.choosing.next(&self.gpu, (&self.scratch.choose, self.workers.as_ref())).await? {
+            match self.choosing.next(&self.gpu, (&self.scratch.choose, self.persistent.as_ref())).await? {
                 Landed::Token(id) => break id,
                 Landed::Void(steps) => self.redo(steps)?,
             }
@@ -143,8 +143,8 @@ impl Backend for GpuModel {
     }
 
     fn stop_choosing(&mut self) {
-        if self.workers.is_some() {
-            // Nobody will hear whether workers gave up on these steps, so the cache must not keep them.
+        if self.persistent.is_some() {
+            // Nobody will hear whether workgroups timed out on these steps, so the cache must not keep them.
             self.len -= self.choosing.unverified().min(self.len);
         }
         self.choosing.stop();
@@ -161,7 +161,7 @@ impl Resume for GpuModel {
     async fn go(&mut self, way: &Option<Team>) -> Result<()> {
         match way {
             _ if *way == self.team() => {}
-            None => self.workers = None,
+            None => self.persistent = None,
             Some(team) => drop(self.employ(*team).await?),
         }
         Ok(())

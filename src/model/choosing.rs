@@ -6,8 +6,8 @@
 use super::kernels::layers::FAILURE_WORDS;
 use super::kernels::sample_pick::RING;
 use super::kernels::sampling::SEEN;
+use super::persistent::Persistent;
 use super::sampling_buffers::SamplingBuffers;
-use super::workers::Workers;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, PendingRead};
 use crate::sampling::SamplingOptions;
@@ -19,7 +19,7 @@ const MOST_AT_A_TIME: usize = 16;
 /// Tokens shall not come in gusts: so many seconds of steps at most are read at a time.
 const GUST: f64 = 0.03;
 
-/// Words of a flight besides the ring: what tells of workers that gave up.
+/// Words of a flight besides the ring: what tells of workgroups that timed out.
 const FLIGHT_WORDS: usize = RING + FAILURE_WORDS;
 
 /// Tokens on their way to the host.
@@ -57,7 +57,7 @@ pub struct Choosing {
 pub enum Landed {
     /// The oldest token that the host did not know.
     Token(u32),
-    /// Workers gave up, so these steps and all after them are void: so many of them.
+    /// Workgroups timed out, so these steps and all after them are void: so many of them.
     Void(usize),
 }
 
@@ -88,17 +88,17 @@ impl Choosing {
     pub fn copy_out(
         &mut self,
         gpu: &Gpu,
-        (buffers, workers): (&SamplingBuffers, Option<&Workers>),
+        (buffers, persistent): (&SamplingBuffers, Option<&Persistent>),
         encoder: &mut wgpu::CommandEncoder,
     ) -> Option<GpuBuffer> {
         self.made += 1;
-        (self.made - self.asked >= self.at_a_time).then(|| self.copy(gpu, (buffers, workers), encoder))
+        (self.made - self.asked >= self.at_a_time).then(|| self.copy(gpu, (buffers, persistent), encoder))
     }
 
     fn copy(
         &mut self,
         gpu: &Gpu,
-        (buffers, workers): (&SamplingBuffers, Option<&Workers>),
+        (buffers, persistent): (&SamplingBuffers, Option<&Persistent>),
         encoder: &mut wgpu::CommandEncoder,
     ) -> GpuBuffer {
         use wgpu::BufferUsages as U;
@@ -106,8 +106,8 @@ impl Choosing {
         let staging = self.idle.pop();
         let staging = staging.unwrap_or_else(|| GpuBuffer::new(gpu, "token staging", bytes, U::MAP_READ | U::COPY_DST));
         encoder.copy_buffer_to_buffer(&buffers.tokens.buffer, 0, &staging.buffer, 0, RING as u64 * 4);
-        match workers {
-            Some(workers) => workers.copy_failures(encoder, &staging.buffer, RING as u64 * 4),
+        match persistent {
+            Some(persistent) => persistent.copy_failures(encoder, &staging.buffer, RING as u64 * 4),
             None => encoder.clear_buffer(&staging.buffer, RING as u64 * 4, None),
         }
         staging
@@ -124,7 +124,7 @@ impl Choosing {
     ///
     /// # Errors
     /// `device-lost`.
-    pub async fn next(&mut self, gpu: &Gpu, sources: (&SamplingBuffers, Option<&Workers>)) -> Result<Landed> {
+    pub async fn next(&mut self, gpu: &Gpu, sources: (&SamplingBuffers, Option<&Persistent>)) -> Result<Landed> {
         loop {
             if let Some(token) = self.told.pop_front() {
                 return Ok(Landed::Token(token));

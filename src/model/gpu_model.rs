@@ -3,10 +3,10 @@
 use super::choosing::Choosing;
 use super::kernels::Step;
 use super::kernels::layers::{FAILURE_WORDS, Team};
+use super::persistent::Persistent;
 use super::plan::{Parts, Plan};
 use super::scratch::Scratch;
 use super::weights::Weights;
-use super::workers::Workers;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::engine::Backend;
@@ -25,7 +25,7 @@ pub struct GpuModel {
     pub(super) scratch: Scratch,
     pub(super) plan: Plan,
     /// A decode step's layers in few dispatches, where that works.
-    pub(super) workers: Option<Workers>,
+    pub(super) persistent: Option<Persistent>,
     /// What was found to be wrong while ways of making steps were tried out.
     pub(super) dropped: Vec<String>,
     pub(super) choosing: Choosing,
@@ -53,7 +53,7 @@ impl GpuModel {
 
     /// Dispatches of one decode step, logits included.
     pub fn dispatches_per_token(&self) -> usize {
-        let layers = self.workers.as_ref().map_or(self.plan.decode.len(), Workers::len);
+        let layers = self.persistent.as_ref().map_or(self.plan.decode.len(), Persistent::len);
         self.plan.embed.len() + layers + self.plan.logits_of_row.len() + self.plan.choose.len()
     }
 
@@ -77,7 +77,7 @@ impl GpuModel {
 
     /// Who makes the layers of decode steps, if it is not a dispatch per product.
     pub fn team(&self) -> Option<Team> {
-        self.workers.as_ref().map(|workers| workers.team)
+        self.persistent.as_ref().map(|persistent| persistent.team)
     }
 
     /// What is not used since it does not work here: for `info`.
@@ -90,7 +90,7 @@ impl GpuModel {
         let decode = match self.team() {
             Some(team) => {
                 let (products, sums) = self.ways_of(team);
-                format!("decode: {} workers of {} threads, {products}, {sums}", team.workers, team.threads)
+                format!("decode: {} workers of {} threads, {products}, {sums}", team.workgroups, team.threads)
             }
             None => format!("decode: a dispatch per product, f32, {}", self.sums(true)),
         };
@@ -111,30 +111,30 @@ impl GpuModel {
     /// # Errors
     /// `out-of-memory`, or `webgpu-unavailable` if the kernel does not compile.
     pub async fn employ(&mut self, team: Team) -> Result<bool> {
-        let make = || Workers::new(self.parts(), team);
-        self.workers = self.gpu.scoped("Compiling the layers' kernel", make).await?;
-        Ok(self.workers.is_some())
+        let make = || Persistent::new(self.parts(), team);
+        self.persistent = self.gpu.scoped("Compiling the layers' kernel", make).await?;
+        Ok(self.persistent.is_some())
     }
 
-    /// Records all layers for `count` tokens, by workers if there are any and `may_fail`: if the caller will look
-    /// whether they gave up.
+    /// Records all layers for `count` tokens, by persistent workgroups if there are any and `may_fail`: if the caller will look
+    /// whether they timed out.
     pub(super) fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
         let part = (self.depth, self.config.num_layers);
-        match &self.workers {
-            Some(workers) if count == 1 && may_fail => workers.record(pass, self.len),
+        match &self.persistent {
+            Some(persistent) if count == 1 && may_fail => persistent.record(pass, self.len),
             _ if count == 1 => self.plan.decode.record_part(pass, self.len, count, part),
             _ => self.plan.prefill.record_part(pass, self.len, count, part),
         }
     }
 
-    /// Records with `work` in one compute pass, then copies `copy` bytes of logits out, with what tells of workers
-    /// that gave up, in one submit.
+    /// Records with `work` in one compute pass, then copies `copy` bytes of logits out, with what tells of workgroups
+    /// that timed out, in one submit.
     pub(super) fn submit(&self, copy: u64, work: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         work(&mut encoder.begin_compute_pass(&Default::default()));
         if copy > 0 {
-            match &self.workers {
-                Some(workers) => workers.copy_failures(&mut encoder, &self.scratch.staging.buffer, copy),
+            match &self.persistent {
+                Some(persistent) => persistent.copy_failures(&mut encoder, &self.scratch.staging.buffer, copy),
                 None => encoder.clear_buffer(&self.scratch.staging.buffer, copy, Some(FAILURE_WORDS as u64 * 4)),
             }
             encoder.copy_buffer_to_buffer(&self.scratch.logits.buffer, 0, &self.scratch.staging.buffer, 0, copy);
@@ -156,7 +156,7 @@ impl GpuModel {
             self.plan.logits_of_row.record(&mut pass, past, count);
             self.plan.choose.record(&mut pass, past, count);
         }
-        let staging = self.choosing.copy_out(&self.gpu, (&self.scratch.choose, self.workers.as_ref()), &mut encoder);
+        let staging = self.choosing.copy_out(&self.gpu, (&self.scratch.choose, self.persistent.as_ref()), &mut encoder);
         self.gpu.queue.submit([encoder.finish()]);
         if let Some(staging) = staging {
             self.choosing.ask(&self.gpu, staging);
@@ -165,7 +165,7 @@ impl GpuModel {
         Ok(())
     }
 
-    /// Appends the `bytes` bytes that a submit copied out; false if workers gave up, which makes them void.
+    /// Appends the `bytes` bytes that a submit copied out; false if workgroups timed out, which makes them void.
     pub(super) async fn read(&self, bytes: u64, out: &mut Vec<f32>) -> Result<bool> {
         let words = self.gpu.read::<f32>(&self.scratch.staging.buffer, bytes + FAILURE_WORDS as u64 * 4).await?;
         let (values, failures) = words.split_at(bytes as usize / 4);
@@ -173,9 +173,9 @@ impl GpuModel {
         Ok(failures.iter().all(|word| word.to_bits() == 0))
     }
 
-    /// Makes the steps again that workers gave up on, in many dispatches, as all that follow.
+    /// Makes the steps again that workgroups timed out on, in many dispatches, as all that follow.
     pub(super) fn redo(&mut self, steps: usize) -> Result<()> {
-        self.workers = None;
+        self.persistent = None;
         self.len -= steps;
         let input = self.choosing.rewind(&self.gpu, &self.scratch.choose);
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));

@@ -72,7 +72,7 @@ impl Loading {
             result => result?,
         };
         let (choosing, depth, dropped) = (Choosing::default(), config.num_layers, Vec::new());
-        let (workers, len) = (None, 0);
+        let (persistent, len) = (None, 0);
         Ok(GpuModel {
             config,
             quantization,
@@ -80,7 +80,7 @@ impl Loading {
             weights,
             scratch,
             plan,
-            workers,
+            persistent,
             dropped,
             choosing,
             weight_bytes,

@@ -3,7 +3,7 @@
 //! - `tables`, `weights`, `kv_cache`: what lies on the device for good;
 //! - `kernels`: a room for each kernel, with what it is compiled with, its bindings and its workgroups;
 //! - `sampling_buffers`, `scratch`: the buffers of a step, whose sizes the kernels tell; `room`: whether there is room for all;
-//! - `stage`, `plan`: the dispatches of a step in their order; `workers`: many layers in one dispatch;
+//! - `stage`, `plan`: the dispatches of a step in their order; `persistent`: many layers in one dispatch;
 //! - `choosing`: tokens between GPU and host;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
 //! - `conformance`: each kernel alone against plain arithmetic;
@@ -17,6 +17,7 @@ mod gpu_model;
 mod kernels;
 mod kv_cache;
 mod loading;
+mod persistent;
 mod plan;
 mod profile;
 mod room;
@@ -28,7 +29,6 @@ mod tables;
 mod tests;
 mod tune;
 mod weights;
-mod workers;
 
 pub use gpu_model::GpuModel;
 pub use kernels::layers::{Arithmetic, Team};

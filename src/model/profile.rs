@@ -34,7 +34,7 @@ impl GpuModel {
         let past = self.len.min(self.scratch.context_length - 1);
         self.write_step(past, 1, 0, 0);
         let mut times: Vec<KernelTime> = Vec::new();
-        let layers = if self.workers.is_some() { &[][..] } else { self.plan.decode.stages() };
+        let layers = if self.persistent.is_some() { &[][..] } else { self.plan.decode.stages() };
         let rest = [&self.plan.embed, &self.plan.logits_of_row, &self.plan.choose];
         for stage in layers.iter().chain(rest.iter().flat_map(|stages| stages.stages())) {
             let kernel = stage.label();
@@ -46,10 +46,10 @@ impl GpuModel {
                 }
             }
         }
-        if let Some(workers) = &self.workers {
-            let all = self.time(|pass| (0..REPEATS).for_each(|_| workers.record(pass, past))).await?;
-            let dispatches = workers.len();
-            let kernel = workers.label().to_owned();
+        if let Some(persistent) = &self.persistent {
+            let all = self.time(|pass| (0..REPEATS).for_each(|_| persistent.record(pass, past))).await?;
+            let dispatches = persistent.len();
+            let kernel = persistent.label().to_owned();
             times.push(KernelTime { kernel, dispatches, microseconds: all / dispatches as f64 });
         }
         self.truncate(0);

@@ -1,12 +1,12 @@
 //! How decode steps are made: tried out on the loaded model itself, which is also the test that it works here.
 //!
-//! Compiling takes seconds on some drivers, so a model begins with many small dispatches, and the kernels for workers
+//! Compiling takes seconds on some drivers, so a model begins with many small dispatches, and the kernels for persistent workgroups
 //! are compiled beside it. Once they are there, the next completion begins with a few steps of each way; what is
 //! fastest stays, and is remembered for the adapter.
 
 use super::gpu_model::GpuModel;
 use super::kernels::layers::{Arithmetic, Team};
-use super::workers::{self, Workers};
+use super::persistent::{self, Persistent};
 use crate::checkpoint::layout::TableFormat;
 use crate::config::ModelConfig;
 use crate::engine::{AbortFlag, Backend, Logits};
@@ -25,11 +25,11 @@ const ROUNDS: usize = 8;
 const LONGEST: f64 = 0.5;
 /// Most that a logit vector may be off (L2, relative): what half precision leaves after some thirty layers.
 const TOLERANCE: f64 = 5e-3;
-/// Looks of a worker before it gives up: some 20 ms.
-const PATIENCE: usize = 20_000;
+/// Looks of a workgroup before it times out: some 20 ms.
+const SPIN_LIMIT: usize = 20_000;
 /// How much slower than many dispatches a team must be that was found to be faster before: trials are short and noisy.
 const DOUBT: f64 = 1.3;
-/// Vendors of phones' GPUs. Nobody has tried workers there yet, and their drivers take long to compile.
+/// Vendors of phones' GPUs. Nobody has tried persistent workgroups there yet, and their drivers take long to compile.
 const PHONES: [&str; 4] = ["arm", "img-tec", "qualcomm", "samsung"];
 /// Vendors whose GPUs multiply bytes four at a time; where that is made of other instructions, it is slower.
 const BYTES: [&str; 3] = ["nvidia", "amd", "intel"];
@@ -62,7 +62,7 @@ fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>
     }
     let (arithmetics, subgroups) = (arithmetics(gpu, format), gpu.has_subgroups());
     let arithmetic = arithmetics[0];
-    let team = |workers, threads| Team { workers, threads, patience: PATIENCE, arithmetic, subgroups };
+    let team = |workgroups, threads| Team { workgroups, threads, spin_limit: SPIN_LIMIT, arithmetic, subgroups };
     let mut large: Vec<_> = arithmetics.iter().map(|a| Team { arithmetic: *a, ..team(128, 256) }).collect();
     if config.hidden_size > 1024 {
         // Wider models have more of a row to keep on its way. Sums by trees halve the threads: 2ⁿ of them.
@@ -93,7 +93,7 @@ pub struct Prepared {
 /// A way of making steps, and the least time that one took.
 struct Candidate {
     /// Nobody for many dispatches.
-    workers: Option<Workers>,
+    persistent: Option<Persistent>,
     seconds: f64,
 }
 
@@ -124,7 +124,7 @@ impl GpuModel {
     /// round; `None` where there is nothing to try.
     pub fn prepare(&self, remembered: Option<Choice>, round: usize) -> Option<Preparation> {
         let warm = |teams: Vec<Team>| -> Vec<_> {
-            teams.into_iter().filter_map(|team| Some((team, workers::warm(self.parts(), team)?))).collect()
+            teams.into_iter().filter_map(|team| Some((team, persistent::warm(self.parts(), team)?))).collect()
         };
         let mut kernels = match remembered {
             Some(Choice { team: None }) => return None,
@@ -156,16 +156,16 @@ impl GpuModel {
     pub async fn tune(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
         let result = self.try_teams(prepared, abort).await;
         if result.is_err() {
-            self.workers = None; // whoever was tried is not to be trusted
+            self.persistent = None; // whoever was tried is not to be trusted
         }
         result
     }
 
     async fn try_teams(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
         self.gpu.check()?; // what did not compile since the device is lost tells nothing of the team
-        self.workers = None;
+        self.persistent = None;
         let wanted = self.logits_of_step().await?;
-        let mut candidates = vec![Candidate { workers: None, seconds: f64::INFINITY }];
+        let mut candidates = vec![Candidate { persistent: None, seconds: f64::INFINITY }];
         for team in &prepared.teams {
             if abort.is_set() {
                 return Ok(None);
@@ -177,12 +177,12 @@ impl GpuModel {
                 Err(_) => continue, // another way works
             }
             let got = self.logits_of_step().await?;
-            let workers = self.workers.take();
-            if workers.is_none() {
-                continue; // it gave up
+            let persistent = self.persistent.take();
+            if persistent.is_none() {
+                continue; // it timed out
             }
             if difference(&got, &wanted) <= TOLERANCE {
-                candidates.push(Candidate { workers, seconds: f64::INFINITY });
+                candidates.push(Candidate { persistent, seconds: f64::INFINITY });
             } else {
                 let (products, sums) = self.ways_of(*team);
                 let note = format!("Steps by workers with {products} and {sums} gave wrong results and are not used.");
@@ -201,13 +201,13 @@ impl GpuModel {
                 if abort.is_set() {
                     return Ok(None);
                 }
-                self.workers = candidate.workers.take();
+                self.persistent = candidate.persistent.take();
                 candidate.seconds = candidate.seconds.min(self.seconds_of_steps().await?);
-                candidate.workers = self.workers.take();
+                candidate.persistent = self.persistent.take();
             }
-            // Who gave up is out. The first are many dispatches.
+            // Who timed out is out. The first are many dispatches.
             let mut is_first = true;
-            candidates.retain(|c| std::mem::take(&mut is_first) || c.workers.is_some());
+            candidates.retain(|c| std::mem::take(&mut is_first) || c.persistent.is_some());
             if round > 0 && from.elapsed().as_secs_f64() > LONGEST {
                 break;
             }
@@ -216,18 +216,18 @@ impl GpuModel {
             candidates[0].seconds *= DOUBT;
         }
         let fastest = candidates.into_iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds));
-        self.workers = fastest.and_then(|candidate| candidate.workers);
-        Ok(Some(Choice { team: self.workers.as_ref().map(|w| w.team) }))
+        self.persistent = fastest.and_then(|candidate| candidate.persistent);
+        Ok(Some(Choice { team: self.persistent.as_ref().map(|w| w.team) }))
     }
 
-    /// Logits of a step after the cache's tokens. Workers that gave up are gone then.
+    /// Logits of a step after the cache's tokens. Persistent workgroups that timed out are gone then.
     async fn logits_of_step(&mut self) -> Result<Vec<f32>> {
         let logits = self.forward(&[1], Logits::Last).await?;
         self.truncate(self.len - 1);
         Ok(logits)
     }
 
-    /// Seconds that a step takes after the cache's tokens. Workers that gave up are gone then.
+    /// Seconds that a step takes after the cache's tokens. Persistent workgroups that timed out are gone then.
     async fn seconds_of_steps(&mut self) -> Result<f64> {
         let len = self.len;
         let (mut seconds, mut steps) = (0.0, 1);

@@ -10,10 +10,10 @@ pub mod doubt;
 pub mod indexed_db;
 pub mod list;
 pub mod memory;
-pub mod patience;
 pub mod remembered;
 pub mod seal;
 pub mod serve;
+pub mod stall;
 
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::unit::Piece;

@@ -221,7 +221,7 @@ impl<'g> Lab<'g> {
             rest = next;
             wanted.compare(got, &mut finding);
             if let Some(i) = guard.iter().position(|word| *word != DIRT) {
-                finding.blame(f64::INFINITY, || format!("word {i} behind the end was written"));
+                finding.diagnose(f64::INFINITY, || format!("word {i} behind the end was written"));
             }
         }
         Ok(finding)
@@ -251,7 +251,7 @@ impl Wanted {
                 let end = first + values.len() / 2;
                 let is_touched = |i: &usize| got[*i] != DIRT && !(*first..end).contains(i);
                 if let Some(i) = (0..got.len()).find(is_touched) {
-                    finding.blame(f64::INFINITY, || format!("word {i} was written"));
+                    finding.diagnose(f64::INFINITY, || format!("word {i} was written"));
                 }
                 let halves = got[*first..end].iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]);
                 close(halves.map(|bits| f16::from_bits(bits).to_f32()), values, *tolerance, finding);
@@ -260,7 +260,7 @@ impl Wanted {
                 let mut pairs = got.iter().zip(wanted).enumerate();
                 if let Some((i, (got, wanted))) = pairs.find(|(_, (a, b))| b.is_some_and(|b| **a != b)) {
                     let wanted = wanted.unwrap_or_default();
-                    finding.blame(f64::INFINITY, || format!("word {i} is {got:#x} instead of {wanted:#x}"));
+                    finding.diagnose(f64::INFINITY, || format!("word {i} is {got:#x} instead of {wanted:#x}"));
                 }
             }
             Self::Near(wanted, tolerance) => {
@@ -274,7 +274,7 @@ impl Wanted {
 
 impl Finding {
     /// Notes an error, a part of what is allowed, if it is the largest.
-    fn blame(&mut self, error: f64, what: impl FnOnce() -> String) {
+    fn diagnose(&mut self, error: f64, what: impl FnOnce() -> String) {
         if error > self.error {
             self.error = error;
             self.wrong = if error > 1.0 { what() } else { String::new() };
@@ -292,13 +292,13 @@ fn close(got: impl Iterator<Item = f32>, wanted: &[f32], tolerance: f64, finding
     for (i, (got, wanted)) in got.zip(wanted).enumerate() {
         if wanted.to_bits() == DIRT {
             if got.to_bits() != DIRT {
-                finding.blame(f64::INFINITY, || format!("value {i} was written, {got}"));
+                finding.diagnose(f64::INFINITY, || format!("value {i} was written, {got}"));
             }
             continue;
         }
         let error = (f64::from(got) - f64::from(*wanted)).abs() / size / tolerance;
         let error = if error.is_nan() { f64::INFINITY } else { error };
-        finding.blame(error, || match got.to_bits() == DIRT {
+        finding.diagnose(error, || match got.to_bits() == DIRT {
             true => format!("value {i} was never written"),
             false => format!("value {i} is {got} instead of {wanted}"),
         });

@@ -1,4 +1,4 @@
-//! Decode steps by workgroups that share the layers: what they compute, and what is left of them when they give up.
+//! Decode steps by workgroups that share the layers: what they compute, and what is left of them when they time out.
 
 use super::*;
 use crate::config::NormActivation;
@@ -9,7 +9,8 @@ use crate::model::tune::Choice;
 use crate::sampling::SamplingOptions;
 
 /// A software GPU runs workgroups one after the other: only one can work with values of its own dispatch.
-const ALONE: Team = Team { workers: 1, threads: 128, patience: 1 << 10, arithmetic: Arithmetic::F32, subgroups: true };
+const ALONE: Team =
+    Team { workgroups: 1, threads: 128, spin_limit: 1 << 10, arithmetic: Arithmetic::F32, subgroups: true };
 const PACKED: Team = Team { arithmetic: Arithmetic::Int8, ..ALONE };
 const HALF: Team = Team { arithmetic: Arithmetic::F16, ..ALONE };
 
@@ -50,7 +51,7 @@ fn workers_agree_with_the_reference() {
 }
 
 #[test]
-fn workers_that_give_up_leave_no_trace() {
+fn workgroups_that_time_out_leave_no_trace() {
     let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     let options = GenerateOptions {
         max_tokens: 20,
@@ -75,18 +76,18 @@ fn workers_that_give_up_leave_no_trace() {
     let mut model = Model::new(model, None).expect("model");
     let wanted = complete(&mut model, 0);
     // Three that wait for each other, one after the other: in a text, with logprobs, and for logits alone.
-    let three = Team { workers: 3, patience: 4, ..ALONE };
+    let three = Team { workgroups: 3, spin_limit: 4, ..ALONE };
     for logprobs in [0, 1] {
         assert!(pollster::block_on(model.backend_mut().employ(three)).expect("kernel"));
         model.reset();
         assert_eq!(complete(&mut model, logprobs), wanted);
-        assert!(model.backend().workers.is_none());
+        assert!(model.backend().persistent.is_none());
     }
     let logits = pollster::block_on(model.logits(&[3, 1, 4], &AbortFlag::default())).expect("logits");
     assert!(pollster::block_on(model.backend_mut().employ(three)).expect("kernel"));
     pollster::block_on(model.logits(&[3, 1], &AbortFlag::default())).expect("logits");
     let got = pollster::block_on(model.logits(&[3, 1, 4], &AbortFlag::default())).expect("logits");
-    assert!(model.backend().workers.is_none() && relative_error(&got, &logits) < 1e-4);
+    assert!(model.backend().persistent.is_none() && relative_error(&got, &logits) < 1e-4);
     // Nor do steps that were voided after the last token that anybody asked for.
     for taken in [1, 2] {
         assert!(pollster::block_on(model.backend_mut().employ(three)).expect("kernel"));

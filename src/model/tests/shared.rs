@@ -73,7 +73,7 @@ fn what_a_team_needs_is_what_the_shader_declares() {
         for quantization in [Quantization::Q4, Quantization::F16] {
             for arithmetic in [Arithmetic::F32, Arithmetic::F16, Arithmetic::Int8] {
                 for subgroups in [true, false] {
-                    let team = Team { workers: 128, threads, patience: 9, arithmetic, subgroups };
+                    let team = Team { workgroups: 128, threads, spin_limit: 9, arithmetic, subgroups };
                     let Some(kernel) = layers(name, quantization, team) else { continue };
                     let source = kernel.shader(2, kernel.failed_at(2)).source().expect("source");
                     assert_eq!(kernel.workgroup_bytes(), workgroup_bytes(&source), "{name} {quantization:?} {team:?}");
@@ -123,7 +123,7 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     assert_eq!(members(&adjust, "Sampling"), sampling);
     let score = source(ShaderSpec::new("score").with("WG", 128).with("V", 9));
     assert_eq!(members(&score, "Score"), offsets!(TargetScore, logprob, is_best));
-    let team = Team { workers: 4, threads: 128, patience: 9, arithmetic: Arithmetic::F32, subgroups: false };
+    let team = Team { workgroups: 4, threads: 128, spin_limit: 9, arithmetic: Arithmetic::F32, subgroups: false };
     let kernel = layers("TokenFormer-150M", Quantization::Q4, team).expect("kernel");
     assert_eq!(constant(&source(kernel.shader(2, kernel.failed_at(2))), "STRETCH") as usize, STRETCH);
 }

@@ -15,14 +15,14 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{IdbDatabase, IdbTransactionMode};
 
 /// So long is waited for one database.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The models of all other databases, with their keys.
 pub async fn models() -> Vec<(String, Foreign)> {
     let mut all = Vec::new();
     for name in names().await {
         if let Some(database) = open(name).await {
-            all.extend(within(&Browser, PATIENCE, read(&database)).await.and_then(Result::ok).unwrap_or_default());
+            all.extend(within(&Browser, TIMEOUT, read(&database)).await.and_then(Result::ok).unwrap_or_default());
             database.close();
         }
     }
@@ -34,9 +34,9 @@ pub async fn delete(is_meant: impl Fn(&Foreign) -> bool) -> u64 {
     let mut freed = 0;
     for name in names().await {
         let Some(database) = open(name).await else { continue };
-        let found = within(&Browser, PATIENCE, read(&database)).await.and_then(Result::ok).unwrap_or_default();
+        let found = within(&Browser, TIMEOUT, read(&database)).await.and_then(Result::ok).unwrap_or_default();
         for (key, model) in found.iter().filter(|(_, model)| is_meant(model)) {
-            if let Some(Ok(())) = within(&Browser, PATIENCE, remove(&database, key)).await {
+            if let Some(Ok(())) = within(&Browser, TIMEOUT, remove(&database, key)).await {
                 freed += model.entry().bytes;
             }
         }
@@ -51,7 +51,7 @@ async fn names() -> Vec<String> {
         let factory = JsValue::from(factory().ok()?);
         let databases = Reflect::get(&factory, &"databases".into()).ok()?.dyn_into::<Function>().ok()?;
         let promise = databases.call0(&factory).ok()?.dyn_into::<Promise>().ok()?;
-        let list = within(&Browser, PATIENCE, JsFuture::from(promise)).await?.ok()?;
+        let list = within(&Browser, TIMEOUT, JsFuture::from(promise)).await?.ok()?;
         let name = |info: JsValue| Reflect::get(&info, &"name".into()).ok()?.as_string();
         Some(Array::from(&list).iter().filter_map(name).collect::<Vec<_>>())
     };
@@ -88,7 +88,7 @@ async fn open(name: String) -> Option<IdbDatabase> {
             database.close();
         }
     });
-    within(&Browser, PATIENCE, receiver).await?.ok()
+    within(&Browser, TIMEOUT, receiver).await?.ok()
 }
 
 /// Its stores, where they are as they always were.

@@ -16,13 +16,13 @@ pub struct Share {
     pub rows: usize,
 }
 
-/// The cheapest way for `rows` rows of `groups` groups; a worker's rows must divide `segment`.
+/// The cheapest way for `rows` rows of `groups` groups; a workgroup's rows must divide `segment`.
 pub fn share(team: Team, groups: usize, rows: usize, segment: usize, vecs: usize) -> Option<Share> {
     let lanes = [8, 16, 32, 64, 128, 256].into_iter().filter(|lanes| *lanes <= team.threads);
     let shares = lanes.flat_map(|lanes| (1..=MOST_ROWS.min(lanes)).map(move |rows| Share { lanes, rows }));
     let cost = |s: &Share| {
         let block = team.threads / s.lanes * s.rows;
-        let turns = rows.div_ceil(block).div_ceil(team.workers);
+        let turns = rows.div_ceil(block).div_ceil(team.workgroups);
         let rounds = groups.div_ceil(s.lanes);
         // A group's activations come from workgroup memory, which takes about as long as a row and a half.
         let work = rounds * (10 * s.rows + 14) + if s.lanes > 32 { 7 } else { 0 };

@@ -1,6 +1,6 @@
 //! What the kernel is compiled with, and whether a model and a device allow it.
 
-use super::mail::MailWords;
+use super::mailbox::MailboxWords;
 use super::memory::WorkgroupMemory;
 use super::share::{Share, share};
 use super::team::{Arithmetic, Team};
@@ -80,7 +80,7 @@ pub struct Layers {
     pub slots: [usize; 3],
     pub epsilon: f64,
     pub activation: NormActivation,
-    pub mail: MailWords,
+    pub mailbox: MailboxWords,
     pub products: [Product; 6],
 }
 
@@ -100,9 +100,9 @@ impl Layers {
         if arithmetic == Arithmetic::F16 && !(device.f16 && is_bounded) {
             return None;
         }
-        let max_parts = (team.workers / heads).max(2);
+        let max_parts = (team.workgroups / heads).max(2);
         let slots = [Pattention::Query, Pattention::Proj, Pattention::Mlp].map(|p| p.slots(config));
-        let mail = MailWords {
+        let mailbox = MailboxWords {
             scores: 3 * padded_slots(slots[0]),
             qkv: 3 * d,
             parts: max_parts * d,
@@ -134,7 +134,7 @@ impl Layers {
             slots,
             epsilon: config.layernorm_epsilon,
             activation: config.norm_activation_type,
-            mail,
+            mailbox,
             products: products.try_into().ok()?,
         })
     }
@@ -176,15 +176,15 @@ impl Layers {
 
     /// Where the word is that tells of a failure, in a dispatch of up to `layers` layers.
     pub fn failed_at(&self, layers: usize) -> usize {
-        self.mail.stride() * layers
+        self.mailbox.stride() * layers
     }
 
     /// What is compiled for a dispatch of `layers` layers whose word of failure is `failed`.
     pub fn shader(&self, layers: usize, failed: usize) -> ShaderSpec {
         let mut spec = ShaderSpec::new("layers")
             .with("WG", self.team.threads)
-            .with("WORKERS", self.team.workers)
-            .with("PATIENCE", self.team.patience)
+            .with("WORKGROUPS", self.team.workgroups)
+            .with("SPIN_LIMIT", self.team.spin_limit)
             .with("D_MODEL", self.hidden);
         spec = self.rotary.constants(spec);
         spec = spec
@@ -200,7 +200,7 @@ impl Layers {
             .flag_if(SUBGROUPS, self.subgroups)
             .flag_if(HALF, self.arithmetic == Arithmetic::F16)
             .flag_if("PACKED", self.arithmetic == Arithmetic::Int8);
-        for (name, offset) in self.mail.offsets() {
+        for (name, offset) in self.mailbox.offsets() {
             spec = spec.with(name, offset);
         }
         for (number, product) in self.products.iter().enumerate() {
@@ -209,7 +209,7 @@ impl Layers {
             }
         }
         spec = spec
-            .with("MAIL_STRIDE", self.mail.stride())
+            .with("MAIL_STRIDE", self.mailbox.stride())
             .with("XS", self.longest_row())
             .with("MOST_LROWS", self.most_rows())
             .flag(tables::format_flag(self.storage.format))

@@ -35,11 +35,11 @@ impl Arithmetic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Team {
     /// Workgroups; all must run at a time.
-    pub workers: usize,
+    pub workgroups: usize,
     /// Threads of each.
     pub threads: usize,
-    /// Looks at a word before a worker gives up.
-    pub patience: usize,
+    /// Looks at a word before a workgroup times out.
+    pub spin_limit: usize,
     /// What products are made with, where the tables' format allows it.
     pub arithmetic: Arithmetic,
     /// Sums by subgroups, where there are any, instead of by trees in workgroup memory.

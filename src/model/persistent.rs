@@ -1,4 +1,4 @@
-//! Many layers of a decode step in one dispatch (`kernels/layers`): what it is bound to, and who gave up.
+//! Many layers of a decode step in one dispatch (`kernels/layers`): what it is bound to, and who timed out.
 
 use super::kernels::layers::{Abilities, FAILURE_WORDS, Layers, PlacedTable, Storage, Team};
 use super::kernels::{Dispatch, Grid};
@@ -11,23 +11,23 @@ use crate::gpu::{Access, Binding, GpuBuffer, Warm};
 use std::cell::Cell;
 use std::num::NonZeroU64;
 
-/// Bytes behind the words of a mail set's layers: the word that tells of a failure, and what aligns it.
+/// Bytes behind the words of a mailbox's layers: the word that tells of a failure, and what aligns it.
 const FAILURE_BYTES: u64 = 16;
 
 /// All layers of a decode step in as few dispatches as bindings allow.
-pub struct Workers {
+pub struct Persistent {
     /// How they are shared out.
     pub team: Team,
-    /// Each with both sets of mail: what one dispatch leaves in its set the next clears, whose set is the other.
+    /// Each with both mailboxes: what one dispatch leaves in its set the next clears, whose set is the other.
     dispatches: Vec<[Stage; 2]>,
-    mail: GpuBuffer,
+    mailbox: GpuBuffer,
     /// Bytes of a set, and of what comes before the word that tells of a failure.
     set: (u64, u64),
     /// Which set comes next.
     turn: Cell<usize>,
 }
 
-impl Workers {
+impl Persistent {
     /// Records all dispatches for a step of one token after `past`. What is recorded must be submitted, in order.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize) {
         for stages in &self.dispatches {
@@ -46,10 +46,10 @@ impl Workers {
         self.dispatches.len()
     }
 
-    /// Copies out what tells of workers that gave up, [`FAILURE_WORDS`] words.
+    /// Copies out what tells of workgroups that timed out, [`FAILURE_WORDS`] words.
     pub fn copy_failures(&self, encoder: &mut wgpu::CommandEncoder, to: &wgpu::Buffer, offset: u64) {
         for set in 0..FAILURE_WORDS as u64 {
-            encoder.copy_buffer_to_buffer(&self.mail.buffer, set * self.set.0 + self.set.1, to, offset + set * 4, 4);
+            encoder.copy_buffer_to_buffer(&self.mailbox.buffer, set * self.set.0 + self.set.1, to, offset + set * 4, 4);
         }
     }
 
@@ -66,15 +66,15 @@ impl Workers {
         let failed = kernel.failed_at(first.layers.len());
         let failed_at = failed as u64 * 4;
         let set = aligned(failed_at + FAILURE_BYTES);
-        let mail = GpuBuffer::storage(parts.gpu, "mail", set * 2);
+        let mailbox = GpuBuffer::storage(parts.gpu, "mailbox", set * 2);
         let mut stager = Stager::new(parts.gpu);
         let mut dispatches = Vec::new();
         for slab in &parts.weights.slabs {
-            // The last slab may have fewer layers; its mail ends where that of the others does.
+            // The last slab may have fewer layers; its mailbox ends where that of the others does.
             let shader = kernel.shader(slab.layers.len(), failed);
             let mut make = |turn: u64| {
                 let range = |turn| wgpu::BufferBinding {
-                    buffer: &mail.buffer,
+                    buffer: &mailbox.buffer,
                     offset: turn * set,
                     size: NonZeroU64::new(failed_at + FAILURE_BYTES),
                 };
@@ -89,13 +89,13 @@ impl Workers {
                     range,
                 }));
                 bindings.push(Binding::new(8, Access::Read, &s.angles.buffer));
-                let grid = Grid::Fixed([team.workers as u32, 1, 1]);
+                let grid = Grid::Fixed([team.workgroups as u32, 1, 1]);
                 stager.stage(&Dispatch { shader: shader.clone(), grid, bindings })
             };
             let (Some(first), Some(second)) = (make(0)?, make(1)?) else { return Ok(None) };
             dispatches.push([first, second]);
         }
-        Ok(Some(Self { team, dispatches, mail, set: (set, failed_at), turn: Cell::new(0) }))
+        Ok(Some(Self { team, dispatches, mailbox, set: (set, failed_at), turn: Cell::new(0) }))
     }
 }
 

@@ -1,16 +1,16 @@
-//! When to give up waiting for somebody who may never answer.
+//! Whether what is waited for has stalled: somebody may never answer.
 
 /// Counts the seconds in which nothing changed. Seconds that this thread slept through count as one: a phone that was put
 /// away for an hour has not waited for an hour.
 #[derive(Debug)]
-pub struct Patience<T> {
+pub struct Stall<T> {
     seconds: u32,
     waited: u32,
     seen: Option<T>,
 }
 
-impl<T: PartialEq> Patience<T> {
-    /// Patience for so many seconds without a change.
+impl<T: PartialEq> Stall<T> {
+    /// A stall is so many seconds without a change.
     pub fn new(seconds: u32) -> Self {
         Self { seconds, waited: 0, seen: None }
     }
@@ -33,11 +33,11 @@ mod tests {
 
     #[test]
     fn what_changes_is_waited_for() {
-        let mut patience = Patience::new(3);
+        let mut stall = Stall::new(3);
         let seen = [0, 0, 1, 1, 1, 2, 2, 2, 2];
-        let over: Vec<bool> = seen.into_iter().map(|bytes| patience.is_over(bytes)).collect();
+        let over: Vec<bool> = seen.into_iter().map(|bytes| stall.is_over(bytes)).collect();
         assert_eq!(over, [false, false, false, false, false, false, false, false, true]);
-        let mut patience = Patience::new(2);
-        assert!(!patience.is_over(()) && patience.is_over(()));
+        let mut stall = Stall::new(2);
+        assert!(!stall.is_over(()) && stall.is_over(()));
     }
 }

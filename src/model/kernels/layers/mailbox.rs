@@ -1,14 +1,14 @@
-//! What the workgroups send each other (`shaders/mail.wgsl`): where the values of a layer lie.
+//! What the workgroups send each other (`shaders/mailbox.wgsl`): where the values of a layer lie.
 
 /// Constants of the shader that say where each run of values begins, in order.
 const NAMES: [&str; 8] = ["AT_0", "AT_QKV", "AT_PARTS", "AT_STATS", "AT_2", "AT_H", "AT_4", "AT_OUT"];
 
-/// Words that tell of workgroups that gave up: one for each of the two sets of mail.
+/// Words that tell of workgroups that timed out: one for each of the two mailboxes.
 pub const FAILURE_WORDS: usize = 2;
 
 /// Words that each of these runs takes.
 #[derive(Clone, Copy, Debug)]
-pub struct MailWords {
+pub struct MailboxWords {
     /// Scores of query, key and value.
     pub scores: usize,
     /// Query, key and value.
@@ -27,7 +27,7 @@ pub struct MailWords {
     pub out: usize,
 }
 
-impl MailWords {
+impl MailboxWords {
     fn all(self) -> [usize; 8] {
         let Self { scores, qkv, parts, stats, proj, middle, mlp, out } = self;
         [scores, qkv, parts, stats, proj, middle, mlp, out]

@@ -1,4 +1,4 @@
-//! Who is to blame for a file that cannot be understood: its publisher, or what brought it here.
+//! Why a file cannot be understood: its publisher wrote it so, or it was damaged on the way.
 
 use super::hashing::{Slices, contradicts, hash};
 use super::plan::FilePlan;
@@ -12,20 +12,20 @@ use crate::platform::Platform;
 use std::rc::Rc;
 
 /// Which error to tell of a file that cannot be understood: that it is damaged, if its hash says so.
-pub async fn blame<P: Platform>(source: &Source<P>, file: &FileInfo, e: Error) -> Error {
+pub async fn diagnose<P: Platform>(source: &Source<P>, file: &FileInfo, e: Error) -> Error {
     // A file with hashes of chunks has one of the whole in the same place.
     let sha256 = file.sha256.clone().or_else(|| file.manifest.as_ref().map(|m| m.sha256.clone()));
     let file = FileInfo { sha256, ..file.clone() };
     match file.size {
         Some(size) if file.sha256.is_some() => {
-            blame_rest(&source.client, &file, None, (size, 0, Sha256::default()), e).await
+            diagnose_rest(&source.client, &file, None, (size, 0, Sha256::default()), e).await
         }
         _ => e,
     }
 }
 
 /// The same for a file of `size` bytes that is hashed up to `position`, and of which `plan` may be a wrong idea.
-pub async fn blame_rest<P: Platform>(
+pub async fn diagnose_rest<P: Platform>(
     client: &Rc<Client<P>>,
     file: &FileInfo,
     plan: Option<&FilePlan>,
