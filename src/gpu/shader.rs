@@ -8,43 +8,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write;
 
-macro_rules! sources {
-    ($($name:literal),+ $(,)?) => {
-        /// Every file of `shaders/`.
-        const SOURCES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../shaders/", $name)))),+];
-    };
-}
-
-sources![
-    "append.wgsl",
-    "attention_decode.wgsl",
-    "attention_parts.wgsl",
-    "attention_prefill.wgsl",
-    "embed.wgsl",
-    "group.wgsl",
-    "keys.wgsl",
-    "layers.wgsl",
-    "layers_attention.wgsl",
-    "layers_products.wgsl",
-    "layernorm.wgsl",
-    "mailbox.wgsl",
-    "matmul.wgsl",
-    "matvec.wgsl",
-    "philox.wgsl",
-    "reduce.wgsl",
-    "rotary.wgsl",
-    "sample_adjust.wgsl",
-    "sample_pick.wgsl",
-    "sampling.wgsl",
-    "score.wgsl",
-    "step.wgsl",
-    "sum_parts.wgsl",
-    "table.wgsl",
-    "table_octet.wgsl",
-    "theta.wgsl",
-    "values.wgsl",
-    "weights.wgsl",
-];
+/// Every file of `shaders/` (`build.rs` lists them).
+const SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 /// The flag of kernels that use subgroups.
 pub const SUBGROUPS: &str = "SUBGROUPS";
