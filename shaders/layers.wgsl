@@ -22,7 +22,7 @@
 //   8     angles  vec2<f32> [context, r/2]
 // Grid: WORKGROUPS workgroups of WG threads.
 // Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of
-// the mailbox AT_*, MAIL_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
+// the mailbox AT_*, MAILBOX_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
 // to layer; and for each part p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p
 // threads that share LROWS_p rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread; SLOTS_1, _3, _5.
 
@@ -93,7 +93,7 @@ fn residual_3(at: u32, layer: u32) -> f32 {
     var value = 0.0;
     if at < ROWS_3 {
         if layer > 0u {
-            value = receive(layer_mail - MAIL_STRIDE + AT_OUT + place(at, GROUPS_0));
+            value = receive(layer_mail - MAILBOX_STRIDE + AT_OUT + place(at, GROUPS_0));
         } else {
             value = h[at];
         }
@@ -112,11 +112,11 @@ fn residual_5(at: u32) -> f32 {
 
 // One layer; the first of the dispatch takes h from its buffer, and the last leaves it there.
 fn run_layer(local: u32, wg_index: u32, layer: u32) {
-    layer_mail = layer * MAIL_STRIDE;
+    layer_mail = layer * MAILBOX_STRIDE;
     layer_elements = layer * ELEMENT_STRIDE;
     layer_scales = layer * SCALE_STRIDE;
     layer_cache = layer * CACHE_STRIDE;
-    let previous = layer_mail - MAIL_STRIDE; // of the first layer it is never used
+    let previous = layer_mail - MAILBOX_STRIDE; // of the first layer it is never used
 
     // What each product needs of the tables is asked for before its activations are waited for.
     var weights_0 = load_0(local, wg_index);

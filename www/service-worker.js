@@ -31,7 +31,7 @@ const CACHE = cacheOf(BUILD);
 const KEPT = new Set([...SHELL, ...ENGINE]);
 
 /** How long the network may take for what is kept. */
-const PATIENCE_MS = 3_000;
+const TIMEOUT_MS = 3_000;
 /** How long a page has to answer a question for one of its files. */
 const ANSWER_MS = 20_000;
 /** A file of a visitor's folder: page/local-folder.js makes these addresses. A host may have a folder local/ of its own. */
@@ -98,7 +98,7 @@ async function networkFirst(request, path) {
     async (error) => (await copy) ?? Promise.reject(error),
   );
   let timer = 0;
-  const late = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE_MS)));
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, TIMEOUT_MS)));
   try {
     return await Promise.race([fetched, late.then(async () => (await copy) ?? fetched)]);
   } finally {

@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::js;
+use super::loading::{Loaded, LoadedModel};
 use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::{Quantization, tensors};
 use crate::checkpoint::stream::regions;
@@ -11,7 +12,6 @@ use crate::engine::Recovering;
 use crate::error::{Error, Result};
 use crate::generate::Model;
 use crate::gpu::{Gpu, GpuOptions};
-use crate::load::browser::{Loaded, LoadedModel};
 use crate::load::reload::Reload;
 use crate::load::request::Request;
 use crate::model::{Arithmetic, Loading, Team};

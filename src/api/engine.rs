@@ -3,12 +3,12 @@
 use super::generation::Generation;
 use super::inner::{Adapter, Info, Inner, memory};
 use super::js;
+use super::loading::{Loaded, LoadedModel, load};
 use super::tuning::Tuning;
 use crate::engine::AnyModel;
 use crate::engine::Backend;
 use crate::error::Error;
 use crate::generate::{self, GenerateOptions, Model, Prompt, ScoreItem};
-use crate::load::browser::{Loaded, LoadedModel, load};
 use crate::load::progress::Progress;
 use crate::load::request::Request;
 use crate::sampling::SamplingOptions;

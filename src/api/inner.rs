@@ -1,6 +1,7 @@
 //! What an `Engine` and its `Generation` share: the model, which one call at a time takes out.
 
 use super::js;
+use super::loading::LoadedModel;
 use super::tuning::Tuning;
 use crate::checkpoint::layout::Quantization;
 use crate::engine::AbortFlag;
@@ -8,7 +9,6 @@ use crate::engine::AnyModel;
 use crate::error::{Error, ErrorCode};
 use crate::generate::Model;
 use crate::gpu::Memory;
-use crate::load::browser::LoadedModel;
 use crate::load::reload::Reload;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};

@@ -6,5 +6,6 @@ mod engine;
 mod generation;
 mod inner;
 pub mod js;
+mod loading;
 mod stored;
 mod tuning;

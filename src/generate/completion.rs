@@ -3,8 +3,7 @@
 use super::model::Model;
 use super::options::{GenerateOptions, Prompt};
 use super::text::TextAssembler;
-use crate::engine::AbortFlag;
-use crate::engine::{Backend, Chosen};
+use crate::engine::{AbortFlag, Backend, Chosen};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sampling::LogProbs;
 use serde::Serialize;

@@ -2,8 +2,7 @@
 
 use super::model::Model;
 use super::options::Prompt;
-use crate::engine::AbortFlag;
-use crate::engine::Backend;
+use crate::engine::{AbortFlag, Backend};
 use crate::error::{Error, Result};
 use serde::Serialize;
 

@@ -30,7 +30,7 @@ impl<P: Platform> Pieces<P> {
         let came = within(&self.platform, self.pace.left(), self.body.next()).await;
         let piece = came.ok_or_else(|| self.too_slow())?.map_err(|cause| self.failed(&cause))?;
         let Some(piece) = piece else { return Ok(None) };
-        let after = self.platform.now() - began;
+        let after = self.platform.now().saturating_sub(began);
         if self.pace.came(piece.count().into(), after) { Ok(Some(piece)) } else { Err(self.too_slow()) }
     }
 

@@ -5,11 +5,10 @@
 //! `unit`), `upload` says what it is written to, `progress` tells. `stored` loads what is complete already, `turn` waits
 //! for another tab that loads the same. All this runs on any [`Platform`].
 //!
-//! In a browser (wasm only), `browser` begins and ends a load, `devices` has the GPU or the CPU, `target` is what either
+//! `hashing` compares what came, `diagnosis` says why a file cannot be understood, and `instead` what stands in for one that
+//! cannot be reached. In a browser (wasm only), `make` makes an engine of a request, `devices` has the GPU or the CPU, `target` is what either
 //! makes of a model, `gpu_upload` writes to a GPU, `verdict` remembers the self-test, and `reload` loads once more.
 
-#[cfg(target_arch = "wasm32")]
-pub mod browser;
 #[cfg(target_arch = "wasm32")]
 pub mod devices;
 pub mod diagnosis;

@@ -131,7 +131,7 @@ impl<C: Clock> Reporter<C> {
     }
 
     fn seconds(&self) -> f64 {
-        (self.clock.now() - self.started).as_secs_f64()
+        self.clock.now().saturating_sub(self.started).as_secs_f64()
     }
 
     /// Bytes per second, over the last seconds.

@@ -2,12 +2,14 @@
 
 use super::Load;
 use super::upload::Devices;
-use crate::platform::wait::{STEP, within};
+use crate::platform::wait::within;
 use crate::platform::{Lock, Platform};
 use crate::store::Store;
 use crate::store::stall::Stall;
 use std::time::Duration;
 
+/// How often the other tab is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// Time between two signs of life of a load.
 const SIGN: Duration = Duration::from_secs(5);
 /// Seconds without a sign of life and without anything new of the model in the store, after which the other tab is not waited for any longer.
@@ -41,7 +43,7 @@ where
     async fn granted(&self, lock: &mut P::Lock, store: &S) -> bool {
         let mut stall = Stall::new(QUIET);
         loop {
-            if let Some(is_granted) = within(&self.platform, STEP, lock.is_granted()).await {
+            if let Some(is_granted) = within(&self.platform, LOOK, lock.is_granted()).await {
                 return is_granted;
             }
             self.progress.waiting(Some(WAITING.into()));

@@ -26,7 +26,7 @@ pub trait Bytes: Clone + 'static {
     /// How many they are.
     fn count(&self) -> u32;
 
-    /// Some of them.
+    /// Some of them. In a browser they are the same bytes, elsewhere a copy: whoever changes a part must own the whole.
     fn part(&self, range: Range<u32>) -> Self;
 
     /// Replaces those from `at` on.

@@ -25,7 +25,7 @@ test("the module works from another origin with nothing but Access-Control-Allow
   await page.close();
 });
 
-test("a browser without AbortSignal.any loads, and aborts, all the same", async () => {
+test("a browser of before AbortSignal.any loads, and aborts, all the same", async () => {
   const page = await enginePage(world, "main", () => delete AbortSignal.any);
   const seen = await page.evaluate(async (folder) => {
     const controller = new AbortController();

@@ -237,7 +237,7 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
   });
 }
 
-// Here five devices compile; src/generate/recover/tests.rs has the same over a made-up one.
+// Here five devices compile; src/engine/recover/tests.rs has the same over a made-up one.
 const inFull = FULL ? test : () => {};
 inFull("while idle, and three times within a minute", async () => {
   const page = await pageWith("main", losesDevices);

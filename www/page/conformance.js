@@ -13,7 +13,7 @@ import { engineModule } from "../lib/engine/engines.js";
 const WIDTHS = /** @type {const} */ ({ kernel: 18, size: 28, format: 6, variant: 34 });
 
 const query = new URLSearchParams(location.search);
-const kernels = query.get("kernels")?.split(",") ?? [];
+const kernels = query.get("kernels")?.split(",").filter(Boolean) ?? [];
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const button = /** @type {HTMLButtonElement} */ (find("run"));
 const full = /** @type {HTMLInputElement} */ (find("full"));
@@ -36,6 +36,7 @@ async function run() {
       engine.conformance(full.checked, kernels, tell),
     );
     const skipped = summary.skipped.map((what) => ` Not run: ${what}.`).join("");
+    if (summary.run === 0) throw new Error(`There is no kernel ${kernels.join(", ")}.`);
     const verdict =
       summary.failed > 0 ? `${summary.failed} of ${summary.run} rows are wrong.` : `All ${summary.run} rows are right.`;
     say(verdict + skipped);

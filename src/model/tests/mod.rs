@@ -83,7 +83,7 @@ async fn compare_with(
         let got = model.forward(&ids[position..=position], Logits::Last).await.expect("step");
         check("decode", position, &got);
     }
-    assert_eq!(model.persistent.as_ref().map(|w| w.team), team, "somebody gave up");
+    assert_eq!(model.persistent.as_ref().map(|w| w.team), team, "a workgroup timed out");
     // Again from the middle, over what the steps left in the cache.
     model.truncate(1);
     let got = model.forward(&ids[1..prefill], Logits::Last).await.expect("prefill after truncation");

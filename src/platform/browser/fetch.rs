@@ -65,7 +65,8 @@ impl Stream {
         let reader = match &self.reader {
             Some(reader) => reader,
             None => {
-                let body = self.response.body().ok_or_else(|| js_sys::Error::new("there is no body"))?;
+                // Such as that of a 204: nothing comes.
+                let Some(body) = self.response.body() else { return Ok(None) };
                 self.reader.insert(body.get_reader().dyn_into()?)
             }
         };

@@ -162,10 +162,14 @@ export class EngineService {
         };
       return { value: await method.apply(engine, args), info: engine.info() };
     } finally {
-      // It may be another one by now: a lost device is replaced.
-      if (!this.#isStopped) loaded.device = engine.device?.();
       release?.();
+      this.#renewDevice(loaded);
     }
+  }
+
+  /** It may be another one by now: a lost device is replaced. @param {Loaded} [loaded] */
+  #renewDevice(loaded) {
+    if (loaded && !this.#isStopped) loaded.device = loaded.made.engine.device?.();
   }
 
   /** Lets a text be written ahead of its reader, under a number, once `begin` is called. @param {number} engine @param {import("./write-ahead.js").Generation} generation @param {Lock} lock */
@@ -179,7 +183,9 @@ export class EngineService {
         if (this.#isStopped) return;
         // With every batch; where chunks come one by one, with the last.
         const isBatch = this.#pace.most > 0 || told.result || error !== undefined;
-        const info = isBatch ? this.#loaded.get(engine)?.made.engine.info() : undefined;
+        const loaded = isBatch ? this.#loaded.get(engine) : undefined;
+        const info = loaded?.made.engine.info();
+        this.#renewDevice(loaded);
         this.#post({
           type: "chunks",
           writing,
@@ -200,8 +206,13 @@ export class EngineService {
     const release = await lock.acquire();
     this.#loaded.delete(id);
     unwatch();
-    made.engine.free?.();
-    release?.();
+    try {
+      made.engine.free?.();
+    } catch (error) {
+      this.#noteTrap(error);
+    } finally {
+      release?.();
+    }
   }
 
   /** Nobody listens any more: what the engines hold outside of the thread's memory is freed. */

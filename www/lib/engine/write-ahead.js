@@ -131,9 +131,15 @@ export class WriteAhead {
     this.#wake();
     const release = await this.#lock.acquire();
     this.#cancelFlush?.();
-    this.#generation?.free();
+    const generation = this.#generation;
     this.#generation = null;
-    release?.();
+    try {
+      generation?.free();
+    } catch (error) {
+      this.#tell({ chunks: [], error });
+    } finally {
+      release?.();
+    }
   }
 
   /** Tells what there is, and the end if it was reached. A reader may still `close` then: it has not taken all of it. @param {End} end */

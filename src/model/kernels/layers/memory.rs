@@ -1,5 +1,5 @@
 //! How much workgroup memory the kernel takes, which decides whether a device can run it. A test compares this with the
-//! arrays that the shader declares (`src/model/kernels/shared.rs`).
+//! arrays that the shader declares (`src/model/tests/shared.rs`).
 
 use super::team::Arithmetic;
 

@@ -209,7 +209,7 @@ impl Layers {
             }
         }
         spec = spec
-            .with("MAIL_STRIDE", self.mailbox.stride())
+            .with("MAILBOX_STRIDE", self.mailbox.stride())
             .with("XS", self.longest_row())
             .with("MOST_LROWS", self.most_rows())
             .flag(tables::format_flag(self.storage.format))

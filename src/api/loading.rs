@@ -1,15 +1,14 @@
 //! A load in a page or a worker, from its beginning to a model that can write.
 
-use super::Made;
-use super::make::make;
-use super::progress::{OnProgress, Reporter};
-use super::reload::Reload;
-use super::request::Request;
 use crate::checkpoint::layout::Quantization;
-use crate::engine::AnyModel;
-use crate::engine::Recovering;
+use crate::engine::{AnyModel, Recovering};
 use crate::error::Result;
 use crate::generate::Model;
+use crate::load::Made;
+use crate::load::make::make;
+use crate::load::progress::{OnProgress, Reporter};
+use crate::load::reload::Reload;
+use crate::load::request::Request;
 use crate::platform::browser::{Browser, Linked};
 use std::rc::Rc;
 use web_sys::AbortSignal;
