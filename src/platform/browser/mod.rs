@@ -33,23 +33,30 @@ thread_local! {
     static BEGAN: Instant = Instant::now();
 }
 
-/// A timer; it is forgotten when this is dropped.
+/// A timer; it ends when this is dropped. What waits for a promise keeps its closures until that is settled, so it is settled
+/// then, too: a timer that was only cleared would leave some of this module's memory behind.
 struct Timer {
     promise: Promise,
+    resolve: Function,
     id: JsValue,
 }
 
 impl Timer {
     fn new(time: Duration) -> Self {
-        let mut id = JsValue::UNDEFINED;
-        let promise = Promise::new(&mut |resolve, _| id = set_timeout(&resolve, time.as_secs_f64() * 1000.0));
-        Self { promise, id }
+        let (mut id, mut function) = (JsValue::UNDEFINED, None);
+        let promise = Promise::new(&mut |resolve, _| {
+            id = set_timeout(&resolve, time.as_secs_f64() * 1000.0);
+            function = Some(resolve);
+        });
+        // `Promise::new` has called it.
+        Self { promise, resolve: function.unwrap_or_default(), id }
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
         clear_timeout(&self.id);
+        let _ = self.resolve.call0(&JsValue::UNDEFINED);
     }
 }
 
