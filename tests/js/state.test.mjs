@@ -251,6 +251,34 @@ test("two tabs that put a text aside at the same moment keep both", () => {
   assert.deepEqual(kept, new Set(["First tab's own text", "Second tab's own text"]));
 });
 
+test("a text that two tabs have is not lost with the one that is closed", () => {
+  const browser = new FakeStorage();
+  const [one, other] = [tab(browser), tab(browser)];
+  visit(one).text = "The same in both";
+  leave(one);
+  visit(other);
+  assert.equal(other.writer.text, "The same in both");
+  // One changes it in the middle, and keeps that after the other, which still had it, was closed.
+  one.writer.text = "The same, changed";
+  enter(other);
+  other.page.dispatchEvent(new Event("pagehide"));
+  enter(one);
+  leave(one);
+  const next = tab(browser);
+  visit(next);
+  assert.deepEqual([next.writer.text, next.ownText], ["The same, changed", "The same in both"]);
+});
+
+test("what becomes of a text at the next visit leaves no copy of it aside", () => {
+  const it = tab(new FakeStorage());
+  visit(it).text = "Written yesterday";
+  leave(it);
+  const next = tab(it.localStorage);
+  visit(next).text = "Written today";
+  leave(next);
+  assert.equal(next.ownText, null);
+});
+
 test("texts that version 0.2.0 has put aside are still there", () => {
   const browser = new FakeStorage();
   const texts = [{ passages: [{ text: "Newer" }], tab: null }, [{ text: "Older" }]];

@@ -86,6 +86,17 @@ export function lastText() {
 }
 
 /**
+ * What was kept last is of this tab from now on, if it is this text: what becomes of it here is no other tab's.
+ * @param {string} text
+ * @param {string} tab
+ */
+export function claimLast(text, tab) {
+  const last = lastText();
+  if (last && textOf(last.passages) === text)
+    write("localStorage", LAST, JSON.stringify({ ...parse(read("localStorage", LAST)), tab }));
+}
+
+/**
  * Keeps a page, for this tab alone unless `isLast`; whether the next visit will find it.
  * @param {Kept & { isVisitors: boolean, tab: string }} state
  * @param {{ isLast: boolean }} place

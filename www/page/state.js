@@ -4,6 +4,7 @@
 import { beginningOf, fromHash, LINKED, missingInWords, toHash } from "./address.js";
 import {
   adoptReplaced,
+  claimLast,
   keepReplaced,
   LAST,
   lastText,
@@ -145,7 +146,8 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     const goesOn = (/** @type {Text} */ { passages }) => text.startsWith(textOf(passages));
     const before = replacedTexts();
     const last = lastText();
-    const isOthers = last && ![known, ownBeginning].includes(textOf(last.passages)) && !isAmong(last, before);
+    // Another tab may have kept the very text that this one goes on with, and be closed by now: it is that tab's all the same.
+    const isOthers = last && last.tab !== tab && textOf(last.passages) !== ownBeginning && !isAmong(last, before);
     // What this tab has sheltered is about to be kept as the last text. Another tab may have put aside what has become
     // `text` here.
     const others = before.filter((one) => one.tab !== tab && textOf(one.passages) !== known);
@@ -187,6 +189,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     if (kept && kept.passages.length > 0 && !isNowhereElse && (isOwn || isFirst || !shared)) {
       element.passages = kept.passages;
       known = element.text;
+      if (isFirst) claimLast(known, tab);
     }
     if (kept && isOwn) {
       borrowed = kept.borrowed;
