@@ -279,6 +279,22 @@ test("what becomes of a text at the next visit leaves no copy of it aside", () =
   assert.equal(next.ownText, null);
 });
 
+test("a text that was put aside is written once, however long the visitor goes on with another", () => {
+  const browser = new FakeStorage();
+  const it = tab(browser);
+  visit(it).text = "Mine";
+  leave(it);
+  it.state.replace("An example");
+  leave(it);
+  const [{ key }] = replacedTexts();
+  for (const more of [", continued", ", continued further"]) {
+    it.writer.text = `An example${more}`;
+    leave(it);
+  }
+  const kept = replacedTexts().map((text) => [textOf(text.passages), text.key]);
+  assert.deepEqual(kept, [["Mine", key]]);
+});
+
 test("texts that version 0.2.0 has put aside are still there", () => {
   const browser = new FakeStorage();
   const texts = [{ passages: [{ text: "Newer" }], tab: null }, [{ text: "Older" }]];

@@ -3,6 +3,7 @@
 // conformance.html?run=1 starts at once; with full=1 it tries every size with every format, and with kernels=keys,values
 // only these kernels.
 
+import { byId } from "./elements.js";
 import { askForControl } from "./offline.js";
 import { engineModule } from "../lib/engine/engines.js";
 
@@ -14,20 +15,19 @@ const WIDTHS = /** @type {const} */ ({ kernel: 18, size: 28, format: 6, variant:
 
 const query = new URLSearchParams(location.search);
 const kernels = query.get("kernels")?.split(",").filter(Boolean) ?? [];
-const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const button = /** @type {HTMLButtonElement} */ (find("run"));
-const full = /** @type {HTMLInputElement} */ (find("full"));
+const button = byId("run", HTMLButtonElement);
+const full = byId("full", HTMLInputElement);
 
 /** Runs the table; whatever happens, it can be run again. */
 async function run() {
   button.disabled = true;
   full.disabled = true;
-  find("output").textContent =
+  byId("output").textContent =
     `${line({ kernel: "Kernel", size: "Size", format: "Format", variant: "Variant" })} Error\n`;
   let rows = 0;
   const tell = (/** @type {Row} */ row) => {
     rows += 1;
-    find("output").append(`${line(row)} ${row.error.toExponential(1)} ${row.isOk ? "ok" : `WRONG: ${row.wrong}`}\n`);
+    byId("output").append(`${line(row)} ${row.error.toExponential(1)} ${row.isOk ? "ok" : `WRONG: ${row.wrong}`}\n`);
     say(`${rows} rows so far.`);
   };
   try {
@@ -55,7 +55,7 @@ function line(row) {
 
 /** @param {string} text */
 function say(text) {
-  find("status").textContent = text;
+  byId("status").textContent = text;
 }
 
 document.querySelector(".unstarted")?.remove();

@@ -81,8 +81,7 @@ export function recall(defaults) {
 
 /** The text that any tab has kept last, with that tab; null where there is none, or it is none of the visitor's. */
 export function lastText() {
-  const kept = parse(read("localStorage", LAST));
-  return kept?.version === 1 && kept.isVisitors !== false ? toText(kept) : null;
+  return visitorsText(parse(read("localStorage", LAST)));
 }
 
 /**
@@ -91,9 +90,9 @@ export function lastText() {
  * @param {string} tab
  */
 export function claimLast(text, tab) {
-  const last = lastText();
-  if (last && textOf(last.passages) === text)
-    write("localStorage", LAST, JSON.stringify({ ...parse(read("localStorage", LAST)), tab }));
+  const kept = parse(read("localStorage", LAST));
+  const last = visitorsText(kept);
+  if (last && textOf(last.passages) === text) write("localStorage", LAST, JSON.stringify({ ...kept, tab }));
 }
 
 /**
@@ -119,16 +118,19 @@ export function replacedTexts() {
 }
 
 /**
- * Keeps these, of each tab that is still writing only the first; whether there was room. Those that have no `key` yet are
- * added; of the others only those are removed that another tab cannot have added meanwhile.
+ * Keeps these, of each tab that is still writing only the first; whether there was room. What is there already, in its
+ * place, is not written again, and only those are removed that another tab cannot have added meanwhile.
  * @param {Text[]} texts
  */
 export function keepReplaced(texts) {
   const isRepeated = (/** @type {Text} */ { passages, tab }, /** @type {Text[]} */ before) =>
     before.some((other) => textOf(other.passages) === textOf(passages) || (tab !== null && other.tab === tab));
   const different = texts.filter((text, i) => !isRepeated(text, texts.slice(0, i)));
-  const kept = different.slice(0, MOST_REPLACED);
   const before = replacedTexts();
+  const first = before[0];
+  const isFirst = (/** @type {Text} */ { passages, tab }) =>
+    first?.tab === tab && textOf(first.passages) === textOf(passages);
+  const kept = different.slice(0, MOST_REPLACED).map((text, i) => (i === 0 && isFirst(text) ? first : text));
   const newest = Math.max(Date.now(), (before[0]?.at ?? 0) + 1) + kept.length;
   const oldest = before.at(-1)?.at ?? newest;
   const isAdded = kept.every((text, i) => {
@@ -167,6 +169,11 @@ function replacedText(key) {
 /** @param {Passage[]} passages */
 export function textOf(passages) {
   return passages.map(({ text }) => text).join("");
+}
+
+/** @param {any} kept what `remember` wrote, if it is that */
+function visitorsText(kept) {
+  return kept?.version === 1 && kept.isVisitors !== false ? toText(kept) : null;
 }
 
 /** @param {unknown} kept @returns {Text | null} */

@@ -154,7 +154,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     const texts = [...putAside(), ...(isOthers ? [last] : []), ...others].filter((one) => !goesOn(one));
     // Redoing what was undone takes it away once more.
     if (aside && text.startsWith(textOf(aside)) && text !== textOf(aside)) aside = null;
-    return areSame(texts, before) || keepReplaced(texts);
+    return keepReplaced(texts);
   }
 
   /** Another tab may have kept its text in the place of the visitor's here, which then goes to those that were replaced. */
@@ -242,9 +242,6 @@ function isReload() {
   const [entry] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
   return entry?.type === "reload";
 }
-
-/** @param {Text[]} texts @param {Text[]} others */
-const areSame = (texts, others) => JSON.stringify(texts) === JSON.stringify(others);
 
 /** Attributes with what a link has set, and nobody changed since, taken back. @param {Attributes} attributes @param {Borrowed} borrowed @returns {Attributes} */
 function withoutLink(attributes, borrowed) {
