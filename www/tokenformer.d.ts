@@ -458,10 +458,15 @@ export class TokenFormer {
 
 /** Events of <token-former>. None of them bubbles; `input`, which tells changes of the text, does. */
 export interface TokenFormerEventMap {
+  /** The model is loaded. */
   load: CustomEvent<TokenFormer>;
+  /** A step of loading. */
   progress: CustomEvent<LoadProgress>;
+  /** A token was written. */
   token: CustomEvent<Chunk>;
+  /** A text ended. */
   done: CustomEvent<GenerateResult>;
+  /** A call failed; it rejects with the same. */
   error: CustomEvent<TokenFormerError>;
 }
 
@@ -472,21 +477,48 @@ export interface Passage {
   written: boolean;
 }
 
+type ElementOptions = Omit<LoadOptions, "cache" | "signal" | "onProgress"> &
+  Omit<GenerateOptions, "heal" | "stop" | "signal">;
+
+/**
+ * Attributes of <token-former> as properties: assigning one sets the attribute, null takes it away. The attribute's own name
+ * (`"max-tokens"`) is a property as well. What an attribute says that cannot be read is null here.
+ */
+export type TokenFormerOptionProperties = { -readonly [K in keyof ElementOptions]-?: ElementOptions[K] | null };
+
 /** The element <token-former>. Besides the events of the map it tells changes of its text by `input`, which bubbles. */
-export interface TokenFormerElement extends HTMLElement {
+export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProperties {
   /** The loaded model, or null. Setting it sets the attribute `model`, or removes it: frameworks assign properties. */
   get model(): TokenFormer | null;
-  set model(name: string | null);
+  set model(name: string | URL | null);
   /** What it does. The same can be styled by: `token-former:state(writing)`. */
   readonly state: "idle" | "loading" | "writing";
+  /** The text to begin with. Setting another one is a beginning that is not undone. */
+  prompt: string | null;
+  /** Load the model as soon as the element is in a document. */
+  autoload: boolean;
+  /** Show tokens in the place of the text that can be edited. */
+  tokenView: boolean;
+  /** Do not keep downloaded models in the browser's storage. */
+  noCache: boolean;
+  /** Take a text that ends in a space as it is. */
+  noHeal: boolean;
+  /** Address of the folder that holds worker, wasm and models. The first element that loads sets it for all. */
+  get assets(): string | null;
+  set assets(folder: string | URL | null);
   /** The whole text, the visitor's and the model's. Setting another one can be undone; setting the same changes nothing. */
-  text: string;
+  get text(): string;
+  set text(text: string | null);
   /**
    * The text with who wrote what, to be kept and set again. Setting others is a beginning that is not undone; setting the
    * same changes nothing.
    */
   get passages(): Passage[];
-  set passages(passages: Iterable<Passage>);
+  set passages(passages: Iterable<Passage> | null);
+  /** Called with every `token` event. */
+  ontoken: ((this: TokenFormerElement, event: CustomEvent<Chunk>) => unknown) | null;
+  /** Called with every `done` event. */
+  ondone: ((this: TokenFormerElement, event: CustomEvent<GenerateResult>) => unknown) | null;
   /** Loads the model that the attributes name, unless it is the loaded one. */
   load(): Promise<TokenFormer>;
   /** Writes on from `prompt`, which becomes the text, or from the text as it stands; loads first if needed. */
@@ -541,5 +573,122 @@ export interface TokenFormerElement extends HTMLElement {
 declare global {
   interface HTMLElementTagNameMap {
     "token-former": TokenFormerElement;
+  }
+}
+
+// ---- In templates -------------------------------------------------------------------------------
+
+/** "maxTokens" → "max-tokens". */
+type Kebab<Name extends string> = Name extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `-${Lowercase<First>}`}${Kebab<Rest>}`
+  : Name;
+
+/** What a template may say for a property: its value, or the attribute's text. */
+type Written<Value> = Value extends string | null | undefined
+  ? Value
+  : Value extends boolean
+    ? Value | ""
+    : Value extends number
+      ? Value | `${number}`
+      : Value | string;
+
+type AttributeProperties = TokenFormerOptionProperties &
+  Pick<TokenFormerElement, "prompt" | "autoload" | "tokenView" | "noCache" | "noHeal">;
+
+/** The attributes of <token-former> by either name, `max-tokens` and `maxTokens`, and its properties. */
+export type TokenFormerAttributes = {
+  [K in keyof AttributeProperties as K | Kebab<K>]?: Written<AttributeProperties[K]> | null | undefined;
+} & {
+  /** The model's name: a repository of the hub, or a folder's address. Default: the embedded model. */
+  model?: string | URL | null | undefined;
+  /** Address of the folder that holds worker, wasm and models. The first element that loads sets it for all. */
+  assets?: string | URL | null | undefined;
+  /** Texts that end the output and are not part of it, or the same as JSON. Default: []. */
+  stop?: readonly string[] | string | null | undefined;
+  /** The whole text. Bind it with `input` and `done`, which tell of changes. */
+  text?: string | null | undefined;
+  /** The text with who wrote what. */
+  passages?: Iterable<Passage> | null | undefined;
+};
+
+type FromElement<E> = E & { readonly currentTarget: TokenFormerElement };
+type Handler<E> = ((event: FromElement<E>) => void) | null | undefined;
+
+/** Handlers as React, Preact and Svelte take them: `ondone`. React's own `onLoad`, `onProgress` and `onError` are never called. */
+export type TokenFormerHandlers = {
+  [K in keyof TokenFormerEventMap as `on${K}`]?: Handler<TokenFormerEventMap[K]>;
+} & {
+  /** The text was edited, undone or set. */
+  oninput?: Handler<Event>;
+};
+
+/** What JSX may say of <token-former>, besides what it may say of every element. */
+export type TokenFormerProps = TokenFormerAttributes & TokenFormerHandlers;
+
+/** What JSX refuses: React's own events, which wait for what bubbles, and what <token-former> takes with another type. */
+type NotOfElement = keyof TokenFormerProps | "onLoad" | "onProgress" | "onError";
+
+/** Handlers as Vue takes them, whose `@done` is `onDone`, and Preact as well. */
+type Listeners = {
+  [K in keyof TokenFormerEventMap as `on${Capitalize<K>}`]?: (event: FromElement<TokenFormerEventMap[K]>) => void;
+};
+
+/** Handlers as Svelte 4 takes them. */
+type Directives = {
+  [K in keyof TokenFormerEventMap as `on:${K}`]?: Handler<TokenFormerEventMap[K]>;
+};
+
+// Of the frameworks, a project has one. TypeScript passes over what is said of the others, but for errors that are ignored
+// here line by line.
+
+// @ts-ignore
+declare module "react" {
+  namespace JSX {
+    interface IntrinsicElements {
+      "token-former": TokenFormerProps &
+        // @ts-ignore
+        Omit<import("react").HTMLAttributes<TokenFormerElement>, NotOfElement> &
+        // @ts-ignore
+        import("react").ClassAttributes<TokenFormerElement>;
+    }
+  }
+}
+
+// @ts-ignore
+declare module "preact" {
+  namespace JSX {
+    interface IntrinsicElements {
+      "token-former": TokenFormerProps &
+        Listeners &
+        // @ts-ignore
+        Omit<import("preact").HTMLAttributes<TokenFormerElement>, NotOfElement> &
+        // @ts-ignore
+        import("preact").ClassAttributes<TokenFormerElement>;
+    }
+  }
+}
+
+// @ts-ignore
+declare module "vue" {
+  interface GlobalComponents {
+    "token-former": new () => {
+      $props: TokenFormerAttributes &
+        Listeners &
+        // @ts-ignore
+        Omit<import("vue").HTMLAttributes, NotOfElement> &
+        // @ts-ignore
+        import("vue").PublicProps;
+      $slots: Record<"default" | "heading" | "controls" | "status" | "fallback", () => unknown>;
+    };
+  }
+}
+
+// @ts-ignore
+declare module "svelte/elements" {
+  interface SvelteHTMLElements {
+    "token-former": TokenFormerProps &
+      Directives &
+      // @ts-ignore
+      Omit<import("svelte/elements").HTMLAttributes<TokenFormerElement>, NotOfElement | keyof Directives>;
   }
 }

@@ -13,6 +13,7 @@ const from = (attributes) => (name) => attributes[name] ?? null;
 test("attributes mirror the options in kebab case", () => {
   assert.deepEqual(LOADING_ATTRIBUTES, [
     "model",
+    "assets",
     "revision",
     "endpoint",
     "token",

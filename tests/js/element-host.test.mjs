@@ -3,7 +3,7 @@
 import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is imported
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { ATTRIBUTES } from "../../www/lib/element/attributes.js";
+import { ATTRIBUTE_TABLE, ATTRIBUTES } from "../../www/lib/element/attributes.js";
 import { TokenFormerElement } from "../../www/lib/element/element.js";
 import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 import { nodesBelow, textOfPart } from "./fake-dom.mjs";
@@ -53,12 +53,25 @@ function type(it, text) {
 
 test("an attribute that is assigned as a property, as frameworks do, is the attribute", async () => {
   const it = element({ prompt: "x" });
-  for (const name of ATTRIBUTES.filter((name) => name in it)) {
-    it[name] = "o/n";
-    assert.equal(it.getAttribute(name), "o/n", name);
-    it[name] = undefined;
-    assert.equal(it.hasAttribute(name), false, name);
-  }
+  it.load = async () => {}; // of autoload
+  assert.deepEqual(ATTRIBUTE_TABLE.map(({ attribute }) => attribute).sort(), [...ATTRIBUTES].sort());
+  for (const { attribute, property, kind } of ATTRIBUTE_TABLE)
+    for (const name of [attribute, property]) {
+      it[name] = "o/n";
+      assert.equal(it.getAttribute(attribute), "o/n", name);
+      // Frameworks assign one of these where a template says no more.
+      for (const nothing of [undefined, null, false, ""]) {
+        it.setAttribute(attribute, "o/n");
+        it[name] = nothing;
+        // Only a switch is on by "", as in HTML.
+        assert.equal(it.hasAttribute(attribute), nothing === "" && kind === "boolean", `${name} = ${nothing}`);
+      }
+    }
+  delete it.load;
+  it.model = new URL("https://models.example/m/");
+  assert.equal(it.getAttribute("model"), "https://models.example/m/");
+  it.model = null;
+  it.prompt = "x";
   it.stop = ["B", "\n\n"];
   assert.deepEqual(JSON.parse(it.getAttribute("stop")), ["B", "\n\n"]);
   it.stop = '["B"]';
@@ -68,6 +81,95 @@ test("an attribute that is assigned as a property, as frameworks do, is the attr
   const { finishReason, options } = await it.generate();
   assert.deepEqual([finishReason, options.stop], ["abort", ["B"]]);
   assert.throws(() => (it.stop = 5), { code: "invalid-argument" });
+});
+
+test("switches, numbers and JSON are attributes by both names, and can be read again", async () => {
+  const it = element({ prompt: "x" });
+  it.load = async () => {};
+  const values = [
+    ["noCache", "no-cache", true, ""],
+    ["autoload", "autoload", true, ""],
+    ["tokenView", "token-view", true, ""],
+    ["maxTokens", "max-tokens", 5, "5"],
+    ["temperature", "temperature", 0, "0"],
+    ["logitBias", "logit-bias", { 11: -5 }, '{"11":-5}'],
+    ["config", "config", { num_layers: 2 }, '{"num_layers":2}'],
+    ["backend", "backend", "cpu", "cpu"],
+  ];
+  for (const [property, attribute, value, text] of values)
+    for (const name of [property, attribute]) {
+      const empty = typeof value === "boolean" ? false : null;
+      assert.deepEqual([it[property], it[attribute]], [empty, empty], name);
+      it[name] = value;
+      assert.equal(it.getAttribute(attribute), text, name);
+      assert.deepEqual([it[property], it[attribute]], [value, value], name);
+      it.removeAttribute(attribute);
+    }
+  it.setAttribute("max-tokens", "many");
+  assert.equal(it.maxTokens, null, "told when it is used");
+  for (const [name, wrong] of [
+    ["maxTokens", {}],
+    ["logit-bias", 5],
+    ["model", 5],
+    ["backend", ["cpu"]],
+    ["config", () => {}],
+  ])
+    assert.throws(() => (it[name] = wrong), {
+      code: "invalid-argument",
+      message: new RegExp(`^${name === "maxTokens" ? "max-tokens" : name} must be `),
+    });
+  const circle = {};
+  circle.circle = circle;
+  assert.throws(() => (it.config = circle), { code: "invalid-argument" });
+});
+
+test("assigning what is there already sets nothing, tells nothing and leaves the caret", async () => {
+  const it = element({ prompt: "x", "max-tokens": "2", stop: '["."]' });
+  await it.generate();
+  field(it).setSelectionRange(1, 1);
+  const told = [];
+  it.addEventListener("input", () => told.push("input"));
+  const { setAttribute } = it;
+  it.setAttribute = (...args) => told.push(args) && setAttribute.apply(it, args);
+  const { passages } = it;
+  Object.assign(it, { prompt: "x", maxTokens: 2, "max-tokens": "2", stop: ["."], text: it.text, passages });
+  assert.deepEqual([told, it.passages, field(it).selectionStart], [[], passages, 1]);
+});
+
+test("text and passages that a template no longer binds are empty", () => {
+  const it = element({ prompt: "x" });
+  it.text = null;
+  assert.equal(it.text, "");
+  it.passages = [{ text: "y", written: true }];
+  it.passages = undefined;
+  assert.deepEqual(it.passages, []);
+});
+
+test("handlers can be assigned for its own events, as for those that every element has", async () => {
+  const it = element({ prompt: "x", "max-tokens": "1" });
+  const told = [];
+  it.ontoken = () => told.push("never");
+  it.ontoken = ({ detail }) => told.push(detail.text);
+  it.ondone = function ({ detail }) {
+    told.push(this === it, detail.finishReason);
+  };
+  await it.generate();
+  assert.deepEqual(told, ["A", true, "length"]);
+  assert.equal(it.ontoken.name, "");
+  it.ontoken = null;
+  it.ondone = undefined;
+  await it.generate();
+  assert.deepEqual([told.length, it.ontoken, it.ondone], [3, null, null]);
+});
+
+test("what was assigned before the element was defined is assigned again, in its order", () => {
+  const it = new TokenFormerElement();
+  made.add(it);
+  for (const [name, value] of Object.entries({ prompt: "x", "max-tokens": 3, text: "y" }))
+    Object.defineProperty(it, name, { value, configurable: true, writable: true, enumerable: true });
+  it.isConnected = true;
+  it.connectedCallback();
+  assert.deepEqual([it.getAttribute("max-tokens"), it.maxTokens, it.text], ["3", 3, "y"]);
 });
 
 test("stop texts that were assigned before the element was defined count, and it can be stopped", async () => {

@@ -5,7 +5,12 @@ import { GENERATE_OPTIONS, LOAD_OPTIONS } from "../api/options.js";
 
 /** @typedef {import("../api/options.js").Option} Option */
 /** What reads an attribute: its text, or null without it. @typedef {(attribute: string) => string | null} Get */
-/** @typedef {{ name: string, option: Readonly<Option>, attribute: string }} Row */
+/** How an attribute's text is read. @typedef {"text" | "number" | "boolean" | "json"} Kind */
+/** `name`: the option's. @typedef {{ name: string, option: Readonly<Option>, attribute: string }} Row */
+/**
+ * An attribute with the property that sets it, in one line for people.
+ * @typedef {{ attribute: string, property: string, kind: Kind, about: string, values?: readonly unknown[], default?: unknown }} Attribute
+ */
 
 /** Functions and signals cannot be written as attributes. */
 const WITHOUT_ATTRIBUTE = ["signal", "function"];
@@ -13,7 +18,12 @@ const WITHOUT_ATTRIBUTE = ["signal", "function"];
 /** `maxTokens` → `max-tokens`; an option that is true by default is switched off: `no-cache`. @param {string} name @param {Readonly<Option>} option */
 export function attributeName(name, option) {
   const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  return option.type === "boolean" && option.default === true ? `no-${kebab}` : kebab;
+  return isSwitchedOff(option) ? `no-${kebab}` : kebab;
+}
+
+/** @param {Readonly<Option>} option */
+function isSwitchedOff(option) {
+  return option.type === "boolean" && option.default === true;
 }
 
 /** @param {import("../api/options.js").Table} table @returns {Row[]} */
@@ -26,8 +36,36 @@ function attributesOf(table) {
 const LOAD_ATTRIBUTES = attributesOf(LOAD_OPTIONS);
 const GENERATE_ATTRIBUTES = attributesOf(GENERATE_OPTIONS);
 
+/** Attributes that are no options. @type {readonly Readonly<Attribute>[]} */
+const OWN = Object.freeze([
+  {
+    attribute: "model",
+    property: "model",
+    kind: "text",
+    about: "the model's name: a repository of the hub, or the address of a folder; left out, the embedded one",
+  },
+  {
+    attribute: "assets",
+    property: "assets",
+    kind: "text",
+    about: "address of the folder that holds worker, wasm and models; of the first element that loads, for all",
+  },
+  { attribute: "prompt", property: "prompt", kind: "text", about: "the text to begin with" },
+  { attribute: "autoload", property: "autoload", kind: "boolean", about: "load the model at once" },
+  {
+    attribute: "token-view",
+    property: "tokenView",
+    kind: "boolean",
+    about: "show tokens in the place of the text that can be edited",
+  },
+]);
+
 /** Attributes that choose the model: after a change of one of them the next call loads anew. */
-export const LOADING_ATTRIBUTES = Object.freeze(["model", ...LOAD_ATTRIBUTES.map(({ attribute }) => attribute)]);
+export const LOADING_ATTRIBUTES = Object.freeze([
+  "model",
+  "assets",
+  ...LOAD_ATTRIBUTES.map(({ attribute }) => attribute),
+]);
 
 /** Attributes that say how a text is written. */
 export const GENERATING_ATTRIBUTES = Object.freeze(GENERATE_ATTRIBUTES.map(({ attribute }) => attribute));
@@ -39,6 +77,19 @@ export const ATTRIBUTES = Object.freeze([
   "prompt",
   "autoload",
   "token-view",
+]);
+
+/** The same, with their properties: `noCache` for `no-cache`. @type {readonly Readonly<Attribute>[]} */
+export const ATTRIBUTE_TABLE = Object.freeze([
+  ...OWN,
+  ...[...LOAD_ATTRIBUTES, ...GENERATE_ATTRIBUTES].map(({ name, option, attribute }) => ({
+    attribute,
+    property: isSwitchedOff(option) ? `no${name[0].toUpperCase()}${name.slice(1)}` : name,
+    kind: kindOf(option),
+    about: isSwitchedOff(option) ? `do not ${option.about}` : (option.about ?? ""),
+    values: option.values,
+    default: option.type === "boolean" ? undefined : option.default,
+  })),
 ]);
 
 /** Load options as written in attributes. `get` returns an attribute's text, or null without it. @param {Get} get */
@@ -57,22 +108,38 @@ function read(rows, get) {
   const options = {};
   for (const { name, option, attribute } of rows) {
     const text = get(attribute);
-    if (text !== null) options[name] = parse(attribute, text, option);
+    if (text === null) continue;
+    const value = parse(attribute, text, kindOf(option));
+    options[name] = isSwitchedOff(option) ? !value : value;
   }
   return options;
 }
 
-/** @param {string} attribute @param {string} text @param {Readonly<Option>} option */
-function parse(attribute, text, option) {
-  switch (option.type) {
+/** @param {Readonly<Option>} option @returns {Kind} */
+function kindOf({ type }) {
+  switch (type) {
     case "boolean":
-      return option.default !== true; // it is there, whatever it says
+      return "boolean";
     case "integer":
     case "number":
-      return parseNumber(attribute, text);
+      return "number";
     case "shape":
     case "texts":
     case "biases":
+      return "json";
+    default:
+      return "text";
+  }
+}
+
+/** What an attribute's text says. Throws `invalid-argument`. @param {string} attribute @param {string} text @param {Kind} kind @returns {unknown} */
+export function parse(attribute, text, kind) {
+  switch (kind) {
+    case "boolean":
+      return true; // it is there, whatever it says
+    case "number":
+      return parseNumber(attribute, text);
+    case "json":
       return parseJson(attribute, text);
     default:
       return text;

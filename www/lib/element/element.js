@@ -2,6 +2,7 @@
 // called, the button is pressed, or `autoload` is set.
 
 import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
+import { defineProperties, setAttribute, takeEarlyProperties } from "./properties.js";
 import { ElementView } from "./view.js";
 import { aborted, toTokenFormerError } from "../errors.js";
 import { checkText, checkTextOrIds, loneSurrogateAt, wellFormed } from "../api/inputs.js";
@@ -74,7 +75,7 @@ export class TokenFormerElement extends Base {
 
   /** As the attribute, since frameworks assign properties where an element has them; null removes it. @param {string | null} name */
   set model(name) {
-    this.#setAttribute("model", name ?? null);
+    setAttribute(this, "model", name);
   }
 
   /** Ends the text that is being written, or the loading before it. @returns {() => void} */
@@ -84,13 +85,7 @@ export class TokenFormerElement extends Base {
 
   /** As the attribute, as above: a text of JSON, or the array itself. @param {readonly string[] | string | null} texts */
   set stop(texts) {
-    this.#setAttribute("stop", Array.isArray(texts) ? JSON.stringify(texts) : (texts ?? null));
-  }
-
-  /** @param {string} name @param {unknown} value */
-  #setAttribute(name, value) {
-    if (value === null) this.removeAttribute(name);
-    else this.setAttribute(name, checkText(name, value));
+    setAttribute(this, "stop", texts);
   }
 
   /** "idle", "loading" or "writing". */
@@ -104,7 +99,7 @@ export class TokenFormerElement extends Base {
   }
 
   set text(text) {
-    const checked = asInField(checkText("text", text));
+    const checked = asInField(checkText("text", text ?? "")); // as that of a text field
     // A framework that binds the text assigns what it was told: that is no change, and ends nothing.
     if (checked === this.text || (this.#view.isWriting && checked === this.#echo)) return;
     this.#endWriting();
@@ -116,9 +111,9 @@ export class TokenFormerElement extends Base {
     return this.#view.manuscript.stretches;
   }
 
-  /** @param {Iterable<Passage>} passages */
+  /** @param {Iterable<Passage> | null} passages */
   set passages(passages) {
-    const checked = Array.from(passages, ({ text, written }) => ({
+    const checked = Array.from(passages ?? [], ({ text, written }) => ({
       text: checkText("passages", text),
       written: Boolean(written),
     }));
@@ -133,7 +128,7 @@ export class TokenFormerElement extends Base {
   }
 
   connectedCallback() {
-    this.#takeEarlyProperties();
+    takeEarlyProperties(this, TokenFormerElement.prototype);
     if (this.hasAttribute("autoload")) this.load().catch(() => {});
   }
 
@@ -224,17 +219,6 @@ export class TokenFormerElement extends Base {
     const isHealed = manuscript.pieces[from]?.token?.isHealed === true;
     const first = { ...token, isHealed, text: isHealed ? text.replace(/^ /, "") : text };
     return this.#run(() => ({ prompt: manuscript.textBefore(from) + first.text, from, first }));
-  }
-
-  /** What was assigned before the element was defined stands in front of its accessors: it is assigned again. */
-  #takeEarlyProperties() {
-    const own = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (this));
-    for (const [name, { set }] of Object.entries(Object.getOwnPropertyDescriptors(TokenFormerElement.prototype))) {
-      if (!set || !Object.hasOwn(own, name)) continue;
-      const value = own[name];
-      delete own[name];
-      own[name] = value;
-    }
   }
 
   /** Ends a text that is about to lose its place. One that waits for its model has none yet: it will continue what is there then. */
@@ -398,3 +382,5 @@ export class TokenFormerElement extends Base {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
+
+defineProperties(TokenFormerElement.prototype);
