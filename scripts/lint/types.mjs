@@ -1,5 +1,5 @@
 // Checks the types of www/ with TypeScript, strictly: of the module and the pages, and of the service worker, which has
-// other globals than a page.
+// other globals than a page. Then that the published types take <token-former> in the templates of frameworks.
 //
 //     node scripts/lint/types.mjs
 
@@ -10,7 +10,13 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
 
-for (const project of ["www/tsconfig.json", "www/tsconfig.service-worker.json"]) {
+const PROJECTS = [
+  "www/tsconfig.json",
+  "www/tsconfig.service-worker.json",
+  "tests/types/tsconfig.json",
+  "tests/types/tsconfig.preact.json",
+];
+for (const project of PROJECTS) {
   const { status, error } = spawnSync(process.execPath, [tsc, "--project", project], { cwd: root, stdio: "inherit" });
   if (error) throw error;
   if (status !== 0) process.exitCode = 1;
