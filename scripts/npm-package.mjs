@@ -36,13 +36,15 @@ const manifest = {
     "./models/*": "./models/*",
     "./package.json": "./package.json",
   },
-  files: ["*.js", "*.d.ts", "*.wasm", "lib", "models"],
+  customElements: "./custom-elements.json",
+  files: ["*.js", "*.d.ts", "*.wasm", "custom-elements.json", "lib", "models"],
 };
 
 rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 writeFileSync(join(target, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 for (const name of ["README.md", "LICENSE"]) copyFileSync(join(root, name), join(target, name));
+copyFileSync(join(root, "www/custom-elements.json"), join(target, "custom-elements.json"));
 for (const name of ["tokenformer.js", "tokenformer.d.ts", "tokenformer-web.js", "tokenformer-web_bg.wasm"]) {
   copyFileSync(join(build, name), join(target, name));
 }

@@ -52,7 +52,8 @@ test("the package is what its manifest says, and nothing in it is missing", asyn
   );
   for (const name of ["README.md", "LICENSE", "tokenformer.d.ts", "tokenformer-web_bg.wasm", "lib/engine/worker.js"])
     assert.ok(existsSync(`${PACKAGE}/${name}`), name);
-  for (const target of Object.values(manifest.exports["."])) assert.ok(existsSync(join(PACKAGE, target)), target);
+  for (const target of [...Object.values(manifest.exports["."]), manifest.customElements])
+    assert.ok(existsSync(join(PACKAGE, target)), target);
   const { stdout } = await run("npm", ["pack", "--dry-run", "--json", PACKAGE], { cwd: PROJECT });
   const files = JSON.parse(stdout)[0].files.map((file) => file.path);
   const modules = readdirSync(`${PACKAGE}/lib`, { recursive: true }).filter((name) => name.endsWith(".js"));
