@@ -84,7 +84,8 @@ function isPage(path) {
 async function keptFirst(event, path, build) {
   const copy = await kept(path, build);
   if (copy) return copy;
-  const response = await fetch(event.request);
+  // One file that is missing stops the whole page, and a server may close a connection just as a request comes.
+  const response = await fetch(event.request).catch(() => fetch(event.request));
   // Not awaited: a storage that is full or slow must not hold back the page.
   if (build === BUILD && KEPT.has(path)) event.waitUntil(put(path, response.clone()).catch(() => {}));
   return response;
@@ -122,10 +123,14 @@ function isHtml({ headers }) {
   return /^text\/html/i.test(headers.get("Content-Type") ?? "");
 }
 
-/** @param {string} path */
+/** A storage that fails has nothing: the network may. @param {string} path */
 async function kept(path, build = BUILD) {
-  if (!(await caches.has(cacheOf(build)))) return undefined;
-  return (await caches.open(cacheOf(build))).match(addressOf(path, build), { ignoreVary: true });
+  try {
+    if (!(await caches.has(cacheOf(build)))) return undefined;
+    return await (await caches.open(cacheOf(build))).match(addressOf(path, build), { ignoreVary: true });
+  } catch {
+    return undefined;
+  }
 }
 
 /**

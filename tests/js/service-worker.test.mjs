@@ -40,6 +40,7 @@ function browser(scope = SCOPE) {
       };
     },
   };
+  it.caches = caches;
   const fetch = async (asked, { cache } = {}) => {
     const url = new URL(asked.url ?? asked);
     it.asked.push(url.href);
@@ -360,4 +361,19 @@ test("a folder of the host that is called local/ is the host's", async () => {
     "local/~1A~x/config.json",
   ])
     assert.equal(await worker.get(path, { cache: "no-store" }), undefined, path);
+});
+
+test("a storage that fails, and a connection that breaks once, do not stop a page", async () => {
+  const it = browser();
+  it.host = serves(first);
+  const worker = await it.worker(first).start();
+  const path = named("page/page.js", first);
+  it.caches.has = it.caches.open = () => Promise.reject(new DOMException("Unexpected internal error.", "UnknownError"));
+  assert.equal(nameIn(await worker.text(path)), first.name);
+  let times = 0;
+  it.host = (asked) => (times++ === 0 ? down() : serves(first)(asked));
+  assert.equal(nameIn(await worker.text(path)), first.name);
+  assert.equal(times, 2);
+  it.host = down;
+  await assert.rejects(worker.get(path), TypeError);
 });

@@ -157,13 +157,13 @@ export class Tab {
   /** `navigate`, with everything in order, and what the monkey has in every page. */
   async go(navigate) {
     await this.#stage.calm();
-    const isThere = async () => {
-      await navigate();
-      await this.page.waitForFunction(() => customElements.get("token-former"));
-    };
-    await isThere().catch(async (error) => {
-      throw new Error(`${this.name} does not get there: ${error.message}: ${await this.#standing()}`);
-    });
+    const isThere = () => this.page.waitForFunction(() => customElements.get("token-former"));
+    await navigate()
+      .then(isThere)
+      .catch((error) => this.#reload(error).then(isThere))
+      .catch(async (error) => {
+        throw new Error(`${this.name} does not get there: ${error.message}: ${await this.#standing()}`);
+      });
     // A page that is full said that it keeps nothing.
     if (this.isFull) {
       this.own = null;
@@ -171,6 +171,13 @@ export class Tab {
     }
     this.isFull = false;
     await this.page.evaluate(arrive, ERROR_CODES);
+  }
+
+  /** A connection may break, and then the page does not start: it says to reload it, once that is enough. @param {Error} error */
+  async #reload(error) {
+    if (!(await this.page.locator(".unstarted").isVisible())) throw error;
+    console.log(`${this.name} did not start, and was reloaded: ${await this.#standing()}`);
+    await this.page.reload();
   }
 
   /** What a navigation may wait for: the service worker's states, as another tab sees them, and open requests. */
