@@ -1,18 +1,76 @@
-//! Lists the files of `shaders/` for `src/gpu/shader.rs`, so that a new one needs no entry anywhere.
+//! Writes what stands once and is needed elsewhere: a list of the files of `shaders/` for `src/gpu/shader.rs`, so that a new
+//! one needs no entry anywhere, and of the table of generate options Rust's structs and the shaders' (`build/options.rs`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+#[path = "build/options.rs"]
+mod options;
+use options::{Made, Table};
+
+/// The table of generate options, and one that tests alone read: it has every type of an option.
+const TABLE: &str = "www/lib/api/generate-options.js";
+const TEST_TABLE: &str = "tests/fixtures/every-option.js";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
+    let sampling = write_options();
+    write_shaders(&sampling);
+}
+
+fn root() -> PathBuf {
+    env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
+}
+
+fn write(file: &str, text: &str) {
+    let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join(file);
+    fs::write(out, text).expect("cargo's folder for it");
+}
+
+/// Rust's options; returns the uniform of the shaders.
+fn write_options() -> String {
+    let table = |file: &str| {
+        println!("cargo::rerun-if-changed={file}");
+        Table::read(&fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}")))
+    };
+    let sampling = Made {
+        name: "SamplingOptions",
+        about: "How the next token is chosen. Defaults are those of the public interface.",
+        integer: "u32",
+        extra: "    /// The ids that the completion's first token may be, each with true; `None`: any.
+    #[serde(skip)]
+    pub first: Option<std::sync::Arc<[bool]>>,\n",
+    };
+    let text = Made {
+        name: "GenerateOptions",
+        about: "Options of one generation. Defaults are those of the public interface.",
+        integer: "usize",
+        extra: "    /// How tokens are chosen.
+    #[serde(skip)]
+    pub sampling: crate::sampling::SamplingOptions,\n",
+    };
+    let own = [("real_ids", "Ids below this are drawn.")];
+    let rows = table(TABLE).room("sampling");
+    write("sampling_options.rs", &rows.rust(&sampling));
+    let (wgsl, words) = rows.uniform(&own);
+    write("sampling_words.rs", &words);
+    write("generate_options.rs", &table(TABLE).room("text").rust(&text));
+    let rows = table(TEST_TABLE).room("sampling");
+    let (test_wgsl, words) = rows.uniform(&own);
+    write("test_options.wgsl", &test_wgsl);
+    write("test_options.rs", &(rows.rust(&sampling) + &words));
+    wgsl
+}
+
+/// Every shader with its text, and the text that is made here.
+fn write_shaders(sampling: &str) {
     println!("cargo::rerun-if-changed=shaders");
-    let folder = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("shaders");
-    let entries = fs::read_dir(&folder).expect("the folder of shaders");
+    let entries = fs::read_dir(root().join("shaders")).expect("the folder of shaders");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry of it").path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "wgsl"));
     files.sort();
     let line = |path: &Path| format!("    ({:?}, include_str!({path:?})),\n", path.file_name().expect("a file"));
     let lines: String = files.iter().map(|path| line(path)).collect();
-    let out = Path::new(&env::var("OUT_DIR").expect("cargo sets it")).join("shaders.rs");
-    fs::write(out, format!("&[\n{lines}]\n")).expect("cargo's folder for it");
+    write("shaders.rs", &format!("&[\n{lines}    (\"sampling_options.wgsl\", {sampling:?}),\n]\n"));
 }

@@ -30,7 +30,7 @@ var<workgroup> best_id: array<u32, WG>;
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let block = group.x * WG + local;
     // Where tokens may be dropped the draw has to wait for the second half.
-    let draws = sampling.temperature > 0.0 && keeps_all(sampling);
+    let draws = !is_greedy(sampling) && keeps_all(sampling);
     var noise = vec4<f32>();
     if draws {
         noise = gumbel(sampling.seed, step.index, block);
@@ -47,15 +47,15 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         var x = logits[id];
         let s = seen[id] & ~NOT_FIRST;
         if s != 0u {
-            x = select(x * sampling.repetition, x / sampling.repetition, x > 0.0);
+            x = select(x * sampling.repetition_penalty, x / sampling.repetition_penalty, x > 0.0);
             let count = s & ~SEEN;
             if count > 0u {
-                x -= sampling.presence + sampling.frequency * f32(count);
+                x -= sampling.presence_penalty + sampling.frequency_penalty * f32(count);
             }
         }
         x += bias[id];
         x = finite(x);
-        if sampling.temperature > 0.0 && x > LOWEST {
+        if !is_greedy(sampling) && x > LOWEST {
             x = finite(x / sampling.temperature);
         }
         let may_be_drawn = id < sampling.real_ids && (step.index > 0u || (seen[id] & NOT_FIRST) == 0u);

@@ -143,7 +143,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
     top = highest[0];
 
     // These conditions are the same for all threads: they come from a uniform buffer.
-    if sampling.temperature > 0.0 && !keeps_all(sampling) {
+    if !is_greedy(sampling) && !keeps_all(sampling) {
         var limit = LAST_KEY;
         if sampling.top_k > 0u && sampling.top_k < sampling.real_ids {
             limit = last_key(local, top, limit, false, f32(sampling.top_k));
@@ -151,11 +151,12 @@ fn main(@builtin(local_invocation_index) local: u32) {
         if sampling.top_p < 1.0 {
             limit = min(limit, last_key(local, top, limit, true, sampling.top_p));
         }
+        let floor = select(LOWEST, log(sampling.min_p), sampling.min_p > 0.0);
         score = LOWEST;
         winner = 0xffffffffu;
         for (var block = local; block < BLOCKS; block += WG) {
             let values = adjusted[block];
-            let kept = vec4<f32>(values > vec4<f32>(LOWEST)) * vec4<f32>(values - top >= vec4<f32>(sampling.min_p_floor));
+            let kept = vec4<f32>(values > vec4<f32>(LOWEST)) * vec4<f32>(values - top >= vec4<f32>(floor));
             if dot(kept, vec4<f32>(1.0)) == 0.0 || key_of(max(max(values.x, values.y), max(values.z, values.w)), top) > limit {
                 continue;
             }

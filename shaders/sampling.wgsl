@@ -1,20 +1,11 @@
-// What choosing a token needs to know: options of the completion (src/sampling/options.rs) and of the vocabulary.
-struct Sampling {
-    // Divides the logits; 0 is greedy.
-    temperature: f32,
-    // Keep the best that hold this probability; 1 is off.
-    top_p: f32,
-    // ln(min_p), or −∞ where it is off.
-    min_p_floor: f32,
-    // Keep the k best; 0 is off.
-    top_k: u32,
-    repetition: f32,
-    presence: f32,
-    frequency: f32,
-    // Ids below this are drawn.
-    real_ids: u32,
-    seed: vec2<u32>,
-}
+// What choosing a token needs to know. `Sampling` has `real_ids`, the number of ids that are drawn, and the options of the
+// completion by their names in Rust, as `top_k` and `repetition_penalty`: every number of those that
+// www/lib/api/generate-options.js gives to `sampling`. build.rs writes the struct.
+
+#include "sampling_options.wgsl"
+
+// Below this temperature nothing is drawn (src/sampling/options.rs).
+const COLDEST = 1e-30;
 
 // Bits of `seen`: prompt or output hold the token; the output's first token may not be it. The other bits count how
 // often the output holds it.
@@ -34,7 +25,12 @@ fn is_better(a_score: f32, a_id: u32, b_score: f32, b_id: u32) -> bool {
     return a_score > b_score || (a_score == b_score && a_id < b_id);
 }
 
+// True if the best token is always chosen.
+fn is_greedy(s: Sampling) -> bool {
+    return s.temperature < COLDEST || s.top_k == 1u;
+}
+
 // True if every real token stays in the draw.
 fn keeps_all(s: Sampling) -> bool {
-    return s.top_k == 0u && s.top_p >= 1.0 && s.min_p_floor < LOWEST;
+    return s.top_k == 0u && s.top_p >= 1.0 && s.min_p <= 0.0;
 }

@@ -39,6 +39,7 @@ pub mod hub;
 pub mod load;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub mod model;
+mod options;
 pub mod platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod quantizer;

@@ -11,9 +11,7 @@ use crate::error::Error;
 use crate::generate::{self, GenerateOptions, Model, Prompt, ScoreItem};
 use crate::load::progress::Progress;
 use crate::load::request::Request;
-use crate::sampling::SamplingOptions;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
-use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -22,28 +20,6 @@ use web_sys::AbortSignal;
 /// A loaded model. The JavaScript side never calls two methods at once, but for `info` and `abort`.
 #[wasm_bindgen]
 pub struct Engine(Rc<Inner>);
-
-/// The generate options as `www/lib/api/options.js` passes them: all there, all checked.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Options {
-    max_tokens: f64,
-    temperature: f64,
-    top_k: f64,
-    top_p: f64,
-    min_p: f64,
-    repetition_penalty: f64,
-    presence_penalty: f32,
-    frequency_penalty: f32,
-    #[serde(default)]
-    seed: Option<f64>,
-    #[serde(default)]
-    stop: Vec<String>,
-    #[serde(default)]
-    logit_bias: Vec<(u32, f64)>,
-    logprobs: usize,
-    heal: bool,
-}
 
 impl Engine {
     /// Takes the model out for an asynchronous call.
@@ -152,25 +128,15 @@ impl Engine {
         self.0.with(|m| m.decode(ids))
     }
 
-    /// Begins a completion.
+    /// Begins a completion. The options are those of `www/lib/api/generate-options.js`: all there, all checked.
     pub async fn start(&self, prompt: JsValue, options: JsValue) -> Result<Generation, JsValue> {
         let begin = || {
-            let o: Options = js::parse(options)?;
-            let options = GenerateOptions {
-                max_tokens: o.max_tokens as usize,
-                sampling: SamplingOptions {
-                    top_k: o.top_k as u32,
-                    presence_penalty: o.presence_penalty,
-                    frequency_penalty: o.frequency_penalty,
-                    logit_bias: o.logit_bias.into_iter().map(|(id, bias)| (id, as_f32(bias))).collect(),
-                    seed: o.seed.map_or_else(random_seed, |s| s as u64),
-                    ..SamplingOptions::from_f64(o.temperature, o.top_p, o.min_p, o.repetition_penalty)
-                },
-                stop: o.stop,
-                logprobs: o.logprobs,
-                heal: o.heal,
-            };
-            Ok((as_prompt(&prompt)?, options))
+            let mut read: GenerateOptions = js::parse(options.clone())?;
+            read.sampling = js::parse(options.clone())?;
+            if Reflect::get(&options, &"seed".into()).is_ok_and(|seed| seed.is_undefined()) {
+                read.sampling.seed = random_seed();
+            }
+            Ok((as_prompt(&prompt)?, read))
         };
         let (prompt, options) = begin().map_err(|e: Error| js::error(&e))?;
         self.0.abort.clear();
@@ -280,11 +246,6 @@ fn as_prompt(v: &JsValue) -> crate::error::Result<Prompt> {
     }
     let ids = v.dyn_ref::<Uint32Array>().ok_or_else(|| Error::invalid_argument("A text is neither text nor ids."))?;
     Ok(Prompt::Ids(ids.to_vec()))
-}
-
-/// The nearest finite f32.
-fn as_f32(x: f64) -> f32 {
-    x.clamp(f32::MIN.into(), f32::MAX.into()) as f32
 }
 
 /// An integer in [0, 2⁵³).

@@ -95,7 +95,8 @@ impl Sampler {
         kept
     }
 
-    /// Logits of the real ids after penalties and bias.
+    /// Logits of the real ids after penalties and bias. The repetition penalty is CTRL's (Keskar et al. 2019): it divides
+    /// positive logits and multiplies negative ones.
     fn adjusted(&self, logits: &[f32]) -> Vec<f32> {
         let o = &self.options;
         let mut x = logits[..self.real_ids.min(logits.len())].to_vec();

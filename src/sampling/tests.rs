@@ -1,3 +1,5 @@
+mod every_option;
+
 use super::*;
 use proptest::prelude::*;
 

@@ -4,10 +4,13 @@ import { checkIds, checkScoreArguments, checkText, loneSurrogateAt } from "../..
 import {
   checkGenerateOptions,
   checkLoadOptions,
+  checkOptions,
+  complete,
   GENERATE_OPTIONS,
   LOAD_OPTIONS,
   rangeInWords,
 } from "../../www/lib/api/options.js";
+import { ROWS } from "../fixtures/every-option.js";
 
 const refused = (pattern) => (error) => {
   assert.equal(error.name, "TokenFormerError");
@@ -159,6 +162,28 @@ test("the sentence names option, range and value, but never a token", () => {
     (error) => !error.message.includes("secret"),
   );
   assert.equal(rangeInWords(GENERATE_OPTIONS.logprobs), "from 0 to 20");
+});
+
+test("an object's fields are options of their own", () => {
+  const table = complete(ROWS);
+  const check = (dry) => checkOptions(table, { dry }).dry;
+  const standard = { multiplier: 0, base: 1.75, allowedLength: 2, breakers: ["\n", '"'] };
+  assert.deepEqual(check(undefined), standard);
+  assert.deepEqual(check({}), standard);
+  assert.deepEqual(check({ multiplier: 0.8, breakers: [] }), { ...standard, multiplier: 0.8, breakers: [] });
+  for (const frozen of [table, table.dry, table.dry.fields.base, table.dry.default, table.dry.default.breakers])
+    assert.ok(Object.isFrozen(frozen));
+  for (const [bad, message] of [
+    [{ base: 0 }, "dry.base must be a number from 1, not 0."],
+    [{ allowedLength: 1.5 }, "dry.allowedLength must be an integer from 1, below 2^53, not 1.5."],
+    [{ breakers: [""] }, "dry.breakers[0] is empty."],
+    [{ Base: 2 }, 'There is no option "dry.Base".'],
+    [[], "dry must be a plain object, not an array."],
+    [null, "dry must be a plain object, not null."],
+  ]) {
+    assert.throws(() => check(bad), { name: "TokenFormerError", code: "invalid-argument", message });
+  }
+  assert.throws(() => check({ Base: 2 }), { hint: "Did you mean dry.base?" });
 });
 
 test("half a character is found", () => {

@@ -7,39 +7,19 @@ pub const SEEN: u32 = 1 << 31;
 /// Bit of `seen`: the output's first token may not be this one.
 pub const NOT_FIRST: u32 = 1 << 30;
 
-/// `Sampling` of the shaders.
-#[repr(C)]
+/// `Sampling` of the shaders: word after word what the options say, made with the struct itself by `build.rs`.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Sampling {
-    pub temperature: f32,
-    pub top_p: f32,
-    pub min_p_floor: f32,
-    pub top_k: u32,
-    pub repetition: f32,
-    pub presence: f32,
-    pub frequency: f32,
-    pub real_ids: u32,
-    pub seed: [u32; 2],
-    padding: [u32; 2],
-}
+pub struct Sampling([u32; WORDS]);
 
 impl Sampling {
     /// The options of a completion that draws ids below `real_ids`.
     pub fn new(options: &SamplingOptions, real_ids: usize) -> Self {
-        Self {
-            temperature: if options.is_greedy() { 0.0 } else { options.temperature },
-            top_p: options.top_p,
-            min_p_floor: if options.min_p > 0.0 { options.min_p.ln() } else { f32::MIN },
-            top_k: options.top_k,
-            repetition: options.repetition_penalty,
-            presence: options.presence_penalty,
-            frequency: options.frequency_penalty,
-            real_ids: real_ids as u32,
-            seed: [options.seed as u32, (options.seed >> 32) as u32],
-            padding: [0; 2],
-        }
+        Self(words(options, real_ids as u32))
     }
 }
+
+include!(concat!(env!("OUT_DIR"), "/sampling_words.rs"));
 
 /// What `seen` holds when a completion of `prompt` begins, u32 [vocab].
 pub fn seen_of(options: &SamplingOptions, prompt: &[u32], vocab: usize) -> Vec<u32> {

@@ -9,6 +9,8 @@ use crate::model::kernels::sampling::{NOT_FIRST, SEEN, Sampling};
 use crate::model::kernels::score::TargetScore;
 use crate::model::kernels::{PREFILL_TILE, Step};
 use crate::model::plan::{Parts, Plan};
+use crate::sampling::SamplingOptions;
+use std::collections::HashMap;
 use std::mem::offset_of;
 use wgpu::naga::proc::Layouter;
 use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -118,9 +120,13 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     assert_eq!(constant(&prefill, "TILE") as usize, PREFILL_TILE);
     let adjust = source(ShaderSpec::new("sample_adjust").with("WG", 128).with("V", 9));
     assert_eq!((constant(&adjust, "SEEN"), constant(&adjust, "NOT_FIRST")), (SEEN, NOT_FIRST));
-    let sampling =
-        offsets!(Sampling, temperature, top_p, min_p_floor, top_k, repetition, presence, frequency, real_ids, seed);
-    assert_eq!(members(&adjust, "Sampling"), sampling);
+    let options = SamplingOptions { temperature: 0.5, min_p: 0.25, seed: (3 << 32) + 2, ..Default::default() };
+    let sampling: [u32; 12] = bytemuck::cast(Sampling::new(&options, 99));
+    let found: HashMap<_, _> = members(&adjust, "Sampling").into_iter().map(|(n, at)| (n, sampling[at / 4])).collect();
+    let float = f32::to_bits;
+    for (name, word) in [("temperature", float(0.5)), ("min_p", float(0.25)), ("real_ids", 99), ("seed", 2)] {
+        assert_eq!(found.get(name), Some(&word), "{name}");
+    }
     let score = source(ShaderSpec::new("score").with("WG", 128).with("V", 9));
     assert_eq!(members(&score, "Score"), offsets!(TargetScore, logprob, is_best));
     let team = Team { workgroups: 4, threads: 128, spin_limit: 9, arithmetic: Arithmetic::F32, subgroups: false };

@@ -32,7 +32,6 @@ import { deleteModel, persist, storage, storedModels } from "./storage.js";
 /** A call that has not ended. @typedef {{ signal: AbortSignal, writing: Writing | null, end: () => void }} Call */
 
 const LOADED = Symbol("made by load");
-const LARGEST_U32 = 2 ** 32 - 1;
 
 /** False once a model is disposed, its engine has stopped, or its GPU was lost for good. @type {(model: TokenFormer) => boolean} */
 export let isUsable;
@@ -330,11 +329,9 @@ export class TokenFormer {
   }
 
   /** Begins to write; null if the call was aborted before anything could be written. @param {Call} call @param {string | Uint32Array} input @param {import("./options.js").CheckedGenerateOptions} options */
-  async #start(call, input, { logitBias, maxTokens, topK, ...rest }) {
+  async #start(call, input, { logitBias, ...rest }) {
     const options = {
       ...rest,
-      maxTokens: Math.min(maxTokens, LARGEST_U32),
-      topK: Math.min(topK, LARGEST_U32),
       logitBias: Object.entries(logitBias).map(([id, bias]) => [Number(id), bias]),
     };
     try {

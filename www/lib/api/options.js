@@ -1,13 +1,15 @@
-// The one table of options: the API checks against it, the element reads its attributes by it.
+// The one table of options: the API checks against it, the element reads its attributes by it. Those of `generate`, which
+// Rust has to know as well, stand in generate-options.js.
 
 import { invalidArgument } from "../errors.js";
+import { ROWS } from "./generate-options.js";
 import { checkText, isPlainObject, typeName } from "./inputs.js";
 import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
 
 /**
  * A row of the table.
  * @typedef {object} Option
- * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"signal"|"function"} type
+ * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"object"|"signal"|"function"} type
  * @property {unknown} [default] undefined: described in `about`
  * @property {string} [about] one line for people
  * @property {readonly unknown[]} [values] of an enum
@@ -17,6 +19,13 @@ import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
  * @property {boolean} [belowMax]
  * @property {RegExp} [pattern] what a string must match
  * @property {string} [shape] that pattern in words
+ * @property {Table} [fields] of an object: each left out has its own default
+ * @property {"sampling" | "text"} [room] where Rust has it: in `SamplingOptions`, whose numbers the shaders get too, or in
+ *   `GenerateOptions`; without one it stays in JavaScript
+ * @property {boolean} [isWide] of an integer: Rust needs all of its 53 bits; others count as 2^32 - 1 there if they are larger
+ * @property {string} [doc] the comment in tokenformer.d.ts, without the default
+ * @property {string} [leftOut] what that comment says instead of a default
+ * @property {readonly [number, string]} [step] where it has a place in the order of the sampling, and its name in the README
  */
 
 /** @typedef {Readonly<Record<string, Readonly<Option>>>} Table */
@@ -99,81 +108,7 @@ export const LOAD_OPTIONS = Object.freeze({
 });
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
-export const GENERATE_OPTIONS = Object.freeze({
-  maxTokens: { type: "integer", min: 1, max: Number.MAX_SAFE_INTEGER, default: 256, about: "most tokens to write" },
-  temperature: {
-    type: "number",
-    min: 0,
-    default: 0.8,
-    about: "higher is more surprising; 0 always takes the likeliest token",
-  },
-  topK: {
-    type: "integer",
-    min: 0,
-    max: Number.MAX_SAFE_INTEGER,
-    default: 0,
-    about: "draw from the k likeliest tokens only; 0 is off",
-  },
-  topP: {
-    type: "number",
-    min: 0,
-    aboveMin: true,
-    max: 1,
-    default: 0.95,
-    about: "draw from the likeliest tokens that make up this much probability",
-  },
-  minP: {
-    type: "number",
-    min: 0,
-    max: 1,
-    belowMax: true,
-    default: 0,
-    about: "drop tokens below this share of the likeliest one's probability",
-  },
-  repetitionPenalty: {
-    type: "number",
-    min: 0,
-    aboveMin: true,
-    default: 1,
-    about: "above 1 discourages tokens of the prompt and the output",
-  },
-  presencePenalty: {
-    type: "number",
-    min: -2,
-    max: 2,
-    default: 0,
-    about: "lowers every token that the output has already",
-  },
-  frequencyPenalty: {
-    type: "number",
-    min: -2,
-    max: 2,
-    default: 0,
-    about: "lowers tokens by how often the output has them",
-  },
-  seed: {
-    type: "integer",
-    min: 0,
-    max: Number.MAX_SAFE_INTEGER,
-    default: undefined,
-    about: "makes the draw repeatable; left out, a random one",
-  },
-  stop: { type: "texts", default: Object.freeze([]), about: "texts that end the output and are not part of it" },
-  logitBias: { type: "biases", default: Object.freeze({}), about: "numbers added to the logits of token ids" },
-  logprobs: {
-    type: "integer",
-    min: 0,
-    max: 20,
-    default: 0,
-    about: "how many likeliest tokens to report with every token",
-  },
-  heal: {
-    type: "boolean",
-    default: true,
-    about: "a text that ends in a space goes on with a token that begins with it: the space is not written twice",
-  },
-  signal: { type: "signal", default: undefined, about: "ends writing early" },
-});
+export const GENERATE_OPTIONS = complete(ROWS);
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const BENCHMARK_OPTIONS = Object.freeze({
@@ -231,17 +166,17 @@ export function checkDeleteOptions(options) {
   return checkOptions(DELETE_OPTIONS, options);
 }
 
-/** Options checked against a table, and complete. Throws `invalid-argument`. @param {Table} table @param {unknown} [options] */
-export function checkOptions(table, options = {}) {
+/** Options checked against a table, and complete. Throws `invalid-argument`. @param {Table} table @param {unknown} [options] @param {string} [path] of an object's fields, in messages: "dry." */
+export function checkOptions(table, options = {}, path = "") {
   if (!isPlainObject(options)) throw invalidArgument(`The options must be a plain object, not ${typeName(options)}.`);
   const given = { ...options }; // every getter is read once
   for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(table, name)) throw unknownOption(table, name);
+    if (!Object.hasOwn(table, name)) throw unknownOption(table, name, path);
   }
   /** @type {Record<string, unknown>} */
   const checked = {};
   for (const [name, option] of Object.entries(table)) {
-    checked[name] = given[name] === undefined ? option.default : CHECKS[option.type](name, given[name], option);
+    checked[name] = given[name] === undefined ? option.default : CHECKS[option.type](path + name, given[name], option);
   }
   return checked;
 }
@@ -305,6 +240,10 @@ const CHECKS = {
     }
     return value;
   },
+  object(name, value, { fields = {} }) {
+    if (!isPlainObject(value)) throw wrong(name, "a plain object", value);
+    return checkOptions(fields, value, `${name}.`);
+  },
   signal(name, value) {
     // By its tag: a signal may come from another frame.
     if (Object.prototype.toString.call(value) !== "[object AbortSignal]") throw wrong(name, "an AbortSignal", value);
@@ -315,6 +254,19 @@ const CHECKS = {
     return value;
   },
 };
+
+/** A table of which nobody can change anything; an object's default is made of those of its fields. @param {Table} table @returns {Table} */
+export function complete(table) {
+  /** @type {Record<string, Readonly<Option>>} */
+  const made = {};
+  for (const [name, { fields, ...option }] of Object.entries(table)) {
+    const own = fields && complete(fields);
+    const standard = own ? checkOptions(own) : option.default;
+    Object.freeze(standard);
+    made[name] = Object.freeze({ ...option, default: standard, ...(own && { fields: own }) });
+  }
+  return Object.freeze(made);
+}
 
 /** @param {number} value @param {Readonly<Option>} option */
 function inRange(value, { min = -Infinity, max = Infinity, aboveMin, belowMax }) {
@@ -335,10 +287,10 @@ function wrong(name, wanted, got) {
   return invalidArgument(`${name} must be ${wanted}, not ${typeName(got)}.`);
 }
 
-/** @param {Table} table @param {string} name */
-function unknownOption(table, name) {
+/** @param {Table} table @param {string} name @param {string} path */
+function unknownOption(table, name, path) {
   const plain = (/** @type {string} */ text) => text.toLowerCase().replace(/[^a-z]/g, "");
   const meant = Object.keys(table).find((known) => plain(known) === plain(name));
-  const hint = meant ? `Did you mean ${meant}?` : `The options are ${Object.keys(table).join(", ")}.`;
-  return invalidArgument(`There is no option ${JSON.stringify(name)}.`, hint);
+  const hint = meant ? `Did you mean ${path}${meant}?` : `The options are ${Object.keys(table).join(", ")}.`;
+  return invalidArgument(`There is no option ${JSON.stringify(path + name)}.`, hint);
 }

@@ -109,7 +109,7 @@ function read(rows, get) {
   for (const { name, option, attribute } of rows) {
     const text = get(attribute);
     if (text === null) continue;
-    const value = parse(attribute, text, kindOf(option));
+    const value = parse(attribute, text, kindOf(option), option);
     options[name] = isSwitchedOff(option) ? !value : value;
   }
   return options;
@@ -126,21 +126,29 @@ function kindOf({ type }) {
     case "shape":
     case "texts":
     case "biases":
+    case "object":
       return "json";
     default:
       return "text";
   }
 }
 
-/** What an attribute's text says. Throws `invalid-argument`. @param {string} attribute @param {string} text @param {Kind} kind @returns {unknown} */
-export function parse(attribute, text, kind) {
+/**
+ * What an attribute's text says. Throws `invalid-argument`.
+ * @param {string} attribute
+ * @param {string} text
+ * @param {Kind} kind
+ * @param {Partial<Readonly<Option>>} [option] whose it is, for an example
+ * @returns {unknown}
+ */
+export function parse(attribute, text, kind, option = {}) {
   switch (kind) {
     case "boolean":
       return true; // it is there, whatever it says
     case "number":
       return parseNumber(attribute, text);
     case "json":
-      return parseJson(attribute, text);
+      return parseJson(attribute, text, option);
     default:
       return text;
   }
@@ -155,15 +163,17 @@ function parseNumber(attribute, text) {
   return Number(trimmed);
 }
 
-/** @param {string} attribute @param {string} text */
-function parseJson(attribute, text) {
+/** @param {string} attribute @param {string} text @param {Partial<Readonly<Option>>} option */
+function parseJson(attribute, text, { type, default: standard }) {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const example = attribute === "stop" ? `stop='["\\n\\n"]'` : `${attribute}='{"11": -5}'`;
+    const json = type === "texts" ? `["\\n\\n"]` : type === "object" ? JSON.stringify(standard) : `{"11": -5}`;
     throw invalidArgument(
       `The attribute ${attribute} is not JSON: ${/** @type {Error} */ (cause).message}`,
-      attribute === "config" ? "Write an object with the fields of config.json." : `Write it like this: ${example}.`,
+      attribute === "config"
+        ? "Write an object with the fields of config.json."
+        : `Write it like this: ${attribute}='${json}'.`,
     );
   }
 }
