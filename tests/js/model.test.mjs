@@ -110,6 +110,20 @@ for (const [thread, use] of [
       assert.equal(isUsable(model), false);
     });
 
+    test("an engine that ends while a model loads is replaced once", async () => {
+      for (const [i, end] of [
+        () => Promise.reject(Object.assign(new Error("Lost."), { code: "device-lost", hint: "Again." })),
+        () => Promise.reject(new WebAssembly.RuntimeError("unreachable")),
+        () => calls.stop(new Error("unreachable")),
+      ].entries()) {
+        FakeEngine.beforeLoad = end;
+        await assert.rejects(TokenFormer.load(), { code: "device-lost" });
+        FakeEngine.beforeLoad = async () => {};
+        await (await loaded()).model.dispose();
+        assert.equal(calls.discards, i + 1);
+      }
+    });
+
     test("an engine that stops between two steps fails the call, and dispose does not hang", async () => {
       const { model, engine } = await loaded();
       const { model: other } = await loaded();

@@ -141,6 +141,16 @@ test("info is there at once, and follows every answer", async () => {
   assert.deepEqual([model.info.id, model.info.gpuBytes], ["changed", 150]);
 });
 
+test("info follows the end of a text that its reader has left", async () => {
+  const { model, engine } = await loaded();
+  const chunks = model.generate("a", { maxTokens: 500 });
+  await chunks.next();
+  const { info } = engine;
+  engine.info = () => ({ ...info.call(engine), variants: ["another"] });
+  await chunks.return();
+  await becomes(() => model.info.variants, ["another"]);
+});
+
 test("logits are handed over, not copied", async () => {
   const { model, engine } = await loaded();
   let made;

@@ -1,7 +1,7 @@
 // The WebAssembly engine in this thread: fetched and started once, by the first call that needs it.
 
 import { buildOf, checkBuild } from "../build.js";
-import { isTrap, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
+import { stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { ENGINE_SCRIPT, ENGINE_WASM } from "../locations.js";
 
 /** How long the engine's files may take: what is lost on the way need not end by itself. */
@@ -32,7 +32,10 @@ export class EngineModule {
     return this.#starting;
   }
 
-  /** After a trap: the next load starts a new instance, since the old one's memory cannot be trusted. */
+  /**
+   * After a trap or a lost device the next load starts a new instance: the old one's memory cannot be trusted. The port
+   * of its engines calls this, once.
+   */
   discard() {
     this.#starting = null;
     this.#restarts += 1;
@@ -52,7 +55,7 @@ export class EngineModule {
   }
 
   /**
-   * Runs `work(instance)` once the engine runs; rejects if it stops meanwhile, and the next load starts another.
+   * Runs `work(instance)` once the engine runs; rejects if it stops meanwhile.
    * @template T
    * @param {(instance: Instance) => Promise<T>} work
    * @returns {Promise<T>}
@@ -66,7 +69,6 @@ export class EngineModule {
       });
       return await Promise.race([work(instance), stop]);
     } catch (error) {
-      if (isTrap(error) || (error instanceof TokenFormerError && error.code === "device-lost")) this.discard();
       throw toTokenFormerError(error);
     } finally {
       unwatch();

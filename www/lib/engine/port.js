@@ -48,7 +48,7 @@ export class EnginePort {
   #lastCall = 0;
   /** Engines that were not freed, by number. @type {Map<number, State>} */
   #engines = new Map();
-  /** Texts that were not freed, by number, with their engine's state. @type {Map<number, { writing: Writing, state: State }>} */
+  /** Texts that were not freed, by number. @type {Map<number, Writing>} */
   #writings = new Map();
   /** Why the worker is no more. @type {unknown} */
   #end = null;
@@ -161,7 +161,7 @@ export class EnginePort {
       },
       this.#worker.pace ?? AHEAD,
     );
-    this.#writings.set(id, { writing, state });
+    this.#writings.set(id, writing);
     return writing;
   }
 
@@ -210,10 +210,11 @@ export class EnginePort {
       case "progress":
         return tellPage(this.#calls.get(message.call)?.tell, message.progress);
       case "chunks": {
-        const known = this.#writings.get(message.writing);
-        if (!known) return;
-        if (message.info) known.state.info = message.info;
-        return known.writing.receive({ ...message, error: message.error && unpackError(message.error) });
+        // Of a text that its reader has freed, too: what it left tells of the engine.
+        const state = this.#engines.get(message.engine);
+        if (state && message.info) state.info = message.info;
+        const error = message.error && unpackError(message.error);
+        return this.#writings.get(message.writing)?.receive({ ...message, error });
       }
       case "stopped":
         return this.#stop(unpackError(message.error));
@@ -252,7 +253,7 @@ export class EnginePort {
     this.#worker.terminate();
     for (const { reject } of this.#calls.values()) reject(error);
     this.#calls.clear();
-    for (const { writing } of [...this.#writings.values()]) writing.fail(error);
+    for (const writing of [...this.#writings.values()]) writing.fail(error);
     for (const { watchers } of this.#engines.values()) for (const onStop of [...watchers]) onStop(error);
     this.#engines.clear();
   }

@@ -7,7 +7,7 @@
 //     { type: "allow", writing, count } { type: "close", writing, taken } { type: "free", writing }   see write-ahead.js
 //
 // An answer has `value` or `error`, and `info` where it is an engine's. `{ type: "progress", call, progress }` and
-// `{ type: "chunks", writing, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all;
+// `{ type: "chunks", writing, engine, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all;
 // it comes after a message that is not listed here, too. The first one is worker.js's `ready`, with the build's name.
 
 import { otherBuild } from "../build.js";
@@ -40,7 +40,7 @@ import { AHEAD, WriteAhead } from "./write-ahead.js";
 /**
  * @typedef {({ type: "answer", call: number, error?: PackedError } & Answer)
  *   | { type: "progress", call: number, progress: import("../../tokenformer.js").LoadProgress }
- *   | ({ type: "chunks", writing: number, error?: PackedError, info?: Info } & Omit<Told, "error">)
+ *   | ({ type: "chunks", writing: number, engine: number, error?: PackedError, info?: Info } & Omit<Told, "error">)
  *   | { type: "stopped", error: PackedError }} FromEngine
  */
 /** @typedef {{ made: import("./engines-of.js").Made, lock: Lock, unwatch: () => void, device?: GPUDevice }} Loaded */
@@ -189,6 +189,7 @@ export class EngineService {
         this.#post({
           type: "chunks",
           writing,
+          engine,
           ...told,
           ...(error === undefined ? {} : { error: packError(error) }),
           info,
