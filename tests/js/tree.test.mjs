@@ -1,7 +1,7 @@
 // What documents say of the tree is true of it.
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 const at = (path) => new URL(`../../${path}`, import.meta.url);
@@ -17,14 +17,52 @@ test("the version is the same everywhere, and the changelog has it", () => {
   assert.deepEqual(sections.slice(0, 2), ["Unreleased", version]);
 });
 
-test("CONTRIBUTING.md and SECURITY.md name files that exist", () => {
-  for (const document of ["CONTRIBUTING.md", "SECURITY.md"]) {
-    const paths = [...read(document).matchAll(/`([\w.-]+\/[\w./-]*)`|\]\(([\w./-]+)\)/g)].map(([, a, b]) => a ?? b);
-    assert.notEqual(paths.length, 0);
-    for (const path of paths) {
-      // The first is to be written, the second stands beside what was named before it, the rest is built.
-      if (["shaders/name.wgsl", "setup.d/"].includes(path) || /^(target|dist)\//.test(path)) continue;
-      assert.ok(existsSync(at(path)), `${document} names ${path}`);
-    }
+/** What is built, installed or checked out elsewhere. */
+const APART = /^(\.git|\.tools|dist|node_modules|npm|target|__pycache__|\.venv|.*\.egg-info)$/;
+/** Endings of what is written here; a name of another kind may be a model's file. */
+const SOURCE = /\.(rs|wgsl|js|mjs|ts|html|css|py|sh|toml|md)$/;
+
+/** Files and folders below `folder`, by their paths. */
+function tree(folder = ".") {
+  return readdirSync(at(folder), { withFileTypes: true }).flatMap((entry) => {
+    if (APART.test(entry.name)) return [];
+    const path = folder === "." ? entry.name : `${folder}/${entry.name}`;
+    return entry.isDirectory() ? [path, ...tree(path)] : [path];
+  });
+}
+
+/** Paths of this repository that a document names in backquotes, and those of its links. */
+function namedIn(text) {
+  const prose = text.replace(/^ *```[^]*?^ *```/gm, "");
+  const quoted = [...prose.matchAll(/`([\w.*-]+(?:\/[\w.*-]+)*\/?)`/g)].map(([, path]) => path);
+  const links = [...prose.matchAll(/\]\(([\w./-]+)\)/g)].map(([, path]) => path);
+  return new Set([...quoted.filter((path) => path.includes("/") || SOURCE.test(path)), ...links]);
+}
+
+test("documents name files and folders that exist", () => {
+  const paths = tree();
+  const exists = (named) => {
+    // Where it is clear which folder is meant, its name is left out: the end of a path is enough.
+    const pattern = named.replace(/\/$/, "").replace(/[.]/g, "\\$&").replaceAll("*", "[^/]*");
+    const end = new RegExp(`(^|/)${pattern}$`);
+    return paths.some((path) => end.test(path));
+  };
+  assert.deepEqual(
+    ["src/lib.rs", "indexed_db/others.rs", "tests/*.rs", "src/nothing.rs", "src/*.py", "ib.rs"].map(exists),
+    [true, true, true, false, false, false],
+  );
+  const others = {
+    "ARCHITECTURE.md": ["shaders/NAME.wgsl", "src/model/kernels/NAME.rs", "local/", ".d.ts"],
+    "README.md": ["./", "../", "owner/name", "vite.config.js", "node_modules/tokenformer-web/models", "public/"],
+    "CONTRIBUTING.md": ["shaders/name.wgsl"],
+    "SECURITY.md": [],
+  };
+  for (const [document, known] of Object.entries(others)) {
+    const named = namedIn(read(document));
+    assert.ok(named.size > 0, document);
+    for (const path of known) assert.ok(named.has(path), `${document} names ${path} no more`);
+    for (const path of named)
+      if (!/^(dist|npm|target)\//.test(path))
+        assert.ok(known.includes(path) || exists(path), `${document} names ${path}`);
   }
 });
