@@ -50,7 +50,7 @@ fn write_options() -> String {
     #[serde(skip)]
     pub sampling: crate::sampling::SamplingOptions,\n",
     };
-    let own = [("real_ids", "Ids below this are drawn.")];
+    let own = [("real_ids", "Ids below this are drawn."), ("keeps_all", "1 if every one of them stays in the draw.")];
     let rows = table(TABLE).room("sampling");
     write("sampling_options.rs", &rows.rust(&sampling));
     let (wgsl, words) = rows.uniform(&own);

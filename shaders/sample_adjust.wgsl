@@ -30,7 +30,7 @@ var<workgroup> best_id: array<u32, WG>;
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let block = group.x * WG + local;
     // Where tokens may be dropped the draw has to wait for the second half.
-    let draws = !is_greedy(sampling) && keeps_all(sampling);
+    let draws = !is_greedy(sampling) && sampling.keeps_all != 0u;
     var noise = vec4<f32>();
     if draws {
         noise = gumbel(sampling.seed, step.index, block);

@@ -143,7 +143,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
     top = highest[0];
 
     // These conditions are the same for all threads: they come from a uniform buffer.
-    if !is_greedy(sampling) && !keeps_all(sampling) {
+    if !is_greedy(sampling) && sampling.keeps_all == 0u {
         var limit = LAST_KEY;
         if sampling.top_k > 0u && sampling.top_k < sampling.real_ids {
             limit = last_key(local, top, limit, false, f32(sampling.top_k));

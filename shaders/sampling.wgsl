@@ -1,5 +1,5 @@
-// What choosing a token needs to know. `Sampling` has `real_ids`, the number of ids that are drawn, and the options of the
-// completion by their names in Rust, as `top_k` and `repetition_penalty`: every number of those that
+// What choosing a token needs to know. `Sampling` has `real_ids`, the number of ids that are drawn, `keeps_all`, which is 0
+// where a filter may drop some of them, and the options of the completion by their names in Rust, as `top_k` and `repetition_penalty`: every number of those that
 // www/lib/api/generate-options.js gives to `sampling`. build.rs writes the struct.
 
 #include "sampling_options.wgsl"
@@ -28,9 +28,4 @@ fn is_better(a_score: f32, a_id: u32, b_score: f32, b_id: u32) -> bool {
 // True if the best token is always chosen.
 fn is_greedy(s: Sampling) -> bool {
     return s.temperature < COLDEST || s.top_k == 1u;
-}
-
-// True if every real token stays in the draw.
-fn keeps_all(s: Sampling) -> bool {
-    return s.top_k == 0u && s.top_p >= 1.0 && s.min_p <= 0.0;
 }

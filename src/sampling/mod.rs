@@ -11,7 +11,7 @@ mod rng;
 pub use rng::below;
 
 pub use logprobs::{LogProbs, TokenLogprob};
-pub use options::SamplingOptions;
+pub use options::*;
 
 use std::collections::HashMap;
 
@@ -39,6 +39,13 @@ fn cooled(x: f32, temperature: f32) -> f32 {
 /// Extreme options may make values infinite, and damaged weights make NaN: such a token is the last to be chosen.
 fn finite(x: f32) -> f32 {
     if x.is_nan() { -LARGEST } else { x.clamp(-LARGEST, LARGEST) }
+}
+
+impl SamplingOptions {
+    /// True if every token that may be chosen stays in the draw: no filter is on.
+    pub fn keeps_all(&self) -> bool {
+        self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0
+    }
 }
 
 impl Sampler {

@@ -55,7 +55,9 @@ fn the_kept_sets() {
         (SamplingOptions { min_p: 0.2, temperature: 2.0, ..base.clone() }, vec![0, 1, 2, 3, 4]), // after temperature
     ] {
         assert_eq!(reachable(&options, &logits), want, "{options:?}");
+        assert!(!options.keeps_all(), "{options:?}");
     }
+    assert!(base.keeps_all());
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct Sampling([u32; WORDS]);
 impl Sampling {
     /// The options of a completion that draws ids below `real_ids`.
     pub fn new(options: &SamplingOptions, real_ids: usize) -> Self {
-        Self(words(options, real_ids as u32))
+        Self(words(options, real_ids as u32, options.keeps_all().into()))
     }
 }
 

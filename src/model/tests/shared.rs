@@ -124,7 +124,9 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     let sampling: [u32; 12] = bytemuck::cast(Sampling::new(&options, 99));
     let found: HashMap<_, _> = members(&adjust, "Sampling").into_iter().map(|(n, at)| (n, sampling[at / 4])).collect();
     let float = f32::to_bits;
-    for (name, word) in [("temperature", float(0.5)), ("min_p", float(0.25)), ("real_ids", 99), ("seed", 2)] {
+    for (name, word) in
+        [("temperature", float(0.5)), ("min_p", float(0.25)), ("real_ids", 99), ("keeps_all", 0), ("seed", 2)]
+    {
         assert_eq!(found.get(name), Some(&word), "{name}");
     }
     let score = source(ShaderSpec::new("score").with("WG", 128).with("V", 9));
