@@ -125,11 +125,8 @@ impl<R: Read + Seek> PytorchFile<R> {
 
     /// Extents of a tensor as the checkpoint has it; vectors have one row.
     pub fn source_shape(&self, id: TensorId) -> (usize, usize) {
-        match id {
-            TensorId::Embedding => (self.config.padded_vocab_size, self.config.hidden_size),
-            TensorId::Tokens { pattention, .. } => (pattention.slots(&self.config), self.config.hidden_size),
-            TensorId::NormWeight | TensorId::NormBias => (1, self.config.hidden_size),
-        }
+        let shape = id.published_shape(&self.config);
+        (shape.rows, shape.cols)
     }
 }
 

@@ -60,7 +60,7 @@ pub fn of_another_kind(file: &str, start: &[u8]) -> Option<Error> {
         })
     };
     // A shard may have nothing but the final LayerNorm.
-    let is_norm = |name: &str| [TensorId::NormWeight, TensorId::NormBias].iter().any(|id| id.name() == name);
+    let is_norm = |name: &str| TensorId::VECTORS.iter().any(|id| id.name() == name);
     if names.is_empty() || names.keys().any(|name| is_table(name) || is_norm(name)) {
         return None;
     }
@@ -130,7 +130,7 @@ impl Shard {
             expect(&scale, info, Dtype::F16, &[shape.rows, shape.cols / GROUP_SIZE])?;
             section(Region::Scales, info)?;
             Some(format)
-        } else if matches!(id, TensorId::NormWeight | TensorId::NormBias) {
+        } else if id.vector().is_some() {
             let Some(info) = metadata.info(&name) else { return Ok(()) };
             expect(&name, info, Dtype::F32, &[shape.cols])?;
             section(Region::Elements, info)?;

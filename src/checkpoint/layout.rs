@@ -165,6 +165,24 @@ pub struct TableShape {
 }
 
 impl TensorId {
+    /// Vectors of d values, which stay f32: an engine keeps them side by side in this order.
+    pub const VECTORS: [Self; 2] = [Self::NormWeight, Self::NormBias];
+
+    /// Its place among [`Self::VECTORS`]; `None` for a table.
+    pub fn vector(self) -> Option<usize> {
+        Self::VECTORS.iter().position(|vector| *vector == self)
+    }
+
+    /// Shape as published, before slots are padded and value tables are transposed.
+    pub fn published_shape(self, config: &ModelConfig) -> TableShape {
+        let rows = match self {
+            Self::Embedding => config.padded_vocab_size,
+            Self::Tokens { pattention, .. } => pattention.slots(config),
+            Self::NormWeight | Self::NormBias => 1,
+        };
+        TableShape { rows, cols: config.hidden_size }
+    }
+
     /// Base name in a model folder: `.weight`, `.weight_packed`, … are appended (`norm.*`: as it is).
     pub fn name(self) -> String {
         match self {
@@ -214,7 +232,7 @@ pub fn tensors(config: &ModelConfig) -> impl Iterator<Item = TensorId> + use<> {
         let rest = [Pattention::Proj, Pattention::Mlp].into_iter();
         fused.chain(rest.flat_map(move |p| [Side::Keys, Side::Values].map(|s| tokens(p, s))))
     });
-    std::iter::once(TensorId::Embedding).chain(layers).chain([TensorId::NormWeight, TensorId::NormBias])
+    std::iter::once(TensorId::Embedding).chain(layers).chain(TensorId::VECTORS)
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn renumber(found: &BTreeMap<TensorId, usize>, numbers: &[usize]) -> Result<BTre
             }
         }
     }
-    for id in [TensorId::NormWeight, TensorId::NormBias] {
+    for id in TensorId::VECTORS {
         add(id, id, after_last)?;
     }
     Ok(index)
@@ -158,7 +158,7 @@ fn shapes(state: &[TorchTensor], index: &BTreeMap<TensorId, usize>, num_layers: 
             TensorId::Tokens { pattention: Pattention::Proj, .. } => &[proj, hidden_size],
             TensorId::Tokens { pattention: Pattention::Mlp, .. } => &[ffn, hidden_size],
             TensorId::Tokens { .. } => &[qkv, hidden_size],
-            TensorId::NormWeight | TensorId::NormBias => &[hidden_size],
+            _ => &[hidden_size],
         };
         if !state[i].shape.iter().copied().eq(want.iter().map(|&n| n as u64)) {
             return Err(wrong_shape(&state[i], &format!("{want:?} as the other tensors imply")));

@@ -34,8 +34,8 @@ pub struct Weights {
     pub embedding: Table,
     /// Keys [slots, d] and values [d, slots], in the order of [`Pattention::ALL`], layer by layer.
     tokens: Vec<[Table; 2]>,
-    /// Weight and bias of the final LayerNorm, [d] each.
-    pub norm: [Vec<f32>; 2],
+    /// [`TensorId::VECTORS`]: weight and bias of the final LayerNorm, [d] each.
+    pub norm: [Vec<f32>; TensorId::VECTORS.len()],
 }
 
 /// Zeros, or the error that tells that there is no room for them: wasm's own would end the engine.
@@ -87,7 +87,10 @@ impl Weights {
             }
         }
         let embedding = table(TensorId::Embedding, quantization.embedding())?;
-        let norm = [zeros(config.hidden_size)?, zeros(config.hidden_size)?];
+        let mut norm = TensorId::VECTORS.map(|_| Vec::new());
+        for vector in &mut norm {
+            *vector = zeros(config.hidden_size)?;
+        }
         Ok(Self { config: config.clone(), embedding, tokens, norm })
     }
 
@@ -99,7 +102,7 @@ impl Weights {
     /// Bytes of all tables.
     pub fn bytes(&self) -> u64 {
         let tokens: u64 = self.tokens.iter().flatten().map(Table::bytes).sum();
-        self.embedding.bytes() + tokens + 8 * self.config.hidden_size as u64
+        self.embedding.bytes() + tokens + (4 * self.norm.len() * self.config.hidden_size) as u64
     }
 
     /// The place of `len` bytes at `offset` of one of a tensor's regions.
@@ -114,8 +117,9 @@ impl Weights {
                 let index = layer * Pattention::ALL.len() + pattention as usize;
                 &mut self.tokens.get_mut(index).ok_or_else(outside)?[side as usize]
             }
-            TensorId::NormWeight | TensorId::NormBias => {
-                let bytes = bytemuck::cast_slice_mut(&mut self.norm[usize::from(id == TensorId::NormBias)]);
+            vector => {
+                let vector = &mut self.norm[vector.vector().ok_or_else(outside)?];
+                let bytes = bytemuck::cast_slice_mut(vector);
                 return bytes.get_mut(offset..offset + len).ok_or_else(outside);
             }
         };

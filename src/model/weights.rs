@@ -34,7 +34,7 @@ pub struct Weights {
     pub layers: Vec<LayerTables>,
     /// Buffers that hold several layers each; none if a layer is too large for one.
     pub slabs: Vec<Slab>,
-    /// Weight and bias of the final LayerNorm, f32 [2, d].
+    /// [`TensorId::VECTORS`]: weight and bias of the final LayerNorm, f32 [2, d].
     pub norm: GpuBuffer,
 }
 
@@ -81,7 +81,7 @@ impl Weights {
             let [qkv_keys, qkv_values, proj_keys, proj_values, mlp_keys, mlp_values] = tables;
             LayerTables { qkv_keys, qkv_values, proj_keys, proj_values, mlp_keys, mlp_values }
         });
-        let norm = GpuBuffer::storage(gpu, "final norm", 2 * d as u64 * 4);
+        let norm = GpuBuffer::storage(gpu, "final norm", (TensorId::VECTORS.len() * d * 4) as u64);
         Ok(Self { config: config.clone(), embedding, layers: layers.collect(), slabs, norm })
     }
 
@@ -96,7 +96,7 @@ impl Weights {
         let format = match id {
             TensorId::Embedding => self.embedding.format(),
             TensorId::Tokens { layer, .. } => self.layers.get(layer).map_or(TableFormat::F16, |l| l.qkv_keys.format()),
-            TensorId::NormWeight | TensorId::NormBias => return shape.cols as u64 * 4,
+            _ => return shape.cols as u64 * 4,
         };
         shape.rows as u64 * row_bytes(format, shape.cols, region)
     }
@@ -129,14 +129,14 @@ impl Weights {
                 };
                 (table, fused)
             }
-            TensorId::NormWeight | TensorId::NormBias => {
+            vector => {
+                let index = vector.vector().ok_or_else(outside)?;
                 let bytes = self.config.hidden_size * 4;
                 if offset + len > bytes {
                     return Err(outside());
                 }
-                let base = if id == TensorId::NormBias { bytes } else { 0 };
                 let buffer = &self.norm.buffer;
-                return Ok(vec![Placement { buffer, offset: (base + offset) as u64, bytes: 0..len }]);
+                return Ok(vec![Placement { buffer, offset: (index * bytes + offset) as u64, bytes: 0..len }]);
             }
         };
         if offset + len > shape.rows * row_bytes(table.format(), shape.cols, region) as usize {
