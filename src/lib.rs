@@ -7,10 +7,14 @@
 //! 3. [`store`] keeps what was downloaded, and [`load`] brings it from 1 or 3 through 2 into the tables of 5;
 //! 4. [`gpu`] owns the device, and makes pipelines and counted buffers of `shaders/`;
 //! 5. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart; [`cpu`] is the same
-//!    without a GPU. Both are what [`engine`] describes, and `engine` has what they share: either of them, and one that outlives its device;
+//!    without a GPU. Both are what [`engine`] describes, which has what they share, as one that outlives its device; `any_model` is either of them;
 //! 6. [`sampling`] says how a token is drawn from logits;
 //! 7. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
 //! 8. `api` exports all this to JavaScript (wasm only).
+//!
+//! So the modules stand on floors, and imports go down only (`tests/js/crate-imports.test.mjs`), from the lowest: [`error`];
+//! [`config`], [`hash`], `options`, [`sizes`]; [`platform`], [`sampling`], [`tokenizer`]; [`engine`], [`gpu`], [`hub`]; [`checkpoint`];
+//! [`cpu`], [`reference`], [`store`]; [`model`], `quantizer`; `any_model`; [`generate`], [`load`]; `api`.
 //!
 //! Below all of them, [`platform`] says what loading needs of a browser, and [`sizes`] how long a file may be.
 //!
@@ -24,6 +28,8 @@
 #[cfg(test)]
 extern crate self as tokenformer_web;
 
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
+pub mod any_model;
 #[cfg(target_arch = "wasm32")]
 mod api;
 pub mod checkpoint;

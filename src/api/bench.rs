@@ -3,11 +3,11 @@
 use super::engine::Engine;
 use super::js;
 use super::loading::{Loaded, LoadedModel};
+use crate::any_model::AnyModel;
 use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::{Quantization, tensors};
 use crate::checkpoint::stream::regions;
 use crate::config::PartialConfig;
-use crate::engine::AnyModel;
 use crate::engine::Recovering;
 use crate::error::{Error, Result};
 use crate::generate::Model;

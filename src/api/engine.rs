@@ -5,7 +5,7 @@ use super::inner::{Adapter, Info, Inner, memory};
 use super::js;
 use super::loading::{Loaded, LoadedModel, load};
 use super::tuning::Tuning;
-use crate::engine::AnyModel;
+use crate::any_model::AnyModel;
 use crate::engine::Backend;
 use crate::error::Error;
 use crate::generate::{self, GenerateOptions, Model, Prompt, ScoreItem};

@@ -3,9 +3,9 @@
 use super::js;
 use super::loading::LoadedModel;
 use super::tuning::Tuning;
+use crate::any_model::AnyModel;
 use crate::checkpoint::layout::Quantization;
 use crate::engine::AbortFlag;
-use crate::engine::AnyModel;
 use crate::error::{Error, ErrorCode};
 use crate::generate::Model;
 use crate::gpu::Memory;

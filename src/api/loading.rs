@@ -1,7 +1,8 @@
 //! A load in a page or a worker, from its beginning to a model that can write.
 
+use crate::any_model::AnyModel;
 use crate::checkpoint::layout::Quantization;
-use crate::engine::{AnyModel, Recovering};
+use crate::engine::Recovering;
 use crate::error::Result;
 use crate::generate::Model;
 use crate::load::Made;

@@ -1,19 +1,15 @@
 //! What writing needs of an engine, and what every engine shares.
 //!
 //! [`Backend`] is the trait: a KV cache, logits, and choosing tokens. The GPU's engine is [`crate::model`], the CPU's
-//! [`crate::cpu`]; `any` is either of them. An engine that chooses on the host implements [`OnHost`]. [`Recovering`]
+//! [`crate::cpu`]. An engine that chooses on the host implements [`OnHost`]. [`Recovering`]
 //! wraps one so that it outlives its device.
 
 mod abort;
-#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
-mod any;
 mod backend;
 mod on_host;
 mod recover;
 
 pub use abort::AbortFlag;
-#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
-pub use any::AnyModel;
 pub use backend::{Backend, Chosen, Logits, TokenScore};
 pub use on_host::{HostChoice, OnHost};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};

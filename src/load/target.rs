@@ -1,9 +1,9 @@
 //! Where a model goes: onto the GPU, or, where there is none and the model is small, into this module's memory.
 
+use crate::any_model::AnyModel;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::cpu::{self, Reason};
-use crate::engine::AnyModel;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::model;

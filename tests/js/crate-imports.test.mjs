@@ -1,4 +1,4 @@
-// What the files of src/ import: no file needs, by way of others, itself.
+// What the files of src/ import: no file needs, by way of others, itself, and no room needs one of a higher floor.
 //
 // A `mod.rs` that only names what its folder has is a door, not a floor: a name that comes through it counts as an
 // import of the file that defines it. Tests may look at everything.
@@ -10,6 +10,20 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const SRC = fileURLToPath(new URL("../../src", import.meta.url));
+
+/** The rooms of src/, the lowest first. Those of one floor know nothing of each other. ARCHITECTURE.md shows the same. */
+const FLOORS = [
+  ["error"],
+  ["config", "hash", "options", "sizes"],
+  ["platform", "sampling", "tokenizer"],
+  ["engine", "gpu", "hub"],
+  ["checkpoint"],
+  ["cpu", "reference", "store"],
+  ["model", "quantizer"],
+  ["any_model"],
+  ["generate", "load"],
+  ["api"],
+];
 
 const isTest = (path) => /(^|\/)tests(\/|\.rs$)/.test(path);
 const files = readdirSync(SRC, { recursive: true })
@@ -146,4 +160,35 @@ test("imports are found, through doors and without", () => {
 test("no circle of files is in src/", () => {
   const found = circles(graph).map((circle) => circle.join(" "));
   assert.deepEqual(found, [], `circles of imports from ${relative(dirname(SRC), SRC)}/`);
+});
+
+const roomOf = (path) => path.replace(/(\/.*)?(\.rs)?$/, "");
+const floorOf = (path) => FLOORS.findIndex((rooms) => rooms.includes(roomOf(path)));
+
+test("every file of src/ has a floor", () => {
+  assert.deepEqual([roomOf("model/kernels/layers/mod.rs"), roomOf("hash.rs")], ["model", "hash"]);
+  const rooms = new Set(files.filter((path) => path !== "lib.rs").map(roomOf));
+  assert.deepEqual([...rooms].sort(), FLOORS.flat().sort());
+});
+
+test("no import goes to a higher floor, or to another room of the same one", () => {
+  const isDown = (path, target) => floorOf(target) < floorOf(path) || roomOf(target) === roomOf(path);
+  assert.deepEqual([isDown("cpu/mod.rs", "model/plan.rs"), isDown("cpu/mod.rs", "store/mod.rs")], [false, false]);
+  let count = 0;
+  const up = [];
+  for (const [path, targets] of graph)
+    for (const target of targets) {
+      // The crate's root only names the rooms.
+      if (path === "lib.rs" || target === "lib.rs") continue;
+      count += 1;
+      if (!isDown(path, target)) up.push(`${path} imports ${target}`);
+    }
+  assert.deepEqual(up, []);
+  assert.ok(count > 600, `only ${count} imports were found`);
+});
+
+test("ARCHITECTURE.md shows the floors", () => {
+  const document = readFileSync(join(SRC, "../ARCHITECTURE.md"), "utf8");
+  const shown = FLOORS.map((rooms) => rooms.map((room) => `\`${room}\``).join(", ")).join(" · ");
+  assert.ok(document.includes(shown), `ARCHITECTURE.md lacks: ${shown}`);
 });

@@ -1,9 +1,8 @@
 //! Either engine of a browser: the GPU's or the CPU's.
 
-use super::backend::{Backend, Chosen, Logits, TokenScore};
-use super::recover::Resume;
 use crate::config::ModelConfig;
 use crate::cpu::CpuModel;
+use crate::engine::{Backend, Chosen, Logits, Resume, TokenScore};
 use crate::error::Result;
 use crate::model::{GpuModel, Team};
 use crate::sampling::SamplingOptions;
