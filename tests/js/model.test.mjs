@@ -42,6 +42,13 @@ for (const [thread, use] of [
       assert.deepEqual([info.notes, info.thread], [[...(without.info.notes ?? []), "Why."], without.info.thread]);
     });
 
+    test("random checks everything before an engine is asked for", async () => {
+      const before = calls.loads;
+      for (const args of [[undefined], [5], ["o/n", { workers: "8" }], ["o/n", { worker: 8 }], ["o/n", null]])
+        await assert.rejects(TokenFormer.random(...args), { name: "TokenFormerError", code: "invalid-argument" });
+      assert.equal(calls.loads, before);
+    });
+
     test("load hands the engine a complete request and passes progress on", async () => {
       const phases = [];
       const model = await TokenFormer.load("a/b", {

@@ -5,6 +5,7 @@ import {
   checkGenerateOptions,
   checkLoadOptions,
   checkOptions,
+  checkRandomOptions,
   complete,
   GENERATE_OPTIONS,
   LOAD_OPTIONS,
@@ -134,6 +135,32 @@ for (const [check, table, cases] of [
     }
   });
 }
+
+test("options of random are checked as others are", () => {
+  assert.deepEqual(checkRandomOptions(), {
+    quantization: "q4",
+    contextLength: undefined,
+    subgroups: true,
+    f16: true,
+    workers: undefined,
+    threads: undefined,
+    arithmetic: undefined,
+  });
+  for (const [name, good, bad] of [
+    ["quantization", ["q4", "q8", "f16"], ["q5", 4]],
+    ["contextLength", [1, 2048], [0, 1.5, "2048"]],
+    ["subgroups", [true, false], [0, "no"]],
+    ["f16", [true, false], [1, "false"]],
+    ["workers", [0, 132], [-1, 65_536, "132"]],
+    ["threads", [64, 1024], [0, 2048, "64"]],
+    ["arithmetic", ["f32", "f16", "int8"], ["f64", 8]],
+  ]) {
+    for (const value of good) assert.equal(checkRandomOptions({ [name]: value })[name], value);
+    for (const value of [...bad, null, NaN])
+      assert.throws(() => checkRandomOptions({ [name]: value }), refused(new RegExp(`^${name}`)), `${name}: ${value}`);
+  }
+  assert.throws(() => checkRandomOptions({ Workers: 1 }), { hint: "Did you mean workers?" });
+});
 
 test("unknown options are refused, and a near miss is named", () => {
   assert.throws(

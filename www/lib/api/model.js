@@ -18,6 +18,7 @@ import {
   checkBenchmarkOptions,
   checkGenerateOptions,
   checkLoadOptions,
+  checkRandomOptions,
   checkRevision,
   LOAD_OPTIONS,
 } from "./options.js";
@@ -126,9 +127,9 @@ export class TokenFormer {
    * @param {string} id
    * @param {import("../../tokenformer.js").RandomOptions} [options]
    */
-  static async random(id, options = {}) {
-    const { quantization = "q4", contextLength, subgroups = true, f16 = true, workers, threads, arithmetic } = options;
-    const request = { id, quantization, contextLength, subgroups, f16, workers, threads, arithmetic };
+  static async random(id, options) {
+    checkText("id", id);
+    const request = { id, ...checkRandomOptions(options) };
     return new TokenFormer(LOADED, await (await engines.get()).random(request));
   }
 

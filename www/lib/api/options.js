@@ -120,6 +120,17 @@ export const BENCHMARK_OPTIONS = Object.freeze({
 });
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const RANDOM_OPTIONS = Object.freeze({
+  quantization: { ...LOAD_OPTIONS.quantization, default: "q4" },
+  contextLength: LOAD_OPTIONS.contextLength,
+  subgroups: { type: "boolean", default: true, about: "kernels may use subgroups" },
+  f16: { type: "boolean", default: true, about: "kernels may compute in half precision" },
+  workers: { type: "integer", min: 0, max: 65_535, default: undefined, about: "workgroups that make a step together" },
+  threads: { type: "integer", min: 1, max: 1024, default: undefined, about: "threads of each of them" },
+  arithmetic: { type: "enum", values: ["f32", "f16", "int8"], default: undefined, about: "what they multiply" },
+});
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const DELETE_OPTIONS = Object.freeze({
   revision: {
     type: "string",
@@ -155,6 +166,15 @@ export function checkBenchmarkOptions(options) {
   return /** @type {ReturnType<typeof checkBenchmarkOptions>} */ (
     /** @type {unknown} */ (checkOptions(BENCHMARK_OPTIONS, options))
   );
+}
+
+/**
+ * Options of `TokenFormer.random`, checked and complete. Throws `invalid-argument`.
+ * @param {unknown} [options]
+ * @returns {import("../../tokenformer.js").RandomOptions}
+ */
+export function checkRandomOptions(options) {
+  return checkOptions(RANDOM_OPTIONS, options);
 }
 
 /**
