@@ -121,7 +121,8 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     let adjust = source(ShaderSpec::new("sample_adjust").with("WG", 128).with("V", 9));
     assert_eq!((constant(&adjust, "SEEN"), constant(&adjust, "NOT_FIRST")), (SEEN, NOT_FIRST));
     let options = SamplingOptions { temperature: 0.5, min_p: 0.25, seed: (3 << 32) + 2, ..Default::default() };
-    let sampling: [u32; 12] = bytemuck::cast(Sampling::new(&options, 99));
+    let sampling = Sampling::new(&options, 99);
+    let sampling: &[u32] = bytemuck::cast_slice(bytemuck::bytes_of(&sampling));
     let found: HashMap<_, _> = members(&adjust, "Sampling").into_iter().map(|(n, at)| (n, sampling[at / 4])).collect();
     let float = f32::to_bits;
     for (name, word) in
