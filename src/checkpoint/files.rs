@@ -1,10 +1,11 @@
 //! Reads checkpoints from files, or from anything else that can seek.
 
-use super::folder::{self, Region, Shard};
+use super::folder::{self, Shard};
 use super::layout::{Quantization, Side, TensorId, tensors};
 use super::names::{self, Names};
 use super::pickle::{self, TorchTensor};
 use super::quantize::Stored;
+use super::regions::Region;
 use super::stream::Conversion;
 use super::torch::{Archive, TensorBytes, decode};
 use super::{TableSource, sniff, zip};

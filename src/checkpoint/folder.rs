@@ -3,7 +3,7 @@
 //! No I/O here: the caller brings the header, and gets byte ranges in the order of the file.
 
 use super::layout::{Quantization, TableFormat, TensorId, tensors};
-pub use super::regions::{Region, row_bytes};
+use super::regions::Region;
 use super::sniff::{Kind, mistaken};
 use crate::config::{GROUP_SIZE, ModelConfig, contradicted};
 use crate::error::{Error, Result};

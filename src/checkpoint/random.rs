@@ -1,8 +1,8 @@
 //! Models with random weights for tests, in stored form and as what it stands for.
 
 use super::TableSource;
-use super::folder::Region;
 use super::layout::{Quantization, Side, TableFormat, TensorId, tensors};
+use super::regions::Region;
 use crate::config::{GROUP_SIZE, ModelConfig, NormActivation};
 use crate::error::Result;
 use half::f16;

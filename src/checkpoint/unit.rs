@@ -3,8 +3,9 @@
 //! The units of a file are consecutive byte ranges that cover all of it. What is kept of a unit is either its
 //! own bytes (a quantized folder) or what they were converted to (a published checkpoint).
 
-use super::folder::{Region, Section};
+use super::folder::Section;
 use super::layout::TensorId;
+use super::regions::Region;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 
 use super::attention::Cache;
 use crate::checkpoint::layout::{Quantization, tensors};
-use crate::checkpoint::stream::weight_bytes;
+use crate::checkpoint::regions::weight_bytes;
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 

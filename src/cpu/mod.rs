@@ -16,7 +16,7 @@ mod turns;
 
 pub use limits::{Reason, check_parameters, runs};
 
-use crate::checkpoint::folder::Region;
+use crate::checkpoint::regions::Region;
 use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
 use crate::config::{ModelConfig, NormActivation};
 use crate::engine::{HostChoice, Logits, OnHost, Resume};

@@ -4,7 +4,7 @@
 use super::scratch::Scratch;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
-use crate::checkpoint::stream::weight_bytes;
+use crate::checkpoint::regions::weight_bytes;
 use crate::config::{ModelConfig, PUBLISHED};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::Gpu;

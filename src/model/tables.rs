@@ -1,7 +1,7 @@
 //! A weight table on the GPU, and a run of layers' tables in one buffer.
 
-use crate::checkpoint::folder::{Region, row_bytes};
 use crate::checkpoint::layout::{TableFormat, TableShape};
+use crate::checkpoint::regions::{Region, region_bytes, row_bytes};
 use crate::config::GROUP_SIZE;
 use crate::gpu::shader::ShaderSpec;
 use crate::gpu::{Access, Binding, Gpu, GpuBuffer};
@@ -62,23 +62,17 @@ impl Table {
 
     /// A table that is cut after every `rows_per_part` rows: an even number, so that scales begin at whole words.
     pub fn in_parts(gpu: &Gpu, label: &str, format: TableFormat, shape: TableShape, rows_per_part: usize) -> Self {
-        let element_bytes = row_bytes(format, shape.cols, Region::Elements);
         let parts = (0..shape.rows)
             .step_by(rows_per_part)
             .map(|first_row| {
                 let rows = rows_per_part.min(shape.rows - first_row);
-                let scales_offset = aligned(rows as u64 * element_bytes);
-                let scales = rows as u64 * row_bytes(format, shape.cols, Region::Scales);
+                let bytes = |region| region_bytes(format, TableShape { rows, ..shape }, region);
+                let (scales_offset, scales) = (aligned(bytes(Region::Elements)), bytes(Region::Scales));
                 let buffer = Rc::new(GpuBuffer::storage(gpu, label, scales_offset + scales));
                 TablePart { first_row, rows, buffer, elements_offset: 0, scales_offset }
             })
             .collect();
         Self { format, shape, parts }
-    }
-
-    /// Bytes of a region of the whole table.
-    fn bytes(format: TableFormat, shape: TableShape, region: Region) -> u64 {
-        shape.rows as u64 * row_bytes(format, shape.cols, region)
     }
 
     /// Rows that one binding can hold, in whole blocks, so that scales stay aligned to words where a table is cut.
@@ -120,7 +114,7 @@ impl Table {
             offset,
             size: std::num::NonZeroU64::new(bytes.next_multiple_of(16)),
         };
-        let bytes = |region| part.rows as u64 * row_bytes(self.format, self.shape.cols, region);
+        let bytes = |region| region_bytes(self.format, TableShape { rows: part.rows, ..self.shape }, region);
         let elements = range(part.elements_offset, bytes(Region::Elements));
         let elements = Binding { index: 0, access: Access::Read, range: elements };
         if !self.format.is_quantized() {
@@ -169,7 +163,7 @@ impl Slab {
     /// How many layers, of tables with these shapes, one binding holds.
     pub fn capacity(gpu: &Gpu, format: TableFormat, shapes: [TableShape; 6]) -> usize {
         let limits = gpu.device.limits();
-        let bytes = |region| shapes.iter().map(|s| aligned(Table::bytes(format, *s, region))).sum::<u64>();
+        let bytes = |region| shapes.iter().map(|s| aligned(region_bytes(format, *s, region))).sum::<u64>();
         let (elements, scales) = (bytes(Region::Elements), bytes(Region::Scales));
         let most = (limits.max_buffer_size.min(MOST_SLAB_BYTES)) / (elements + scales);
         (limits.max_storage_buffer_binding_size / elements).min(most) as usize
@@ -186,7 +180,7 @@ impl Slab {
             let mut end = 0;
             let starts = shapes.map(|shape| {
                 let start = end;
-                end += aligned(Table::bytes(format, shape, region));
+                end += aligned(region_bytes(format, shape, region));
                 start
             });
             (starts, end)

@@ -1,8 +1,8 @@
 //! All weights of a model on the GPU: where each tensor of the checkpoint lies, and how its bytes get there.
 
 use super::tables::{Placement, Slab, Table};
-use crate::checkpoint::folder::{Region, row_bytes};
 use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, TableShape, TensorId, padded_slots};
+use crate::checkpoint::regions::{self, Region};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuBuffer};
@@ -24,10 +24,19 @@ pub struct LayerTables {
     pub mlp_values: Table,
 }
 
+/// Shapes of a layer's tables, in the order of [`LayerTables`].
+pub fn layer_shapes(config: &ModelConfig) -> [TableShape; 6] {
+    let (d, slots) = (config.hidden_size, |p: Pattention| padded_slots(p.slots(config)));
+    let (qkv, proj, mlp) = (slots(Pattention::Query), slots(Pattention::Proj), slots(Pattention::Mlp));
+    let shapes = [(3 * qkv, d), (3 * d, qkv), (proj, d), (d, proj), (mlp, d), (d, mlp)];
+    shapes.map(|(rows, cols)| TableShape { rows, cols })
+}
+
 /// All weights of a model on the GPU.
 #[derive(Debug)]
 pub struct Weights {
     config: ModelConfig,
+    quantization: Quantization,
     /// E[V, d].
     pub embedding: Table,
     /// One entry per layer.
@@ -51,7 +60,7 @@ impl Weights {
         for slots in largest {
             let shape = TableShape { rows: slots, cols: d };
             if shape.rows > Table::rows_per_part(gpu, format, d) || d > Table::rows_per_part(gpu, format, slots) {
-                let bytes = slots as u64 * row_bytes(format, d, Region::Elements);
+                let bytes = regions::region_bytes(format, shape, Region::Elements);
                 return Err(Error::new(
                     ErrorCode::OutOfMemory,
                     format!("A table of {} MB is larger than this GPU can bind.", bytes.div_ceil(1_000_000)),
@@ -59,11 +68,8 @@ impl Weights {
                 .hint("Use quantization \"q4\" or a smaller model."));
             }
         }
-        let slots = |p: Pattention| padded_slots(p.slots(config));
-        let (qkv, proj, mlp) = (slots(Pattention::Query), slots(Pattention::Proj), slots(Pattention::Mlp));
         let embedding = Table::new(gpu, "embedding", quantization.embedding(), TensorId::Embedding.shape(config));
-        let shapes = [(3 * qkv, d), (3 * d, qkv), (proj, d), (d, proj), (mlp, d), (d, mlp)]
-            .map(|(rows, cols)| TableShape { rows, cols });
+        let shapes = layer_shapes(config);
         let count = config.num_layers;
         let capacity = Slab::capacity(gpu, format, shapes);
         let (mut slabs, mut tables) = (Vec::new(), Vec::new());
@@ -82,23 +88,18 @@ impl Weights {
             LayerTables { qkv_keys, qkv_values, proj_keys, proj_values, mlp_keys, mlp_values }
         });
         let norm = GpuBuffer::storage(gpu, "final norm", (TensorId::VECTORS.len() * d * 4) as u64);
-        Ok(Self { config: config.clone(), embedding, layers: layers.collect(), slabs, norm })
+        Ok(Self { config: config.clone(), quantization, embedding, layers: layers.collect(), slabs, norm })
     }
 
     /// Format of the layers' tables.
     pub fn layer_format(&self) -> TableFormat {
-        self.layers.first().map_or(TableFormat::F16, |layer| layer.qkv_keys.format())
+        self.quantization.tokens()
     }
 
     /// Bytes of a tensor's region.
     pub fn region_bytes(&self, id: TensorId, region: Region) -> u64 {
-        let shape = id.shape(&self.config);
-        let format = match id {
-            TensorId::Embedding => self.embedding.format(),
-            TensorId::Tokens { layer, .. } => self.layers.get(layer).map_or(TableFormat::F16, |l| l.qkv_keys.format()),
-            _ => return shape.cols as u64 * 4,
-        };
-        shape.rows as u64 * row_bytes(format, shape.cols, region)
+        let mut regions = regions::regions(id, &self.config, self.quantization);
+        regions.find(|(of, _)| *of == region).map_or(0, |(_, bytes)| bytes)
     }
 
     /// Where `len` bytes at `offset` of one of a tensor's regions belong. Offset and length are
@@ -108,6 +109,9 @@ impl Weights {
     /// `invalid-config` for a tensor that the model does not have, or bytes past its end.
     pub fn place(&self, id: TensorId, region: Region, offset: usize, len: usize) -> Result<Vec<Placement<'_>>> {
         let outside = || Error::invalid_config(format!("{} has no bytes {offset} to {}.", id.name(), offset + len));
+        if (offset + len) as u64 > self.region_bytes(id, region) {
+            return Err(outside());
+        }
         let shape = id.shape(&self.config);
         let (table, first_row) = match id {
             TensorId::Embedding => (&self.embedding, 0),
@@ -131,17 +135,11 @@ impl Weights {
             }
             vector => {
                 let index = vector.vector().ok_or_else(outside)?;
-                let bytes = self.config.hidden_size * 4;
-                if offset + len > bytes {
-                    return Err(outside());
-                }
+                let bytes = self.region_bytes(vector, region);
                 let buffer = &self.norm.buffer;
-                return Ok(vec![Placement { buffer, offset: (index * bytes + offset) as u64, bytes: 0..len }]);
+                return Ok(vec![Placement { buffer, offset: index as u64 * bytes + offset as u64, bytes: 0..len }]);
             }
         };
-        if offset + len > shape.rows * row_bytes(table.format(), shape.cols, region) as usize {
-            return Err(outside());
-        }
         Ok(table.place(first_row, region, offset, len))
     }
 

@@ -1,7 +1,6 @@
 //! What host and shaders have to agree on, read from the shaders themselves.
 
 use super::*;
-use crate::checkpoint::layout::{Pattention, TableShape, padded_slots};
 use crate::gpu::shader::ShaderSpec;
 use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedTable, STRETCH, Storage};
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
@@ -9,6 +8,7 @@ use crate::model::kernels::sampling::{NOT_FIRST, SEEN, Sampling};
 use crate::model::kernels::score::TargetScore;
 use crate::model::kernels::{PREFILL_TILE, Step};
 use crate::model::plan::{Parts, Plan};
+use crate::model::weights::layer_shapes;
 use crate::sampling::SamplingOptions;
 use std::collections::HashMap;
 use std::mem::offset_of;
@@ -58,11 +58,7 @@ macro_rules! offsets {
 /// The layers' kernel of a published model for a team.
 fn layers(name: &str, quantization: Quantization, team: Team) -> Option<Layers> {
     let config = ModelConfig::preset(name).expect("preset");
-    let (d, slots) = (config.hidden_size, |p: Pattention| padded_slots(p.slots(&config)));
-    let (qkv, proj, mlp) = (slots(Pattention::Query), slots(Pattention::Proj), slots(Pattention::Mlp));
-    let shapes = [(3 * qkv, d), (3 * d, qkv), (proj, d), (d, proj), (mlp, d), (d, mlp)];
-    let table = |(rows, cols)| PlacedTable { shape: TableShape { rows, cols }, elements: 0, scales: 0 };
-    let tables = shapes.map(table);
+    let tables = layer_shapes(&config).map(|shape| PlacedTable { shape, elements: 0, scales: 0 });
     let format = quantization.tokens();
     let storage = Storage { format, tables, element_stride: 64, scale_stride: 64, cache_stride: 64 };
     Layers::new(&config, 2048, storage, team, Abilities { subgroups: true, f16: true })

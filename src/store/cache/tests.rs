@@ -1,6 +1,6 @@
 use super::*;
-use crate::checkpoint::folder::Region;
 use crate::checkpoint::layout::TensorId;
+use crate::checkpoint::regions::Region;
 use crate::checkpoint::unit::Piece;
 use crate::config::PartialConfig;
 use crate::hash::sha256;
