@@ -139,7 +139,7 @@ impl Resume for AnyModel {
         }
     }
 
-    fn resume_choosing(&mut self, told: &[u32]) {
-        either!(self, m => m.resume_choosing(told));
+    fn resume_choosing(&mut self, emitted: &[u32]) {
+        either!(self, m => m.resume_choosing(emitted));
     }
 }

@@ -142,8 +142,8 @@ export interface RandomOptions {
   subgroups?: boolean;
   /** Whether kernels may compute in half precision, where the GPU can. Default: true. */
   f16?: boolean;
-  /** Workgroups that make a decode step together, an integer from 0 to 65535; 0 makes it in a dispatch for each product. Default: what is fastest here. */
-  workers?: number;
+  /** Persistent workgroups that make a decode step, an integer from 0 to 65535; 0 makes it in a dispatch for each product. Default: what is fastest here. */
+  workgroups?: number;
   /** Threads of each of these workgroups, an integer from 1 to 1024. Default: as many as are usual. */
   threads?: number;
   /** What they multiply. Default: "int8". */

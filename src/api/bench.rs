@@ -31,7 +31,7 @@ struct RandomRequest {
     f16: bool,
     /// Workgroups that share the layers, threads of each, and what products are made with; 0 for a dispatch per
     /// product. Left out, it is found out.
-    workers: Option<usize>,
+    workgroups: Option<usize>,
     threads: Option<usize>,
     arithmetic: Option<Arithmetic>,
 }
@@ -53,7 +53,7 @@ impl Engine {
             let model = random(&request).await?;
             let (id, quantization) = (request.id, request.quantization);
             let loaded = Loaded { model, quantization, revision: "random".into(), notes: Vec::new() };
-            Ok(Engine::new(Request::named(&id), loaded, request.workers.is_none()).await)
+            Ok(Engine::new(Request::named(&id), loaded, request.workgroups.is_none()).await)
         };
         make.await.map_err(|e: Error| js::error(&e))
     }
@@ -130,9 +130,9 @@ async fn random(request: &RandomRequest) -> Result<Model<LoadedModel>> {
         }
     }
     let mut model = loading.finish().await?;
-    if let Some(workers) = request.workers.filter(|n| *n > 0) {
+    if let Some(workgroups) = request.workgroups.filter(|n| *n > 0) {
         let team = Team {
-            workgroups: workers,
+            workgroups,
             threads: request.threads.unwrap_or(256),
             spin_limit: 50_000,
             arithmetic: request.arithmetic.unwrap_or(Arithmetic::Int8),

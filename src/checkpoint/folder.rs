@@ -259,9 +259,9 @@ mod tests {
             ("noise", vec![7; 100], None),
             ("nothing", vec![], None),
         ] {
-            let told = of_another_kind("model.safetensors", &start);
-            assert_eq!(told.is_some(), says.is_some(), "{what}");
-            assert!(told.is_none_or(|e| e.message.contains(says.unwrap_or_default())), "{what}");
+            let found = of_another_kind("model.safetensors", &start);
+            assert_eq!(found.is_some(), says.is_some(), "{what}");
+            assert!(found.is_none_or(|e| e.message.contains(says.unwrap_or_default())), "{what}");
         }
     }
 

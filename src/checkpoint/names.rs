@@ -204,9 +204,9 @@ pub fn known_config(
 ) -> Result<PartialConfig> {
     // A name alone proves nothing: a fork may have other shapes under the same name.
     let preset = repository_name.and_then(PartialConfig::preset).filter(|p| p.contradiction(shapes, false).is_none());
-    let told = if preset.is_some() { PartialConfig::default() } else { config_json.unwrap_or_default() };
-    if let Some((name, stated, found)) = told.contradiction(shapes, true) {
+    let declared = if preset.is_some() { PartialConfig::default() } else { config_json.unwrap_or_default() };
+    if let Some((name, stated, found)) = declared.contradiction(shapes, true) {
         return Err(contradicted("config.json", name, stated, found));
     }
-    Ok(shapes.clone().or(preset.unwrap_or_default()).or(told))
+    Ok(shapes.clone().or(preset.unwrap_or_default()).or(declared))
 }

@@ -16,8 +16,8 @@ mod turns;
 
 pub use limits::{Reason, check_parameters, runs};
 
-use crate::checkpoint::regions::Region;
 use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
+use crate::checkpoint::regions::Region;
 use crate::config::{ModelConfig, NormActivation};
 use crate::engine::{HostChoice, Logits, OnHost, Resume};
 use crate::error::{Error, Result};
@@ -264,9 +264,9 @@ impl Resume for CpuModel {
         Ok(())
     }
 
-    fn resume_choosing(&mut self, told: &[u32]) {
+    fn resume_choosing(&mut self, emitted: &[u32]) {
         if let Some(choice) = &mut self.choice {
-            choice.resume(told);
+            choice.resume(emitted);
         }
     }
 }

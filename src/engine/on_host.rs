@@ -11,7 +11,7 @@ pub struct HostChoice {
     sampler: Sampler,
     wants_logits: bool,
     /// Tokens that were not asked for yet, and the last of all.
-    untold: VecDeque<Chosen>,
+    pending: VecDeque<Chosen>,
     last: Option<u32>,
 }
 
@@ -19,14 +19,14 @@ impl HostChoice {
     /// Begins a completion; see [`Backend::begin_choosing`].
     pub fn new(options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) -> Self {
         let sampler = Sampler::new(options.clone(), prompt, real_ids);
-        Self { sampler, wants_logits, untold: VecDeque::new(), last: None }
+        Self { sampler, wants_logits, pending: VecDeque::new(), last: None }
     }
 
     /// Chooses a token from `logits[V]`.
     pub fn choose(&mut self, logits: Vec<f32>) {
         let id = self.sampler.next(&logits);
         self.last = Some(id);
-        self.untold.push_back(Chosen { id, logits: self.wants_logits.then_some(logits) });
+        self.pending.push_back(Chosen { id, logits: self.wants_logits.then_some(logits) });
     }
 
     /// The token that was chosen last.
@@ -41,14 +41,14 @@ impl HostChoice {
     ///
     /// # Errors
     /// `invalid-argument` if there is none.
-    pub fn told(&mut self) -> Result<Chosen> {
-        self.untold.pop_front().ok_or_else(nothing_chosen)
+    pub fn take(&mut self) -> Result<Chosen> {
+        self.pending.pop_front().ok_or_else(nothing_chosen)
     }
 
-    /// As if `told` had been chosen and asked for.
-    pub fn resume(&mut self, told: &[u32]) {
-        told.iter().for_each(|id| self.sampler.note(*id));
-        self.last = told.last().copied();
+    /// As if `emitted` had been chosen and asked for.
+    pub fn resume(&mut self, emitted: &[u32]) {
+        emitted.iter().for_each(|id| self.sampler.note(*id));
+        self.last = emitted.last().copied();
     }
 }
 
@@ -114,7 +114,7 @@ impl<E: OnHost> Backend for E {
     }
 
     async fn chosen(&mut self) -> Result<Chosen> {
-        self.choice().as_mut().ok_or_else(nothing_chosen)?.told()
+        self.choice().as_mut().ok_or_else(nothing_chosen)?.take()
     }
 
     fn steps_ahead(&self) -> usize {

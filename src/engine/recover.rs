@@ -35,9 +35,9 @@ pub trait Resume: Backend {
     /// The engine's.
     async fn go(&mut self, way: &Self::Way) -> Result<()>;
 
-    /// After [`begin_choosing`](Backend::begin_choosing), with a KV cache that holds all but the last of `told`: as if
+    /// After [`begin_choosing`](Backend::begin_choosing), with a KV cache that holds all but the last of `emitted`: as if
     /// these tokens had been chosen and asked for.
-    fn resume_choosing(&mut self, told: &[u32]);
+    fn resume_choosing(&mut self, emitted: &[u32]);
 }
 
 /// Where engines come from.
@@ -84,13 +84,13 @@ struct Running {
     /// Steps made that choose.
     made: usize,
     /// Tokens that were asked for.
-    told: Vec<u32>,
+    emitted: Vec<u32>,
 }
 
 impl Running {
-    /// Tokens of the step after the last that was told.
+    /// Tokens of the step after the last that was emitted.
     fn input(&self) -> Vec<u32> {
-        self.told.last().map_or_else(|| self.first.clone(), |last| vec![*last])
+        self.emitted.last().map_or_else(|| self.first.clone(), |last| vec![*last])
     }
 }
 
@@ -177,11 +177,11 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
             engine.truncate(engine.len() - (ids.len() - kept));
         }
         engine.go(&self.engine.way()).await?;
-        if let Some(Running { options, prompt, real_ids, wants_logits, first, made, told }) = &self.running {
+        if let Some(Running { options, prompt, real_ids, wants_logits, first, made, emitted }) = &self.running {
             engine.begin_choosing(options, prompt, *real_ids, *wants_logits);
-            let mut done = told.len();
+            let mut done = emitted.len();
             if done > 0 {
-                engine.resume_choosing(told);
+                engine.resume_choosing(emitted);
             } else if *made > 0 {
                 engine.choose_after(first).await?;
                 done = 1;
@@ -260,8 +260,8 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
     fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
         self.engine.begin_choosing(options, prompt, real_ids, wants_logits);
         let (options, prompt) = (options.clone(), prompt.to_vec());
-        let (first, told) = (Vec::new(), Vec::new());
-        self.running = Some(Running { options, prompt, real_ids, wants_logits, first, made: 0, told });
+        let (first, emitted) = (Vec::new(), Vec::new());
+        self.running = Some(Running { options, prompt, real_ids, wants_logits, first, made: 0, emitted });
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
@@ -284,7 +284,7 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
         let chosen = recovering!(self, self.engine.chosen());
         if let Some(running) = &mut self.running {
             let input = running.input();
-            running.told.push(chosen.id);
+            running.emitted.push(chosen.id);
             self.note(&input, Logits::Last);
         }
         Ok(chosen)
@@ -298,7 +298,7 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
         self.engine.stop_choosing();
         let Some(running) = self.running.take() else { return };
         // Of the steps that were made ahead, the tokens of the first are known.
-        if running.made > running.told.len() {
+        if running.made > running.emitted.len() {
             self.note(&running.input(), Logits::Last);
         }
         self.cut(self.engine.len());

@@ -241,7 +241,7 @@ mod tests {
         rate_limit: None,
     };
 
-    fn told(answer: Answer) -> Option<(ErrorCode, Again)> {
+    fn verdict(answer: Answer) -> Option<(ErrorCode, Again)> {
         answer.refusal().map(|r| (r.error.code, r.again))
     }
 
@@ -270,11 +270,15 @@ mod tests {
             (Folder, 503, None, Some((Network, Again::Later))),
             (Hub, 418, None, Some((Network, Again::Never))),
         ] {
-            assert_eq!(told(Answer { host, status, error_code, ..PLAIN }), want, "{host:?} {status} {error_code:?}");
+            assert_eq!(verdict(Answer { host, status, error_code, ..PLAIN }), want, "{host:?} {status} {error_code:?}");
         }
         let page = Answer { content_type: Some("text/html; charset=utf-8"), ..PLAIN };
-        assert_eq!(told(page), Some((ModelNotFound, Again::Never)));
-        assert_eq!(told(Answer { status: 429, ..page }), Some((RateLimited, Again::Limited(None))), "its body is HTML");
+        assert_eq!(verdict(page), Some((ModelNotFound, Again::Never)));
+        assert_eq!(
+            verdict(Answer { status: 429, ..page }),
+            Some((RateLimited, Again::Limited(None))),
+            "its body is HTML"
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct Client<P> {
     /// A stored copy can stand in for what is asked for.
     has_copy: Cell<bool>,
     on_wait: Option<OnWait>,
-    /// Somebody was told that something is waited for.
+    /// A wait was reported, and its end was not yet.
     waits: Cell<bool>,
 }
 
@@ -227,10 +227,10 @@ impl<P: Platform> Client<P> {
         if led_away && !used_signed {
             self.signed.borrow_mut().insert(file.to_owned(), response.url.clone());
         }
-        let told = response.header("Content-Range").map(content_range);
+        let content_range = response.header("Content-Range").map(content_range);
         let version = response.header("ETag").or_else(|| response.header("Last-Modified"));
         let version = version.unwrap_or_default().to_owned();
-        let (start, total) = match (response.status, range, told) {
+        let (start, total) = match (response.status, range, content_range) {
             (206, Some(range), None) => (range.start, None),
             (206, Some(range), Some(Some((first, _, total)))) if first == range.start => (first, total),
             (206, _, _) => {

@@ -192,14 +192,14 @@ mod tests {
         let file =
             |size, sha256: &str| format!("{{\"path\":\"model.safetensors\",\"size\":{size},\"sha256\":\"{sha256}\"}}");
         let (right, wrong) = ("a".repeat(64), "b".repeat(64));
-        for (told, agrees) in [(file(9, &right), true), (file(8, &right), false), (file(9, &wrong), false)] {
+        for (listed, agrees) in [(file(9, &right), true), (file(8, &right), false), (file(9, &wrong), false)] {
             let mut listing = Listing::complete();
             let lfs = format!("{{\"oid\":\"{right}\",\"size\":9}}");
             let page = format!("[{{\"type\":\"file\",\"path\":\"model.safetensors\",\"size\":9,\"lfs\":{lfs}}}]");
             listing.add_page(page.as_bytes()).expect("page");
-            let manifest = format!("{{\"format\":1,\"files\":[{told}]}}");
+            let manifest = format!("{{\"format\":1,\"files\":[{listed}]}}");
             listing.add_manifest(&Manifest::from_json(manifest.as_bytes()).expect("manifest").expect("known"));
-            assert_eq!(listing.file("model.safetensors").expect("listed").manifest.is_some(), agrees, "{told}");
+            assert_eq!(listing.file("model.safetensors").expect("listed").manifest.is_some(), agrees, "{listed}");
         }
     }
 

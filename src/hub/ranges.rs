@@ -55,7 +55,7 @@ impl<B> Drop for Part<B> {
 struct Fetching<P> {
     client: Rc<Client<P>>,
     file: String,
-    /// What the server told this version of the file by, where nothing else tells one from another.
+    /// By what the server names this version of the file, where nothing else tells one from another.
     version: Option<String>,
     on_bytes: OnBytes,
 }
@@ -269,12 +269,12 @@ pub async fn measure<P: Platform>(client: &Client<P>, file: &str) -> Result<u64>
     client
         .retry(async || {
             let mut body = client.get(file, None).await?.body;
-            let (mut size, mut told) = (0, 0);
+            let (mut size, mut reported) = (0, 0);
             while let Some(piece) = body.next().await? {
                 size += u64::from(piece.count());
                 check_untold(file, size)?;
-                if size / TELL_EVERY > told {
-                    told = size / TELL_EVERY;
+                if size / TELL_EVERY > reported {
+                    reported = size / TELL_EVERY;
                     let words = format!("The server does not tell the size of {file}: {} MB read", size / 1_000_000);
                     client.wait_for(Some(words));
                 }

@@ -201,7 +201,7 @@ where
         let record = ModelRecord {
             key,
             names: request.name().map(|name| (name.to_owned(), now)).into_iter().collect(),
-            told: plan.told.clone(),
+            declared: plan.declared.clone(),
             is_converted: plan.files.iter().any(|f| matches!(f.work, Work::Convert(_))),
             has_tokenizer: false,
             units: plan.units(),
@@ -244,9 +244,9 @@ where
     }
 }
 
-/// The shape as far as it is told without the weights, for models that cannot be run whatever they hold.
+/// The shape as far as it is declared without the weights, for models that cannot be run whatever they hold.
 fn likely_shape<P>(source: &Source<P>, request: &Request) -> Option<ModelConfig> {
-    let told = source.config.as_deref().map(PartialConfig::of_published).unwrap_or_default();
+    let declared = source.config.as_deref().map(PartialConfig::of_published).unwrap_or_default();
     let preset = request.repository.as_deref().and_then(PartialConfig::preset).unwrap_or_default();
-    request.config.clone().unwrap_or_default().or(told).or(preset).finish().ok()
+    request.config.clone().unwrap_or_default().or(declared).or(preset).finish().ok()
 }

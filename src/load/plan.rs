@@ -13,7 +13,7 @@ pub struct Plan {
     /// Its shape in this load.
     pub config: ModelConfig,
     /// What is known of its shape by itself, whatever the caller says of it.
-    pub told: PartialConfig,
+    pub declared: PartialConfig,
     /// Its precision once it is loaded.
     pub quantization: Quantization,
     /// The files with weights.
@@ -35,7 +35,7 @@ pub struct FilePlan {
     /// Parts that had to be read to make this plan, with their positions. What streams by must be the same, or the
     /// plan is that of another file.
     pub seen: Vec<(u64, Vec<u8>)>,
-    /// What the server told this version of the file by, where no hash tells one from another.
+    /// By what the server names this version of the file, where no hash tells one from another.
     pub version: Option<String>,
     /// What becomes of its bytes.
     pub work: Work,

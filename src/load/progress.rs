@@ -33,7 +33,7 @@ pub struct Progress<'a> {
     pub waiting_for: Option<&'a str>,
 }
 
-/// Who is told.
+/// The caller's listener.
 pub type OnProgress = Box<dyn Fn(&Progress<'_>)>;
 
 /// Calls the caller's `onProgress`, if there is one.
@@ -42,12 +42,13 @@ pub struct Reporter<C> {
     clock: C,
     started: Duration,
     loaded: Cell<u64>,
-    /// The most that was told so far: what has to be read once more does not make it less.
-    told: Cell<u64>,
+    /// The most bytes that were reported so far: what has to be read once more does not make them less.
+    most_reported: Cell<u64>,
     total: Cell<Option<u64>>,
-    reported: Cell<f64>,
+    /// When bytes were reported last, in seconds.
+    reported_at: Cell<f64>,
     file: RefCell<String>,
-    /// The phase that was told last, and what is waited for.
+    /// The phase that was reported last, and what is waited for.
     last: Cell<&'static str>,
     waiting_for: RefCell<Option<String>>,
     /// Bytes that the network brought so far, with the time in seconds.
@@ -62,9 +63,9 @@ impl<C: Clock> Reporter<C> {
             started: clock.now(),
             clock,
             loaded: Cell::new(0),
-            told: Cell::new(0),
+            most_reported: Cell::new(0),
             total: Cell::new(None),
-            reported: Cell::new(f64::NEG_INFINITY),
+            reported_at: Cell::new(f64::NEG_INFINITY),
             file: RefCell::default(),
             last: Cell::new("resolve"),
             waiting_for: RefCell::default(),
@@ -117,8 +118,8 @@ impl<C: Clock> Reporter<C> {
     pub fn add(&self, bytes: u64, from_cache: bool) {
         self.loaded.set(self.loaded.get() + bytes);
         let now = self.seconds();
-        if now - self.reported.get() >= REPORT_EVERY || self.total.get() == Some(self.loaded.get()) {
-            self.reported.set(now);
+        if now - self.reported_at.get() >= REPORT_EVERY || self.total.get() == Some(self.loaded.get()) {
+            self.reported_at.set(now);
             let rate = if from_cache { None } else { self.rate() };
             let phase = if from_cache { "cache" } else { "download" };
             self.report(phase, Some(&self.file.borrow()), from_cache, rate);
@@ -144,8 +145,8 @@ impl<C: Clock> Reporter<C> {
 
     fn report(&self, phase: &'static str, file: Option<&str>, from_cache: bool, rate: Option<f64>) {
         let total_bytes = self.total.get();
-        let loaded_bytes = self.loaded.get().max(self.told.get()).min(total_bytes.unwrap_or(u64::MAX));
-        self.told.set(loaded_bytes);
+        let loaded_bytes = self.loaded.get().max(self.most_reported.get()).min(total_bytes.unwrap_or(u64::MAX));
+        self.most_reported.set(loaded_bytes);
         let left = total_bytes.map(|total| total.saturating_sub(loaded_bytes) as f64);
         let seconds_left = left.zip(rate).filter(|(_, rate)| *rate > 0.0).map(|(left, rate)| left / rate);
         let bytes_per_second = rate;

@@ -120,9 +120,9 @@ impl<P: Platform> Checkpoint<'_, P> {
             Location::Repository { repository, .. } => repository.split('/').next_back(),
             Location::Folder { url } => url.trim_end_matches('/').split('/').next_back(),
         };
-        let told = config_json.map(PartialConfig::of_published);
-        let told = names::known_config(&names.shapes, repository, told)?;
-        let config = told.completed(request.config.as_ref())?;
+        let declared = config_json.map(PartialConfig::of_published);
+        let declared = names::known_config(&names.shapes, repository, declared)?;
+        let config = declared.completed(request.config.as_ref())?;
         tensors(&config).try_for_each(|id| names.get(id).map(|_| ()))?;
         let quantization = request.quantization.unwrap_or(Quantization::Q4);
         let unit = unit_bytes(size);
@@ -143,7 +143,7 @@ impl<P: Platform> Checkpoint<'_, P> {
         let work = Work::Convert(Box::new(conversion));
         let Self { info, version, seen, .. } = self;
         let file = FilePlan { info, bytes: size, units, seen, version, work };
-        Ok(Plan { config, told, quantization, files: vec![file], stored_bytes, identity: String::new() })
+        Ok(Plan { config, declared, quantization, files: vec![file], stored_bytes, identity: String::new() })
     }
 
     async fn state_dict(&mut self, entry: &zip::Entry) -> Result<Vec<pickle::TorchTensor>> {

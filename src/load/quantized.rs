@@ -49,8 +49,8 @@ pub async fn plan<P: Platform>(
         return Err(Error::new(ErrorCode::ModelNotFound, what)
             .hint("Check the address, or pass the model's shape as the config option."));
     }
-    let told = config_json.map(PartialConfig::from_json).transpose()?.unwrap_or_default();
-    let config = request.config.clone().unwrap_or_default().or(told.clone()).finish()?;
+    let declared = config_json.map(PartialConfig::from_json).transpose()?.unwrap_or_default();
+    let config = request.config.clone().unwrap_or_default().or(declared.clone()).finish()?;
     let mut files = Vec::new();
     let mut shards = Vec::new();
     for o in opened {
@@ -68,8 +68,8 @@ pub async fn plan<P: Platform>(
         file.work = Work::Copy(shard.sections);
     }
     // The tables have the shape that was looked for, or they would have been refused.
-    let told = told.with_tables_of(&config);
-    Ok(Some(Plan { config, told, quantization, files, stored_bytes, identity: String::new() }))
+    let declared = declared.with_tables_of(&config);
+    Ok(Some(Plan { config, declared, quantization, files, stored_bytes, identity: String::new() }))
 }
 
 fn check_wanted(wanted: Option<Quantization>, stored: Quantization) -> Result<()> {

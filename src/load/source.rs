@@ -148,8 +148,8 @@ impl<P: Platform> Source<P> {
 
     /// Why there is no model here: what its files are, or what the host said when it was asked for them.
     pub fn nothing_here(&self) -> Error {
-        let told = self.of_another_kind.take().or_else(|| self.refused.take());
-        told.unwrap_or_else(|| nothing_there(self.client.location(), self.is_embedded))
+        let cause = self.of_another_kind.take().or_else(|| self.refused.take());
+        cause.unwrap_or_else(|| nothing_there(self.client.location(), self.is_embedded))
     }
 
     /// A small file whose hash is checked, or `None` if there is none.

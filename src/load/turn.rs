@@ -70,13 +70,13 @@ where
         let (name, progress, platform) = (self.lock_name(), self.progress.clone(), self.platform.clone());
         let store = self.store.clone().filter(|_| self.lock.is_some());
         async move {
-            let mut told = 0;
+            let mut reported = 0;
             loop {
                 platform.sleep(SIGN).await;
                 let arrived = progress.arrived_bytes();
-                if let Some(store) = store.as_ref().filter(|_| arrived != told) {
+                if let Some(store) = store.as_ref().filter(|_| arrived != reported) {
                     let _ = store.put_note(&name, &arrived.to_string()).await; // others need not know
-                    told = arrived;
+                    reported = arrived;
                 }
             }
         }

@@ -27,7 +27,7 @@ pub struct Units<'a, P, S, R> {
     pub source: UnitSource<'a, P>,
     /// Where they go.
     pub room: &'a R,
-    /// Who is told.
+    /// Where progress is reported.
     pub progress: &'a Rc<Reporter<P>>,
     /// The model's place in the store.
     pub cache: &'a mut Cache<S>,

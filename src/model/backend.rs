@@ -167,8 +167,8 @@ impl Resume for GpuModel {
         Ok(())
     }
 
-    fn resume_choosing(&mut self, told: &[u32]) {
-        let input = self.choosing.resume(&self.gpu, &self.scratch.choose, told);
+    fn resume_choosing(&mut self, emitted: &[u32]) {
+        let input = self.choosing.resume(&self.gpu, &self.scratch.choose, emitted);
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));
     }
 }

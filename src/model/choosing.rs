@@ -37,7 +37,8 @@ pub struct Choosing {
     pub made: usize,
     asked: usize,
     flights: VecDeque<Flight>,
-    told: VecDeque<u32>,
+    /// Tokens that have come and were not asked for yet.
+    pending: VecDeque<u32>,
     /// Staging buffers that are not in use.
     idle: Vec<GpuBuffer>,
     at_a_time: usize,
@@ -45,11 +46,11 @@ pub struct Choosing {
     last: Option<Instant>,
     /// The host wants the logits of every step as well, so none may be ahead.
     pub wants_logits: bool,
-    /// The host's copy of what the GPU knows of tokens that are told, u32 [V].
+    /// The host's copy of what the GPU knows of tokens that have come, u32 [V].
     seen: Vec<u32>,
     /// The last token that the host knows of, or the first step's only one.
     input: u32,
-    /// Tokens told so far.
+    /// Tokens that have come so far.
     known: usize,
 }
 
@@ -126,7 +127,7 @@ impl Choosing {
     /// `device-lost`.
     pub async fn next(&mut self, gpu: &Gpu, sources: (&SamplingBuffers, Option<&Persistent>)) -> Result<Landed> {
         loop {
-            if let Some(token) = self.told.pop_front() {
+            if let Some(token) = self.pending.pop_front() {
                 return Ok(Landed::Token(token));
             }
             if self.flights.is_empty() {
@@ -145,7 +146,7 @@ impl Choosing {
             }
             for i in first..first + count {
                 let token = ring[i % RING];
-                self.told.push_back(token);
+                self.pending.push_back(token);
                 self.note(token);
             }
             let now = Instant::now();
@@ -158,9 +159,9 @@ impl Choosing {
         }
     }
 
-    /// Goes on where another device was, after `told` were chosen there. The next step's input is the token returned.
-    pub fn resume(&mut self, gpu: &Gpu, buffers: &SamplingBuffers, told: &[u32]) -> u32 {
-        told.iter().for_each(|token| self.note(*token));
+    /// Goes on where another device was, after `emitted` were chosen there. The next step's input is the token returned.
+    pub fn resume(&mut self, gpu: &Gpu, buffers: &SamplingBuffers, emitted: &[u32]) -> u32 {
+        emitted.iter().for_each(|token| self.note(*token));
         self.rewind(gpu, buffers)
     }
 
@@ -182,7 +183,7 @@ impl Choosing {
     /// Forgets all tokens that the host does not know.
     pub fn stop(&mut self) {
         self.land_all();
-        self.told.clear();
+        self.pending.clear();
         (self.made, self.asked, self.known) = (0, 0, 0);
     }
 

@@ -90,7 +90,10 @@ impl GpuModel {
         let decode = match self.team() {
             Some(team) => {
                 let (products, sums) = self.ways_of(team);
-                format!("decode: {} workers of {} threads, {products}, {sums}", team.workgroups, team.threads)
+                format!(
+                    "decode: {} persistent workgroups of {} threads, {products}, {sums}",
+                    team.workgroups, team.threads
+                )
             }
             None => format!("decode: a dispatch per product, f32, {}", self.sums(true)),
         };

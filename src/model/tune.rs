@@ -185,7 +185,9 @@ impl GpuModel {
                 candidates.push(Candidate { persistent, seconds: f64::INFINITY });
             } else {
                 let (products, sums) = self.ways_of(*team);
-                let note = format!("Steps by workers with {products} and {sums} gave wrong results and are not used.");
+                let note = format!(
+                    "Steps by persistent workgroups with {products} and {sums} gave wrong results and are not used."
+                );
                 if !self.dropped.contains(&note) {
                     self.dropped.push(note);
                 }

@@ -233,8 +233,8 @@ mod tests {
         models[1].key.plan = "other".into();
         (models[0].bytes, models[1].bytes, models[1].complete, models[1].last_used) = (5, 7, true, 2.0);
         let list = merged(models.iter().map(Entry::from));
-        let told: Vec<_> = list.iter().map(|e| (e.id.as_str(), e.bytes, e.complete)).collect();
-        assert_eq!(told, [("o/a", 12, true), ("o/b", 0, false)]);
+        let listed: Vec<_> = list.iter().map(|e| (e.id.as_str(), e.bytes, e.complete)).collect();
+        assert_eq!(listed, [("o/a", 12, true), ("o/b", 0, false)]);
     }
 
     #[test]

@@ -156,7 +156,7 @@ pub fn record(id: &str, units: usize) -> ModelRecord {
             plan: "plan".into(),
         },
         names: BTreeMap::from([("main".to_owned(), 0.0)]),
-        told: crate::config::PartialConfig::preset("TokenFormer-150M").expect("preset").with_tables_of(&shape),
+        declared: crate::config::PartialConfig::preset("TokenFormer-150M").expect("preset").with_tables_of(&shape),
         is_converted: true,
         has_tokenizer: false,
         units,

@@ -87,7 +87,8 @@ pub struct ModelRecord {
     pub names: BTreeMap<String, f64>,
     /// What is known of its shape by itself: the tables, its `config.json`, its name. What a caller says of it counts
     /// for one load, and is not kept.
-    pub told: PartialConfig,
+    #[serde(rename = "told")] // as records have it that were stored before
+    pub declared: PartialConfig,
     /// True if it was converted while it was downloaded: its precision is the caller's choice, not the folder's.
     pub is_converted: bool,
     /// True if `tokenizer.json` is stored as well.

@@ -40,7 +40,7 @@ impl Wanted<'_> {
                 Version::Newest => Some(m.last_used),
             };
             // A config that contradicts the tables is refused where the model is planned anew.
-            Some((when?, m, m.told.completed(self.config).ok()?))
+            Some((when?, m, m.declared.completed(self.config).ok()?))
         });
         dated.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, model, config)| (model, config))
     }
@@ -120,9 +120,9 @@ mod tests {
         let fewer = PartialConfig { num_layers: Some(1), ..PartialConfig::default() };
         assert_eq!(rotary(Some(&fewer)), None, "the tables are those of twelve layers");
         // What only a caller could tell, the next one must tell again.
-        let mut untold = models.clone();
-        untold[0].told.num_attention_heads = None;
-        let find = |given| Wanted { config: given, ..wanted(None) }.find(&untold, Version::Newest).is_some();
+        let mut undeclared = models.clone();
+        undeclared[0].declared.num_attention_heads = None;
+        let find = |given| Wanted { config: given, ..wanted(None) }.find(&undeclared, Version::Newest).is_some();
         assert!(!find(None));
         assert!(find(Some(&PartialConfig { num_attention_heads: Some(12), ..PartialConfig::default() })));
     }

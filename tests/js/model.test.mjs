@@ -44,7 +44,7 @@ for (const [thread, use] of [
 
     test("random checks everything before an engine is asked for", async () => {
       const before = calls.loads;
-      for (const args of [[undefined], [5], ["o/n", { workers: "8" }], ["o/n", { worker: 8 }], ["o/n", null]])
+      for (const args of [[undefined], [5], ["o/n", { workgroups: "8" }], ["o/n", { workgroup: 8 }], ["o/n", null]])
         await assert.rejects(TokenFormer.random(...args), { name: "TokenFormerError", code: "invalid-argument" });
       assert.equal(calls.loads, before);
     });

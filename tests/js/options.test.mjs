@@ -142,7 +142,7 @@ test("options of random are checked as others are", () => {
     contextLength: undefined,
     subgroups: true,
     f16: true,
-    workers: undefined,
+    workgroups: undefined,
     threads: undefined,
     arithmetic: undefined,
   });
@@ -151,7 +151,7 @@ test("options of random are checked as others are", () => {
     ["contextLength", [1, 2048], [0, 1.5, "2048"]],
     ["subgroups", [true, false], [0, "no"]],
     ["f16", [true, false], [1, "false"]],
-    ["workers", [0, 132], [-1, 65_536, "132"]],
+    ["workgroups", [0, 132], [-1, 65_536, "132"]],
     ["threads", [64, 1024], [0, 2048, "64"]],
     ["arithmetic", ["f32", "f16", "int8"], ["f64", 8]],
   ]) {

@@ -150,7 +150,7 @@ impl Backend for FakeBackend {
 
     async fn chosen(&mut self) -> Result<Chosen> {
         self.check()?;
-        self.choice.as_mut().expect("begun").told()
+        self.choice.as_mut().expect("begun").take()
     }
 
     fn steps_ahead(&self) -> usize {
@@ -174,7 +174,7 @@ impl Resume for FakeBackend {
         Ok(())
     }
 
-    fn resume_choosing(&mut self, told: &[u32]) {
-        self.choice.as_mut().expect("begun").resume(told);
+    fn resume_choosing(&mut self, emitted: &[u32]) {
+        self.choice.as_mut().expect("begun").resume(emitted);
     }
 }

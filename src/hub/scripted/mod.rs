@@ -40,7 +40,7 @@ pub struct Repository {
     pub gated: bool,
     /// Beside `main`.
     pub branches: Vec<&'static str>,
-    /// What is told instead of the hash of a file, or of its size.
+    /// What is claimed instead of the hash of a file, or of its size.
     pub hashes: BTreeMap<String, String>,
     pub sizes: BTreeMap<String, u64>,
 }
@@ -354,13 +354,13 @@ impl ScriptedHub {
     fn tree(&self, name: &str, repository: &Repository, from: usize) -> serde_json::Value {
         let entry = |(path, bytes): (&String, &&'static [u8])| {
             let size = repository.sizes.get(path).copied().unwrap_or(bytes.len() as u64);
-            let told = repository.hashes.get(path).cloned();
+            let claimed = repository.hashes.get(path).cloned();
             if size >= LARGE {
-                let oid = told.unwrap_or_else(|| self.sha256(name, path, bytes));
+                let oid = claimed.unwrap_or_else(|| self.sha256(name, path, bytes));
                 return json!({ "type": "file", "path": path, "size": size, "oid": git_blob_id(path.as_bytes()),
                     "lfs": { "oid": oid, "size": size, "pointerSize": 134 } });
             }
-            json!({ "type": "file", "path": path, "size": size, "oid": told.unwrap_or_else(|| git_blob_id(bytes)) })
+            json!({ "type": "file", "path": path, "size": size, "oid": claimed.unwrap_or_else(|| git_blob_id(bytes)) })
         };
         repository.files.iter().skip(from).take(3).map(entry).collect()
     }

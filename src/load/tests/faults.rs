@@ -65,7 +65,7 @@ fn what_fails_for_ever_is_the_right_error() {
             visit.hub.fail(fault.clone());
             let seen = visit.fill(name).expect(code, (name, &fault));
             let is_limit = matches!(fault.kind, Kind::Status { status: 429, retry_after: None, .. });
-            let says = |t: &super::Told| t.waiting_for.as_deref().is_some_and(|w| w.contains("asks to wait"));
+            let says = |t: &super::Report| t.waiting_for.as_deref().is_some_and(|w| w.contains("asks to wait"));
             assert_eq!(seen.progress.iter().any(says), is_limit, "{name} {fault:?}");
             visit.hub.mend();
             assert!(visit.models().iter().all(|(_, complete)| !complete), "{name} {fault:?}");
@@ -140,8 +140,8 @@ fn sizes_that_nobody_has_end_the_load() {
     }
     // One byte more or less than there is.
     for size in [-1, 1] {
-        let told = (files().checkpoint.len() as i64 + size) as u64;
-        let visit = Visit::to([("o/a", claims("pytorch_model.bin", told, published()))]);
+        let claimed = (files().checkpoint.len() as i64 + size) as u64;
+        let visit = Visit::to([("o/a", claims("pytorch_model.bin", claimed, published()))]);
         let seen = visit.fill("o/a");
         assert!(
             ["integrity", "unsupported-checkpoint", "network"].contains(&seen.outcome()),

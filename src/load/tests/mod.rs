@@ -64,8 +64,8 @@ fn files() -> &'static Files {
             fs::read(at(name)).expect("read")
         };
         let (aligned, unaligned) = (checkpoint(CHECKPOINT, 64), checkpoint("unaligned.bin", 4));
-        let told = Some(PartialConfig::from_json(SHAPE.as_bytes()).expect("a shape"));
-        let mut source = PytorchFile::open(&at(CHECKPOINT), told).expect("opened");
+        let declared = Some(PartialConfig::from_json(SHAPE.as_bytes()).expect("a shape"));
+        let mut source = PytorchFile::open(&at(CHECKPOINT), declared).expect("opened");
         let mut quantized = |name: &str, shard| {
             fs::create_dir(at(name)).expect("made");
             write_folder(&mut source, Quantization::Q4, None, &at(name), shard, |_| {}).expect("converted");
@@ -148,9 +148,9 @@ impl Devices<Vec<u8>> for Cpu {
     }
 }
 
-/// What was told of a load, in one report.
+/// One report of progress.
 #[derive(Clone, Debug)]
-struct Told {
+struct Report {
     phase: String,
     loaded: u64,
     total: Option<u64>,
@@ -161,7 +161,7 @@ struct Told {
 /// A load that has ended.
 struct Seen {
     result: Result<Made<CpuModel>>,
-    progress: Vec<Told>,
+    progress: Vec<Report>,
 }
 
 impl Seen {
@@ -181,7 +181,7 @@ impl Seen {
         self
     }
 
-    /// It was loaded, and what was told of it is true.
+    /// It was loaded, and what was reported of it is true.
     #[track_caller]
     fn loaded(self, what: impl std::fmt::Debug) -> Self {
         let seen = self.expect("loaded", &what);
@@ -192,14 +192,15 @@ impl Seen {
     #[track_caller]
     fn assert_honest(&self) {
         let mut last = 0;
-        let told: Vec<&Told> = self.progress.iter().filter(|t| ["download", "cache"].contains(&&*t.phase)).collect();
-        for t in &told {
+        let reports: Vec<&Report> =
+            self.progress.iter().filter(|t| ["download", "cache"].contains(&&*t.phase)).collect();
+        for t in &reports {
             assert!(t.loaded >= last, "progress never goes back");
             assert!(t.total.is_some_and(|total| t.loaded <= total), "nor passes the total");
             assert_eq!(t.from_cache, t.phase == "cache");
             last = t.loaded;
         }
-        assert_eq!(told.last().and_then(|t| t.total), Some(last), "and ends at it");
+        assert_eq!(reports.last().and_then(|t| t.total), Some(last), "and ends at it");
     }
 
     /// The model's logits after some tokens: the same for the same weights.
@@ -250,10 +251,10 @@ impl Visit {
 
     /// Loads a model, with this in `world.run`.
     async fn load_with(&self, request: &Request, signal: &Signal) -> Seen {
-        let told: Rc<RefCell<Vec<Told>>> = Rc::default();
-        let listener = told.clone();
+        let reports: Rc<RefCell<Vec<Report>>> = Rc::default();
+        let listener = reports.clone();
         let on_progress = move |p: &Progress<'_>| {
-            listener.borrow_mut().push(Told {
+            listener.borrow_mut().push(Report {
                 phase: p.phase.to_owned(),
                 loaded: p.loaded_bytes,
                 total: p.total_bytes,
@@ -266,7 +267,7 @@ impl Visit {
         let mut load = Load::new(self.world.clone(), request, signal.clone(), &progress, store, Cpu);
         let result = load.run().await;
         drop(load);
-        Seen { result, progress: told.take() }
+        Seen { result, progress: reports.take() }
     }
 
     /// Loads a model.

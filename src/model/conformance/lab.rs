@@ -1,9 +1,9 @@
 //! Where a kernel is run alone: buffers that were not zero before, words behind them that nobody may touch, and what has
 //! to be in them afterwards.
 
-use crate::checkpoint::regions::Region;
 use crate::checkpoint::layout::{TableFormat, TableShape};
 use crate::checkpoint::random::Random;
+use crate::checkpoint::regions::Region;
 use crate::config::GROUP_SIZE;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, Kernels};

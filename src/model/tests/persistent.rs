@@ -15,7 +15,7 @@ const PACKED: Team = Team { arithmetic: Arithmetic::Int8, ..ALONE };
 const HALF: Team = Team { arithmetic: Arithmetic::F16, ..ALONE };
 
 #[test]
-fn workers_agree_with_the_reference() {
+fn persistent_workgroups_agree_with_the_reference() {
     let portable = Some(gpu(&GpuOptions::default()));
     let (subgroups, f16) = (gpu_with_subgroups(), gpu_with_f16());
     let mut uneven = config(UNEVEN);

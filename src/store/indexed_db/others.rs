@@ -47,7 +47,7 @@ pub async fn delete(is_meant: impl Fn(&Foreign) -> bool) -> u64 {
 
 /// Names of the other databases: of all where the browser tells, else of the one that every old version used.
 async fn names() -> Vec<String> {
-    let told = async {
+    let listed = async {
         let factory = JsValue::from(factory().ok()?);
         let databases = Reflect::get(&factory, &"databases".into()).ok()?.dyn_into::<Function>().ok()?;
         let promise = databases.call0(&factory).ok()?.dyn_into::<Promise>().ok()?;
@@ -55,7 +55,7 @@ async fn names() -> Vec<String> {
         let name = |info: JsValue| Reflect::get(&info, &"name".into()).ok()?.as_string();
         Some(Array::from(&list).iter().filter_map(name).collect::<Vec<_>>())
     };
-    let all = told.await.unwrap_or_else(|| vec![NAME.to_owned()]);
+    let all = listed.await.unwrap_or_else(|| vec![NAME.to_owned()]);
     let is_other = |name: &String| {
         let format = name.strip_prefix(NAME).map(|rest| rest.strip_prefix(' ').unwrap_or(rest));
         format.is_some_and(|f| f.bytes().all(|b| b.is_ascii_digit())) && *name != database_name()

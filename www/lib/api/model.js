@@ -122,7 +122,7 @@ export class TokenFormer {
   }
 
   /**
-   * For benchmarks: a model of a published shape with random weights, which needs no download. Without `workers`, decode
+   * For benchmarks: a model of a published shape with random weights, which needs no download. Without `workgroups`, decode
    * steps are tuned as those of every model; with it, so many workgroups make them, or, if it is 0, a dispatch per product.
    * @param {string} id
    * @param {import("../../tokenformer.js").RandomOptions} [options]

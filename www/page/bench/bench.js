@@ -1,8 +1,8 @@
 // The page that measures: the published shapes with random weights, made here.
 //
 // bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
-// without that feature, and f16=0; workers=128&threads=256&arithmetic=int8 (f16, f32) says how decode steps are made,
-// workers=0 by a dispatch per product, and without it that is tuned; probe=0 leaves out what bounds it, which takes a
+// without that feature, and f16=0; workgroups=128&threads=256&arithmetic=int8 (f16, f32) says how decode steps are made,
+// workgroups=0 by a dispatch per product, and without it that is tuned; probe=0 leaves out what bounds it, which takes a
 // minute on a CPU; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU
 // reference's. Addresses are of the page's own origin.
 
@@ -62,7 +62,7 @@ async function measure() {
         quantization: /** @type {RandomOptions["quantization"]} */ (query.get("quantization") ?? "q4"),
         subgroups: query.get("subgroups") !== "0",
         f16: query.get("f16") !== "0",
-        workers: query.has("workers") ? number("workers") : undefined,
+        workgroups: query.has("workgroups") ? number("workgroups") : undefined,
         threads: query.has("threads") ? number("threads") : undefined,
         arithmetic: /** @type {RandomOptions["arithmetic"]} */ (query.get("arithmetic") ?? undefined),
       });
