@@ -1,13 +1,12 @@
 //! From a request to an engine: what one load in a browser does, and does again where its device is lost.
 
+use super::attempts::{Attempt, attempts};
 use super::devices::BrowserDevices;
 use super::progress::Reporter;
-use super::request::{Request, Wanted};
+use super::request::Request;
 use super::{Load, Made};
 use crate::any_model::AnyModel;
-use crate::cpu::Reason;
-use crate::engine::MOST_LOSSES;
-use crate::error::{ErrorCode, Result};
+use crate::error::Result;
 use crate::platform::abort::Signal;
 use crate::platform::browser::Browser;
 use crate::store::cache::not_kept;
@@ -17,12 +16,10 @@ use std::rc::Rc;
 /// Makes the engine of a model. If the device is lost meanwhile, or turns out to be of no use, another one, or the CPU,
 /// gets what is stored by then.
 pub async fn make(request: &Request, progress: &Rc<Reporter<Browser>>, signal: &Signal) -> Result<Made<AnyModel>> {
-    let mut losses = 0;
-    let mut on_cpu = (request.backend == Wanted::Cpu).then_some(Reason::Asked);
-    loop {
+    let load = async |on_cpu| {
         progress.phase("resolve");
         // A device takes as long to come as the small files do.
-        let mut devices = BrowserDevices::begin(request, progress, on_cpu.clone());
+        let mut devices = BrowserDevices::begin(request, progress, on_cpu);
         let opened = match request.cache {
             true => IndexedDb::open().await.map(Some),
             false => Ok(None),
@@ -34,16 +31,8 @@ pub async fn make(request: &Request, progress: &Rc<Reporter<Browser>>, signal: &
         devices.remember_in(store.clone());
         let mut load = Load::new(Browser, request, signal.clone(), progress, store, devices);
         note.into_iter().for_each(|note| load.note(note));
-        match load.run().await {
-            Err(e) if e.code == ErrorCode::DeviceLost && losses + 1 < MOST_LOSSES => losses += 1,
-            Err(e)
-                if e.code == ErrorCode::WebgpuUnavailable
-                    && request.backend == Wanted::Auto
-                    && !load.devices().are_on_cpu() =>
-            {
-                on_cpu = Some(Reason::NoGpu(e.message));
-            }
-            result => return result,
-        }
-    }
+        let result = load.run().await;
+        Attempt { result, is_on_cpu: load.devices().are_on_cpu() }
+    };
+    attempts(request.backend, load).await
 }

@@ -6,9 +6,10 @@
 //! for another tab that loads the same. All this runs on any [`Platform`].
 //!
 //! `hashing` compares what came, `diagnosis` says why a file cannot be understood, and `instead` what stands in for one that
-//! cannot be reached. In a browser (wasm only), `make` makes an engine of a request, `devices` has the GPU or the CPU, `target` is what either
-//! makes of a model, `gpu_upload` writes to a GPU, `verdict` remembers the self-test, and `reload` loads once more.
+//! cannot be reached. `attempts` says when a load that failed is made once more, and on what. In a browser (wasm only),
+//! `make` makes an engine of a request, `devices` has the GPU or the CPU, `target` is what either makes of a model, `gpu_upload` writes to a GPU, `verdict` remembers the self-test, and `reload` loads once more.
 
+pub mod attempts;
 #[cfg(target_arch = "wasm32")]
 pub mod devices;
 pub mod diagnosis;

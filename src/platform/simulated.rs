@@ -108,6 +108,10 @@ struct Inner {
     now: Cell<Duration>,
     /// The thread sleeps for so long before the next timer.
     oversleep: Cell<Duration>,
+    /// What is done between two looks at the clock takes so long.
+    pace: Cell<Duration>,
+    /// How often somebody let others have their turn.
+    ways: Cell<usize>,
     /// Those who wait for a time, by it and their number.
     timers: RefCell<BTreeMap<(Duration, u64), Waker>>,
     numbers: Cell<u64>,
@@ -147,6 +151,16 @@ impl World {
     /// Before the next timer goes off, the thread sleeps for so long.
     pub fn oversleep(&self, time: Duration) {
         self.0.oversleep.set(time);
+    }
+
+    /// From now on, what is done before a look at the clock takes so long.
+    pub fn set_pace(&self, pace: Duration) {
+        self.0.pace.set(pace);
+    }
+
+    /// How often somebody let others have their turn.
+    pub fn ways_given(&self) -> usize {
+        self.0.ways.get()
     }
 
     /// Bodies that are still read.
@@ -206,7 +220,7 @@ impl Future for Sleep<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.world.now() >= self.key.0 {
+        if self.world.0.now.get() >= self.key.0 {
             return Poll::Ready(());
         }
         self.world.0.timers.borrow_mut().insert(self.key, context.waker().clone());
@@ -222,6 +236,7 @@ impl Drop for Sleep<'_> {
 
 impl Clock for World {
     fn now(&self) -> Duration {
+        self.0.now.set(self.0.now.get() + self.0.pace.get());
         self.0.now.get()
     }
 
@@ -230,10 +245,11 @@ impl Clock for World {
     }
 
     async fn sleep(&self, time: Duration) {
-        Sleep { world: self, key: (self.now() + time, self.number()) }.await;
+        Sleep { world: self, key: (self.0.now.get() + time, self.number()) }.await;
     }
 
     async fn give_way(&self) {
+        self.0.ways.set(self.0.ways.get() + 1);
         self.sleep(Duration::from_nanos(1)).await;
     }
 }

@@ -3,6 +3,7 @@
 #[path = "../../../tests/common/big_checkpoint.rs"]
 mod big_checkpoint;
 mod faults;
+mod handed_over;
 mod kept;
 mod places;
 mod resumed;
