@@ -47,6 +47,37 @@ export class Generation {
   free(): void;
 }
 
+/** A row of the kernels' table. */
+export interface ConformanceRow {
+  /** Its shader in `shaders/`. */
+  kernel: string;
+  /** How large what it works on is. */
+  size: string;
+  /** How a table's elements are stored; empty for kernels without one. */
+  format: string;
+  /** How it is compiled, and what for. */
+  variant: string;
+  /** The largest error, as a part of what is allowed. */
+  error: number;
+  isOk: boolean;
+  /** What is wrong, in words. */
+  wrong: string;
+}
+
+/** How it went: rows, rows that are not ok, and what was not run here. */
+export interface ConformanceSummary {
+  run: number;
+  failed: number;
+  skipped: string[];
+}
+
+/** Runs each kernel alone, or those that are named. Rejects with `invalid-argument` for a name that no kernel has. */
+export function conformance(
+  tier: "quick" | "short" | "full",
+  kernels: string[],
+  tell: (row: ConformanceRow) => void,
+): Promise<ConformanceSummary>;
+
 export function storedModels(): Promise<StoredModel[]>;
 export function deleteModels(id: string, revision?: string, quantization?: string): Promise<number>;
 

@@ -5,19 +5,18 @@ use crate::model::conformance::{self, Tier};
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
-/// Runs the table of `src/model/conformance`: every size with every format if `full`, and only the kernels that are
-/// named if any are. Calls `tell` with each row, `{ kernel, size, format, variant, error, isOk, wrong }`, and resolves to
-/// `{ run, failed, skipped }`.
+/// Runs the table of `src/model/conformance`, as much of it as `tier` says ("quick", "short", "full"), and only the kernels
+/// that are named if any are. Calls `tell` with each row, `{ kernel, size, format, variant, error, isOk, wrong }`, and
+/// resolves to `{ run, failed, skipped }`.
 #[wasm_bindgen]
-pub async fn conformance(full: bool, kernels: Vec<String>, tell: Function) -> Result<JsValue, JsValue> {
-    let wants = |kernel: &str| kernels.is_empty() || kernels.iter().any(|one| one == kernel);
-    let tier = if full { Tier::Full } else { Tier::Short };
+pub async fn conformance(tier: JsValue, kernels: Vec<String>, tell: Function) -> Result<JsValue, JsValue> {
+    let tier: Tier = js::parse(tier).map_err(|e| js::error(&e))?;
     let mut failed = None;
-    let told = |row| {
+    let report = |row| {
         let called = js::value(&row).map_err(|e| js::error(&e)).and_then(|row| tell.call1(&JsValue::UNDEFINED, &row));
         failed = failed.take().or(called.err());
     };
-    let summary = conformance::run(tier, wants, told).await.map_err(|e| js::error(&e))?;
+    let summary = conformance::run(tier, &kernels, report).await.map_err(|e| js::error(&e))?;
     match failed {
         Some(e) => Err(e),
         None => js::value(&summary).map_err(|e| js::error(&e)),

@@ -1,13 +1,12 @@
 //! Many layers of a decode step in one dispatch (`kernels/layers`): what it is bound to, and who timed out.
 
-use super::kernels::layers::{Abilities, FAILURE_WORDS, Layers, PlacedTable, Storage, Team};
-use super::kernels::{Dispatch, Grid};
+use super::kernels::layers::{Abilities, FAILURE_WORDS, Layers, LayersBuffers, PlacedTable, Storage, Team};
 use super::plan::Parts;
 use super::stage::{Stage, Stager};
-use super::tables::{Table, aligned};
+use super::tables::{Slab, Table, aligned};
 use super::weights::LayerTables;
 use crate::error::Result;
-use crate::gpu::{Access, Binding, GpuBuffer, Warm};
+use crate::gpu::{Access, GpuBuffer, Warm};
 use std::cell::Cell;
 use std::num::NonZeroU64;
 
@@ -71,7 +70,6 @@ impl Persistent {
         let mut dispatches = Vec::new();
         for slab in &parts.weights.slabs {
             // The last slab may have fewer layers; its mailbox ends where that of the others does.
-            let shader = kernel.shader(slab.layers.len(), failed);
             let mut make = |turn: u64| {
                 let range = |turn| wgpu::BufferBinding {
                     buffer: &mailbox.buffer,
@@ -79,18 +77,17 @@ impl Persistent {
                     size: NonZeroU64::new(failed_at + FAILURE_BYTES),
                 };
                 let [keys, values] = s.cache[slab.layers.start].ranges_of(slab.layers.len());
-                let h = s.h.buffer.as_entire_buffer_binding();
-                let written = [h, range(turn), range(1 - turn), keys, values];
-                let mut bindings = slab.bindings();
-                bindings.push(Binding::new(2, Access::Uniform, &s.step.buffer));
-                bindings.extend((3..).zip(written).map(|(index, range)| Binding {
-                    index,
-                    access: Access::Write,
-                    range,
-                }));
-                bindings.push(Binding::new(8, Access::Read, &s.angles.buffer));
-                let grid = Grid::Fixed([team.workgroups as u32, 1, 1]);
-                stager.stage(&Dispatch { shader: shader.clone(), grid, bindings })
+                let buffers = LayersBuffers {
+                    tables: slab.bindings(),
+                    step: &s.step.buffer,
+                    h: s.h.buffer.as_entire_buffer_binding(),
+                    mailbox: range(turn),
+                    old: range(1 - turn),
+                    keys,
+                    values,
+                    angles: &s.angles.buffer,
+                };
+                stager.stage(&kernel.dispatch(slab.layers.len(), failed, buffers))
             };
             let (Some(first), Some(second)) = (make(0)?, make(1)?) else { return Ok(None) };
             dispatches.push([first, second]);
@@ -115,21 +112,21 @@ pub fn warm(parts: Parts<'_>, team: Team) -> Option<Warm> {
 fn kernel(parts: Parts<'_>, team: Team) -> Option<Layers> {
     let Parts { gpu, config, weights, scratch } = parts;
     let (slab, tables) = (weights.slabs.first()?, weights.layers.first()?);
-    let placed = |table: &Table| {
-        let (elements, scales) = slab.position(table);
-        PlacedTable { shape: table.shape(), elements, scales }
-    };
-    let (element_stride, scale_stride) = slab.strides();
-    let storage = Storage {
-        format: weights.layer_format(),
-        tables: in_order(tables).map(placed),
-        element_stride,
-        scale_stride,
-        cache_stride: scratch.cache[0].stride() as usize / 16,
-    };
+    let storage = storage(slab, in_order(tables), scratch.cache[0].stride());
     let device = Abilities { subgroups: gpu.has_subgroups(), f16: gpu.has_f16 };
     let kernel = Layers::new(config, scratch.context_length, storage, team, device)?;
     kernel.fits(&gpu.device.limits()).then_some(kernel)
+}
+
+/// Where the tables of a slab's first layer, and a cache of so many bytes for each layer, lie.
+pub fn storage(slab: &Slab, tables: [&Table; 6], cache_bytes: u64) -> Storage {
+    let format = tables[0].format();
+    let tables = tables.map(|table| {
+        let (elements, scales) = slab.position(table);
+        PlacedTable { shape: table.shape(), elements, scales }
+    });
+    let (element_stride, scale_stride) = slab.strides();
+    Storage { format, tables, element_stride, scale_stride, cache_stride: cache_bytes as usize / 16 }
 }
 
 /// The tables in the order of the products.

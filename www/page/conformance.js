@@ -1,14 +1,14 @@
 // The page that runs each kernel alone, on the GPU of whoever opens it, and prints a table.
 //
-// conformance.html?run=1 starts at once; with full=1 it tries every size with every format, and with kernels=keys,values
-// only these kernels.
+// conformance.html?run=1 starts at once; with full=1 it tries every size with every format, with quick=1 one or two rows of
+// every kernel, and with kernels=keys,values only these kernels.
 
 import { byId } from "./elements.js";
 import { askForControl } from "./offline.js";
 import { engineModule } from "../lib/engine/engines.js";
+import { toTokenFormerError } from "../lib/errors.js";
 
-/** @typedef {{ kernel: string, size: string, format: string, variant: string, error: number, isOk: boolean, wrong: string }} Row */
-/** @typedef {{ run: number, failed: number, skipped: string[] }} Summary */
+/** @typedef {import("../tokenformer-web.js").ConformanceRow} Row */
 
 /** Columns of the table and their widths in characters. */
 const WIDTHS = /** @type {const} */ ({ kernel: 18, size: 28, format: 6, variant: 34 });
@@ -31,17 +31,15 @@ async function run() {
     say(`${rows} rows so far.`);
   };
   try {
-    /** @type {Summary} */
-    const summary = await engineModule.run((/** @type {any} */ engine) =>
-      engine.conformance(full.checked, kernels, tell),
-    );
+    const tier = full.checked ? "full" : query.get("quick") === "1" ? "quick" : "short";
+    const summary = await engineModule.run((engine) => engine.conformance(tier, kernels, tell));
     const skipped = summary.skipped.map((what) => ` Not run: ${what}.`).join("");
-    if (summary.run === 0) throw new Error(`There is no kernel ${kernels.join(", ")}.`);
     const verdict =
       summary.failed > 0 ? `${summary.failed} of ${summary.run} rows are wrong.` : `All ${summary.run} rows are right.`;
     say(verdict + skipped);
   } catch (error) {
-    say(error instanceof Error ? error.message : String(error));
+    const { message, hint } = toTokenFormerError(error);
+    say(`${message} ${hint}`);
   }
   button.disabled = false;
   full.disabled = false;

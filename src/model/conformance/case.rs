@@ -3,6 +3,7 @@
 use super::lab::Lab;
 use crate::checkpoint::layout::TableFormat;
 use crate::error::Result;
+use serde::Deserialize;
 
 /// Sizes at the edges of workgroups, words and groups.
 pub const SIZES: [usize; 5] = [1, 31, 32, 33, 255];
@@ -10,8 +11,11 @@ pub const SIZES: [usize; 5] = [1, 31, 32, 33, 255];
 pub const FORMATS: [TableFormat; 3] = [TableFormat::Q4, TableFormat::Q8, TableFormat::F16];
 
 /// How much is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tier {
+    /// One or two rows of every kernel.
+    Quick,
     /// Every kernel, size and format, but not each with each.
     Short,
     /// All.
@@ -37,6 +41,10 @@ pub enum DependsOn {
     Software,
     /// That, and whether it has subgroups.
     Subgroups,
+    /// Whether it has subgroups.
+    Sums,
+    /// All that `Subgroups` says, and how much workgroup memory it has.
+    Memory,
 }
 
 type Build = Box<dyn Fn(&mut Lab<'_>) -> Result<()>>;

@@ -15,15 +15,17 @@ use crate::sampling::{Sampler, SamplingOptions, best};
 
 /// What has no chance of being drawn (LOWEST of the shader).
 const LOWEST: f32 = -3.4e38;
+/// What a GPU's logarithms leave of a score's noise, as a part of the scores.
+const NOISE: f64 = 1e-2;
 
 pub fn add(cases: &mut Cases) {
     let vocabularies = || SIZES.into_iter().chain([50_304]);
     for vocab in vocabularies() {
         cases.add(("score", format!("3 × {vocab}"), None), "", DependsOn::Nothing, move |lab| score(lab, vocab));
-        for (variant, options) in adjustments() {
+        for (variant, options, index) in adjustments() {
             let size = vocab.to_string();
             cases.add(("sample_adjust", size, None), variant, DependsOn::Nothing, move |lab| {
-                adjust(lab, vocab, &options)
+                adjust(lab, vocab, &options, index)
             });
         }
     }
@@ -39,7 +41,8 @@ pub fn add(cases: &mut Cases) {
     }
 }
 
-fn adjustments() -> Vec<(&'static str, SamplingOptions)> {
+/// With the number of the token that is chosen.
+fn adjustments() -> Vec<(&'static str, SamplingOptions, u32)> {
     let base = SamplingOptions { temperature: 1.0, top_p: 1.0, seed: 77, ..Default::default() };
     let penalties = SamplingOptions {
         temperature: 0.7,
@@ -50,7 +53,15 @@ fn adjustments() -> Vec<(&'static str, SamplingOptions)> {
         ..base.clone()
     };
     let first = SamplingOptions { first: Some((0..50_304).map(|id| id % 9 == 0).collect()), ..base.clone() };
-    vec![("greedy", SamplingOptions { temperature: 0.0, ..base }), ("penalties", penalties), ("first", first)]
+    vec![
+        ("greedy", SamplingOptions { temperature: 0.0, ..base.clone() }, 0),
+        ("penalties", penalties, 0),
+        ("first", first.clone(), 0),
+        // What the first token may not be, a later one may; and its noise is another.
+        ("not first", first, 70),
+        // Before it is known which tokens stay in the draw, there is no noise.
+        ("top-k", SamplingOptions { top_k: 7, ..base }, 70),
+    ]
 }
 
 fn draws() -> Vec<(&'static str, SamplingOptions)> {
@@ -88,7 +99,7 @@ fn score(lab: &mut Lab<'_>, vocab: usize) -> Result<()> {
     Ok(())
 }
 
-fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()> {
+fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32) -> Result<()> {
     let real_ids = vocab - vocab / 8;
     let logits = lab.numbers(vocab, 6.0);
     let prompt = lab.random.ids(20, vocab);
@@ -107,12 +118,31 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<
         }
         x += bias[id];
         let x = if options.is_greedy() { x } else { x / options.temperature };
-        if id < real_ids && flags & NOT_FIRST == 0 { x } else { LOWEST }
+        if id < real_ids && (index > 0 || flags & NOT_FIRST == 0) { x } else { LOWEST }
     };
     let mut adjusted: Vec<f32> = (0..vocab).map(of).collect();
-    let highest: Vec<f32> = adjusted.chunks(TOKENS).map(|c| c.iter().copied().fold(LOWEST, f32::max)).collect();
+    let ids: Vec<u32> = (0..vocab as u32).collect();
+    // Where tokens may be dropped, the draw waits for the second half.
+    let keeps_all = options.top_k == 0 && options.top_p >= 1.0 && options.min_p == 0.0;
+    let draws = !options.is_greedy() && keeps_all;
+    let sampler = sampler_at(index, options, real_ids);
+    let noisy = |id: u32| adjusted[id as usize] + if draws { sampler.noise(id) } else { 0.0 };
+    // Of the tokens of each workgroup: the highest value, the best score, whose it is.
+    let found = ids.chunks(TOKENS).map(|ids| {
+        let drawn: Vec<u32> = ids.iter().copied().filter(|id| adjusted[*id as usize] != LOWEST).collect();
+        let highest = drawn.iter().map(|id| adjusted[*id as usize]).fold(LOWEST, f32::max);
+        match drawn.is_empty() {
+            true => (highest, LOWEST, u32::MAX),
+            false => {
+                let winner = drawn[best(drawn.iter().map(|id| noisy(*id))) as usize];
+                (highest, noisy(winner), winner)
+            }
+        }
+    });
+    let found: Vec<(f32, f32, u32)> = found.collect();
     adjusted.resize(vocab.next_multiple_of(4), LOWEST);
-    let (step, sampling) = (lab.step(Step::new(0, 1)), lab.uniform(&Sampling::new(options, real_ids)));
+    let step = lab.step(Step { index, ..Step::new(0, 1) });
+    let sampling = lab.uniform(&Sampling::new(options, real_ids));
     let (logits, seen, bias) = (lab.input(&logits), lab.input(&seen), lab.input(&bias));
     let kernel = SampleAdjust { vocab };
     let (out, partials) = (lab.output(adjusted.len()), lab.output(4 * kernel.partials()));
@@ -130,17 +160,29 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<
     let is_exact = |x: &f32| (*x == LOWEST).then_some(x.to_bits());
     lab.expect_words(&out, adjusted.iter().map(is_exact).collect());
     lab.expect_near(&out, adjusted.iter().map(|x| (*x != LOWEST).then_some(*x)).collect(), 1e-5);
-    let tops = highest.iter().flat_map(|x| [(*x != LOWEST).then_some(*x), None, None, Some(0.0)]);
+    let some = |x: f32| (x != LOWEST).then_some(x);
+    let tops = found.iter().flat_map(|(highest, ..)| [some(*highest), None, None, Some(0.0)]);
     lab.expect_near(&partials, tops.collect(), 1e-5);
+    // A GPU's logarithms are far from exact where u is nearly 1.
+    let scores = found.iter().flat_map(|(_, score, _)| [None, some(*score), None, None]);
+    lab.expect_near(&partials, scores.collect(), NOISE);
+    let words =
+        found.iter().flat_map(|(highest, score, winner)| [is_exact(highest), is_exact(score), Some(*winner), Some(0)]);
+    lab.expect_words(&partials, words.collect());
     Ok(())
+}
+
+/// A sampler whose noise is that of the step's number: it has chosen as many tokens before.
+fn sampler_at(index: u32, options: &SamplingOptions, real_ids: usize) -> Sampler {
+    let mut sampler = Sampler::new(options.clone(), &[], real_ids);
+    (0..index).for_each(|_| sampler.note(u32::MAX));
+    sampler
 }
 
 fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()> {
     let (real_ids, index) = (vocab - vocab / 8, 70);
     let logits = lab.numbers(vocab, 6.0);
-    let mut sampler = Sampler::new(options.clone(), &[], real_ids);
-    // The sampler's noise is that of the step's number: it has chosen as many tokens before.
-    (0..index).for_each(|_| sampler.note(u32::MAX));
+    let sampler = sampler_at(index, options, real_ids);
     let token = sampler.would_choose(&logits);
     // What `sample_adjust` leaves of logits without penalties, at temperature 1 or 0.
     let mut adjusted: Vec<f32> = (0..vocab).map(|id| if id < real_ids { logits[id] } else { LOWEST }).collect();

@@ -22,10 +22,14 @@ const GUARD: usize = 64;
 pub struct Lab<'g> {
     pub gpu: &'g Gpu,
     pub random: Random,
+    /// The GPU is a program on the CPU, whatever it is taken for: its workgroups run one after the other.
+    pub is_program: bool,
     kernels: &'g mut Kernels,
     step: Step,
     runs: Vec<(Kernel, [u32; 3])>,
     outputs: Vec<Output>,
+    /// Why nothing is run.
+    skipped: Option<&'static str>,
     /// What has to live until all is read.
     buffers: Vec<GpuBuffer>,
     tables: Vec<Rc<Values>>,
@@ -53,8 +57,8 @@ struct Output {
 pub enum Wanted {
     /// Numbers, up to a part of their root mean square; one that is [`DIRT`] must be untouched.
     Floats { values: Vec<f32>, tolerance: f64 },
-    /// Pairs of f16 from a word on, up to a part of their root mean square; all else must be untouched.
-    Halves { first: usize, values: Vec<f32>, tolerance: f64 },
+    /// Pairs of f16 from some words on, up to a part of their root mean square; all else must be as it was before.
+    Halves { before: Vec<u32>, runs: Vec<(usize, Vec<f32>)>, tolerance: f64 },
     /// Exactly these words, where one is given.
     Words(Vec<Option<u32>>),
     /// About these numbers, where one is given.
@@ -72,9 +76,20 @@ pub struct Finding {
 
 impl<'g> Lab<'g> {
     /// For one case on a device, whose pipelines are kept in `kernels`.
-    pub fn new(gpu: &'g Gpu, kernels: &'g mut Kernels, seed: u64) -> Self {
+    pub fn new(gpu: &'g Gpu, kernels: &'g mut Kernels, seed: u64, is_program: bool) -> Self {
         let (runs, outputs, buffers, tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { gpu, random: Random(seed), kernels, step: Step::new(0, 1), runs, outputs, buffers, tables }
+        Self {
+            gpu,
+            random: Random(seed),
+            is_program,
+            kernels,
+            step: Step::new(0, 1),
+            runs,
+            outputs,
+            skipped: None,
+            buffers,
+            tables,
+        }
     }
 
     /// `n` numbers in [−scale, scale).
@@ -127,7 +142,12 @@ impl<'g> Lab<'g> {
 
     /// A random table, in parts of so many rows at most.
     pub fn table(&mut self, format: TableFormat, shape: TableShape, rows_per_part: usize) -> Rc<Values> {
-        let table = Table::in_parts(self.gpu, "table", format, shape, rows_per_part);
+        self.filled(Table::in_parts(self.gpu, "table", format, shape, rows_per_part))
+    }
+
+    /// A table with random values.
+    pub fn filled(&mut self, table: Table) -> Rc<Values> {
+        let (format, shape) = (table.format(), table.shape());
         let groups = shape.rows * shape.cols / GROUP_SIZE;
         let (mut elements, mut scales) = (Vec::new(), Vec::new());
         if format.is_quantized() {
@@ -169,6 +189,16 @@ impl<'g> Lab<'g> {
         Ok(())
     }
 
+    /// Says why this case cannot be run on this device.
+    pub fn skip(&mut self, why: &'static str) {
+        self.skipped = Some(why);
+    }
+
+    /// Why nothing is run, if so.
+    pub fn skipped(&self) -> Option<&'static str> {
+        self.skipped
+    }
+
     /// Says what an output has to hold.
     pub fn expect(&mut self, out: &Out, wanted: Wanted) {
         self.outputs.push(Output { out: out.clone(), wanted });
@@ -186,8 +216,13 @@ impl<'g> Lab<'g> {
 
     /// Says that rows of f16 from `row` on have to be these, and the rest untouched: the cache after a step.
     pub fn expect_rows(&mut self, out: &Out, (row, d): (usize, usize), values: Vec<f32>) {
+        self.expect_halves(out, vec![DIRT; out.words], vec![(row * d / 2, values)]);
+    }
+
+    /// Says that f16 from some words on have to be these, and the rest as it was before.
+    pub fn expect_halves(&mut self, out: &Out, before: Vec<u32>, runs: Vec<(usize, Vec<f32>)>) {
         // f16 has eleven digits, and the sums before it are in another order.
-        self.expect(out, Wanted::Halves { first: row * d / 2, values, tolerance: 2e-3 });
+        self.expect(out, Wanted::Halves { before, runs, tolerance: 2e-3 });
     }
 
     /// Runs all and compares.
@@ -241,20 +276,38 @@ impl<'g> Lab<'g> {
 }
 
 impl Wanted {
+    /// Words that something is said of.
+    fn len(&self) -> usize {
+        match self {
+            Self::Floats { values, .. } => values.len(),
+            Self::Halves { before, .. } => before.len(),
+            Self::Words(words) => words.len(),
+            Self::Near(numbers, _) => numbers.len(),
+        }
+    }
+
     fn compare(&self, got: &[u32], finding: &mut Finding) {
+        if self.len() != got.len() {
+            let (words, all) = (self.len(), got.len());
+            finding.diagnose(f64::INFINITY, || format!("the case speaks of {words} words where there are {all}"));
+            return;
+        }
         match self {
             Self::Floats { values, tolerance } => {
                 let got = got.iter().map(|word| f32::from_bits(*word));
                 close(got, values, *tolerance, finding);
             }
-            Self::Halves { first, values, tolerance } => {
-                let end = first + values.len() / 2;
-                let is_touched = |i: &usize| got[*i] != DIRT && !(*first..end).contains(i);
+            Self::Halves { before, runs, tolerance } => {
+                let is_wanted = |i: usize| runs.iter().any(|(first, run)| (*first..first + run.len() / 2).contains(&i));
+                let is_touched = |i: &usize| got[*i] != before[*i] && !is_wanted(*i);
                 if let Some(i) = (0..got.len()).find(is_touched) {
                     finding.diagnose(f64::INFINITY, || format!("word {i} was written"));
                 }
-                let halves = got[*first..end].iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]);
-                close(halves.map(|bits| f16::from_bits(bits).to_f32()), values, *tolerance, finding);
+                for (first, values) in runs {
+                    let words = &got[*first..first + values.len() / 2];
+                    let halves = words.iter().flat_map(|word| [*word as u16, (*word >> 16) as u16]);
+                    close(halves.map(|bits| f16::from_bits(bits).to_f32()), values, *tolerance, finding);
+                }
             }
             Self::Words(wanted) => {
                 let mut pairs = got.iter().zip(wanted).enumerate();

@@ -8,6 +8,7 @@ mod attention;
 mod case;
 mod choice;
 mod lab;
+mod layers;
 mod pattention;
 mod rows;
 mod suite;

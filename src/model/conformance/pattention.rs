@@ -5,7 +5,7 @@ use super::lab::{Lab, Wanted};
 use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
 use crate::config::NormActivation;
 use crate::error::Result;
-use crate::model::kernels::attention_parts::{AttentionParts, PART};
+use crate::model::kernels::attention_parts::{AttentionParts, MOST_WEIGHTS, PART};
 use crate::model::kernels::{
     Keys, KeysBuffers, KeysInput, Matmul, MatmulBuffers, Rotary, Sharing, SlotWeights, SlotWeightsBuffers, Step,
     Values, ValuesBuffers, ValuesOutput,
@@ -22,7 +22,11 @@ const ACTIVATIONS: [NormActivation; 3] =
 enum Input {
     Normalized,
     Attention,
+    /// Of a context so long that its parts' weights do not fit into workgroup memory.
+    LongAttention,
     Final,
+    /// By a table in two parts.
+    FinalInParts,
 }
 
 pub fn add(cases: &mut Cases) {
@@ -38,6 +42,15 @@ pub fn add(cases: &mut Cases) {
                     });
                 }
             }
+        }
+    }
+    let rarer = [("combine, many parts", Input::LongAttention), ("final norm, two parts", Input::FinalInParts)];
+    for (rows, cols, format) in [(33, 1024, TableFormat::Q4), (255, 160, TableFormat::Q8), (31, 32, TableFormat::F16)] {
+        for (variant, input) in rarer {
+            let size = format!("{rows} × {cols}");
+            cases.add(("keys", size, Some(format)), variant, DependsOn::Subgroups, move |lab| {
+                keys(lab, format, TableShape { rows, cols }, input)
+            });
         }
     }
     for (i, slots) in SIZES.into_iter().enumerate() {
@@ -58,13 +71,19 @@ pub fn add(cases: &mut Cases) {
             }
         }
     }
-    // The 450M's products, and the longest rows that are held in chunks.
+    // The 450M's products, and rows that the least workgroup memory holds in two chunks, of which the last is shorter.
     let q4 = Some(TableFormat::Q4);
     cases.add(("keys", "3072 × 1024".into(), q4), "layernorm", DependsOn::Subgroups, |lab| {
         keys(lab, TableFormat::Q4, TableShape { rows: 3072, cols: 1024 }, Input::Normalized)
     });
-    cases.add(("values", "1024 × 4096".into(), q4), "residual", DependsOn::Subgroups, |lab| {
+    cases.add(("values", "1024 × 4096".into(), q4), "residual", DependsOn::Memory, |lab| {
         values(lab, TableFormat::Q4, 1024, 4096, NormActivation::L2NormGelu, false)
+    });
+    cases.add(("keys", "33 × 2080".into(), q4), "layernorm", DependsOn::Memory, |lab| {
+        keys(lab, TableFormat::Q4, TableShape { rows: 33, cols: 2080 }, Input::Normalized)
+    });
+    cases.add(("values", "480 × 2079".into(), Some(TableFormat::Q8)), "qkv Softmax", DependsOn::Memory, |lab| {
+        values(lab, TableFormat::Q8, 160, 2079, NormActivation::Softmax, true)
     });
     if cases.is_full() {
         cases.add(("values", "1536 × 6144".into(), q4), "residual", DependsOn::Subgroups, |lab| {
@@ -109,25 +128,26 @@ pub fn add(cases: &mut Cases) {
 
 fn keys(lab: &mut Lab<'_>, format: TableFormat, shape: TableShape, input: Input) -> Result<()> {
     let TableShape { rows, cols } = shape;
-    let weights = lab.table(format, shape, 1 << 20);
-    let (table, part) = (&weights.table, &weights.table.parts[0]);
-    let sharing = Sharing::new(lab.gpu, table, rows);
-    // Three positions of the second part of the attention are there.
-    let past = PART + 2;
-    let layout = AttentionParts { max_parts: 3, hidden: cols, head: 32 };
+    let rows_per_part = if matches!(input, Input::FinalInParts) { (rows / 2).next_multiple_of(2) } else { 1 << 20 };
+    let weights = lab.table(format, shape, rows_per_part);
+    let table = &weights.table;
+    // Of the last part of the attention that is there, three positions are.
+    let (parts, max_parts) = if matches!(input, Input::LongAttention) { (5, MOST_WEIGHTS + 1) } else { (2, 3) };
+    let past = (parts - 1) * PART + 2;
+    let layout = AttentionParts { max_parts, hidden: cols, head: 32 };
     let h = lab.numbers(3 * cols, 2.0);
     let norm = lab.numbers(2 * cols, 1.0);
     let left = lab.numbers(layout.len(), 1.0);
     let (x, row) = match input {
         Input::Normalized => (math::layer_norm(&h[..cols], cols, EPSILON as f32), 0),
-        Input::Final => {
+        Input::Final | Input::FinalInParts => {
             let mut x = math::layer_norm(&h[2 * cols..], cols, EPSILON as f32);
             math::scale_and_shift(&mut x, &norm[..cols], &norm[cols..]);
             (x, 2)
         }
-        Input::Attention => {
+        Input::Attention | Input::LongAttention => {
             let stats: Vec<_> = left[layout.max_parts * cols..].chunks_exact(2).map(|s| (s[0], s[1] + 2.0)).collect();
-            (math::joined(&left[..2 * cols], &stats[..2 * layout.heads()], (cols, layout.head)), 0)
+            (math::joined(&left[..parts * cols], &stats[..parts * layout.heads()], (cols, layout.head)), 0)
         }
     };
     let mut left = left;
@@ -137,11 +157,13 @@ fn keys(lab: &mut Lab<'_>, format: TableFormat, shape: TableShape, input: Input)
     let (h, norm, left, y) = (lab.input(&h), lab.input(&norm), lab.input(&left), lab.output(rows));
     let x = match input {
         Input::Normalized => KeysInput::Normalized(&h),
-        Input::Final => KeysInput::Final { h: &h, norm: &norm },
-        Input::Attention => KeysInput::Attention(&left, layout),
+        Input::Final | Input::FinalInParts => KeysInput::Final { h: &h, norm: &norm },
+        Input::Attention | Input::LongAttention => KeysInput::Attention(&left, layout),
     };
-    let keys = Keys { table, part, sharing, epsilon: EPSILON };
-    lab.run(&keys.dispatch(&KeysBuffers { step: &step, x, y: &y.buffer }))?;
+    for part in &table.parts {
+        let keys = Keys { table, part, sharing: Sharing::new(lab.gpu, table, part.rows), epsilon: EPSILON };
+        lab.run(&keys.dispatch(&KeysBuffers { step: &step, x, y: &y.buffer }))?;
+    }
     lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
 }

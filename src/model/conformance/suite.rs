@@ -2,10 +2,11 @@
 
 use super::case::{Case, Cases, DependsOn, Tier};
 use super::lab::{Finding, Lab};
-use super::{attention, choice, pattention, rows};
+use super::{attention, choice, layers, pattention, rows};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions, Kernels};
 use serde::Serialize;
+use std::collections::{BTreeSet, HashMap};
 
 /// A row of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -45,49 +46,83 @@ struct Kind {
     subgroups: bool,
     /// Work is shared out as for a program on the CPU.
     software: bool,
+    /// It has no more than every device with WebGPU.
+    default_limits: bool,
 }
 
 /// The first runs all; another one runs what depends on that in which it differs.
-const KINDS: [Kind; 3] = [
-    Kind { name: "trees", subgroups: false, software: false },
-    Kind { name: "subgroups", subgroups: true, software: false },
-    Kind { name: "software", subgroups: false, software: true },
+const KINDS: [Kind; 4] = [
+    Kind { name: "trees", subgroups: false, software: false, default_limits: false },
+    Kind { name: "subgroups", subgroups: true, software: false, default_limits: false },
+    Kind { name: "software", subgroups: false, software: true, default_limits: false },
+    Kind { name: "default limits", subgroups: false, software: false, default_limits: true },
 ];
 
 impl Kind {
     fn runs(&self, what: DependsOn) -> bool {
         match what {
-            DependsOn::Nothing => !self.software && !self.subgroups,
-            DependsOn::Software => !self.subgroups,
-            DependsOn::Subgroups => true,
+            DependsOn::Nothing => !self.software && !self.subgroups && !self.default_limits,
+            DependsOn::Software => !self.subgroups && !self.default_limits,
+            DependsOn::Subgroups => !self.default_limits,
+            DependsOn::Sums => !self.software && !self.default_limits,
+            DependsOn::Memory => true,
         }
     }
 }
 
-/// Runs the rows of the kernels that `wants`, and tells each.
+/// Runs the rows of these kernels, or of all if none is named, and tells each.
 ///
 /// # Errors
-/// `webgpu-unavailable` without a GPU, `device-lost`.
-pub async fn run(tier: Tier, wants: impl Fn(&str) -> bool, mut tell: impl FnMut(Row)) -> Result<Summary> {
+/// `invalid-argument` for a name that no kernel has, `webgpu-unavailable` without a GPU, `device-lost`.
+pub async fn run(tier: Tier, kernels: &[String], mut tell: impl FnMut(Row)) -> Result<Summary> {
+    check_names(kernels)?;
     let mut summary = Summary::default();
-    for kind in &KINDS {
-        let options = GpuOptions { no_subgroups: !kind.subgroups, insists: true, ..Default::default() };
-        let mut gpu = Gpu::open(&options).await?;
+    for kind in KINDS.iter().filter(|kind| tier != Tier::Quick || !kind.software) {
+        let (no_subgroups, default_limits) = (!kind.subgroups, kind.default_limits);
+        let mut gpu =
+            Gpu::open(&GpuOptions { no_subgroups, default_limits, insists: true, ..Default::default() }).await?;
+        let is_program = gpu.is_software;
         if kind.subgroups && !gpu.has_subgroups() {
             summary.skipped.push("variants with subgroups: this device has none".into());
             continue;
         }
         gpu.is_software = kind.software;
-        let mut kernels = Kernels::default();
-        let runs = |case: &Case| kind.runs(case.depends_on) && wants(case.kernel);
+        let mut compiled = Kernels::default();
+        let is_wanted = |case: &Case| kernels.is_empty() || kernels.iter().any(|name| name == case.kernel);
+        let runs = |case: &Case| kind.runs(case.depends_on) && is_wanted(case);
         for (seed, case) in cases(tier).into_iter().enumerate().filter(|(_, case)| runs(case)) {
-            let row = run_case(&gpu, &mut kernels, kind, &case, seed as u64).await?;
-            summary.run += 1;
-            summary.failed += usize::from(!row.is_ok);
-            tell(row);
+            let lab = Lab::new(&gpu, &mut compiled, seed as u64, is_program);
+            match run_case(lab, kind, &case).await? {
+                Ok(row) => {
+                    summary.run += 1;
+                    summary.failed += usize::from(!row.is_ok);
+                    tell(row);
+                }
+                Err(why) if summary.skipped.iter().all(|before| before != why) => summary.skipped.push(why.into()),
+                Err(_) => {}
+            }
         }
     }
     Ok(summary)
+}
+
+/// The names of the kernels, in the order of the alphabet.
+fn names() -> BTreeSet<&'static str> {
+    cases(Tier::Short).into_iter().map(|case| case.kernel).collect()
+}
+
+/// # Errors
+/// `invalid-argument` for a name that no kernel has: whoever misspells it would take the rest for all.
+fn check_names(wanted: &[String]) -> Result<()> {
+    let names = names();
+    match wanted.iter().find(|name| !names.contains(name.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let names: Vec<_> = names.into_iter().collect();
+            Err(Error::invalid_argument(format!("There is no kernel \"{unknown}\"."))
+                .hint(format!("The kernels are {}.", names.join(", "))))
+        }
+    }
 }
 
 fn cases(tier: Tier) -> Vec<Case> {
@@ -96,17 +131,40 @@ fn cases(tier: Tier) -> Vec<Case> {
     pattention::add(&mut cases);
     attention::add(&mut cases);
     choice::add(&mut cases);
-    cases.list
+    layers::add(&mut cases);
+    if tier == Tier::Quick { few(cases.list) } else { cases.list }
 }
 
-async fn run_case(gpu: &Gpu, kernels: &mut Kernels, kind: &Kind, case: &Case, seed: u64) -> Result<Row> {
+/// Of every kernel two rows of neither the smallest nor the largest size; one of a kernel that has few, since these take
+/// long to compile.
+fn few(mut cases: Vec<Case>) -> Vec<Case> {
+    let count = |kernel| cases.iter().filter(|case| case.kernel == kernel).count();
+    let picks: HashMap<_, _> = cases.iter().map(|case| (case.kernel, picks(count(case.kernel)))).collect();
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    cases.retain(|case| {
+        let number = numbers.entry(case.kernel).or_default();
+        *number += 1;
+        picks[case.kernel].contains(&(*number - 1))
+    });
+    cases
+}
+
+fn picks(count: usize) -> [usize; 2] {
+    if count < 6 { [0, 0] } else { [count / 3, 2 * count / 3] }
+}
+
+/// The row of a case, or why it cannot be run here.
+async fn run_case(mut lab: Lab<'_>, kind: &Kind, case: &Case) -> Result<std::result::Result<Row, &'static str>> {
+    let gpu = lab.gpu;
     let build = gpu.scoped(case.kernel, move || {
-        let mut lab = Lab::new(gpu, kernels, seed);
         (case.build)(&mut lab)?;
         Ok(lab)
     });
     let finding = match build.await {
-        Ok(lab) => lab.finding().await,
+        Ok(lab) => match lab.skipped() {
+            Some(why) => return Ok(Err(why)),
+            None => lab.finding().await,
+        },
         Err(e) => Err(e),
     };
     let finding = match finding {
@@ -115,7 +173,7 @@ async fn run_case(gpu: &Gpu, kernels: &mut Kernels, kind: &Kind, case: &Case, se
         Ok(finding) => finding,
     };
     let names = [&*case.variant, if case.depends_on == DependsOn::Nothing { "" } else { kind.name }];
-    Ok(Row {
+    Ok(Ok(Row {
         kernel: case.kernel,
         size: case.size.clone(),
         format: case.format.map_or("", crate::model::tables::format_flag),
@@ -123,7 +181,7 @@ async fn run_case(gpu: &Gpu, kernels: &mut Kernels, kind: &Kind, case: &Case, se
         error: finding.error,
         is_ok: finding.wrong.is_empty(),
         wrong: finding.wrong,
-    })
+    }))
 }
 
 /// A kernel that does not compile is wrong as well.

@@ -6,7 +6,7 @@ use crate::gpu::shader::ShaderSpec;
 /// Positions that one workgroup scans, and its threads.
 pub const PART: usize = 128;
 /// Most weights of parts in workgroup memory, 4 bytes and as many for their sums.
-const MOST_WEIGHTS: usize = 256;
+pub const MOST_WEIGHTS: usize = 256;
 
 /// What `attention_decode` leaves and `keys` joins.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,15 @@
 //! Many layers of a decode step in one dispatch (`shaders/layers.wgsl`): who shares its products (`team`, `share`), what
-//! they send each other (`mailbox`), how much memory that takes (`memory`), and what is compiled (`spec`).
+//! they send each other (`mailbox`), how much memory that takes (`memory`), what is compiled (`spec`), and what it is bound
+//! to (`bindings`).
 
+mod bindings;
 mod mailbox;
 mod memory;
 mod share;
 mod spec;
 mod team;
 
+pub use bindings::LayersBuffers;
 pub use mailbox::FAILURE_WORDS;
 #[cfg(all(test, feature = "native-gpu"))]
 pub use spec::STRETCH;
