@@ -293,7 +293,7 @@ export interface CompletionParams {
   model?: string | null;
   /** A text, token ids, or an array of either. Default: "", which stands for the beginning of a text. */
   prompt?: string | TokenIds | readonly string[] | readonly TokenIds[] | null;
-  /** Most tokens to write; an integer, at least 1. Default: 16. */
+  /** Most tokens to write; an integer, 0 only together with `echo`. Default: 16. */
   max_tokens?: number | null;
   /** From 0, which always takes the likeliest token. Default: 1. */
   temperature?: number | null;
@@ -307,7 +307,7 @@ export interface CompletionParams {
   stream_options?: { include_usage?: boolean } | null;
   /** How many likeliest tokens to report, 0 to 20; 0 reports the chosen one alone. Default: none. */
   logprobs?: number | null;
-  /** Begin the text with the prompt; not together with `logprobs`. Default: false. */
+  /** Begin the text, and `logprobs`, with the prompt. Default: false. */
   echo?: boolean | null;
   /** -2 to 2. Default: 0. */
   presence_penalty?: number | null;
@@ -338,8 +338,9 @@ export interface CompletionParams {
 /** Lists with an element for every token. */
 export interface CompletionLogprobs {
   tokens: string[];
-  token_logprobs: number[];
-  /** The likeliest tokens by their texts, and the chosen one; null where none was asked for. */
+  /** Natural logarithms; null for the first token of a prompt, which follows nothing. */
+  token_logprobs: (number | null)[];
+  /** The likeliest tokens by their texts, and the chosen one; null where none was asked for, and for that first token. */
   top_logprobs: (Record<string, number> | null)[];
   /** Where each token's text begins in the choice's. */
   text_offset: number[];
@@ -432,6 +433,13 @@ export class TokenFormer {
 
   /** For code that speaks the protocol of OpenAI's text completions. */
   readonly completions: Completions;
+
+  /**
+   * For clients that take a `fetch`: answers requests as a server of OpenAI's API would, without a network. Paths end in
+   * /v1/completions, /v1/models, /tokenize or /detokenize, whatever the host. Works detached from the model. Errors are
+   * responses in OpenAI's form; an abort rejects with the signal's reason, as `fetch` does.
+   */
+  readonly fetch: (input: RequestInfo | URL, init?: RequestInit) => Promise<Response>;
 
   /** How likely every token of a text is. Items that begin alike, in any order, share what that takes. */
   score(text: string | TokenIds, options?: ScoreOptions): Promise<ScoreResult>;

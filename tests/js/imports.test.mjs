@@ -11,6 +11,7 @@ const WWW = fileURLToPath(new URL("../../www/", import.meta.url));
 const FLOORS = [
   ["lib"],
   ["lib/engine"],
+  ["lib/http"],
   ["lib/api"],
   ["lib/element"],
   ["tokenformer.js"],

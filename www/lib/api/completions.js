@@ -3,6 +3,7 @@
 
 import { aborted, invalidArgument } from "../errors.js";
 import { checkTextOrIds, isPlainObject, typeName } from "./inputs.js";
+import { addLogprobs, emptyLogprobs, promptLogprobs } from "./logprobs.js";
 import { checkOptions, GENERATE_OPTIONS } from "./options.js";
 
 /** @typedef {import("./model.js").TokenFormer} TokenFormer */
@@ -23,8 +24,10 @@ import { checkOptions, GENERATE_OPTIONS } from "./options.js";
  */
 
 /** What every chunk of an answer has. @typedef {Omit<Completion, "choices" | "usage">} Head */
-/** Text of a choice; without a chunk it is the prompt's. @typedef {{ index: number, text: string, chunk?: Chunk, result?: undefined }} Part */
-/** The end of a choice, which may be the first of its prompt. @typedef {{ index: number, isFirst: boolean, result: GenerateResult }} End */
+/** What is told of a prompt. @typedef {{ text: string, logprobs: Logprobs | null, tokenCount: number }} Echo */
+/** Text of a choice: a token's, or its prompt's. @typedef {{ index: number, text: string, chunk?: Chunk, echo?: Echo, result?: undefined }} Part */
+/** How a choice ended. @typedef {{ finishReason: GenerateResult["finishReason"], usage: Pick<GenerateResult["usage"], "promptTokens" | "completionTokens"> }} Result */
+/** The end of a choice, which may be the first of its prompt. @typedef {{ index: number, isFirst: boolean, result: Result }} End */
 
 const {
   maxTokens,
@@ -43,7 +46,7 @@ const {
 
 /** Parameters that are checked like options; defaults are those of the protocol. @type {import("./options.js").Table} */
 export const COMPLETION_OPTIONS = Object.freeze({
-  max_tokens: { ...maxTokens, default: 16 },
+  max_tokens: { ...maxTokens, min: 0, default: 16, about: "most tokens to write; 0 only together with echo" },
   temperature: { ...temperature, default: 1 },
   top_p: { ...topP, default: 1 },
   n: {
@@ -59,7 +62,7 @@ export const COMPLETION_OPTIONS = Object.freeze({
     default: undefined,
     about: "how many likeliest tokens to report; 0 reports the chosen one alone",
   },
-  echo: { type: "boolean", default: false, about: "begin the text with the prompt; not together with logprobs" },
+  echo: { type: "boolean", default: false, about: "begin the text, and logprobs, with the prompt" },
   presence_penalty: presencePenalty,
   frequency_penalty: frequencyPenalty,
   logit_bias: logitBias,
@@ -131,10 +134,10 @@ export class Completions {
       throw invalidArgument("suffix is not supported: these models only write on.", "Leave it out.");
     if (bestOf !== undefined && bestOf !== checked.n)
       throw invalidArgument("best_of is not supported.", "Leave it out, and choose among n yourself.");
-    if (checked.echo && checked.logprobs !== undefined) {
+    if (checked.max_tokens === 0 && !checked.echo) {
       throw invalidArgument(
-        "echo together with logprobs is not supported.",
-        "model.score() gives the log-probabilities of a text.",
+        "max_tokens is 0, so there is nothing to answer.",
+        "Write at least one token, or set echo: true to get the prompt back.",
       );
     }
     let includeUsage = false;
@@ -156,17 +159,25 @@ export class Completions {
   /** Everything that is written, as it comes. @param {Asked} asked @returns {AsyncGenerator<Part | End, void, undefined>} */
   async *#write(asked) {
     const { prompts, n, signal } = asked;
+    /** @type {Echo | undefined} */
+    let echo;
     for (let index = 0; index < prompts.length * n; index++) {
       const prompt = prompts[Math.floor(index / n)];
+      const isFirst = index % n === 0;
+      if (isFirst && asked.echo) echo = await this.#echo(prompt, asked);
+      if (echo) yield { index, text: echo.text, echo };
+      if (echo && asked.max_tokens === 0) {
+        yield { index, isFirst, result: nothingAfter(echo) };
+        continue;
+      }
       /** @type {AsyncIterator<Chunk, GenerateResult>} */
       const chunks = this.#model.generate(prompt, { ...optionsOf(asked, index % n), ...(signal && { signal }) });
-      if (asked.echo) yield { index, text: typeof prompt === "string" ? prompt : await this.#model.decode(prompt) };
       try {
         for (;;) {
           const { done, value } = await chunks.next();
           if (done && value.finishReason === "abort") throw aborted("The completion", signal?.reason);
           if (done) {
-            yield { index, isFirst: index % n === 0, result: value };
+            yield { index, isFirst, result: value };
             break;
           }
           yield { index, text: value.text, chunk: value };
@@ -175,6 +186,19 @@ export class Completions {
         await chunks.return?.();
       }
     }
+  }
+
+  /** @param {string | Uint32Array} prompt @param {Asked} asked @returns {Promise<Echo>} */
+  async #echo(prompt, { logprobs, max_tokens, signal }) {
+    if (signal?.aborted) throw aborted("The completion", signal.reason);
+    const text = typeof prompt === "string" ? prompt : await this.#model.decode(prompt);
+    if (logprobs === undefined && max_tokens > 0) return { text, logprobs: null, tokenCount: 0 };
+    const ids = typeof prompt === "string" ? await this.#model.encode(prompt) : Array.from(prompt);
+    return {
+      text,
+      logprobs: logprobs === undefined ? null : await promptLogprobs(this.#model, ids, logprobs, signal),
+      tokenCount: ids.length,
+    };
   }
 
   /** @param {Head} head @param {Asked} asked */
@@ -195,6 +219,7 @@ export class Completions {
         count(usage, part);
         continue;
       }
+      if (part.echo?.logprobs) choice.logprobs = structuredClone(part.echo.logprobs);
       if (choice.logprobs && part.chunk) addLogprobs(choice.logprobs, part.chunk, choice.text.length, asked.logprobs);
       choice.text += part.text;
     }
@@ -216,9 +241,10 @@ export class Completions {
         yield chunkOf({ text: "", index, logprobs: null, finish_reason: reason });
         continue;
       }
-      const { text, chunk } = part;
+      const { text, chunk, echo } = part;
       const isWanted = chunk && asked.logprobs !== undefined;
-      const logprobs = isWanted ? addLogprobs(emptyLogprobs(), chunk, offset, asked.logprobs) : null;
+      const ofPrompt = echo?.logprobs?.tokens.length ? echo.logprobs : null;
+      const logprobs = isWanted ? addLogprobs(emptyLogprobs(), chunk, offset, asked.logprobs) : ofPrompt;
       offset += text.length;
       if (text !== "" || logprobs) yield chunkOf({ text, index, logprobs, finish_reason: null });
     }
@@ -257,30 +283,10 @@ function optionsOf(asked, i) {
   return options;
 }
 
-/** @returns {Logprobs} */
-function emptyLogprobs() {
-  return { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
-}
-
-/**
- * Adds a token. The chosen one is among its alternatives, likely or not, as the protocol wants.
- * @param {Logprobs} logprobs
- * @param {Chunk} chunk
- * @param {number} offset
- * @param {number | undefined} wanted how many alternatives
- */
-function addLogprobs(logprobs, chunk, offset, wanted) {
-  const { text, tokenId, logprob, topLogprobs } = /** @type {Required<Chunk>} */ (chunk); // since they were asked for
-  logprobs.tokens.push(text);
-  logprobs.token_logprobs.push(logprob);
-  /** @type {Record<string, number>} */
-  const top = {};
-  for (const other of topLogprobs.slice(0, wanted)) top[other.text] ??= other.logprob;
-  // By its id: its text in the list may have the space that the prompt ends in, and lacks what is held back.
-  if (!topLogprobs.slice(0, wanted).some((other) => other.tokenId === tokenId)) top[text] ??= logprob;
-  logprobs.top_logprobs.push(wanted === 0 ? null : top);
-  logprobs.text_offset.push(offset);
-  return logprobs;
+/** The end of a choice that is its prompt alone. @param {Echo} echo @returns {Result} */
+function nothingAfter({ tokenCount }) {
+  // An empty text stands for one token, the beginning of a text.
+  return { finishReason: "length", usage: { promptTokens: Math.max(1, tokenCount), completionTokens: 0 } };
 }
 
 /** @returns {Usage} */

@@ -12,6 +12,7 @@ import { engines, SOFTWARE_GPU } from "../engine/engines.js";
 import { nothingWritten } from "../engine/writing.js";
 import { aborted, invalidArgument, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
+import { fetchOf } from "../http/endpoints.js";
 import { Lock } from "../engine/lock.js";
 import { resolveName } from "./names.js";
 import {
@@ -72,6 +73,8 @@ export class TokenFormer {
   #disposal = null;
   #lastInfo;
   #completions = new Completions(this);
+  /** For clients of OpenAI's API that take a `fetch`: answers in the place of a server. Needs no `this`. */
+  fetch = fetchOf(this, () => this.#assertUsable());
 
   /** Not for callers: use `TokenFormer.load`. @param {symbol} key @param {Made} made */
   constructor(key, made) {

@@ -1,0 +1,61 @@
+// Server-sent events, as far as OpenAI's streams use them: an event is one line of JSON.
+
+const encoder = new TextEncoder();
+
+/** The last event of a whole stream. */
+const DONE = encoder.encode("data: [DONE]\n\n");
+
+/**
+ * A response's body that has an event for every value. It is filled as they come, whether or not somebody reads: who
+ * forgets a body does not keep others waiting.
+ *
+ * @param {unknown} first
+ * @param {AsyncIterator<unknown>} rest
+ * @param {object} reader
+ * @param {Request} reader.request the abort of its signal errors the body
+ * @param {(reason: unknown) => void} reader.cancel ends the values; called when the body is cancelled
+ * @param {(error: unknown) => unknown} reader.describe what a failure is told as; it is the last event
+ * @returns {ReadableStream<Uint8Array<ArrayBuffer>>}
+ */
+export function eventStream(first, rest, { request, cancel, describe }) {
+  let isOpen = true;
+  const { signal } = request;
+  return new ReadableStream({
+    start(body) {
+      /** @param {Uint8Array<ArrayBuffer>} bytes */
+      const tell = (bytes) => isOpen && body.enqueue(bytes);
+      const fail = () => {
+        // By way of the request: some runtimes let go of a signal's source with it.
+        if (isOpen) body.error(request.signal.reason);
+        isOpen = false;
+      };
+      signal.addEventListener("abort", fail, { once: true });
+      const fill = async () => {
+        try {
+          tell(encodeEvent(first));
+          for (;;) {
+            const { done, value } = await rest.next();
+            if (done) break;
+            tell(encodeEvent(value));
+          }
+          tell(DONE);
+        } catch (error) {
+          tell(encodeEvent(describe(error)));
+        }
+        signal.removeEventListener("abort", fail);
+        if (isOpen) body.close();
+        isOpen = false;
+      };
+      fill();
+    },
+    cancel(reason) {
+      isOpen = false;
+      cancel(reason);
+    },
+  });
+}
+
+/** JSON has no line breaks, and escapes halves of characters: it is one line, and UTF-8. @param {unknown} value */
+export function encodeEvent(value) {
+  return encoder.encode(`data: ${JSON.stringify(value)}\n\n`);
+}
