@@ -4,7 +4,8 @@
 //     node scripts/name-build.mjs [FOLDER]      dist unless told otherwise; again after a file there was changed
 //
 // The name stands in every file. Files ask for each other with ?build=NAME, so that no cache answers with another build's;
-// only tokenformer.js, which others import, has one address for all builds. service-worker.js gets the list of what it keeps.
+// only tokenformer.js, which others import, has one address for all builds. service-worker.js gets the list of what it keeps,
+// and the modules that it imports in their place: not every browser takes a service worker that is a module.
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -36,6 +37,10 @@ const LAST_LINES = {
   svg: [`<!-- ${SECTION} `, " -->"],
 };
 
+/** An import of the service worker, and the module in its place. */
+const IMPORT = /^(import (\{ \w+ \}) from "\.\/([\w./-]+)";.*)$/gm;
+const IMPORTED = /^\/\/ (import .*)\n[^]*?\n\/\/ end of import$/gm;
+
 const ending = (path) => path.slice(path.lastIndexOf(".") + 1);
 
 /** The program's files in `folder`, by their paths. */
@@ -59,23 +64,33 @@ function unnamed(path, bytes) {
     .toString()
     .replace(new RegExp(`\n?${escape(before)}${NAME}${escape(after)}\n$`), "\n")
     .replace(new RegExp(`\\?build=${NAME}(?=")`, "g"), "")
+    .replace(path === SERVICE_WORKER ? IMPORTED : /$^/, "$1")
     .replace(new RegExp(`(?<=^(?:export )?const BUILD = ")${NAME}(?=";$)`, "m"), "dev")
     .replace(/(?<=^const (?:SHELL|ENGINE) = )\[[^\]]*\](?=;$)/gm, "[]");
 }
 
-/** The same with a name. `addresses`: files ask for each other by it, too. */
-function named(path, content, name, addresses, lists) {
+/** The same with a name. `addresses`: files ask for each other by it, too. `files`: all of them, without names. */
+function named(path, content, name, addresses, lists, files) {
   if (ending(path) === "wasm") return Buffer.concat([content, section(name)]);
   let text = content.replace(/(?<=^(?:export )?const BUILD = ")dev(?=";$)/m, name);
   if (path === SERVICE_WORKER) {
     for (const [list, paths] of Object.entries(lists))
       text = text.replace(`const ${list} = [];`, `const ${list} = ${JSON.stringify(paths, null, 1)};`);
+    text = text.replace(
+      IMPORT,
+      (_, line, names, module) => `// ${line}\n${plain(files.get(module), names)}\n// end of import`,
+    );
   } else if (addresses) {
     for (const reference of REFERENCES[ending(path)] ?? [])
       text = text.replace(reference, (_, before, address, after) => `${before}"${address}?build=${name}${after}`);
   }
   const [before, after] = LAST_LINES[ending(path)];
   return `${text}${text.endsWith("\n") ? "" : "\n"}${before}${name}${after}\n`;
+}
+
+/** What a script has in the place of an import of `names`; the module has no imports of its own. */
+function plain(module, names) {
+  return `const ${names} = (() => {\n${module.replace(/^export /gm, "").trimEnd()}\nreturn ${names};\n})();`;
 }
 
 /** A custom section of WebAssembly, which engines pass over. Its lengths are below 128, a byte each. */
@@ -109,7 +124,7 @@ export function nameBuild(folder, { name, addresses = true } = {}) {
   const paths = [...files.keys()].map((path) => (path === "index.html" ? "./" : path));
   const SHELL = paths.filter((path) => path !== SERVICE_WORKER && !ENGINE.includes(path));
   for (const [path, content] of files)
-    writeFileSync(join(folder, path), named(path, content, name, addresses, { SHELL, ENGINE }));
+    writeFileSync(join(folder, path), named(path, content, name, addresses, { SHELL, ENGINE }, files));
   return name;
 }
 

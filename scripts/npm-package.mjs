@@ -33,6 +33,8 @@ const manifest = {
   types: "./tokenformer.d.ts",
   exports: {
     ".": { types: "./tokenformer.d.ts", default: "./tokenformer.js" },
+    "./ai-sdk": { types: "./ai-sdk.d.ts", default: "./ai-sdk.js" },
+    "./service-worker": { types: "./requests.d.ts", default: "./requests.js" },
     "./models/*": "./models/*",
     "./package.json": "./package.json",
   },
@@ -47,6 +49,10 @@ for (const name of ["README.md", "LICENSE"]) copyFileSync(join(root, name), join
 copyFileSync(join(root, "www/custom-elements.json"), join(target, "custom-elements.json"));
 for (const name of ["tokenformer.js", "tokenformer.d.ts", "tokenformer-web.js", "tokenformer-web_bg.wasm"]) {
   copyFileSync(join(build, name), join(target, name));
+}
+for (const name of ["ai-sdk", "requests"]) {
+  for (const ending of ["js", "d.ts"])
+    copyFileSync(join(build, `${name}.${ending}`), join(target, `${name}.${ending}`));
 }
 cpSync(join(build, "lib"), join(target, "lib"), { recursive: true });
 linkTree(join(build, "models"), join(target, "models"));

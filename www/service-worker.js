@@ -7,6 +7,8 @@
 // that it consists of name their build in their address (?build=…), and what is kept under that name answers at once. So
 // a page is of one build, wherever it comes from, and no bad hour of the host's can take the kept one's place.
 
+import { passRequests } from "./lib/http/pass.js"; // scripts/name-build.mjs puts the file in its place
+
 /** @typedef {{ type: "local-file", folder: string, path: string, range: string | null }} Question for a file of a visitor's folder */
 /** @typedef {{ status: number, blob?: Blob, range?: string }} Answer */
 
@@ -36,6 +38,9 @@ const TIMEOUT_MS = 3_000;
 const ANSWER_MS = 20_000;
 /** A file of a visitor's folder: page/local-folder.js makes these addresses. A host may have a folder local/ of its own. */
 const LOCAL = /^(local\/~[0-9a-z]+~[^/]*\/)(.*)$/;
+
+// Before the listener below: it answers what is for a model.
+passRequests();
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
 

@@ -2,7 +2,7 @@
 // address, key and fetch.
 
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { beforeEach, describe, test } from "node:test";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { OpenAI as LangChain } from "@langchain/openai";
 import { generateText, streamText } from "ai";
@@ -23,11 +23,14 @@ beforeEach(async () => {
 });
 const used = () => engine.generations.at(-1).options;
 
-test("openai-node", async (t) => {
+describe("openai-node", () => {
   // dangerouslyAllowBrowser is for pages; node takes it, too.
-  const client = new OpenAI({ baseURL, apiKey: "-", fetch: model.fetch, dangerouslyAllowBrowser: true });
+  let client;
+  beforeEach(() => {
+    client = new OpenAI({ baseURL, apiKey: "-", fetch: model.fetch, dangerouslyAllowBrowser: true });
+  });
 
-  await t.test("writes", async () => {
+  test("writes", async () => {
     const completion = await client.completions.create({
       model: "gpt-3.5-turbo-instruct",
       prompt: "Say this is a test.",
@@ -38,7 +41,7 @@ test("openai-node", async (t) => {
     assert.deepEqual([used().maxTokens, used().temperature, engine.prompts.at(-1)], [7, 0, "Say this is a test."]);
   });
 
-  await t.test("streams", async () => {
+  test("streams", async () => {
     const stream = await client.completions.create({
       model: "gpt-3.5-turbo-instruct",
       prompt: "Say this is a test.",
@@ -50,7 +53,7 @@ test("openai-node", async (t) => {
     assert.equal(text, "ABC");
   });
 
-  await t.test("leaves a stream", async () => {
+  test("leaves a stream", async () => {
     const stream = await client.completions.create({ model: "x", prompt: "x", max_tokens: 1e6, stream: true });
     for await (const part of stream) {
       assert.equal(part.choices[0].text, "A");
@@ -59,7 +62,7 @@ test("openai-node", async (t) => {
     await becomes(() => engine.open, 0);
   });
 
-  await t.test("aborts", async () => {
+  test("aborts", async () => {
     const controller = new AbortController();
     const asked = client.completions.create(
       { model: "x", prompt: "x", max_tokens: 1e6 },
@@ -71,14 +74,14 @@ test("openai-node", async (t) => {
     await becomes(() => engine.open, 0);
   });
 
-  await t.test("lists models", async () => {
+  test("lists models", async () => {
     const ids = [];
     for await (const { id } of client.models.list()) ids.push(id);
     assert.deepEqual(ids, ["a/b"]);
     assert.equal((await client.models.retrieve("a/b")).id, "a/b");
   });
 
-  await t.test("throws its own errors, and does not ask again in vain", async () => {
+  test("throws its own errors, and does not ask again in vain", async () => {
     const refused = client.completions.create({ model: "x", prompt: "x", suffix: "end" });
     await assert.rejects(refused, (error) => {
       assert.ok(error instanceof OpenAI.BadRequestError);
@@ -97,28 +100,31 @@ test("openai-node", async (t) => {
   });
 });
 
-test("LangChain's OpenAI class", async (t) => {
-  const llm = new LangChain({
-    model: "gpt-3.5-turbo-instruct",
-    temperature: 0,
-    maxTokens: 4,
-    maxRetries: 2,
-    apiKey: "-",
-    configuration: { baseURL, fetch: model.fetch, dangerouslyAllowBrowser: true },
+describe("LangChain's OpenAI class", () => {
+  let llm;
+  beforeEach(() => {
+    llm = new LangChain({
+      model: "gpt-3.5-turbo-instruct",
+      temperature: 0,
+      maxTokens: 4,
+      maxRetries: 2,
+      apiKey: "-",
+      configuration: { baseURL, fetch: model.fetch, dangerouslyAllowBrowser: true },
+    });
   });
 
-  await t.test("writes", async () => {
+  test("writes", async () => {
     assert.equal(await llm.invoke("OpenAI is an AI company that "), "ABCD");
     assert.deepEqual([used().temperature, engine.prompts.at(-1)], [0, "OpenAI is an AI company that "]);
   });
 
-  await t.test("streams", async () => {
+  test("streams", async () => {
     const parts = [];
     for await (const part of await llm.stream("OpenAI is an AI company that ")) parts.push(part);
     assert.equal(parts.join(""), "ABCD");
   });
 
-  await t.test("writes several, with the tokens counted", async () => {
+  test("writes several, with the tokens counted", async () => {
     const { generations, llmOutput } = await llm.generate(["x", "y"]);
     assert.deepEqual(
       generations.map(([{ text }]) => text),
@@ -128,10 +134,13 @@ test("LangChain's OpenAI class", async (t) => {
   });
 });
 
-test("the AI SDK's provider for compatible servers", async (t) => {
-  const provider = createOpenAICompatible({ name: "tokenformer", apiKey: "-", baseURL, fetch: model.fetch });
+describe("the AI SDK's provider for compatible servers", () => {
+  let provider;
+  beforeEach(() => {
+    provider = createOpenAICompatible({ name: "tokenformer", apiKey: "-", baseURL, fetch: model.fetch });
+  });
 
-  await t.test("writes", async () => {
+  test("writes", async () => {
     const { text, finishReason, usage } = await generateText({
       model: provider.completionModel("gpt-3.5-turbo-instruct"),
       prompt: "Write a vegetarian lasagna recipe for 4 people.",
@@ -140,7 +149,7 @@ test("the AI SDK's provider for compatible servers", async (t) => {
     assert.deepEqual([text, finishReason, usage.totalTokens], ["ABCDE", "length", 10]);
   });
 
-  await t.test("streams", async () => {
+  test("streams", async () => {
     const { textStream } = streamText({
       model: provider.completionModel("gpt-3.5-turbo-instruct"),
       prompt: "Write a vegetarian lasagna recipe for 4 people.",
@@ -149,7 +158,7 @@ test("the AI SDK's provider for compatible servers", async (t) => {
     assert.equal(await joined(textStream), "ABC");
   });
 
-  await t.test("is told mistakes", async () => {
+  test("is told mistakes", async () => {
     const asked = generateText({ model: provider.completionModel("x"), prompt: "x", temperature: -1, maxRetries: 2 });
     await assert.rejects(asked, { name: "AI_APICallError", statusCode: 400, message: /temperature/ });
   });

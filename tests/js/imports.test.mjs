@@ -13,8 +13,8 @@ const FLOORS = [
   ["lib/engine"],
   ["lib/http"],
   ["lib/api"],
-  ["lib/element"],
-  ["tokenformer.js"],
+  ["lib/element", "lib/ai-sdk"],
+  ["tokenformer.js", "ai-sdk.js", "requests.js"],
   ["page"],
   ["page/evaluate", "page/bench"],
 ];

@@ -11,6 +11,7 @@ import { acceptLocalModels } from "./local-model.js";
 import { MachinePanel } from "./machine-panel.js";
 import { describeModel } from "./model-names.js";
 import { ModelPanel } from "./model-panel.js";
+import { offerModel } from "./offer.js";
 import { keepShell } from "./offline.js";
 import { openPanels } from "./panels.js";
 import { SettingsPanel } from "./settings-panel.js";
@@ -44,6 +45,7 @@ const state = keepState(writer, {
 new ContextMeter(writer);
 followText(writer);
 keepShell(writer);
+offerModel(writer);
 acceptLocalModels((name) => models.choose(name));
 writer.addEventListener("error", ({ detail }) => {
   const remedy = remedyFor(detail, writer.getAttribute("model"));

@@ -1,9 +1,8 @@
 // Server-sent events, as far as OpenAI's streams use them: an event is one line of JSON.
 
 const encoder = new TextEncoder();
-
 /** The last event of a whole stream. */
-const DONE = encoder.encode("data: [DONE]\n\n");
+const DONE = "data: [DONE]\n\n";
 
 /**
  * A response's body that has an event for every value. It is filled as they come, whether or not somebody reads: who
@@ -38,7 +37,7 @@ export function eventStream(first, rest, { request, cancel, describe }) {
             if (done) break;
             tell(encodeEvent(value));
           }
-          tell(DONE);
+          tell(encoder.encode(DONE));
         } catch (error) {
           tell(encodeEvent(describe(error)));
         }
