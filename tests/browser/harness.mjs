@@ -125,8 +125,8 @@ export const compileKernels = (page, thread = "main") =>
     globalThis.compilesKernels = true;
   });
 
-/** A page at `url` that keeps what goes wrong in `page.problems`. */
-export async function open(world, url, { viewport = { width: 1280, height: 900 }, context } = {}) {
+/** A page at `url` that keeps what goes wrong in `page.problems`; `before` prepares it. */
+export async function open(world, url, { viewport = { width: 1280, height: 900 }, context, before } = {}) {
   const page = await (context ? context.newPage() : world.browser.newPage({ viewport }));
   page.setDefaultTimeout(180_000);
   page.problems = [];
@@ -134,6 +134,7 @@ export async function open(world, url, { viewport = { width: 1280, height: 900 }
   const isOurs = (m) => ["error", "warning"].includes(m.type()) && m.text() !== "No available adapters.";
   page.on("console", (m) => isOurs(m) && page.problems.push(m.text()));
   page.on("pageerror", (e) => page.problems.push(String(e)));
+  await before?.(page);
   await page.goto(url);
   return page;
 }

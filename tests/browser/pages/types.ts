@@ -9,6 +9,10 @@ import {
   type GenerateResult,
   type ModelInfo,
 } from "tokenformer-web";
+import type { ProviderV4 } from "@ai-sdk/provider";
+import type { ClientOptions } from "openai";
+import { createTokenFormer, tokenFormer } from "tokenformer-web/ai-sdk";
+import { passRequests, serveRequests } from "tokenformer-web/service-worker";
 
 export async function everything(): Promise<void> {
   const model = await TokenFormer.load("owner/name", {
@@ -44,6 +48,14 @@ export async function everything(): Promise<void> {
   if ("choices" in either) either.usage.total_tokens.toFixed();
   else for await (const part of either) part.choices[0]?.text.length.toFixed();
 
+  model.fetch satisfies ClientOptions["fetch"];
+  (await model.fetch(new URL("http://tokenformer/v1/models"))).status.toFixed();
+  tokenFormer satisfies ProviderV4;
+  tokenFormer(model, { topP: 0.9 }).modelId.toString();
+  createTokenFormer({ quantization: "q8" }).languageModel("owner/name").doGenerate({ prompt: [] });
+  passRequests({ prefix: "llm/" });
+  (await serveRequests(model, { signal: AbortSignal.timeout(1000) }))();
+
   const element = document.createElement("token-former");
   element.model = "owner/name";
   element.model = null;
@@ -61,6 +73,8 @@ export async function everything(): Promise<void> {
   void TokenFormer.load("owner/name", { quantization: "q5" });
   // @ts-expect-error: a number in a string
   void model.complete("a", { maxTokens: "5" });
+  // @ts-expect-error: a call's signal, not the load's
+  createTokenFormer({ signal: AbortSignal.abort() });
   // @ts-expect-error: not an option
   void model.complete("a", { max_tokens: 5 });
   // @ts-expect-error: not a parameter
