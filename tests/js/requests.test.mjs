@@ -9,6 +9,8 @@ import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 
 const ORIGIN = "https://site.example";
 const SCOPE = `${ORIGIN}/app/`;
+/** Tokens that take seconds. */
+const LONG = 3000;
 const soon = () => new Promise(setImmediate);
 
 /** Locks of one origin, as far as they are used: held, waited for, and given back with the page. */
@@ -42,6 +44,17 @@ class Locks {
   }
 }
 
+const realSetTimeout = setTimeout;
+/** Node would wait for the long ones where a test has failed. */
+for (const name of ["setTimeout", "setInterval"]) {
+  const set = globalThis[name];
+  globalThis[name] = (act, ms, ...args) => {
+    const timer = set(act, ms, ...args);
+    return ms > 100 ? timer.unref() : timer;
+  };
+}
+
+let models;
 let locks;
 let clients;
 let ports;
@@ -57,6 +70,7 @@ beforeEach(() => {
   FakeEngine.beforeLoad = async () => {};
   locks = new Locks();
   clients = [];
+  models = [];
   ports = [];
   define("MessageChannel", function () {
     const channel = new RealChannel();
@@ -64,8 +78,11 @@ beforeEach(() => {
     return channel;
   });
 });
-afterEach(() => {
+afterEach(async () => {
   mock.timers.reset();
+  // A test that failed may have taken the timers with it that an engine waits for.
+  const patience = new Promise((resolve) => realSetTimeout(resolve, 1000));
+  await Promise.race([Promise.all(models.map((model) => model.dispose())), patience]);
   for (const port of ports) port.close();
   for (const [name, descriptor] of globals)
     if (descriptor) Object.defineProperty(globalThis, name, descriptor);
@@ -121,6 +138,7 @@ async function page(name, { url = `${SCOPE}${clients.length}.html`, ...options }
   define("addEventListener", windowOf.addEventListener.bind(windowOf));
   define("removeEventListener", windowOf.removeEventListener.bind(windowOf));
   const model = await TokenFormer.load(name);
+  models.push(model);
   const stop = await serveRequests(model, options);
   const engine = FakeEngine.made.at(-1);
   const close = () => {
@@ -170,14 +188,14 @@ test("a stream passes through as it comes, and leaving it ends the writing", asy
   const response = await worker.complete({ max_tokens: 2, stream: true });
   assert.match(response.headers.get("content-type"), /^text\/event-stream/);
   assert.match(await response.text(), /"text":"A".*\n\n.*"text":"B"[^]*data: \[DONE\]\n\n$/);
-  const { body } = await worker.complete({ max_tokens: 1e6, stream: true });
+  const { body } = await worker.complete({ max_tokens: LONG, stream: true });
   const reader = body.getReader();
   assert.match(new TextDecoder().decode((await reader.read()).value), /"text":"A"/);
   await reader.cancel();
   await becomes(() => engine.open, 0);
   await Promise.all(worker.work);
   const controller = new AbortController();
-  const init = { method: "POST", body: '{"prompt":"x","max_tokens":1e6}', signal: controller.signal };
+  const init = { method: "POST", body: `{"prompt":"x","max_tokens":${LONG}}`, signal: controller.signal };
   const asked = worker.fetch("/v1/completions", init);
   await becomes(() => engine.open, 1);
   controller.abort();
@@ -223,7 +241,7 @@ test("of several pages one answers: the named model's, the asking one, the least
   assert.equal(await answeredBy({ model: "a/one" }), "a/one");
   assert.equal(await answeredBy({ model: "a/one" }, { clientId: two.client.id }), "a/one");
   assert.equal(await answeredBy({ model: "another" }, { clientId: two.client.id }), "a/two");
-  const reader = (await worker.complete({ max_tokens: 1e6, stream: true })).body.getReader();
+  const reader = (await worker.complete({ max_tokens: LONG, stream: true })).body.getReader();
   await reader.read();
   assert.equal(newest.engine.open, 1);
   assert.notEqual(await answeredBy(), "a/newest");
@@ -235,8 +253,8 @@ test("of several pages one answers: the named model's, the asking one, the least
 test("a page that closes ends its answers, with a sentence", async () => {
   const worker = serviceWorker();
   const holder = await page("a/b");
-  const stream = await worker.complete({ max_tokens: 1e6, stream: true });
-  const whole = worker.complete({ max_tokens: 1e6 });
+  const stream = await worker.complete({ max_tokens: LONG, stream: true });
+  const whole = worker.complete({ max_tokens: LONG });
   const reader = stream.body.getReader();
   await reader.read();
   await soon();
@@ -292,6 +310,16 @@ async function pass(seconds) {
   }
 }
 
+/** Waits for a promise by a millisecond of made-up time after the other. */
+async function soonSettled(promise) {
+  let isSettled = false;
+  promise.finally(() => (isSettled = true));
+  while (!isSettled) {
+    mock.timers.tick(1);
+    await soon();
+  }
+}
+
 test("every wait has an end: for pages that do not say that they are there", async () => {
   const worker = serviceWorker();
   const { client } = await page("a/b");
@@ -306,7 +334,11 @@ test("every wait has an end: for a page that falls silent, but not for one that 
   const worker = serviceWorker();
   const { engine } = await page("a/b");
   let goOn;
-  engine.start = () => new Promise((resolve) => (goOn = resolve));
+  const { start } = engine;
+  engine.start = async (...args) => {
+    await new Promise((resolve) => (goOn = resolve));
+    return start.apply(engine, args);
+  };
   mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   let isAnswered = false;
   const asked = worker.complete().then((response) => ((isAnswered = true), response));
@@ -319,6 +351,8 @@ test("every wait has an end: for a page that falls silent, but not for one that 
   await pass(80);
   await refusedWith(asked, 504, "silent_page");
   await Promise.all(worker.work);
+  mock.timers.reset();
+  goOn();
 });
 
 test("a worker that was ended leaves nothing running in the page", async () => {
@@ -326,9 +360,8 @@ test("a worker that was ended leaves nothing running in the page", async () => {
   const { engine } = await page("a/b");
   // Its own timer, which asks whether the page is there, does not run any more.
   mock.timers.enable({ apis: ["setTimeout"] });
-  const asked = worker.complete({ max_tokens: 1e6, stream: true });
-  await pass(5);
-  await asked;
+  const asked = worker.complete({ max_tokens: LONG, stream: true });
+  await soonSettled(asked);
   await pass(80);
   assert.equal(engine.open, 1);
   await pass(15);
