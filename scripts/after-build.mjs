@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 // What `trunk build` calls (see Trunk.toml) before it puts the files into dist/. One after the other: Trunk starts hooks together.
 
+import { bundleSingleFile } from "./bundle.mjs";
 import { nameBuild } from "./name-build.mjs";
 
-nameBuild(process.env.TRUNK_STAGING_DIR);
+const folder = process.env.TRUNK_STAGING_DIR;
+const name = nameBuild(folder);
+await bundleSingleFile(folder, folder, { query: `?build=${name}` });
 await import("./npm-package.mjs");

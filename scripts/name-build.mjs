@@ -11,15 +11,17 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundleSingleFile, SINGLE_FILE } from "./bundle.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const NAME = "[0-9a-f]{12}";
 const SECTION = "tokenformer-web build";
 const SERVICE_WORKER = "service-worker.js";
-/** What is no part of the program: models have hashes of their own, and npm/ is a copy. */
-const APART = ["models", "npm"];
+/** What is no part of the program: models have hashes of their own, and the single file is made of the others once they have their name. */
+const APART = ["models", SINGLE_FILE];
 /** Fetched once a model is loaded. */
-const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
+const WASM = "tokenformer-web_bg.wasm";
+const ENGINE = ["tokenformer-web.js", WASM];
 
 /** How a file refers to another one of the build, by its ending: what stands before the address, the address, and after it. */
 const REFERENCES = {
@@ -66,13 +68,19 @@ function unnamed(path, bytes) {
     .replace(new RegExp(`\\?build=${NAME}(?=")`, "g"), "")
     .replace(path === SERVICE_WORKER ? IMPORTED : /$^/, "$1")
     .replace(new RegExp(`(?<=^(?:export )?const BUILD = ")${NAME}(?=";$)`, "m"), "dev")
+    .replace(/(?<=^export const WASM_INTEGRITY = ")sha384-[\w+/=]+(?=";$)/m, "")
     .replace(/(?<=^const (?:SHELL|ENGINE) = )\[[^\]]*\](?=;$)/gm, "[]");
 }
 
-/** The same with a name. `addresses`: files ask for each other by it, too. `files`: all of them, without names. */
-function named(path, content, name, addresses, lists, files) {
+/**
+ * The same with a name. `addresses`: files ask for each other by it, too. `integrity`: hash of the named WebAssembly file.
+ * `files`: all of them, without names.
+ */
+function named(path, content, { name, addresses, integrity, lists, files }) {
   if (ending(path) === "wasm") return Buffer.concat([content, section(name)]);
-  let text = content.replace(/(?<=^(?:export )?const BUILD = ")dev(?=";$)/m, name);
+  let text = content
+    .replace(/(?<=^(?:export )?const BUILD = ")dev(?=";$)/m, name)
+    .replace(/(?<=^export const WASM_INTEGRITY = ")(?=";$)/m, integrity);
   if (path === SERVICE_WORKER) {
     for (const [list, paths] of Object.entries(lists))
       text = text.replace(`const ${list} = [];`, `const ${list} = ${JSON.stringify(paths, null, 1)};`);
@@ -100,6 +108,9 @@ function section(name) {
   return Buffer.concat([Buffer.from([0, body.length]), body]);
 }
 
+/** A hash as `fetch` and import maps compare it. */
+export const integrityOf = (bytes) => `sha384-${createHash("sha384").update(bytes).digest("base64")}`;
+
 /** How many bytes at the end of a WebAssembly file are its name. */
 function sectionLength(bytes) {
   const { length } = section("0".repeat(12));
@@ -123,8 +134,11 @@ export function nameBuild(folder, { name, addresses = true } = {}) {
   }
   const paths = [...files.keys()].map((path) => (path === "index.html" ? "./" : path));
   const SHELL = paths.filter((path) => path !== SERVICE_WORKER && !ENGINE.includes(path));
+  const lists = { SHELL, ENGINE };
+  const wasm = files.get(WASM);
+  const integrity = wasm ? integrityOf(named(WASM, wasm, { name })) : "";
   for (const [path, content] of files)
-    writeFileSync(join(folder, path), named(path, content, name, addresses, { SHELL, ENGINE }, files));
+    writeFileSync(join(folder, path), named(path, content, { name, addresses, integrity, lists, files }));
   return name;
 }
 
@@ -135,5 +149,8 @@ export function nameOf(folder) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  console.log(nameBuild(process.argv[2] ?? process.env.TRUNK_STAGING_DIR ?? join(root, "dist")));
+  const folder = process.argv[2] ?? process.env.TRUNK_STAGING_DIR ?? join(root, "dist");
+  const name = nameBuild(folder);
+  await bundleSingleFile(folder, folder, { query: `?build=${name}` });
+  console.log(name);
 }

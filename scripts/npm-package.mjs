@@ -1,62 +1,106 @@
 #!/usr/bin/env node
-// Makes the npm package of a build: the folder npm/, for `npm install ./npm` or `npm publish ./npm`. It stands beside
-// dist/, not in it: the model would be there twice, on every host and in every archive of the site.
+// Makes the npm packages of a build: the folders npm/, the code, and npm-stories/, the embedded model, for `npm install` or
+// `npm publish` of each. They stand beside dist/, not in it: the model would be there twice, on every host.
 //
-//     node scripts/npm-package.mjs [BUILD [PACKAGE]]      dist and npm unless told otherwise
+//     node scripts/npm-package.mjs [BUILD [PACKAGE [MODEL_PACKAGE]]]      dist, npm and npm-stories unless told otherwise
 //
 // `trunk build` calls it (scripts/after-build.mjs) before it puts the files into dist/.
 
-import { copyFileSync, cpSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { nameBuild, nameOf } from "./name-build.mjs";
+import { bundlePackage, PACKAGE_FILES } from "./bundle.mjs";
+import { MODEL_PACKAGE, PACKAGE } from "../www/lib/distribution.js";
+import { EMBEDDED } from "../www/lib/embedded.js";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const build = process.argv[2] ?? process.env.TRUNK_STAGING_DIR ?? join(root, "dist");
 const target = process.argv[3] ?? join(root, "npm");
+const modelTarget = process.argv[4] ?? `${target}-stories`;
+
+/**
+ * What the package gives: the name that is imported after "tokenformer-web", the module of the build that it is made of,
+ * and its types. `file` is its name in the package. What several share is in chunks beside them.
+ */
+const ENTRIES = [
+  { name: ".", module: "tokenformer.js", types: "tokenformer.d.ts", file: "tokenformer.js" },
+  { name: "./ai-sdk", module: "ai-sdk.js", types: "ai-sdk.d.ts", file: "ai-sdk.js" },
+  { name: "./service-worker", module: "requests.js", types: "requests.d.ts", file: "requests.js" },
+  { name: "./bundle", types: "tokenformer.d.ts", file: "tokenformer.bundle.js" },
+];
+
+/** Files that bundlers and tools may ask for by their names. */
+const FILES = ["tokenformer-web_bg.wasm", "tokenformer.worker.js", "custom-elements.json", "package.json"];
 
 /** A field of [package] in Cargo.toml, which has them all in one place. */
 function field(name) {
-  const [, value] = readFileSync(join(root, "Cargo.toml"), "utf8").match(new RegExp(`^${name} = "(.*)"$`, "m"));
+  const [, value] = readFileSync(join(root, "Cargo.toml"), "utf8").match(new RegExp(`^${name} = "(.*)"$`, "m")) ?? [];
   return value;
 }
 
-const manifest = {
-  name: field("name"),
-  version: field("version"),
-  description: field("description"),
-  license: field("license"),
-  keywords: ["tokenformer", "language-model", "webgpu", "wasm", "custom-element"],
+const version = field("version");
+const repository = field("repository");
+const shared = {
+  version,
+  ...(repository && { repository: { type: "git", url: `git+${repository}.git` } }),
   type: "module",
-  // Importing it defines <token-former>.
-  sideEffects: true,
-  types: "./tokenformer.d.ts",
-  exports: {
-    ".": { types: "./tokenformer.d.ts", default: "./tokenformer.js" },
-    "./ai-sdk": { types: "./ai-sdk.d.ts", default: "./ai-sdk.js" },
-    "./service-worker": { types: "./requests.d.ts", default: "./requests.js" },
-    "./models/*": "./models/*",
-    "./package.json": "./package.json",
-  },
-  customElements: "./custom-elements.json",
-  files: ["*.js", "*.d.ts", "*.wasm", "custom-elements.json", "lib", "models"],
 };
 
-rmSync(target, { recursive: true, force: true });
-mkdirSync(target, { recursive: true });
-writeFileSync(join(target, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-for (const name of ["README.md", "LICENSE"]) copyFileSync(join(root, name), join(target, name));
+const manifest = {
+  name: PACKAGE,
+  description: field("description"),
+  license: field("license"),
+  keywords: ["tokenformer", "language-model", "llm", "text-generation", "webgpu", "wasm", "custom-element", "browser"],
+  ...shared,
+  main: "./tokenformer.js",
+  module: "./tokenformer.js",
+  types: "./tokenformer.d.ts",
+  bin: { "tokenformer-web": "./copy.mjs" },
+  exports: {
+    ...Object.fromEntries(
+      ENTRIES.map(({ name, types, file }) => [name, { types: `./${types}`, default: `./${file}` }]),
+    ),
+    ...Object.fromEntries(FILES.map((file) => [`./${file}`, `./${file}`])),
+  },
+  // Importing it defines <token-former>.
+  sideEffects: true,
+  customElements: "./custom-elements.json",
+  files: ["*.js", "*.mjs", "*.d.ts", "*.wasm", "custom-elements.json"],
+  peerDependencies: { [MODEL_PACKAGE]: version },
+  peerDependenciesMeta: { [MODEL_PACKAGE]: { optional: true } },
+};
+
+const modelManifest = {
+  name: MODEL_PACKAGE,
+  description: `${EMBEDDED.label}: the model that TokenFormer.load() of ${PACKAGE} loads without a name (${EMBEDDED.about}).`,
+  license: field("license"),
+  keywords: ["tokenformer", "language-model", "stories", "weights"],
+  ...shared,
+  exports: { "./models/*": "./models/*", "./package.json": "./package.json" },
+  sideEffects: false,
+  files: ["models"],
+};
+
+function begin(folder, manifest) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  copyFileSync(join(root, "LICENSE"), join(folder, "LICENSE"));
+}
+
+begin(target, manifest);
+copyFileSync(join(root, "README.md"), join(target, "README.md"));
 copyFileSync(join(root, "www/custom-elements.json"), join(target, "custom-elements.json"));
-for (const name of ["tokenformer.js", "tokenformer.d.ts", "tokenformer-web.js", "tokenformer-web_bg.wasm"]) {
-  copyFileSync(join(build, name), join(target, name));
-}
-for (const name of ["ai-sdk", "requests"]) {
-  for (const ending of ["js", "d.ts"])
-    copyFileSync(join(build, `${name}.${ending}`), join(target, `${name}.${ending}`));
-}
-cpSync(join(build, "lib"), join(target, "lib"), { recursive: true });
-linkTree(join(build, "models"), join(target, "models"));
-nameBuild(target, { name: nameOf(build), addresses: false });
+copyFileSync(join(root, "scripts/npm.d/copy.mjs"), join(target, "copy.mjs"));
+for (const types of new Set(ENTRIES.map(({ types }) => types))) copyFileSync(join(build, types), join(target, types));
+copyFileSync(join(build, "tokenformer-web_bg.wasm"), join(target, "tokenformer-web_bg.wasm"));
+const entries = Object.fromEntries(ENTRIES.flatMap(({ file, module }) => (module ? [[file, module]] : [])));
+await bundlePackage(build, target, { version, entries });
+for (const file of PACKAGE_FILES) readFileSync(join(target, file)); // throws where one is missing
+
+begin(modelTarget, modelManifest);
+copyFileSync(join(build, `models/${EMBEDDED.name}/README.md`), join(modelTarget, "README.md"));
+linkTree(join(build, "models"), join(modelTarget, "models"));
 
 /** The model is large: the same file under two names, where the disk can do that. */
 function linkTree(from, to) {

@@ -399,6 +399,14 @@ export class TokenFormer {
   private constructor();
 
   /**
+   * The address of the folder that holds worker, glue, wasm and `models/`, to be set before the first load: a string or
+   * a URL, relative to the page; null takes it back. Left out, it is what a script tag of the page has in `data-assets`,
+   * or what the module's own address tells. Reads as an absolute address, or null.
+   */
+  static get assets(): string | null;
+  static set assets(folder: string | URL | null);
+
+  /**
    * Loads a model: a hub repository "owner/name", the address of a folder (absolute, or beginning
    * with "/", "./" or "../"), or, without a name, the embedded one.
    */

@@ -41,6 +41,7 @@ function workersSay(message) {
       made.push({ address: String(address), worker: this });
       queueMicrotask(() => this.onmessage?.({ data: message }));
     }
+    postMessage() {}
     terminate() {
       this.isTerminated = true;
     }
@@ -71,20 +72,13 @@ test("a page whose worker comes from another build says so, each time, and takes
 
 test("worker, glue and WebAssembly are asked for by the build's name", async () => {
   const made = workersSay({ type: "ready", build: first.name, hasGpu: true });
-  const { ENGINE_SCRIPT, ENGINE_WASM, WORKER_SCRIPT } = await importOf(first, "lib/locations.js");
+  const { glueAddress, wasmAddresses } = await importOf(first, "lib/locations.js");
   const { scriptAddress } = await importOf(first, "lib/engine/module.js");
   const { engines } = await import(
     `${pathToFileURL(join(first.folder, "lib/engine/engines.js"))}?build=${first.name}&page=2`
   );
   await engines.get();
-  for (const address of [
-    made[0].address,
-    WORKER_SCRIPT,
-    ENGINE_SCRIPT,
-    ENGINE_WASM,
-    scriptAddress(0),
-    scriptAddress(2),
-  ])
+  for (const address of [made[0].address, glueAddress(), ...wasmAddresses(), scriptAddress(0), scriptAddress(2)])
     assert.equal(new URL(address).searchParams.get("build"), first.name, address);
   assert.equal(new URL(scriptAddress(2)).searchParams.get("restart"), "2");
 });

@@ -96,7 +96,7 @@ for (const [thread, use] of [
       FakeEngine.beforeLoad = async () => {
         throw Object.assign(new Error("Not there."), { code: "model-not-found", hint: "Look." });
       };
-      await assert.rejects(TokenFormer.load(), { code: "model-not-found", message: "Not there.", hint: "Look." });
+      await assert.rejects(TokenFormer.load("a/b"), { code: "model-not-found", message: "Not there.", hint: "Look." });
       FakeEngine.beforeLoad = async () => {};
       const { model } = await loaded();
       await rejects(model.complete("trap"), "device-lost");

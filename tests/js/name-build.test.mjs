@@ -71,5 +71,5 @@ test("what bundlers get has the build's name, and addresses that they can follow
   const texts = Object.values(all(folder)).join("\n");
   assert.ok(!texts.includes("?build=0"));
   assert.equal(nameOf(folder), "0123456789ab");
-  assert.match(read(folder, "lib/engine/engines.js"), /new URL\("\.\/worker\.js", import\.meta\.url\)/);
+  assert.match(read(folder, "lib/engine/make-worker.js"), /new URL\("\.\/worker\.js", import\.meta\.url\)/);
 });

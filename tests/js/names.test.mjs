@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMBEDDED } from "../../www/lib/embedded.js";
-import { EMBEDDED_FOLDER } from "../../www/lib/locations.js";
+import { embeddedFolders } from "../../www/lib/locations.js";
 import { isLocalFolder, normalizeEndpoint, resolveName } from "../../www/lib/api/names.js";
 
 const BASE = "https://site.example/blog/post.html";
@@ -10,9 +10,9 @@ test("no name is the embedded model, next to the module", () => {
   assert.deepEqual(resolveName(undefined, BASE), {
     id: EMBEDDED.name,
     repository: null,
-    folderUrl: EMBEDDED_FOLDER,
+    folderUrl: embeddedFolders()[0],
   });
-  assert.equal(EMBEDDED_FOLDER, new URL(`../../www/models/${EMBEDDED.name}/`, import.meta.url).href);
+  assert.equal(embeddedFolders()[0], new URL(`../../www/models/${EMBEDDED.name}/`, import.meta.url).href);
 });
 
 test("owner/name is a hub repository", () => {

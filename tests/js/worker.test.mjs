@@ -5,6 +5,7 @@ import { beforeEach, test } from "node:test";
 import { EnginePort } from "../../www/lib/engine/port.js";
 import { engines, startWorker } from "../../www/lib/engine/engines.js";
 import { TokenFormer } from "../../www/lib/api/model.js";
+import { wasmAddresses } from "../../www/lib/locations.js";
 import { packError, unpackError } from "../../www/lib/engine/wire.js";
 import { becomes, endWorkers, FakeEngine, fakeWorker, useFakeWorker } from "./fake-engine.mjs";
 
@@ -258,13 +259,15 @@ test("a worker with nothing to do ends after a while", async (t) => {
 
 test("a worker is used if it says that it is ready, and tells whether it has WebGPU", async () => {
   const make = (act) => {
-    const worker = { terminate: () => (worker.isTerminated = true) };
+    const worker = { postMessage: (message) => (told = message), terminate: () => (worker.isTerminated = true) };
     queueMicrotask(() => act(worker));
     return worker;
   };
+  let told;
   for (const hasGpu of [true, false]) {
     const ready = await startWorker(() => make((worker) => worker.onmessage({ data: { type: "ready", hasGpu } })));
     assert.deepEqual([ready.worker.isTerminated, ready.hasGpu], [undefined, hasGpu]);
+    assert.deepEqual(told, { type: "files", wasm: wasmAddresses() }, "it is told where the engine's file is");
   }
   let isQuiet = false;
   const blocked = () => make((worker) => worker.onerror({ preventDefault: () => (isQuiet = true) }));

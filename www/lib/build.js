@@ -8,6 +8,9 @@ import { TokenFormerError } from "./errors.js";
 /** A hash of the built files. "dev": they were not built, and have no name to compare. */
 export const BUILD = "dev";
 
+/** Hash of the WebAssembly file, as `fetch` compares it; "" where the files were not built. @type {string} */
+export const WASM_INTEGRITY = "";
+
 /** Throws where `what`, which calls itself `name`, is not of this build. @param {unknown} name @param {string} what */
 export function checkBuild(name, what) {
   if (name === BUILD || name === "dev" || BUILD === "dev") return;

@@ -8,9 +8,11 @@
 import { unlessAborted } from "./abort.js";
 import { measure } from "./benchmark.js";
 import { Completions } from "./completions.js";
+import { loadEmbedded } from "./embedded-place.js";
 import { engines, SOFTWARE_GPU } from "../engine/engines.js";
 import { nothingWritten } from "../engine/writing.js";
 import { aborted, invalidArgument, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
+import { assets, setAssets } from "../locations.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { fetchOf } from "../http/endpoints.js";
 import { Lock } from "../engine/lock.js";
@@ -93,6 +95,16 @@ export class TokenFormer {
     this.#discard = discard;
   }
 
+  /** The address of the folder that holds worker, glue, wasm and `models/`, where the page names one, else null. To be set before the first load. */
+  static get assets() {
+    return assets()?.href ?? null;
+  }
+
+  /** @param {string | URL | null} folder */
+  static set assets(folder) {
+    setAssets(folder);
+  }
+
   /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. @param {string} [name] @param {import("../../tokenformer.js").LoadOptions} [options] */
   static async load(name, options) {
     const { signal, onProgress, ...rest } = checkLoadOptions(options);
@@ -101,7 +113,11 @@ export class TokenFormer {
     if (/** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[SOFTWARE_GPU])
       request.takesSoftwareGpu = true;
     if (signal?.aborted) throw aborted("Loading", signal.reason);
-    return new TokenFormer(LOADED, await loadEngine(request, onProgress, signal));
+    const load = (/** @type {import("../../tokenformer-web.js").Request} */ request) =>
+      loadEngine(request, onProgress, signal);
+    const made =
+      name === undefined ? loadEmbedded((folderUrl) => load({ ...request, folderUrl }), signal) : load(request);
+    return new TokenFormer(LOADED, await made);
   }
 
   /** What is stored in this browser: [{ id, revision, quantization, bytes, complete, lastUsed }]. */

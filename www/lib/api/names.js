@@ -2,7 +2,7 @@
 
 import { invalidArgument } from "../errors.js";
 import { typeName } from "./inputs.js";
-import { EMBEDDED_FOLDER, EMBEDDED_MODEL } from "../locations.js";
+import { EMBEDDED_MODEL, embeddedFolders } from "../locations.js";
 
 const REPOSITORY = /^(?!\.)[A-Za-z0-9._-]+\/(?!\.)[A-Za-z0-9._-]+$/;
 const RELATIVE = /^(\/|\.\/|\.\.\/)/;
@@ -32,7 +32,7 @@ export function resolveName(
   baseUri = globalThis.document?.baseURI ?? globalThis.location?.href,
   endpoint = DEFAULT_ENDPOINT,
 ) {
-  if (name === undefined) return { id: EMBEDDED_MODEL, repository: null, folderUrl: EMBEDDED_FOLDER };
+  if (name === undefined) return { id: EMBEDDED_MODEL, repository: null, folderUrl: embeddedFolders()[0] };
   if (typeof name !== "string")
     throw invalidArgument(`The model's name must be a string, not ${typeName(name)}.`, HINT);
   if (REPOSITORY.test(name)) return { id: name, repository: name, folderUrl: null };

@@ -5,6 +5,7 @@ import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttribu
 import { defineProperties, setAttribute, takeEarlyProperties } from "./properties.js";
 import { ElementView } from "./view.js";
 import { aborted, toTokenFormerError } from "../errors.js";
+import { setAssets } from "../locations.js";
 import { checkText, checkTextOrIds, loneSurrogateAt, wellFormed } from "../api/inputs.js";
 import { isUsable } from "../api/model.js";
 import { isLocalFolder } from "../api/names.js";
@@ -281,6 +282,8 @@ export class TokenFormerElement extends Base {
     try {
       const name = this.getAttribute("model") ?? undefined;
       const options = readLoadAttributes((attribute) => this.getAttribute(attribute));
+      const assets = this.getAttribute("assets");
+      if (assets !== null) setAssets(assets); // the engine is one for the page, and so is the place of its files
       this.#view.showLoading();
       await this.#freed;
       const onProgress = (/** @type {import("../../tokenformer.js").LoadProgress} */ progress) => {

@@ -10,7 +10,8 @@ import { EngineModule, scriptAddress } from "./module.js";
 import { EnginePort } from "./port.js";
 import { enginesOf } from "./engines-of.js";
 import { TokenFormerError } from "../errors.js";
-import { ENGINE_WASM, WORKER_SCRIPT } from "../locations.js";
+import { wasmAddresses } from "../locations.js";
+import { workerWays } from "./make-worker.js";
 
 /** The engine of this thread. */
 export const engineModule = new EngineModule((restarts) =>
@@ -80,36 +81,45 @@ function hereSince(reason) {
 }
 
 async function startPort() {
-  try {
-    const { worker, hasGpu } = await startWorker(makeWorker);
-    failures = 0;
-    workersHaveGpu = hasGpu;
-    return new EnginePort(
-      /** @type {import("./port.js").WorkerLike} */ (/** @type {unknown} */ (worker)),
-      () => (starting = null),
-    );
-  } catch (error) {
-    starting = null; // the next model tries again
-    // Another build's worker: the engine that this thread would fetch is of that build, too.
-    if (error instanceof TokenFormerError) throw error;
-    failures += 1;
-    lastFailure = error instanceof Error ? error.message : String(error);
-    return null;
+  /** @type {string[]} */
+  const reasons = [];
+  for (const way of workerWays()) {
+    try {
+      const { worker, hasGpu } = await startWorker(way.make, way.from);
+      failures = 0;
+      workersHaveGpu = hasGpu;
+      return new EnginePort(
+        /** @type {import("./port.js").WorkerLike} */ (/** @type {unknown} */ (worker)),
+        () => (starting = null),
+      );
+    } catch (error) {
+      // Another build's worker: the engine that this thread would fetch is of that build, too.
+      if (error instanceof TokenFormerError) {
+        starting = null;
+        throw error;
+      }
+      reasons.push(error instanceof Error ? error.message : String(error));
+    }
   }
+  starting = null; // the next model tries again
+  failures += 1;
+  lastFailure = reasons.join("; ");
+  return null;
 }
 
-/** A worker that is ready, and whether it has WebGPU; rejects where none can be had, or that of another build. @param {() => Worker} make */
-export async function startWorker(make) {
-  const worker = make();
+/** A worker that is ready and knows where the engine's file is, and whether it has WebGPU; rejects where none can be had, or that of another build. @param {() => Worker | Promise<Worker>} make @param {string} [from] where its script is, in words */
+export async function startWorker(make, from = "its script") {
+  const made = make();
+  const worker = made instanceof Promise ? await made : made; // no turn is lost: it may speak at once
   let timer;
   try {
     const hasGpu = await new Promise((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error("The engine's worker does not answer")), READY_MS);
+      timer = setTimeout(() => reject(new Error(`The engine's worker does not answer (${from})`)), READY_MS);
       worker.onmessage = (/** @type {MessageEvent} */ { data }) => {
         try {
           if (data?.type !== "ready")
-            throw otherBuild(`The worker's script ${WORKER_SCRIPT} begins as that of another build would.`);
-          checkBuild(data.build, `The worker's script ${WORKER_SCRIPT}`);
+            throw otherBuild(`The worker's script (${from}) begins as that of another build would.`);
+          checkBuild(data.build, `The worker's script (${from})`);
           resolve(data.hasGpu);
         } catch (error) {
           reject(error);
@@ -117,9 +127,14 @@ export async function startWorker(make) {
       };
       worker.onerror = (event) => {
         event.preventDefault?.(); // not the page's failure: it goes on without
-        reject(new Error("The engine's worker could not be started (its script is missing, or a policy forbids it)"));
+        reject(
+          new Error(
+            `The engine's worker could not be started from ${from} (the script is missing, or a policy forbids it)`,
+          ),
+        );
       };
     });
+    worker.postMessage({ type: "files", wasm: wasmAddresses() });
     return { worker, hasGpu };
   } catch (error) {
     worker.terminate();
@@ -127,17 +142,4 @@ export async function startWorker(make) {
   } finally {
     clearTimeout(timer);
   }
-}
-
-function makeWorker() {
-  // By a file that bundlers copy: they may make an address of the disk of this module's own.
-  const isOurs = new URL(ENGINE_WASM, globalThis.location?.href).origin === globalThis.origin;
-  // Written so that bundlers can follow it. From its own address, so that a policy without blob: allows it.
-  if (isOurs) return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  // A worker must come from the page's own origin, but what it imports need not.
-  const script = new Blob([`import ${JSON.stringify(WORKER_SCRIPT)};`], { type: "text/javascript" });
-  const address = URL.createObjectURL(script);
-  const worker = new Worker(address, { type: "module" });
-  worker.addEventListener("message", () => URL.revokeObjectURL(address), { once: true });
-  return worker;
 }

@@ -1,8 +1,8 @@
 // The WebAssembly engine in this thread: fetched and started once, by the first call that needs it.
 
-import { buildOf, checkBuild } from "../build.js";
 import { stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
-import { ENGINE_SCRIPT, ENGINE_WASM } from "../locations.js";
+import { glueAddress } from "../locations.js";
+import { compileWasm, missing } from "./wasm-file.js";
 
 /** How long the engine's files may take: what is lost on the way need not end by itself. */
 const FETCH_MS = 600_000;
@@ -77,13 +77,12 @@ export class EngineModule {
 
   async #start() {
     const script = scriptAddress(this.#restarts);
-    const [instance, wasm] = await inTime(Promise.all([this.#importGlue(this.#restarts), compileWasm()]));
-    checkBuild(buildOf(wasm), `The engine's file ${ENGINE_WASM}`);
+    const [instance, { wasm, address }] = await inTime(Promise.all([this.#importGlue(this.#restarts), compileWasm()]));
     globalThis.addEventListener?.("error", ({ error }) => {
       // The stack of everything that this instance does leads through its glue, or, where a bundler has moved that,
       // through the wasm file.
       const stack = String(error?.stack);
-      if (!stack.includes(`${script}:`) && !stack.includes(ENGINE_WASM)) return;
+      if (!stack.includes(`${script}:`) && !stack.includes(address)) return;
       for (const onStop of [...(this.#watchers.get(instance) ?? [])]) onStop(error);
     });
     await instance.default({ module_or_path: wasm });
@@ -93,20 +92,9 @@ export class EngineModule {
 
 /** The glue keeps its instance in a module variable; another query makes another module. @param {number} restarts */
 export function scriptAddress(restarts) {
-  const address = new URL(ENGINE_SCRIPT);
+  const address = new URL(glueAddress());
   if (restarts > 0) address.searchParams.set("restart", String(restarts));
   return address.href;
-}
-
-async function compileWasm() {
-  const failed = (/** @type {string} */ why) => missing(`The engine's file ${ENGINE_WASM} cannot be fetched (${why}).`);
-  const response = await fetch(ENGINE_WASM).catch((error) => {
-    throw failed(error?.message ?? String(error));
-  });
-  if (!response.ok) throw failed(`status ${response.status}`);
-  // Some hosts do not know the type, without which a browser refuses to compile what is still coming.
-  const isTyped = response.headers.get("Content-Type")?.startsWith("application/wasm");
-  return isTyped ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
 }
 
 /**
@@ -127,11 +115,4 @@ async function inTime(coming) {
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** @param {string} message */
-function missing(message) {
-  return new TokenFormerError("network", message, {
-    hint: "Reload the page: the site may have been updated. All files of a build belong into one folder of the server, next to tokenformer.js.",
-  });
 }

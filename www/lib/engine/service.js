@@ -8,7 +8,8 @@
 //
 // An answer has `value` or `error`, and `info` where it is an engine's. `{ type: "progress", call, progress }` and
 // `{ type: "chunks", writing, engine, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all;
-// it comes after a message that is not listed here, too. The first one is worker.js's `ready`, with the build's name.
+// it comes after a message that is not listed here, too. The first one is worker.js's `ready`, with the build's name; the
+// page answers it with `{ type: "files", wasm }`, the addresses at which the engine's file may be.
 
 import { otherBuild } from "../build.js";
 import { isTrap, stopped } from "../errors.js";

@@ -1,0 +1,49 @@
+// Makes the engine's worker, by one of several ways: a bundler, a host of another origin or a policy may bar some of them.
+
+import { IS_SINGLE_FILE, workerSource } from "../distribution.js";
+import { isOwnOrigin, workerAddress } from "../locations.js";
+
+/** A way to a worker. @typedef {{ from: string, make: () => Promise<Worker> | Worker }} Way `from`: where its script is, in words */
+
+/**
+ * The ways, in the order to try. A file of the page's own origin comes first: a policy without `blob:` allows it.
+ * @returns {Way[]}
+ */
+export function workerWays() {
+  const address = workerAddress();
+  /** @type {Way} */
+  const file =
+    address === null
+      ? {
+          from: "its script in the bundle",
+          // Written so that bundlers can follow it.
+          make: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
+        }
+      : { from: address, make: () => (isOwnOrigin(address) ? moduleWorker(address) : importingWorker(address)) };
+  if (!workerSource) return [file];
+  const source = workerSource;
+  /** @type {Way} */
+  const text = { from: "its text", make: async () => blobWorker(await source(), {}) };
+  const isFileFirst = !IS_SINGLE_FILE && (address === null || isOwnOrigin(address));
+  return isFileFirst ? [file, text] : [text, file];
+}
+
+/** @param {string} address */
+function moduleWorker(address) {
+  return new Worker(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ address, {
+    type: "module",
+  });
+}
+
+/** A worker must come from the page's own origin, but what it imports need not. @param {string} address */
+function importingWorker(address) {
+  return blobWorker(`import ${JSON.stringify(address)};`, { type: "module" });
+}
+
+/** @param {string} source @param {WorkerOptions} options */
+function blobWorker(source, options) {
+  const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  const worker = new Worker(address, options);
+  worker.addEventListener("message", () => URL.revokeObjectURL(address), { once: true });
+  return worker;
+}
