@@ -1,43 +1,110 @@
-// The examples that need no bundler, as they stand in the repository, beside a build. (npm.test.mjs has the one with Vite.)
+// The examples, each as a newcomer tries it: in an empty folder outside of the repository, with the packed packages.
 
 import assert from "node:assert/strict";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { serve } from "../../scripts/static-server.mjs";
-import { open, start } from "./harness.mjs";
+import { FULL, open, start } from "./harness.mjs";
+import { filesWithPaths, install, packAll, script, unpack } from "./package-project.mjs";
 
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 
 let world;
-let site;
+let packed;
 before(async () => {
   world = await start({ webgpu: false });
-  site = await serve({
-    "/site/examples/": path("examples"),
-    "/site/dist/": path("dist"),
-    "/openai/": path("node_modules/openai"),
-  });
+  packed = await packAll();
 });
 after(async () => {
-  await site?.close();
   await world?.close();
+  if (packed) rmSync(packed.folder, { recursive: true, force: true });
 });
 
-test("one tag", async () => {
-  const page = await open(world, `${site.origin}/site/examples/plain/`);
+/** A page that writes a story in a worker, without a request that fails. */
+async function assertWrites(url) {
+  const page = await open(world, "about:blank");
+  page.on("response", (response) => response.status() >= 400 && page.problems.push(`${response.status()} ${response.url()}`));
+  page.on("requestfailed", (request) => {
+    // What the engine has read enough of, it ends.
+    const isEnded = request.failure()?.errorText === "net::ERR_ABORTED" && request.url().endsWith("/model.safetensors");
+    if (!isEnded) page.problems.push(`${request.failure()?.errorText} ${request.url()}`);
+  });
+  await page.goto(url);
+  await page.getByRole("button", { name: /^(go on|generate|continue)/i }).click();
+  await page.waitForFunction(() => /^Done|[.!]$/.test(document.querySelector("#status").textContent));
+  assert.equal(await page.locator("#status").textContent(), "Done, in the worker thread.");
+  const text = await page.locator("#output").textContent();
+  assert.ok(text.startsWith("The old lighthouse keeper") && text.length > 60, text);
+  assert.deepEqual(page.problems, []);
+  await page.close();
+}
+
+/** Serves a folder under a path of its own, and has its page write. */
+async function assertSiteWrites(t, folder, { at = "/under/a/path/", ...more } = {}) {
+  const site = await serve({ [at]: folder });
+  t.after(() => site.close());
+  assert.deepEqual(filesWithPaths(join(folder, more.built ?? "."), [packed.folder]), []);
+  await assertWrites(`${site.origin}${at}`);
+}
+
+test("plain: one tag, from node_modules", async (t) => {
+  const project = await install(packed, "plain");
+  const site = await serve({ "/some/path/": project });
+  t.after(() => site.close());
+  const page = await open(world, `${site.origin}/some/path/`);
   await page.getByRole("button", { name: /generate/i }).click();
-  const token = page.evaluate(
-    () =>
-      new Promise((resolve) =>
-        document.querySelector("token-former").addEventListener("token", ({ detail }) => resolve(detail.tokenId)),
-      ),
-  );
-  assert.ok((await token) > 0);
+  await page.waitForFunction(() => document.querySelector("token-former").text.length > "Once upon a time".length);
   assert.equal(await page.evaluate(() => document.querySelector("token-former").model.info.thread), "worker");
+  assert.deepEqual(page.problems, []);
   await page.close();
 });
 
-test("code that speaks OpenAI's completions", async () => {
+test("cdn: one file of another origin, by an import map with its hash", async (t) => {
+  const cdn = await serve({ "/npm/": join(packed.folder, "cdn") });
+  t.after(() => cdn.close());
+  const example = readFileSync(path("examples/cdn/index.html"), "utf8");
+  const [, version] = readFileSync(path("Cargo.toml"), "utf8").match(/^version = "(.*)"$/m);
+  for (const [name, tarball] of Object.entries(packed.tarballs))
+    await unpack(tarball, join(packed.folder, "cdn", `${name}@${version}`));
+  assert.ok(example.includes(`https://cdn.jsdelivr.net/npm/tokenformer-web@${version}/tokenformer.bundle.js`));
+  const folder = join(packed.folder, "cdn-page");
+  await unpackExample("cdn", folder, (text) => text.replace("https://cdn.jsdelivr.net", cdn.origin));
+  await assertSiteWrites(t, folder);
+});
+
+test("vite: without configuration, built and as its development server has it", async (t) => {
+  const { createServer } = await import("vite");
+  const project = await install(packed, "vite");
+  assert.doesNotMatch(await script(project, "build"), /warning|doesn't exist/i);
+  await assertSiteWrites(t, join(project, "dist"));
+  const server = await createServer({ root: project, logLevel: "silent", server: { host: "127.0.0.1", port: 0 } });
+  t.after(() => server.close());
+  await server.listen();
+  await assertWrites(server.resolvedUrls.local[0]);
+});
+
+test("esbuild", async (t) => {
+  const project = await install(packed, "esbuild", { online: FULL });
+  await script(project, "build");
+  await assertSiteWrites(t, project, { built: "dist" });
+});
+
+for (const [name, scripts] of Object.entries({ webpack: ["build"], react: ["build"], next: ["build", "build:webpack"] }))
+  test(name, { skip: !FULL }, async (t) => {
+    const project = await install(packed, name, { online: true });
+    for (const each of scripts) {
+      await script(project, each);
+      if (name === "webpack") await assertSiteWrites(t, project, { built: "dist" });
+      if (name === "react") await assertSiteWrites(t, join(project, "dist"));
+      if (name === "next") await assertSiteWrites(t, join(project, "out"), { at: "/" });
+    }
+  });
+
+test("code that speaks OpenAI's completions", async (t) => {
+  const site = await serve({ "/site/examples/": path("examples"), "/site/dist/": path("dist") });
+  t.after(() => site.close());
   const page = await open(world, `${site.origin}/site/examples/openai-style/`);
   await page.locator("#run").click();
   await page.waitForFunction(() => document.querySelector("#output").textContent.includes("total_tokens"));
@@ -50,7 +117,13 @@ test("code that speaks OpenAI's completions", async () => {
   await page.close();
 });
 
-test("OpenAI's client, as its package is", async () => {
+test("OpenAI's client, as its package is", async (t) => {
+  const site = await serve({
+    "/site/examples/": path("examples"),
+    "/site/dist/": path("dist"),
+    "/openai/": path("node_modules/openai"),
+  });
+  t.after(() => site.close());
   const page = await open(world, `${site.origin}/site/examples/openai-client/`, {
     before: (page) =>
       page.route("https://cdn.jsdelivr.net/npm/openai@*/+esm", (route) =>
@@ -71,3 +144,11 @@ test("OpenAI's client, as its package is", async () => {
   assert.deepEqual(page.problems, []);
   await page.close();
 });
+
+/** Copies an example that nothing is installed for, with a change of its page. */
+async function unpackExample(name, folder, change) {
+  const { cpSync } = await import("node:fs");
+  cpSync(path(`examples/${name}`), folder, { recursive: true });
+  const page = join(folder, "index.html");
+  writeFileSync(page, change(readFileSync(page, "utf8")));
+}

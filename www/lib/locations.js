@@ -155,7 +155,7 @@ export function wasmAddresses() {
 
 /** Address of the wasm-bindgen glue, for an import that no bundler follows. @returns {string} */
 export function glueAddress() {
-  const ROOT = assets() ?? new URL("./", addressOf(here()) ?? base());
+  const ROOT = new URL("./", wasmAddresses()[0]); // of a worker that is a blob, what the page told it
   return new URL("tokenformer-web.js", ROOT).href;
 }
 
@@ -168,7 +168,9 @@ export function workerAddress() {
   const ROOT = assets();
   if (ROOT) return workerIn(ROOT);
   const file = addressOf(here());
-  if (!file || (file.href === BUNDLED_WASM && isOwnOrigin(file))) return null;
+  // Some bundlers write the address without an origin.
+  const isAsWritten = file?.href === (BUNDLED_WASM && new URL(BUNDLED_WASM, base()).href);
+  if (!file || (isAsWritten && isOwnOrigin(file))) return null;
   return workerIn(new URL("./", file));
 }
 

@@ -16,7 +16,7 @@ const options: GenerateOptions = { maxTokens: 60, topP: 0.92, repetitionPenalty:
 
 let loading: Promise<TokenFormer> | undefined;
 
-/** Loads the model once, when it is first needed: the embedded one, which the build copies into public/. */
+/** Loads the model once, when it is first needed: the embedded one, of the package tokenformer-web-stories, which the build copies into public/. */
 function model(): Promise<TokenFormer> {
   const onProgress = ({ phase, loadedBytes, totalBytes }: LoadProgress) => {
     status.textContent = totalBytes ? `${phase}: ${Math.floor((100 * loadedBytes) / totalBytes)} %` : phase;

@@ -125,7 +125,13 @@ export const RANDOM_OPTIONS = Object.freeze({
   contextLength: LOAD_OPTIONS.contextLength,
   subgroups: { type: "boolean", default: true, about: "kernels may use subgroups" },
   f16: { type: "boolean", default: true, about: "kernels may compute in half precision" },
-  workgroups: { type: "integer", min: 0, max: 65_535, default: undefined, about: "workgroups that make a step together" },
+  workgroups: {
+    type: "integer",
+    min: 0,
+    max: 65_535,
+    default: undefined,
+    about: "workgroups that make a step together",
+  },
   threads: { type: "integer", min: 1, max: 1024, default: undefined, about: "threads of each of them" },
   arithmetic: { type: "enum", values: ["f32", "f16", "int8"], default: undefined, about: "what they multiply" },
 });

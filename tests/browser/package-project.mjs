@@ -1,0 +1,73 @@
+// Projects outside of this repository that install the packed npm packages, as anybody does.
+
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+export const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const BIN = join(ROOT, "node_modules/.bin");
+
+/** Packs both packages into a new folder outside of the repository; `{ folder, tarballs }`, by the packages' names. */
+export async function packAll() {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "tokenformer-projects-")));
+  const pack = async (source) => {
+    const { stdout } = await run("npm", ["pack", join(ROOT, source), "--pack-destination", folder, "--json"]);
+    const [{ name, filename }] = JSON.parse(stdout);
+    return [name, join(folder, filename)];
+  };
+  return { folder, tarballs: Object.fromEntries(await Promise.all(["npm", "npm-stories"].map(pack))) };
+}
+
+/**
+ * Copies an example into a folder of its own and installs what its package.json names, of our packages the tarballs. Without
+ * `online`, nothing else: its tools are those of this repository.
+ */
+export async function install({ folder, tarballs }, example, { online = false, to = example } = {}) {
+  const project = join(folder, to);
+  cpSync(join(ROOT, "examples", example), project, {
+    recursive: true,
+    filter: (source) => !/\/(node_modules|dist|out|models|\.next)$/.test(source),
+  });
+  const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
+  const others = online ? manifest : {};
+  const dependencies = { ...others.dependencies };
+  for (const [name, tarball] of Object.entries(tarballs)) dependencies[name] = `file:${tarball}`;
+  writeFileSync(
+    join(project, "package.json"),
+    JSON.stringify({ ...manifest, dependencies, devDependencies: others.devDependencies ?? {} }),
+  );
+  const options = ["--no-audit", "--no-fund", ...(online ? [] : ["--offline"])];
+  await run("npm", ["install", ...options], { cwd: project });
+  return project;
+}
+
+/** Runs a script of a project's package.json; what it printed. */
+export async function script(project, name) {
+  const env = { ...process.env, PATH: `${process.env.PATH}:${BIN}`, NEXT_TELEMETRY_DISABLED: "1", CI: "1" };
+  const { stdout, stderr } = await run("npm", ["run", name], { cwd: project, env, maxBuffer: 2 ** 26 });
+  return `${stdout}${stderr}`;
+}
+
+/** Files below a folder that hold a path of this machine. */
+export function filesWithPaths(folder, paths) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !/\.(safetensors|wasm)$/.test(entry.name))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .filter((file) => {
+      const text = readFileSync(file, "latin1");
+      return [...paths, ROOT, "file:///"].some((path) => text.includes(path) && !isOurs(text, path));
+    });
+}
+
+/** The module itself has the word for addresses of the disk, followed by nothing. */
+const isOurs = (text, path) => path === "file:///" && !/file:\/\/\/[\w%]/.test(text);
+
+/** Takes a package out of its tarball, into a new folder. */
+export async function unpack(tarball, to) {
+  mkdirSync(to, { recursive: true });
+  await run("tar", ["-xzf", tarball, "-C", to, "--strip-components=1"]);
+}
