@@ -4,7 +4,20 @@ import js from "@eslint/js";
 import globals from "globals";
 
 export default [
-  { ignores: ["dist/", "npm/", "target/", "eval/.venv/", "tests/out/", "fuzz/", "examples/vite/", ".tools/"] },
+  {
+    ignores: [
+      "dist/",
+      "npm/",
+      "target/",
+      "eval/.venv/",
+      "tests/out/",
+      "fuzz/",
+      "npm-stories/",
+      "release/",
+      "examples/vite/",
+      ".tools/",
+    ],
+  },
   js.configs.recommended,
   {
     rules: {
@@ -16,6 +29,11 @@ export default [
     },
   },
   { files: ["www/**/*.js", "examples/**/*.js", "eval/**/*.js"], languageOptions: { globals: globals.browser } },
+  {
+    files: ["examples/**/*.jsx"],
+    languageOptions: { globals: globals.browser, parserOptions: { ecmaFeatures: { jsx: true } } },
+    rules: { "no-unused-vars": "off" }, // JSX uses names that this rule does not see
+  },
   { files: ["www/service-worker.js"], languageOptions: { globals: globals.serviceworker } },
   { files: ["scripts/**", "tests/**", "*.js"], languageOptions: { globals: globals.node } },
   // What a test evaluates in a page knows that page's globals.

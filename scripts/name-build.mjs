@@ -73,10 +73,10 @@ function unnamed(path, bytes) {
 }
 
 /**
- * The same with a name. `addresses`: files ask for each other by it, too. `integrity`: hash of the named WebAssembly file.
- * `files`: all of them, without names.
+ * The same with a name, by which files ask for each other. `integrity`: hash of the named WebAssembly file. `files`: all of
+ * them, without names.
  */
-function named(path, content, { name, addresses, integrity, lists, files }) {
+function named(path, content, { name, integrity, lists, files }) {
   if (ending(path) === "wasm") return Buffer.concat([content, section(name)]);
   let text = content
     .replace(/(?<=^(?:export )?const BUILD = ")dev(?=";$)/m, name)
@@ -88,7 +88,7 @@ function named(path, content, { name, addresses, integrity, lists, files }) {
       IMPORT,
       (_, line, names, module) => `// ${line}\n${plain(files.get(module), names)}\n// end of import`,
     );
-  } else if (addresses) {
+  } else {
     for (const reference of REFERENCES[ending(path)] ?? [])
       text = text.replace(reference, (_, before, address, after) => `${before}"${address}?build=${name}${after}`);
   }
@@ -121,24 +121,19 @@ function sectionLength(bytes) {
     : 0;
 }
 
-/**
- * Names the build in `folder`, and returns the name. A given `name` is a copy's: the package for npm, whose bundlers name
- * files by themselves, is to be known by the build that it was made of, without `addresses`.
- */
-export function nameBuild(folder, { name, addresses = true } = {}) {
+/** Names the build in `folder`, and returns the name. */
+export function nameBuild(folder) {
   const files = new Map(filesOf(folder).map((path) => [path, unnamed(path, readFileSync(join(folder, path)))]));
-  if (name === undefined) {
-    const hash = createHash("sha256");
-    for (const [path, content] of files) hash.update(`${path} ${content.length}\n`).update(content);
-    name = hash.digest("hex").slice(0, 12);
-  }
+  const hash = createHash("sha256");
+  for (const [path, content] of files) hash.update(`${path} ${content.length}\n`).update(content);
+  const name = hash.digest("hex").slice(0, 12);
   const paths = [...files.keys()].map((path) => (path === "index.html" ? "./" : path));
   const SHELL = paths.filter((path) => path !== SERVICE_WORKER && !ENGINE.includes(path));
   const lists = { SHELL, ENGINE };
   const wasm = files.get(WASM);
   const integrity = wasm ? integrityOf(named(WASM, wasm, { name })) : "";
   for (const [path, content] of files)
-    writeFileSync(join(folder, path), named(path, content, { name, addresses, integrity, lists, files }));
+    writeFileSync(join(folder, path), named(path, content, { name, integrity, lists, files }));
   return name;
 }
 

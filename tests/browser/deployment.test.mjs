@@ -1,7 +1,7 @@
 // What a deployment, or a bad hour of the host's, does to pages that are open and to visits without a network.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -213,7 +213,14 @@ test("a page that was opened from the disk says that it needs a web server", asy
   }
 });
 
-test("dist/ has a name, which its package has, too", () => {
-  assert.match(nameOf(root("dist")), /^[0-9a-f]{12}$/);
-  assert.equal(nameOf(root("npm")), nameOf(root("dist")));
+test("dist/ has a name, which its package and its single file have, too", () => {
+  const name = nameOf(root("dist"));
+  assert.match(name, /^[0-9a-f]{12}$/);
+  for (const file of [
+    "npm/tokenformer.js",
+    "npm/tokenformer.worker.js",
+    "npm/tokenformer.bundle.js",
+    "dist/tokenformer.bundle.js",
+  ])
+    assert.ok(readFileSync(root(file), "utf8").includes(`"${name}"`), file);
 });

@@ -25,7 +25,10 @@ after(async () => {
 /** A page that writes a story in a worker, without a request that fails. */
 async function assertWrites(url) {
   const page = await open(world, "about:blank");
-  page.on("response", (response) => response.status() >= 400 && page.problems.push(`${response.status()} ${response.url()}`));
+  page.on(
+    "response",
+    (response) => response.status() >= 400 && page.problems.push(`${response.status()} ${response.url()}`),
+  );
   page.on("requestfailed", (request) => {
     // What the engine has read enough of, it ends.
     const isEnded = request.failure()?.errorText === "net::ERR_ABORTED" && request.url().endsWith("/model.safetensors");
@@ -91,7 +94,11 @@ test("esbuild", async (t) => {
   await assertSiteWrites(t, project, { built: "dist" });
 });
 
-for (const [name, scripts] of Object.entries({ webpack: ["build"], react: ["build"], next: ["build", "build:webpack"] }))
+for (const [name, scripts] of Object.entries({
+  webpack: ["build"],
+  react: ["build"],
+  next: ["build", "build:webpack"],
+}))
   test(name, { skip: !FULL }, async (t) => {
     const project = await install(packed, name, { online: true });
     for (const each of scripts) {

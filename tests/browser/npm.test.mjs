@@ -1,64 +1,64 @@
-// The npm package: it installs from the build, types a strict project, and runs as Vite bundles it.
+// The npm packages and the single file: what is in them, and what they say where a file is missing. The projects that
+// install them are the examples (examples.test.mjs).
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import { createServer } from "vite";
+import { importMap } from "../../scripts/release.mjs";
 import { serve } from "../../scripts/static-server.mjs";
 import { EMBEDDED } from "../../www/lib/embedded.js";
-import { FULL, open, OUTPUT, start } from "./harness.mjs";
+import { open, start, SUB_PATH } from "./harness.mjs";
+import { install, packAll, run } from "./package-project.mjs";
 
-const run = promisify(execFile);
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 const PACKAGE = path("npm");
-const PROJECT = `${OUTPUT}vite-project`;
-
-/** A command of a package that the tests have installed. */
-function tool(name, script) {
-  const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
-  return (...args) => run(process.execPath, [join(dirname(manifest), script), ...args], { cwd: PROJECT });
-}
+const version = readFileSync(path("Cargo.toml"), "utf8").match(/^version = "(.*)"$/m)[1];
 
 let world;
-let built;
+let packed;
+let project;
 before(async () => {
-  world = await start({ webgpu: FULL });
-  rmSync(PROJECT, { recursive: true, force: true });
-  cpSync(path("examples/vite"), PROJECT, {
-    recursive: true,
-    filter: (source) => !/node_modules|\/dist$|\/public\/models$/.test(source),
-  });
-  const manifest = JSON.parse(readFileSync(`${PROJECT}/package.json`, "utf8"));
-  writeFileSync(`${PROJECT}/package.json`, JSON.stringify({ ...manifest, dependencies: {}, devDependencies: {} }));
-  await run("npm", ["install", PACKAGE, "--offline", "--no-audit", "--no-fund"], { cwd: PROJECT });
-  built = await serve({ "/under/a/path/": `${PROJECT}/dist` });
+  world = await start({ webgpu: false });
+  packed = await packAll();
+  project = await install(packed, "vite");
 });
 after(async () => {
-  await built?.close();
   await world?.close();
+  if (packed) rmSync(packed.folder, { recursive: true, force: true });
 });
 
-test("the package is what its manifest says, and nothing in it is missing", async () => {
+test("the packages are what their manifests say, and nothing in them is missing", async () => {
+  const files = async (folder) => {
+    const { stdout } = await run("npm", ["pack", "--dry-run", "--json", path(folder)], { cwd: packed.folder });
+    return JSON.parse(stdout)[0].files.map((file) => file.path);
+  };
   const manifest = JSON.parse(readFileSync(`${PACKAGE}/package.json`, "utf8"));
-  const version = readFileSync(path("Cargo.toml"), "utf8").match(/^version = "(.*)"$/m)[1];
   assert.deepEqual(
     [manifest.name, manifest.version, manifest.type, manifest.license],
     ["tokenformer-web", version, "module", "Apache-2.0"],
   );
-  for (const name of ["README.md", "LICENSE", "tokenformer.d.ts", "tokenformer-web_bg.wasm", "lib/engine/worker.js"])
-    assert.ok(existsSync(`${PACKAGE}/${name}`), name);
-  for (const target of [...Object.values(manifest.exports["."]), manifest.customElements])
-    assert.ok(existsSync(join(PACKAGE, target)), target);
-  const { stdout } = await run("npm", ["pack", "--dry-run", "--json", PACKAGE], { cwd: PROJECT });
-  const files = JSON.parse(stdout)[0].files.map((file) => file.path);
-  const modules = readdirSync(`${PACKAGE}/lib`, { recursive: true }).filter((name) => name.endsWith(".js"));
-  assert.ok(modules.length > 25);
-  for (const name of modules) assert.ok(files.includes(`lib/${name}`), name);
+  const code = await files("npm");
+  const targets = Object.values(manifest.exports).flatMap((entry) =>
+    typeof entry === "string" ? entry : Object.values(entry),
+  );
+  const named = [
+    manifest.main,
+    manifest.module,
+    manifest.types,
+    manifest.customElements,
+    ...Object.values(manifest.bin),
+  ];
+  for (const file of [...targets, ...named]) assert.ok(code.includes(file.replace("./", "")), file);
+  for (const file of ["README.md", "LICENSE", "tokenformer-web.js", "tokenformer.worker-source.js"])
+    assert.ok(code.includes(file), file);
+  const model = await files("npm-stories");
+  for (const file of readdirSync(path(`www/models/${EMBEDDED.name}`)))
+    assert.ok(model.includes(`models/${EMBEDDED.name}/${file}`), file);
+  assert.ok(!code.some((file) => file.includes("models")), "the model is the other package's");
+  assert.equal(JSON.parse(readFileSync(path("npm-stories/package.json"), "utf8")).version, version);
 });
 
 test("the site has its files once", () => {
@@ -69,55 +69,96 @@ test("the site has its files once", () => {
 test("it can be imported where there is no browser", async () => {
   const script = `import { TokenFormer } from "tokenformer-web";
     try { await TokenFormer.load("nonsense"); } catch (error) { console.log(error.code); }`;
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], { cwd: PROJECT });
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], { cwd: project });
   assert.equal(stdout.trim(), "invalid-argument");
 });
 
 test("a strict project type-checks, and what the types must refuse they refuse", async () => {
-  const tsc = tool("typescript", "bin/tsc");
-  await tsc("--noEmit", "-p", ".").catch(({ stdout }) => assert.fail(stdout));
-  writeFileSync(`${PROJECT}/src/more.ts`, readFileSync(path("tests/browser/pages/types.ts")));
-  const { stdout } = await tsc("--noEmit", "-p", ".").then(
+  const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+  const check = () => run(process.execPath, [tsc, "--noEmit", "-p", "."], { cwd: project });
+  await check().catch(({ stdout }) => assert.fail(stdout));
+  writeFileSync(`${project}/src/more.ts`, readFileSync(path("tests/browser/pages/types.ts")));
+  const { stdout } = await check().then(
     () => ({ stdout: "" }),
     (error) => error,
   );
-  rmSync(`${PROJECT}/src/more.ts`);
+  rmSync(`${project}/src/more.ts`);
   assert.equal(stdout, "");
 });
 
-/** Begins a story on the example's page, and stops it. */
-async function assertWrites(url) {
-  const page = await open(world, url);
-  await page.locator("#prompt").fill("Once upon a time");
-  await page.getByRole("button", { name: "Go on" }).click();
-  await page.waitForFunction(
-    () => document.querySelector("#output").textContent.length > "Once upon a time".length + 20,
-  );
-  await page.getByRole("button", { name: "Stop" }).click();
-  await page.waitForFunction(() => /^Done/.test(document.querySelector("#status").textContent));
-  assert.equal(await page.locator("#status").textContent(), "Done, in the worker thread.");
-  assert.deepEqual(page.problems, []);
-  await page.close();
-}
-
-test("the example's own script bundles it, and the bundle generates text in a worker", async () => {
-  const bin = dirname(createRequire(import.meta.url).resolve("vite/package.json")).replace(/vite$/, ".bin");
-  const { stdout, stderr } = await run("npm", ["run", "build"], {
-    cwd: PROJECT,
-    env: { ...process.env, PATH: `${bin}:${process.env.PATH}` },
-  });
-  assert.doesNotMatch(`${stdout}${stderr}`, /warning|doesn't exist/i);
-  const assets = readdirSync(`${PROJECT}/dist/assets`);
-  for (const kind of [/^worker.*\.js$/, /\.wasm$/])
-    assert.equal(assets.filter((name) => kind.test(name)).length, 1, `${kind} in ${assets}`);
-  const wasm = assets.find((name) => name.endsWith(".wasm"));
-  assert.equal(statSync(`${PROJECT}/dist/assets/${wasm}`).size, statSync(`${PACKAGE}/tokenformer-web_bg.wasm`).size);
-  await assertWrites(`${built.origin}/under/a/path/`);
+test("what bundlers leave behind is copied by one command", async () => {
+  const copy = (...args) => run(process.execPath, ["node_modules/tokenformer-web/copy.mjs", ...args], { cwd: project });
+  await copy("copy", "here", "--engine");
+  for (const file of [`models/${EMBEDDED.name}/model.safetensors`, "tokenformer-web_bg.wasm", "tokenformer.worker.js"])
+    assert.ok(existsSync(join(project, "here", file)), file);
+  await assert.rejects(copy("remove", "here"), { code: 2, stderr: /^Usage: / });
+  await assert.rejects(copy("copy", "here", "--all"), { code: 2 });
 });
 
-test("vite dev serves it as it is installed, by a link to the build's folder", async (t) => {
-  const server = await createServer({ root: PROJECT, logLevel: "silent", server: { host: "127.0.0.1", port: 0 } });
-  t.after(() => server.close());
-  await server.listen();
-  await assertWrites(server.resolvedUrls.local[0]);
+test("the import map has the hash of every module that is loaded", () => {
+  const { imports, integrity } = importMap(PACKAGE);
+  const address = (file) => `https://cdn.jsdelivr.net/npm/tokenformer-web@${version}/${file}`;
+  assert.equal(imports["tokenformer-web"], address("tokenformer.js"));
+  assert.equal(imports["tokenformer-web/bundle"], address("tokenformer.bundle.js"));
+  for (const file of ["tokenformer.js", "tokenformer-web.js", "tokenformer.worker-source.js", "tokenformer.bundle.js"])
+    assert.match(integrity[address(file)], /^sha384-[\w+/]{64}$/, file);
+});
+
+/** What `load()` ends in on a page that imports the module from `url`; `prepare` runs before. */
+async function loads(url, { model, assets } = {}) {
+  const page = await open(world, `${world.server.origin}/blank/`);
+  const outcome = await page.evaluate(
+    async ([url, model, assets]) => {
+      const { TokenFormer } = await import(url);
+      if (assets) TokenFormer.assets = assets;
+      try {
+        const loaded = await TokenFormer.load(model);
+        const { tokenIds } = await loaded.complete([1, 2, 3], { maxTokens: 4, logitBias: { 0: -1000 } });
+        return { tokens: tokenIds.length, thread: loaded.info.thread, notes: loaded.info.notes };
+      } catch ({ code, message, hint }) {
+        return { code, message, hint };
+      }
+    },
+    [url, model, assets],
+  );
+  await page.close();
+  return outcome;
+}
+
+test("the single file is enough: the worker is in it, also where it comes from another origin", async (t) => {
+  const model = `${world.server.origin}/oracle/fixtures/head64-q4/`;
+  for (const origin of [world.server.origin, world.other.origin]) {
+    const { thread, tokens } = await loads(`${origin}${SUB_PATH}tokenformer.bundle.js`, { model });
+    assert.deepEqual([thread, tokens], ["worker", 4], origin);
+  }
+  // Of the package without anything but the wasm: the worker's file is missed, its text is not.
+  const folder = join(packed.folder, "without-worker");
+  cpSync(PACKAGE, folder, { recursive: true, filter: (source) => !source.endsWith("tokenformer.worker.js") });
+  const site = await serve({
+    "/code/": folder,
+    "/blank/": path("tests/browser/pages"),
+    "/oracle/": path("target/oracle"),
+  });
+  t.after(() => site.close());
+  assert.equal((await loads(`${site.origin}/code/tokenformer.js`, { model })).thread, "worker");
+});
+
+test("what is not there is named, with what to copy where", async () => {
+  const own = `${world.server.origin}${SUB_PATH}`;
+  const withoutModel = await serve({ "/code/": PACKAGE });
+  const { code, message, hint } = await loads(`${withoutModel.origin}/code/tokenformer.js`);
+  await withoutModel.close();
+  assert.equal(code, "model-not-found");
+  assert.ok(message.includes(`${withoutModel.origin}/code/models/${EMBEDDED.name}/`), message);
+  assert.ok(
+    hint.includes(
+      `Copy models/${EMBEDDED.name}/ of the package tokenformer-web-stories to ${withoutModel.origin}/code/`,
+    ),
+    hint,
+  );
+  const elsewhere = await loads(`${own}tokenformer.js`, { assets: "/nowhere/" });
+  assert.equal(elsewhere.code, "network");
+  assert.match(elsewhere.message, /http:\S+\/nowhere\/tokenformer-web_bg\.wasm\S* \(status 404\)/);
+  const found = await loads(`${world.other.origin}${SUB_PATH}tokenformer.js`, { assets: SUB_PATH });
+  assert.deepEqual([found.thread, found.tokens], ["worker", 4]);
 });

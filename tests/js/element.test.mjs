@@ -2,6 +2,7 @@ import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { TokenFormerElement } from "../../www/lib/element/element.js";
+import { setAssets } from "../../www/lib/locations.js";
 import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 import { nodesBelow, textOfPart } from "./fake-dom.mjs";
 
@@ -66,6 +67,15 @@ function element(attributes = {}) {
   it.connectedCallback();
   return it;
 }
+
+test("the attribute `assets` names the folder of the page's files, and a bad one is told", async (t) => {
+  t.after(() => setAssets(null));
+  const it = element({ assets: "/tf/" });
+  await it.load();
+  assert.match(FakeEngine.requests.at(-1).folderUrl, /^https:\/\/site\.example\/tf\/models\/[^/]+\/$/);
+  it.setAttribute("assets", "https://[");
+  await assert.rejects(it.load(), { code: "invalid-argument", message: /^assets / });
+});
 
 test("nothing is loaded before a method is called or autoload is set", async () => {
   const lazy = element({ model: "a/b", prompt: "x" });

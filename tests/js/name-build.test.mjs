@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { nameBuild, nameOf } from "../../scripts/name-build.mjs";
+import { integrityOf, nameBuild, nameOf } from "../../scripts/name-build.mjs";
 import { buildOf } from "../../www/lib/build.js";
-import { buildFolder, namedBuild, removeBuilds } from "./build-folder.mjs";
+import { namedBuild, removeBuilds } from "./build-folder.mjs";
 
 after(removeBuilds);
 
@@ -65,11 +65,8 @@ test("the service worker's list is all of the page, and nothing else", () => {
   assert.deepEqual(listed("SHELL").toSorted(), wanted.toSorted());
 });
 
-test("what bundlers get has the build's name, and addresses that they can follow", () => {
-  const folder = buildFolder();
-  assert.equal(nameBuild(folder, { name: "0123456789ab", addresses: false }), "0123456789ab");
-  const texts = Object.values(all(folder)).join("\n");
-  assert.ok(!texts.includes("?build=0"));
-  assert.equal(nameOf(folder), "0123456789ab");
-  assert.match(read(folder, "lib/engine/make-worker.js"), /new URL\("\.\/worker\.js", import\.meta\.url\)/);
+test("the files hold the hash of the WebAssembly file, name and all", () => {
+  const { folder } = namedBuild();
+  const integrity = integrityOf(readFileSync(join(folder, "tokenformer-web_bg.wasm")));
+  assert.ok(read(folder, "lib/build.js").includes(`const WASM_INTEGRITY = "${integrity}";`));
 });

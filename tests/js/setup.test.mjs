@@ -15,10 +15,10 @@ const BINDGEN = readFileSync(join(ROOT, "Cargo.lock"), "utf8").match(/name = "wa
 
 /** What the scripts use of a system: macOS has shasum instead of sha256sum. */
 const REAL =
-  "bash env sh cat chmod cp cut dirname find grep gzip head id mkdir mktemp mv rm sed sha256sum shasum sort tar tr";
+  "bash env sh cat chmod cmp cp cut dirname find grep gzip head id mkdir mktemp mv rm sed sha256sum shasum sort tar tr";
 
-/** A machine with everything that a build needs; `lacks` are programs that it does not have. */
-function machine(t, { lacks = [], node = "v22.1.0", system = "Linux x86_64" } = {}) {
+/** A machine with everything that a build needs; `lacks` are programs that it does not have, `hasPackages`: what package-lock.json names is installed. */
+function machine(t, { lacks = [], hasPackages = true, node = "v22.1.0", system = "Linux x86_64" } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "setup-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const [bin, cargoBin, server] = ["bin", "cargo/bin", "server"].map((name) => join(folder, name));
@@ -27,7 +27,9 @@ function machine(t, { lacks = [], node = "v22.1.0", system = "Linux x86_64" } = 
   writeFileSync(join(std, "libstd-0.rlib"), "");
   // The scripts in a clone of their own, which wants a newer Rust than a real one in /usr/bin can be.
   cpSync(join(ROOT, "scripts"), join(folder, "clone/scripts"), { recursive: true });
-  cpSync(join(ROOT, "Cargo.lock"), join(folder, "clone/Cargo.lock"));
+  for (const lock of ["Cargo.lock", "package-lock.json"]) cpSync(join(ROOT, lock), join(folder, "clone", lock));
+  mkdirSync(join(folder, "clone/node_modules"));
+  if (hasPackages) cpSync(join(ROOT, "package-lock.json"), join(folder, "clone/node_modules/.installed-lock"));
   writeFileSync(join(folder, "clone/Cargo.toml"), 'rust-version = "999.0"\n');
   for (const name of REAL.split(" ")) {
     const { stdout } = spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" });
@@ -46,7 +48,7 @@ function machine(t, { lacks = [], node = "v22.1.0", system = "Linux x86_64" } = 
     cc: "",
     uname: `case "$1" in -s) echo ${system.split(" ")[0]} ;; *) echo ${system.split(" ")[1]} ;; esac`,
     node: `case "$1" in --version) echo ${node} ;; *) echo "node $*" >>${log} ;; esac`,
-    npm: "",
+    npm: `echo "npm $*" >>${log}`,
     trunk: `case "$1" in --version) echo "trunk ${TRUNK}" ;; *) echo "trunk $*" >>${log} ;; esac`,
     "wasm-bindgen": `echo "wasm-bindgen ${BINDGEN}"`,
     "wasm-opt": 'echo "wasm-opt version 132"',
@@ -108,6 +110,14 @@ test("where nothing is missing, setup installs nothing and says so", (t) => {
   assert.equal(lines.length, 1);
   assert.match(lines[0], /^setup: everything is there \(rustc 1\.95\.0, node 22\.1\.0, trunk /);
   assert.deepEqual(here.calls(), []);
+});
+
+test("a build gets the npm packages that it is bundled with", (t) => {
+  const here = machine(t, { hasPackages: false });
+  const { status, lines } = here.run("setup");
+  assert.equal(status, 0, lines.join("\n"));
+  assert.match(lines[1], /^setup: {3}- the npm packages of package-lock\.json/);
+  assert.deepEqual(here.calls(), ["npm ci --no-audit --no-fund --silent"]);
 });
 
 test("serve says first what will be installed and how long it takes, and only what is missing", (t) => {

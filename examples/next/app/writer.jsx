@@ -26,7 +26,8 @@ export function Writer({ beginning }) {
   return (
     <form onSubmit={write}>
       <label>
-        Begin a story: <input id="prompt" value={prompt} size="40" onChange={(event) => setPrompt(event.target.value)} />
+        Begin a story:{" "}
+        <input id="prompt" value={prompt} size="40" onChange={(event) => setPrompt(event.target.value)} />
       </label>
       <button>Go on</button>
       <p id="status" role="status">
