@@ -1,13 +1,14 @@
 // The examples, each as a newcomer tries it: in an empty folder outside of the repository, with the packed packages.
 
 import assert from "node:assert/strict";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { importMap } from "../../scripts/release.mjs";
 import { serve } from "../../scripts/static-server.mjs";
 import { FULL, open, start } from "./harness.mjs";
-import { filesWithPaths, install, packAll, script, unpack } from "./package-project.mjs";
+import { filesWithPaths, inProject, install, pack, script, unpack } from "./package-project.mjs";
 
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 
@@ -15,7 +16,7 @@ let world;
 let packed;
 before(async () => {
   world = await start({ webgpu: false });
-  packed = await packAll();
+  packed = await pack();
 });
 after(async () => {
   await world?.close();
@@ -73,41 +74,93 @@ test("cdn: one file of another origin, by an import map with its hash", async (t
     await unpack(tarball, join(packed.folder, "cdn", `${name}@${version}`));
   assert.ok(example.includes(`https://cdn.jsdelivr.net/npm/tokenformer-web@${version}/tokenformer.bundle.js`));
   const folder = join(packed.folder, "cdn-page");
-  await unpackExample("cdn", folder, (text) => text.replace("https://cdn.jsdelivr.net", cdn.origin));
+  const map = JSON.stringify(importMap(path("npm"), `${cdn.origin}/npm`));
+  copyExample("cdn", folder, (text) =>
+    text.replace(/\{ "imports": .* \}/, map).replaceAll("https://cdn.jsdelivr.net", cdn.origin),
+  );
+  assert.match(readFileSync(join(folder, "index.html"), "utf8"), /"integrity":.*tokenformer\.bundle\.js":"sha384-/);
   await assertSiteWrites(t, folder);
 });
 
-test("vite: without configuration, built and as its development server has it", async (t) => {
-  const { createServer } = await import("vite");
-  const project = await install(packed, "vite");
+/** Builds a project with Vite, and has its development server serve it. */
+async function assertViteWorks(t, project) {
   assert.doesNotMatch(await script(project, "build"), /warning|doesn't exist/i);
   await assertSiteWrites(t, join(project, "dist"));
+  rmSync(join(project, "public/models"), { recursive: true }); // that is for the build
+  const { createServer } = await import(viteOf(project));
   const server = await createServer({ root: project, logLevel: "silent", server: { host: "127.0.0.1", port: 0 } });
   t.after(() => server.close());
   await server.listen();
   await assertWrites(server.resolvedUrls.local[0]);
+}
+
+/** Vite as the project has it, or this repository. */
+function viteOf(project) {
+  const own = join(project, "node_modules/vite/dist/node/index.js");
+  return existsSync(own) ? pathToFileURL(own).href : "vite";
+}
+
+test("vite: without configuration, built and as its development server has it", async (t) => {
+  await assertViteWorks(t, await install(packed, "vite"));
 });
 
 test("esbuild", async (t) => {
-  const project = await install(packed, "esbuild", { online: FULL });
+  const project = await install(packed, "esbuild");
   await script(project, "build");
   await assertSiteWrites(t, project, { built: "dist" });
 });
 
-for (const [name, scripts] of Object.entries({
-  webpack: ["build"],
-  react: ["build"],
-  next: ["build", "build:webpack"],
-}))
-  test(name, { skip: !FULL }, async (t) => {
-    const project = await install(packed, name, { online: true });
-    for (const each of scripts) {
-      await script(project, each);
-      if (name === "webpack") await assertSiteWrites(t, project, { built: "dist" });
-      if (name === "react") await assertSiteWrites(t, join(project, "dist"));
-      if (name === "next") await assertSiteWrites(t, join(project, "out"), { at: "/" });
-    }
+// What follows is downloaded, and takes minutes.
+
+for (const version of ["7.3.8", "8.4.0"])
+  test(`vite ${version}`, { skip: !FULL }, async (t) => {
+    await assertViteWorks(t, await install(packed, "vite", { online: true, tools: { vite: version } }));
   });
+
+test("react", { skip: !FULL }, async (t) => {
+  await assertViteWorks(t, await install(packed, "react", { online: true }));
+});
+
+test("esbuild of today, by its own", { skip: !FULL }, async (t) => {
+  const project = await install(packed, "esbuild", { online: true, tools: { esbuild: "0.28.2" } });
+  await script(project, "build");
+  await assertSiteWrites(t, project, { built: "dist" });
+});
+
+test("webpack", { skip: !FULL }, async (t) => {
+  const project = await install(packed, "webpack", { online: true });
+  await script(project, "build");
+  await assertSiteWrites(t, project, { built: "dist" });
+});
+
+test("next: prerendered pages, with Turbopack and with webpack", { skip: !FULL }, async (t) => {
+  const project = await install(packed, "next", { online: true });
+  for (const build of ["build", "build:webpack"]) {
+    await script(project, build);
+    assert.match(readFileSync(join(project, "out/index.html"), "utf8"), /value="The old lighthouse keeper"/);
+    await assertSiteWrites(t, join(project, "out"), { at: "/" });
+  }
+});
+
+test("bundlers that no example is for: Rspack and Parcel", { skip: !FULL }, async (t) => {
+  const rspack = await install(packed, "webpack", {
+    online: true,
+    tools: { "@rspack/core": "2.3.4", "@rspack/cli": "2.2.8" },
+  });
+  await inProject(rspack, "rspack", "build", "-c", "webpack.config.js");
+  await inProject(rspack, "tokenformer-web", "copy", "dist");
+  await assertSiteWrites(t, rspack, { built: "dist" });
+
+  const parcel = await install(packed, "webpack", { online: true, tools: { parcel: "2.16.4" } });
+  const page = readFileSync(join(parcel, "index.html"), "utf8");
+  writeFileSync(
+    join(parcel, "index.html"),
+    page.replace('defer src="dist/main.js"', 'type="module" src="src/main.js"'),
+  );
+  await inProject(parcel, "parcel", "build", "index.html", "--public-url", "./", "--no-cache");
+  await inProject(parcel, "tokenformer-web", "copy", "dist");
+  await assertSiteWrites(t, join(parcel, "dist"));
+});
 
 test("code that speaks OpenAI's completions", async (t) => {
   const site = await serve({ "/site/examples/": path("examples"), "/site/dist/": path("dist") });
@@ -153,8 +206,7 @@ test("OpenAI's client, as its package is", async (t) => {
 });
 
 /** Copies an example that nothing is installed for, with a change of its page. */
-async function unpackExample(name, folder, change) {
-  const { cpSync } = await import("node:fs");
+function copyExample(name, folder, change) {
   cpSync(path(`examples/${name}`), folder, { recursive: true });
   const page = join(folder, "index.html");
   writeFileSync(page, change(readFileSync(page, "utf8")));

@@ -11,7 +11,7 @@ import { importMap } from "../../scripts/release.mjs";
 import { serve } from "../../scripts/static-server.mjs";
 import { EMBEDDED } from "../../www/lib/embedded.js";
 import { open, start, SUB_PATH } from "./harness.mjs";
-import { install, packAll, run } from "./package-project.mjs";
+import { install, pack, run } from "./package-project.mjs";
 
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 const PACKAGE = path("npm");
@@ -22,7 +22,7 @@ let packed;
 let project;
 before(async () => {
   world = await start({ webgpu: false });
-  packed = await packAll();
+  packed = await pack(["npm"]);
   project = await install(packed, "vite");
 });
 after(async () => {
@@ -86,13 +86,14 @@ test("a strict project type-checks, and what the types must refuse they refuse",
   assert.equal(stdout, "");
 });
 
-test("what bundlers leave behind is copied by one command", async () => {
+test("the command that copies says how it is used, and what is missing", async () => {
   const copy = (...args) => run(process.execPath, ["node_modules/tokenformer-web/copy.mjs", ...args], { cwd: project });
   await copy("copy", "here", "--engine");
-  for (const file of [`models/${EMBEDDED.name}/model.safetensors`, "tokenformer-web_bg.wasm", "tokenformer.worker.js"])
+  for (const file of ["tokenformer-web_bg.wasm", "tokenformer.worker.js"])
     assert.ok(existsSync(join(project, "here", file)), file);
-  await assert.rejects(copy("remove", "here"), { code: 2, stderr: /^Usage: / });
-  await assert.rejects(copy("copy", "here", "--all"), { code: 2 });
+  for (const wrong of [["remove", "here"], ["copy"], ["copy", "here", "--all"]])
+    await assert.rejects(copy(...wrong), { code: 2, stderr: /^Usage: / });
+  await assert.rejects(copy("copy", "here"), { code: 1, stderr: /npm install tokenformer-web-stories/ });
 });
 
 test("the import map has the hash of every module that is loaded", () => {

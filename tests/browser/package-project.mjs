@@ -11,23 +11,26 @@ export const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const BIN = join(ROOT, "node_modules/.bin");
 
-/** Packs both packages into a new folder outside of the repository; `{ folder, tarballs }`, by the packages' names. */
-export async function packAll() {
+/** Packs these of our packages into a new folder outside of the repository; `{ folder, tarballs }`, by the packages' names. */
+export async function pack(sources = ["npm", "npm-stories"]) {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "tokenformer-projects-")));
-  const pack = async (source) => {
+  const packOne = async (source) => {
     const { stdout } = await run("npm", ["pack", join(ROOT, source), "--pack-destination", folder, "--json"]);
     const [{ name, filename }] = JSON.parse(stdout);
     return [name, join(folder, filename)];
   };
-  return { folder, tarballs: Object.fromEntries(await Promise.all(["npm", "npm-stories"].map(pack))) };
+  return { folder, tarballs: Object.fromEntries(await Promise.all(sources.map(packOne))) };
 }
 
 /**
  * Copies an example into a folder of its own and installs what its package.json names, of our packages the tarballs. Without
- * `online`, nothing else: its tools are those of this repository.
+ * `online`, nothing else: its tools are those of this repository. `tools`: versions of others in the place of its own.
  */
-export async function install({ folder, tarballs }, example, { online = false, to = example } = {}) {
-  const project = join(folder, to);
+export async function install({ folder, tarballs }, example, { online = false, tools } = {}) {
+  const project = join(
+    folder,
+    [example, ...Object.keys(tools ?? {}), ...Object.values(tools ?? {})].join("-").replace(/[^\w.]+/g, "-"),
+  );
   cpSync(join(ROOT, "examples", example), project, {
     recursive: true,
     filter: (source) => !/\/(node_modules|dist|out|models|\.next)$/.test(source),
@@ -38,7 +41,7 @@ export async function install({ folder, tarballs }, example, { online = false, t
   for (const [name, tarball] of Object.entries(tarballs)) dependencies[name] = `file:${tarball}`;
   writeFileSync(
     join(project, "package.json"),
-    JSON.stringify({ ...manifest, dependencies, devDependencies: others.devDependencies ?? {} }),
+    JSON.stringify({ ...manifest, dependencies, devDependencies: tools ?? others.devDependencies ?? {} }),
   );
   const options = ["--no-audit", "--no-fund", ...(online ? [] : ["--offline"])];
   await run("npm", ["install", ...options], { cwd: project });
@@ -46,9 +49,13 @@ export async function install({ folder, tarballs }, example, { online = false, t
 }
 
 /** Runs a script of a project's package.json; what it printed. */
-export async function script(project, name) {
-  const env = { ...process.env, PATH: `${process.env.PATH}:${BIN}`, NEXT_TELEMETRY_DISABLED: "1", CI: "1" };
-  const { stdout, stderr } = await run("npm", ["run", name], { cwd: project, env, maxBuffer: 2 ** 26 });
+export const script = (project, name) => inProject(project, "npm", "run", name);
+
+/** Runs a command with the project's programs, and then this repository's, at hand; what it printed. */
+export async function inProject(project, command, ...args) {
+  const own = join(project, "node_modules/.bin");
+  const env = { ...process.env, PATH: `${own}:${BIN}:${process.env.PATH}`, NEXT_TELEMETRY_DISABLED: "1", CI: "1" };
+  const { stdout, stderr } = await run(command, args, { cwd: project, env, maxBuffer: 2 ** 26 });
   return `${stdout}${stderr}`;
 }
 

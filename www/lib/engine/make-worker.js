@@ -1,7 +1,7 @@
 // Makes the engine's worker, by one of several ways: a bundler, a host of another origin or a policy may bar some of them.
 
 import { IS_SINGLE_FILE, workerSource } from "../distribution.js";
-import { isOwnOrigin, workerAddress } from "../locations.js";
+import { assets, isOwnOrigin, workerAddress } from "../locations.js";
 
 /** A way to a worker. @typedef {{ from: string, make: () => Promise<Worker> | Worker }} Way `from`: where its script is, in words */
 
@@ -12,20 +12,25 @@ import { isOwnOrigin, workerAddress } from "../locations.js";
 export function workerWays() {
   const address = workerAddress();
   /** @type {Way} */
-  const file =
-    address === null
-      ? {
-          from: "its script in the bundle",
-          // Written so that bundlers can follow it.
-          make: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
-        }
-      : { from: address, make: () => (isOwnOrigin(address) ? moduleWorker(address) : importingWorker(address)) };
-  if (!workerSource) return [file];
-  const source = workerSource;
+  const bundled = {
+    from: "its script in the bundle",
+    // Written so that bundlers can follow it.
+    make: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
+  };
   /** @type {Way} */
-  const text = { from: "its text", make: async () => blobWorker(await source(), {}) };
+  const file = address === null ? bundled : { from: address, make: () => workerAt(address) };
+  const source = workerSource;
+  /** @type {Way[]} */
+  const text = source ? [{ from: "its text", make: async () => blobWorker(await source(), {}) }] : [];
   const isFileFirst = !IS_SINGLE_FILE && (address === null || isOwnOrigin(address));
-  return isFileFirst ? [file, text] : [text, file];
+  // The folder that the page names may have no worker, where the bundle has one.
+  const last = address !== null && assets() ? [bundled] : [];
+  return isFileFirst ? [file, ...text, ...last] : [...text, file, ...last];
+}
+
+/** @param {string} address */
+function workerAt(address) {
+  return isOwnOrigin(address) ? moduleWorker(address) : importingWorker(address);
 }
 
 /** @param {string} address */
