@@ -87,11 +87,16 @@ async function assertViteWorks(t, project) {
   assert.doesNotMatch(await script(project, "build"), /warning|doesn't exist/i);
   await assertSiteWrites(t, join(project, "dist"));
   rmSync(join(project, "public/models"), { recursive: true }); // that is for the build
+  const server = await serveByVite(project);
+  t.after(() => server.close());
+  await assertWrites(server.resolvedUrls.local[0]);
+}
+
+/** Vite's development server, on a port of its own. */
+async function serveByVite(project) {
   const { createServer } = await import(viteOf(project));
   const server = await createServer({ root: project, logLevel: "silent", server: { host: "127.0.0.1", port: 0 } });
-  t.after(() => server.close());
-  await server.listen();
-  await assertWrites(server.resolvedUrls.local[0]);
+  return server.listen();
 }
 
 /** Vite as the project has it, or this repository. */
@@ -116,6 +121,14 @@ for (const version of ["7.3.8", "8.4.0"])
   test(`vite ${version}`, { skip: !FULL }, async (t) => {
     await assertViteWorks(t, await install(packed, "vite", { online: true, tools: { vite: version } }));
   });
+
+test("vite, in a workspace that has its packages above the project", { skip: !FULL }, async (t) => {
+  const project = await install(packed, "vite", { workspace: join(packed.folder, "workspace") });
+  assert.ok(!existsSync(join(project, "node_modules/tokenformer-web")));
+  const server = await serveByVite(project);
+  t.after(() => server.close());
+  await assertWrites(server.resolvedUrls.local[0]);
+});
 
 test("react", { skip: !FULL }, async (t) => {
   await assertViteWorks(t, await install(packed, "react", { online: true }));

@@ -24,11 +24,12 @@ export async function pack(sources = ["npm", "npm-stories"]) {
 
 /**
  * Copies an example into a folder of its own and installs what its package.json names, of our packages the tarballs. Without
- * `online`, nothing else: its tools are those of this repository. `tools`: versions of others in the place of its own.
+ * `online`, nothing else: its tools are those of this repository. `tools`: versions of others in the place of its own;
+ * `workspace`: a folder above the project's that gets all packages, as npm's workspaces do.
  */
-export async function install({ folder, tarballs }, example, { online = false, tools } = {}) {
+export async function install({ folder, tarballs }, example, { online = false, tools, workspace } = {}) {
   const project = join(
-    folder,
+    workspace ?? folder,
     [example, ...Object.keys(tools ?? {}), ...Object.values(tools ?? {})].join("-").replace(/[^\w.]+/g, "-"),
   );
   cpSync(join(ROOT, "examples", example), project, {
@@ -41,10 +42,17 @@ export async function install({ folder, tarballs }, example, { online = false, t
   for (const [name, tarball] of Object.entries(tarballs)) dependencies[name] = `file:${tarball}`;
   writeFileSync(
     join(project, "package.json"),
-    JSON.stringify({ ...manifest, dependencies, devDependencies: tools ?? others.devDependencies ?? {} }),
+    JSON.stringify({
+      name: example,
+      version: "1.0.0",
+      ...manifest,
+      dependencies,
+      devDependencies: tools ?? others.devDependencies ?? {},
+    }),
   );
+  if (workspace) writeFileSync(join(workspace, "package.json"), JSON.stringify({ private: true, workspaces: ["*"] }));
   const options = ["--no-audit", "--no-fund", ...(online ? [] : ["--offline"])];
-  await run("npm", ["install", ...options], { cwd: project });
+  await run("npm", ["install", ...options], { cwd: workspace ?? project });
   return project;
 }
 
@@ -55,6 +63,7 @@ export const script = (project, name) => inProject(project, "npm", "run", name);
 export async function inProject(project, command, ...args) {
   const own = join(project, "node_modules/.bin");
   const env = { ...process.env, PATH: `${own}:${BIN}:${process.env.PATH}`, NEXT_TELEMETRY_DISABLED: "1", CI: "1" };
+  delete env.NODE_ENV; // Vite's development server, in this process, has set it
   const { stdout, stderr } = await run(command, args, { cwd: project, env, maxBuffer: 2 ** 26 });
   return `${stdout}${stderr}`;
 }

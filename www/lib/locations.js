@@ -71,6 +71,9 @@ function folderAt(folder) {
 
 const isOfDisk = (/** @type {string | undefined} */ address) => /^file:/.test(address ?? "");
 
+/** The folder into which Vite's development server bundles packages; what stands before is its root. */
+const OPTIMIZED = /^(.*)\/node_modules\/\.[^/]+\/deps[^/]*\/[^/]*$/;
+
 /**
  * The WebAssembly file's own address, where it can be one: an address of the disk where a bundle was made is nothing to a
  * page. Vite's development server bundles packages into a folder of its own, and leaves their files where they are.
@@ -81,8 +84,8 @@ function addressOf({ wasm, page }) {
   if (wasm === "" || (isOfDisk(wasm) && page !== undefined && !isOfDisk(page))) return null;
   // Where a server renders the page, bundlers give addresses without an origin.
   const url = new URL(wasm, page ?? "file:///");
-  const [, modules] = /^(.*\/node_modules)\/\.[^/]+\/deps[^/]*\/[^/]*$/.exec(url.pathname) ?? [];
-  return modules === undefined ? url : new URL(wasmIn(new URL(`${modules}/${PACKAGE}/`, url)));
+  const [, root] = OPTIMIZED.exec(url.pathname) ?? [];
+  return root === undefined ? url : new URL(wasmIn(new URL(`${root}/node_modules/${PACKAGE}/`, url)));
 }
 
 /** Whether a file has the name that it has in the build, so that what belongs to it may lie beside it. @param {URL} url */
@@ -144,7 +147,26 @@ export function tellWasmAddresses(addresses) {
   told = addresses;
 }
 
-const here = () => ({ wasm: BUNDLED_WASM, page: base() });
+/** Where Vite's development server says that the file is. @type {string | null} */
+let located = null;
+
+const here = () => ({ wasm: located || BUNDLED_WASM, page: base() });
+
+/**
+ * Asks Vite's development server where the package is, which may be above its root: it tells so to who imports a file's
+ * address. To be awaited before anything is looked for; null where there is nothing to ask.
+ * @returns {Promise<void> | null}
+ */
+export function locate() {
+  if (located !== null || !/\/node_modules\/\.[^/]+\/deps/.test(BUNDLED_WASM)) return null;
+  const file = new URL(BUNDLED_WASM, base());
+  const [, root] = OPTIMIZED.exec(file.pathname) ?? [];
+  const question = new URL(`${root}/@id/${PACKAGE}/tokenformer-web_bg.wasm?import&url`, file).href;
+  return import(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ question).then(
+    ({ default: address }) => void (located = new URL(address, file).href),
+    () => void (located = ""), // another server: it is guessed
+  );
+}
 
 /** Addresses of the WebAssembly file, in the order to try. @returns {string[]} */
 export function wasmAddresses() {

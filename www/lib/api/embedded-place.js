@@ -2,7 +2,7 @@
 
 import { VERSION } from "../distribution.js";
 import { TokenFormerError, toTokenFormerError } from "../errors.js";
-import { embeddedFolders, rememberEmbeddedFolder } from "../locations.js";
+import { embeddedFolders, locate, rememberEmbeddedFolder } from "../locations.js";
 
 /** How an engine says that a folder is not there, or that the host answers with a page in its place. */
 const NOT_THERE = [
@@ -23,6 +23,7 @@ const NOT_THERE = [
  * @returns {Promise<T>} rejects with `model-not-found`, which names all addresses, where none of several has it
  */
 export async function loadEmbedded(load, signal) {
+  await locate();
   const [first, ...others] = embeddedFolders();
   try {
     return await load(first);

@@ -10,7 +10,7 @@ import { EngineModule, scriptAddress } from "./module.js";
 import { EnginePort } from "./port.js";
 import { enginesOf } from "./engines-of.js";
 import { TokenFormerError } from "../errors.js";
-import { wasmAddresses } from "../locations.js";
+import { locate, wasmAddresses } from "../locations.js";
 import { workerWays } from "./make-worker.js";
 
 /** The engine of this thread. */
@@ -46,6 +46,8 @@ let workersHaveGpu = null;
 export const engines = {
   /** Those that the next model shall be made of. @param {string} [backend] where it shall compute */
   async get(backend) {
+    const locating = locate();
+    if (locating) await locating;
     // Who has no document is in a worker already.
     if (
       !globalThis.document ||
