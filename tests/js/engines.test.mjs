@@ -143,7 +143,7 @@ test("a model says why it runs on the page's thread, unless that is where it was
   };
   next = [fails, fails];
   for (let tries = 0; tries < 3; tries++)
-    assert.match(await noteOf(), /^The engine's worker could not be started .*main thread.*\.$/);
+    assert.match(await noteOf(), /^The engine's worker could not be started from \S+\/worker\.js .*main thread.*\.$/);
   delete globalThis.Worker;
   assert.match(await noteOf(), /^This browser has no workers, so /);
   globalThis[Symbol.for("tokenformer.thread")] = "main";

@@ -196,6 +196,12 @@ export function workerAddress() {
   return workerIn(new URL("./", file));
 }
 
+/** Where the worker's script is that a bundler finds, in words: its address where that tells anybody something. */
+export function workerInWords() {
+  const file = addressOf(here());
+  return file && hasOwnName(file) ? workerIn(new URL("./", file)) : "its script in the bundle";
+}
+
 /** Whether the browser starts a worker from there. @param {string | URL} address */
 export const isOwnOrigin = (address) => new URL(address, base()).origin === globalThis.origin;
 

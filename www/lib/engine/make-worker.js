@@ -1,7 +1,7 @@
 // Makes the engine's worker, by one of several ways: a bundler, a host of another origin or a policy may bar some of them.
 
 import { IS_SINGLE_FILE, workerSource } from "../distribution.js";
-import { assets, isOwnOrigin, workerAddress } from "../locations.js";
+import { assets, isOwnOrigin, workerAddress, workerInWords } from "../locations.js";
 
 /** A way to a worker. @typedef {{ from: string, make: () => Promise<Worker> | Worker }} Way `from`: where its script is, in words */
 
@@ -13,7 +13,7 @@ export function workerWays() {
   const address = workerAddress();
   /** @type {Way} */
   const bundled = {
-    from: "its script in the bundle",
+    from: workerInWords(),
     // Written so that bundlers can follow it.
     make: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
   };
