@@ -8,7 +8,6 @@ import type {
   LoadProgress,
   ModelInfo,
   ScoreResult,
-  StoredModel,
 } from "./tokenformer.js";
 
 /** What `Engine.load` and `Engine.random` take. */
@@ -78,7 +77,7 @@ export function conformance(
   tell: (row: ConformanceRow) => void,
 ): Promise<ConformanceSummary>;
 
-export function storedModels(): Promise<StoredModel[]>;
-export function deleteModels(id: string, revision?: string, quantization?: string): Promise<number>;
+/** Has addresses of the disk read by this `fetch`: outside of a page. */
+export function readFilesWith(fetch: (url: string, init?: RequestInit) => Promise<Response>): void;
 
 export default function init(options: { module_or_path: WebAssembly.Module }): Promise<unknown>;

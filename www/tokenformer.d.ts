@@ -101,6 +101,20 @@ export interface StoredModel {
   lastUsed: number;
 }
 
+/** What `load` would find. */
+export interface Availability {
+  /** "stored": nothing is downloaded. "unavailable": `reason` says why. */
+  state: "stored" | "downloadable" | "unavailable";
+  /** Bytes that are still to be downloaded; of a checkpoint its file's, as long as nothing is stored. Null where nobody tells. */
+  downloadBytes: number | null;
+  /** Bytes in this browser's storage. */
+  storedBytes: number;
+  /** Where the model would compute; null where it is unavailable. */
+  backend: "webgpu" | "cpu" | null;
+  /** Why it is unavailable, and what to do; null where it is not. */
+  reason: string | null;
+}
+
 export interface BenchmarkOptions {
   /** Tokens of the prompt; an integer, at least 1. Default: 512. */
   promptTokens?: number;
@@ -408,7 +422,7 @@ export class TokenFormer {
 
   /**
    * Loads a model: a hub repository "owner/name", the address of a folder (absolute, or beginning
-   * with "/", "./" or "../"), or, without a name, the embedded one.
+   * with "/", "./" or "../"), or, without a name, the embedded one. Outside of a page such an address is a path.
    */
   static load(name?: string, options?: LoadOptions): Promise<TokenFormer>;
 
@@ -417,6 +431,12 @@ export class TokenFormer {
    * download: as fast as the real one, and without sense.
    */
   static random(id: string, options?: RandomOptions): Promise<TokenFormer>;
+
+  /**
+   * What `load` would find, without fetching weights, tokenizer or engine. Rejects with `invalid-argument` alone, for what
+   * `load` would refuse, too.
+   */
+  static availability(name?: string, options?: LoadOptions): Promise<Availability>;
 
   /** What is stored in this browser, the last used first. */
   static models(): Promise<StoredModel[]>;

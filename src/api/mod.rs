@@ -3,9 +3,9 @@
 mod bench;
 mod conformance;
 mod engine;
+mod files;
 mod generation;
 mod inner;
 pub mod js;
 mod loading;
-mod stored;
 mod tuning;

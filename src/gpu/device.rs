@@ -55,6 +55,9 @@ impl Gpu {
             Error::new(ErrorCode::WebgpuUnavailable, message)
                 .hint("Use a recent Chrome, Edge, Safari or Firefox with WebGPU and hardware acceleration switched on.")
         };
+        if !features::is_known() {
+            return Err(unavailable("No WebGPU adapter was found.".into()));
+        }
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let wanted = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,

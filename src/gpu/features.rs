@@ -14,13 +14,18 @@ pub const fn longest(insists: bool) -> Duration {
 type Opened = Result<(Device, Queue), RequestDeviceError>;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{request_adapter, request_device};
+pub use native::{is_known, request_adapter, request_device};
 #[cfg(target_arch = "wasm32")]
-pub use web::{request_adapter, request_device};
+pub use web::{is_known, request_adapter, request_device};
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use super::*;
+
+    /// A system may always have a GPU.
+    pub fn is_known() -> bool {
+        true
+    }
 
     /// The adapter; nothing more is known of it here.
     pub async fn request_adapter(
@@ -95,14 +100,24 @@ mod web {
         }
     }
 
+    /// `navigator.gpu`.
+    fn gpu() -> Option<Object> {
+        let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).ok()?;
+        Reflect::get(&navigator, &"gpu".into()).ok()?.dyn_into().ok()
+    }
+
+    /// There is WebGPU. Where there is none, as outside of a browser, wgpu must not be asked.
+    pub fn is_known() -> bool {
+        gpu().is_some()
+    }
+
     /// The adapter, and the browser's object for it; `None` if the browser does not answer.
     pub async fn request_adapter(
         instance: &Instance,
         wanted: &RequestAdapterOptions<'_, '_>,
         longest: Duration,
     ) -> Option<(Result<Adapter, RequestAdapterError>, Option<Object>)> {
-        let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap_or(JsValue::UNDEFINED);
-        let gpu = Reflect::get(&navigator, &"gpu".into()).ok().and_then(|gpu| gpu.dyn_into::<Object>().ok());
+        let gpu = gpu();
         let promised: Rc<RefCell<Option<JsValue>>> = Rc::default();
         let noted = promised.clone();
         let request = {

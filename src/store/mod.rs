@@ -60,16 +60,6 @@ impl ModelKey {
         format!("{}\ntokenizer", self.text())
     }
 
-    /// Reads it from its text.
-    pub fn parse(text: &str) -> Option<Self> {
-        // From its end: an address may have any sign.
-        let [plan, quantization, commit, rest] = text.rsplitn(4, '|').collect::<Vec<_>>().try_into().ok()?;
-        let (endpoint, id) = rest.split_once('|')?;
-        let quantization = Quantization::from_name(quantization)?;
-        let [endpoint, id, commit, plan] = [endpoint, id, commit, plan].map(str::to_owned);
-        Some(Self { endpoint, id, commit, quantization, plan })
-    }
-
     /// True if the same model is meant, however it was planned.
     pub fn is_of_same_model(&self, other: &Self) -> bool {
         let Self { endpoint, id, commit, quantization, plan: _ } = self;

@@ -31,7 +31,20 @@ fn hash(place: &str, json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::UnitRecord;
+    use super::super::memory::record;
     use super::*;
+
+    /// `www/lib/store` reads records without this program: `tests/js/stored.test.mjs` reads the same file.
+    #[test]
+    fn records_are_written_as_pages_read_them() {
+        let (model, key) = (record("o/a", 2), record("o/a", 2).key);
+        let (sha256, pieces, hash_state) = ("b".repeat(64), Vec::new(), String::new());
+        let unit = UnitRecord { len: 10, sha256, source_bytes: 40, pieces, hash_state };
+        let sealed = [seal(&key.text(), &model), seal(&key.unit(1), &unit)].map(|text| text.expect("sealed"));
+        let written = format!("{}\n{}\n{}\n", key.text(), sealed[0], sealed[1]);
+        assert_eq!(written, include_str!("../../tests/fixtures/stored/records.txt"));
+    }
 
     #[test]
     fn a_record_counts_as_it_was_written_and_where_it_was_written() {

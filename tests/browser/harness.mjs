@@ -115,7 +115,7 @@ export async function enginePage(world, thread, code) {
 /** Evaluates in the thread where the engine of a page runs. */
 export async function evaluateInEngine(page, thread, code, argument) {
   if (thread === "main") return page.evaluate(code, argument);
-  await page.evaluate(() => TokenFormer.models()); // starts the worker, if there is none
+  await page.evaluate(() => TokenFormer.random("nothing").catch(() => {})); // starts the worker, if there is none
   return page.workers()[0].evaluate(code, argument);
 }
 

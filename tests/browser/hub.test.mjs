@@ -79,7 +79,7 @@ const models = (page) => page.evaluate(() => TokenFormer.models());
 /** Records of what is stored of a model, unit by unit: `[[key, record]]`. */
 const storedUnits = (page, name) =>
   page.evaluate(async (name) => {
-    await TokenFormer.models(); // makes the database, if there is none
+    if (!(await indexedDB.databases()).some(({ name }) => name === "tokenformer-web 3")) return [];
     const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
     const database = await done(indexedDB.open("tokenformer-web 3"));
     const store = database.transaction("units").objectStore("units");

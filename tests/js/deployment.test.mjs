@@ -83,7 +83,14 @@ test("worker, glue and WebAssembly are asked for by the build's name", async () 
   assert.equal(new URL(scriptAddress(2)).searchParams.get("restart"), "2");
 });
 
-test("WebAssembly of another build is not started", async () => {
+/** As in a page, which reads no files of the disk. */
+function asPage(t) {
+  globalThis.document = {};
+  t.after(() => delete globalThis.document);
+}
+
+test("WebAssembly of another build is not started", async (t) => {
+  asPage(t);
   const { EngineModule } = await importOf(first, "lib/engine/module.js");
   const starts = async (bytes, type) => {
     let started = 0;
@@ -104,6 +111,7 @@ test("WebAssembly of another build is not started", async () => {
 });
 
 test("engine files that are gone, or never come, end with an error that says what to do", async (t) => {
+  asPage(t);
   const { EngineModule } = await importOf(first, "lib/engine/module.js");
   const gone = { code: "network", hint: /^Reload the page/ };
   const load = () => new EngineModule(async () => ({ default: async () => {} })).load();
@@ -122,7 +130,7 @@ test("a script that has gone with the build before it is told with a way out, wh
     throw new TypeError("Failed to fetch dynamically imported module: https://site.example/assets/engine-1a2b.js");
   };
   globalThis.fetch = () => new Promise(() => {});
-  const run = () => new EngineModule(imports).run((instance) => instance.storedModels());
+  const run = () => new EngineModule(imports).run((instance) => instance.Engine.random({}));
   await assert.rejects(run(), { name: "TokenFormerError", code: "network", hint: /reload the page/ });
 });
 
@@ -130,12 +138,12 @@ test("a message that the page does not know ends all that waits for that worker"
   const worker = fakeWorker(enginesOf({ run: () => new Promise(() => {}) }));
   let retired = 0;
   const port = new EnginePort(worker, () => (retired += 1));
-  const waiting = [port.storedModels(), port.load({})];
+  const waiting = [port.random({}), port.load({})];
   const ends = waiting.map((call) => assert.rejects(call, RELOAD));
   worker.onmessage({ data: { type: "answered", call: 1, value: [] } });
   await Promise.all(ends);
   assert.deepEqual([worker.isTerminated, retired], [true, 1]);
-  await assert.rejects(port.storedModels(), RELOAD);
+  await assert.rejects(port.random({}), RELOAD);
 });
 
 test("a message that the worker does not know is told to the page, which ends", async () => {

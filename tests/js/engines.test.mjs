@@ -92,8 +92,7 @@ test("an engine whose files cannot be fetched or used is told by every call, and
   const lost = new TypeError("Failed to fetch");
   const glue = (work) => async () => ({
     default: async () => work?.(),
-    storedModels: async () => [],
-    deleteModels: async () => 0,
+    Engine: { random: async () => "made", load: async () => "loaded" },
   });
   const rejects = (error) => async () => {
     throw error;
@@ -118,7 +117,7 @@ test("an engine whose files cannot be fetched or used is told by every call, and
     t.mock.method(globalThis, "fetch", fetchWasm);
     const calls = enginesOf(new EngineModule(importGlue));
     // (The made-up navigator.gpu has no requestAdapter, which is no reason to fail either.)
-    for (const call of [() => calls.storedModels(), () => calls.deleteModels("x"), () => calls.random({ id: "x" })]) {
+    for (const call of [() => calls.load({ id: "x" }), () => calls.random({ id: "x" })]) {
       await assert.rejects(
         call,
         (e) => e.name === "TokenFormerError" && e.code === code && says.test(e.message) && e.hint !== "",
@@ -128,9 +127,9 @@ test("an engine whose files cannot be fetched or used is told by every call, and
   }
   t.mock.method(globalThis, "fetch", rejects(lost));
   const calls = enginesOf(new EngineModule(glue()));
-  await assert.rejects(() => calls.storedModels(), { code: "network" });
+  await assert.rejects(() => calls.random({}), { code: "network" });
   t.mock.method(globalThis, "fetch", answers(200, empty));
-  assert.deepEqual(await calls.storedModels(), [], "the next call finds what is there by then");
+  assert.equal((await calls.random({})).engine, "made", "the next call finds what is there by then");
 });
 
 test("a model says why it runs on the page's thread, unless that is where it was wanted", async () => {

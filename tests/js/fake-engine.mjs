@@ -205,7 +205,7 @@ function stub(module) {
   calls = { loads: 0, discards: 0, watching, stop: (error) => [...watching].forEach((onStop) => onStop(error)) };
   module.load = async () => {
     calls.loads += 1;
-    return { Engine: FakeEngine, storedModels: async () => [{ id: "o/n" }], deleteModels: async () => 7 };
+    return { Engine: FakeEngine };
   };
   module.discard = () => {
     calls.discards += 1;

@@ -10,7 +10,7 @@ const WWW = fileURLToPath(new URL("../../www/", import.meta.url));
 /** The lowest first. Rooms of one floor know nothing of each other. */
 const FLOORS = [
   ["lib"],
-  ["lib/engine"],
+  ["lib/engine", "lib/hub", "lib/store"],
   ["lib/http"],
   ["lib/api"],
   ["lib/element", "lib/ai-sdk"],

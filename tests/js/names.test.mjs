@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { EMBEDDED } from "../../www/lib/embedded.js";
 import { embeddedFolders } from "../../www/lib/locations.js";
 import { isLocalFolder, normalizeEndpoint, resolveName } from "../../www/lib/api/names.js";
@@ -68,7 +69,27 @@ test("anything else is refused", () => {
   for (const name of bad) {
     assert.throws(() => resolveName(name, BASE), { code: "invalid-argument" }, String(name));
   }
-  assert.throws(() => resolveName("./m", undefined), { code: "invalid-argument" }); // no document
+});
+
+test("outside of a page addresses are paths of the disk", (t) => {
+  const here = pathToFileURL(`${process.cwd()}/`).href;
+  const cases = {
+    "./m": `${here}m/`,
+    "./a b/c%20#d?/": `${here}a%20b/c%2520%23d%3F/`,
+    "../m": new URL("../m/", here).href,
+    "/m/ä": "file:///m/%C3%A4/",
+    "file:///m": "file:///m/",
+    "https://cdn.example/m": "https://cdn.example/m/",
+  };
+  for (const [name, folderUrl] of Object.entries(cases))
+    assert.deepEqual(resolveName(name), { id: folderUrl, repository: null, folderUrl }, name);
+  assert.equal(resolveName("a/b").repository, "a/b");
+  for (const name of ["./m/config.json", "file:///m?x", "ftp://a/b"])
+    assert.throws(() => resolveName(name), { code: "invalid-argument" }, name);
+  // A page has no disk.
+  globalThis.document = {};
+  t.after(() => delete globalThis.document);
+  for (const name of ["./m", "file:///m"]) assert.throws(() => resolveName(name), { code: "invalid-argument" }, name);
 });
 
 test("a page of the hub means the repository that it shows", () => {

@@ -245,16 +245,17 @@ test("a load that finds the device lost leaves the other models alone, and later
 
 test("a worker with nothing to do ends after a while", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const worker = fakeWorker({ storedModels: async () => [] });
+  const made = { engine: { info: () => ({}), dispose() {} }, watch: () => () => {} };
+  const worker = fakeWorker({ random: async () => made });
   let retired = 0;
   const port = new EnginePort(worker, () => (retired += 1));
   t.mock.timers.tick(9_000);
-  await port.storedModels();
+  (await port.random({})).engine.free();
   t.mock.timers.tick(9_000);
   assert.equal(worker.isTerminated, undefined);
   t.mock.timers.tick(2_000);
   assert.deepEqual([worker.isTerminated, retired], [true, 1]);
-  await assert.rejects(port.storedModels(), { code: "device-lost" });
+  await assert.rejects(port.random({}), { code: "device-lost" });
 });
 
 test("a worker is used if it says that it is ready, and tells whether it has WebGPU", async () => {

@@ -9,7 +9,6 @@ import { byId } from "./elements.js";
 import { isLocal } from "./local-folder.js";
 import { describeModel } from "./model-names.js";
 import { size } from "./published.js";
-import { storedModels } from "./stored.js";
 
 /** @typedef {import("../tokenformer.js").ModelInfo} ModelInfo */
 
@@ -47,11 +46,9 @@ export class MachinePanel {
   }
 
   async #showStorage() {
-    const [models, storage] = await Promise.all([storedModels().catch(toTokenFormerError), TokenFormer.storage()]);
+    const [models, storage] = await Promise.all([TokenFormer.models(), TokenFormer.storage()]);
     const list = byId("stored");
-    if (models instanceof Error)
-      list.replaceChildren(make("li", { text: `What is kept cannot be read: ${models.message}` }));
-    else if (models.length === 0) list.replaceChildren(make("li", { text: "None yet." }));
+    if (models.length === 0) list.replaceChildren(make("li", { text: "None yet." }));
     else list.replaceChildren(...models.map((model) => this.#item(model)));
     byId("quota").textContent =
       storage.quota > 0

@@ -1,5 +1,6 @@
 // The model picker: what comes with the page, what is published, any other by name, address or from this computer.
 
+import { TokenFormer } from "../tokenformer.js";
 import { LOADING_ATTRIBUTES } from "../lib/element/attributes.js";
 import { make } from "../lib/element/dom.js";
 import { EMBEDDED_MODEL } from "../lib/locations.js";
@@ -11,7 +12,6 @@ import { isLocal, remedyFor } from "./local-folder.js";
 import { KNOWN, loadRows, onChosen, onOtherModel, showChoices, withModel } from "./model-choices.js";
 import { describeModel } from "./model-names.js";
 import { size, whyNot } from "./published.js";
-import { storedModels } from "./stored.js";
 
 /** @typedef {import("./published.js").Choice} Choice */
 
@@ -113,8 +113,7 @@ export class ModelPanel {
   }
 
   async #readStored() {
-    // Without the engine, or without storage, nothing is known to be kept.
-    const models = await storedModels().catch(() => []);
+    const models = await TokenFormer.models();
     this.#stored = new Map(models.reverse().map((model) => [model.id, model]));
     this.#show();
   }

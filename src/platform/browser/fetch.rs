@@ -1,7 +1,8 @@
 //! `fetch`, and what it brings piece by piece.
 
 use super::super::{Body, HEADERS, Request, Response};
-use js_sys::{Object, Promise, Reflect, Uint8Array};
+use js_sys::{Function, Object, Promise, Reflect, Uint8Array};
+use std::cell::RefCell;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, ReadableStreamDefaultReader};
@@ -11,6 +12,25 @@ extern "C" {
     // The global function, which a page and a worker have alike.
     #[wasm_bindgen(js_name = fetch)]
     fn global_fetch(url: &str, init: &Object) -> Promise;
+}
+
+thread_local! {
+    /// What answers for the disk, where there is such a thing.
+    static FILES: RefCell<Option<Function>> = const { RefCell::new(None) };
+}
+
+/// Has addresses that begin with `file:` answered by `fetch`: outside of a page the global one reads none.
+pub fn read_files_with(fetch: Function) {
+    FILES.set(Some(fetch));
+}
+
+/// Asks for `url` where that is answered.
+fn ask(url: &str, init: &Object) -> Result<Promise, JsValue> {
+    let files = FILES.with_borrow(Option::clone).filter(|_| url.starts_with("file:"));
+    match files {
+        Some(fetch) => fetch.call2(&JsValue::UNDEFINED, &url.into(), init)?.dyn_into(),
+        None => Ok(global_fetch(url, init)),
+    }
 }
 
 /// A request; dropping it stops the download of what nobody reads.
@@ -49,7 +69,7 @@ async fn send(request: Request<'_>) -> Result<Response<Stream>, JsValue> {
         set(&headers, "Authorization", &format!("Bearer {token}").into())?;
     }
     set(&init, "headers", &headers)?;
-    let response: web_sys::Response = JsFuture::from(global_fetch(request.url, &init)).await?.dyn_into()?;
+    let response: web_sys::Response = JsFuture::from(ask(request.url, &init)?).await?.dyn_into()?;
     let header = |name| Some((name, response.headers().get(name).ok().flatten()?));
     Ok(Response {
         status: response.status(),

@@ -1,8 +1,9 @@
-//! Waiting for whatever waits already: a message to oneself comes after it.
+//! Waiting for whatever waits already: a message to oneself comes after it. Outside of a browser `setImmediate` does, and an
+//! open channel would keep the process from ending.
 //!
 //! `scheduler.yield()` would go on before messages and timers, which bring the aborts, and timers wait 4 ms.
 
-use js_sys::{Function, Promise};
+use js_sys::{Function, Promise, Reflect};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -21,6 +22,9 @@ struct Messages {
 }
 
 thread_local! {
+    /// `setImmediate`, where there is such a thing.
+    static SET_IMMEDIATE: Option<Function> =
+        Reflect::get(&js_sys::global(), &"setImmediate".into()).ok().and_then(|f| f.dyn_into().ok());
     /// `None` only where there are no channels.
     static MESSAGES: Option<Messages> = Messages::new();
 }
@@ -48,6 +52,12 @@ impl Messages {
 
 /// Ends once all that waited before had its turn; false at once if there is no such way here.
 pub async fn after_all() -> bool {
+    if let Some(set_immediate) = SET_IMMEDIATE.with(Clone::clone) {
+        let called = Promise::new(&mut |resolve, _| {
+            let _ = set_immediate.call1(&JsValue::UNDEFINED, &resolve); // it throws for what is no function
+        });
+        return JsFuture::from(called).await.is_ok();
+    }
     let sent = MESSAGES.with(|messages| messages.as_ref().and_then(Messages::send));
     match sent {
         Some(message) => JsFuture::from(message).await.is_ok(), // it never rejects

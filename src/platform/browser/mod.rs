@@ -9,6 +9,7 @@ mod messages;
 use super::abort::Signal;
 use super::{Clock, Fetch, Platform, Request, Response};
 use fetch::Stream;
+pub use fetch::read_files_with;
 use js_sys::{Date, Function, Promise, Reflect, Uint8Array};
 use std::time::Duration;
 use wasm_bindgen::prelude::*;

@@ -3,13 +3,12 @@
 //! Three object stores with the model's key as the beginning of every key: `models` (records), `units` (records
 //! of units) and `data` (their bytes, as Blobs); and `notes`. Every transaction is awaited until it is complete, but not
 //! for ever. All calls of a thread share one connection (`connection`); what other versions of this program stored is
-//! only listed and deleted (`others`).
+//! deleted once it is replaced (`others`). `www/lib/store` lists and deletes models for pages, by the same names.
 
 mod connection;
 mod events;
 mod others;
 
-use super::list::{Entry, Which, merged};
 use super::seal::{seal, unseal};
 use super::{ModelKey, ModelRecord, Store, UnitRecord};
 use crate::error::{ErrorCode, Result};
@@ -40,54 +39,6 @@ impl IndexedDb {
     /// `quota` where the browser gives no storage.
     pub async fn open() -> Result<Self> {
         connect().await.map(|_| Self(()))
-    }
-
-    /// What is stored, by whichever version of this program, as people see it.
-    ///
-    /// # Errors
-    /// `quota` where the browser gives no storage.
-    pub async fn entries(&self) -> Result<Vec<Entry>> {
-        let mut entries: Vec<Entry> = self.models().await?.iter().map(Entry::from).collect();
-        for key in self.unreadable().await? {
-            entries.push(self.entry_of(&key).await?);
-        }
-        entries.extend(others::models().await.iter().map(|(_, model)| model.entry()));
-        Ok(merged(entries))
-    }
-
-    /// Deletes models, by whichever version of this program they were stored; the bytes that this frees.
-    ///
-    /// # Errors
-    /// `quota` where the browser gives no storage.
-    pub async fn delete_all(&self, which: &Which) -> Result<u64> {
-        let mut freed = 0;
-        for model in self.models().await? {
-            if which.means(&Entry::from(&model), model.names.keys().map(String::as_str)) {
-                self.delete(&model.key).await?;
-                freed += model.bytes;
-            }
-        }
-        for key in self.unreadable().await? {
-            let entry = self.entry_of(&key).await?;
-            if which.means(&entry, []) {
-                self.delete(&key).await?;
-                freed += entry.bytes;
-            }
-        }
-        Ok(freed + others::delete(|model| which.means(&model.entry(), model.names())).await)
-    }
-
-    /// Keys of models whose records are damaged: their bytes take room all the same.
-    async fn unreadable(&self) -> Result<Vec<ModelKey>> {
-        let damaged = |(key, model): (String, Option<ModelRecord>)| {
-            if model.is_some() { None } else { ModelKey::parse(&key) }
-        };
-        Ok(records(MODELS, None).await?.into_iter().filter_map(damaged).collect())
-    }
-
-    async fn entry_of(&self, key: &ModelKey) -> Result<Entry> {
-        let bytes = self.units(key).await?.iter().map(|(_, unit)| unit.len).sum();
-        Ok(Entry::unreadable(key, bytes))
     }
 }
 

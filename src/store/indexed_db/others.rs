@@ -1,5 +1,5 @@
 //! What other versions of this program stored on this origin, each format in a database of its own. It cannot be loaded
-//! here, but takes room: it is listed and can be deleted. Whatever fails is left out.
+//! here, but takes room: it goes once the same model is stored by this version. Whatever fails is left out.
 
 use super::super::list::Foreign;
 use super::connection::{NAME, database_name, ended, factory};
@@ -17,32 +17,16 @@ use web_sys::{IdbDatabase, IdbTransactionMode};
 /// So long is waited for one database.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The models of all other databases, with their keys.
-pub async fn models() -> Vec<(String, Foreign)> {
-    let mut all = Vec::new();
-    for name in names().await {
-        if let Some(database) = open(name).await {
-            all.extend(within(&Browser, TIMEOUT, read(&database)).await.and_then(Result::ok).unwrap_or_default());
-            database.close();
-        }
-    }
-    all
-}
-
-/// Deletes those that `is_meant` says; the bytes that this frees.
-pub async fn delete(is_meant: impl Fn(&Foreign) -> bool) -> u64 {
-    let mut freed = 0;
+/// Deletes those that `is_meant` says.
+pub async fn delete(is_meant: impl Fn(&Foreign) -> bool) {
     for name in names().await {
         let Some(database) = open(name).await else { continue };
         let found = within(&Browser, TIMEOUT, read(&database)).await.and_then(Result::ok).unwrap_or_default();
-        for (key, model) in found.iter().filter(|(_, model)| is_meant(model)) {
-            if let Some(Ok(())) = within(&Browser, TIMEOUT, remove(&database, key)).await {
-                freed += model.entry().bytes;
-            }
+        for (key, _) in found.iter().filter(|(_, model)| is_meant(model)) {
+            let _ = within(&Browser, TIMEOUT, remove(&database, key)).await; // then it only takes room
         }
         database.close();
     }
-    freed
 }
 
 /// Names of the other databases: of all where the browser tells, else of the one that every old version used.

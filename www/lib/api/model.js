@@ -6,6 +6,7 @@
 //   `dispose` take only this one, so that they may be called inside a `for await` over a generator.
 
 import { unlessAborted } from "./abort.js";
+import { availability } from "./availability.js";
 import { measure } from "./benchmark.js";
 import { Completions } from "./completions.js";
 import { loadEmbedded } from "./embedded-place.js";
@@ -16,15 +17,8 @@ import { assets, setAssets } from "../locations.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { fetchOf } from "../http/endpoints.js";
 import { Lock } from "../engine/lock.js";
-import { resolveName } from "./names.js";
-import {
-  checkBenchmarkOptions,
-  checkGenerateOptions,
-  checkLoadOptions,
-  checkRandomOptions,
-  checkRevision,
-  LOAD_OPTIONS,
-} from "./options.js";
+import { checkBenchmarkOptions, checkGenerateOptions, checkLoadOptions, checkRandomOptions } from "./options.js";
+import { requestedPlace } from "./place.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
 
 /** @typedef {import("../engine/port.js").Made} Made */
@@ -39,13 +33,6 @@ const LOADED = Symbol("made by load");
 
 /** False once a model is disposed, its engine has stopped, or its GPU was lost for good. @type {(model: TokenFormer) => boolean} */
 export let isUsable;
-
-/** What `name` means, with the revision of a hub's address, unless the option names one. @param {string | undefined} name @param {{ endpoint: string, revision: string }} options */
-function requestedPlace(name, { endpoint, revision }) {
-  const { revision: told, ...place } = resolveName(name, undefined, endpoint);
-  const isOpen = revision === LOAD_OPTIONS.revision.default && told !== undefined;
-  return { ...place, revision: isOpen ? checkRevision(told) : revision };
-}
 
 export class TokenFormer {
   static {
@@ -118,6 +105,11 @@ export class TokenFormer {
     const made =
       name === undefined ? loadEmbedded((folderUrl) => load({ ...request, folderUrl }), signal) : load(request);
     return new TokenFormer(LOADED, await made);
+  }
+
+  /** What `load` would find, without weights and engine: { state, downloadBytes, storedBytes, backend, reason }. @param {string} [name] @param {import("../../tokenformer.js").LoadOptions} [options] */
+  static availability(name, options) {
+    return availability(name, options);
   }
 
   /** What is stored in this browser: [{ id, revision, quantization, bytes, complete, lastUsed }]. */

@@ -2,10 +2,13 @@
 
 import { invalidArgument } from "../errors.js";
 import { typeName } from "./inputs.js";
+import { pathAddress, readsDisk, workingFolder } from "../disk.js";
 import { EMBEDDED_MODEL, embeddedFolders } from "../locations.js";
 
 const REPOSITORY = /^(?!\.)[A-Za-z0-9._-]+\/(?!\.)[A-Za-z0-9._-]+$/;
 const RELATIVE = /^(\/|\.\/|\.\.\/)/;
+/** A path of Windows. */
+const DRIVE = /^[A-Za-z]:[\\/]/;
 const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:/;
 /** Address of the hub where the caller names none. */
 export const DEFAULT_ENDPOINT = "https://huggingface.co";
@@ -22,30 +25,38 @@ const HINT =
  * Resolves a model's name; nothing is fetched.
  *
  * @param {string | undefined} name nothing for the embedded model
- * @param {string} [baseUri] what relative addresses are resolved against: the document's base URI
+ * @param {string} [baseUri] what relative addresses are resolved against: the document's base URI; outside of a page the
+ * working directory, where they are paths
  * @param {string} [endpoint] the hub, without a slash at its end: an address of one of its pages means the repository
  * @returns {{ id: string, repository: string | null, folderUrl: string | null, revision?: string }} a revision where the
  * address has one
  */
 export function resolveName(
   name,
-  baseUri = globalThis.document?.baseURI ?? globalThis.location?.href,
+  baseUri = globalThis.document?.baseURI ?? globalThis.location?.href ?? workingFolder(),
   endpoint = DEFAULT_ENDPOINT,
 ) {
   if (name === undefined) return { id: EMBEDDED_MODEL, repository: null, folderUrl: embeddedFolders()[0] };
   if (typeof name !== "string")
     throw invalidArgument(`The model's name must be a string, not ${typeName(name)}.`, HINT);
   if (REPOSITORY.test(name)) return { id: name, repository: name, folderUrl: null };
+  const hasFiles = readsDisk() && baseUri?.startsWith("file:") === true;
+  if (hasFiles && (RELATIVE.test(name) || DRIVE.test(name))) return folderAt(new URL(pathAddress(name, baseUri)), name);
   if (!RELATIVE.test(name) && !ABSOLUTE.test(name)) {
     throw invalidArgument(`${JSON.stringify(name)} is neither a repository's name nor a folder's address.`, HINT);
   }
-  const url = parseUrl(name, RELATIVE.test(name) ? baseUri : undefined);
+  const url = parseUrl(name, RELATIVE.test(name) ? baseUri : undefined, hasFiles);
   if (!url) throw invalidArgument(`${JSON.stringify(name)} is not a usable http or https address.`, HINT);
   const page = ABSOLUTE.test(name) ? hubPage(url, endpoint) : null;
   if (page) return page;
   if (/[?#]/.test(name)) {
     throw invalidArgument(`The folder's address ${JSON.stringify(name)} must have neither "?" nor "#".`, HINT);
   }
+  return folderAt(url, name);
+}
+
+/** @param {URL} url @param {string} name as it was given */
+function folderAt(url, name) {
   if (FILE.test(url.pathname)) {
     throw invalidArgument(
       `${JSON.stringify(name)} is the address of a file.`,
@@ -102,8 +113,8 @@ export function normalizeEndpoint(endpoint) {
   return url.href.replace(/\/+$/, "");
 }
 
-/** An http(s) URL without credentials, from text without blanks (which URL would silently drop). @param {string} text @param {string} [base] */
-function parseUrl(text, base) {
+/** An http(s) URL without credentials, from text without blanks (which URL would silently drop); or one of a file. @param {string} text @param {string} [base] @param {boolean} [hasFiles] */
+function parseUrl(text, base, hasFiles = false) {
   if (/[\u0000-\u0020\u007f\\]/.test(text)) return undefined;
   let url;
   try {
@@ -112,5 +123,5 @@ function parseUrl(text, base) {
     return undefined;
   }
   const plain = /^https?:$/.test(url.protocol) && url.hostname && !url.username && !url.password;
-  return plain ? url : undefined;
+  return plain || (hasFiles && url.protocol === "file:") ? url : undefined;
 }

@@ -1,22 +1,19 @@
 // What this browser keeps of models, for all pages of the origin.
 
-import { engines } from "../engine/engines.js";
 import { invalidArgument } from "../errors.js";
 import { EMBEDDED_MODEL } from "../locations.js";
 import { resolveName } from "./names.js";
 import { checkDeleteOptions } from "./options.js";
+import { deleteModels, storedModels } from "../store/records.js";
 
-/** The stored models, the last used first. */
-export async function storedModels() {
-  return (await engines.get()).storedModels();
-}
+export { storedModels };
 
 /** Deletes a model from the storage; resolves to the bytes that this freed. @param {string} id @param {import("../../tokenformer.js").DeleteOptions} [options] */
 export async function deleteModel(id, options) {
   const { revision, quantization } = checkDeleteOptions(options);
   if (id === undefined) throw invalidArgument("delete needs the id of a model.", "TokenFormer.models() lists them.");
   const name = id === EMBEDDED_MODEL ? id : resolveName(id).id;
-  return (await engines.get()).deleteModels(name, revision, quantization);
+  return deleteModels(name, revision, quantization);
 }
 
 /** How long the browser may take to tell about its storage. */

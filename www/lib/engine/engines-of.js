@@ -52,8 +52,5 @@ export function enginesOf(module) {
       ),
     /** @param {Request} request */
     random: (request) => make(({ Engine }) => Engine.random(request)),
-    storedModels: () => module.run((instance) => instance.storedModels()),
-    /** @param {Parameters<Instance["deleteModels"]>} which */
-    deleteModels: (...which) => module.run((instance) => instance.deleteModels(...which)),
   };
 }

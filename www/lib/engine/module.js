@@ -1,5 +1,6 @@
 // The WebAssembly engine in this thread: fetched and started once, by the first call that needs it.
 
+import { fetchAny, readsDisk } from "../disk.js";
 import { stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { glueAddress } from "../locations.js";
 import { compileWasm, missing } from "./wasm-file.js";
@@ -23,7 +24,7 @@ export class EngineModule {
     this.#importGlue = importGlue;
   }
 
-  /** The running instance: `{ Engine, storedModels, deleteModels }`. */
+  /** The running instance: `{ Engine }`. */
   load() {
     this.#starting ??= this.#start().catch((error) => {
       this.#starting = null;
@@ -86,6 +87,7 @@ export class EngineModule {
       for (const onStop of [...(this.#watchers.get(instance) ?? [])]) onStop(error);
     });
     await instance.default({ module_or_path: wasm });
+    if (readsDisk()) instance.readFilesWith?.(fetchAny);
     return instance;
   }
 }

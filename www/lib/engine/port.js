@@ -94,8 +94,6 @@ export class EnginePort {
     return {
       load: (/** @type {Parameters<EnginePort["load"]>} */ ...args) => noted(this.load(...args)),
       random: (/** @type {Request} */ request) => noted(this.random(request)),
-      storedModels: () => this.storedModels(),
-      deleteModels: (/** @type {Parameters<EnginePort["deleteModels"]>} */ ...which) => this.deleteModels(...which),
       end: () => this.end(),
     };
   }
@@ -103,18 +101,6 @@ export class EnginePort {
   /** @param {Request} request @returns {Promise<Made>} */
   random(request) {
     return this.#make(this.#ask({ type: "random", args: [request] }));
-  }
-
-  /** @returns {Promise<import("../../tokenformer.js").StoredModel[]>} */
-  async storedModels() {
-    const { value } = await this.#retiring(this.#ask({ type: "storedModels", args: [] }));
-    return /** @type {import("../../tokenformer.js").StoredModel[]} */ (value);
-  }
-
-  /** @param {Parameters<import("./module.js").Instance["deleteModels"]>} which @returns {Promise<number>} */
-  async deleteModels(...which) {
-    const { value } = await this.#retiring(this.#ask({ type: "deleteModels", args: which }));
-    return /** @type {number} */ (value);
   }
 
   /** @param {Promise<Answer>} answer @returns {Promise<Made>} */

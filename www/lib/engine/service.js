@@ -1,6 +1,6 @@
 // The engine's side of port.js, in a worker or, behind local-worker.js, in the page's thread: calls come as messages, results go back as messages.
 //
-//     { type: "load" | "random" | "storedModels" | "deleteModels", call, args }   answered with { type: "answer", call, … }
+//     { type: "load" | "random", call, args }    answered with { type: "answer", call, … }
 //     { type: "abort", call }                    aborts that load
 //     { type: "engine", engine, name, call, args }  a method of an engine, in the order of asking
 //     { type: "abort engine" | "free engine", engine }
@@ -24,8 +24,6 @@ import { AHEAD, WriteAhead } from "./write-ahead.js";
 /**
  * What is answered.
  * @typedef {{ type: "load" | "random", args: [import("../../tokenformer-web.js").Request] }
- *   | { type: "storedModels", args: [] }
- *   | { type: "deleteModels", args: Parameters<import("./module.js").Instance["deleteModels"]> }
  *   | ({ type: "engine" } & Invocation)} Question
  */
 /**
@@ -77,10 +75,6 @@ export class EngineService {
         return this.#answer(message.call, () => this.#load(message.call, ...message.args));
       case "random":
         return this.#answer(message.call, async () => this.#keep(await this.#engines.random(...message.args)));
-      case "storedModels":
-        return this.#answer(message.call, async () => ({ value: await this.#engines.storedModels() }));
-      case "deleteModels":
-        return this.#answer(message.call, async () => ({ value: await this.#engines.deleteModels(...message.args) }));
       case "abort":
         return this.#loads.get(message.call)?.abort();
       case "engine":

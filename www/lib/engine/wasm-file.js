@@ -1,6 +1,7 @@
 // The engine's WebAssembly file: found, compared with the hash that these files hold of it, compiled.
 
 import { buildOf, checkBuild, WASM_INTEGRITY } from "../build.js";
+import { fetchAny } from "../disk.js";
 import { VERSION } from "../distribution.js";
 import { TokenFormerError } from "../errors.js";
 import { wasmAddresses } from "../locations.js";
@@ -45,16 +46,16 @@ async function fetchWasm(address) {
  * @param {string} address
  */
 async function fetchChecked(address) {
-  if (WASM_INTEGRITY === "") return fetch(address).catch(notThere);
+  if (WASM_INTEGRITY === "") return fetchAny(address).catch(notThere);
   const integrity = { integrity: WASM_INTEGRITY };
   try {
-    return await fetch(address, integrity);
+    return await fetchAny(address, integrity);
   } catch {
-    const response = await fetch(address).catch(notThere);
+    const response = await fetchAny(address).catch(notThere);
     if (!response.ok) throw new NotThere(`status ${response.status}`);
     checkBuild(buildOf(await compile(response)), `The engine's file ${address}`);
     // Cut off on its way, or kept damaged: it is asked for once more, past every cache.
-    return fetch(address, { ...integrity, cache: "reload" }).catch((cause) => {
+    return fetchAny(address, { ...integrity, cache: "reload" }).catch((cause) => {
       throw new TokenFormerError("integrity", `The engine's file ${address} is not what was built.`, {
         hint: "Upload the files of the build again, and see that the host does not change them.",
         cause,

@@ -1,0 +1,11 @@
+//! Files of this computer's disk, which a global `fetch` does not read outside of a page.
+
+use crate::platform::browser;
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+/// Has addresses that begin with `file:` answered by `fetch`, from now on.
+#[wasm_bindgen(js_name = readFilesWith)]
+pub fn read_files_with(fetch: Function) {
+    browser::read_files_with(fetch);
+}

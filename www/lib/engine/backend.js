@@ -1,0 +1,97 @@
+// Where a model would compute: what src/load/devices.rs decides, asked without the engine.
+
+import { TokenFormerError } from "../errors.js";
+import { SOFTWARE_GPU } from "./engines.js";
+
+/** As in src/cpu/limits.rs: what writes at a reader's pace without a GPU. */
+export const MOST_PARAMETERS = 200_000_000;
+export const MOST_BYTES = 2 ** 30;
+
+/** So long a browser may take to find a GPU. */
+const ADAPTER_MS = 20_000;
+/** Programs that browsers and systems have in the place of a GPU, as in src/gpu/device.rs. */
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render/i;
+
+/**
+ * What is known of a model.
+ * @typedef {object} Shape
+ * @property {number | null} parameters
+ * @property {number} [layers]
+ * @property {number} [width] its hidden size
+ * @property {number} [vocabulary]
+ * @property {number} [contextLength]
+ * @property {string} quantization
+ */
+
+/**
+ * Where a model would compute; throws why nowhere.
+ * @param {string} wanted the option `backend`
+ * @param {Shape} shape
+ * @returns {Promise<"webgpu" | "cpu">}
+ */
+export async function backendFor(wanted, shape) {
+  if (wanted === "cpu") return onCpu(shape, "", "Leave backend out, in a browser with WebGPU");
+  const adapter = await findAdapter();
+  const none = "No WebGPU adapter was found.";
+  if (!adapter) {
+    if (wanted === "webgpu") throw new TokenFormerError("webgpu-unavailable", none);
+    return onCpu(shape, `${none} `, "Use a browser with WebGPU, over https or on localhost");
+  }
+  // A GPU that is a program gives way to the CPU engine.
+  const mayGiveWay =
+    wanted === "auto" && !(/** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[SOFTWARE_GPU]);
+  return mayGiveWay && isSoftware(adapter) && whyNotOnCpu(shape) === null ? "cpu" : "webgpu";
+}
+
+/** @param {Shape} shape @param {string} why @param {string} remedy @returns {"cpu"} */
+function onCpu(shape, why, remedy) {
+  const reason = whyNotOnCpu(shape);
+  if (reason === null) return "cpu";
+  const { code, message } = reason;
+  throw new TokenFormerError(code, `${why}${message}`, { hint: `${remedy}; or load a smaller model.` });
+}
+
+/** @param {Shape} shape */
+function whyNotOnCpu({ parameters, layers, width, vocabulary, contextLength, quantization }) {
+  if (parameters === null) return null;
+  const millions = (/** @type {number} */ n) => Math.floor(n / 1e6);
+  if (parameters > MOST_PARAMETERS)
+    return {
+      code: "webgpu-unavailable",
+      message: `This model needs WebGPU: it has ${millions(parameters)} million parameters, and the CPU runs ${millions(MOST_PARAMETERS)}.`,
+    };
+  if (!layers || !width || !vocabulary || !contextLength) return null;
+  // Groups of 32 numbers have a scale of 16 bits; q4 has an embedding of 8.
+  const perNumber = { q4: 0.5625, q8: 1.0625, f16: 2 }[quantization] ?? 2;
+  const embedding = vocabulary * width;
+  const weights = (parameters - embedding) * perNumber + embedding * Math.max(perNumber, 1.0625);
+  const bytes = weights + 4 * contextLength * width * layers;
+  if (bytes <= MOST_BYTES) return null;
+  return {
+    code: "out-of-memory",
+    message: `The model needs ${millions(bytes)} MB with a context of ${contextLength} tokens, and gets ${millions(MOST_BYTES)} MB on the CPU.`,
+  };
+}
+
+/** The fastest adapter; null where there is none, or the browser does not answer. */
+async function findAdapter() {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  /** @type {Promise<null>} */
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ADAPTER_MS, null)));
+  try {
+    const asked = globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" });
+    return (await Promise.race([asked, late])) ?? null;
+  } catch {
+    return null;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param {GPUAdapter} adapter */
+function isSoftware(adapter) {
+  const info = /** @type {Partial<GPUAdapterInfo>} */ (adapter.info ?? {});
+  const names = [info.architecture, info.device, info.description];
+  return info.isFallbackAdapter === true || names.some((name) => SOFTWARE.test(name ?? ""));
+}

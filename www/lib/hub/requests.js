@@ -1,0 +1,97 @@
+// Questions to a hub or a static host, asked once, and what their answers mean. (The engine asks for what it loads by itself:
+// src/hub, which also tries again.)
+
+import { fetchAny } from "../disk.js";
+import { TokenFormerError } from "../errors.js";
+
+/**
+ * Where a model's files are: a folder's address with a slash at its end, or a repository of a hub.
+ * @typedef {object} Place
+ * @property {string | null} folderUrl
+ * @property {string | null} repository
+ * @property {string} endpoint
+ * @property {string} revision
+ * @property {string} [token]
+ */
+
+/** A revision may be a branch with a slash in it, which the hub wants encoded. @param {string} text */
+const segment = (text) => text.replace(/[%/?#]/g, encodeURIComponent);
+
+/** Address of a file. @param {Place} place @param {string} path */
+export function fileUrl({ folderUrl, repository, endpoint, revision }, path) {
+  return repository ? `${endpoint}/${repository}/resolve/${segment(revision)}/${path}` : `${folderUrl}${path}`;
+}
+
+/** Address of what the hub tells of a repository's revision. @param {Place} place @param {"revision" | "tree"} call */
+export function apiUrl({ repository, endpoint, revision }, call) {
+  return `${endpoint}/api/models/${repository}/${call}/${segment(revision)}`;
+}
+
+/**
+ * An answer, or null where there is nothing at that address; whatever else is wrong with it is thrown.
+ * @param {Place} place
+ * @param {string} url
+ * @param {{ what: string, range?: [first: number, last: number], signal?: AbortSignal }} about `what`: in words, or a file's name
+ * @returns {Promise<Response | null>}
+ */
+export async function ask(place, url, { what, range, signal }) {
+  const response = await send(place, url, range, signal).catch((cause) => {
+    throw unreachable(what, url, cause, signal);
+  });
+  // Single-page hosts answer every missing path with their page.
+  const isPage = response.ok && response.headers.get("Content-Type")?.startsWith("text/html");
+  if (response.ok && !isPage) return response;
+  drop(response);
+  if (isPage) return null;
+  const error = refusal(place, what, response);
+  if (error) throw error;
+  return null;
+}
+
+/** Nobody reads the rest of it. @param {Response} response */
+export function drop(response) {
+  response.body?.cancel().catch(() => {});
+}
+
+/** @param {Place} place @param {string} url @param {[number, number] | undefined} range @param {AbortSignal} [signal] */
+async function send({ repository, endpoint, token }, url, range, signal) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  if (range) headers.Range = `bytes=${range[0]}-${range[1]}`;
+  // The token is the endpoint's alone.
+  if (token && repository && url.startsWith(`${endpoint}/`)) headers.Authorization = `Bearer ${token}`;
+  return fetchAny(url, { cache: "no-store", referrerPolicy: "no-referrer", credentials: "omit", signal, headers });
+}
+
+/** @param {string} what @param {string} url @param {unknown} cause @param {AbortSignal} [signal] */
+function unreachable(what, url, cause, signal) {
+  if (signal?.reason instanceof TokenFormerError) return signal.reason;
+  if (signal?.aborted) return new TokenFormerError("aborted", "Asking for the model was aborted.", { cause });
+  const isOffline = globalThis.navigator?.onLine === false;
+  const message = isOffline
+    ? `This device is offline, so ${what} could not be fetched.`
+    : `${what} at ${hostOf(url)} could not be fetched: the connection failed.`;
+  return new TokenFormerError("network", message, { cause });
+}
+
+/** @param {string} url */
+const hostOf = (url) => new URL(url).host || url;
+
+/** What is wrong with an answer; null where it only says that there is no such file. @param {Place} place @param {string} what @param {Response} response */
+function refusal({ repository, endpoint, folderUrl, token }, what, { status, headers }) {
+  const where = repository ? `${repository} on ${hostOf(endpoint)}` : folderUrl;
+  const code = headers.get("X-Error-Code");
+  const make = (/** @type {string} */ code, /** @type {string} */ message) =>
+    new TokenFormerError(code, `${message} (HTTP ${status}).`);
+  if (code === "EntryNotFound") return null;
+  if (code === "RevisionNotFound") return make("model-not-found", `The repository ${where} has no such revision`);
+  if (code === "GatedRepo") return make("unauthorized", `The repository ${where} is gated`);
+  // So the hub answers those who name a repository that it does not have.
+  if (code === "RepoNotFound" || (status === 401 && repository && !token))
+    return make("model-not-found", `There is no repository ${where}, or it is private`);
+  if (status === 401 && repository) return make("unauthorized", "The hub does not accept the access token");
+  if (status === 401 || status === 403) return make("unauthorized", `Access to ${what} of ${where} was refused`);
+  if (status === 429) return make("rate-limited", "The hub asks to wait before more is requested");
+  if ([404, 405, 410, 501].includes(status)) return null;
+  return make("network", `${what} of ${where} could not be fetched`);
+}
