@@ -133,6 +133,9 @@ test("what is stored is told without asking for its files", async () => {
   assert.deepEqual(await of("o/quantized"), stored, "it stands in for what cannot be reached");
   assert.equal((await of("o/quantized", { revision: "v7" })).state, "unavailable", "nobody asked for that before");
   hub.faults.length = 0;
+  hub.faults.push({ kind: "status", server: "hub", status: 404, code: "RepoNotFound", times: 9 });
+  assert.deepEqual(await of("o/quantized"), stored, "and for what is there no more");
+  hub.faults.length = 0;
   const uncached = await of("o/quantized", { cache: false });
   assert.deepEqual([uncached.state, uncached.downloadBytes], ["downloadable", size(WITH_MANIFEST)]);
   // Another commit, another hub.

@@ -67,7 +67,7 @@ for (const [thread, use] of [
           quantization: undefined,
           config: undefined,
           contextLength: 64,
-          cache: true,
+          cache: false, // node keeps nothing
           backend: "auto",
         },
       ]);

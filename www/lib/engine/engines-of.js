@@ -1,5 +1,6 @@
 // Engines of this thread's module, for its EngineService.
 
+import { readsDisk } from "../disk.js";
 import { aborted } from "../errors.js";
 import { underPolicy } from "./policy.js";
 
@@ -47,7 +48,9 @@ export function enginesOf(module) {
       underPolicy([request.folderUrl, request.endpoint], signal, (signal) =>
         make(({ Engine }) => {
           if (signal.aborted) throw aborted("Loading");
-          return Engine.load(request, tell, signal);
+          // Outside of a page nothing is kept, which is no news.
+          const keeps = !readsDisk() || Boolean(globalThis.indexedDB);
+          return Engine.load(keeps ? request : { ...request, cache: false }, tell, signal);
         }, request.backend),
       ),
     /** @param {Request} request */
