@@ -35,7 +35,8 @@ export default [
     rules: { "no-unused-vars": "off" }, // JSX uses names that this rule does not see
   },
   { files: ["www/service-worker.js"], languageOptions: { globals: globals.serviceworker } },
-  { files: ["scripts/**", "tests/**", "*.js"], languageOptions: { globals: globals.node } },
+  { files: ["examples/extension/*.js"], languageOptions: { globals: globals.webextensions } },
+  { files: ["scripts/**", "tests/**", "examples/**/*.mjs", "*.js"], languageOptions: { globals: globals.node } },
   // What a test evaluates in a page knows that page's globals.
   { files: ["tests/browser/**", "tests/full/**", "scripts/**"], rules: { "no-undef": "off" } },
   { files: ["tests/js/**"], languageOptions: { globals: globals.browser } },

@@ -98,6 +98,7 @@ async function main() {
     `${output}: ${(bytes / 1e6).toFixed(1)} MB, perplexity ${part < 0 ? "−" : "+"}${Math.abs(part * 100).toFixed(2)} %. Read its README.md; this uploads it:`,
   );
   console.log(`hf upload ${asked.as} ${JSON.stringify(output)} .`);
+  say("For the page to offer it, name it in QUANTIZED of www/page/published.js.");
 }
 
 try {

@@ -66,6 +66,11 @@ enum Lost {
     Failed(String),
 }
 
+/// False for addresses of extensions: Chromium sends the range alone there, but says that it is the whole (status 200).
+fn answers_ranges(url: &str) -> bool {
+    ["http:", "https:", "file:"].iter().any(|scheme| url.starts_with(scheme))
+}
+
 impl<P: Platform> Client<P> {
     /// A client; the token goes to a repository's endpoint only.
     pub fn new(platform: P, location: Location, token: Option<String>, signal: Signal) -> Self {
@@ -288,6 +293,7 @@ impl<P: Platform> Client<P> {
     ) -> std::result::Result<Response<P::Body>, Lost> {
         let may_know = to_endpoint && matches!(self.location, Location::Repository { .. });
         let token = self.token.as_deref().filter(|_| may_know);
+        let range = range.filter(|_| answers_ranges(url));
         let mut asked = pin!(self.platform.fetch(Request { url, range, token }));
         let answer = match within(&self.platform, SILENCE, asked.as_mut()).await {
             Some(answer) => Some(answer),

@@ -6,7 +6,7 @@ import { EMBEDDED } from "../../www/lib/embedded.js";
 import { ownAddress } from "../../www/page/bench/address.js";
 import { answer, isLocal, localFolder, localName, remedyFor } from "../../www/page/local-folder.js";
 import { describeModel } from "../../www/page/model-names.js";
-import { PUBLISHED, size, whyNot } from "../../www/page/published.js";
+import { OFFERED, PUBLISHED, size, whyNot, withQuantized } from "../../www/page/published.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "../../www/page/setting-texts.js";
 import { fromHash, LINKED, missingInWords, toHash } from "../../www/page/address.js";
 import { fromStorage, readAttributes } from "../../www/page/memory.js";
@@ -119,6 +119,27 @@ test("stop texts and biases survive being typed", () => {
   const biases = '{"11":-5,"42":1e-7}';
   assert.equal(TO_ATTRIBUTE.logitBias(TO_TEXT.logitBias(biases)), biases);
   assert.throws(() => TO_ATTRIBUTE.logitBias("11 = 2"), /“11 = 2”/);
+});
+
+test("a small copy of a published model is offered above it, with what it downloads", () => {
+  const [first, second] = PUBLISHED;
+  const small = { name: "o/TokenFormer-450M-q4", download: 283e6 };
+  const offered = withQuantized([first, second], { [second.name]: small });
+  assert.deepEqual(
+    offered.map(({ name, label, download }) => [name, label, size(download)]),
+    [
+      [first.name, first.label, "608 MB"],
+      [small.name, "TokenFormer 450M, 4-bit", "283 MB"],
+      [second.name, second.label, "1.82 GB"],
+    ],
+  );
+  assert.equal(offered[1].count, second.count);
+  assert.deepEqual(
+    OFFERED.filter(({ name }) => PUBLISHED.some((model) => model.name === name)),
+    PUBLISHED,
+    "what is published stays",
+  );
+  for (const { download, kept } of OFFERED) assert.ok(download > 0 && kept > 0);
 });
 
 test("a memory that is not as it was written does no harm", () => {

@@ -88,7 +88,10 @@ test("a download that breaks off goes on where it was, also in another run", asy
   hub.faults.push({ kind: "cut", after: 1 << 20 }, { kind: "status", status: 503 });
   await (await open()).download("pytorch_model.bin", target());
   assert.deepEqual(readFileSync(target()), LARGE);
-  assert.ok(hub.requests.some(({ server, range }) => server === "cdn" && /^bytes=[1-9]/.test(range)), "it began anew");
+  assert.ok(
+    hub.requests.some(({ server, range }) => server === "cdn" && /^bytes=[1-9]/.test(range)),
+    "it began anew",
+  );
   assert.ok(waits >= 2);
   rmSync(target());
   hub.requests.length = 0;

@@ -9,7 +9,7 @@ import { toTokenFormerError } from "../lib/errors.js";
 import { byId } from "./elements.js";
 import { isLocal } from "./local-folder.js";
 import { describeModel } from "./model-names.js";
-import { EMBEDDED, PUBLISHED } from "./published.js";
+import { EMBEDDED, OFFERED } from "./published.js";
 import { attributeRow } from "./rows.js";
 import { bindToken } from "./token-binding.js";
 
@@ -18,7 +18,7 @@ import { bindToken } from "./token-binding.js";
 /** @typedef {import("./rows.js").RowOptions} RowOptions */
 
 /** What comes with the page, and what is published. @type {Choice[]} */
-export const KNOWN = [EMBEDDED, ...PUBLISHED];
+export const KNOWN = [EMBEDDED, ...OFFERED];
 
 /** The known models, and the one with this name if it is none of them. @param {string} name @returns {Choice[]} */
 export function withModel(name) {

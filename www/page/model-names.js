@@ -4,7 +4,7 @@
 import { DEFAULT_ENDPOINT, normalizeEndpoint } from "../lib/api/names.js";
 import { isLocal, localName } from "./local-folder.js";
 import { parseAddress } from "./parse-address.js";
-import { EMBEDDED, PUBLISHED } from "./published.js";
+import { EMBEDDED, OFFERED } from "./published.js";
 
 /** Characters that show nothing or turn the writing around, and blanks of all kinds. */
 const UNSEEN = /[\p{C}\p{Z}\s]+/gu;
@@ -19,7 +19,7 @@ const UNSEEN = /[\p{C}\p{Z}\s]+/gu;
 export function describeModel(name, endpoint = null) {
   if (name === EMBEDDED.name) return { label: EMBEDDED.label, host: "" };
   if (isLocal(name)) return { label: shown(localName(lastOf(name))), host: "this computer" };
-  const known = PUBLISHED.find((model) => model.name === name);
+  const known = OFFERED.find((model) => model.name === name);
   const isAddress = /^(\/|\.\.?\/)|^[a-z][a-z0-9+.-]*:/i.test(name);
   if (!isAddress) return { label: known?.label ?? shown(name), host: hostOf(endpointOf(endpoint)) };
   const host = hostOf(name, globalThis.document?.baseURI);

@@ -52,6 +52,23 @@ export const PUBLISHED = Object.freeze([
   },
 ]);
 
+/**
+ * Small copies of these, as scripts/publish-model makes them: repository and bytes to download, by the name of the checkpoint.
+ * @type {Readonly<Record<string, { name: string, download: number }>>}
+ */
+const QUANTIZED = Object.freeze({});
+
+/** The published models, each below its small copy where there is one. @param {readonly Choice[]} published @param {typeof QUANTIZED} quantized @returns {Choice[]} */
+export function withQuantized(published, quantized) {
+  return published.flatMap((model) => {
+    const small = quantized[model.name ?? ""];
+    return small ? [{ ...model, ...small, label: `${model.label}, 4-bit` }, model] : [model];
+  });
+}
+
+/** What is offered of them. */
+export const OFFERED = Object.freeze(withQuantized(PUBLISHED, QUANTIZED));
+
 /** The one that comes with the page; the element's attribute is absent for it. */
 export const EMBEDDED = Object.freeze({
   name: null,

@@ -57,7 +57,8 @@ export function drop(response) {
 async function send({ repository, endpoint, token }, url, range, signal) {
   /** @type {Record<string, string>} */
   const headers = {};
-  if (range) headers.Range = `bytes=${range[0]}-${range[1]}`;
+  // Of addresses of extensions Chromium sends the range alone, but says that it is the whole (status 200).
+  if (range && /^(https?|file):/.test(url)) headers.Range = `bytes=${range[0]}-${range[1]}`;
   // The token is the endpoint's alone.
   if (token && repository && url.startsWith(`${endpoint}/`)) headers.Authorization = `Bearer ${token}`;
   return fetchAny(url, { cache: "no-store", referrerPolicy: "no-referrer", credentials: "omit", signal, headers });
