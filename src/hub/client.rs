@@ -341,3 +341,18 @@ impl<P: Platform> Client<P> {
         .refusal()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::answers_ranges;
+
+    #[test]
+    fn extensions_are_asked_for_whole_files() {
+        for url in ["http://h/m/f", "https://h/m/f", "file:///m/f"] {
+            assert!(answers_ranges(url), "{url}");
+        }
+        for url in ["chrome-extension://abc/m/f", "moz-extension://abc/m/f"] {
+            assert!(!answers_ranges(url), "{url}");
+        }
+    }
+}
