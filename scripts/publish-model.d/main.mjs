@@ -21,7 +21,7 @@ const say = (text) => console.error(`publish-model: ${text}`);
 
 function run(program, given, { isRead = false } = {}) {
   const { status, stdout, error } = spawnSync(join(target, "debug", program), given.map(String), {
-    stdio: ["ignore", isRead ? "pipe" : "inherit", "inherit"],
+    stdio: ["ignore", isRead ? "pipe" : 2, "inherit"],
     encoding: "utf8",
     maxBuffer: 1 << 26,
   });

@@ -13,6 +13,7 @@ import { startHub } from "../browser/hub-simulator.mjs";
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 const fixture = (name) => readFileSync(path(`tests/fixtures/head64/${name}`));
 const COMMIT = "e".repeat(40);
+const TEXT = path("eval/tokenformer_eval/data/northanger_abbey.txt");
 
 /** A tokenizer whose tokens are bytes, below the model's 512. */
 function byteTokenizer() {
@@ -70,8 +71,7 @@ after(async () => {
 });
 
 const publish = (...more) => {
-  const text = `${path("eval/tokenformer_eval/data/northanger_abbey.txt")}:1500`;
-  const given = ["o/small", "--endpoint", hub.endpoint, "--calibrate", "512", "--text", text, ...more];
+  const given = ["o/small", "--endpoint", hub.endpoint, "--calibrate", "512", "--text", `${TEXT}:1500`, ...more];
   return promisify(execFile)(process.execPath, [path("scripts/publish-model.d/main.mjs"), ...given]).catch((e) => e);
 };
 
@@ -98,11 +98,11 @@ test("a checkpoint becomes a folder with card and licence, and the command that 
 test("what loses too much is not written", async () => {
   const output = join(folder, "refused");
   hub.requests.length = 0;
-  const { code, stderr } = await publish("--to", output, "--limit", "0", "--calibrate", "0", "--quantization", "q8");
-  // Perplexity of a random model may shrink by chance: then it is written.
-  if (code === 1) {
-    assert.match(stderr, /Perplexity grows by .* more than --limit 0/);
-    assert.equal(existsSync(output), false);
-  } else assert.ok(existsSync(join(output, "README.md")), stderr);
+  // On this text the small model of random weights is worse by 0.8 %; on others it is better.
+  const given = ["--limit", "0.1", "--calibrate", "0", "--text", `${TEXT}:600`];
+  const { code, stderr } = await publish("--to", output, ...given);
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /Perplexity grows by 0\.\d+ %, more than --limit 0\.1\. Nothing was written/);
+  assert.equal(existsSync(output), false);
   assert.equal(hub.sent("pytorch_model.bin"), 0, "the download was there");
 });
