@@ -227,6 +227,29 @@ test("other versions on the same origin neither break nor hide anything", async 
       ),
   );
   assert.equal(left, 0);
+
+  // Who only asks fetches no engine.
+  const asking = await newPage(context);
+  world.requests.length = 0;
+  hub.requests.length = 0;
+  const [told, { state, storedBytes }, freed, after] = await asking.evaluate(async (endpoint) => {
+    const told = await TokenFormer.models();
+    const available = await TokenFormer.availability("o/folder", { endpoint });
+    const freed = await TokenFormer.delete("o/folder");
+    return [told, available, freed, await TokenFormer.availability("o/folder", { endpoint })];
+  }, hub.endpoint);
+  assert.deepEqual([told.length, state, storedBytes, freed], [1, "stored", told[0].bytes, told[0].bytes]);
+  const sizes = Object.values(FILES).reduce((sum, { length }) => sum + length, 0);
+  assert.deepEqual(
+    [after.state, after.downloadBytes, after.storedBytes, after.backend],
+    ["downloadable", sizes, 0, "cpu"],
+  );
+  assert.ok(hub.sent("model.safetensors") < 0.1 * WEIGHTS.length, "only its header");
+  assert.deepEqual(
+    world.requests.filter((request) => /wasm|worker|tokenformer-web\.js/.test(request)),
+    [],
+  );
+  assert.deepEqual(hub.violations, []);
   await context.close();
 });
 
