@@ -77,9 +77,7 @@ async function main() {
   const own = existsSync(join(folder, CARD)) ? readFileSync(join(folder, CARD), "utf8") : "";
   const license = licenseOf(own, asked.license);
   const { quantization, calibrated, limit } = asked;
-  say(
-    `converting to ${quantization}${calibrated > 0 ? ", calibrated: see BENCHMARKS.md for how long that takes" : ""}`,
-  );
+  say(`converting to ${quantization}${calibrated > 0 ? ", calibrated: many minutes, for large models hours" : ""}`);
   const calibration = calibrated > 0 ? ["--calibrate", calibrated] : [];
   const input = ["--input", join(folder, CHECKPOINT)];
   run("convert", [...input, "--quantization", quantization, ...calibration, "--output", output]);
