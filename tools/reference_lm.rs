@@ -119,11 +119,17 @@ fn answer(model: &mut Model<ReferenceEngine>, line: &str) -> Result<Value> {
             json!({ "scores": pollster::block_on(model.score(&items, &AbortFlag::default()))? })
         }
         Request::Complete(c) => {
-            let sampling = SamplingOptions {
-                top_k: c.top_k,
-                seed: c.seed,
-                ..SamplingOptions::from_f64(c.temperature, c.top_p, c.min_p, c.repetition_penalty)
-            };
+            // As JavaScript passes them: so they are brought into the ranges of 32 bits as a browser's are.
+            let options = json!({
+                "temperature": c.temperature,
+                "topK": c.top_k,
+                "topP": c.top_p,
+                "minP": c.min_p,
+                "repetitionPenalty": c.repetition_penalty,
+                "seed": c.seed,
+            });
+            let unusable = |e| Error::invalid_argument(format!("No options: {e}."));
+            let sampling: SamplingOptions = serde_json::from_value(options).map_err(unusable)?;
             let options = GenerateOptions { max_tokens: c.max_tokens, sampling, stop: c.stop, ..Default::default() };
             let mut generation = Generation::start(model, &Prompt::Ids(c.prompt), options, AbortFlag::default())?;
             while pollster::block_on(generation.next(model))?.is_some() {}

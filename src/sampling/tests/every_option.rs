@@ -63,7 +63,7 @@ fn the_shaders_get_every_number() {
              "dry": { "multiplier": 0.75, "base": 2, "allowedLength": 4 } }"#,
     );
     let words = words(&options, 99, 1);
-    assert!(words.len() * 4 >= *span as usize && words.len() % 4 == 0);
+    assert!(words.len() * 4 >= *span as usize && words.len().is_multiple_of(4));
     let found: Vec<_> =
         members.iter().map(|m| (m.name.as_deref().unwrap_or_default(), words[m.offset as usize / 4])).collect();
     let float = f32::to_bits;
