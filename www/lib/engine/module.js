@@ -1,7 +1,7 @@
 // The WebAssembly engine in this thread: fetched and started once, by the first call that needs it.
 
 import { fetchAny, readsDisk } from "../disk.js";
-import { stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
+import { stopped, toTokenFormerError } from "../errors.js";
 import { glueAddress } from "../locations.js";
 import { compileWasm, missing } from "./wasm-file.js";
 
