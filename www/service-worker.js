@@ -89,8 +89,9 @@ function isPage(path) {
 async function keptFirst(event, path, build) {
   const copy = await kept(path, build);
   if (copy) return copy;
-  // One file that is missing stops the whole page, and a server may close a connection just as a request comes.
-  const response = await fetch(event.request).catch(() => fetch(event.request));
+  // One file that is missing stops the whole page. A server may close a connection just as a request comes, and a browser's
+  // cache may fail where a worker that is being installed asks for the same file.
+  const response = await fetch(event.request).catch(() => fetch(event.request, { cache: "no-store" }));
   // Not awaited: a storage that is full or slow must not hold back the page.
   if (build === BUILD && KEPT.has(path)) event.waitUntil(put(path, response.clone()).catch(() => {}));
   return response;

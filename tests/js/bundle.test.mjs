@@ -37,7 +37,8 @@ test("bundlers find worker and WebAssembly beside the module, by addresses witho
 });
 
 test("the worker imports nothing, and its text comes along", async () => {
-  assert.doesNotMatch(read("tokenformer.worker.js"), /\bimport\b|\bexport\b/);
+  // Outside of a page, where this file is not used, modules of Node's would be imported when they are needed.
+  assert.doesNotMatch(read("tokenformer.worker.js").replaceAll("import(`node:", ""), /\bimport\b|\bexport\b/);
   const { default: source } = await import(join(target, "tokenformer.worker-source.js"));
   assert.equal(source, read("tokenformer.worker.js"));
   assert.ok(read("tokenformer.bundle.js").includes(build.name));

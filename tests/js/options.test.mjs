@@ -159,7 +159,7 @@ test("options of random are checked as others are", () => {
     for (const value of [...bad, null, NaN])
       assert.throws(() => checkRandomOptions({ [name]: value }), refused(new RegExp(`^${name}`)), `${name}: ${value}`);
   }
-  assert.throws(() => checkRandomOptions({ Workers: 1 }), { hint: "Did you mean workers?" });
+  assert.throws(() => checkRandomOptions({ Workgroups: 1 }), { hint: "Did you mean workgroups?" });
 });
 
 test("unknown options are refused, and a near miss is named", () => {

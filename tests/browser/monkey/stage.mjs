@@ -138,6 +138,8 @@ export class Tab {
   isSetKept = true;
   /** Whether the browser has no room for its text. */
   isFull = false;
+  /** Requests that failed since the last navigation. @type {string[]} */
+  #failed = [];
   /** Since when it says the same of its loading. */
   waits = { words: "", since: 0 };
 
@@ -150,6 +152,7 @@ export class Tab {
   async open(address = this.#stage.url) {
     this.page = await this.#stage.context.newPage();
     this.page.setDefaultTimeout(20_000);
+    this.page.on("requestfailed", (request) => this.#failed.push(`${request.failure()?.errorText} ${request.url()}`));
     this.page.on("pageerror", (error) => this.#stage.violations.push(`${this.name}: ${error.stack ?? error}`));
     await this.go(() => this.page.goto(address));
   }
@@ -157,6 +160,7 @@ export class Tab {
   /** `navigate`, with everything in order, and what the monkey has in every page. */
   async go(navigate) {
     await this.#stage.calm();
+    this.#failed.length = 0;
     const isThere = () => this.page.waitForFunction(() => customElements.get("token-former"));
     await navigate()
       .then(isThere)
@@ -202,7 +206,7 @@ export class Tab {
       });
     const late = new Promise((done) => setTimeout(done, 5000, "no answer"));
     const told = await Promise.all([own, seen].map((one) => Promise.race([one, late])));
-    return `${JSON.stringify(told)}; open requests: ${[...open].join(" ")}`;
+    return `${JSON.stringify(told)}; failed: ${this.#failed.join(" ")}; open requests: ${[...open].join(" ")}`;
   }
 
   /** Does `call` in the page. */
