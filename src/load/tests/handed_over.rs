@@ -156,7 +156,8 @@ impl Devices<Vec<u8>> for Failing<'_> {
     }
 
     async fn finish(&mut self, room: cpu::Loading, config: &ModelConfig, notes: &mut Vec<String>) -> Result<CpuModel> {
-        match self.failures.borrow_mut().pop() {
+        let failure = self.failures.borrow_mut().pop();
+        match failure {
             Some(code) => Err(Error::new(code, "It is out of order.")),
             None => Cpu.finish(room, config, notes).await,
         }

@@ -47,7 +47,8 @@ pub fn add(cases: &mut Cases) {
         format: TableFormat::Q4,
         arithmetic: Arithmetic::Int8,
         threads: 64,
-        past: 130,
+        // Two stretches, of which the second ends with the token itself among the first that are looked at.
+        past: 128,
     };
     let (f32s, gelu, softmax) = (Arithmetic::F32, NormActivation::GeluL2Norm, NormActivation::Softmax);
     // Three slots of activations for each thread, the last of them not for all.
