@@ -66,8 +66,9 @@ const manifest = {
   sideEffects: true,
   customElements: "./custom-elements.json",
   files: ["*.js", "*.mjs", "*.d.ts", "*.wasm", "custom-elements.json"],
-  peerDependencies: { [MODEL_PACKAGE]: version },
-  peerDependenciesMeta: { [MODEL_PACKAGE]: { optional: true } },
+  // The types of ./ai-sdk are the provider's.
+  peerDependencies: { [MODEL_PACKAGE]: version, "@ai-sdk/provider": ">=4 <5" },
+  peerDependenciesMeta: { [MODEL_PACKAGE]: { optional: true }, "@ai-sdk/provider": { optional: true } },
 };
 
 const modelManifest = {

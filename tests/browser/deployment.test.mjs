@@ -1,7 +1,7 @@
 // What a deployment, or a bad hour of the host's, does to pages that are open and to visits without a network.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -216,11 +216,10 @@ test("a page that was opened from the disk says that it needs a web server", asy
 test("dist/ has a name, which its package and its single file have, too", () => {
   const name = nameOf(root("dist"));
   assert.match(name, /^[0-9a-f]{12}$/);
-  for (const file of [
-    "npm/tokenformer.js",
-    "npm/tokenformer.worker.js",
-    "npm/tokenformer.bundle.js",
-    "dist/tokenformer.bundle.js",
-  ])
-    assert.ok(readFileSync(root(file), "utf8").includes(`"${name}"`), file);
+  const holds = (file) => readFileSync(root(file), "utf8").includes(`"${name}"`);
+  for (const file of ["npm/tokenformer.worker.js", "npm/tokenformer.bundle.js", "dist/tokenformer.bundle.js"])
+    assert.ok(holds(file), file);
+  // Where entries share it.
+  const chunks = readdirSync(root("npm")).filter((file) => file.startsWith("chunk-"));
+  assert.equal(chunks.filter((file) => holds(`npm/${file}`)).length, 1, chunks.join(" "));
 });

@@ -2,7 +2,7 @@
 // install them are the examples (examples.test.mjs).
 
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -77,6 +77,10 @@ test("a strict project type-checks, and what the types must refuse they refuse",
   const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
   const check = () => run(process.execPath, [tsc, "--noEmit", "-p", "."], { cwd: project });
   await check().catch(({ stdout }) => assert.fail(stdout));
+  // What it uses besides: a project that imports tokenformer-web/ai-sdk has them.
+  mkdirSync(`${project}/node_modules/@ai-sdk`, { recursive: true });
+  for (const name of ["@ai-sdk/provider", "openai"])
+    symlinkSync(path(`node_modules/${name}`), `${project}/node_modules/${name}`, "dir");
   writeFileSync(`${project}/src/more.ts`, readFileSync(path("tests/browser/pages/types.ts")));
   const { stdout } = await check().then(
     () => ({ stdout: "" }),
