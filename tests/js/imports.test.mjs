@@ -15,6 +15,7 @@ const FLOORS = [
   ["lib/api"],
   ["lib/element", "lib/ai-sdk"],
   ["tokenformer.js", "ai-sdk.js", "requests.js"],
+  ["page/stories"],
   ["page"],
   ["page/evaluate", "page/bench"],
 ];

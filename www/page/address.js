@@ -11,7 +11,7 @@ import {
 import { resolveName } from "../lib/api/names.js";
 import { checkGenerateOptions, checkLoadOptions } from "../lib/api/options.js";
 import { isLocal } from "./local-folder.js";
-import { plainText } from "./plain-text.js";
+import { plainText } from "./stories/plain-text.js";
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 
@@ -29,6 +29,9 @@ export const LINKED = Object.freeze([
 ]);
 /** A beginning that is longer makes no usable address. */
 const LONGEST_BEGINNING = 2000;
+
+/** The name under which an address holds a whole story (stories/link.js). */
+const STORY = "story";
 
 /** Attributes of the element, by name; null for one that is not there. @typedef {Record<string, string | null>} Attributes */
 
@@ -75,6 +78,8 @@ export function toHash(attributes, defaults, beginning) {
  */
 export function fromHash(hash, defaults) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
+  // A whole story is shown first, and changes nothing until the visitor says so.
+  if (query.has(STORY)) return null;
   const attributes = Object.fromEntries(LINKED.map((name) => [name, defaults[name]]));
   // A model without a name is none.
   if (query.get("model") === "" && defaults.model === null) query.delete("model");
@@ -88,6 +93,21 @@ export function fromHash(hash, defaults) {
   const beginning = prompt === null ? null : plainText(prompt.slice(0, LONGEST_BEGINNING));
   const tells = beginning !== null || LINKED.some((name) => query.has(name));
   return tells ? { attributes, beginning } : null;
+}
+
+/** The address's part for a whole story, with settings that differ from `defaults`. @param {string} code of the story @param {Attributes} attributes @param {Attributes} defaults */
+export function toStoryHash(code, attributes, defaults) {
+  const settings = toHash(attributes, defaults, null);
+  return `${settings === "" ? "#" : `${settings}&`}${STORY}=${code}`;
+}
+
+/** The opposite: the story's code, and the settings that the link may set; null where there is no story. @param {string} hash @param {Attributes} defaults */
+export function fromStoryHash(hash, defaults) {
+  const query = new URLSearchParams(hash.replace(/^#/, ""));
+  const code = query.get(STORY);
+  if (code === null) return null;
+  query.delete(STORY);
+  return { code, attributes: fromHash(query.toString(), defaults)?.attributes ?? null };
 }
 
 /**

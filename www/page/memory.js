@@ -3,12 +3,16 @@
 // texts of the visitor's that something else has taken the place of.
 
 import { isValid, LINKED } from "./address.js";
-import { plainText } from "./plain-text.js";
+import { textOf } from "./stories/passages.js";
+import { plainText } from "./stories/plain-text.js";
+import { toKeptSheet } from "./stories/sheets.js";
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 /** @typedef {import("./address.js").Attributes} Attributes */
 /** What a link has set, by attribute, and what the visitor has there. @typedef {Record<string, { given: string | null, own: string | null }>} Borrowed */
-/** A text of the visitor's. `tab` names the tab that is still writing it; null if none is. @typedef {{ passages: Passage[], tab: string | null, key?: string }} Text */
+/** @typedef {import("./stories/sheets.js").KeptSheet} KeptSheet */
+/** @typedef {import("./stories/sheets.js").Sheet} Sheet */
+/** A text of the visitor's. `tab` names the tab that is still writing it; null if none is. `sheet`: which story it is. @typedef {{ passages: Passage[], tab: string | null, sheet?: Sheet | KeptSheet | null, key?: string }} Text */
 /** One that was replaced. `key` is the browser's for it, and `at` gives the order. @typedef {Text & { key: string, at: number }} Replaced */
 
 /**
@@ -19,6 +23,8 @@ import { plainText } from "./plain-text.js";
  * @property {Passage[]} passages the text
  * @property {string} hash the address's part behind #
  * @property {string[]} earlier those that the tab had before, the newest first
+ * @property {boolean} isVisitors whether the text is the visitor's
+ * @property {Sheet | KeptSheet | null} sheet which story the text is
  */
 
 export const LAST = "tokenformer-web";
@@ -62,7 +68,9 @@ export function fromStorage(text, defaults) {
     if (isValue(name, given) && isValue(name, own)) borrowed[name] = { given, own };
   }
   const earlier = Array.isArray(kept.earlier) ? kept.earlier.map(String) : [];
-  return { attributes, borrowed, passages: toPassages(kept.passages), hash: String(kept.hash ?? ""), earlier };
+  const passages = toPassages(kept.passages);
+  const [hash, isVisitors] = [String(kept.hash ?? ""), kept.isVisitors !== false];
+  return { attributes, borrowed, passages, hash, earlier, isVisitors, sheet: toKeptSheet(kept.sheet) };
 }
 
 /**
@@ -97,7 +105,7 @@ export function claimLast(text, tab) {
 
 /**
  * Keeps a page, for this tab alone unless `isLast`; whether the next visit will find it.
- * @param {Kept & { isVisitors: boolean, tab: string }} state
+ * @param {Kept & { tab: string }} state
  * @param {{ isLast: boolean }} place
  */
 export function remember(state, { isLast }) {
@@ -154,9 +162,9 @@ export function adoptReplaced() {
 }
 
 /** @param {Text} text @param {number} at */
-function add({ passages, tab }, at) {
+function add({ passages, tab, sheet }, at) {
   const key = `${REPLACED}/${Math.random().toString(36).slice(2)}`;
-  return write("localStorage", key, JSON.stringify({ version: 1, at, passages, tab }));
+  return write("localStorage", key, JSON.stringify({ version: 1, at, passages, tab, sheet }));
 }
 
 /** @param {string} key @returns {Replaced | null} */
@@ -166,11 +174,6 @@ function replacedText(key) {
   return text && { ...text, key, at: kept.at };
 }
 
-/** @param {Passage[]} passages */
-export function textOf(passages) {
-  return passages.map(({ text }) => text).join("");
-}
-
 /** @param {any} kept what `remember` wrote, if it is that */
 function visitorsText(kept) {
   return kept?.version === 1 && kept.isVisitors !== false ? toText(kept) : null;
@@ -178,9 +181,10 @@ function visitorsText(kept) {
 
 /** @param {unknown} kept @returns {Text | null} */
 function toText(kept) {
-  const { passages: given, tab } = Object(kept);
+  const { passages: given, tab, sheet } = Object(kept);
   const passages = toPassages(given);
-  return passages.length > 0 ? { passages, tab: typeof tab === "string" ? tab : null } : null;
+  if (passages.length === 0) return null;
+  return { passages, tab: typeof tab === "string" ? tab : null, sheet: toKeptSheet(sheet) };
 }
 
 /** @param {unknown} kept @returns {Passage[]} */

@@ -15,8 +15,15 @@ import { offerModel } from "./offer.js";
 import { keepShell } from "./offline.js";
 import { openPanels } from "./panels.js";
 import { SettingsPanel } from "./settings-panel.js";
-import { textOf } from "./memory.js";
+import { showSharedStories } from "./shared-story.js";
 import { keepState } from "./state.js";
+import { StoriesPanel } from "./stories-panel.js";
+import { Library } from "./stories/library.js";
+import { textOf } from "./stories/passages.js";
+import { BrowserRecords } from "./stories/records.js";
+import { sheetsOf } from "./stories/sheets.js";
+import { titleOf } from "./stories/story.js";
+import { keepFiles } from "./story-files.js";
 
 const writer = /** @type {import("../tokenformer.js").TokenFormerElement} */ (byId("writer"));
 /** Characters of a text that its button shows: enough to know it by. */
@@ -25,7 +32,6 @@ const LONGEST_PREVIEW = 80;
 const settings = new SettingsPanel(writer);
 const models = new ModelPanel(writer);
 const machine = new MachinePanel(writer);
-openPanels({ model: () => models.open(), settings: () => settings.open(), machine: () => machine.open() });
 
 /** A remark that holds until the visitor or the model goes on, or other words take its place. @param {string} id @param {string} text */
 function remark(id, text) {
@@ -33,7 +39,15 @@ function remark(id, text) {
   for (const type of ["input", "progress", "token"])
     writer.addEventListener(type, () => (byId(id).textContent = ""), { once: true });
 }
+const library = new Library(new BrowserRecords(), {
+  onFault: (sentence) => stories.showFault(sentence),
+  onChange: () => stories.showChange(),
+});
+const sheets = sheetsOf(library, (story) =>
+  remark("from-link", `Another tab has written this story, too. Yours goes on as “${titleOf(story)}”.`),
+);
 const state = keepState(writer, {
+  sheets,
   onLink: ({ isReplaced, model }) =>
     remark(
       "from-link",
@@ -41,6 +55,21 @@ const state = keepState(writer, {
     ),
   onReplaced: showOwnText,
   onKept: (isKept) => (byId("unkept").hidden = isKept),
+});
+/** The writer has another story. @param {string} told */
+function onOpened(told) {
+  remark("from-link", told);
+  window.scrollTo({ top: 0 });
+  writer.focus({ preventScroll: true });
+}
+const stories = new StoriesPanel(state, library, onOpened);
+keepFiles(state, library, { copy, onOpened });
+showSharedStories(state, { onOpened, onFault: (sentence) => remark("from-link", sentence) });
+openPanels({
+  model: () => models.open(),
+  stories: () => stories.open(),
+  settings: () => settings.open(),
+  machine: () => machine.open(),
 });
 new ContextMeter(writer);
 followText(writer);

@@ -10,13 +10,17 @@ export function openPanels(panels) {
       onOpen();
       dialog.showModal();
     });
-    dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
-    // A press on the veil beside it: the dialog itself is the target only there, since its padding belongs to its children.
-    dialog.addEventListener("click", (event) => {
-      if (event.target !== dialog) return;
-      const { left, right, top, bottom } = dialog.getBoundingClientRect();
-      if (event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom)
-        dialog.close();
-    });
+    makeClosable(dialog);
   }
+}
+
+/** @param {HTMLDialogElement} dialog */
+export function makeClosable(dialog) {
+  dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
+  // A press on the veil beside it: the dialog itself is the target only there, since its padding belongs to its children.
+  dialog.addEventListener("click", (event) => {
+    if (event.target !== dialog) return;
+    const { left, right, top, bottom } = dialog.getBoundingClientRect();
+    if (event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom) dialog.close();
+  });
 }

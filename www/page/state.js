@@ -1,7 +1,17 @@
 // What the page remembers, and what a link does to it. The address (address.js) holds what can be shared; the browser
-// (memory.js) keeps the same, and the whole text with who wrote what.
+// (memory.js) keeps the same, and the whole text with who wrote what; and each text of the visitor's is a story in the
+// library (stories/).
 
-import { beginningOf, fromHash, LINKED, missingInWords, toHash } from "./address.js";
+import {
+  beginningOf,
+  fromHash,
+  fromStoryHash,
+  isValid,
+  LINKED,
+  missingInWords,
+  toHash,
+  toStoryHash,
+} from "./address.js";
 import {
   adoptReplaced,
   claimLast,
@@ -12,13 +22,19 @@ import {
   recall,
   remember,
   replacedTexts,
-  textOf,
 } from "./memory.js";
+import { isLocal } from "./local-folder.js";
+import { Desk } from "./stories/desk.js";
+import { toCode } from "./stories/link.js";
+import { textOf } from "./stories/passages.js";
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 /** @typedef {import("./address.js").Attributes} Attributes */
 /** @typedef {import("./memory.js").Borrowed} Borrowed */
 /** @typedef {import("./memory.js").Text} Text */
+/** @typedef {import("./stories/desk.js").Sheets} Sheets */
+/** @typedef {import("./stories/sheets.js").Sheet} Sheet */
+/** @typedef {import("./stories/story.js").Story} Story */
 
 /** How long a change waits for the next one before both are kept. */
 const SETTLE_MS = 300;
@@ -30,14 +46,13 @@ const MOST_EARLIER = 8;
  *
  * @param {import("../tokenformer.js").TokenFormerElement} element
  * @param {object} told
+ * @param {Sheets} told.sheets where the visitor's texts are kept as stories
  * @param {(link: { isReplaced: boolean, model: string | null }) => void} told.onLink a link's beginning has taken the place
  *     of another text, which `undo` brings back, or a link has chosen a model
  * @param {(passages: Passage[] | null) => void} [told.onReplaced] the text of the visitor's that can be brought back now
  * @param {(isKept: boolean) => void} [told.onKept] whether the next visit will find the text
- * @returns {{ link: () => { href: string, missing: string }, replace: (text: string) => void, bringBack: () => void }}
- *     `link`: an address to share, and what it lacks, in words; `replace`: another text in the place of the visitor's
  */
-export function keepState(element, { onLink, onReplaced = () => {}, onKept = () => {} }) {
+export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKept = () => {} }) {
   const defaults = readAttributes(element);
   const ownBeginning = element.text;
   /** This visit of this tab. A tab that was duplicated has the same storage, so a name that is kept there would not do. */
@@ -48,8 +63,9 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   let borrowed = {};
   /** The last text that was put here and is not the visitor's: a link's, an example's. */
   let brought = ownBeginning;
-  /** The visitor's text that it has taken the place of. @type {Passage[] | null} */
+  /** The visitor's text that it has taken the place of. @type {Text | null} */
   let aside = null;
+  const desk = new Desk(sheets);
   /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. @type {string | null} */
   let known = null;
   /** Addresses' parts behind # that this tab had before the one of now, the newest first. @type {string[]} */
@@ -69,14 +85,15 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   /** Another text in the place of the one that is there, which `undo` brings back, and `bringBack` if it is the visitor's. @param {string} text */
   function replace(text) {
     keepNow();
-    if (isVisitors()) aside = element.passages;
+    if (isVisitors()) aside = { passages: element.passages, tab: null, sheet: desk.sheet };
     known = null;
     brought = text;
+    desk.put(null, text);
     element.text = text;
     tellReplaced();
   }
 
-  const putAside = () => (aside ? [{ passages: aside, tab: null }] : []);
+  const putAside = () => (aside ? [aside] : []);
 
   /** Texts that were replaced, and are not what is there, the last one first. */
   function replaced() {
@@ -87,25 +104,61 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
 
   /** The text that was replaced last; what stands in its place goes behind the others. */
   function bringBack() {
+    keepNow();
     const [back, ...others] = replaced();
     if (!back) return;
     aside = known = null;
-    keepReplaced(isVisitors() ? [...others, { passages: element.passages, tab: null }] : others);
+    keepReplaced(isVisitors() ? [...others, { passages: element.passages, tab: null, sheet: desk.sheet }] : others);
+    desk.put(desk.remembered(back.passages, back.sheet), textOf(back.passages));
     element.passages = back.passages;
     keep();
   }
 
-  /** A link's beginning is a change of the visitor's text that is there, and can be undone. @param {NonNullable<ReturnType<typeof fromHash>>} link */
-  function open({ attributes, beginning }) {
+  /**
+   * Puts a story in the place of what is there, which is in the library, or else is put aside.
+   * @param {Story} story
+   * @param {object} how
+   * @param {string | null} how.mark its last write's; null: it is not kept yet
+   * @param {boolean} how.isOwn otherwise a file or a link brought it, and its settings are over with the visit
+   */
+  async function openStory(story, { mark, isOwn }) {
+    keepNow();
+    const isKept = (await desk.sheet?.settled()) ?? false;
+    if (isVisitors() && element.text !== "" && !isKept)
+      aside = { passages: element.passages, tab: null, sheet: desk.sheet };
+    known = null;
+    brought = ownBeginning;
+    if (isOwn) setAttributes(settingsOf(story));
+    else borrow(settingsOf(story));
+    const text = textOf(story.passages);
+    desk.put(sheets.of(story, mark), text);
+    element.passages = story.passages;
+    keep();
+  }
+
+  /** Of a story's settings those that the page may have and the element takes. @param {Story} story */
+  function settingsOf({ attributes }) {
+    const given = Object.entries(attributes).filter(([name, value]) => LINKED.includes(name) && isValid(name, value));
+    return Object.fromEntries(given);
+  }
+
+  /** Settings that hold for this visit. @param {Attributes} attributes */
+  function borrow(attributes) {
     const own = withoutLink(readAttributes(element), borrowed);
-    const differing = LINKED.filter((name) => attributes[name] !== own[name]);
+    const differing = Object.keys(attributes).filter((name) => attributes[name] !== own[name]);
     borrowed = Object.fromEntries(differing.map((name) => [name, { given: attributes[name], own: own[name] }]));
     setAttributes(attributes);
+  }
+
+  /** A link's beginning is a change of the visitor's text that is there, and can be undone. @param {NonNullable<ReturnType<typeof fromHash>>} link */
+  function open({ attributes, beginning }) {
+    borrow(attributes);
     const text = beginning ?? ownBeginning;
     const isReplaced = element.text !== ownBeginning && element.text !== text;
     if (isReplaced) replace(text);
     else if (element.text !== text) {
       brought = text;
+      desk.put(null, text);
       element.passages = [{ text, written: false }];
     }
     if (isReplaced || attributes.model !== null) onLink({ isReplaced, model: attributes.model });
@@ -130,7 +183,9 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     // Nothing takes the place of a text that is kept nowhere else.
     const isSafe = keepAside(text);
     const hash = leftAs ?? location.hash;
-    const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash, earlier, tab };
+    if (isVisitors()) desk.keep(passages, text, { brought, attributes: linkedOf(attributes) });
+    const { sheet } = desk;
+    const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash, earlier, tab, sheet };
     const isKept = remember(state, { isLast: isSafe });
     if (isKept) known = text;
     onKept(isKept || text === ownBeginning);
@@ -153,7 +208,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
     const others = before.filter((one) => one.tab !== tab && textOf(one.passages) !== known);
     const texts = [...putAside(), ...(isOthers ? [last] : []), ...others].filter((one) => !goesOn(one));
     // Redoing what was undone takes it away once more.
-    if (aside && text.startsWith(textOf(aside)) && text !== textOf(aside)) aside = null;
+    if (aside && goesOn(aside) && text !== textOf(aside.passages)) aside = null;
     return keepReplaced(texts);
   }
 
@@ -161,7 +216,8 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   function shelter() {
     const before = replacedTexts();
     const last = lastText();
-    const texts = [...(isVisitors() ? [{ passages: element.passages, tab }] : []), ...putAside()];
+    const own = { passages: element.passages, tab, sheet: desk.sheet };
+    const texts = [...(isVisitors() ? [own] : []), ...putAside()];
     const missing = texts.filter((text) => !isAmong(text, last ? [last, ...before] : before));
     if (missing.length > 0 && keepReplaced([...missing, ...before]) && isVisitors()) known = element.text;
     tellReplaced();
@@ -190,6 +246,9 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
       element.passages = kept.passages;
       known = element.text;
       if (isFirst) claimLast(known, tab);
+      const isOwnText = kept.isVisitors && isVisitors();
+      desk.put(isOwnText ? desk.remembered(kept.passages, kept.sheet) : null, known);
+      if (isOwnText) desk.adopt(kept.passages, kept.sheet);
     }
     if (kept && isOwn) {
       borrowed = kept.borrowed;
@@ -210,6 +269,7 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   element.addEventListener("token", keepSoon);
   element.addEventListener("done", keepSoon);
   adoptReplaced();
+  for (const { passages, sheet } of replacedTexts()) desk.adopt(passages, sheet);
   restore({ isFirst: true });
   addEventListener("hashchange", ({ oldURL }) => {
     keepNow(new URL(oldURL).hash);
@@ -223,14 +283,55 @@ export function keepState(element, { onLink, onReplaced = () => {}, onKept = () 
   addEventListener("storage", ({ key }) => key === LAST && shelter());
   document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 
+  /** The story that is there, as it is now. @returns {Promise<Story>} */
+  async function currentStory() {
+    keep();
+    const { passages } = element;
+    const attributes = linkedOf(readAttributes(element));
+    await desk.sheet?.settled();
+    return { ...(await (desk.sheet ?? sheets.begin()).story(passages)), attributes };
+  }
+
   return {
+    /** An address to share, and what it lacks, in words. */
     link() {
       keep();
       return { href: location.href, missing: missingInWords(element.passages, readAttributes(element), defaults) };
     },
+    /** An address that holds the whole story. @param {Story} story */
+    async storyLink(story) {
+      const hash = toStoryHash(await toCode(story), readAttributes(element), defaults);
+      return location.href.split("#")[0] + hash;
+    },
+    /** What the address holds, if that is a whole story. */
+    sharedStory: () => fromStoryHash(location.hash, defaults),
+    /** Another text in the place of the visitor's. */
     replace,
     bringBack,
+    openStory,
+    currentStory,
+    /** The id of the story that is there; null where that is none of the visitor's. */
+    get storyId() {
+      return isVisitors() ? (desk.sheet?.id ?? null) : null;
+    },
+    /** Changes what the story that is there is told, such as its title. @param {(story: Story) => Story} change */
+    async revise(change) {
+      keep();
+      await desk.sheet?.revise(change);
+    },
+    /** A story was deleted: its texts are not offered any more. @param {string} id */
+    forget(id) {
+      keepReplaced(replacedTexts().filter(({ sheet }) => sheet?.id !== id));
+      if (aside?.sheet?.id === id) aside = null;
+      tellReplaced();
+    },
   };
+}
+
+/** Settings that a story is kept with: those that a link may have, and no model of this computer. @param {Attributes} attributes @returns {Attributes} */
+function linkedOf(attributes) {
+  const names = LINKED.filter((name) => name !== "model" || !isLocal(attributes.model));
+  return Object.fromEntries(names.map((name) => [name, attributes[name]]));
 }
 
 /** Whether a text is one of those, or the beginning of one. @param {Text} text @param {Text[]} others */

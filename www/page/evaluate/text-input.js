@@ -6,7 +6,7 @@ import { formatOf, inputInWords, readSource, together } from "./documents.js";
 import { SAMPLE_PAIRS, SAMPLE_TEXT } from "./samples.js";
 import { byId } from "../elements.js";
 import { acceptDrops, areModels } from "../local-model.js";
-import { plainText } from "../plain-text.js";
+import { plainText } from "../stories/plain-text.js";
 import { size } from "../published.js";
 
 /** @typedef {import("../../lib/errors.js").TokenFormerError} TokenFormerError */

@@ -1,0 +1,190 @@
+// What the page remembers, and the library of stories: each text of the visitor's is one, whatever takes its place.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { replacedTexts } from "../../www/page/memory.js";
+import { toCode } from "../../www/page/stories/link.js";
+import { textOf } from "../../www/page/stories/passages.js";
+import { newStory } from "../../www/page/stories/story.js";
+import { FakeStorage, follow, leave, PAGE, tab, visit } from "./fake-tab.mjs";
+
+const own = (text) => [{ text, written: false }];
+const texts = async ({ library }) => (await library.list()).map(({ passages }) => textOf(passages)).sort();
+/** Waits until what the tab has kept is in the library. */
+const kept = (it) => it.state.currentStory();
+
+async function write(it, text) {
+  it.writer.text = text;
+  await kept(it);
+}
+
+test("texts of before there were stories are stories at the first visit, once", async () => {
+  const browser = new FakeStorage();
+  const passages = [
+    { text: "Written ", written: false },
+    { text: "yesterday", written: true },
+  ];
+  const told = { version: 1, attributes: {}, hash: "", tab: "a" };
+  browser.setItem("tokenformer-web", JSON.stringify({ ...told, passages, isVisitors: true }));
+  browser.setItem(
+    "tokenformer-web-replaced/x",
+    JSON.stringify({ version: 1, at: 1, passages: own("Put aside"), tab: null }),
+  );
+  for (let i = 0; i < 2; i += 1) {
+    const it = tab(browser);
+    visit(it);
+    await it.library.list();
+    await it.library.list();
+    assert.deepEqual(await texts(it), ["Put aside", "Written yesterday"]);
+    assert.deepEqual(
+      (await it.library.list()).find((story) => textOf(story.passages) === "Written yesterday").passages,
+      passages,
+    );
+  }
+  const it = tab(browser);
+  visit(it);
+  await write(it, "Written today");
+  assert.deepEqual([await texts(it), it.copy], [["Put aside", "Written today"], undefined]);
+});
+
+test("a story goes on at the next visit; a link's or an example's text is none until it is changed", async () => {
+  const browser = new FakeStorage();
+  const it = tab(browser);
+  await write((visit(it), it), "Mine");
+  leave(it);
+  const next = tab(browser);
+  visit(next, `${PAGE}#prompt=Theirs`);
+  leave(next);
+  assert.deepEqual(await texts(next), ["Mine"]);
+  await write(next, "Theirs, changed");
+  assert.deepEqual(await texts(next), ["Mine", "Theirs, changed"]);
+  next.state.bringBack();
+  await write(next, "Mine, changed");
+  assert.deepEqual(await texts(next), ["Mine, changed", "Theirs, changed"]);
+  leave(next);
+  const third = tab(browser);
+  visit(third);
+  await write(third, "Mine, changed again");
+  assert.deepEqual([await texts(third), third.copy], [["Mine, changed again", "Theirs, changed"], undefined]);
+});
+
+test("undo and redo of what took a text's place lead back to the story that each is", async () => {
+  const it = tab(new FakeStorage());
+  await write((visit(it), it), "Mine");
+  it.state.replace("An example");
+  await write(it, "An example, continued");
+  await write(it, "Mine"); // undone
+  await write(it, "Mine, and more");
+  assert.deepEqual(await texts(it), ["An example, continued", "Mine, and more"]);
+  await write(it, "An example, continued further"); // redone, and typed within one breath
+  assert.deepEqual(await texts(it), ["An example, continued further", "Mine, and more"]);
+});
+
+test("who empties the page begins another story; undo returns to the one before", async () => {
+  const it = tab(new FakeStorage());
+  await write((visit(it), it), "The first");
+  await write(it, "");
+  await write(it, "A second");
+  assert.deepEqual(await texts(it), ["A second", "The first"]);
+  await write(it, "The first, after all");
+  assert.deepEqual(await texts(it), ["A second", "The first, after all"]);
+});
+
+test("a story that is opened takes the place of one that is kept, with its settings, and leaves no copy aside", async () => {
+  const it = tab(new FakeStorage());
+  await write((visit(it), it), "Mine");
+  const mine = it.state.storyId;
+  const other = newStory({
+    passages: own("Other"),
+    attributes: { seed: "5", endpoint: "https://x.example", "top-k": "many" },
+  });
+  await it.library.add(other);
+  const { story, mark } = await it.library.get(other.id);
+  await it.state.openStory(story, { mark, isOwn: true });
+  assert.deepEqual([it.writer.text, it.state.storyId, it.ownText], ["Other", other.id, null]);
+  assert.deepEqual(
+    ["seed", "endpoint", "top-k"].map((name) => it.writer.getAttribute(name)),
+    ["5", null, null],
+  );
+  await write(it, "Other, changed");
+  assert.deepEqual(await texts(it), ["Mine", "Other, changed"]);
+  leave(it);
+  visit(it);
+  assert.deepEqual([it.writer.text, it.state.storyId], ["Other, changed", other.id]);
+  assert.equal(it.writer.getAttribute("seed"), "5");
+  assert.notEqual(mine, other.id);
+});
+
+test("where the library fails, what an opened story takes the place of is put aside", async () => {
+  const it = tab(new FakeStorage());
+  visit(it);
+  it.localStorage.records.fault = new DOMException("Full.", "QuotaExceededError");
+  await write(it, "Mine");
+  await it.state.openStory(newStory(), { mark: null, isOwn: true });
+  assert.deepEqual([it.writer.text, it.ownText], ["", "Mine"]);
+  await write(it, "Another");
+  leave(it);
+  const next = tab(it.localStorage);
+  visit(next);
+  assert.deepEqual([next.writer.text, next.ownText], ["Another", "Mine"]);
+});
+
+test("what was typed a moment before another story is opened is in the one that it was typed into", async () => {
+  const it = tab(new FakeStorage());
+  await write((visit(it), it), "Mine");
+  it.writer.text = "Mine, and a last word";
+  it.writer.dispatchEvent(new Event("input"));
+  await it.state.openStory(newStory({ passages: own("Other") }), { mark: null, isOwn: true });
+  await kept(it);
+  assert.deepEqual(await texts(it), ["Mine, and a last word", "Other"]);
+});
+
+test("a story that was deleted is not offered any more", async () => {
+  const it = tab(new FakeStorage());
+  await write((visit(it), it), "Mine");
+  const id = it.state.storyId;
+  it.state.replace("An example");
+  await write(it, "An example!");
+  assert.equal(it.ownText, "Mine");
+  await it.library.remove(id);
+  it.state.forget(id);
+  assert.deepEqual([it.ownText, replacedTexts()], [null, []]);
+  leave(it);
+  const next = tab(it.localStorage);
+  visit(next);
+  await next.library.list();
+  assert.deepEqual(await texts(next), ["An example!"]);
+});
+
+test("a link with a whole story changes nothing until it is taken, and its settings are over with the visit", async () => {
+  const it = tab(new FakeStorage());
+  await write((visit(it), it), "Mine");
+  const code = await toCode(newStory({ passages: own("Theirs") }));
+  follow(it, `#seed=9&model=o%2Fn&story=${code}`);
+  assert.deepEqual([it.writer.text, it.writer.getAttribute("seed"), it.links], ["Mine", null, 0]);
+  const shared = it.state.sharedStory();
+  assert.deepEqual([shared.code, shared.attributes.seed], [code, "9"]);
+  await it.state.openStory(newStory({ passages: own("Theirs"), attributes: shared.attributes }), {
+    mark: null,
+    isOwn: false,
+  });
+  assert.deepEqual([it.writer.text, it.writer.getAttribute("seed")], ["Theirs", "9"]);
+  await kept(it);
+  assert.deepEqual(await texts(it), ["Mine", "Theirs"]);
+  leave(it);
+  const next = tab(it.localStorage);
+  visit(next);
+  assert.deepEqual(
+    [next.writer.text, next.writer.getAttribute("seed"), next.writer.getAttribute("model")],
+    ["Theirs", null, null],
+  );
+});
+
+test("a link that is made holds the story and its settings", async () => {
+  const it = tab(new FakeStorage());
+  visit(it).setAttribute("seed", "7");
+  it.writer.setAttribute("endpoint", "https://hub.example");
+  await write(it, "Mine");
+  const href = await it.state.storyLink(await it.state.currentStory());
+  assert.match(href, /^https:\/\/site\.example\/#seed=7&story=[\w-]+$/);
+});

@@ -1,0 +1,60 @@
+// Passages: a text as stretches, each by one hand. Places in it are counted in UTF-16 code units, as strings count.
+
+import { plainText } from "./plain-text.js";
+
+/** @typedef {import("../../tokenformer.js").Passage} Passage */
+
+/** @param {readonly Passage[]} passages */
+export function textOf(passages) {
+  return passages.map(({ text }) => text).join("");
+}
+
+/** As few passages as tell who wrote what; none without text. @param {readonly Passage[]} passages @returns {Passage[]} */
+export function merged(passages) {
+  /** @type {Passage[]} */
+  const few = [];
+  for (const { text, written } of passages) {
+    const last = few.at(-1);
+    if (text === "") continue;
+    if (last && last.written === written) last.text += text;
+    else few.push({ text, written });
+  }
+  return few;
+}
+
+/** As few as possible, and as a text field holds their texts. @param {readonly Passage[]} passages */
+export function plain(passages) {
+  return merged(merged(passages).map(({ text, written }) => ({ text: plainText(text), written })));
+}
+
+/** What stands between two places. @param {readonly Passage[]} passages @param {number} from @param {number} to */
+export function sliced(passages, from, to = Infinity) {
+  let at = 0;
+  const cut = passages.map(({ text, written }) => {
+    const begin = at;
+    at += text.length;
+    return { text: text.slice(Math.max(0, from - begin), Math.max(0, to - begin)), written };
+  });
+  return merged(cut);
+}
+
+/** One behind the other. @param {readonly (readonly Passage[])[]} parts */
+export function joined(...parts) {
+  return merged(parts.flat());
+}
+
+/** @param {readonly Passage[]} a @param {readonly Passage[]} b */
+export function areSame(a, b) {
+  const [one, other] = [merged(a), merged(b)];
+  return (
+    one.length === other.length &&
+    one.every(({ text, written }, i) => text === other[i].text && written === other[i].written)
+  );
+}
+
+/** The place nearest to `at` that is in the text, and between two characters. @param {string} text @param {number} at */
+export function placeIn(text, at) {
+  const place = Math.min(text.length, Math.max(0, Math.trunc(at) || 0));
+  const isWithin = /[\ud800-\udbff]/.test(text[place - 1] ?? "") && /[\udc00-\udfff]/.test(text[place] ?? "");
+  return isWithin ? place - 1 : place;
+}

@@ -1,0 +1,112 @@
+// Where stories are kept: a database of the browser's, one record for each story. What goes wrong rejects with what the
+// browser threw; the library (library.js) makes sentences of it.
+
+/** @typedef {import("./story.js").Story} Story */
+/**
+ * A story as it is kept. `revision` counts its writes, and `mark` is the last one's name: who writes knows by it whether
+ * anybody else has written since.
+ * @typedef {{ id: string, revision: number, mark: string, story: Story }} Entry
+ */
+/**
+ * @typedef {object} Records
+ * @property {() => Promise<Entry[]>} all
+ * @property {(id: string) => Promise<Entry | undefined>} get
+ * @property {(id: string, change: (entry: Entry | undefined) => Entry | undefined) => Promise<Entry | undefined>} update
+ *     puts what `change` makes of an entry into its place, before anybody else can; undefined leaves it. Resolves to what was there
+ * @property {(id: string) => Promise<void>} remove
+ */
+
+/** Not as the engine's databases are called, which models are looked for in. */
+const NAME = "tokenformer-stories";
+const VERSION = 1;
+const STORE = "stories";
+/** A browser that does not answer at all must not keep the page waiting. */
+const PATIENCE_MS = 5000;
+
+/** The records of this browser. @implements {Records} */
+export class BrowserRecords {
+  /** @type {Promise<IDBDatabase> | null} */
+  #opening = null;
+
+  async all() {
+    return this.#in("readonly", (store) => answered(store.getAll()));
+  }
+
+  /** @param {string} id */
+  async get(id) {
+    return this.#in("readonly", (store) => answered(store.get(id)));
+  }
+
+  /** @param {string} id @param {(entry: Entry | undefined) => Entry | undefined} change */
+  async update(id, change) {
+    return this.#in("readwrite", async (store) => {
+      const before = await answered(store.get(id));
+      const after = change(before);
+      if (after) await answered(store.put(after));
+      return before;
+    });
+  }
+
+  /** @param {string} id */
+  async remove(id) {
+    await this.#in("readwrite", (store) => answered(store.delete(id)));
+  }
+
+  /**
+   * Does `act` in a transaction, and waits for its end.
+   * @template T
+   * @param {IDBTransactionMode} mode
+   * @param {(store: IDBObjectStore) => Promise<T>} act
+   * @returns {Promise<T>}
+   */
+  async #in(mode, act) {
+    this.#opening ??= opened(() => (this.#opening = null));
+    const opening = this.#opening;
+    try {
+      const transaction = (await opening).transaction(STORE, mode);
+      const done = ended(transaction);
+      done.catch(() => {}); // `act` fails for the same reason
+      const result = await act(transaction.objectStore(STORE));
+      await done;
+      return result;
+    } catch (error) {
+      if (this.#opening === opening) this.#opening = null; // the next call tries anew
+      throw error;
+    }
+  }
+}
+
+/** @param {() => void} onClose @returns {Promise<IDBDatabase>} */
+function opened(onClose) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("The browser does not open its storage.")), PATIENCE_MS);
+    // Where storage is switched off, to ask for it throws, or it is not there at all.
+    const request = indexedDB.open(NAME, VERSION);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
+    request.onerror = () => (clearTimeout(timer), reject(request.error));
+    request.onsuccess = () => {
+      clearTimeout(timer);
+      const database = request.result;
+      database.onclose = onClose;
+      // A newer page wants to change the database: this one must not hold it.
+      database.onversionchange = () => (database.close(), onClose());
+      resolve(database);
+    };
+  });
+}
+
+/** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
+function answered(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** @param {IDBTransaction} transaction @returns {Promise<void>} */
+function ended(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onerror = transaction.onabort = () => reject(transaction.error);
+  });
+}

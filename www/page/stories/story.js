@@ -1,0 +1,116 @@
+// A story: its text with who wrote what, the versions that were not taken, what its writer wants the model to know, and
+// the settings it is written with. Stories are values: whatever changes one returns another.
+
+import { commonEnd, commonStart } from "../../lib/element/texts.js";
+import { areSame, merged, sliced, textOf } from "./passages.js";
+import { shiftVersions } from "./versions.js";
+
+/** @typedef {import("../../tokenformer.js").Passage} Passage */
+/** @typedef {import("./versions.js").Version} Version */
+
+/**
+ * What the model is to know when one of `names` occurs in the text, or always.
+ * @typedef {{ names: string[], text: string, isAlways: boolean }} LoreEntry
+ */
+
+/**
+ * @typedef {object} Story
+ * @property {string} id
+ * @property {string | null} title null: its first words
+ * @property {Passage[]} passages
+ * @property {Version[]} versions
+ * @property {Record<string, string | null>} attributes the element's that it is written with; null for one that is not there
+ * @property {string} memory what the model always sees first
+ * @property {string} note the author's note, which the model sees `noteLines` lines before the end
+ * @property {number} noteLines
+ * @property {LoreEntry[]} lore
+ * @property {number} createdAt milliseconds since 1970
+ * @property {number} changedAt
+ */
+
+/** Characters of a title, the dots of a shortened one included. */
+export const LONGEST_TITLE = 120;
+const FIRST_WORDS = 48;
+/** How many lines before the end the author's note stands, unless its writer says something else. */
+export const NOTE_LINES = 3;
+
+/** A name that no other story has, in this browser or elsewhere. */
+export function newId() {
+  // Not `randomUUID`, which pages that are not secure do not have.
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** A story of which some is given. @param {Partial<Story>} [given] @param {number} [now] @returns {Story} */
+export function newStory(given = {}, now = Date.now()) {
+  return {
+    id: newId(),
+    title: null,
+    passages: [],
+    versions: [],
+    attributes: {},
+    memory: "",
+    note: "",
+    noteLines: NOTE_LINES,
+    lore: [],
+    createdAt: now,
+    changedAt: now,
+    ...given,
+  };
+}
+
+/** The title that it was given, or its first words. @param {Pick<Story, "title" | "passages">} story */
+export function titleOf({ title, passages }) {
+  if (title) return title;
+  const words = textOf(sliced(passages, 0, 4 * FIRST_WORDS))
+    .trim()
+    .replace(/\s+/gu, " ");
+  return shortened(words, FIRST_WORDS) || "Untitled";
+}
+
+/** As a title may be; null for none. @param {string} text */
+export function asTitle(text) {
+  return shortened(text.trim().replace(/\s+/gu, " "), LONGEST_TITLE) || null;
+}
+
+/** At most so many characters, if possible up to the end of a word. @param {string} text @param {number} most */
+function shortened(text, most) {
+  const characters = Array.from(text);
+  if (characters.length <= most) return text;
+  const start = characters.slice(0, most - 1).join("");
+  return `${start.replace(/\s+\S{0,24}$/u, "")}…`;
+}
+
+/** How many words a person would count, by the spaces between them. @param {Pick<Story, "passages">} story */
+export function wordsOf({ passages }) {
+  return textOf(passages).match(/\S+/gu)?.length ?? 0;
+}
+
+/**
+ * The story with another text, typed or written. What is behind the change keeps its versions, and so does what is before;
+ * a version in the middle of what was taken away moves to where that began, together with what was between.
+ * @param {Story} story
+ * @param {readonly Passage[]} passages
+ * @returns {Story}
+ */
+export function write(story, passages, now = Date.now()) {
+  if (areSame(story.passages, passages)) return story;
+  const [before, after] = [textOf(story.passages), textOf(passages)];
+  const start = commonStart(before, after);
+  const end = commonEnd(before, after, Math.min(before.length, after.length) - start);
+  const change = { start, end: before.length - end, length: after.length - end - start };
+  const versions = shiftVersions(story, change);
+  return { ...story, passages: merged(passages), versions, changedAt: now };
+}
+
+/** @param {Story} story @param {string} title "" for its first words @returns {Story} */
+export function renamed(story, title, now = Date.now()) {
+  return { ...story, title: asTitle(title), changedAt: now };
+}
+
+/** Another story with the same in it. @param {Story} story @param {string} [suffix] of its title @returns {Story} */
+export function copied(story, suffix = "(copy)", now = Date.now()) {
+  const room = LONGEST_TITLE - suffix.length - 1;
+  const title = `${shortened(titleOf(story), room)} ${suffix}`;
+  return { ...story, id: newId(), title, createdAt: now, changedAt: now };
+}
