@@ -90,6 +90,18 @@ test("who empties the page begins another story; undo returns to the one before"
   assert.deepEqual(await texts(it), ["A second", "The first, after all"]);
 });
 
+test("an empty page is empty after a reload, and what begins on it then is a story of its own", async () => {
+  const it = tab(new FakeStorage());
+  for (const text of ["One", "Two"]) {
+    await write((visit(it), it), "");
+    leave(it);
+    visit(it);
+    assert.equal(it.writer.text, "");
+    await write(it, text);
+  }
+  assert.deepEqual(await texts(it), ["One", "Two"]);
+});
+
 test("a story that is opened takes the place of one that is kept, with its settings, and leaves no copy aside", async () => {
   const it = tab(new FakeStorage());
   await write((visit(it), it), "Mine");

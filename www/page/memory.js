@@ -51,7 +51,7 @@ export function readAttributes(element) {
  * Reads what the browser kept, or null. Whatever is not as it was written, or not valid, is left out.
  * @param {string} text
  * @param {Attributes} defaults
- * @returns {Kept | null}
+ * @returns {Kept & { isEmptied: boolean } | null} `isEmptied`: the visitor has left no text
  */
 export function fromStorage(text, defaults) {
   const kept = parse(text);
@@ -70,7 +70,8 @@ export function fromStorage(text, defaults) {
   const earlier = Array.isArray(kept.earlier) ? kept.earlier.map(String) : [];
   const passages = toPassages(kept.passages);
   const [hash, isVisitors] = [String(kept.hash ?? ""), kept.isVisitors !== false];
-  return { attributes, borrowed, passages, hash, earlier, isVisitors, sheet: toKeptSheet(kept.sheet) };
+  const isEmptied = kept.isVisitors === true && Array.isArray(kept.passages) && passages.length === 0;
+  return { attributes, borrowed, passages, isEmptied, hash, earlier, isVisitors, sheet: toKeptSheet(kept.sheet) };
 }
 
 /**

@@ -242,11 +242,11 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     if (isLeftEarlier) setHash(kept.hash);
     // What there was no room for is nowhere but here.
     const isNowhereElse = !isFirst && isVisitors() && element.text !== known;
-    if (kept && kept.passages.length > 0 && !isNowhereElse && (isOwn || isFirst || !shared)) {
+    if (kept && (kept.passages.length > 0 || kept.isEmptied) && !isNowhereElse && (isOwn || isFirst || !shared)) {
       element.passages = kept.passages;
       known = element.text;
       if (isFirst) claimLast(known, tab);
-      const isOwnText = kept.isVisitors && isVisitors();
+      const isOwnText = kept.isVisitors && isVisitors() && !kept.isEmptied;
       desk.put(isOwnText ? desk.remembered(kept.passages, kept.sheet) : null, known);
       if (isOwnText) desk.adopt(kept.passages, kept.sheet);
     }

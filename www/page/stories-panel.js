@@ -41,6 +41,7 @@ export class StoriesPanel {
     const title = byId("story-title", HTMLInputElement);
     title.value = story.title ?? "";
     title.placeholder = titleOf({ ...story, title: null });
+    title.disabled = this.#state.storyId === null; // the page's own text is nobody's story
     await this.#read();
   }
 

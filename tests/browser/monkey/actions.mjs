@@ -1,7 +1,7 @@
 // What the monkey can do, each as `[weight, act]`: `act(stage, tab, random)` may return what it did, in words.
 
 import assert from "node:assert/strict";
-import { assertNextVisit, assertRight } from "./invariants.mjs";
+import { assertInLibrary, assertNextVisit, assertRight } from "./invariants.mjs";
 import { calm, deploy, hostFault, hubFault, offline, storageFault } from "./faults.mjs";
 import { CHOSEN, FORBIDDEN, LINKED, TOKENS } from "./stage.mjs";
 import { field, remember, type, words } from "./typing.mjs";
@@ -137,6 +137,29 @@ async function bringBack(stage, tab) {
     if (other !== tab && other.own !== null && tab.own?.startsWith(other.own)) {
       if (!(await other.text()).startsWith(other.own)) other.own = null;
     }
+}
+
+/** A new story, or another one of the list; what was there before is in the library, or put aside. */
+async function story(stage, tab, random) {
+  await tab.idle();
+  const { own } = tab;
+  await tab.do(() => document.querySelector("#open-stories").click());
+  const isNew = random.chance(0.4);
+  // A storage that does not answer lists none.
+  if (!isNew) await tab.page.waitForSelector(".story-open", { timeout: 2000 }).catch(() => {});
+  const opened = await tab.do(
+    ([isNew, at]) => {
+      const listed = document.querySelectorAll(".story-open");
+      const chosen = isNew ? null : listed[Math.floor(at * listed.length)];
+      (chosen ?? document.querySelector("#new-story")).click();
+      return chosen?.textContent ?? "a new one";
+    },
+    [isNew, random.next()],
+  );
+  await tab.page.waitForSelector("#stories", { state: "hidden" });
+  await assertInLibrary(tab, own);
+  await remember(stage, tab);
+  return opened;
 }
 
 /** The visitor sets an attribute, as a panel does. */
@@ -286,6 +309,7 @@ export const ACTIONS = [
   [2, back],
   [4, example],
   [3, bringBack],
+  [5, story],
   [8, setting],
   [4, hub],
   [8, load],
@@ -305,4 +329,4 @@ export const ACTIONS = [
 ];
 
 /** What may put a text aside: another one takes its place, or the tab becomes a new visit, which shelters its own. */
-export const REPLACING = new Set([link, back, example, bringBack, reload, reloadAtRest, nextVisit]);
+export const REPLACING = new Set([link, back, example, bringBack, story, reload, reloadAtRest, nextVisit]);

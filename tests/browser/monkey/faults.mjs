@@ -54,7 +54,9 @@ export async function storageFault(stage, tab, random) {
     for (const worker of tab.page.workers()) await worker.evaluate(full, 1 + random.below(5)).catch(() => {}); // it may end
   } else if (kind === "models gone") {
     await tab.do(async () => {
-      for (const { name } of await indexedDB.databases()) indexedDB.deleteDatabase(name);
+      const names = (await indexedDB.databases()).map(({ name }) => name);
+      // Not the visitor's stories: those that are deleted are gone.
+      for (const name of names) if (name.startsWith("tokenformer-web")) indexedDB.deleteDatabase(name);
     });
   } else {
     await tab.do(async () => {

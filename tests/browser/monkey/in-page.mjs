@@ -72,6 +72,21 @@ export async function arrive(codes) {
   };
 }
 
+/** Texts in the library of stories; none where it cannot be read. */
+export function libraryTexts() {
+  return new Promise((resolve) => {
+    const request = indexedDB.open("tokenformer-stories");
+    request.onupgradeneeded = () => request.transaction.abort(); // there is none
+    request.onerror = () => resolve([]);
+    request.onsuccess = () => {
+      const all = request.result.transaction("stories").objectStore("stories").getAll();
+      all.onsuccess = () => resolve(all.result.map(({ story }) => story.passages.map(({ text }) => text).join("")));
+      all.onerror = () => resolve([]);
+      request.result.close();
+    };
+  });
+}
+
 /** All that is compared after each deed. */
 export function snapshot() {
   const { monkey } = globalThis;

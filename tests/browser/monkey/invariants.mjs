@@ -1,6 +1,7 @@
 // What holds whatever the monkey does. ARCHITECTURE.md has the rules: "What a link may do", "Builds and waits".
 
 import assert from "node:assert/strict";
+import { libraryTexts } from "./in-page.mjs";
 import { CHOSEN, FORBIDDEN, TOKENS } from "./stage.mjs";
 
 /** A loading may say the same for so long: every wait of the engine ends before. */
@@ -102,6 +103,17 @@ export async function assertOwnText(stage, tab) {
   if (!found.isThere && mayBePushedOut(stage, tab, seen)) tab.own = null;
   else assert.ok(found.isThere, `${tab.name}: the visitor's own text is lost: ${told}`);
   assert.ok(found.isBack, `${tab.name}: redo brings back what undo took`);
+}
+
+/** A text that another story has taken the place of is in the library, or put aside where that does not work. @param tab @param {string | null} own */
+export async function assertInLibrary(tab, own) {
+  if (own === null || own === "") return;
+  const [seen, library] = [await tab.look(), await tab.do(libraryTexts)];
+  const told = inShort({ own, text: seen.text, library, replaced: seen.replaced });
+  assert.ok(
+    isAtHand(own, seen) || library.some((text) => text.startsWith(own)),
+    `${tab.name}: another story has taken the place of the visitor's own, which is lost: ${told}`,
+  );
 }
 
 /**
