@@ -41,61 +41,65 @@ async function write(page, words) {
   );
 }
 
-for (const width of [1280, 360]) {
-  test(`stories are listed, found, renamed, copied, deleted and back, ${width} px wide, by keys alone`, async (t) => {
-    const visit = await visitor(world, { width, colorScheme: width === 360 ? "dark" : "light" });
-    t.after(() => visit.close());
-    const { page, url } = visit;
-    const press = async (locator) => {
-      await locator.focus();
-      await page.keyboard.press("Enter");
-    };
-    await write(page, "The lamp was out. Nobody knew why.");
-    await press(page.locator("#open-stories"));
-    await panel(page).getByRole("button", { name: "Rename The lamp was out. Nobody knew why." }).waitFor();
-    await press(panel(page).getByRole("button", { name: "New", exact: true }));
-    await page.waitForFunction(() => document.querySelector("token-former").text === "");
-    await write(page, "A letter to Anna");
-    await openPanel(page);
-    assert.deepEqual(await listed(page).allTextContents(), ["A letter to Anna", "The lamp was out. Nobody knew why."]);
+test("stories are listed, found, renamed, copied, deleted and back, by keys alone", async (t) => {
+  const visit = await visitor(world, { width: 360, colorScheme: "dark" });
+  t.after(() => visit.close());
+  const { page, url } = visit;
+  const press = async (locator) => {
+    await locator.focus();
+    await page.keyboard.press("Enter");
+  };
+  await write(page, "The lamp was out. Nobody knew why.");
+  await press(page.locator("#open-stories"));
+  await panel(page).getByRole("button", { name: "Rename The lamp was out. Nobody knew why." }).waitFor();
+  await press(panel(page).getByRole("button", { name: "New", exact: true }));
+  await page.waitForFunction(() => document.querySelector("token-former").text === "");
+  await write(page, "A letter to Anna");
+  await openPanel(page);
+  assert.deepEqual(await listed(page).allTextContents(), ["A letter to Anna", "The lamp was out. Nobody knew why."]);
+  for (const [width, colorScheme] of [
+    [1280, "light"],
+    [360, "dark"],
+  ]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme });
     await assertAccessible(page, "stories");
     await assertFits(page, "stories");
-    await settled(page);
     await page.screenshot({ path: `${OUTPUT}stories-${width}.png` });
-    await panel(page).getByLabel("Search").fill("nobody");
-    assert.deepEqual(await listed(page).allTextContents(), ["The lamp was out. Nobody knew why."]);
-    await panel(page).getByLabel("Search").fill("");
-    await press(panel(page).getByRole("button", { name: /^Rename The lamp/ }));
-    await assertAccessible(page, "renaming");
-    await page.keyboard.type("The lamp");
-    await page.keyboard.press("Enter");
-    await listed(page)
-      .filter({ hasText: /^The lamp$/ })
-      .waitFor();
-    await press(panel(page).getByRole("button", { name: "Duplicate The lamp" }));
-    await listed(page).filter({ hasText: "The lamp (copy)" }).waitFor();
-    await press(panel(page).getByRole("button", { name: "Delete A letter to Anna" }));
-    await button(page, "Undo").and(page.locator(":focus")).waitFor();
-    assert.deepEqual((await listed(page).allTextContents()).sort(), ["The lamp", "The lamp (copy)"]);
-    assert.equal(await text(page), "");
-    await assertAccessible(page, "deleted");
-    await page.keyboard.press("Enter");
-    await listed(page).filter({ hasText: "A letter to Anna" }).waitFor();
-    await page.waitForFunction(() => document.querySelector("token-former").text === "A letter to Anna");
-    await press(panel(page).getByRole("button", { name: /^The lamp \d/ }));
-    await page.waitForFunction(() => document.querySelector("token-former").text.startsWith("The lamp was out"));
-    assert.equal(await panel(page).isVisible(), false);
-    // Nothing that is in the list is beside it as well.
-    assert.equal(await page.locator("#own-text").isVisible(), false);
-    await page.goto("about:blank");
-    await page.goto(url);
-    assert.equal(await text(page), "The lamp was out. Nobody knew why.");
-    await openPanel(page);
-    assert.equal(await panel(page).getByLabel("Title").inputValue(), "The lamp");
-    assert.equal(await listed(page).count(), 3);
-    assert.deepEqual(page.problems, []);
-  });
-}
+  }
+  await panel(page).getByLabel("Search").fill("nobody");
+  assert.deepEqual(await listed(page).allTextContents(), ["The lamp was out. Nobody knew why."]);
+  await panel(page).getByLabel("Search").fill("");
+  await press(panel(page).getByRole("button", { name: /^Rename The lamp/ }));
+  await assertAccessible(page, "renaming");
+  await page.keyboard.type("The lamp");
+  await page.keyboard.press("Enter");
+  await listed(page)
+    .filter({ hasText: /^The lamp$/ })
+    .waitFor();
+  await press(panel(page).getByRole("button", { name: "Duplicate The lamp" }));
+  await listed(page).filter({ hasText: "The lamp (copy)" }).waitFor();
+  await press(panel(page).getByRole("button", { name: "Delete A letter to Anna" }));
+  await button(page, "Undo").and(page.locator(":focus")).waitFor();
+  assert.deepEqual((await listed(page).allTextContents()).sort(), ["The lamp", "The lamp (copy)"]);
+  assert.equal(await text(page), "");
+  await assertAccessible(page, "deleted");
+  await page.keyboard.press("Enter");
+  await listed(page).filter({ hasText: "A letter to Anna" }).waitFor();
+  await page.waitForFunction(() => document.querySelector("token-former").text === "A letter to Anna");
+  await press(panel(page).getByRole("button", { name: /^The lamp \d/ }));
+  await page.waitForFunction(() => document.querySelector("token-former").text.startsWith("The lamp was out"));
+  assert.equal(await panel(page).isVisible(), false);
+  // Nothing that is in the list is beside it as well.
+  assert.equal(await page.locator("#own-text").isVisible(), false);
+  await page.goto("about:blank");
+  await page.goto(url);
+  assert.equal(await text(page), "The lamp was out. Nobody knew why.");
+  await openPanel(page);
+  assert.equal(await panel(page).getByLabel("Title").inputValue(), "The lamp");
+  assert.equal(await listed(page).count(), 3);
+  assert.deepEqual(page.problems, []);
+});
 
 test("a story is the same in a file, and in another browser by its link", async (t) => {
   const visit = await visitor(world, { permissions: ["clipboard-read", "clipboard-write"] });
@@ -177,6 +181,32 @@ test("a story is the same in a file, and in another browser by its link", async 
   assert.deepEqual(await passages(theirs), story);
   await openPanel(theirs);
   assert.ok((await listed(theirs).allTextContents()).includes("Another one"));
+  await theirs.keyboard.press("Escape");
+  // By a drop on the page.
+  const drop = (name, text) =>
+    theirs.evaluate(
+      ([name, text]) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([text], name));
+        document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+      },
+      [name, text],
+    );
+  await drop("a.json", "[]");
+  await panel(theirs)
+    .getByText(/a\.json is JSON, but no story/)
+    .waitFor();
+  await theirs.keyboard.press("Escape");
+  await drop("b.txt", "Dropped");
+  await theirs.getByText("Opened “Dropped”.").waitFor();
+  assert.equal(await text(theirs), "Dropped");
+  await openPanel(theirs);
+  await panel(theirs)
+    .getByRole("button", { name: /^The lamp was/ })
+    .first()
+    .click();
+  await theirs.waitForFunction(() => document.querySelector("token-former").text.startsWith("The lamp"));
+  await openPanel(theirs);
   // What was damaged on its way changes nothing.
   await theirs.keyboard.press("Escape");
   await theirs.evaluate(() => (location.hash = "#story=AAAA"));

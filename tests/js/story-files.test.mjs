@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { TokenFormerError } from "../../www/lib/errors.js";
-import { FILES, fileName, missingInFile, openFile } from "../../www/page/stories/files.js";
+import { areStories, FILES, fileName, missingInFile, openFile } from "../../www/page/stories/files.js";
 import { MOST_BYTES, MOST_VERSIONS } from "../../www/page/stories/reading.js";
 import { plain, textOf } from "../../www/page/stories/passages.js";
 import { newStory, titleOf } from "../../www/page/stories/story.js";
@@ -61,6 +61,20 @@ test("what a file does not hold is said, and its name is one for all systems", (
   ]);
 });
 
+test("what is dropped on the page is a story by its name, unless it is a model's", () => {
+  for (const paths of [["a.txt"], ["a.JSON", "b.md"], ["my.story.html"]])
+    assert.equal(areStories(paths), true, paths[0]);
+  const others = [
+    [],
+    ["config.json"],
+    ["a.txt", "model.safetensors"],
+    ["m/a.json"],
+    ["model.safetensors.index.json"],
+    ["a.png"],
+  ];
+  for (const paths of others) assert.equal(areStories(paths), false, paths[0]);
+});
+
 test("Markdown and text of others are taken as they stand, a page of another's is refused", () => {
   const open = (name, text) => openFile(name, bytes(text)).stories[0].passages;
   assert.deepEqual(open("a.md", "# One\r\n\r\n*two*\r\n"), [own("# One\n\n*two*\n")]);
@@ -69,6 +83,12 @@ test("Markdown and text of others are taken as they stand, a page of another's i
   const utf16 = new Uint8Array([0xff, 0xfe, 0x4f, 0, 0x6b, 0]);
   assert.deepEqual(openFile("a.txt", utf16).stories[0].passages, [own("Ok")]);
   assert.throws(() => open("a.html", "<p>Once</p>"), /none that was saved here/);
+});
+
+test("Markdown shows the text as it is", () => {
+  const file = FILES.md.write(newStory({ title: "A *tale*", passages: [own(" a_b_ \n# c\n\n1. d\n\te & <f>")] }));
+  const body = file.split("\n\n").slice(1).join("\n\n");
+  assert.equal(body, "# A \\*tale\\*\n\n&#32;a\\_b\\_&#32;\\\n\\# c\n\n1\\. d\\\n&#9;e \\& \\<f>\n");
 });
 
 test("a page that is saved runs nothing and asks nobody", () => {

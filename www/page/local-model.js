@@ -11,11 +11,12 @@ const folders = new Map();
 
 /**
  * Calls `choose(address)` for every model that the visitor gives. Returns the function that takes the files of one;
- * `drops` are taken unless the page has its own use for what is dropped on it.
+ * `drops` are taken unless the page has its own use for what is dropped on it; `others` takes some of it that is no model, and says so.
  * @param {(address: string) => void} choose
+ * @param {{ drops?: boolean, others?: (entries: Entry[]) => boolean }} [page]
  * @returns {(entries: Entry[]) => void}
  */
-export function acceptLocalModels(choose, { drops = true } = {}) {
+export function acceptLocalModels(choose, { drops = true, others = () => false } = {}) {
   const tell = (/** @type {string} */ text) => void (byId("local-status").textContent = text);
   const workers = serviceWorkers();
   if (!workers) {
@@ -48,10 +49,14 @@ export function acceptLocalModels(choose, { drops = true } = {}) {
   }
   if (!drops) return take;
   acceptDrops(byId("drop-veil"), async (reading) => {
-    if (!byId("model", HTMLDialogElement).open) byId("open-model").click();
+    const showPanel = () => byId("model", HTMLDialogElement).open || byId("open-model").click();
     try {
-      await take(await reading);
+      const entries = await reading;
+      if (others(entries)) return;
+      showPanel();
+      await take(entries);
     } catch {
+      showPanel();
       tell("What was dropped cannot be read. Choose the folder or the files instead."); // a link, or a folder that is not the visitor's
     }
   });

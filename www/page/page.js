@@ -18,6 +18,7 @@ import { SettingsPanel } from "./settings-panel.js";
 import { showSharedStories } from "./shared-story.js";
 import { keepState } from "./state.js";
 import { StoriesPanel } from "./stories-panel.js";
+import { areStories } from "./stories/files.js";
 import { Library } from "./stories/library.js";
 import { textOf } from "./stories/passages.js";
 import { BrowserRecords } from "./stories/records.js";
@@ -63,7 +64,7 @@ function onOpened(told) {
   writer.focus({ preventScroll: true });
 }
 const stories = new StoriesPanel(state, library, onOpened);
-keepFiles(state, library, { copy, onOpened });
+const openFiles = keepFiles(state, library, { copy, onOpened });
 showSharedStories(state, { onOpened, onFault: (sentence) => remark("from-link", sentence) });
 openPanels({
   model: () => models.open(),
@@ -75,7 +76,13 @@ new ContextMeter(writer);
 followText(writer);
 keepShell(writer);
 offerModel(writer);
-acceptLocalModels((name) => models.choose(name));
+acceptLocalModels((name) => models.choose(name), {
+  others(entries) {
+    if (!areStories(entries.map(({ path }) => path))) return false;
+    openFiles(entries.map(({ file }) => file));
+    return true;
+  },
+});
 writer.addEventListener("error", ({ detail }) => {
   const remedy = remedyFor(detail, writer.getAttribute("model"));
   if (remedy) remark("from-link", remedy);

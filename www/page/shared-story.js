@@ -42,9 +42,9 @@ export function showSharedStories(state, { onOpened, onFault }) {
 
   byId("continue-shared").addEventListener("click", async () => {
     if (!shown) return;
-    await state.openStory(shown, { mark: null, isOwn: false });
+    const { hasChosenModel } = await state.openStory(shown, { mark: null, isOwn: false });
     dialog.close();
-    onOpened("This copy of the story is yours.");
+    onOpened(`This copy of the story is yours.${hasChosenModel ? " The link chose the model." : ""}`);
   });
   addEventListener("hashchange", show);
   show();

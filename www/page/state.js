@@ -120,6 +120,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
    * @param {object} how
    * @param {string | null} how.mark its last write's; null: it is not kept yet
    * @param {boolean} how.isOwn otherwise a file or a link brought it, and its settings are over with the visit
+   * @returns {Promise<{ hasChosenModel: boolean }>}
    */
   async function openStory(story, { mark, isOwn }) {
     keepNow();
@@ -128,12 +129,14 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
       aside = { passages: element.passages, tab: null, sheet: desk.sheet };
     known = null;
     brought = ownBeginning;
+    const model = element.getAttribute("model");
     if (isOwn) setAttributes(settingsOf(story));
     else borrow(settingsOf(story));
     const text = textOf(story.passages);
     desk.put(sheets.of(story, mark), text);
     element.passages = story.passages;
     keep();
+    return { hasChosenModel: element.getAttribute("model") !== model };
   }
 
   /** Of a story's settings those that the page may have and the element takes. @param {Story} story */

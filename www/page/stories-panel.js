@@ -36,6 +36,7 @@ export class StoriesPanel {
   async open() {
     this.#renaming = this.#deleted = null;
     byId("undo-delete").hidden = true;
+    for (const id of ["story-status", "file-status"]) byId(id).textContent = "";
     byId("search-stories", HTMLInputElement).value = "";
     const story = await this.#state.currentStory();
     const title = byId("story-title", HTMLInputElement);

@@ -23,6 +23,7 @@ const SAVING_MS = 60_000;
  * @param {object} page
  * @param {(text: string) => Promise<boolean>} page.copy
  * @param {(told: string) => void} page.onOpened
+ * @returns {(files: File[]) => Promise<void>} opens files; what is wrong with them is told in the panel
  */
 export function keepFiles(state, library, { copy, onOpened }) {
   const tell = (/** @type {string} */ sentence) => void (byId("story-status").textContent = sentence);
@@ -66,15 +67,24 @@ export function keepFiles(state, library, { copy, onOpened }) {
   input.addEventListener("change", async () => {
     const files = Array.from(input.files ?? []);
     input.value = ""; // the same choice again is a choice
+    await open(files);
+  });
+
+  /** @param {File[]} files */
+  async function open(files) {
     const { stories, told } = await readAll(files);
-    byId("library-status").textContent = told;
     const [first, ...others] = stories;
+    const panel = byId("stories", HTMLDialogElement);
+    if (!first && !panel.open) byId("open-stories").click();
+    byId("file-status").textContent = told;
     if (!first) return;
     for (const story of others) await library.add(story);
-    await state.openStory(first, { mark: null, isOwn: false });
-    byId("stories", HTMLDialogElement).close();
-    onOpened(`Opened “${titleOf(first)}”${others.length > 0 ? ` and ${others.length} more` : ""}. ${told}`.trim());
-  });
+    const { hasChosenModel } = await state.openStory(first, { mark: null, isOwn: false });
+    panel.close();
+    const more = others.length > 0 ? ` and ${others.length} more` : "";
+    onOpened(`Opened “${titleOf(first)}”${more}${hasChosenModel ? ", which chose the model" : ""}. ${told}`.trim());
+  }
+  return open;
 }
 
 /** The stories of files, and what to say of them. @param {File[]} files */

@@ -26,6 +26,13 @@ export const FILES = Object.freeze({
 /** What the dialog for choosing a file offers. */
 export const ACCEPTED = ".txt,.md,.html,.htm,.json,text/plain,text/markdown,text/html,application/json";
 
+/** Whether what was dropped on the page are stories, by their names: a model's folder has JSON as well. @param {string[]} paths */
+export function areStories(paths) {
+  const isStory = (/** @type {string} */ path) =>
+    /^[^/]+\.(txt|md|markdown|html?|json)$/i.test(path) && !/^(config|tokenizer|manifest|.*\.index)\.json$/i.test(path);
+  return paths.length > 0 && paths.every(isStory);
+}
+
 /** @typedef {"txt" | "md" | "html" | "json"} Extension */
 
 /** A name that all systems take. @param {Story} story @param {Extension} extension */
