@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { OUTPUT, start } from "./harness.mjs";
 import { assertAccessible, assertFits, button, passages, settled, text, visitor } from "./visitor.mjs";
 
@@ -201,6 +202,22 @@ test("a story is the same in a file, and in another browser by its link", async 
   await theirs.getByText("Opened “Dropped”.").waitFor();
   assert.equal(await text(theirs), "Dropped");
   await openPanel(theirs);
+  await panel(theirs)
+    .getByRole("button", { name: /^The lamp was/ })
+    .first()
+    .click();
+  await theirs.waitForFunction(() => document.querySelector("token-former").text.startsWith("The lamp"));
+  await openPanel(theirs);
+  // A tree's branches are versions, which are taken by a press.
+  const tree = new URL("../fixtures/stories/loomsidian.json", import.meta.url);
+  await theirs.locator("#file-input").setInputFiles(fileURLToPath(tree));
+  await theirs.getByText(/^Opened “The keeper.* Not taken over: who wrote what/).waitFor();
+  await openPanel(theirs);
+  await panel(theirs).getByText("Versions at 4 places").click();
+  await panel(theirs).getByRole("button", { name: "A bell rang. Twice." }).click();
+  await panel(theirs).locator("[aria-current]:focus", { hasText: "A bell rang. Twice." }).waitFor();
+  assert.equal(await text(theirs), "The keeper lit the lamp. A bell rang. Twice.");
+  await assertAccessible(theirs, "versions");
   await panel(theirs)
     .getByRole("button", { name: /^The lamp was/ })
     .first()

@@ -6,6 +6,7 @@ import { replacedTexts } from "../../www/page/memory.js";
 import { toCode } from "../../www/page/stories/link.js";
 import { textOf } from "../../www/page/stories/passages.js";
 import { newStory } from "../../www/page/stories/story.js";
+import { alternativesAt, branched, taken } from "../../www/page/stories/versions.js";
 import { FakeStorage, follow, leave, PAGE, tab, visit } from "./fake-tab.mjs";
 
 const own = (text) => [{ text, written: false }];
@@ -149,6 +150,36 @@ test("what was typed a moment before another story is opened is in the one that 
   await it.state.openStory(newStory({ passages: own("Other") }), { mark: null, isOwn: true });
   await kept(it);
   assert.deepEqual(await texts(it), ["Mine, and a last word", "Other"]);
+});
+
+test("a version is taken, kept, and found again at the next visit with the others", async () => {
+  const it = tab(new FakeStorage());
+  visit(it);
+  const { story } = branched(newStory({ passages: own("One. Two.") }), 5, [{ text: "Three.", written: true }]);
+  await it.state.openStory(story, { mark: null, isOwn: true });
+  const ways = async (it) =>
+    alternativesAt(await it.state.currentStory(), 5).map((way) => [textOf(way.passages), way.isTaken]);
+  const [first, second] = alternativesAt(story, 5);
+  await it.state.rework((story) => taken(story, second.id));
+  assert.deepEqual(it.writer.passages, [...own("One. "), { text: "Three.", written: true }]);
+  await write(it, "One. Three. Four.");
+  assert.deepEqual(await ways(it), [
+    ["Two.", false],
+    ["Three. Four.", true],
+  ]);
+  leave(it);
+  const next = tab(it.localStorage);
+  visit(next);
+  assert.deepEqual(await ways(next), [
+    ["Two.", false],
+    ["Three. Four.", true],
+  ]);
+  await next.state.rework((story) => taken(story, first.id));
+  assert.deepEqual([next.writer.text, await texts(next), next.copy], ["One. Two.", ["One. Two."], undefined]);
+  assert.deepEqual(await ways(next), [
+    ["Two.", true],
+    ["Three. Four.", false],
+  ]);
 });
 
 test("a story that was deleted is not offered any more", async () => {

@@ -322,6 +322,16 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
       keep();
       await desk.sheet?.revise(change);
     },
+    /** Gives the story that is there other versions, and with them another text. @param {(story: Story) => Story} change */
+    async rework(change) {
+      keep();
+      const { sheet } = desk;
+      if (!sheet) return;
+      const { passages } = await sheet.rework(element.passages, change);
+      desk.put(sheet, textOf(passages));
+      element.passages = passages;
+      keep();
+    },
     /** A story was deleted: its texts are not offered any more. @param {string} id */
     forget(id) {
       keepReplaced(replacedTexts().filter(({ sheet }) => sheet?.id !== id));

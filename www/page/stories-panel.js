@@ -3,6 +3,7 @@
 import { make } from "../lib/element/dom.js";
 import { byId } from "./elements.js";
 import { matches } from "./stories/library.js";
+import { showVersions } from "./versions-list.js";
 import { asTitle, copied, LONGEST_TITLE, newStory, renamed, titleOf, wordsOf } from "./stories/story.js";
 
 /** @typedef {import("./stories/library.js").Library} Library */
@@ -39,6 +40,7 @@ export class StoriesPanel {
     for (const id of ["story-status", "file-status"]) byId(id).textContent = "";
     byId("search-stories", HTMLInputElement).value = "";
     const story = await this.#state.currentStory();
+    showVersions(this.#state, story);
     const title = byId("story-title", HTMLInputElement);
     title.value = story.title ?? "";
     title.placeholder = titleOf({ ...story, title: null });

@@ -68,6 +68,13 @@ export class Sheet {
     await this.#library.change(this.#id, change);
   }
 
+  /** Another text or other versions of the same story; the text is to be told by `change`. @param {Passage[]} passages as it is now @param {(story: Story) => Story} change */
+  async rework(passages, change) {
+    await this.settled();
+    this.#story = change(await this.story(passages));
+    return this.#story;
+  }
+
   /** Waits until all that was changed is kept, or has failed; whether it is kept. */
   async settled() {
     while (this.#writing) await this.#writing;

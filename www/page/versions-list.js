@@ -1,0 +1,50 @@
+// The versions of the story that is there: at each place the ways in which it could go on, of which one is taken.
+
+import { make } from "../lib/element/dom.js";
+import { byId } from "./elements.js";
+import { sliced, textOf } from "./stories/passages.js";
+import { alternativesAt, placesOf, taken } from "./stories/versions.js";
+
+/** @typedef {import("./stories/story.js").Story} Story */
+/** @typedef {ReturnType<typeof import("./state.js").keepState>} State */
+
+/** Places that are shown, the last ones: a tree from elsewhere may have thousands. */
+const MOST_PLACES = 100;
+/** Code units of what stands before a place, and of a way to go on. */
+const BEFORE = 40;
+const AFTER = 90;
+
+/** Shows a story's versions, which are taken by a press. @param {State} state @param {Story} story */
+export function showVersions(state, story) {
+  const places = placesOf(story).slice(-MOST_PLACES);
+  const details = byId("versions", HTMLDetailsElement);
+  details.hidden = places.length === 0;
+  const summary = details.querySelector("summary");
+  if (summary)
+    summary.textContent = places.length === 1 ? "Versions at one place" : `Versions at ${places.length} places`;
+  byId("version-list").replaceChildren(...places.map((at) => place(state, story, at)));
+}
+
+/** @param {State} state @param {Story} story @param {number} at */
+function place(state, story, at) {
+  const before = shown(textOf(sliced(story.passages, Math.max(0, at - BEFORE), at)));
+  const name = before === "" ? "At the beginning" : `After “${at > BEFORE ? "…" : ""}${before}”`;
+  const ways = alternativesAt(story, at).map(({ id, passages, isTaken }) => {
+    const text = shown(textOf(sliced(passages, 0, AFTER))) || "(nothing yet)";
+    const way = make("button", { type: "button", className: "version-open", text, dir: "auto" });
+    if (isTaken) way.setAttribute("aria-current", "true");
+    way.addEventListener("click", async () => {
+      await state.rework((story) => taken(story, id));
+      showVersions(state, await state.currentStory());
+      // What was pressed was made anew: its place in the list is the same.
+      const same = [...byId("version-list").querySelectorAll("button")].find((one) => one.dataset.version === id);
+      same?.focus();
+    });
+    way.dataset.version = id;
+    return make("li", {}, way);
+  });
+  return make("li", {}, make("p", { className: "small", text: name, dir: "auto" }), make("ul", {}, ...ways));
+}
+
+/** In one line. @param {string} text */
+const shown = (text) => text.replace(/\s+/gu, " ").trim();
