@@ -5,20 +5,18 @@
 // - `steps` is held while the engine itself works. `encode` and `decode`, which touch no state, and
 //   `dispose` take only this one, so that they may be called inside a `for await` over a generator.
 
-import { unlessAborted } from "./abort.js";
 import { availability } from "./availability.js";
 import { measure } from "./benchmark.js";
 import { Completions } from "./completions.js";
-import { loadEmbedded } from "./embedded-place.js";
-import { engines, SOFTWARE_GPU } from "../engine/engines.js";
+import { engines } from "../engine/engines.js";
 import { nothingWritten } from "../engine/writing.js";
 import { aborted, invalidArgument, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { assets, setAssets } from "../locations.js";
 import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
 import { fetchOf } from "../http/endpoints.js";
 import { Lock } from "../engine/lock.js";
-import { checkBenchmarkOptions, checkGenerateOptions, checkLoadOptions, checkRandomOptions } from "./options.js";
-import { requestedPlace } from "./place.js";
+import { loadMade } from "./loading.js";
+import { checkBenchmarkOptions, checkGenerateOptions, checkRandomOptions } from "./options.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
 
 /** @typedef {import("../engine/port.js").Made} Made */
@@ -94,17 +92,7 @@ export class TokenFormer {
 
   /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. @param {string} [name] @param {import("../../tokenformer.js").LoadOptions} [options] */
   static async load(name, options) {
-    const { signal, onProgress, ...rest } = checkLoadOptions(options);
-    /** @type {import("../../tokenformer-web.js").Request} */
-    const request = { ...rest, ...requestedPlace(name, rest) };
-    if (/** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[SOFTWARE_GPU])
-      request.takesSoftwareGpu = true;
-    if (signal?.aborted) throw aborted("Loading", signal.reason);
-    const load = (/** @type {import("../../tokenformer-web.js").Request} */ request) =>
-      loadEngine(request, onProgress, signal);
-    const made =
-      name === undefined ? loadEmbedded((folderUrl) => load({ ...request, folderUrl }), signal) : load(request);
-    return new TokenFormer(LOADED, await made);
+    return new TokenFormer(LOADED, await loadMade(name, options));
   }
 
   /** What `load` would find, without weights and engine: { state, downloadBytes, storedBytes, backend, reason }. @param {string} [name] @param {import("../../tokenformer.js").LoadOptions} [options] */
@@ -380,30 +368,4 @@ export class TokenFormer {
     if (!this.#failure) this.#discard();
     this.#failure ??= error;
   }
-}
-
-/** Starts the engine if need be and loads a model into it. Rejects as soon as `signal` says so. @param {import("../../tokenformer-web.js").Request} request @param {import("../../tokenformer.js").LoadOptions["onProgress"]} onProgress @param {AbortSignal} [signal] */
-async function loadEngine(request, onProgress, signal) {
-  let over = false;
-  /** @type {import("../engine/port.js").Tell} */
-  const tell = (progress) => {
-    if (!over) onProgress?.(progress);
-  };
-  const loading = engines
-    .get(/** @type {string | undefined} */ (request.backend))
-    .then((chosen) => chosen.load(request, tell, signal));
-  try {
-    return await unlessAborted(loading, "Loading", signal);
-  } catch (error) {
-    if (signal?.aborted) loading.then(discard, () => {});
-    throw toTokenFormerError(error);
-  } finally {
-    over = true;
-  }
-}
-
-/** Frees an engine that came too late. @param {Made} made */
-async function discard({ engine }) {
-  await engine.dispose();
-  engine.free();
 }
