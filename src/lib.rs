@@ -14,7 +14,7 @@
 //!
 //! So the modules stand on floors, and imports go down only (`tests/js/crate-imports.test.mjs`), from the lowest: [`error`];
 //! [`config`], [`hash`], `options`, [`sizes`]; [`platform`], [`sampling`], [`tokenizer`]; [`engine`], [`gpu`], [`hub`]; [`checkpoint`];
-//! [`cpu`], [`reference`], [`store`]; [`model`], `quantizer`; `any_model`; [`generate`], [`load`]; `api`.
+//! [`cpu`], [`mod@reference`], [`store`]; [`model`], `quantizer`; `any_model`; [`generate`], [`load`]; `api`.
 //!
 //! Below all of them, [`platform`] says what loading needs of a browser, and [`sizes`] how long a file may be.
 //!
