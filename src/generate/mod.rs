@@ -5,12 +5,14 @@ mod completion;
 pub(crate) mod healing;
 mod model;
 mod options;
+mod result;
 mod score;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
 
-pub use completion::{Chunk, Completion, END_OF_TEXT, FinishReason, Generation, Logprob, Usage};
+pub use completion::{END_OF_TEXT, Generation};
 pub use model::Model;
 pub use options::{GenerateOptions, Prompt};
+pub use result::{Chunk, Completion, FinishReason, Logprob, Usage};
 pub use score::{Score, ScoreItem};
