@@ -2,7 +2,7 @@
 
 use crate::config::ModelConfig;
 use crate::cpu::CpuModel;
-use crate::engine::{Backend, Chosen, Logits, Resume, TokenScore};
+use crate::engine::{Backend, Chosen, Logits, Resume, Text, TokenScore};
 use crate::error::Result;
 use crate::model::{GpuModel, Team};
 use crate::sampling::SamplingOptions;
@@ -100,8 +100,8 @@ impl Backend for AnyModel {
         either!(self, m => m.score(ids, targets, real_ids).await)
     }
 
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        either!(self, m => m.begin_choosing(options, prompt, real_ids, wants_logits));
+    fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {
+        either!(self, m => m.begin_choosing(options, text, real_ids, wants_logits));
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {

@@ -205,6 +205,10 @@ export interface GenerateOptions {
   logprobs?: number;
   /** A text that ends in a space goes on with a token that begins with it, and the space is not written twice. Default: true. */
   heal?: boolean;
+  /** When the context is full: end, or go on with its newest half; "slide" takes prompts of any length. Default: "stop". */
+  overflow?: "stop" | "slide";
+  /** First tokens that stay in the context when it slides; an integer from 0, below a quarter of it. Default: 0. */
+  keep?: number;
   /** Ends writing early, normally, with finishReason "abort". Default: none. */
   signal?: AbortSignal;
 }

@@ -6,6 +6,7 @@ use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::{ModelConfig, NormActivation, PartialConfig};
 use crate::engine::{AbortFlag, Backend, Logits};
 use crate::error::ErrorCode;
+use crate::generate::tests::long;
 use crate::generate::{GenerateOptions, Generation, Model, Prompt, healing};
 use crate::reference::{Reference, ReferenceEngine};
 use crate::sampling::SamplingOptions;
@@ -189,4 +190,25 @@ fn a_space_at_the_end_of_a_prompt_is_left_to_the_first_token() {
     let (model, reference) = build(&healing::config(), Quantization::Q8, 64);
     healing::check(&mut healing::with_tokenizer(model));
     healing::check(&mut healing::with_tokenizer(ReferenceEngine::new(reference, 64)));
+}
+
+#[test]
+fn a_story_of_50_000_tokens_is_written_in_one_go() {
+    let json = r#"{"num_layers":1,"hidden_size":32,"num_attention_heads":1,"qkv_slot_num":32,"proj_slot_num":32,
+        "ffn_slot_num":64,"padded_vocab_size":97,"max_position_embeddings":256}"#;
+    let c = PartialConfig::from_json(json.as_bytes()).and_then(PartialConfig::finish).expect("config");
+    let engine = || Model::new(build(&c, Quantization::Q8, 256).0, None).expect("model");
+    let (mut model, mut another) = (engine(), engine());
+    let story = long::check_story(&mut model, &mut another, 50_000);
+    // Its seed repeats it.
+    let tokens = if std::env::var("TOKENFORMER_FULL").is_ok() { 50_000 } else { 5000 };
+    model.reset();
+    assert_eq!(long::check_story(&mut model, &mut another, tokens).token_ids, story.token_ids[..tokens]);
+}
+
+#[test]
+fn the_reference_slides_as_well() {
+    let engine =
+        || Model::new(ReferenceEngine::new(build(&config(), Quantization::Q8, 40).1, 40), None).expect("model");
+    long::check_story(&mut engine(), &mut engine(), 100);
 }

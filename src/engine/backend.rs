@@ -64,11 +64,11 @@ pub trait Backend {
         Ok(scores.collect())
     }
 
-    /// Begins a completion of `prompt` whose tokens the engine chooses, below `real_ids`. With `wants_logits`,
-    /// every [`Chosen`] has its logits.
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool);
+    /// Goes on with a text whose further tokens the engine chooses, below `real_ids`. With `wants_logits`, every
+    /// [`Chosen`] has its logits. What the KV cache holds of the text is the caller's matter.
+    fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool);
 
-    /// Appends `ids` as [`forward`](Self::forward) does, and chooses the completion's first token.
+    /// Appends `ids` as [`forward`](Self::forward) does, and chooses the token after them.
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()>;
 
     /// Appends the token that was chosen last, which nobody need know yet, and chooses the next.
@@ -82,6 +82,22 @@ pub trait Backend {
 
     /// Ends the completion: tokens that were not asked for are forgotten, but not taken off the KV cache.
     fn stop_choosing(&mut self);
+}
+
+/// A text that is written: what penalties count, and how many draws came before the next one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Text<'a> {
+    /// What the completion began with.
+    pub prompt: &'a [u32],
+    /// The completion's tokens so far.
+    pub written: &'a [u32],
+}
+
+impl<'a> Text<'a> {
+    /// A prompt that nothing was written after yet.
+    pub fn after(prompt: &'a [u32]) -> Self {
+        Self { prompt, written: &[] }
+    }
 }
 
 /// A token that the engine chose.

@@ -10,6 +10,6 @@ mod on_host;
 mod recover;
 
 pub use abort::AbortFlag;
-pub use backend::{Backend, Chosen, Logits, TokenScore};
+pub use backend::{Backend, Chosen, Logits, Text, TokenScore};
 pub use on_host::{HostChoice, OnHost};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};

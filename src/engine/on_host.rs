@@ -1,6 +1,6 @@
 //! Choosing tokens on the host, for engines whose logits are there anyway.
 
-use super::backend::{Backend, Chosen, Logits};
+use super::backend::{Backend, Chosen, Logits, Text};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::sampling::{Sampler, SamplingOptions};
@@ -16,9 +16,10 @@ pub struct HostChoice {
 }
 
 impl HostChoice {
-    /// Begins a completion; see [`Backend::begin_choosing`].
-    pub fn new(options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) -> Self {
-        let sampler = Sampler::new(options.clone(), prompt, real_ids);
+    /// Goes on with a text; see [`Backend::begin_choosing`].
+    pub fn new(options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) -> Self {
+        let mut sampler = Sampler::new(options.clone(), text.prompt, real_ids);
+        text.written.iter().for_each(|id| sampler.note(*id));
         Self { sampler, wants_logits, pending: VecDeque::new(), last: None }
     }
 
@@ -98,8 +99,8 @@ impl<E: OnHost> Backend for E {
         OnHost::forward(self, ids, logits).await
     }
 
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        *self.choice() = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
+    fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {
+        *self.choice() = Some(HostChoice::new(options, text, real_ids, wants_logits));
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {

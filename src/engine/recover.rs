@@ -5,7 +5,7 @@
 //! device the same steps are made by the same kernels: a prompt in its chunks, what was written a token at a time. The
 //! numbers are then the same, and so is the text.
 
-use super::backend::{Backend, Chosen, Logits, TokenScore};
+use super::backend::{Backend, Chosen, Logits, Text, TokenScore};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sampling::SamplingOptions;
@@ -77,9 +77,11 @@ impl<W> Step<W> {
 struct Running {
     options: SamplingOptions,
     prompt: Vec<u32>,
+    /// Tokens of the completion that were there when it began, or went on.
+    written: Vec<u32>,
     real_ids: usize,
     wants_logits: bool,
-    /// The last tokens of the prompt: those of the step that chose the first token.
+    /// The last tokens that were there: those of the step that chose the first one.
     first: Vec<u32>,
     /// Steps made that choose.
     made: usize,
@@ -177,8 +179,9 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
             engine.truncate(engine.len() - (ids.len() - kept));
         }
         engine.go(&self.engine.way()).await?;
-        if let Some(Running { options, prompt, real_ids, wants_logits, first, made, emitted }) = &self.running {
-            engine.begin_choosing(options, prompt, *real_ids, *wants_logits);
+        if let Some(Running { options, prompt, written, real_ids, wants_logits, first, made, emitted }) = &self.running
+        {
+            engine.begin_choosing(options, Text { prompt, written }, *real_ids, *wants_logits);
             let mut done = emitted.len();
             if done > 0 {
                 engine.resume_choosing(emitted);
@@ -257,11 +260,11 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
         Ok(scores)
     }
 
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        self.engine.begin_choosing(options, prompt, real_ids, wants_logits);
-        let (options, prompt) = (options.clone(), prompt.to_vec());
+    fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {
+        self.engine.begin_choosing(options, text, real_ids, wants_logits);
+        let (options, prompt, written) = (options.clone(), text.prompt.to_vec(), text.written.to_vec());
         let (first, emitted) = (Vec::new(), Vec::new());
-        self.running = Some(Running { options, prompt, real_ids, wants_logits, first, made: 0, emitted });
+        self.running = Some(Running { options, prompt, written, real_ids, wants_logits, first, made: 0, emitted });
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {

@@ -4,8 +4,9 @@ use super::model::Model;
 use super::options::{GenerateOptions, Prompt};
 use super::result::{Chunk, Completion, FinishReason, Logprob, Usage};
 use super::text::TextAssembler;
-use crate::engine::{AbortFlag, Backend, Chosen};
-use crate::error::{Error, ErrorCode, Result};
+use super::window::Window;
+use crate::engine::{AbortFlag, Backend, Chosen, Text};
+use crate::error::{ErrorCode, Result};
 use crate::sampling::LogProbs;
 use web_time::Instant;
 
@@ -21,12 +22,13 @@ struct Sampled {
 }
 
 /// Where the completion stood when a chunk was handed out.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Mark {
     /// Tokens sampled, and bytes of text handed out.
     sampled: usize,
     text: usize,
     last_token: Option<Instant>,
+    window: Window,
     /// The end was decided already.
     ended: bool,
 }
@@ -39,6 +41,11 @@ pub struct Generation {
     options: GenerateOptions,
     assembler: TextAssembler<Sampled>,
     abort: AbortFlag,
+    /// What the context holds of prompt and output, and held at first.
+    window: Window,
+    first_window: Window,
+    /// The engine is choosing tokens: it has read what comes before them.
+    is_choosing: bool,
     /// Steps made so far.
     made: usize,
     /// Tokens that came of them, those of a stop string included.
@@ -52,6 +59,8 @@ pub struct Generation {
     text: String,
     token_ids: Vec<u32>,
     cached_prompt_tokens: usize,
+    /// Tokens of the prompt that were computed; none before the first step.
+    computed: Option<usize>,
     started: Instant,
     first_token: Option<Instant>,
     last_token: Option<Instant>,
@@ -82,24 +91,17 @@ impl Generation {
             }
             None => model.prompt_ids(prompt)?,
         };
-        let room = model.backend().context_length();
-        if prompt.len() >= room {
-            return Err(Error::invalid_argument(format!(
-                "The prompt has {} tokens and leaves no room in the context of {room}.",
-                prompt.len()
-            ))
-            .hint(if room < model.backend().config().max_position_embeddings {
-                "Shorten it, or load the model with a larger contextLength."
-            } else {
-                "Delete some of its beginning."
-            }));
-        }
+        let (context, longest) = (model.backend().context_length(), model.backend().config().max_position_embeddings);
+        let window = Window::new(prompt.len(), (context, longest), options.overflow, options.keep)?;
         Ok(Self {
             assembler: TextAssembler::new(&options.stop),
             prompt,
             is_healed,
             options,
             abort,
+            window,
+            first_window: window,
+            is_choosing: false,
             made: 0,
             sampled: 0,
             tokens: Vec::new(),
@@ -109,6 +111,7 @@ impl Generation {
             text: String::new(),
             token_ids: Vec::new(),
             cached_prompt_tokens: 0,
+            computed: None,
             started,
             first_token: None,
             last_token: None,
@@ -125,7 +128,8 @@ impl Generation {
                 self.text.push_str(&text);
                 self.token_ids.push(token.id);
                 let (sampled, text_bytes, last_token) = (self.sampled, self.text.len(), self.last_token);
-                self.marks.push(Mark { sampled, text: text_bytes, last_token, ended: self.finish.is_some() });
+                let (window, ended) = (self.window, self.finish.is_some());
+                self.marks.push(Mark { sampled, text: text_bytes, last_token, window, ended });
                 let Sampled { id, logprob, top_logprobs } = token;
                 return Ok(Some(Chunk { text, token_id: id, logprob, top_logprobs }));
             }
@@ -147,13 +151,10 @@ impl Generation {
     /// that turn out to be too many leave no trace.
     async fn step<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
         self.abort.check()?;
-        if self.made == 0 {
-            self.cached_prompt_tokens = model.reuse(&self.prompt, self.prompt.len() - 1);
-            let prompt = (self.prompt.as_slice(), self.cached_prompt_tokens);
-            model.begin(prompt, &self.options.sampling, self.options.logprobs > 0, &self.abort).await?;
-            self.made = 1;
+        if !self.is_choosing {
+            self.begin(model).await?;
         }
-        let most = self.options.max_tokens.min(model.backend().context_length() - self.prompt.len());
+        let most = self.options.max_tokens.min(self.window.room(self.prompt.len()));
         while self.made < most && self.made - self.sampled < model.backend().steps_ahead() {
             model.choose_next(self.pending.take()).await?;
             self.made += 1;
@@ -178,10 +179,36 @@ impl Generation {
             self.end(model, FinishReason::Stop);
         } else if self.sampled == self.options.max_tokens {
             self.end(model, FinishReason::Length);
-        } else if self.prompt.len() + self.sampled == model.backend().context_length() {
-            self.end(model, FinishReason::Context);
+        } else if self.window.room(self.prompt.len() + self.sampled) == 0 {
+            if self.window.slides_on() {
+                self.pause(model);
+            } else {
+                self.end(model, FinishReason::Context);
+            }
         }
         Ok(())
+    }
+
+    /// Has the engine read what the context is to hold of prompt and output, and choose the next token.
+    async fn begin<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
+        let written: Vec<u32> = self.tokens.iter().map(|token| token.id).collect();
+        let whole = [self.prompt.as_slice(), &written].concat();
+        self.window.fit(whole.len());
+        let ids = self.window.of(&whole);
+        let reused = model.reuse(&ids, ids.len() - 1);
+        if self.computed.is_none() {
+            (self.cached_prompt_tokens, self.computed) = (reused, Some(ids.len() - reused));
+        }
+        let text = Text { prompt: &self.prompt, written: &written };
+        model.begin((&ids, reused), text, &self.options.sampling, self.options.logprobs > 0, &self.abort).await?;
+        (self.made, self.pending, self.is_choosing) = (self.sampled + 1, None, true);
+        Ok(())
+    }
+
+    /// Has the engine stop after the tokens that are known; the next step begins again.
+    fn pause<B: Backend>(&mut self, model: &mut Model<B>) {
+        model.end_choosing();
+        (self.pending, self.is_choosing) = (None, false);
     }
 
     /// What the completion's token with this index adds to the text: a space that the prompt has already is not repeated.
@@ -207,7 +234,7 @@ impl Generation {
     }
 
     fn end<B: Backend>(&mut self, model: &mut Model<B>, reason: FinishReason) {
-        model.end_choosing();
+        self.pause(model);
         self.assembler.finish();
         self.finish.get_or_insert(reason);
     }
@@ -217,12 +244,14 @@ impl Generation {
     pub fn rewind<B: Backend>(&mut self, model: &mut Model<B>, taken: usize) {
         self.marks.truncate(taken);
         let taken = self.marks.len();
-        let mark = self.marks.last().copied().unwrap_or_default();
+        let window = self.first_window;
+        let none = Mark { sampled: 0, text: 0, last_token: None, window, ended: false };
+        let mark = self.marks.last().copied().unwrap_or(none);
         if mark.ended {
             return; // the reader's abort would have come too late
         }
-        model.end_choosing();
-        model.keep(self.prompt.len() + mark.sampled);
+        self.pause(model);
+        model.keep(self.window.held(self.prompt.len() + mark.sampled));
         self.tokens.truncate(mark.sampled);
         self.assembler = TextAssembler::new(&self.options.stop);
         for (index, token) in self.tokens.iter().enumerate() {
@@ -235,7 +264,7 @@ impl Generation {
         }
         self.text.truncate(mark.text);
         self.token_ids.truncate(taken);
-        (self.sampled, self.last_token, self.pending) = (mark.sampled, mark.last_token, None);
+        (self.sampled, self.last_token, self.window) = (mark.sampled, mark.last_token, mark.window);
         self.first_token = self.first_token.filter(|_| mark.sampled > 0);
         self.finish = Some(FinishReason::Abort);
     }
@@ -244,7 +273,7 @@ impl Generation {
     pub fn result(&self) -> Completion {
         let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;
         let to_first = self.first_token.map(|t| ms(self.started, t));
-        let computed = (self.prompt.len() - self.cached_prompt_tokens) as f64;
+        let computed = self.computed.unwrap_or_default() as f64;
         let decode = match (self.first_token, self.last_token) {
             (Some(first), Some(last)) if self.sampled > 1 => Some((self.sampled - 1) as f64 / ms(first, last) * 1e3),
             _ => None,
@@ -256,6 +285,8 @@ impl Generation {
             seed: self.options.sampling.seed,
             usage: Usage {
                 prompt_tokens: self.prompt.len(),
+                dropped_prompt_tokens: self.window.left_out(self.prompt.len()),
+                slides: self.window.slides,
                 completion_tokens: self.token_ids.len(),
                 cached_prompt_tokens: self.cached_prompt_tokens,
                 time_to_first_token_ms: to_first,

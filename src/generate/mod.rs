@@ -10,9 +10,10 @@ mod score;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+mod window;
 
 pub use completion::{END_OF_TEXT, Generation};
 pub use model::Model;
-pub use options::{GenerateOptions, Prompt};
+pub use options::{GenerateOptions, Overflow, Prompt};
 pub use result::{Chunk, Completion, FinishReason, Logprob, Usage};
 pub use score::{Score, ScoreItem};

@@ -1,7 +1,7 @@
 //! A backend with its tokenizer and the tokens that its KV cache holds.
 
 use super::options::Prompt;
-use crate::engine::{AbortFlag, Backend, Chosen, Logits, TokenScore};
+use crate::engine::{AbortFlag, Backend, Chosen, Logits, Text, TokenScore};
 use crate::error::{Error, Result};
 use crate::sampling::SamplingOptions;
 use crate::tokenizer::Tokenizer;
@@ -139,6 +139,11 @@ impl<B: Backend> Model<B> {
         self.reuse_nothing_unsure();
     }
 
+    /// What the model saw last: the ids in the KV cache, in order. The token chosen last may be missing.
+    pub fn context(&self) -> &[u32] {
+        &self.cached
+    }
+
     /// Forgets the context.
     pub fn reset(&mut self) {
         self.reuse(&[], 0);
@@ -186,19 +191,21 @@ impl<B: Backend> Model<B> {
         self.forward(rest, logits).await
     }
 
-    /// Begins a completion after `ids`, whose last step chooses its first token.
+    /// Goes on with a text of which the context is to hold `ids`; it has the first `from` of them. The last step chooses
+    /// a token.
     pub(super) async fn begin(
         &mut self,
-        (prompt, from): (&[u32], usize),
+        (ids, from): (&[u32], usize),
+        text: Text<'_>,
         sampling: &SamplingOptions,
         wants_logits: bool,
         abort: &AbortFlag,
     ) -> Result<()> {
         let real_ids = self.real_ids();
-        self.backend.begin_choosing(sampling, prompt, real_ids, wants_logits);
+        self.backend.begin_choosing(sampling, text, real_ids, wants_logits);
         self.unknown = 0;
         let chunk = self.backend.max_chunk();
-        let mut rest = &prompt[from..];
+        let mut rest = &ids[from..];
         while rest.len() > chunk {
             abort.check()?;
             self.forward(&rest[..chunk], Logits::None).await?;

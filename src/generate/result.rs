@@ -50,6 +50,10 @@ pub enum FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Tokens of the prompt that the context did not hold any more at the end.
+    pub dropped_prompt_tokens: usize,
+    /// How often the context slid: left tokens out to make room.
+    pub slides: usize,
     /// Tokens kept.
     pub completion_tokens: usize,
     /// Tokens of the prompt that were still in the KV cache.

@@ -1,6 +1,7 @@
 //! The loop over a made-up engine.
 
 mod fake;
+pub(crate) mod long;
 
 pub(crate) use fake::FakeBackend;
 

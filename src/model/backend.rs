@@ -6,7 +6,7 @@ use super::kernels::layers::Team;
 use super::kernels::score::TargetScore;
 use super::scratch::{LOGIT_ROWS, MAX_CHUNK, STAGED_ROWS};
 use crate::config::ModelConfig;
-use crate::engine::{Backend, Chosen, Logits, Resume, TokenScore};
+use crate::engine::{Backend, Chosen, Logits, Resume, Text, TokenScore};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
 use crate::sampling::SamplingOptions;
@@ -103,10 +103,10 @@ impl Backend for GpuModel {
         Ok(scores)
     }
 
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
+    fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {
         let vocab = self.config.padded_vocab_size;
         let choosing = &mut self.choosing;
-        choosing.begin(&self.gpu, &self.scratch.choose, options, prompt, (real_ids, vocab), wants_logits);
+        choosing.begin(&self.gpu, &self.scratch.choose, options, text, (real_ids, vocab), wants_logits);
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {

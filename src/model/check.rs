@@ -12,7 +12,7 @@ use crate::checkpoint::layout::{TensorId, tensors};
 use crate::checkpoint::regions::{Region, regions, row_bytes};
 use crate::config::ModelConfig;
 use crate::cpu::{self, CpuModel};
-use crate::engine::{Backend, Logits, TokenScore};
+use crate::engine::{Backend, Logits, Text, TokenScore};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::GpuBuffer;
 use crate::sampling::{LogProbs, Sampler, SamplingOptions};
@@ -125,7 +125,7 @@ impl GpuModel {
             SamplingOptions { temperature: 1.0, top_k: 3, seed: 11, ..Default::default() },
         ] {
             self.truncate(ids.len() - 1);
-            self.begin_choosing(&options, &real, vocab, true);
+            self.begin_choosing(&options, Text::after(&real), vocab, true);
             self.choose_after(&real[ids.len() - 1..]).await?;
             let chosen = self.chosen().await?;
             self.stop_choosing();

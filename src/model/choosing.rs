@@ -8,6 +8,7 @@ use super::kernels::sample_pick::RING;
 use super::kernels::sampling::SEEN;
 use super::persistent::Persistent;
 use super::sampling_buffers::SamplingBuffers;
+use crate::engine::Text;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, PendingRead};
 use crate::sampling::SamplingOptions;
@@ -63,21 +64,22 @@ pub enum Landed {
 }
 
 impl Choosing {
-    /// Begins a completion.
+    /// Begins a completion, or goes on with one.
     pub fn begin(
         &mut self,
         gpu: &Gpu,
         buffers: &SamplingBuffers,
         options: &SamplingOptions,
-        prompt: &[u32],
+        text: Text<'_>,
         (real_ids, vocab): (usize, usize),
         wants_logits: bool,
     ) {
         self.stop();
-        (self.made, self.asked, self.at_a_time, self.wants_logits) = (0, 0, 1, wants_logits);
-        self.last = None;
-        self.seen = buffers.write(gpu, options, prompt, real_ids, vocab);
-        (self.input, self.known) = (prompt.last().copied().unwrap_or(0), 0);
+        (self.at_a_time, self.wants_logits, self.last) = (1, wants_logits, None);
+        self.seen = buffers.write(gpu, options, text, real_ids, vocab);
+        // Tokens are numbered from the completion's beginning, wherever it goes on.
+        let (written, last) = (text.written.len(), text.written.last().or(text.prompt.last()));
+        (self.made, self.asked, self.known, self.input) = (written, written, written, last.copied().unwrap_or(0));
     }
 
     /// Steps that may be made before the token of the first is known.

@@ -4,6 +4,7 @@ use super::kernels::sample_adjust;
 use super::kernels::sample_pick::RING;
 use super::kernels::sampling::{Sampling, bias_of, seen_of};
 use crate::config::ModelConfig;
+use crate::engine::Text;
 use crate::gpu::{Gpu, GpuBuffer};
 use crate::sampling::SamplingOptions;
 
@@ -44,12 +45,12 @@ impl SamplingBuffers {
         &self,
         gpu: &Gpu,
         options: &SamplingOptions,
-        prompt: &[u32],
+        text: Text<'_>,
         real_ids: usize,
         vocab: usize,
     ) -> Vec<u32> {
         let sampling = Sampling::new(options, real_ids.min(vocab));
-        let (seen, bias) = (seen_of(options, prompt, vocab), bias_of(options, vocab));
+        let (seen, bias) = (seen_of(options, text, vocab), bias_of(options, vocab));
         gpu.queue.write_buffer(&self.sampling.buffer, 0, bytemuck::bytes_of(&sampling));
         gpu.queue.write_buffer(&self.seen.buffer, 0, bytemuck::cast_slice(&seen));
         gpu.queue.write_buffer(&self.bias.buffer, 0, bytemuck::cast_slice(&bias));

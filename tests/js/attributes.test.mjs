@@ -37,6 +37,8 @@ test("attributes mirror the options in kebab case", () => {
     "logit-bias",
     "logprobs",
     "no-heal",
+    "overflow",
+    "keep",
     "prompt",
     "autoload",
     "token-view",

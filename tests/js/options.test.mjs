@@ -36,6 +36,8 @@ test("defaults are those of the contract", () => {
     logitBias: {},
     logprobs: 0,
     heal: true,
+    overflow: "stop",
+    keep: 0,
     signal: undefined,
   });
   assert.deepEqual(checkLoadOptions({}), {
@@ -83,6 +85,8 @@ const GENERATE_CASES = [
   ],
   ["logprobs", [0, 20], [-1, 21, 1.5, "1", true]],
   ["heal", [true, false], ["", "no", 0, 1]],
+  ["overflow", ["stop", "slide"], ["", "Slide", true, 1]],
+  ["keep", [0, 512], [-1, 0.5, "1"]],
   ["signal", [signal], [{}, { aborted: false }, "abort", new AbortController()]],
 ];
 const LOAD_CASES = [

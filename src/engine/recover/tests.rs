@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::AbortFlag;
 use crate::generate::tests::FakeBackend;
-use crate::generate::{FinishReason, GenerateOptions, Generation, Model, Prompt, ScoreItem};
+use crate::generate::{FinishReason, GenerateOptions, Generation, Model, Overflow, Prompt, ScoreItem};
 use pollster::block_on;
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -49,6 +49,8 @@ enum Use {
         logprobs: usize,
         /// The first token is an even id.
         first: bool,
+        /// The text goes on over the end of the context, as far as it is taken.
+        slides: bool,
     },
     Logits(Vec<u32>),
     Score(Vec<u32>),
@@ -58,14 +60,10 @@ enum Use {
 
 fn any_use() -> impl Strategy<Value = Use> {
     let prompt = || prop::collection::vec(0..3u32, 1..20);
-    let options = (0..30usize, prop_oneof![Just(0.0f32), Just(1.0)], 0..99u64, 0..2usize, any::<bool>());
-    let complete = (prompt(), options).prop_map(|(prompt, (take, temperature, seed, logprobs, first))| Use::Complete {
-        prompt,
-        take,
-        temperature,
-        seed,
-        logprobs,
-        first,
+    let (take, temperature) = (prop_oneof![3 => 0..30usize, 1 => 0..120usize], prop_oneof![Just(0.0f32), Just(1.0)]);
+    let options = (take, temperature, 0..99u64, 0..2usize, any::<bool>(), any::<bool>());
+    let complete = (prompt(), options).prop_map(|(prompt, (take, temperature, seed, logprobs, first, slides))| {
+        Use::Complete { prompt, take, temperature, seed, logprobs, first, slides }
     });
     prop_oneof![3 => complete, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score), 1 => (0..3u32).prop_map(Use::Way)]
 }
@@ -85,7 +83,7 @@ fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Resul
                 let item = ScoreItem { text: Prompt::Ids(ids.clone()), context: Prompt::Ids(vec![1]) };
                 format!("{:?}", block_on(model.score(&[item], &abort))?)
             }
-            Use::Complete { prompt, take, temperature, seed, logprobs, first } => {
+            Use::Complete { prompt, take, temperature, seed, logprobs, first, slides } => {
                 let bias = vec![(0, -1e3)]; // no end of text
                 let (temperature, seed, frequency_penalty) = (*temperature, *seed, 0.5);
                 let sampling = SamplingOptions {
@@ -96,7 +94,15 @@ fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Resul
                     first: first.then(|| (0..64).map(|id| id % 2 == 0).collect()),
                     ..Default::default()
                 };
-                let options = GenerateOptions { max_tokens: 25, sampling, logprobs: *logprobs, ..Default::default() };
+                let (max_tokens, overflow) = if *slides { (150, Overflow::Slide) } else { (25, Overflow::Stop) };
+                let options = GenerateOptions {
+                    max_tokens,
+                    sampling,
+                    logprobs: *logprobs,
+                    overflow,
+                    keep: 3,
+                    ..Default::default()
+                };
                 let prompt = Prompt::Ids(prompt.clone());
                 let mut generation = Generation::start(model, &prompt, options, abort.clone())?;
                 let mut taken = 0;
@@ -108,7 +114,9 @@ fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Resul
                 let result = generation.result();
                 assert!(result.finish_reason != FinishReason::Stop);
                 assert!(!first || result.token_ids.first().is_none_or(|id| id % 2 == 0));
-                format!("{:?} {} ", result.token_ids, result.usage.cached_prompt_tokens)
+                let usage = result.usage;
+                let seen = model.context();
+                format!("{:?} {} {} {seen:?} ", result.token_ids, usage.cached_prompt_tokens, usage.slides)
             }
         };
     }
@@ -131,8 +139,15 @@ proptest! {
 
 #[test]
 fn three_losses_within_a_minute_are_too_many() {
-    let uses =
-        [Use::Complete { prompt: vec![1, 2, 1], take: 20, temperature: 1.0, seed: 1, logprobs: 0, first: false }];
+    let uses = [Use::Complete {
+        prompt: vec![1, 2, 1],
+        take: 20,
+        temperature: 1.0,
+        seed: 1,
+        logprobs: 0,
+        first: false,
+        slides: false,
+    }];
     let mut lucky = model(&[5, 4], 1);
     run(&mut lucky, &uses).expect("text");
     assert_eq!(lucky.backend().losses(), 2);

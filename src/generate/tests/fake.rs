@@ -20,6 +20,10 @@ pub struct FakeBackend {
     pub abort_at: Option<(usize, AbortFlag)>,
     /// If set, the completion's ids, whatever the context; otherwise a hash of the context.
     pub script: Option<(usize, Vec<u32>)>,
+    /// The script goes by how much of it is chosen, not by the context's length, which a slide changes.
+    pub follows_text: bool,
+    /// Tokens of it that were chosen.
+    pub chosen: usize,
     /// The completion that runs.
     pub choice: Option<HostChoice>,
     /// Steps that are made ahead.
@@ -48,6 +52,8 @@ impl FakeBackend {
             fail_at: None,
             abort_at: None,
             script: None,
+            follows_text: false,
+            chosen: 0,
             choice: None,
             ahead: 1,
             is_exact: false,
@@ -79,7 +85,8 @@ impl FakeBackend {
         let vocab = self.config.padded_vocab_size;
         if let Some((prompt, ids)) = &self.script {
             let mut logits = vec![0.0; vocab];
-            logits[ids.get((len - prompt).min(ids.len())).copied().unwrap_or(0) as usize] = 100.0;
+            let at = if self.follows_text { self.chosen } else { len - prompt };
+            logits[ids.get(at).copied().unwrap_or(0) as usize] = 100.0;
             return logits;
         }
         let hash = self.tokens[..len].iter().fold(17u32, |h, t| (h ^ t).wrapping_mul(0x0100_0193).rotate_left(5));
@@ -133,13 +140,15 @@ impl Backend for FakeBackend {
         })
     }
 
-    fn begin_choosing(&mut self, options: &SamplingOptions, prompt: &[u32], real_ids: usize, wants_logits: bool) {
-        self.choice = Some(HostChoice::new(options, prompt, real_ids, wants_logits));
+    fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {
+        self.chosen = text.written.len();
+        self.choice = Some(HostChoice::new(options, text, real_ids, wants_logits));
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
         let logits = self.forward(ids, Logits::Last).await?;
         self.choice.as_mut().expect("begun").choose(logits);
+        self.chosen += 1;
         Ok(())
     }
 

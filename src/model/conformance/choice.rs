@@ -3,6 +3,7 @@
 
 use super::case::{Cases, DependsOn, SIZES};
 use super::lab::{DIRT, Lab};
+use crate::engine::Text;
 use crate::error::Result;
 use crate::model::kernels::sample_adjust::TOKENS;
 use crate::model::kernels::sample_pick::RING;
@@ -103,7 +104,7 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     let real_ids = vocab - vocab / 8;
     let logits = lab.numbers(vocab, 6.0);
     let prompt = lab.random.ids(20, vocab);
-    let mut seen = seen_of(options, &prompt, vocab);
+    let mut seen = seen_of(options, Text::after(&prompt), vocab);
     // Some tokens of the prompt are in the output, too.
     prompt.iter().step_by(3).for_each(|id| seen[*id as usize] += 1);
     let bias = bias_of(options, vocab);

@@ -1,5 +1,6 @@
 //! What choosing a token needs to know (`shaders/sampling.wgsl`).
 
+use crate::engine::Text;
 use crate::sampling::SamplingOptions;
 
 /// Bit of `seen`: prompt or output hold the token. The lower bits count how often the output does.
@@ -21,12 +22,17 @@ impl Sampling {
 
 include!(concat!(env!("OUT_DIR"), "/sampling_words.rs"));
 
-/// What `seen` holds when a completion of `prompt` begins, u32 [vocab].
-pub fn seen_of(options: &SamplingOptions, prompt: &[u32], vocab: usize) -> Vec<u32> {
+/// What `seen` holds when a text begins or goes on, u32 [vocab].
+pub fn seen_of(options: &SamplingOptions, text: Text<'_>, vocab: usize) -> Vec<u32> {
     let mut seen = vec![0u32; vocab];
-    for id in prompt {
+    for id in text.prompt {
         if let Some(s) = seen.get_mut(*id as usize) {
             *s = SEEN;
+        }
+    }
+    for id in text.written {
+        if let Some(s) = seen.get_mut(*id as usize) {
+            *s = (*s | SEEN) + 1;
         }
     }
     for (id, s) in (0..).zip(&mut seen) {

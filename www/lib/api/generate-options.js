@@ -77,6 +77,16 @@ export const ROWS = {
     "about": "a text that ends in a space goes on with a token that begins with it: the space is not written twice",
     "doc": "A text that ends in a space goes on with a token that begins with it, and the space is not written twice."
   },
+  "overflow": {
+    "type": "enum", "values": ["stop", "slide"], "default": "stop", "room": "text",
+    "about": "when the context is full: end, or go on with its newest half",
+    "doc": "When the context is full: end, or go on with its newest half; \"slide\" takes prompts of any length."
+  },
+  "keep": {
+    "type": "integer", "min": 0, "max": 9007199254740991, "default": 0, "room": "text",
+    "about": "first tokens that stay in the context when it slides; below a quarter of it",
+    "doc": "First tokens that stay in the context when it slides; an integer from 0, below a quarter of it."
+  },
   "signal": {
     "type": "signal",
     "about": "ends writing early",
