@@ -40,7 +40,13 @@ fn write_options() -> String {
         integer: "u32",
         extra: "    /// The ids that the completion's first token may be, each with true; `None`: any.
     #[serde(skip)]
-    pub first: Option<std::sync::Arc<[bool]>>,\n",
+    pub first: Option<std::sync::Arc<[bool]>>,
+    /// What may not be chosen at its place: the number of a token of the completion, and its id.
+    #[serde(skip)]
+    pub bars: Vec<(u32, u32)>,
+    /// Which ids end a match of `dry`, each with true; `None`: none.
+    #[serde(skip)]
+    pub dry_breakers: Option<std::sync::Arc<[bool]>>,\n",
     };
     let text = Made {
         name: "GenerateOptions",
@@ -50,7 +56,11 @@ fn write_options() -> String {
     #[serde(skip)]
     pub sampling: crate::sampling::SamplingOptions,\n",
     };
-    let own = [("real_ids", "Ids below this are drawn."), ("keeps_all", "1 if every one of them stays in the draw.")];
+    let own = [
+        ("real_ids", "Ids below this are drawn."),
+        ("keeps_all", "1 if every one of them stays in the draw."),
+        ("begin", "Number of the token whose choice the barred ids are barred from."),
+    ];
     let rows = table(TABLE).room("sampling");
     write("sampling_options.rs", &rows.rust(&sampling));
     let (wgsl, words) = rows.uniform(&own);

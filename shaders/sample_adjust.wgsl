@@ -4,10 +4,11 @@
 //   0  step       uniform Step
 //   1  sampling   uniform Sampling
 //   2  logits     f32 [V]
-//   3  seen       u32 [V]: see sampling.wgsl
+//   3  seen       vec2<u32> [V]: see sampling.wgsl
 //   4  bias       f32 [V]
 //   5  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>; lowest where nothing is to be drawn
-//   6  partials   vec4<f32> [grid]: the highest adjusted value, the best score, its id (bits)
+//   6  partials   vec4<f32> [2·grid]: of each workgroup the highest adjusted value, the best score, its id (bits), nothing; then for
+//                 top-n-sigma how many values there are, their mean, the sum of their squared distances from it, nothing
 // Grid: ceil(V / (4·WG)) workgroups. Constants: WG, V.
 
 #include "philox.wgsl"
@@ -17,7 +18,7 @@
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<uniform> sampling: Sampling;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
-@group(0) @binding(3) var<storage, read> seen: array<u32>;
+@group(0) @binding(3) var<storage, read> seen: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> adjusted: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
@@ -25,6 +26,20 @@
 var<workgroup> highest: array<f32, WG>;
 var<workgroup> best_score: array<f32, WG>;
 var<workgroup> best_id: array<u32, WG>;
+
+// The sum over all threads, for each of them. Every thread must call it.
+fn sum_of(local: u32, value: f32) -> f32 {
+    workgroupBarrier();
+    highest[local] = value;
+    for (var half = WG / 2u; half > 0u; half >>= 1u) {
+        workgroupBarrier();
+        if local < half {
+            highest[local] += highest[local + half];
+        }
+    }
+    workgroupBarrier();
+    return highest[0];
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -45,20 +60,21 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             break;
         }
         var x = logits[id];
-        let s = seen[id] & ~NOT_FIRST;
-        if s != 0u {
+        let counts = seen[id];
+        if (counts.x & ~BARRED) != 0u {
             x = select(x * sampling.repetition_penalty, x / sampling.repetition_penalty, x > 0.0);
-            let count = s & ~SEEN;
-            if count > 0u {
-                x -= sampling.presence_penalty + sampling.frequency_penalty * f32(count);
-            }
+        }
+        if counts.y > 0u {
+            x -= sampling.presence_penalty + sampling.frequency_penalty * f32(counts.y);
         }
         x += bias[id];
         x = finite(x);
         if !is_greedy(sampling) && x > LOWEST {
             x = finite(x / sampling.temperature);
         }
-        let may_be_drawn = id < sampling.real_ids && (step.index > 0u || (seen[id] & NOT_FIRST) == 0u);
+        let is_barred = step.index == sampling.begin && (counts.x & BARRED) != 0u;
+        let is_early = id == END_OF_TEXT && step.index < sampling.min_tokens;
+        let may_be_drawn = id < sampling.real_ids && !is_barred && !is_early;
         x = select(LOWEST, x, may_be_drawn);
         values[i] = x;
         top = max(top, x);
@@ -85,6 +101,17 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         }
     }
     if local == 0u {
-        partials[group.x] = vec4<f32>(highest[0], best_score[0], bitcast<f32>(best_id[0]), 0.0);
+        partials[2u * group.x] = vec4<f32>(highest[0], best_score[0], bitcast<f32>(best_id[0]), 0.0);
+    }
+    // This condition is the same for all threads: it comes from a uniform buffer.
+    if sampling.top_n_sigma > 0.0 && !is_greedy(sampling) {
+        let counted = vec4<f32>(values > vec4<f32>(LOWEST));
+        let count = sum_of(local, dot(counted, vec4<f32>(1.0)));
+        let mean = sum_of(local, dot(counted, select(vec4<f32>(), values, values > vec4<f32>(LOWEST)))) / max(count, 1.0);
+        let distances = (values - mean) * counted;
+        let squares = sum_of(local, dot(distances, distances));
+        if local == 0u {
+            partials[2u * group.x + 1u] = vec4<f32>(count, mean, squares, 0.0);
+        }
     }
 }

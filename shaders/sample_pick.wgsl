@@ -1,4 +1,4 @@
-// Second half of choosing a token: top-k, top-p, min-p and the draw; the token goes into the next step's ids.
+// Second half of choosing a token: top-n-sigma, top-k, top-p, min-p, XTC and the draw; the token goes into the next step's ids.
 //
 // Drawing is taking the highest of x + Gumbel noise. What top-k and top-p keep is found without sorting: a token's *key*
 // is its distance from the best one in steps of 2⁻¹⁹; three rounds of 256 bins (one per byte of the key, highest
@@ -9,8 +9,8 @@
 //   0  step       uniform Step
 //   1  sampling   uniform Sampling
 //   2  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>
-//   3  partials   vec4<f32> [PARTIALS], from sample_adjust.wgsl
-//   4  seen       u32 [V]: the token is counted
+//   3  partials   vec4<f32> [2·PARTIALS], from sample_adjust.wgsl
+//   4  seen       vec2<u32> [V]: the token is counted, and the one that leaves the range of penalties no more
 //   5  ids        u32: the token
 //   6  tokens     u32 [RING]: the token, at step.index modulo RING
 // Grid: one workgroup. Constants: WG (256 or more, a power of two), V, PARTIALS, RING.
@@ -25,7 +25,7 @@
 
 const BLOCKS = (V + 3u) / 4u;
 @group(0) @binding(3) var<storage, read> partials: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> seen: array<u32>;
+@group(0) @binding(4) var<storage, read_write> seen: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read_write> ids: array<u32>;
 @group(0) @binding(6) var<storage, read_write> tokens: array<u32>;
 
@@ -118,13 +118,55 @@ fn last_key(local: u32, top: f32, limit: u32, by_mass: bool, share: f32) -> u32 
     return prefix;
 }
 
+// The sum over all threads, for each of them. Every thread must call it.
+fn sum_of(local: u32, value: f32) -> f32 {
+    workgroupBarrier();
+    highest[local] = value;
+    for (var half = WG / 2u; half > 0u; half >>= 1u) {
+        workgroupBarrier();
+        if local < half {
+            highest[local] += highest[local + half];
+        }
+    }
+    workgroupBarrier();
+    return highest[0];
+}
+
+// The standard deviation of all values that may be drawn. Every thread must call it.
+fn deviation(local: u32) -> f32 {
+    var count = 0.0;
+    var sum = 0.0;
+    for (var i = local; i < PARTIALS; i += WG) {
+        let p = partials[2u * i + 1u];
+        count += p.x;
+        sum += p.x * p.y;
+    }
+    count = max(sum_of(local, count), 1.0);
+    let mean = sum_of(local, sum) / count;
+    var squares = 0.0;
+    for (var i = local; i < PARTIALS; i += WG) {
+        let p = partials[2u * i + 1u];
+        squares += p.z + p.x * (p.y - mean) * (p.y - mean);
+    }
+    return sqrt(sum_of(local, squares) / count);
+}
+
+// 1 for each of four values that the filters keep: by its distance from the best one, and by its key.
+fn kept_of(values: vec4<f32>, top: f32, floor: f32, limit: u32) -> vec4<f32> {
+    var kept = vec4<f32>(values > vec4<f32>(LOWEST)) * vec4<f32>(values - top >= vec4<f32>(floor));
+    for (var i = 0u; i < 4u; i++) {
+        kept[i] = select(0.0, kept[i], key_of(values[i], top) <= limit);
+    }
+    return kept;
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32) {
     var top = LOWEST;
     var score = LOWEST;
     var winner = 0xffffffffu;
     for (var i = local; i < PARTIALS; i += WG) {
-        let p = partials[i];
+        let p = partials[2u * i];
         top = max(top, p.x);
         let id = bitcast<u32>(p.z);
         if is_better(p.y, id, score, winner) {
@@ -145,25 +187,67 @@ fn main(@builtin(local_invocation_index) local: u32) {
     // These conditions are the same for all threads: they come from a uniform buffer.
     if !is_greedy(sampling) && sampling.keeps_all == 0u {
         var limit = LAST_KEY;
+        var floor = select(LOWEST, log(sampling.min_p), sampling.min_p > 0.0);
+        if sampling.top_n_sigma > 0.0 {
+            let sigma_floor = finite(-sampling.top_n_sigma * deviation(local));
+            limit = key_of(top + sigma_floor, top);
+            floor = max(floor, sigma_floor);
+        }
         if sampling.top_k > 0u && sampling.top_k < sampling.real_ids {
-            limit = last_key(local, top, limit, false, f32(sampling.top_k));
+            limit = min(limit, last_key(local, top, limit, false, f32(sampling.top_k)));
         }
         if sampling.top_p < 1.0 {
             limit = min(limit, last_key(local, top, limit, true, sampling.top_p));
         }
-        let floor = select(LOWEST, log(sampling.min_p), sampling.min_p > 0.0);
+        // Of those that XTC looks at, the last one: all that are better are left out. None is better than this one.
+        var last_value = HIGHEST;
+        var last_id = 0u;
+        if step.xtc != 0u {
+            var mass = 0.0;
+            for (var block = local; block < BLOCKS; block += WG) {
+                let values = adjusted[block];
+                mass += dot(kept_of(values, top, floor, limit), exp(max(values - top, vec4<f32>(-100.0))));
+            }
+            let least = log(max(sampling.xtc_threshold * sum_of(local, mass), 1e-37));
+            for (var block = local; block < BLOCKS; block += WG) {
+                let values = adjusted[block];
+                let kept = kept_of(values, top, max(floor, least), limit);
+                for (var i = 0u; i < 4u; i++) {
+                    if kept[i] > 0.0 && is_better(last_value, last_id, values[i], block * 4u + i) {
+                        last_value = values[i];
+                        last_id = block * 4u + i;
+                    }
+                }
+            }
+            best_score[local] = last_value;
+            best_id[local] = last_id;
+            for (var half = WG / 2u; half > 0u; half >>= 1u) {
+                workgroupBarrier();
+                if local < half {
+                    let other = local + half;
+                    if is_better(best_score[local], best_id[local], best_score[other], best_id[other]) {
+                        best_score[local] = best_score[other];
+                        best_id[local] = best_id[other];
+                    }
+                }
+            }
+            workgroupBarrier();
+            last_value = best_score[0];
+            last_id = best_id[0];
+            workgroupBarrier();
+        }
         score = LOWEST;
         winner = 0xffffffffu;
         for (var block = local; block < BLOCKS; block += WG) {
             let values = adjusted[block];
-            let kept = vec4<f32>(values > vec4<f32>(LOWEST)) * vec4<f32>(values - top >= vec4<f32>(floor));
-            if dot(kept, vec4<f32>(1.0)) == 0.0 || key_of(max(max(values.x, values.y), max(values.z, values.w)), top) > limit {
+            let kept = kept_of(values, top, floor, limit);
+            if dot(kept, vec4<f32>(1.0)) == 0.0 {
                 continue;
             }
             let noise = gumbel(sampling.seed, step.index, block);
             for (var i = 0u; i < 4u; i++) {
                 let noisy = values[i] + noise[i];
-                let stays = kept[i] > 0.0 && key_of(values[i], top) <= limit;
+                let stays = kept[i] > 0.0 && !is_better(values[i], block * 4u + i, last_value, last_id);
                 if stays && is_better(noisy, block * 4u + i, score, winner) {
                     score = noisy;
                     winner = block * 4u + i;
@@ -184,9 +268,18 @@ fn main(@builtin(local_invocation_index) local: u32) {
         }
     }
     if local == 0u {
-        let id = min(best_id[0], sampling.real_ids - 1u);
+        // Where nothing may be chosen, the text ends.
+        let id = select(best_id[0], END_OF_TEXT, best_id[0] >= sampling.real_ids);
+        var leaving = step.leaving;
+        if leaving == LEFT_CHOSEN {
+            leaving = tokens[(step.index - sampling.penalty_range) % RING] | LEFT_OUTPUT;
+        }
+        if leaving != LEFT_NONE {
+            let old = min(leaving & ~LEFT_OUTPUT, V - 1u);
+            seen[old] -= vec2<u32>(1u, leaving >> 31u);
+        }
         ids[0] = id;
         tokens[step.index % RING] = id;
-        seen[id] = (seen[id] | SEEN) + 1u;
+        seen[id] += vec2<u32>(1u);
     }
 }

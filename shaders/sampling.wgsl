@@ -7,10 +7,14 @@
 // Below this temperature nothing is drawn (src/sampling/options.rs).
 const COLDEST = 1e-30;
 
-// Bits of `seen`: prompt or output hold the token; the output's first token may not be it. The other bits count how
-// often the output holds it.
-const SEEN = 0x80000000u;
-const NOT_FIRST = 0x40000000u;
+// `seen` has for each token how often the part of prompt and output that is counted holds it, and how often that of the output
+// does. A bit of the former: the token number `begin` may not be it.
+const BARRED = 0x80000000u;
+// Values of Step.leaving (src/model/kernels/step.rs).
+const LEFT_OUTPUT = 0x80000000u;
+const LEFT_CHOSEN = 0xfffffffeu;
+const LEFT_NONE = 0xffffffffu;
+const END_OF_TEXT = 0u;
 const LOWEST = -3.4e38;
 const HIGHEST = 3.4e38;
 

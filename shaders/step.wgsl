@@ -12,4 +12,9 @@ struct Step {
     index: u32,
     // Ids below this stand for something (score.wgsl).
     real_ids: u32,
+    // The token that penalties count no more once the next is chosen: an id, with LEFT_OUTPUT if the output holds it, LEFT_CHOSEN
+    // for one that only the GPU knows, or LEFT_NONE (sample_pick.wgsl).
+    leaving: u32,
+    // 1: XTC is on at this token (sample_pick.wgsl).
+    xtc: u32,
 }

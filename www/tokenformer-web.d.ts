@@ -27,6 +27,7 @@ export class Engine {
   start(prompt: Prompt, options: object): Promise<Generation>;
   score(items: { text: Prompt; context: Prompt }[]): Promise<ScoreResult[]>;
   logits(ids: Uint32Array): Promise<Float32Array>;
+  context(): Uint32Array;
   settle(): Promise<void>;
   stepInfo(): Pick<BenchmarkResult, "dispatchesPerToken" | "bytesPerToken">;
   kernelTimes(): Promise<KernelTime[] | null>;

@@ -183,18 +183,26 @@ export interface GenerateOptions {
   maxTokens?: number;
   /** From 0, which always takes the likeliest token. Default: 0.8. */
   temperature?: number;
+  /** Drop logits more than so many standard deviations below the highest; from 0, which is off. Default: 0. */
+  topNSigma?: number;
   /** Draw from the k likeliest tokens; an integer from 0, which is off. Default: 0. */
   topK?: number;
   /** Draw from the likeliest tokens that make up this much probability; above 0, at most 1. Default: 0.95. */
   topP?: number;
   /** Drop tokens below this share of the likeliest one's probability; from 0, below 1. Default: 0. */
   minP?: number;
+  /** XTC: with this probability at each token, keep only the least likely of those at or above the threshold. Default: {"probability":0,"threshold":0.1}. */
+  xtc?: { probability?: number; threshold?: number };
   /** Above 1 discourages tokens of prompt and output; above 0. Default: 1. */
   repetitionPenalty?: number;
   /** Lowers every token that the output has already; -2 to 2. Default: 0. */
   presencePenalty?: number;
   /** Lowers tokens by how often the output has them; -2 to 2. Default: 0. */
   frequencyPenalty?: number;
+  /** The three penalties count so many of the last tokens; an integer from 0, which counts all. Default: 0. */
+  penaltyRange?: number;
+  /** DRY: lowers what would continue a repeat by multiplier * base^(length - allowedLength), from allowedLength on. Default: {"multiplier":0,"base":1.75,"allowedLength":2,"range":0,"breakers":["\n",":","\"","*"]}. */
+  dry?: { multiplier?: number; base?: number; allowedLength?: number; range?: number; breakers?: readonly string[] };
   /** An integer from 0, below 2^53. Default: a random one, which the result tells. */
   seed?: number;
   /** Texts that end the output and are not part of it; none may be empty. Default: []. */
@@ -205,6 +213,12 @@ export interface GenerateOptions {
   logprobs?: number;
   /** A text that ends in a space goes on with a token that begins with it, and the space is not written twice. Default: true. */
   heal?: boolean;
+  /** Tokens before which neither the end of the text is drawn nor stop texts end it; an integer from 0 to maxTokens. Default: 0. */
+  minTokens?: number;
+  /** At maxTokens, go on to the end of the sentence, for at most 64 tokens. Default: false. */
+  finishSentence?: boolean;
+  /** Phrases that the output must not hold, whatever their case; it is written otherwise from where one begins. Default: []. */
+  banned?: readonly string[];
   /** When the context is full: end, or go on with its newest half; "slide" takes prompts of any length. Default: "stop". */
   overflow?: "stop" | "slide";
   /** First tokens that stay in the context when it slides; an integer from 0, below a quarter of it. Default: 0. */
@@ -234,6 +248,10 @@ export interface Usage {
   completionTokens: number;
   /** Tokens of the prompt that were still in the context. */
   cachedPromptTokens: number;
+  /** Tokens of the prompt that the context held no more at the end; 0 unless `overflow` is "slide". */
+  droppedPromptTokens: number;
+  /** How often the context slid, a prompt that did not fit included. */
+  slides: number;
   /** null where no token was written. */
   timeToFirstTokenMs: number | null;
   /** null where nothing was measured. */
@@ -245,7 +263,7 @@ export interface Usage {
 export interface GenerateResult {
   text: string;
   tokenIds: number[];
-  /** "stop": the model or a stop text ended it; "length": maxTokens; "context": the context filled up. */
+  /** "stop": the model or a stop text ended it; "length": maxTokens; "context": the context filled up, unless `overflow` is "slide". */
   finishReason: "stop" | "length" | "abort" | "context";
   /** The seed that was used. */
   seed: number;
@@ -488,6 +506,9 @@ export class TokenFormer {
 
   /** For benchmarks: the kernels of a decode step and their time; null on the CPU, and where the GPU measures no time. */
   kernelTimes(): Promise<KernelTime[] | null>;
+
+  /** What the model saw last: the ids in its KV cache, in order. The token drawn last may be missing. */
+  context(): Promise<number[]>;
 
   /** Forgets the context: a seed then gives the same text again. */
   reset(): Promise<void>;

@@ -185,6 +185,11 @@ impl Engine {
         logits.map(|l| Float32Array::from(l.as_slice())).map_err(|e| js::error(&e))
     }
 
+    /// The ids in the KV cache.
+    pub fn context(&self) -> Result<Vec<u32>, JsValue> {
+        self.0.with(|m| Ok(m.context().to_vec()))
+    }
+
     /// Makes the call that runs end soon.
     pub fn abort(&self) {
         self.0.stop();

@@ -2,16 +2,18 @@
 
 use super::model::Model;
 use super::options::{GenerateOptions, Prompt};
+use super::phrases::Phrases;
 use super::result::{Chunk, Completion, FinishReason, Logprob, Usage};
+use super::sentence;
 use super::text::TextAssembler;
 use super::window::Window;
 use crate::engine::{AbortFlag, Backend, Chosen, Text};
 use crate::error::{ErrorCode, Result};
-use crate::sampling::LogProbs;
+use crate::sampling::{END_OF_TEXT, LogProbs};
 use web_time::Instant;
 
-/// End of text: ends a completion, and stands for an empty prompt.
-pub const END_OF_TEXT: u32 = 0;
+/// Most tokens after `maxTokens` among which the end of the sentence is looked for.
+const MOST_TO_FINISH: usize = 64;
 
 /// What travels with a token until its text is decided.
 #[derive(Clone)]
@@ -40,6 +42,7 @@ pub struct Generation {
     is_healed: bool,
     options: GenerateOptions,
     assembler: TextAssembler<Sampled>,
+    banned: Phrases,
     abort: AbortFlag,
     /// What the context holds of prompt and output, and held at first.
     window: Window,
@@ -79,9 +82,10 @@ impl Generation {
     ) -> Result<Self> {
         let started = Instant::now();
         options.validate()?;
-        if !options.stop.is_empty() {
-            model.tokenizer()?; // stop strings need text
+        if !options.stop.is_empty() || !options.banned.is_empty() || options.finish_sentence {
+            model.tokenizer()?; // they need text
         }
+        options.sampling.dry_breakers = model.breakers(&options.sampling.dry);
         let healed = model.healed(prompt).filter(|_| options.heal);
         let is_healed = healed.is_some();
         let prompt = match healed {
@@ -94,7 +98,8 @@ impl Generation {
         let (context, longest) = (model.backend().context_length(), model.backend().config().max_position_embeddings);
         let window = Window::new(prompt.len(), (context, longest), options.overflow, options.keep)?;
         Ok(Self {
-            assembler: TextAssembler::new(&options.stop),
+            assembler: TextAssembler::new(&options.stop, options.sampling.min_tokens as usize),
+            banned: Phrases::new(&options.banned),
             prompt,
             is_healed,
             options,
@@ -124,7 +129,7 @@ impl Generation {
     /// The engine's; the completion has then ended.
     pub async fn next<B: Backend>(&mut self, model: &mut Model<B>) -> Result<Option<Chunk>> {
         loop {
-            if let Some((token, text)) = self.assembler.pop() {
+            if let Some((token, text)) = self.decided() {
                 self.text.push_str(&text);
                 self.token_ids.push(token.id);
                 let (sampled, text_bytes, last_token) = (self.sampled, self.text.len(), self.last_token);
@@ -138,9 +143,11 @@ impl Generation {
             }
             match self.step(model).await {
                 Ok(()) => {}
-                Err(e) if e.code == ErrorCode::Aborted => self.end(model, FinishReason::Abort),
+                Err(e) if e.code == ErrorCode::Aborted => {
+                    self.end_after(model, self.options.max_tokens, FinishReason::Abort);
+                }
                 Err(e) => {
-                    self.end(model, FinishReason::Abort);
+                    self.end_after(model, self.options.max_tokens, FinishReason::Abort);
                     return Err(e);
                 }
             }
@@ -154,7 +161,7 @@ impl Generation {
         if !self.is_choosing {
             self.begin(model).await?;
         }
-        let most = self.options.max_tokens.min(self.window.room(self.prompt.len()));
+        let most = self.most_tokens().min(self.window.room(self.prompt.len()));
         while self.made < most && self.made - self.sampled < model.backend().steps_ahead() {
             model.choose_next(self.pending.take()).await?;
             self.made += 1;
@@ -167,26 +174,93 @@ impl Generation {
         self.first_token.get_or_insert(now);
         self.last_token = Some(now);
         self.sampled += 1;
+        let is_finishing = self.sampled > self.options.max_tokens;
         if id == END_OF_TEXT {
-            self.end(model, FinishReason::Stop);
+            self.end(model, if is_finishing { FinishReason::Length } else { FinishReason::Stop });
+            return Ok(());
+        }
+        let bytes = self.bytes_of(model, self.tokens.len(), id);
+        if is_finishing && sentence::ends(self.assembler.bytes(), Some(&bytes)) {
+            self.end_after(model, self.sampled - 1, FinishReason::Length);
             return Ok(());
         }
         let (logprob, top_logprobs) = self.logprobs(model, id, logits.as_deref().unwrap_or_default());
         let token = Sampled { id, logprob, top_logprobs };
-        let bytes = self.bytes_of(model, self.tokens.len(), id);
         self.tokens.push(token.clone());
-        if self.assembler.push(token, &bytes) {
-            self.end(model, FinishReason::Stop);
-        } else if self.sampled == self.options.max_tokens {
-            self.end(model, FinishReason::Length);
+        if let Some(first) = self.banned.push(&bytes) {
+            self.bar(model, first);
+        } else if self.assembler.push(token, &bytes) {
+            self.end(model, if is_finishing { FinishReason::Length } else { FinishReason::Stop });
+        } else if self.sampled == self.most_tokens() {
+            let is_whole = is_finishing && sentence::ends(self.assembler.bytes(), None);
+            self.end_after(model, if is_whole { self.sampled } else { self.options.max_tokens }, FinishReason::Length);
         } else if self.window.room(self.prompt.len() + self.sampled) == 0 {
             if self.window.slides_on() {
                 self.pause(model);
+            } else if self.sampled >= self.options.max_tokens {
+                self.end_after(model, self.options.max_tokens, FinishReason::Length);
             } else {
                 self.end(model, FinishReason::Context);
             }
         }
         Ok(())
+    }
+
+    /// Tokens that may be written, those in which the end of a sentence is looked for included.
+    fn most_tokens(&self) -> usize {
+        self.options.max_tokens.saturating_add(if self.options.finish_sentence { MOST_TO_FINISH } else { 0 })
+    }
+
+    /// The next token that nothing can change any more, with its text. Not yet decided is what may be a phrase's beginning,
+    /// and what is left off if the sentence does not end.
+    fn decided(&mut self) -> Option<(Sampled, String)> {
+        let emitted = self.token_ids.len();
+        let is_open = emitted >= self.options.max_tokens.min(self.banned.decided());
+        if is_open && self.finish.is_none() { None } else { self.assembler.pop() }
+    }
+
+    /// Takes a phrase back that begins in token `first`, which may not stand there again.
+    fn bar<B: Backend>(&mut self, model: &mut Model<B>, first: usize) {
+        let id = self.tokens[first].id;
+        let bars = &mut self.options.sampling.bars;
+        // What was barred later on was barred after other words.
+        bars.retain(|(place, _)| *place as usize <= first);
+        bars.push((first as u32, id));
+        self.cut(model, first);
+    }
+
+    /// Goes back to where `count` tokens were written.
+    fn cut<B: Backend>(&mut self, model: &mut Model<B>, count: usize) {
+        self.pause(model);
+        model.keep(self.window.held(self.prompt.len() + count));
+        self.sampled = count;
+        self.tokens.truncate(count);
+        self.marks.iter_mut().for_each(|mark| mark.sampled = mark.sampled.min(count));
+        self.assemble(model, self.token_ids.len());
+    }
+
+    /// Makes the text of the tokens once more, of which `emitted` were handed out.
+    fn assemble<B: Backend>(&mut self, model: &Model<B>, emitted: usize) {
+        self.assembler = TextAssembler::new(&self.options.stop, self.options.sampling.min_tokens as usize);
+        self.banned = Phrases::new(&self.options.banned);
+        for (index, token) in self.tokens.iter().enumerate() {
+            let bytes = self.bytes_of(model, index, token.id);
+            self.banned.push(&bytes);
+            self.assembler.push(token.clone(), &bytes);
+            if index + 1 == emitted {
+                self.assembler.settle();
+                while self.assembler.pop().is_some() {}
+            }
+        }
+    }
+
+    /// Ends the text after its first `count` tokens.
+    fn end_after<B: Backend>(&mut self, model: &mut Model<B>, count: usize, reason: FinishReason) {
+        if count < self.tokens.len() {
+            self.cut(model, count);
+        }
+        self.sampled = self.sampled.min(count);
+        self.end(model, reason);
     }
 
     /// Has the engine read what the context is to hold of prompt and output, and choose the next token.
@@ -253,11 +327,8 @@ impl Generation {
         self.pause(model);
         model.keep(self.window.held(self.prompt.len() + mark.sampled));
         self.tokens.truncate(mark.sampled);
-        self.assembler = TextAssembler::new(&self.options.stop);
-        for (index, token) in self.tokens.iter().enumerate() {
-            let bytes = self.bytes_of(model, index, token.id);
-            self.assembler.push(token.clone(), &bytes);
-        }
+        self.tokens.truncate(self.options.max_tokens); // whether the sentence would have ended is not known
+        self.assemble(model, 0);
         self.assembler.finish();
         for _ in 0..taken {
             self.assembler.pop();

@@ -5,14 +5,17 @@ mod completion;
 pub(crate) mod healing;
 mod model;
 mod options;
+mod phrases;
 mod result;
 mod score;
+mod sentence;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
 mod window;
 
-pub use completion::{END_OF_TEXT, Generation};
+pub use crate::sampling::END_OF_TEXT;
+pub use completion::Generation;
 pub use model::Model;
 pub use options::{GenerateOptions, Overflow, Prompt};
 pub use result::{Chunk, Completion, FinishReason, Logprob, Usage};

@@ -3,7 +3,7 @@
 use super::options::Prompt;
 use crate::engine::{AbortFlag, Backend, Chosen, Logits, Text, TokenScore};
 use crate::error::{Error, Result};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{Dry, SamplingOptions};
 use crate::tokenizer::Tokenizer;
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -106,6 +106,16 @@ impl<B: Backend> Model<B> {
         let ids: Arc<[bool]> =
             (0..self.real_ids() as u32).map(|id| self.token_bytes(id).first() == Some(&b' ')).collect();
         ids.contains(&true).then_some(ids)
+    }
+
+    /// Which ids end a match of DRY: those whose text holds a breaker. None is asked for where it is off.
+    pub(super) fn breakers(&self, dry: &Dry) -> Option<Arc<[bool]>> {
+        let holds = |bytes: &[u8], breaker: &String| bytes.windows(breaker.len()).any(|w| w == breaker.as_bytes());
+        let breaks = |id| {
+            let bytes = self.token_bytes(id);
+            dry.breakers.iter().any(|breaker| holds(&bytes, breaker))
+        };
+        (dry.multiplier > 0.0).then(|| (0..self.real_ids() as u32).map(breaks).collect())
     }
 
     /// # Errors

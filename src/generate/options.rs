@@ -1,7 +1,7 @@
 //! What a caller asks of a generation. Fields, defaults and ranges of `GenerateOptions` are made of the table of generate
 //! options (`www/lib/api/generate-options.js`) by `build.rs`.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Text, or token ids.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,12 @@ impl GenerateOptions {
     /// `invalid-argument` that names the option as JavaScript spells it.
     pub fn validate(&self) -> Result<()> {
         self.check()?;
+        let (least, most) = (self.sampling.min_tokens, self.max_tokens);
+        if least as usize > most {
+            return Err(Error::invalid_argument(format!(
+                "minTokens is {least}; it must be at most maxTokens, {most}."
+            )));
+        }
         self.sampling.validate()
     }
 }

@@ -1,5 +1,6 @@
 //! The loop over a made-up engine.
 
+mod ends;
 mod fake;
 pub(crate) mod long;
 

@@ -17,6 +17,10 @@ struct Held<T> {
 /// Assembles the text of a completion.
 pub struct TextAssembler<T> {
     stop: Vec<Vec<u8>>,
+    /// Tokens in which stop strings are not looked for, and their bytes so far.
+    min_tokens: usize,
+    free: usize,
+    tokens: usize,
     /// All bytes fed so far.
     bytes: Vec<u8>,
     /// Bytes that were handed out.
@@ -28,9 +32,12 @@ pub struct TextAssembler<T> {
 }
 
 impl<T> TextAssembler<T> {
-    /// An assembler that ends at the first of the `stop` strings.
-    pub fn new(stop: &[String]) -> Self {
+    /// An assembler that ends at the first of the `stop` strings after the first `min_tokens` tokens.
+    pub fn new(stop: &[String], min_tokens: usize) -> Self {
         Self {
+            min_tokens,
+            free: 0,
+            tokens: 0,
             stop: stop.iter().map(|s| s.clone().into_bytes()).collect(),
             bytes: Vec::new(),
             decided: 0,
@@ -49,6 +56,10 @@ impl<T> TextAssembler<T> {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
+        self.tokens += 1;
+        if self.tokens <= self.min_tokens {
+            self.free = self.bytes.len();
+        }
         self.held.push_back(Held { token, start, end: self.bytes.len() });
         if let Some(at) = self.find_stop(start) {
             self.bytes.truncate(at);
@@ -62,6 +73,12 @@ impl<T> TextAssembler<T> {
         let open = self.open_stop().max(incomplete_tail(&self.bytes));
         self.release(self.bytes.len() - open);
         false
+    }
+
+    /// Takes all bytes so far for decided, as they are if they were handed out before.
+    pub fn settle(&mut self) {
+        self.free = self.bytes.len();
+        self.release(self.bytes.len());
     }
 
     /// Ends the text where it is: everything that is still held back becomes ready.
@@ -81,10 +98,15 @@ impl<T> TextAssembler<T> {
         self.ready.pop_front()
     }
 
+    /// All bytes of the text so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Where the earliest stop string begins, if one ends in the bytes from `new` on.
     fn find_stop(&self, new: usize) -> Option<usize> {
         let found = self.stop.iter().filter_map(|stop| {
-            let from = (new + 1).saturating_sub(stop.len());
+            let from = (new + 1).saturating_sub(stop.len()).max(self.free);
             let windows = self.bytes[from..].windows(stop.len());
             windows.enumerate().find(|(_, w)| w == stop).map(|(i, _)| from + i)
         });
@@ -94,7 +116,7 @@ impl<T> TextAssembler<T> {
     /// Bytes at the end that may be the beginning of a stop string.
     fn open_stop(&self) -> usize {
         let longest = |stop: &Vec<u8>| {
-            let most = stop.len().saturating_sub(1).min(self.bytes.len());
+            let most = stop.len().saturating_sub(1).min(self.bytes.len() - self.free);
             (1..=most).rev().find(|&n| self.bytes.ends_with(&stop[..n])).unwrap_or(0)
         };
         self.stop.iter().map(longest).max().unwrap_or(0)
@@ -125,7 +147,7 @@ mod tests {
     /// Feeds pieces; gives the kept pieces' indices, the chunks' texts and whether a stop string ended it.
     fn run(pieces: &[&[u8]], stop: &[&str]) -> (Vec<usize>, Vec<String>, bool) {
         let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
-        let mut a = TextAssembler::new(&stop);
+        let mut a = TextAssembler::new(&stop, 0);
         let (mut kept, mut texts, mut stopped) = (Vec::new(), Vec::new(), false);
         for (i, piece) in pieces.iter().enumerate() {
             stopped = a.push(i, piece);
@@ -163,6 +185,24 @@ mod tests {
             let bytes: Vec<&[u8]> = pieces.iter().map(|p| p.as_bytes()).collect();
             let got = run(&bytes, &stop);
             assert_eq!((got.0.len(), got.1.concat().as_str(), got.2), (kept, text, stopped), "{pieces:?} {stop:?}");
+        }
+    }
+
+    #[test]
+    fn stop_strings_are_looked_for_after_the_first_tokens() {
+        for (min_tokens, want) in [(0, ""), (1, "a"), (2, "aba"), (3, "abaab")] {
+            let mut a = TextAssembler::new(&["a".into(), "ba".into()], min_tokens);
+            let mut text = String::new();
+            for piece in ["a", "ba", "ab", "a"] {
+                let is_over = a.push((), piece.as_bytes());
+                while let Some(((), piece)) = a.pop() {
+                    text += &piece;
+                }
+                if is_over {
+                    break;
+                }
+            }
+            assert_eq!(text, want, "{min_tokens}");
         }
     }
 

@@ -4,15 +4,17 @@
 //! run. So the host's round trip to the GPU is paid for by nobody, as long as enough steps are ahead of it.
 
 use super::kernels::layers::FAILURE_WORDS;
+use super::kernels::leaving;
 use super::kernels::sample_pick::RING;
-use super::kernels::sampling::SEEN;
+use super::kernels::sampling::bias_of;
 use super::persistent::Persistent;
 use super::sampling_buffers::SamplingBuffers;
 use crate::engine::Text;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, PendingRead};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{SamplingOptions, Seen, dry_penalties};
 use std::collections::VecDeque;
+use std::ops::Range;
 use web_time::Instant;
 
 /// Most steps whose tokens are read at a time.
@@ -47,12 +49,22 @@ pub struct Choosing {
     last: Option<Instant>,
     /// The host wants the logits of every step as well, so none may be ahead.
     pub wants_logits: bool,
-    /// The host's copy of what the GPU knows of tokens that have come, u32 [V].
-    seen: Vec<u32>,
+    /// The completion that runs.
+    running: Option<Running>,
     /// The last token that the host knows of, or the first step's only one.
     input: u32,
     /// Tokens that have come so far.
     known: usize,
+}
+
+/// A completion as far as the host knows it.
+struct Running {
+    options: SamplingOptions,
+    /// The tokens that have come, counted as the GPU does.
+    seen: Seen,
+    /// The bias of every token, f32 [V], and between which ids the GPU has another one, since they continue a repeat.
+    bias: Vec<f32>,
+    lowered: Range<usize>,
 }
 
 /// What a flight brought.
@@ -76,7 +88,10 @@ impl Choosing {
     ) {
         self.stop();
         (self.at_a_time, self.wants_logits, self.last) = (1, wants_logits, None);
-        self.seen = buffers.write(gpu, options, text, real_ids, vocab);
+        let mut seen = Seen::new(text.prompt, options.penalty_range, vocab);
+        text.written.iter().for_each(|id| seen.note(*id));
+        buffers.write(gpu, options, &seen, real_ids);
+        self.running = Some(Running { options: options.clone(), seen, bias: bias_of(options, vocab), lowered: 0..0 });
         // Tokens are numbered from the completion's beginning, wherever it goes on.
         let (written, last) = (text.written.len(), text.written.last().or(text.prompt.last()));
         (self.made, self.asked, self.known, self.input) = (written, written, written, last.copied().unwrap_or(0));
@@ -84,7 +99,48 @@ impl Choosing {
 
     /// Steps that may be made before the token of the first is known.
     pub fn steps_ahead(&self) -> usize {
-        if self.wants_logits { 1 } else { 2 * self.at_a_time.max(1) }
+        if self.wants_logits || self.is_dry() { 1 } else { 2 * self.at_a_time.max(1) }
+    }
+
+    /// Repeats are looked for on the host, which has to know every token for it.
+    fn is_dry(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.options.dry.multiplier > 0.0)
+    }
+
+    /// To be called before a step that chooses: uploads what only the host finds out.
+    pub fn prepare(&mut self, gpu: &Gpu, buffers: &SamplingBuffers) {
+        if !self.is_dry() {
+            return;
+        }
+        let Some(Running { options, seen, bias, lowered }) = &mut self.running else { return };
+        let penalties = dry_penalties(options, seen.text());
+        let ids = || penalties.iter().map(|(id, _)| *id as usize).filter(|id| *id < bias.len());
+        let now = ids().min().unwrap_or(0)..ids().max().map_or(0, |id| id + 1);
+        let written = match (Range::is_empty(lowered), now.is_empty()) {
+            (true, true) => return,
+            (true, false) => now.clone(),
+            (false, true) => lowered.clone(),
+            (false, false) => lowered.start.min(now.start)..lowered.end.max(now.end),
+        };
+        let mut changed = bias[written.clone()].to_vec();
+        for (id, penalty) in &penalties {
+            if let Some(x) = (*id as usize).checked_sub(written.start).and_then(|at| changed.get_mut(at)) {
+                *x = (*x - penalty).max(f32::MIN);
+            }
+        }
+        buffers.write_bias(gpu, written.start, &changed);
+        *lowered = now;
+    }
+
+    /// What the next step has to know of the completion: `leaving` and `xtc` of its uniform.
+    pub fn step_words(&self) -> [u32; 2] {
+        let Some(Running { options, seen, .. }) = &self.running else { return [leaving::NONE, 0] };
+        let known = |at: usize| {
+            let output = if at < seen.text().len() - seen.written() { 0 } else { leaving::OUTPUT };
+            seen.text().get(at).map_or(leaving::CHOSEN, |id| id | output)
+        };
+        let leaving = seen.leaving_at(self.made).map_or(leaving::NONE, known);
+        [leaving, options.has_xtc_at(self.made as u32).into()]
     }
 
     /// To be called with the encoder of a step that chooses: copies the ring out if it is time.
@@ -152,7 +208,7 @@ impl Choosing {
                 self.note(token);
             }
             let now = Instant::now();
-            if let Some(last) = self.last.replace(now) {
+            if let Some(last) = self.last.replace(now).filter(|_| !self.is_dry()) {
                 let step = (now - last).as_secs_f64() / count as f64;
                 let fits = if step > 0.0 { (GUST / step) as usize } else { MOST_AT_A_TIME };
                 // At most doubled: a first flight may have come early.
@@ -169,15 +225,17 @@ impl Choosing {
 
     /// Takes note of the next token.
     fn note(&mut self, token: u32) {
-        if let Some(seen) = self.seen.get_mut(token as usize) {
-            *seen = (*seen | SEEN) + 1;
+        if let Some(running) = &mut self.running {
+            running.seen.note(token);
         }
         (self.input, self.known) = (token, self.known + 1);
     }
 
     /// Puts everything back to where the host's knowledge ends. The next step's input is the token returned.
     pub fn rewind(&mut self, gpu: &Gpu, buffers: &SamplingBuffers) -> u32 {
-        gpu.queue.write_buffer(&buffers.seen.buffer, 0, bytemuck::cast_slice(&self.seen));
+        if let Some(running) = &self.running {
+            buffers.write_seen(gpu, &running.options, &running.seen);
+        }
         (self.made, self.asked) = (self.known, self.known);
         self.input
     }
@@ -186,7 +244,7 @@ impl Choosing {
     pub fn stop(&mut self) {
         self.land_all();
         self.pending.clear();
-        (self.made, self.asked, self.known) = (0, 0, 0);
+        (self.made, self.asked, self.known, self.running) = (0, 0, 0, None);
     }
 
     /// Steps of whose tokens nothing has come back yet.

@@ -67,6 +67,7 @@ impl GpuModel {
         let mut step = Step::new(past, count);
         [_, _, step.row, step.first_row, step.real_ids] = numbers.map(|n| n as u32);
         step.index = self.choosing.made as u32;
+        [step.leaving, step.xtc] = self.choosing.step_words();
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
     }
 
@@ -150,6 +151,7 @@ impl GpuModel {
         self.gpu.check()?;
         self.check_step(count)?;
         let past = self.len;
+        self.choosing.prepare(&self.gpu, &self.scratch.choose);
         self.write_step(past, count, count - 1, 0);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {

@@ -2,23 +2,22 @@
 
 use super::kernels::sample_adjust;
 use super::kernels::sample_pick::RING;
-use super::kernels::sampling::{Sampling, bias_of, seen_of};
+use super::kernels::sampling::{Sampling, bias_of, seen_words};
 use crate::config::ModelConfig;
-use crate::engine::Text;
 use crate::gpu::{Gpu, GpuBuffer};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{SamplingOptions, Seen};
 
 /// Buffers of `sample_adjust.wgsl` and `sample_pick.wgsl`.
 pub struct SamplingBuffers {
     /// Uniform `Sampling`.
     pub sampling: GpuBuffer,
-    /// What prompt and output hold, and what the first token may not be: bits of `sampling.wgsl`, u32 [V].
+    /// How often prompt and output hold each token, and which is barred: see `sampling.wgsl`, vec2<u32> [V].
     pub seen: GpuBuffer,
     /// Logit bias, f32 [V].
     pub bias: GpuBuffer,
     /// Logits after penalties, bias and temperature, f32 [4·⌈V / 4⌉].
     pub adjusted: GpuBuffer,
-    /// vec4<f32> for every workgroup of `sample_adjust.wgsl`.
+    /// Two vec4<f32> for every workgroup of `sample_adjust.wgsl`.
     pub partials: GpuBuffer,
     /// Tokens chosen, u32 [RING].
     pub tokens: GpuBuffer,
@@ -32,28 +31,29 @@ impl SamplingBuffers {
         let f32s = |label, n: u64| GpuBuffer::storage(gpu, label, n * 4);
         Self {
             sampling: GpuBuffer::new(gpu, "sampling", size_of::<Sampling>() as u64, U::UNIFORM | U::COPY_DST),
-            seen: f32s("seen", vocab),
+            seen: f32s("seen", 2 * vocab),
             bias: f32s("bias", vocab),
             adjusted: f32s("adjusted", vocab.next_multiple_of(4)),
-            partials: f32s("partials", vocab.div_ceil(sample_adjust::TOKENS as u64) * 4),
+            partials: f32s("partials", vocab.div_ceil(sample_adjust::TOKENS as u64) * 8),
             tokens: f32s("tokens", RING as u64),
         }
     }
 
-    /// Uploads the options of a completion; what `seen` holds then.
-    pub fn write(
-        &self,
-        gpu: &Gpu,
-        options: &SamplingOptions,
-        text: Text<'_>,
-        real_ids: usize,
-        vocab: usize,
-    ) -> Vec<u32> {
-        let sampling = Sampling::new(options, real_ids.min(vocab));
-        let (seen, bias) = (seen_of(options, text, vocab), bias_of(options, vocab));
+    /// Uploads the options of a completion, where it goes on.
+    pub fn write(&self, gpu: &Gpu, options: &SamplingOptions, seen: &Seen, real_ids: usize) {
+        let sampling = Sampling::new(options, real_ids.min(seen.counts().len()), seen.written());
         gpu.queue.write_buffer(&self.sampling.buffer, 0, bytemuck::bytes_of(&sampling));
-        gpu.queue.write_buffer(&self.seen.buffer, 0, bytemuck::cast_slice(&seen));
-        gpu.queue.write_buffer(&self.bias.buffer, 0, bytemuck::cast_slice(&bias));
-        seen
+        self.write_seen(gpu, options, seen);
+        self.write_bias(gpu, 0, &bias_of(options, seen.counts().len()));
+    }
+
+    /// Uploads what penalties count, and which ids are barred where the text goes on.
+    pub fn write_seen(&self, gpu: &Gpu, options: &SamplingOptions, seen: &Seen) {
+        gpu.queue.write_buffer(&self.seen.buffer, 0, bytemuck::cast_slice(&seen_words(options, seen)));
+    }
+
+    /// Uploads the bias of the ids from `first` on.
+    pub fn write_bias(&self, gpu: &Gpu, first: usize, bias: &[f32]) {
+        gpu.queue.write_buffer(&self.bias.buffer, first as u64 * 4, bytemuck::cast_slice(bias));
     }
 }

@@ -2,27 +2,28 @@
 //! `shaders/sample_*.wgsl`; this is what it is compared with.
 //!
 //! The order is fixed by the public interface: what the first token may be, repetition penalty, presence and frequency penalty,
-//! logit bias, temperature, top-k, top-p, min-p, draw.
+//! DRY, logit bias, temperature, top-n-sigma, top-k, top-p, min-p, XTC, draw.
 
+mod dry;
 mod logprobs;
 mod options;
 mod rng;
+mod seen;
 #[cfg(not(target_arch = "wasm32"))]
 pub use rng::below;
 
+pub use dry::dry_penalties;
 pub use logprobs::{LogProbs, TokenLogprob};
 pub use options::*;
-
-use std::collections::HashMap;
+pub use seen::Seen;
 
 /// Chooses tokens for one completion.
 pub struct Sampler {
     options: SamplingOptions,
-    /// Tokens of prompt and output, with how often the output holds each.
-    seen: HashMap<u32, u32>,
+    /// Prompt and output.
+    seen: Seen,
     /// Ids below this are drawn.
     real_ids: usize,
-    index: u32,
 }
 
 /// A candidate: token id and its logit after penalties, bias and temperature.
@@ -44,15 +45,25 @@ fn finite(x: f32) -> f32 {
 impl SamplingOptions {
     /// True if every token that may be chosen stays in the draw: no filter is on.
     pub fn keeps_all(&self) -> bool {
-        self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0
+        self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0 && self.top_n_sigma <= 0.0 && !self.has_xtc()
+    }
+
+    /// True if XTC is on at some of the tokens.
+    fn has_xtc(&self) -> bool {
+        self.xtc.probability > 0.0 && self.xtc.threshold <= 0.5
+    }
+
+    /// True if XTC is on at the completion's token with this index.
+    pub fn has_xtc_at(&self, index: u32) -> bool {
+        self.has_xtc() && !self.is_greedy() && rng::coin(self.seed, index) < self.xtc.probability
     }
 }
 
 impl Sampler {
     /// A sampler for a completion of `prompt` that draws ids below `real_ids`.
     pub fn new(options: SamplingOptions, prompt: &[u32], real_ids: usize) -> Self {
-        let seen = prompt.iter().map(|id| (*id, 0)).collect();
-        Self { options, seen, real_ids, index: 0 }
+        let seen = Seen::new(prompt, options.penalty_range, real_ids);
+        Self { options, seen, real_ids }
     }
 
     /// Chooses the next token from `logits[V]` and takes note of it.
@@ -64,8 +75,12 @@ impl Sampler {
 
     /// Takes note of a token, whoever chose it.
     pub fn note(&mut self, id: u32) {
-        *self.seen.entry(id).or_default() += 1;
-        self.index += 1;
+        self.seen.note(id);
+    }
+
+    /// Number of the token that is chosen next.
+    fn index(&self) -> u32 {
+        self.seen.written() as u32
     }
 
     /// The token that `logits[V]` give next.
@@ -78,17 +93,20 @@ impl Sampler {
 
     /// What is added to a token's logit for the next draw.
     pub fn noise(&self, id: u32) -> f32 {
-        rng::gumbel(self.options.seed, self.index, id)
+        rng::gumbel(self.options.seed, self.index(), id)
     }
 
     /// What the next token is drawn from: the softmax of these values is its distribution.
     fn kept(&self, logits: &[f32]) -> Vec<Candidate> {
         let o = &self.options;
-        let adjusted = (0..).zip(self.adjusted(logits)).filter(|c| o.allows(self.index, c.0));
+        let adjusted = (0..).zip(self.adjusted(logits)).filter(|c| o.allows(self.index(), c.0));
         if o.is_greedy() {
             return adjusted.min_by(order).into_iter().collect();
         }
         let mut kept: Vec<Candidate> = adjusted.map(|(id, x)| (id, cooled(x, o.temperature))).collect();
+        if o.top_n_sigma > 0.0 {
+            keep_top_n_sigma(&mut kept, o.top_n_sigma);
+        }
         if o.top_k > 0 && (o.top_k as usize) < kept.len() {
             kept.select_nth_unstable_by(o.top_k as usize - 1, order);
             kept.truncate(o.top_k as usize);
@@ -99,6 +117,9 @@ impl Sampler {
         }
         let floor = if o.min_p > 0.0 { highest + o.min_p.ln() } else { f32::NEG_INFINITY };
         kept.retain(|c| c.1 >= floor);
+        if o.has_xtc_at(self.index()) {
+            exclude_top_choices(&mut kept, o.xtc.threshold, highest);
+        }
         kept
     }
 
@@ -107,11 +128,17 @@ impl Sampler {
     fn adjusted(&self, logits: &[f32]) -> Vec<f32> {
         let o = &self.options;
         let mut x = logits[..self.real_ids.min(logits.len())].to_vec();
-        for (id, count) in &self.seen {
-            let Some(x) = x.get_mut(*id as usize) else { continue };
-            *x = if *x > 0.0 { *x / o.repetition_penalty } else { *x * o.repetition_penalty };
-            if *count > 0 {
-                *x -= o.presence_penalty + o.frequency_penalty * *count as f32;
+        for (x, [all, output]) in x.iter_mut().zip(self.seen.counts()) {
+            if *all > 0 {
+                *x = if *x > 0.0 { *x / o.repetition_penalty } else { *x * o.repetition_penalty };
+            }
+            if *output > 0 {
+                *x -= o.presence_penalty + o.frequency_penalty * *output as f32;
+            }
+        }
+        for (id, penalty) in dry_penalties(o, self.seen.text()) {
+            if let Some(x) = x.get_mut(id as usize) {
+                *x -= penalty;
             }
         }
         for (id, bias) in &o.logit_bias {
@@ -132,6 +159,26 @@ fn order(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
 /// Index of the highest value; of equals, the lowest index.
 pub fn best(values: impl Iterator<Item = f32>) -> u32 {
     (0..).zip(values).min_by(order).map_or(0, |c| c.0)
+}
+
+/// Keeps what is at most `n` standard deviations below the highest; what is the last to be chosen counts for none.
+fn keep_top_n_sigma(kept: &mut Vec<Candidate>, n: f32) {
+    let values = || kept.iter().map(|c| f64::from(c.1)).filter(|x| *x > f64::from(-LARGEST));
+    let count = values().count().max(1) as f64;
+    let mean = values().sum::<f64>() / count;
+    let sigma = (values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count).sqrt();
+    let floor = values().fold(f64::NEG_INFINITY, f64::max) - f64::from(n) * sigma;
+    kept.retain(|c| f64::from(c.1) >= floor);
+}
+
+/// Of the candidates whose probability among `kept` is at least `threshold`, keeps the least likely alone.
+fn exclude_top_choices(kept: &mut Vec<Candidate>, threshold: f32, highest: f32) {
+    let weight = |c: &Candidate| f64::from((c.1 - highest).exp());
+    let least = f64::from(threshold) * kept.iter().map(weight).sum::<f64>();
+    let last = kept.iter().copied().filter(|c| weight(c) >= least).max_by(order);
+    if let Some(last) = last {
+        kept.retain(|c| order(c, &last).is_ge());
+    }
 }
 
 /// Keeps the smallest set of best candidates whose probability (among `kept`) is at least `top_p`.

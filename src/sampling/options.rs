@@ -5,6 +5,9 @@ use crate::error::Result;
 
 include!(concat!(env!("OUT_DIR"), "/sampling_options.rs"));
 
+/// End of text: ends a completion, and stands for an empty prompt.
+pub const END_OF_TEXT: u32 = 0;
+
 /// Below this temperature any two different logits are too far apart for the second to be drawn, and quotients
 /// could leave the range of f32.
 const COLDEST: f32 = 1e-30;
@@ -17,6 +20,9 @@ impl SamplingOptions {
 
     /// May the completion's token with this index have this id?
     pub fn allows(&self, index: u32, id: u32) -> bool {
+        if id == END_OF_TEXT && index < self.min_tokens || self.bars.contains(&(index, id)) {
+            return false;
+        }
         let first = self.first.as_ref().filter(|_| index == 0);
         first.is_none_or(|first| first.get(id as usize).copied().unwrap_or(false))
     }

@@ -21,6 +21,12 @@ pub fn gumbel(seed: u64, index: u32, id: u32) -> f32 {
     -(-u.ln()).ln()
 }
 
+/// A number in (0, 1) for the choice of the token at `index` of a completion, independent of its noise.
+pub fn coin(seed: u64, index: u32) -> f32 {
+    let [word, ..] = philox4x32([0, index, 2, 0], [seed as u32, (seed >> 32) as u32]);
+    ((word >> 9) as f32 + 0.5) / (1 << 23) as f32
+}
+
 /// The `index`th of a sequence of integers below `n`, each as likely as any other.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn below(n: usize, seed: u64, index: u32) -> usize {

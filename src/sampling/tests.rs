@@ -1,4 +1,5 @@
 mod every_option;
+mod more;
 
 use super::*;
 use proptest::prelude::*;

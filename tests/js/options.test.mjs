@@ -36,8 +36,15 @@ test("defaults are those of the contract", () => {
     logitBias: {},
     logprobs: 0,
     heal: true,
+    minTokens: 0,
+    finishSentence: false,
+    banned: [],
     overflow: "stop",
     keep: 0,
+    penaltyRange: 0,
+    dry: { multiplier: 0, base: 1.75, allowedLength: 2, range: 0, breakers: ["\n", ":", '"', "*"] },
+    topNSigma: 0,
+    xtc: { probability: 0, threshold: 0.1 },
     signal: undefined,
   });
   assert.deepEqual(checkLoadOptions({}), {
@@ -59,12 +66,24 @@ const GENERATE_CASES = [
   // name, accepted, refused
   ["maxTokens", [1, 4096], [0, -1, 1.5, "5", 2 ** 53]],
   ["temperature", [0, 0.5, 100], [-0.1, "0.8", Infinity]],
+  ["topNSigma", [0, 1.5], [-0.1, "1", Infinity]],
   ["topK", [0, 40], [-1, 0.5, "40"]],
   ["topP", [1e-9, 1], [0, 1.01, -1, "1"]],
   ["minP", [0, 0.999], [1, -0.1, "0"]],
+  [
+    "xtc",
+    [{}, { probability: 0.5 }, { probability: 1, threshold: 0.6 }],
+    [1, { probability: 1.1 }, { threshold: -0.1 }],
+  ],
   ["repetitionPenalty", [0.1, 1, 5], [0, -1, "1", Infinity]],
   ["presencePenalty", [-2, 0, 2], [-2.01, 2.01, "0"]],
   ["frequencyPenalty", [-2, 0, 2], [-2.01, 2.01, "0"]],
+  ["penaltyRange", [0, 64], [-1, 0.5, "64"]],
+  [
+    "dry",
+    [{}, { multiplier: 0.8, base: 1, allowedLength: 1, range: 100, breakers: [] }],
+    [[], { multiplier: -1 }, { base: 0.9 }, { allowedLength: 0 }, { range: 0.5 }, { breakers: [""] }],
+  ],
   ["seed", [0, 2 ** 53 - 1], [-1, 2 ** 53, 0.5, "1", 1n]],
   ["stop", [[], ["\n\n", "a"], ["😀"]], ["\n", [""], [1], [undefined], ["\ud83d"], {}]],
   [
@@ -85,6 +104,9 @@ const GENERATE_CASES = [
   ],
   ["logprobs", [0, 20], [-1, 21, 1.5, "1", true]],
   ["heal", [true, false], ["", "no", 0, 1]],
+  ["minTokens", [0, 256], [-1, 0.5, "1", 2 ** 53]],
+  ["finishSentence", [true, false], ["", "no", 0, 1]],
+  ["banned", [[], ["a phrase", "b"]], ["a", [""], [1], {}]],
   ["overflow", ["stop", "slide"], ["", "Slide", true, 1]],
   ["keep", [0, 512], [-1, 0.5, "1"]],
   ["signal", [signal], [{}, { aborted: false }, "abort", new AbortController()]],
@@ -135,7 +157,7 @@ for (const [check, table, cases] of [
       for (const value of [...bad, null, NaN, Symbol("s")]) {
         assert.throws(() => check({ [name]: value }), refused(new RegExp(`^${name}`)), `${name}: ${String(value)}`);
       }
-      assert.equal(check({ [name]: undefined })[name], table[name].default);
+      assert.deepEqual(check({ [name]: undefined })[name], table[name].default);
     }
   });
 }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMBEDDED } from "../../www/lib/embedded.js";
 import { ownAddress } from "../../www/page/bench/address.js";
+import { ContextMeter, contextInWords } from "../../www/page/context-meter.js";
 import { answer, isLocal, localFolder, localName, remedyFor } from "../../www/page/local-folder.js";
 import { describeModel } from "../../www/page/model-names.js";
 import { OFFERED, PUBLISHED, size, whyNot, withQuantized } from "../../www/page/published.js";
@@ -14,6 +15,19 @@ import { bindToken } from "../../www/page/token-binding.js";
 
 const element = (attributes) => ({ getAttribute: (name) => attributes[name] ?? null });
 const defaults = readAttributes(element({ temperature: "0.8", "top-p": "0.92", token: "hf_secret", prompt: "x" }));
+class FakeNode {
+  attributes = {};
+  style = { setProperty() {} };
+  textContent = "";
+  setAttribute(name, value) {
+    this.attributes[name] = value;
+  }
+}
+/** Waits for what timers bring. */
+async function until(isSo) {
+  for (let i = 0; i < 1000 && !isSo(); i++) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.ok(isSo());
+}
 const file = (size, lastModified = 1) =>
   Object.assign(new Blob([new Uint8Array(size).map((_, i) => i)]), { lastModified });
 
@@ -37,6 +51,39 @@ test("an address that tells nothing known is none, and what it may not tell is l
   assert.deepEqual(Object.keys(attributes), [...LINKED]);
   assert.equal(fromHash("#seed=1&model=", defaults).attributes.model, null);
   assert.ok(!("token" in attributes) && !("autoload" in attributes) && !("prompt" in attributes));
+  // Nobody could change back what has no row in a panel.
+  assert.equal(fromHash('#overflow=stop&banned=["the"]&keep=9', defaults), null);
+});
+
+test("the context's meter says how much of the text the model sees", () => {
+  assert.equal(contextInWords({ used: 300, seen: 300, total: 1024 }), "300 of 1,024 tokens");
+  assert.equal(contextInWords({ used: 5000, seen: 700, total: 1024 }), "5,000 tokens; the model sees the last 700");
+});
+
+test("the context's meter follows a text that slides", async () => {
+  const nodes = Object.fromEntries(["context", "context-words", "context-meter"].map((id) => [id, new FakeNode()]));
+  Object.assign(globalThis, { document: { getElementById: (id) => nodes[id] }, HTMLElement: FakeNode });
+  try {
+    const element = Object.assign(new EventTarget(), { text: "a b c", getAttribute: () => "slide" });
+    element.model = { encode: async (text) => text.split(" ") };
+    new ContextMeter(element);
+    const tell = (type, detail) => element.dispatchEvent(Object.assign(new Event(type), { detail }));
+    tell("load", { info: { contextLength: 8 } });
+    await until(() => nodes["context-words"].textContent === "3 of 8 tokens");
+    const seen = [];
+    for (let i = 0; i < 11; i++) {
+      tell("token");
+      seen.push(nodes["context-meter"].attributes["aria-valuenow"]);
+    }
+    // At 8 tokens the newest 4 are read again.
+    assert.deepEqual(seen, [4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6].map(String));
+    assert.equal(nodes["context-words"].textContent, "14 tokens; the model sees the last 6");
+    tell("done", { usage: { promptTokens: 3, completionTokens: 11 } });
+    assert.equal(nodes["context-words"].textContent, "14 tokens; the model sees the last 6");
+  } finally {
+    delete globalThis.document;
+    delete globalThis.HTMLElement;
+  }
 });
 
 test("what the visitor emptied is empty for whoever opens the link, too", () => {
@@ -255,6 +302,7 @@ test("a model's host is told whatever its address says, and its name shows what 
     );
   } finally {
     delete globalThis.document;
+    delete globalThis.HTMLElement;
   }
 });
 

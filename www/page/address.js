@@ -15,6 +15,19 @@ import { plainText } from "./stories/plain-text.js";
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 
+/** Attributes of writing that have no row in a panel. */
+const WITHOUT_ROW = [
+  "top-n-sigma",
+  "xtc",
+  "penalty-range",
+  "dry",
+  "min-tokens",
+  "finish-sentence",
+  "banned",
+  "overflow",
+  "keep",
+];
+
 /**
  * What a link may set. Not the hub, to which a visitor's access token is sent; not whether models are kept, which is the
  * visitor's disk; nothing that has no row in a panel, since nobody could change it again.
@@ -24,7 +37,7 @@ export const LINKED = Object.freeze([
   "revision",
   "quantization",
   "context-length",
-  ...GENERATING_ATTRIBUTES,
+  ...GENERATING_ATTRIBUTES.filter((name) => !WITHOUT_ROW.includes(name)),
   "token-view",
 ]);
 /** A beginning that is longer makes no usable address. */

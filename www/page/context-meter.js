@@ -13,6 +13,8 @@ export class ContextMeter {
   #meter;
   #node;
   #used = 0;
+  /** Of these the model sees so many at the end, or will when it writes. */
+  #seen = 0;
   #total = 0;
   #timer = 0;
   /** Tokens that were written so far: those of a passage that goes on while its beginning is counted. */
@@ -31,11 +33,12 @@ export class ContextMeter {
     element.addEventListener("input", () => this.#countSoon(REST_MS));
     element.addEventListener("token", () => {
       this.#written += 1;
-      this.#show(this.#used + 1);
+      this.#show(this.#used + 1, this.#seen + 1);
     });
-    element.addEventListener("done", ({ detail: { usage } }) =>
-      this.#show(usage.promptTokens + usage.completionTokens),
-    );
+    element.addEventListener("done", ({ detail: { usage } }) => {
+      const used = usage.promptTokens + usage.completionTokens;
+      if (used < this.#total) this.#show(used); // else what was counted meanwhile is right: the context slid
+    });
   }
 
   /** @param {number} wait in milliseconds */
@@ -53,16 +56,25 @@ export class ContextMeter {
     if (ids && this.#element.text.startsWith(text)) this.#show(Math.max(1, ids.length) + this.#written - writtenBefore);
   }
 
-  /** @param {number} used tokens */
-  #show(used) {
+  /** @param {number} used tokens of the text @param {number} [fitting] tokens at its end that were in the context before it slid */
+  #show(used, fitting = used) {
     const total = this.#total;
     if (!total) return;
-    this.#used = used;
+    // Where it slides, a full context keeps its newest half.
+    const seen = this.#element.getAttribute("overflow") === "slide" && fitting >= total ? total >> 1 : fitting;
+    [this.#used, this.#seen] = [used, seen];
     this.#node.hidden = false;
-    this.#words.textContent = `${used.toLocaleString("en")} of ${total.toLocaleString("en")} tokens`;
-    this.#meter.setAttribute("aria-valuenow", String(used));
+    const words = contextInWords({ used, seen, total });
+    this.#words.textContent = words;
+    this.#meter.setAttribute("aria-valuenow", String(seen));
     this.#meter.setAttribute("aria-valuemax", String(total));
-    this.#meter.setAttribute("aria-valuetext", `${used} of ${total} tokens`);
-    this.#meter.style.setProperty("--share", String(Math.min(1, used / total)));
+    this.#meter.setAttribute("aria-valuetext", words);
+    this.#meter.style.setProperty("--share", String(Math.min(1, seen / total)));
   }
+}
+
+/** "300 of 1,024 tokens", or "5,000 tokens; the model sees the last 700". @param {{ used: number, seen: number, total: number }} tokens */
+export function contextInWords({ used, seen, total }) {
+  const [all, last, most] = [used, seen, total].map((n) => n.toLocaleString("en"));
+  return seen < used ? `${all} tokens; the model sees the last ${last}` : `${all} of ${most} tokens`;
 }

@@ -3,16 +3,16 @@
 
 use super::case::{Cases, DependsOn, SIZES};
 use super::lab::{DIRT, Lab};
-use crate::engine::Text;
 use crate::error::Result;
+use crate::model::kernels::leaving;
 use crate::model::kernels::sample_adjust::TOKENS;
 use crate::model::kernels::sample_pick::RING;
-use crate::model::kernels::sampling::{NOT_FIRST, SEEN, Sampling, bias_of, seen_of};
+use crate::model::kernels::sampling::{BARRED, Sampling, bias_of, seen_words};
 use crate::model::kernels::{
     SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Step,
 };
 use crate::reference::math;
-use crate::sampling::{Sampler, SamplingOptions, best};
+use crate::sampling::{END_OF_TEXT, Sampler, SamplingOptions, Seen, Xtc, best};
 
 /// What has no chance of being drawn (LOWEST of the shader).
 const LOWEST: f32 = -3.4e38;
@@ -54,6 +54,7 @@ fn adjustments() -> Vec<(&'static str, SamplingOptions, u32)> {
         ..base.clone()
     };
     let first = SamplingOptions { first: Some((0..50_304).map(|id| id % 9 == 0).collect()), ..base.clone() };
+    let sigma = SamplingOptions { top_n_sigma: 1.0, min_tokens: 5, ..first.clone() };
     vec![
         ("greedy", SamplingOptions { temperature: 0.0, ..base.clone() }, 0),
         ("penalties", penalties, 0),
@@ -62,6 +63,8 @@ fn adjustments() -> Vec<(&'static str, SamplingOptions, u32)> {
         ("not first", first, 70),
         // Before it is known which tokens stay in the draw, there is no noise.
         ("top-k", SamplingOptions { top_k: 7, ..base }, 70),
+        // The end of the text may not come yet, wherever the completion began.
+        ("top-n-sigma", sigma, 3),
     ]
 }
 
@@ -72,7 +75,14 @@ fn draws() -> Vec<(&'static str, SamplingOptions)> {
         ("all", base.clone()),
         ("top-k", SamplingOptions { top_k: 7, ..base.clone() }),
         ("top-p", SamplingOptions { top_p: 0.6, ..base.clone() }),
-        ("min-p", SamplingOptions { min_p: 0.2, ..base }),
+        ("min-p", SamplingOptions { min_p: 0.2, ..base.clone() }),
+        ("top-n-sigma", SamplingOptions { top_n_sigma: 1.5, top_k: 20, ..base.clone() }),
+        ("xtc", SamplingOptions { xtc: Xtc { probability: 1.0, threshold: 0.05 }, ..base.clone() }),
+        (
+            "xtc of few",
+            SamplingOptions { xtc: Xtc { probability: 1.0, threshold: 0.2 }, top_k: 6, top_p: 0.9, ..base.clone() },
+        ),
+        ("penalty range", SamplingOptions { penalty_range: 20, top_k: 7, ..base }),
     ]
 }
 
@@ -104,14 +114,17 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     let real_ids = vocab - vocab / 8;
     let logits = lab.numbers(vocab, 6.0);
     let prompt = lab.random.ids(20, vocab);
-    let mut seen = seen_of(options, Text::after(&prompt), vocab);
+    let mut counts = Seen::new(&prompt, options.penalty_range, vocab);
+    let mut seen = seen_words(options, &counts);
     // Some tokens of the prompt are in the output, too.
-    prompt.iter().step_by(3).for_each(|id| seen[*id as usize] += 1);
+    prompt.iter().step_by(3).for_each(|id| counts.note(*id));
+    for (word, [all, output]) in seen.iter_mut().zip(counts.counts()) {
+        *word = [word[0] & BARRED | all, *output];
+    }
     let bias = bias_of(options, vocab);
     let of = |id: usize| {
-        let (mut x, flags) = (logits[id], seen[id]);
-        let count = flags & !(SEEN | NOT_FIRST);
-        if flags & SEEN != 0 {
+        let (mut x, [all, count]) = (logits[id], seen[id]);
+        if all & !BARRED != 0 {
             x = if x > 0.0 { x / options.repetition_penalty } else { x * options.repetition_penalty };
         }
         if count > 0 {
@@ -119,12 +132,14 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
         }
         x += bias[id];
         let x = if options.is_greedy() { x } else { x / options.temperature };
-        if id < real_ids && (index > 0 || flags & NOT_FIRST == 0) { x } else { LOWEST }
+        let is_barred = index == 0 && all & BARRED != 0;
+        let is_early = id == END_OF_TEXT as usize && index < options.min_tokens;
+        if id < real_ids && !is_barred && !is_early { x } else { LOWEST }
     };
     let mut adjusted: Vec<f32> = (0..vocab).map(of).collect();
     let ids: Vec<u32> = (0..vocab as u32).collect();
     // Where tokens may be dropped, the draw waits for the second half.
-    let keeps_all = options.top_k == 0 && options.top_p >= 1.0 && options.min_p == 0.0;
+    let keeps_all = options.top_k == 0 && options.top_p >= 1.0 && options.min_p == 0.0 && options.top_n_sigma == 0.0;
     let draws = !options.is_greedy() && keeps_all;
     let sampler = sampler_at(index, options, real_ids);
     let noisy = |id: u32| adjusted[id as usize] + if draws { sampler.noise(id) } else { 0.0 };
@@ -141,12 +156,13 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
         }
     });
     let found: Vec<(f32, f32, u32)> = found.collect();
+    let numbers = adjusted.chunks(TOKENS).flat_map(|values| partials_of(values, options)).collect();
     adjusted.resize(vocab.next_multiple_of(4), LOWEST);
     let step = lab.step(Step { index, ..Step::new(0, 1) });
-    let sampling = lab.uniform(&Sampling::new(options, real_ids));
+    let sampling = lab.uniform(&Sampling::new(options, real_ids, 0));
     let (logits, seen, bias) = (lab.input(&logits), lab.input(&seen), lab.input(&bias));
     let kernel = SampleAdjust { vocab };
-    let (out, partials) = (lab.output(adjusted.len()), lab.output(4 * kernel.partials()));
+    let (out, partials) = (lab.output(adjusted.len()), lab.output(8 * kernel.partials()));
     let buffers = SampleAdjustBuffers {
         step: &step,
         sampling: &sampling,
@@ -161,14 +177,14 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     let is_exact = |x: &f32| (*x == LOWEST).then_some(x.to_bits());
     lab.expect_words(&out, adjusted.iter().map(is_exact).collect());
     lab.expect_near(&out, adjusted.iter().map(|x| (*x != LOWEST).then_some(*x)).collect(), 1e-5);
-    let some = |x: f32| (x != LOWEST).then_some(x);
-    let tops = found.iter().flat_map(|(highest, ..)| [some(*highest), None, None, Some(0.0)]);
-    lab.expect_near(&partials, tops.collect(), 1e-5);
+    lab.expect_near(&partials, numbers, 1e-5);
     // A GPU's logarithms are far from exact where u is nearly 1.
-    let scores = found.iter().flat_map(|(_, score, _)| [None, some(*score), None, None]);
+    let score_of = |score: f32| [None, (score != LOWEST).then_some(score), None, None];
+    let scores = found.iter().flat_map(|(_, score, _)| [score_of(*score), [None; 4]].concat());
     lab.expect_near(&partials, scores.collect(), NOISE);
-    let words =
-        found.iter().flat_map(|(highest, score, winner)| [is_exact(highest), is_exact(score), Some(*winner), Some(0)]);
+    let words = found.iter().flat_map(|(highest, score, winner)| {
+        [[is_exact(highest), is_exact(score), Some(*winner), Some(0)], [None; 4]].concat()
+    });
     lab.expect_words(&partials, words.collect());
     Ok(())
 }
@@ -180,6 +196,20 @@ fn sampler_at(index: u32, options: &SamplingOptions, real_ids: usize) -> Sampler
     sampler
 }
 
+/// What a workgroup of `sample_adjust` leaves of its values, as far as it is compared.
+fn partials_of(values: &[f32], options: &SamplingOptions) -> [Option<f32>; 8] {
+    let counted = || values.iter().filter(|x| **x != LOWEST).map(|x| f64::from(*x));
+    let highest = counted().reduce(f64::max).map(|x| x as f32);
+    let mut found = [highest, None, None, Some(0.0), None, None, None, None];
+    if options.top_n_sigma > 0.0 {
+        let count = counted().count() as f64;
+        let mean = counted().sum::<f64>() / count.max(1.0);
+        let squares = counted().map(|x| (x - mean) * (x - mean)).sum::<f64>();
+        found[4..].copy_from_slice(&[count, mean, squares, 0.0].map(|x| Some(x as f32)));
+    }
+    found
+}
+
 fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()> {
     let (real_ids, index) = (vocab - vocab / 8, 70);
     let logits = lab.numbers(vocab, 6.0);
@@ -188,22 +218,36 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
     // What `sample_adjust` leaves of logits without penalties, at temperature 1 or 0.
     let mut adjusted: Vec<f32> = (0..vocab).map(|id| if id < real_ids { logits[id] } else { LOWEST }).collect();
     let ids: Vec<u32> = (0..vocab as u32).collect();
-    let partials: Vec<[f32; 4]> = ids
+    let partials: Vec<[f32; 8]> = ids
         .chunks(TOKENS)
         .map(|ids| {
             let of = |id: u32| adjusted[id as usize];
             let highest = ids.iter().map(|id| of(*id)).fold(LOWEST, f32::max);
             let noisy = |id: u32| of(id) + if options.is_greedy() { 0.0 } else { sampler.noise(id) };
             let winner = ids[best(ids.iter().map(|id| noisy(*id))) as usize];
-            [highest, noisy(winner), f32::from_bits(winner), 0.0]
+            let values: Vec<f32> = ids.iter().map(|id| of(*id)).collect();
+            let mut partials = partials_of(&values, options).map(|x| x.unwrap_or_default());
+            partials[..4].copy_from_slice(&[highest, noisy(winner), f32::from_bits(winner), 0.0]);
+            partials
         })
         .collect();
     adjusted.resize(vocab.next_multiple_of(4), LOWEST);
-    let mut seen: Vec<u32> = ids.iter().map(|id| id % 3).collect();
-    let step = lab.step(Step { index, ..Step::new(0, 1) });
-    let sampling = lab.uniform(&Sampling::new(options, real_ids));
+    let mut seen: Vec<[u32; 2]> = ids.iter().map(|id| [id % 3 + 2, id % 3 + 1]).collect();
+    // Once the GPU looks up itself which token is counted no more, once it is told.
+    let left = 1 % vocab as u32;
+    let mut ring = vec![DIRT; RING];
+    let leaving = match options.penalty_range {
+        0 if options.top_k > 0 => left,
+        0 => leaving::NONE,
+        range => {
+            ring[(index - range) as usize % RING] = left;
+            leaving::CHOSEN
+        }
+    };
+    let step = lab.step(Step { index, leaving, xtc: options.has_xtc_at(index).into(), ..Step::new(0, 1) });
+    let sampling = lab.uniform(&Sampling::new(options, real_ids, 0));
     let (adjusted, partials) = (lab.input(&adjusted), lab.input(&partials));
-    let (counts, chosen, tokens) = (lab.in_out(&seen), lab.output(1), lab.output(RING));
+    let (counts, chosen, tokens) = (lab.in_out(&seen), lab.output(1), lab.in_out(&ring));
     let buffers = SamplePickBuffers {
         step: &step,
         sampling: &sampling,
@@ -214,10 +258,13 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
         tokens: &tokens.buffer,
     };
     lab.run(&SamplePick::new(lab.gpu, vocab).dispatch(&buffers))?;
-    seen[token as usize] = (seen[token as usize] | SEEN) + 1;
-    let mut ring = vec![DIRT; RING];
+    if leaving != leaving::NONE {
+        let is_output = u32::from(leaving == leaving::CHOSEN);
+        seen[left as usize] = [seen[left as usize][0] - 1, seen[left as usize][1] - is_output];
+    }
+    seen[token as usize] = seen[token as usize].map(|n| n + 1);
     ring[index as usize % RING] = token;
-    for (out, words) in [(&chosen, vec![token]), (&tokens, ring), (&counts, seen)] {
+    for (out, words) in [(&chosen, vec![token]), (&tokens, ring), (&counts, seen.concat())] {
         lab.expect_words(out, words.into_iter().map(Some).collect());
     }
     Ok(())

@@ -41,7 +41,7 @@ pub use rotary::Rotary;
 pub use sample_adjust::{SampleAdjust, SampleAdjustBuffers};
 pub use sample_pick::{SamplePick, SamplePickBuffers};
 pub use score::{Score, ScoreBuffers};
-pub use step::Step;
+pub use step::{Step, leaving};
 pub use sum_parts::{SumParts, SumPartsBuffers};
 pub use values::{Values, ValuesBuffers, ValuesOutput};
 pub use weights::{SlotWeights, SlotWeightsBuffers};

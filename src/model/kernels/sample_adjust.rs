@@ -20,13 +20,13 @@ pub struct SampleAdjustBuffers<'a> {
     pub sampling: &'a wgpu::Buffer,
     /// Input, f32 [V].
     pub logits: &'a wgpu::Buffer,
-    /// Bits of `sampling.wgsl`, u32 [V].
+    /// Counts of `sampling.wgsl`, vec2<u32> [V].
     pub seen: &'a wgpu::Buffer,
     /// Logit bias, f32 [V].
     pub bias: &'a wgpu::Buffer,
     /// Output, f32 [4·⌈V / 4⌉].
     pub adjusted: &'a wgpu::Buffer,
-    /// vec4<f32> for every workgroup.
+    /// Two vec4<f32> for every workgroup.
     pub partials: &'a wgpu::Buffer,
 }
 

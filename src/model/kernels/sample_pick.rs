@@ -1,4 +1,4 @@
-//! Second half of choosing a token: top-k, top-p, min-p and the draw (`shaders/sample_pick.wgsl`).
+//! Second half of choosing a token: the filters and the draw (`shaders/sample_pick.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::sample_adjust::TOKENS;
@@ -24,9 +24,9 @@ pub struct SamplePickBuffers<'a> {
     pub sampling: &'a wgpu::Buffer,
     /// Input, f32 [4·⌈V / 4⌉].
     pub adjusted: &'a wgpu::Buffer,
-    /// vec4<f32> for every workgroup of `sample_adjust`.
+    /// Two vec4<f32> for every workgroup of `sample_adjust`.
     pub partials: &'a wgpu::Buffer,
-    /// Bits of `sampling.wgsl`, u32 [V]: the token is counted.
+    /// Counts of `sampling.wgsl`, vec2<u32> [V]: the token is counted, and another one no more.
     pub seen: &'a wgpu::Buffer,
     /// The token, u32 [1].
     pub ids: &'a wgpu::Buffer,

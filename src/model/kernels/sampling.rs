@@ -1,12 +1,9 @@
 //! What choosing a token needs to know (`shaders/sampling.wgsl`).
 
-use crate::engine::Text;
-use crate::sampling::SamplingOptions;
+use crate::sampling::{SamplingOptions, Seen};
 
-/// Bit of `seen`: prompt or output hold the token. The lower bits count how often the output does.
-pub const SEEN: u32 = 1 << 31;
-/// Bit of `seen`: the output's first token may not be this one.
-pub const NOT_FIRST: u32 = 1 << 30;
+/// Bit of what `seen` counts of prompt and output: the next token may not be this one, but later ones.
+pub const BARRED: u32 = 1 << 31;
 
 /// `Sampling` of the shaders: word after word what the options say, made with the struct itself by `build.rs`.
 #[repr(transparent)]
@@ -14,33 +11,20 @@ pub const NOT_FIRST: u32 = 1 << 30;
 pub struct Sampling([u32; WORDS]);
 
 impl Sampling {
-    /// The options of a completion that draws ids below `real_ids`.
-    pub fn new(options: &SamplingOptions, real_ids: usize) -> Self {
-        Self(words(options, real_ids as u32, options.keeps_all().into()))
+    /// The options of a completion that draws ids below `real_ids`, and goes on with its token number `begin`.
+    pub fn new(options: &SamplingOptions, real_ids: usize, begin: usize) -> Self {
+        Self(words(options, real_ids as u32, options.keeps_all().into(), begin as u32))
     }
 }
 
 include!(concat!(env!("OUT_DIR"), "/sampling_words.rs"));
 
-/// What `seen` holds when a text begins or goes on, u32 [vocab].
-pub fn seen_of(options: &SamplingOptions, text: Text<'_>, vocab: usize) -> Vec<u32> {
-    let mut seen = vec![0u32; vocab];
-    for id in text.prompt {
-        if let Some(s) = seen.get_mut(*id as usize) {
-            *s = SEEN;
-        }
-    }
-    for id in text.written {
-        if let Some(s) = seen.get_mut(*id as usize) {
-            *s = (*s | SEEN) + 1;
-        }
-    }
-    for (id, s) in (0..).zip(&mut seen) {
-        if !options.allows(0, id) {
-            *s |= NOT_FIRST;
-        }
-    }
-    seen
+/// What the shaders' `seen` holds where a text goes on, [u32; 2] for each id: how often the counted part of prompt and output
+/// hold it, with [`BARRED`], and how often that of the output does.
+pub fn seen_words(options: &SamplingOptions, seen: &Seen) -> Vec<[u32; 2]> {
+    let index = seen.written() as u32;
+    let bar = |id| if options.allows(index, id) { 0 } else { BARRED };
+    (0..).zip(seen.counts()).map(|(id, [all, output])| [all | bar(id), *output]).collect()
 }
 
 /// The bias of every token, f32 [vocab].

@@ -16,13 +16,25 @@ pub struct Step {
     pub index: u32,
     /// Ids below this stand for something.
     pub real_ids: u32,
-    /// Makes it a multiple of 16 bytes, as uniforms are.
-    pub padding: [u32; 2],
+    /// The token that penalties count no more once the next is chosen, one of [`leaving`].
+    pub leaving: u32,
+    /// 1: XTC is on at this token.
+    pub xtc: u32,
+}
+
+/// Values of [`Step::leaving`]: an id, with [`OUTPUT`](leaving::OUTPUT) if the output holds it, or one of the others.
+pub mod leaving {
+    /// Bit: the token is one of the output.
+    pub const OUTPUT: u32 = 1 << 31;
+    /// It was chosen a few steps before; only the GPU knows it yet.
+    pub const CHOSEN: u32 = u32::MAX - 1;
+    /// There is none.
+    pub const NONE: u32 = u32::MAX;
 }
 
 impl Step {
     /// A step of `count` tokens after `past`.
     pub fn new(past: usize, count: usize) -> Self {
-        Self { past: past as u32, count: count as u32, ..Self::default() }
+        Self { past: past as u32, count: count as u32, leaving: leaving::NONE, ..Self::default() }
     }
 }

@@ -1,10 +1,11 @@
 //! Tokens that the GPU chooses: as the host would, and without a trace of those that were too many.
 
 use super::*;
-use crate::engine::AbortFlag;
+use crate::engine::{AbortFlag, Text};
+use crate::generate::tests::long;
 use crate::generate::{GenerateOptions, Generation, Model, Prompt, healing};
 use crate::gpu::GpuBuffer;
-use crate::sampling::{Sampler, SamplingOptions};
+use crate::sampling::{Dry, Sampler, SamplingOptions, Xtc};
 
 /// Tokens that the GPU chooses, and at how many of these steps the host's sampler, given the same logits and the
 /// same tokens before, would have chosen otherwise.
@@ -45,6 +46,15 @@ fn tokens_are_chosen_as_the_host_would() {
     // Id 0 would end a completion.
     let base =
         SamplingOptions { temperature: 1.0, top_p: 1.0, seed: 77, logit_bias: vec![(0, -1e4)], ..Default::default() };
+    // From the first repeated token on.
+    let dry = Dry { multiplier: 2.0, allowed_length: 1, ..Dry::default() };
+    let penalties = SamplingOptions {
+        repetition_penalty: 1.3,
+        presence_penalty: 0.5,
+        frequency_penalty: 0.4,
+        top_k: 5,
+        ..base.clone()
+    };
     let cases = [
         SamplingOptions { temperature: 0.0, ..base.clone() },
         base.clone(),
@@ -61,6 +71,23 @@ fn tokens_are_chosen_as_the_host_would() {
         SamplingOptions { temperature: 0.0, repetition_penalty: 1.5, frequency_penalty: 2.0, ..base.clone() },
         SamplingOptions { logit_bias: vec![(0, -1e4), (12, 30.0), (13, 30.0)], ..base.clone() },
         SamplingOptions { first: Some((0..2777).map(|id| id % 9 == 1).collect()), top_p: 0.5, ..base.clone() },
+        // What leaves the range is known to the GPU alone, to the host, or is the prompt's.
+        SamplingOptions { penalty_range: 3, ..penalties.clone() },
+        SamplingOptions { penalty_range: 10, ..penalties.clone() },
+        SamplingOptions { penalty_range: 500, ..penalties },
+        SamplingOptions { dry: dry.clone(), ..base.clone() },
+        SamplingOptions { dry, temperature: 0.0, ..base.clone() },
+        SamplingOptions { top_n_sigma: 1.5, temperature: 3.0, ..base.clone() },
+        SamplingOptions { top_n_sigma: 2.0, top_k: 30, top_p: 0.9, ..base.clone() },
+        SamplingOptions { xtc: Xtc { probability: 0.5, threshold: 0.01 }, ..base.clone() },
+        SamplingOptions {
+            xtc: Xtc { probability: 1.0, threshold: 0.1 },
+            top_n_sigma: 3.0,
+            top_k: 9,
+            min_p: 0.05,
+            ..base.clone()
+        },
+        SamplingOptions { min_tokens: STEPS as u32, logit_bias: vec![(0, 1e4)], ..base.clone() },
     ];
     let (mut steps, mut differing) = (0, 0);
     for sampling in cases {
@@ -150,5 +177,55 @@ fn a_space_at_the_end_of_a_prompt_is_left_to_the_first_token() {
     let want = healing::wanted_distribution(&mut model, 0.8);
     for (id, (weight, p)) in weights.iter().zip(want).enumerate() {
         assert!((weight / sum - p).abs() < 1e-5 * p.max(1e-3), "token {id}: {} for {p}", weight / sum);
+    }
+}
+
+#[test]
+fn a_text_goes_on_where_the_context_ends() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let mut c = config(UNEVEN);
+    (c.num_layers, c.padded_vocab_size) = (1, 277);
+    let engine = || Model::new(pollster::block_on(build(&gpu, &c, Quantization::Q8, 40)).0, None).expect("model");
+    let (mut model, mut another) = (engine(), engine());
+    let story = long::check_story(&mut model, &mut another, 120);
+    model.reset();
+    assert_eq!(long::check_story(&mut model, &mut another, 120).token_ids, story.token_ids);
+}
+
+#[test]
+fn what_is_barred_is_not_chosen_where_a_text_goes_on() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let (model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q8, 60));
+    let mut model = Model::new(model, None).expect("model");
+    let sampling = SamplingOptions { temperature: 0.0, logit_bias: vec![(0, -1e4)], ..Default::default() };
+    let prompt = ids(5, 300);
+    let (plain, _) = pollster::block_on(choose(&mut model, &sampling, &prompt, 6));
+    let engine = model.backend_mut();
+    for filters in [SamplingOptions { temperature: 1.0, top_k: 2, ..sampling.clone() }, sampling] {
+        for place in [0, 3] {
+            // As when a phrase is taken back that began there.
+            let written = &plain[..place];
+            let bars = vec![(place as u32, plain[place])];
+            let options = SamplingOptions { bars, ..filters.clone() };
+            let text = [prompt.as_slice(), written].concat();
+            let tokens: Vec<u32> = pollster::block_on(async {
+                engine.truncate(0);
+                engine.forward(&text[..text.len() - 1], Logits::None).await.expect("a step");
+                engine.begin_choosing(&options, Text { prompt: &prompt, written }, 300, false);
+                engine.choose_after(&text[text.len() - 1..]).await.expect("a step");
+                engine.choose_next().await.expect("a step");
+                [engine.chosen().await.expect("a token").id, engine.chosen().await.expect("a token").id].to_vec()
+            });
+            engine.stop_choosing();
+            assert_ne!(tokens[0], plain[place], "{place}");
+            let mut sampler = Sampler::new(options, &prompt, 300);
+            written.iter().for_each(|id| sampler.note(*id));
+            for (i, token) in tokens.iter().enumerate() {
+                engine.truncate(0);
+                let before = [text.as_slice(), &tokens[..i]].concat();
+                let logits = pollster::block_on(engine.forward(&before, Logits::Last)).expect("logits");
+                assert_eq!(sampler.next(&logits), *token, "{place}: {i}");
+            }
+        }
     }
 }

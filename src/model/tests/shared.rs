@@ -3,13 +3,14 @@
 use super::*;
 use crate::gpu::shader::ShaderSpec;
 use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedTable, STRETCH, Storage};
+use crate::model::kernels::leaving;
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
-use crate::model::kernels::sampling::{NOT_FIRST, SEEN, Sampling};
+use crate::model::kernels::sampling::{BARRED, Sampling};
 use crate::model::kernels::score::TargetScore;
 use crate::model::kernels::{PREFILL_TILE, Step};
 use crate::model::plan::{Parts, Plan};
 use crate::model::weights::layer_shapes;
-use crate::sampling::SamplingOptions;
+use crate::sampling::{END_OF_TEXT, SamplingOptions};
 use std::collections::HashMap;
 use std::mem::offset_of;
 use wgpu::naga::proc::Layouter;
@@ -110,20 +111,33 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     assert_eq!(constant(&matmul, "TILE_N") as usize, TILE_ROWS);
     let shape = offsets!(Shape, groups, segments, segment_rows, y_stride, y_start, parts);
     assert_eq!(members(&matmul, "Shape"), shape);
-    let step = offsets!(Step, past, count, row, first_row, index, real_ids);
+    let step = offsets!(Step, past, count, row, first_row, index, real_ids, leaving, xtc);
     assert_eq!(members(&matmul, "Step"), step);
     let prefill = source(ShaderSpec::new("attention_prefill").with("D_MODEL", 64).with("HEAD", 64));
     assert_eq!(constant(&prefill, "TILE") as usize, PREFILL_TILE);
     let adjust = source(ShaderSpec::new("sample_adjust").with("WG", 128).with("V", 9));
-    assert_eq!((constant(&adjust, "SEEN"), constant(&adjust, "NOT_FIRST")), (SEEN, NOT_FIRST));
+    for (name, value) in [
+        ("BARRED", BARRED),
+        ("LEFT_OUTPUT", leaving::OUTPUT),
+        ("LEFT_CHOSEN", leaving::CHOSEN),
+        ("LEFT_NONE", leaving::NONE),
+        ("END_OF_TEXT", END_OF_TEXT),
+    ] {
+        assert_eq!(constant(&adjust, name), value, "{name}");
+    }
     let options = SamplingOptions { temperature: 0.5, min_p: 0.25, seed: (3 << 32) + 2, ..Default::default() };
-    let sampling = Sampling::new(&options, 99);
+    let sampling = Sampling::new(&options, 99, 5);
     let sampling: &[u32] = bytemuck::cast_slice(bytemuck::bytes_of(&sampling));
     let found: HashMap<_, _> = members(&adjust, "Sampling").into_iter().map(|(n, at)| (n, sampling[at / 4])).collect();
     let float = f32::to_bits;
-    for (name, word) in
-        [("temperature", float(0.5)), ("min_p", float(0.25)), ("real_ids", 99), ("keeps_all", 0), ("seed", 2)]
-    {
+    for (name, word) in [
+        ("temperature", float(0.5)),
+        ("min_p", float(0.25)),
+        ("real_ids", 99),
+        ("begin", 5),
+        ("keeps_all", 0),
+        ("seed", 2),
+    ] {
         assert_eq!(found.get(name), Some(&word), "{name}");
     }
     let score = source(ShaderSpec::new("score").with("WG", 128).with("V", 9));

@@ -20,6 +20,11 @@ export const ROWS = {
     "about": "higher is more surprising; 0 always takes the likeliest token",
     "doc": "From 0, which always takes the likeliest token."
   },
+  "topNSigma": {
+    "type": "number", "min": 0, "default": 0, "room": "sampling", "step": [55, "top-n-sigma"],
+    "about": "drop logits more than so many standard deviations below the highest; 0 is off",
+    "doc": "Drop logits more than so many standard deviations below the highest; from 0, which is off."
+  },
   "topK": {
     "type": "integer", "min": 0, "max": 9007199254740991, "default": 0, "room": "sampling", "step": [60, "top-k"],
     "about": "draw from the k likeliest tokens only; 0 is off",
@@ -34,6 +39,17 @@ export const ROWS = {
     "type": "number", "min": 0, "max": 1, "belowMax": true, "default": 0, "room": "sampling", "step": [80, "min-p"],
     "about": "drop tokens below this share of the likeliest one's probability",
     "doc": "Drop tokens below this share of the likeliest one's probability; from 0, below 1."
+  },
+  "xtc": {
+    "type": "object", "room": "sampling", "step": [85, "XTC"],
+    "about": "now and then, keep only the least likely of the tokens at or above `threshold`: XTC",
+    "doc": "XTC: with this probability at each token, keep only the least likely of those at or above the threshold.",
+    "fields": {
+      "probability": { "type": "number", "min": 0, "max": 1, "default": 0, "about": "how often; 0 is off" },
+      "threshold": {
+        "type": "number", "min": 0, "max": 1, "default": 0.1, "about": "probability from which on tokens count; above 0.5 is off"
+      }
+    }
   },
   "repetitionPenalty": {
     "type": "number", "min": 0, "aboveMin": true, "default": 1, "room": "sampling",
@@ -51,6 +67,29 @@ export const ROWS = {
     "type": "number", "min": -2, "max": 2, "default": 0, "room": "sampling",
     "about": "lowers tokens by how often the output has them",
     "doc": "Lowers tokens by how often the output has them; -2 to 2."
+  },
+  "penaltyRange": {
+    "type": "integer", "min": 0, "max": 9007199254740991, "default": 0, "room": "sampling",
+    "about": "the three penalties count so many of the last tokens; 0 counts all",
+    "doc": "The three penalties count so many of the last tokens; an integer from 0, which counts all."
+  },
+  "dry": {
+    "type": "object", "room": "sampling", "step": [35, "DRY"],
+    "about": "lowers tokens that would continue a repeat, the more the longer the repeat is: DRY",
+    "doc": "DRY: lowers what would continue a repeat by multiplier * base^(length - allowedLength), from allowedLength on.",
+    "fields": {
+      "multiplier": { "type": "number", "min": 0, "default": 0, "about": "how much at the allowed length; 0 is off" },
+      "base": { "type": "number", "min": 1, "default": 1.75, "about": "by what it grows with each further token" },
+      "allowedLength": {
+        "type": "integer", "min": 1, "max": 9007199254740991, "default": 2, "about": "tokens of a repeat from which on it counts"
+      },
+      "range": {
+        "type": "integer", "min": 0, "max": 9007199254740991, "default": 0, "about": "last tokens that are looked at; 0: all"
+      },
+      "breakers": {
+        "type": "texts", "default": ["\n", ":", "\"", "*"], "about": "a token that holds one of these ends a repeat"
+      }
+    }
   },
   "seed": {
     "type": "integer", "min": 0, "max": 9007199254740991, "isWide": true, "room": "sampling",
@@ -76,6 +115,22 @@ export const ROWS = {
     "type": "boolean", "default": true, "room": "text", "step": [10, "what the first token may be (`heal`)"],
     "about": "a text that ends in a space goes on with a token that begins with it: the space is not written twice",
     "doc": "A text that ends in a space goes on with a token that begins with it, and the space is not written twice."
+  },
+  "minTokens": {
+    "type": "integer", "min": 0, "max": 9007199254740991, "default": 0, "room": "sampling",
+    "step": [12, "no end of the text before `minTokens`"],
+    "about": "until so many tokens, neither the end of the text is drawn nor do stop texts end it; at most `maxTokens`",
+    "doc": "Tokens before which neither the end of the text is drawn nor stop texts end it; an integer from 0 to maxTokens."
+  },
+  "finishSentence": {
+    "type": "boolean", "default": false, "room": "text",
+    "about": "at `maxTokens`, go on to the end of the sentence, for at most 64 tokens",
+    "doc": "At maxTokens, go on to the end of the sentence, for at most 64 tokens."
+  },
+  "banned": {
+    "type": "texts", "default": [], "room": "text",
+    "about": "phrases that the output must not hold, whatever their case: it is written otherwise from where one begins",
+    "doc": "Phrases that the output must not hold, whatever their case; it is written otherwise from where one begins."
   },
   "overflow": {
     "type": "enum", "values": ["stop", "slide"], "default": "stop", "room": "text",

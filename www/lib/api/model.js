@@ -220,6 +220,11 @@ export class TokenFormer {
     return this.#invoke("kernelTimes", (engine) => engine.kernelTimes());
   }
 
+  /** What the model saw last: the ids in its KV cache. @returns {Promise<number[]>} */
+  async context() {
+    return this.#invoke("context", async (engine) => Array.from(await engine.context()));
+  }
+
   /** Forgets the context, so that a seed gives the same text again. */
   async reset() {
     await this.#invoke("reset", (engine) => engine.reset());

@@ -319,6 +319,11 @@ class PortEngine {
     return this.#calls.invoke("logits", [ids]);
   }
 
+  /** @returns {Promise<Uint32Array>} */
+  context() {
+    return this.#calls.invoke("context", []);
+  }
+
   /** @returns {Promise<void>} */
   settle() {
     return this.#calls.invoke("settle", []);

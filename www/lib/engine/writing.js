@@ -129,6 +129,8 @@ export function nothingWritten(seed = Math.floor(Math.random() * 2 ** 53)) {
       promptTokens: 0,
       completionTokens: 0,
       cachedPromptTokens: 0,
+      droppedPromptTokens: 0,
+      slides: 0,
       timeToFirstTokenMs: null,
       prefillTokensPerSecond: null,
       decodeTokensPerSecond: null,
