@@ -105,7 +105,7 @@ test("results are those of the main thread, also after a loop was left and after
     runs.push(
       await page.evaluate(
         async ([folder, thread]) => {
-          const model = await TokenFormer.load(folder);
+          const model = await TokenFormer.load(folder, { contextLength: 64 });
           if (model.info.thread !== thread) throw new Error(`It runs in the ${model.info.thread} thread.`);
           const prompt = [5, 17, 30, 2, 19];
           const options = { seed: 11, temperature: 1, maxTokens: 40, logitBias: { 0: -1000 }, logprobs: 0 };
@@ -128,6 +128,26 @@ test("results are those of the main thread, also after a loop was left and after
           for await (const chunk of model.generate(prompt, { ...options, logprobs: 2, maxTokens: 3 }))
             withLogprobs.push(chunk);
           out.push(withLogprobs, await model.score([3, 4, 5]), Array.from(await model.logits([1, 2, 3])));
+          // Longer than the context, and by what the tokens' own samplers and phrases leave.
+          const { contextLength } = model.info;
+          const sampling = {
+            ...options,
+            topNSigma: 2,
+            xtc: { probability: 0.5 },
+            dry: { multiplier: 0.8 },
+            penaltyRange: 9,
+          };
+          const slide = { ...sampling, overflow: "slide", keep: 2, maxTokens: contextLength };
+          const long = await model.complete(prompt, slide);
+          const { slides, droppedPromptTokens } = long.usage;
+          const seen = await model.context();
+          const text = [...prompt, ...long.tokenIds];
+          out.push(
+            long.tokenIds,
+            [slides, droppedPromptTokens],
+            seen.slice(0, 2),
+            text.slice(0, -1).join().endsWith(seen.slice(2).join()),
+          );
           const cached = whole.usage.cachedPromptTokens;
           await model.dispose();
           return { out, cached };
@@ -138,6 +158,7 @@ test("results are those of the main thread, also after a loop was left and after
     await context.close();
   }
   assert.deepEqual(runs[1].out, runs[0].out);
+  assert.deepEqual(runs[0].out.slice(-3), [[1, 3], [5, 17], true]);
   assert.ok(
     Math.abs(runs[1].cached - runs[0].cached) <= 1,
     `${runs[1].cached} tokens cached, ${runs[0].cached} on the main thread`,

@@ -104,6 +104,12 @@ export class FakeEngine {
     return this.exclusive("logits", async () => new Float32Array(ids.length));
   }
 
+  context() {
+    if (this.busy) throw new Error(`context while ${this.busy}`);
+    this.log.push("context");
+    return Uint32Array.of(65, 66);
+  }
+
   abort() {
     this.abortAsked = true;
   }

@@ -198,6 +198,7 @@ for (const [thread, use] of [
         model.score("b"),
         model.reset(),
         model.logits([1, 2]),
+        model.context(),
         model.encode("hé"),
         model.decode([104, 233]),
         model.complete("c", { maxTokens: 1 }),
@@ -211,14 +212,15 @@ for (const [thread, use] of [
         "score",
         "reset",
         "logits",
+        "context",
         "start",
         "next",
         "next",
         "score",
       ]);
       assert.deepEqual(results[1], { item: { text: "b", context: "" } });
-      assert.deepEqual(results.slice(2, 6), [undefined, new Float32Array(2), [104, 233], "hé"]);
-      assert.equal(results[7].length, 1);
+      assert.deepEqual(results.slice(2, 7), [undefined, new Float32Array(2), [65, 66], [104, 233], "hé"]);
+      assert.equal(results[8].length, 1);
     });
 
     test("a generator holds the queue from its first next to its end; encode does not wait for it", async () => {
