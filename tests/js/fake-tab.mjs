@@ -70,7 +70,9 @@ export function enter(it) {
     performance: { getEntriesByType: () => [{ type: it.navigation ?? "navigate" }] },
     MutationObserver: class {
       observe() {}
-      takeRecords() {}
+      takeRecords() {
+        return [];
+      }
     },
     addEventListener: (...listener) => it.page.addEventListener(...listener),
   });

@@ -223,6 +223,19 @@ test("a link with a whole story changes nothing until it is taken, and its setti
   );
 });
 
+test("what a link has set is no setting of a story that is written meanwhile", async () => {
+  const it = tab(new FakeStorage());
+  visit(it).setAttribute("top-k", "7");
+  follow(it, "#prompt=Theirs&seed=9&top-k=3");
+  await write(it, "Theirs, changed");
+  const [{ attributes }] = await it.library.list();
+  assert.deepEqual([attributes.seed ?? null, attributes["top-k"]], [null, "7"]);
+  assert.equal((await it.state.currentStory()).attributes.seed ?? null, null);
+  it.writer.setAttribute("seed", "11");
+  await write(it, "Theirs, changed again");
+  assert.equal((await it.library.list())[0].attributes.seed, "11");
+});
+
 test("a link that is made holds the story and its settings", async () => {
   const it = tab(new FakeStorage());
   visit(it).setAttribute("seed", "7");

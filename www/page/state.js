@@ -130,8 +130,12 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     known = null;
     brought = ownBeginning;
     const model = element.getAttribute("model");
+    forgetChanged(observer.takeRecords());
     if (isOwn) setAttributes(settingsOf(story));
-    else borrow(settingsOf(story));
+    else {
+      borrow(settingsOf(story));
+      observer.takeRecords();
+    }
     const text = textOf(story.passages);
     desk.put(sheets.of(story, mark), text);
     element.passages = story.passages;
@@ -186,7 +190,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     // Nothing takes the place of a text that is kept nowhere else.
     const isSafe = keepAside(text);
     const hash = leftAs ?? location.hash;
-    if (isVisitors()) desk.keep(passages, text, { brought, attributes: linkedOf(attributes) });
+    if (isVisitors()) desk.keep(passages, text, { brought, attributes: linkedOf(withoutLink(attributes, borrowed)) });
     const { sheet } = desk;
     const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash, earlier, tab, sheet };
     const isKept = remember(state, { isLast: isSafe });
@@ -228,9 +232,12 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   // What a link brought is the visitor's only once it was changed: until then the browser keeps the text before it.
   const keepSoon = () => isRestoring || (timer ||= setTimeout(keep, SETTLE_MS));
   const keepNow = (leftAs = location.hash) => timer && keep({ leftAs });
-  const observer = new MutationObserver((changes) => {
-    // What the visitor has changed is the visitor's, also where it is as the link had it again.
+  /** What the visitor has changed is the visitor's, also where it is as the link had it again. @param {MutationRecord[]} changes */
+  function forgetChanged(changes) {
     for (const { attributeName } of changes) if (attributeName !== null) delete borrowed[attributeName];
+  }
+  const observer = new MutationObserver((changes) => {
+    forgetChanged(changes);
     keepSoon();
   });
 
@@ -290,7 +297,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   async function currentStory() {
     keep();
     const { passages } = element;
-    const attributes = linkedOf(readAttributes(element));
+    const attributes = linkedOf(withoutLink(readAttributes(element), borrowed));
     await desk.sheet?.settled();
     return { ...(await (desk.sheet ?? sheets.begin()).story(passages)), attributes };
   }
