@@ -190,10 +190,10 @@ mod tests {
 
     #[test]
     fn stop_strings_are_looked_for_after_the_first_tokens() {
-        for (min_tokens, want) in [(0, ""), (1, "a"), (2, "aba"), (3, "abaab")] {
-            let mut a = TextAssembler::new(&["a".into(), "ba".into()], min_tokens);
+        for (min_tokens, want) in [(0, ""), (1, "x"), (2, "xyx"), (3, "xyxxy")] {
+            let mut a = TextAssembler::new(&["x".into(), "yx".into()], min_tokens);
             let mut text = String::new();
-            for piece in ["a", "ba", "ab", "a"] {
+            for piece in ["x", "yx", "xy", "x"] {
                 let is_over = a.push((), piece.as_bytes());
                 while let Some(((), piece)) = a.pop() {
                     text += &piece;
