@@ -96,6 +96,20 @@ test("events come as tokens do, and nobody has to read them for the next call to
   assert.equal((await jsonOf(post("completions", { prompt: "y", max_tokens: 1 }))).choices[0].text, "A");
 });
 
+test("an abort while the body is read ends the request, and nothing is written", async () => {
+  const controller = new AbortController();
+  const reason = new Error("changed my mind");
+  const body = new ReadableStream({
+    pull(stream) {
+      controller.abort(reason);
+      stream.enqueue(new TextEncoder().encode('{"prompt": "x"}'));
+      stream.close();
+    },
+  });
+  await assert.rejects(post("completions", "", { body, duplex: "half", signal: controller.signal }), reason);
+  assert.equal(engine.generations.length, 0);
+});
+
 test("an abort rejects as fetch does, before the answer and within it", async () => {
   const reason = new DOMException("enough", "AbortError");
   await assert.rejects(post("completions", { prompt: "x" }, { signal: AbortSignal.abort(reason) }), reason);

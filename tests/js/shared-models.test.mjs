@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { acquire } from "../../www/lib/api/shared-models.js";
+import { rememberEmbeddedFolder } from "../../www/lib/locations.js";
 import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 
 beforeEach(() => {
@@ -36,6 +37,14 @@ test("who asks for the same gets the same, and the last one's release frees it",
   const again = await acquire("a/b", { config: { hidden_size: 32, num_layers: 1 } });
   assert.notEqual(again.model, one.model);
   await again.release();
+});
+
+test("the embedded model is one, wherever its first load found it", async () => {
+  const one = await acquire();
+  rememberEmbeddedFolder("https://site.example/elsewhere/models/it/");
+  const other = await acquire();
+  assert.equal(other.model, one.model);
+  await Promise.all([one.release(), other.release()]);
 });
 
 test("another name, option or token is another model", async () => {

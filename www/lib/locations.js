@@ -212,8 +212,7 @@ let answered = null;
 export function embeddedFolders() {
   const folder = assets();
   if (folder) return [new URL(`models/${EMBEDDED_MODEL}/`, folder).href];
-  const places = modelPlaces(here());
-  return answered ? [answered] : places;
+  return answered ? [answered] : modelPlaces(here());
 }
 
 /** From now on this folder is the embedded model's, unless the page names another one. @param {string} folder */

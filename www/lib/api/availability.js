@@ -3,7 +3,7 @@
 import { backendFor } from "../engine/backend.js";
 import { invalidArgument, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { contentsOf } from "../hub/contents.js";
-import { embeddedFolders } from "../locations.js";
+import { embeddedFolders, locate } from "../locations.js";
 import { downloadedBytes, modelRecords } from "../store/records.js";
 import { checkLoadOptions } from "./options.js";
 import { requestedPlace } from "./place.js";
@@ -21,6 +21,7 @@ const COMMIT = /^[0-9a-f]{40}$/i;
 /** What becomes of `load(name, options)`; rejects for arguments that it would refuse. @param {string | undefined} name @param {import("../../tokenformer.js").LoadOptions} [options] @returns {Promise<Availability>} */
 export async function availability(name, options) {
   const checked = checkLoadOptions(options);
+  if (name === undefined) await locate();
   /** @type {Request} */
   const request = {
     ...checked,

@@ -3,6 +3,7 @@
 import { unlessAborted } from "./abort.js";
 import { aborted, invalidArgument } from "../errors.js";
 import { isUsable, TokenFormer } from "./model.js";
+import { assets } from "../locations.js";
 import { resolveName } from "./names.js";
 import { checkLoadOptions } from "./options.js";
 
@@ -41,7 +42,9 @@ export async function acquire(name, options = {}, { onProgress, signal } = {}) {
 /** The same text for everything that TokenFormer.load would take for the same. Throws what it would reject with. @param {string | undefined} name @param {Options} options */
 function keyOf(name, options) {
   const checked = checkLoadOptions(options);
-  return JSON.stringify([resolveName(name, undefined, checked.endpoint), checked], (_, value) => {
+  // Where the embedded model was found is not known before its first load.
+  const place = name === undefined ? assets()?.href : resolveName(name, undefined, checked.endpoint);
+  return JSON.stringify([place ?? null, checked], (_, value) => {
     const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
     return isMap ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
   });

@@ -49,6 +49,7 @@ export function fetchOf(model, assertUsable) {
       const { endpoint, rest } = endpointOf(request);
       assertUsable();
       if (endpoint.method === "POST") body = await readBody(request);
+      unlessAborted(request); // which does not end the reading
       return await endpoint.answer({ request, body, rest, model, created });
     } catch (error) {
       unlessAborted(request);

@@ -30,7 +30,8 @@ export async function serveRequests(model, { signal } = {}) {
   }
   const since = Date.now();
   const lock = `tokenformer-web serves ${location.href} ${crypto.randomUUID()}`;
-  let waiting = 0;
+  /** @type {Set<Answer>} */
+  const answers = new Set();
   const ended = new AbortController();
   const stop = () => ended.abort();
 
@@ -39,10 +40,9 @@ export async function serveRequests(model, { signal } = {}) {
     if (data?.type !== "tokenformer-web who has a model?" || !port) return;
     const id = await idOf(model);
     if (id === null || ended.signal.aborted) return port.postMessage({ type: "none" });
-    const answer = new Answer(model, port, () => (waiting -= 1));
-    waiting += 1;
-    ended.signal.addEventListener("abort", () => answer.end(), { once: true });
-    answer.tell({ type: "here", model: id, lock, waiting: waiting - 1, since });
+    const answer = new Answer(model, port, () => answers.delete(answer));
+    answer.tell({ type: "here", model: id, lock, waiting: answers.size, since });
+    answers.add(answer);
   };
   if (signal?.aborted) return stop;
   // The lock is given back with the page, however it ends.
@@ -62,6 +62,7 @@ export async function serveRequests(model, { signal } = {}) {
   workers.startMessages();
   ended.signal.addEventListener("abort", () => {
     release();
+    for (const answer of [...answers]) answer.end();
     workers.removeEventListener("message", receive);
     globalThis.removeEventListener?.("pagehide", leave);
     globalThis.removeEventListener?.("pageshow", comeBack);

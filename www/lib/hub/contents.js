@@ -80,7 +80,7 @@ class Look {
         if (type === "file") this.#sizes.set(path, lfs?.size ?? size);
       next = /<([^>]+)>;\s*rel="?next"?/.exec(files.headers.get("Link") ?? "")?.[1];
     }
-    this.#isComplete = true;
+    this.#isComplete = !next;
   }
 
   /** @param {string} path */
