@@ -2,12 +2,17 @@
 
 import { size } from "../../www/page/published.js";
 
+export { parametersOf } from "../../www/lib/api/shape.js";
+
 /** What each precision is, in words. */
-const PRECISIONS = {
+export const PRECISIONS = {
   q4: "4-bit tables with an 8-bit embedding",
   q8: "8 bits everywhere",
   f16: "half precision",
 };
+/** How the tables were rounded, behind their precision. */
+export const howCalibrated = (calibrated) =>
+  calibrated > 0 ? `, rounded by what ${calibrated.toLocaleString("en")} tokens make of the layers` : "";
 const BEGIN = "<!-- scripts/embed-model writes what follows -->";
 const END = "<!-- until here -->";
 
@@ -19,14 +24,6 @@ export function factsOf(text) {
 /** embedded.js, with these facts instead of what `text` has. */
 export function withFacts(text, facts) {
   return `${text.slice(0, text.indexOf("({") + 1)}${JSON.stringify(facts, null, 2)}${text.slice(text.lastIndexOf("})") + 1)}`;
-}
-
-/** Parameters of a model with this config.json. */
-export function parametersOf(config) {
-  const { num_layers, hidden_size, qkv_slot_num, proj_slot_num, ffn_slot_num, padded_vocab_size } = config;
-  const slots = 3 * qkv_slot_num + proj_slot_num + ffn_slot_num;
-  // Keys and values; the final norm has a weight and a bias.
-  return hidden_size * (padded_vocab_size + 2 * num_layers * slots + 2);
 }
 
 /**
@@ -65,7 +62,7 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 /** The card in the model's folder: its own, and what became of the model here. */
 export function card(own, facts, rows) {
   const { quantization, calibrated, weightBytes, downloadBytes, contextLength } = facts;
-  const how = calibrated > 0 ? `, rounded by what ${calibrated.toLocaleString("en")} tokens make of the layers` : "";
+  const how = howCalibrated(calibrated);
   return `${own.trimEnd()}
 
 ## In this build

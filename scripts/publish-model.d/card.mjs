@@ -1,9 +1,8 @@
 // The card of a model that scripts/publish-model makes.
 
-import { table } from "../embed-model.d/written.mjs";
+import { howCalibrated, PRECISIONS, table } from "../embed-model.d/written.mjs";
 import { Refused } from "./options.mjs";
 
-const PRECISIONS = { q4: "4-bit tables with an 8-bit embedding", q8: "8 bits everywhere" };
 /** What a card says of its model that is true of the small one as well. */
 const KEPT = ["license_name", "license_link", "language", "datasets"];
 
@@ -40,7 +39,7 @@ const megabytes = (bytes) => `${Math.round(bytes / 1e6).toLocaleString("en")} MB
 export function card({ repository, commit, as, quantization, calibrated, license, bytes, original, row }, own) {
   const fields = frontMatter(own);
   const kept = KEPT.flatMap((name) => fields.get(name) ?? []);
-  const how = calibrated > 0 ? `, rounded by what ${calibrated.toLocaleString("en")} tokens make of the layers` : "";
+  const how = howCalibrated(calibrated);
   return `---
 license: ${license}
 ${kept.map((lines) => `${lines}\n`).join("")}base_model: ${repository}

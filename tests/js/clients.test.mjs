@@ -7,19 +7,14 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { OpenAI as LangChain } from "@langchain/openai";
 import { generateText, streamText } from "ai";
 import OpenAI from "openai";
-import { TokenFormer } from "../../www/lib/api/model.js";
-import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
+import { becomes, loadFake } from "./fake-engine.mjs";
 
 const baseURL = "http://tokenformer/v1";
 
 let model;
 let engine;
 beforeEach(async () => {
-  useFakeEngine();
-  FakeEngine.made.length = 0;
-  FakeEngine.beforeLoad = async () => {};
-  model = await TokenFormer.load("a/b");
-  [engine] = FakeEngine.made;
+  ({ model, engine } = await loadFake());
 });
 const used = () => engine.generations.at(-1).options;
 

@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { TokenFormer } from "../../www/lib/api/model.js";
-import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
+import { becomes, loadFake } from "./fake-engine.mjs";
 
 let model;
 let engine;
 beforeEach(async () => {
-  useFakeEngine();
-  FakeEngine.made.length = 0;
-  FakeEngine.beforeLoad = async () => {};
-  model = await TokenFormer.load("a/b");
-  [engine] = FakeEngine.made;
+  ({ model, engine } = await loadFake());
 });
 
 const used = () => engine.generations.at(-1).options;

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { isDeepStrictEqual } from "node:util";
+import { TokenFormer } from "../../www/lib/api/model.js";
 import { EngineModule } from "../../www/lib/engine/module.js";
 import { EnginePort } from "../../www/lib/engine/port.js";
 import { EngineService } from "../../www/lib/engine/service.js";
@@ -289,4 +290,13 @@ after(endWorkers);
 export async function becomes(read, wanted) {
   for (let tries = 0; tries < 500 && !isDeepStrictEqual(read(), wanted); tries++) await new Promise(setImmediate);
   assert.deepEqual(read(), wanted);
+}
+
+/** A model on a fake engine of its own, before each test: `{ model, engine }`. */
+export async function loadFake() {
+  useFakeEngine();
+  FakeEngine.made.length = 0;
+  FakeEngine.beforeLoad = async () => {};
+  const model = await TokenFormer.load("a/b");
+  return { model, engine: FakeEngine.made[0] };
 }

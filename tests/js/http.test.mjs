@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { TokenFormer } from "../../www/lib/api/model.js";
 import { encodeEvent, eventStream } from "../../www/lib/http/sse.js";
-import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
+import { becomes, loadFake } from "./fake-engine.mjs";
 
 const BASE = "http://tokenformer/v1";
 
@@ -12,11 +11,7 @@ let model;
 let engine;
 let ask;
 beforeEach(async () => {
-  useFakeEngine();
-  FakeEngine.made.length = 0;
-  FakeEngine.beforeLoad = async () => {};
-  model = await TokenFormer.load("a/b");
-  [engine] = FakeEngine.made;
+  ({ model, engine } = await loadFake());
   ask = model.fetch; // detached
 });
 

@@ -6,6 +6,7 @@ import { checkLoadOptions } from "../api/options.js";
 import { acquire } from "../api/shared-models.js";
 import { EMBEDDED } from "../embedded.js";
 import { invalidArgument } from "../errors.js";
+import { linkedTo } from "../linked.js";
 import { finishReasonOf, PROVIDER, translate, usageOf } from "./call.js";
 
 /** @typedef {import("@ai-sdk/provider").LanguageModelV4} LanguageModelV4 */
@@ -99,13 +100,14 @@ class LanguageModel {
   async doStream(call) {
     const { prompt, options, warnings } = translate(call, this.#defaults);
     const model = await this.#model(call);
-    const controller = new AbortController();
     const { abortSignal } = call;
-    const end = () => controller.abort();
-    abortSignal?.addEventListener("abort", end, { once: true });
+    const { controller, unlink } = linkedTo(abortSignal);
     const chunks = model.generate(prompt, { ...options, signal: controller.signal });
     // Mistakes that show only once the prompt is read reject here, where the caller looks for them.
-    const first = await chunks.next();
+    const first = await chunks.next().catch((error) => {
+      unlink();
+      throw error;
+    });
     const response = this.#response();
 
     /** @returns {AsyncGenerator<StreamPart, void, undefined>} */
@@ -114,10 +116,14 @@ class LanguageModel {
       yield { type: "response-metadata", ...response };
       yield { type: "text-start", id: TEXT };
       let next = first;
-      for (; !next.done; next = await chunks.next()) {
-        const { text, ...raw } = next.value;
-        if (text !== "") yield { type: "text-delta", id: TEXT, delta: text };
-        if (call.includeRawChunks) yield { type: "raw", rawValue: { text, ...raw } };
+      try {
+        for (; !next.done; next = await chunks.next()) {
+          const { text, ...raw } = next.value;
+          if (text !== "") yield { type: "text-delta", id: TEXT, delta: text };
+          if (call.includeRawChunks) yield { type: "raw", rawValue: { text, ...raw } };
+        }
+      } finally {
+        unlink();
       }
       if (abortSignal?.aborted) throw abortSignal.reason;
       const { finishReason, usage } = next.value;
@@ -125,7 +131,7 @@ class LanguageModel {
       yield { type: "finish", finishReason: finishReasonOf(finishReason), usage: usageOf(usage) };
     }
 
-    return { stream: streamOf(parts(), end) };
+    return { stream: streamOf(parts(), () => controller.abort()) };
   }
 
   /** @param {CallOptions} call */

@@ -5,6 +5,7 @@ import { invalidArgument, TokenFormerError, toTokenFormerError } from "../errors
 import { contentsOf } from "../hub/contents.js";
 import { embeddedFolders, locate } from "../locations.js";
 import { downloadedBytes, modelRecords } from "../store/records.js";
+import { linkedTo } from "../linked.js";
 import { checkLoadOptions } from "./options.js";
 import { requestedPlace } from "./place.js";
 import { completed, parametersOf, presetOf } from "./shape.js";
@@ -97,17 +98,14 @@ async function lookUp(request, records) {
 
 /** @param {Request} request */
 async function ask({ signal, ...request }) {
-  const controller = new AbortController();
-  const abort = () => controller.abort(signal?.reason);
+  const { controller, unlink } = linkedTo(signal);
   const late = new TokenFormerError("network", `No answer came within ${ASKING_MS / 1000} seconds.`);
   const timer = setTimeout(() => controller.abort(late), ASKING_MS);
-  if (signal?.aborted) abort();
-  signal?.addEventListener("abort", abort, { once: true });
   try {
     return await anyContents(request, controller.signal);
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
+    unlink();
   }
 }
 

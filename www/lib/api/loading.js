@@ -2,7 +2,7 @@
 
 import { unlessAborted } from "./abort.js";
 import { loadEmbedded } from "./embedded-place.js";
-import { engines, SOFTWARE_GPU } from "../engine/engines.js";
+import { engines, setting, SOFTWARE_GPU } from "../engine/engines.js";
 import { aborted, toTokenFormerError } from "../errors.js";
 import { checkLoadOptions } from "./options.js";
 import { requestedPlace } from "./place.js";
@@ -14,8 +14,7 @@ export async function loadMade(name, options) {
   const { signal, onProgress, ...rest } = checkLoadOptions(options);
   /** @type {import("../../tokenformer-web.js").Request} */
   const request = { ...rest, ...requestedPlace(name, rest) };
-  if (/** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[SOFTWARE_GPU])
-    request.takesSoftwareGpu = true;
+  if (setting(SOFTWARE_GPU)) request.takesSoftwareGpu = true;
   if (signal?.aborted) throw aborted("Loading", signal.reason);
   const load = (/** @type {import("../../tokenformer-web.js").Request} */ request) =>
     loadEngine(request, onProgress, signal);

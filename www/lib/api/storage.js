@@ -1,6 +1,7 @@
 // What this browser keeps of models, for all pages of the origin.
 
 import { invalidArgument } from "../errors.js";
+import { inTime } from "../in-time.js";
 import { EMBEDDED_MODEL } from "../locations.js";
 import { resolveName } from "./names.js";
 import { checkDeleteOptions } from "./options.js";
@@ -23,8 +24,8 @@ const ANSWER_MS = 5_000;
 export async function storage() {
   const manager = globalThis.navigator?.storage;
   const [estimate, persisted] = await Promise.all([
-    inTime(manager?.estimate?.(), null),
-    inTime(manager?.persisted?.(), false),
+    answer(manager?.estimate?.(), null),
+    answer(manager?.persisted?.(), false),
   ]);
   return { usage: estimate?.usage ?? 0, quota: estimate?.quota ?? 0, persisted };
 }
@@ -41,16 +42,6 @@ export async function persist() {
  * @param {U} otherwise
  * @returns {Promise<T | U>}
  */
-async function inTime(promise, otherwise) {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  /** @type {Promise<U>} */
-  const late = new Promise((resolve) => (timer = setTimeout(resolve, ANSWER_MS, otherwise)));
-  try {
-    return await Promise.race([promise ?? otherwise, late]);
-  } catch {
-    return otherwise;
-  } finally {
-    clearTimeout(timer);
-  }
+async function answer(promise, otherwise) {
+  return (await inTime(promise, ANSWER_MS).catch(() => undefined)) ?? otherwise;
 }

@@ -1,7 +1,8 @@
 // Where a model would compute: what src/load/devices.rs decides, asked without the engine.
 
 import { TokenFormerError } from "../errors.js";
-import { SOFTWARE_GPU } from "./engines.js";
+import { inTime } from "../in-time.js";
+import { setting, SOFTWARE_GPU } from "./engines.js";
 
 /** As in src/cpu/limits.rs: what writes at a reader's pace without a GPU. */
 export const MOST_PARAMETERS = 200_000_000;
@@ -38,8 +39,7 @@ export async function backendFor(wanted, shape) {
     return onCpu(shape, `${none} `, "Use a browser with WebGPU, over https or on localhost");
   }
   // A GPU that is a program gives way to the CPU engine.
-  const mayGiveWay =
-    wanted === "auto" && !(/** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[SOFTWARE_GPU]);
+  const mayGiveWay = wanted === "auto" && !setting(SOFTWARE_GPU);
   return mayGiveWay && isSoftware(adapter) && whyNotOnCpu(shape) === null ? "cpu" : "webgpu";
 }
 
@@ -75,17 +75,11 @@ function whyNotOnCpu({ parameters, layers, width, vocabulary, contextLength, qua
 
 /** The fastest adapter; null where there is none, or the browser does not answer. */
 async function findAdapter() {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  /** @type {Promise<null>} */
-  const late = new Promise((resolve) => (timer = setTimeout(resolve, ADAPTER_MS, null)));
   try {
     const asked = globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" });
-    return (await Promise.race([asked, late])) ?? null;
+    return (await inTime(asked, ADAPTER_MS)) ?? null;
   } catch {
     return null;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

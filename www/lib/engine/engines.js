@@ -29,6 +29,9 @@ export const THREAD = Symbol.for("tokenformer.thread");
 /** For tests: `globalThis[SOFTWARE_GPU] = true` lets "auto" take a GPU that is itself a program on the CPU. */
 export const SOFTWARE_GPU = Symbol.for("tokenformer.softwareGpu");
 
+/** What was set by one of these names. @param {symbol} name @returns {unknown} */
+export const setting = (name) => /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[name];
+
 /** How long a worker may take to say that it is ready: what holds one back need not be an error that is told. */
 const READY_MS = 20_000;
 /** Workers in a row that could not be started before none is tried any more: a network may fail once. */
@@ -49,11 +52,7 @@ export const engines = {
     const locating = locate();
     if (locating) await locating;
     // Who has no document is in a worker already.
-    if (
-      !globalThis.document ||
-      /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[THREAD] === "main"
-    )
-      return portHere();
+    if (!globalThis.document || setting(THREAD) === "main") return portHere();
     if (!globalThis.Worker) return hereSince("This browser has no workers");
     // A page may have WebGPU where its workers have none. What is to run on the CPU does so in a worker.
     const isFasterHere = () => workersHaveGpu === false && Boolean(globalThis.navigator?.gpu) && backend !== "cpu";

@@ -1,6 +1,7 @@
 // What a Content-Security-Policy blocks looks to `fetch` like a lost network: the event that tells is heard here.
 
 import { TokenFormerError } from "../errors.js";
+import { linkedTo } from "../linked.js";
 
 /** @param {string | undefined | null} url */
 const origin = (url) => {
@@ -22,7 +23,7 @@ const origin = (url) => {
  * @returns {Promise<T>}
  */
 export async function underPolicy(urls, signal, work, events = globalThis) {
-  const controller = new AbortController();
+  const { controller, unlink } = linkedTo(signal);
   const hosts = urls.map(origin).filter(Boolean);
   /** @type {string | null} */
   let blocked = null;
@@ -32,9 +33,6 @@ export async function underPolicy(urls, signal, work, events = globalThis) {
     blocked = origin(blockedURI);
     controller.abort();
   };
-  const abort = () => controller.abort(signal?.reason);
-  if (signal?.aborted) abort();
-  signal?.addEventListener("abort", abort, { once: true });
   events.addEventListener?.("securitypolicyviolation", hear);
   try {
     return await work(controller.signal);
@@ -49,7 +47,7 @@ export async function underPolicy(urls, signal, work, events = globalThis) {
       },
     );
   } finally {
-    signal?.removeEventListener("abort", abort);
+    unlink();
     events.removeEventListener?.("securitypolicyviolation", hear);
   }
 }

@@ -2,6 +2,7 @@
 // a `fetch` can use the model.
 
 import { invalidArgument } from "../errors.js";
+import { linkedTo } from "../linked.js";
 import { describeError, errorResponse, RequestError } from "./errors.js";
 import { json } from "./json.js";
 import { eventStream } from "./sse.js";
@@ -109,10 +110,8 @@ async function readBody(request) {
 async function complete({ request, body, model }) {
   // There is one model, whatever a client calls it: its examples name a model of the service that they were written for.
   const { model: _, ...params } = body;
-  const controller = new AbortController();
+  const { controller } = linkedTo(request.signal); // it ends with the request
   const end = (/** @type {unknown} */ reason) => controller.abort(reason);
-  const { signal } = request;
-  signal.addEventListener("abort", () => end(signal.reason), { once: true });
   const answer = await model.completions.create(params, {
     signal: controller.signal,
   });

@@ -3,6 +3,8 @@
 // Names and formats are those of src/store, which writes it; tests/js/stored.test.mjs compares them. No transaction waits for
 // a load that goes on, and no lock is taken, as everywhere: a load notices at its end what was deleted meanwhile.
 
+import { inTime } from "../in-time.js";
+
 /** What a stored model's records look like; each format has a database of its own. */
 export const FORMAT = 3;
 /** Databases of all formats are named so, with the format behind it from 3 on. */
@@ -149,22 +151,4 @@ async function transact(database, stores, mode, work) {
   });
   if (!(await inTime(complete, TRANSACTION_MS))) throw new Error("The browser's storage does not answer");
   return requests.map((request) => request.result);
-}
-
-/**
- * What `promise` gives; undefined if that takes too long.
- * @template T
- * @param {Promise<T> | undefined} promise
- * @param {number} time in milliseconds
- */
-async function inTime(promise, time) {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  /** @type {Promise<undefined>} */
-  const late = new Promise((resolve) => (timer = setTimeout(resolve, time)));
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
