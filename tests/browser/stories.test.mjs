@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { OUTPUT, start } from "./harness.mjs";
+import { OUTPUT, start, until } from "./harness.mjs";
 import { assertAccessible, assertFits, button, passages, settled, text, visitor } from "./visitor.mjs";
 
 let world;
@@ -24,7 +24,8 @@ async function openPanel(page) {
 /** Types a text into the field, and waits until it is in the library. */
 async function write(page, words) {
   await page.getByRole("textbox").fill(words);
-  await page.waitForFunction(
+  await until(
+    page,
     (words) =>
       new Promise((resolve) => {
         const request = indexedDB.open("tokenformer-stories");

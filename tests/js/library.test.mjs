@@ -182,7 +182,7 @@ test("what a page remembered of a sheet may be anything", async () => {
 
 test("an entry that another version of the page wrote does no harm", async () => {
   const records = new FakeRecords();
-  records.entries.set("a", { id: "a", revision: 1, mark: "m", story: { id: "a", chapters: [] } });
+  records.entries.set("a", { id: "a", mark: "m", story: { id: "a", chapters: [] } });
   const { library, sheets } = tabOf(records);
   assert.deepEqual([await library.list(), await library.get("a")], [[], null]);
   await write(sheets.from({ id: "a", known: [] }, own("x")), "One");

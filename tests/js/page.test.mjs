@@ -82,7 +82,6 @@ test("the context's meter follows a text that slides", async () => {
     assert.equal(nodes["context-words"].textContent, "14 tokens; the model sees the last 6");
   } finally {
     delete globalThis.document;
-    delete globalThis.HTMLElement;
   }
 });
 

@@ -236,6 +236,29 @@ test("what a link has set is no setting of a story that is written meanwhile", a
   assert.equal((await it.library.list())[0].attributes.seed, "11");
 });
 
+test("what a link has set is over when a story without settings is opened", async () => {
+  const it = tab(new FakeStorage());
+  visit(it);
+  follow(it, "#prompt=Theirs&seed=9");
+  await it.state.openStory(newStory({ passages: own("A file's") }), { mark: null, isOwn: false });
+  assert.equal(it.writer.getAttribute("seed"), null);
+  leave(it);
+  const next = tab(it.localStorage);
+  assert.equal(visit(next).getAttribute("seed"), null);
+});
+
+test("a tab that only looks at a story does not write it", async () => {
+  const it = tab(new FakeStorage());
+  await write((visit(it), it), "Mine");
+  const [{ id }] = await it.library.list();
+  const mark = async () => (await it.library.get(id)).mark;
+  const before = await mark();
+  for (let i = 0; i < 2; i += 1) await it.state.currentStory();
+  assert.equal(await mark(), before);
+  await write(it, "Mine, and more");
+  assert.notEqual(await mark(), before);
+});
+
 test("a link that is made holds the story and its settings", async () => {
   const it = tab(new FakeStorage());
   visit(it).setAttribute("seed", "7");

@@ -11,22 +11,10 @@ import {
 import { resolveName } from "../lib/api/names.js";
 import { checkGenerateOptions, checkLoadOptions } from "../lib/api/options.js";
 import { isLocal } from "./local-folder.js";
+import { SETTINGS } from "./settings-panel.js";
 import { plainText } from "./stories/plain-text.js";
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
-
-/** Attributes of writing that have no row in a panel. */
-const WITHOUT_ROW = [
-  "top-n-sigma",
-  "xtc",
-  "penalty-range",
-  "dry",
-  "min-tokens",
-  "finish-sentence",
-  "banned",
-  "overflow",
-  "keep",
-];
 
 /**
  * What a link may set. Not the hub, to which a visitor's access token is sent; not whether models are kept, which is the
@@ -37,7 +25,7 @@ export const LINKED = Object.freeze([
   "revision",
   "quantization",
   "context-length",
-  ...GENERATING_ATTRIBUTES.filter((name) => !WITHOUT_ROW.includes(name)),
+  ...GENERATING_ATTRIBUTES.filter((name) => SETTINGS.includes(name)),
   "token-view",
 ]);
 /** A beginning that is longer makes no usable address. */

@@ -5,7 +5,11 @@
 import { isValid, LINKED } from "./address.js";
 import { textOf } from "./stories/passages.js";
 import { plainText } from "./stories/plain-text.js";
+import { parsed } from "./stories/reading.js";
 import { toKeptSheet } from "./stories/sheets.js";
+
+/** JSON of any version, or none. @type {(text: string) => any} */
+const parse = parsed;
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 /** @typedef {import("./address.js").Attributes} Attributes */
@@ -194,15 +198,6 @@ function toPassages(kept) {
   return kept
     .filter((passage) => typeof passage?.text === "string")
     .map(({ text, written }) => ({ text: plainText(text), written: written === true }));
-}
-
-/** @param {string} text JSON of any version, or none */
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** Of what the browser keeps for all tabs. */

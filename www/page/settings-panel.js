@@ -26,6 +26,12 @@ const ROWS = [
   ["logprobs", "Alternatives", [0, 20, 1]],
 ];
 
+/** @param {string} name */
+const nameOf = (name) => attributeName(name, GENERATE_OPTIONS[name]);
+
+/** Attributes that have a row here: what a visitor sees and can change. */
+export const SETTINGS = Object.freeze(ROWS.map(([name]) => nameOf(name)));
+
 /** @type {Record<string, string>} */
 const PLACEHOLDERS = { seed: "random", stop: "\\n\\n | THE END", logitBias: "11: -5, 42: 2" };
 /** @type {Record<string, string>} */
@@ -56,9 +62,6 @@ export class SettingsPanel {
     for (const row of this.#rows) row.show();
   }
 }
-
-/** @param {string} name */
-const nameOf = (name) => attributeName(name, GENERATE_OPTIONS[name]);
 
 /**
  * @param {string} name

@@ -154,7 +154,8 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     const own = withoutLink(readAttributes(element), borrowed);
     const differing = Object.keys(attributes).filter((name) => attributes[name] !== own[name]);
     borrowed = Object.fromEntries(differing.map((name) => [name, { given: attributes[name], own: own[name] }]));
-    setAttributes(attributes);
+    // What another link has set before is over.
+    setAttributes({ ...own, ...attributes });
   }
 
   /** A link's beginning is a change of the visitor's text that is there, and can be undone. @param {NonNullable<ReturnType<typeof fromHash>>} link */

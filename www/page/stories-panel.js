@@ -180,11 +180,11 @@ export class StoriesPanel {
   /** @param {Story} story */
   async #delete(story) {
     const wasHere = this.#state.storyId === story.id;
-    if (wasHere) await this.#state.currentStory(); // the last words are to come back with it
+    // The last words are to come back with it, and none to come after it is gone.
+    if (wasHere) await this.#state.openStory(newStory(), { mark: null, isOwn: true });
     const whole = (await this.#library.get(story.id))?.story ?? story;
     if (!(await this.#library.remove(story.id))) return;
     this.#state.forget(story.id);
-    if (wasHere) await this.#state.openStory(newStory(), { mark: null, isOwn: true });
     this.#deleted = { story: whole, wasHere };
     byId("library-status").textContent = `Deleted “${titleOf(story)}”.`;
     byId("undo-delete").hidden = false;

@@ -50,8 +50,10 @@ export class Desk {
    */
   keep(passages, text, { brought, attributes }) {
     // Whoever empties the page begins anew; what was there stays in the library.
-    if (text === "") this.#sheet = null;
-    if (text === "") return;
+    if (text === "") {
+      this.#sheet = null;
+      return;
+    }
     this.#sheet = this.#turnedTo(text, brought) ?? this.#sheets.begin();
     this.#note(this.#sheet, text);
     this.#sheet.change(passages, attributes);

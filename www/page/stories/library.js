@@ -129,7 +129,7 @@ function entryOf(story, mark, before) {
   const { title, memory, note, noteLines, lore } = before && isStory(before.story) ? before.story : story;
   const told = { title, memory, note, noteLines, lore };
   const versions = withoutDeleted(story.versions);
-  return { id: story.id, revision: (before?.revision ?? 0) + 1, mark, story: { ...story, ...told, versions } };
+  return { id: story.id, mark, story: { ...story, ...told, versions } };
 }
 
 /** Whether a story is another one with more written at its end, or the same. @param {Story} story @param {Story} before */

@@ -58,7 +58,7 @@ function storyOf(tree, path) {
   const kept = new Set(story.versions.map(({ id }) => id));
   const dropped = [
     reached < nodes.size && "nodes that hang on no other",
-    versions.length < MOST_VERSIONS &&
+    versions.length <= MOST_VERSIONS &&
       versions.some(({ id, passages }) => passages.length > 0 && !kept.has(id)) &&
       "versions below very many others",
     versions.length > MOST_VERSIONS && `all versions but the first ${MOST_VERSIONS.toLocaleString("en")}`,

@@ -1,11 +1,12 @@
 // Where stories are kept: a database of the browser's, one record for each story. What goes wrong rejects with what the
 // browser threw; the library (library.js) makes sentences of it.
 
+import { inTime } from "../../lib/in-time.js";
+
 /** @typedef {import("./story.js").Story} Story */
 /**
- * A story as it is kept. `revision` counts its writes, and `mark` is the last one's name: who writes knows by it whether
- * anybody else has written since.
- * @typedef {{ id: string, revision: number, mark: string, story: Story }} Entry
+ * A story as it is kept. `mark` is the last write's name: who writes knows by it whether anybody else has written since.
+ * @typedef {{ id: string, mark: string, story: Story }} Entry
  */
 /**
  * @typedef {object} Records
@@ -20,8 +21,9 @@
 const NAME = "tokenformer-stories";
 const VERSION = 1;
 const STORE = "stories";
-/** A browser that does not answer at all must not keep the page waiting. */
+/** A browser that does not answer at all must not keep the page waiting: for its database, for a transaction. */
 const PATIENCE_MS = 5000;
+const TRANSACTION_MS = 30_000;
 
 /** The records of this browser. @implements {Records} */
 export class BrowserRecords {
@@ -66,9 +68,10 @@ export class BrowserRecords {
       const transaction = (await opening).transaction(STORE, mode);
       const done = ended(transaction);
       done.catch(() => {}); // `act` fails for the same reason
-      const result = await act(transaction.objectStore(STORE));
-      await done;
-      return result;
+      const work = act(transaction.objectStore(STORE)).then(async (result) => (await done, { result }));
+      const end = await inTime(work, TRANSACTION_MS);
+      if (!end) throw new Error("The browser's storage does not answer.");
+      return end.result;
     } catch (error) {
       if (this.#opening === opening) this.#opening = null; // the next call tries anew
       throw error;

@@ -53,6 +53,7 @@ export class Sheet {
 
   /** The text is another. It is written soon; what is remembered of the sheet before that knows of it. @param {Passage[]} passages @param {Story["attributes"]} attributes */
   change(passages, attributes) {
+    if (this.#isSaved && this.#story && isAs(this.#story, passages, attributes)) return;
     const mark = newMark();
     const [last, ...onTheirWay] = this.#known;
     this.#known = last === undefined ? [mark] : [last, ...onTheirWay.slice(-1), mark];
@@ -72,6 +73,7 @@ export class Sheet {
   async rework(passages, change) {
     await this.settled();
     this.#story = change(await this.story(passages));
+    this.#isSaved = false;
     return this.#story;
   }
 
@@ -118,6 +120,11 @@ export class Sheet {
     const story = { ...this.#story, passages: [] };
     return JSON.stringify(story).length <= LONGEST_KEPT ? { ...kept, story } : kept;
   }
+}
+
+/** Whether there is nothing to be written. @param {Story} story @param {Passage[]} passages @param {Story["attributes"]} attributes */
+function isAs(story, passages, attributes) {
+  return areSame(story.passages, passages) && JSON.stringify(story.attributes) === JSON.stringify(attributes);
 }
 
 /** Whether a story is nothing but its text. @param {Story} story */
