@@ -154,7 +154,6 @@ impl {name} {{
     pub fn uniform(&self, own: &[(&str, &str)]) -> (String, String) {
         let mut fields = Vec::new();
         self.numbers("", "options", &mut fields);
-        fields.sort_by_key(|field| field.words.len() == 1);
         let mut wgsl = String::from("// From www/lib/api/generate-options.js, by build.rs.\nstruct Sampling {\n");
         let mut words = Vec::new();
         for field in fields.iter().filter(|f| f.words.len() == 2) {
@@ -270,13 +269,7 @@ impl Field<'_> {
     }
 
     fn range_name(&self, prefix: &str) -> String {
-        format!("{prefix}{}", self.name)
-            .replace('.', "_")
-            .split('_')
-            .map(snake)
-            .collect::<Vec<_>>()
-            .join("_")
-            .to_uppercase()
+        snake(&format!("{prefix}{}", self.name).replace('.', "_")).to_uppercase()
     }
 
     /// What its field, its default and its check are.
@@ -286,10 +279,7 @@ impl Field<'_> {
         let range = self.range_name(prefix);
         let read = match self.row.r#type {
             Type::Number => format!("    #[serde(deserialize_with = \"read_{}\")]\n", range.to_lowercase()),
-            Type::Integer => {
-                let ty = if self.row.is_wide { "u64" } else { self.made.integer };
-                format!("    #[serde(deserialize_with = \"crate::options::read_{ty}\")]\n")
-            }
+            Type::Integer => format!("    #[serde(deserialize_with = \"crate::options::read_{ty}\")]\n"),
             Type::Biases => "    #[serde(deserialize_with = \"crate::options::read_biases\")]\n".into(),
             _ => String::new(),
         };

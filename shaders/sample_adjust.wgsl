@@ -12,6 +12,7 @@
 // Grid: ceil(V / (4·WG)) workgroups. Constants: WG, V.
 
 #include "philox.wgsl"
+#include "reduce.wgsl"
 #include "sampling.wgsl"
 #include "step.wgsl"
 
@@ -23,23 +24,8 @@
 @group(0) @binding(5) var<storage, read_write> adjusted: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
 
-var<workgroup> highest: array<f32, WG>;
 var<workgroup> best_score: array<f32, WG>;
 var<workgroup> best_id: array<u32, WG>;
-
-// The sum over all threads, for each of them. Every thread must call it.
-fn sum_of(local: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    highest[local] = value;
-    for (var half = WG / 2u; half > 0u; half >>= 1u) {
-        workgroupBarrier();
-        if local < half {
-            highest[local] += highest[local + half];
-        }
-    }
-    workgroupBarrier();
-    return highest[0];
-}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -86,14 +72,14 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     if block < (V + 3u) / 4u {
         adjusted[block] = values;
     }
-    highest[local] = top;
+    tree[local] = top;
     best_score[local] = score;
     best_id[local] = winner;
     for (var half = WG / 2u; half > 0u; half >>= 1u) {
         workgroupBarrier();
         if local < half {
             let other = local + half;
-            highest[local] = max(highest[local], highest[other]);
+            tree[local] = max(tree[local], tree[other]);
             if is_better(best_score[other], best_id[other], best_score[local], best_id[local]) {
                 best_score[local] = best_score[other];
                 best_id[local] = best_id[other];
@@ -101,15 +87,15 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         }
     }
     if local == 0u {
-        partials[2u * group.x] = vec4<f32>(highest[0], best_score[0], bitcast<f32>(best_id[0]), 0.0);
+        partials[2u * group.x] = vec4<f32>(tree[0], best_score[0], bitcast<f32>(best_id[0]), 0.0);
     }
     // This condition is the same for all threads: it comes from a uniform buffer.
     if sampling.top_n_sigma > 0.0 && !is_greedy(sampling) {
         let counted = vec4<f32>(values > vec4<f32>(LOWEST));
-        let count = sum_of(local, dot(counted, vec4<f32>(1.0)));
-        let mean = sum_of(local, dot(counted, select(vec4<f32>(), values, values > vec4<f32>(LOWEST)))) / max(count, 1.0);
+        let count = workgroup_sum(local, dot(counted, vec4<f32>(1.0)));
+        let mean = workgroup_sum(local, dot(counted, select(vec4<f32>(), values, values > vec4<f32>(LOWEST)))) / max(count, 1.0);
         let distances = (values - mean) * counted;
-        let squares = sum_of(local, dot(distances, distances));
+        let squares = workgroup_sum(local, dot(distances, distances));
         if local == 0u {
             partials[2u * group.x + 1u] = vec4<f32>(count, mean, squares, 0.0);
         }

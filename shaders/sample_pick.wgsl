@@ -16,6 +16,7 @@
 // Grid: one workgroup. Constants: WG (256 or more, a power of two), V, PARTIALS, RING.
 
 #include "philox.wgsl"
+#include "reduce.wgsl"
 #include "sampling.wgsl"
 #include "step.wgsl"
 
@@ -33,7 +34,6 @@ const KEY_STEPS = 524288.0;
 const LAST_KEY = 0xffffffu;
 const FIXED = 1073741824.0; // 2³⁰
 
-var<workgroup> highest: array<f32, WG>;
 var<workgroup> best_score: array<f32, WG>;
 var<workgroup> best_id: array<u32, WG>;
 var<workgroup> bins_low: array<atomic<u32>, 256>;
@@ -42,6 +42,7 @@ var<workgroup> sums: array<f32, 256>;
 var<workgroup> chosen_bin: u32;
 var<workgroup> before: f32;
 
+// kept_of() has it for four values.
 fn key_of(x: f32, top: f32) -> u32 {
     return u32(min((top - x) * KEY_STEPS, f32(LAST_KEY)));
 }
@@ -118,20 +119,6 @@ fn last_key(local: u32, top: f32, limit: u32, by_mass: bool, share: f32) -> u32 
     return prefix;
 }
 
-// The sum over all threads, for each of them. Every thread must call it.
-fn sum_of(local: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    highest[local] = value;
-    for (var half = WG / 2u; half > 0u; half >>= 1u) {
-        workgroupBarrier();
-        if local < half {
-            highest[local] += highest[local + half];
-        }
-    }
-    workgroupBarrier();
-    return highest[0];
-}
-
 // The standard deviation of all values that may be drawn. Every thread must call it.
 fn deviation(local: u32) -> f32 {
     var count = 0.0;
@@ -141,23 +128,21 @@ fn deviation(local: u32) -> f32 {
         count += p.x;
         sum += p.x * p.y;
     }
-    count = max(sum_of(local, count), 1.0);
-    let mean = sum_of(local, sum) / count;
+    count = max(workgroup_sum(local, count), 1.0);
+    let mean = workgroup_sum(local, sum) / count;
     var squares = 0.0;
     for (var i = local; i < PARTIALS; i += WG) {
         let p = partials[2u * i + 1u];
         squares += p.z + p.x * (p.y - mean) * (p.y - mean);
     }
-    return sqrt(sum_of(local, squares) / count);
+    return sqrt(workgroup_sum(local, squares) / count);
 }
 
 // 1 for each of four values that the filters keep: by its distance from the best one, and by its key.
 fn kept_of(values: vec4<f32>, top: f32, floor: f32, limit: u32) -> vec4<f32> {
-    var kept = vec4<f32>(values > vec4<f32>(LOWEST)) * vec4<f32>(values - top >= vec4<f32>(floor));
-    for (var i = 0u; i < 4u; i++) {
-        kept[i] = select(0.0, kept[i], key_of(values[i], top) <= limit);
-    }
-    return kept;
+    let keys = vec4<u32>(min((top - values) * KEY_STEPS, vec4<f32>(f32(LAST_KEY))));
+    let is_near = vec4<f32>(values - top >= vec4<f32>(floor));
+    return vec4<f32>(values > vec4<f32>(LOWEST)) * is_near * vec4<f32>(keys <= vec4<u32>(limit));
 }
 
 @compute @workgroup_size(WG)
@@ -174,15 +159,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
             winner = id;
         }
     }
-    highest[local] = top;
-    for (var half = WG / 2u; half > 0u; half >>= 1u) {
-        workgroupBarrier();
-        if local < half {
-            highest[local] = max(highest[local], highest[local + half]);
-        }
-    }
-    workgroupBarrier();
-    top = highest[0];
+    top = workgroup_max(local, top);
 
     // These conditions are the same for all threads: they come from a uniform buffer.
     if !is_greedy(sampling) && sampling.keeps_all == 0u {
@@ -208,7 +185,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
                 let values = adjusted[block];
                 mass += dot(kept_of(values, top, floor, limit), exp(max(values - top, vec4<f32>(-100.0))));
             }
-            let least = log(max(sampling.xtc_threshold * sum_of(local, mass), 1e-37));
+            let least = log(max(sampling.xtc_threshold * workgroup_sum(local, mass), 1e-37));
             for (var block = local; block < BLOCKS; block += WG) {
                 let values = adjusted[block];
                 let kept = kept_of(values, top, max(floor, least), limit);

@@ -141,13 +141,9 @@ impl Generation {
             if self.finish.is_some() {
                 return Ok(None);
             }
-            match self.step(model).await {
-                Ok(()) => {}
-                Err(e) if e.code == ErrorCode::Aborted => {
-                    self.end_after(model, self.options.max_tokens, FinishReason::Abort);
-                }
-                Err(e) => {
-                    self.end_after(model, self.options.max_tokens, FinishReason::Abort);
+            if let Err(e) = self.step(model).await {
+                self.end_after(model, self.options.max_tokens, FinishReason::Abort);
+                if e.code != ErrorCode::Aborted {
                     return Err(e);
                 }
             }
@@ -222,9 +218,10 @@ impl Generation {
     /// Takes a phrase back that begins in token `first`, which may not stand there again.
     fn bar<B: Backend>(&mut self, model: &mut Model<B>, first: usize) {
         let id = self.tokens[first].id;
+        let emitted = self.token_ids.len();
         let bars = &mut self.options.sampling.bars;
-        // What was barred later on was barred after other words.
-        bars.retain(|(place, _)| *place as usize <= first);
+        // What was barred later on was barred after other words, and what was handed out is not chosen again.
+        bars.retain(|(place, _)| (emitted..=first).contains(&(*place as usize)));
         bars.push((first as u32, id));
         self.cut(model, first);
     }

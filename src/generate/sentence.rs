@@ -14,11 +14,11 @@ pub(super) fn ends(text: &[u8], next: Option<&[u8]>) -> bool {
     let sentence = text.trim_end();
     let Some(mark) = sentence.trim_end_matches(CLOSERS).chars().next_back() else { return false };
     let next = next.map(String::from_utf8_lossy);
-    let goes_on = |next: &str| next.chars().next().is_none_or(|c| !c.is_whitespace());
     if FULL_WIDTH_ENDS.contains(&mark) {
         return next.is_none_or(|next| !next.starts_with(CLOSERS) && !next.starts_with(FULL_WIDTH_ENDS));
     }
-    ENDS.contains(&mark) && (sentence.len() < text.len() || next.is_none_or(|next| !goes_on(&next)))
+    ENDS.contains(&mark)
+        && (sentence.len() < text.len() || next.is_none_or(|next| next.starts_with(char::is_whitespace)))
 }
 
 #[cfg(test)]

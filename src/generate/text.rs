@@ -17,10 +17,9 @@ struct Held<T> {
 /// Assembles the text of a completion.
 pub struct TextAssembler<T> {
     stop: Vec<Vec<u8>>,
-    /// Tokens in which stop strings are not looked for, and their bytes so far.
+    /// Tokens to come in which stop strings are not looked for, and the bytes of such tokens so far.
     min_tokens: usize,
     free: usize,
-    tokens: usize,
     /// All bytes fed so far.
     bytes: Vec<u8>,
     /// Bytes that were handed out.
@@ -37,7 +36,6 @@ impl<T> TextAssembler<T> {
         Self {
             min_tokens,
             free: 0,
-            tokens: 0,
             stop: stop.iter().map(|s| s.clone().into_bytes()).collect(),
             bytes: Vec::new(),
             decided: 0,
@@ -56,8 +54,8 @@ impl<T> TextAssembler<T> {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.tokens += 1;
-        if self.tokens <= self.min_tokens {
+        if self.min_tokens > 0 {
+            self.min_tokens -= 1;
             self.free = self.bytes.len();
         }
         self.held.push_back(Held { token, start, end: self.bytes.len() });

@@ -90,8 +90,9 @@ impl Choosing {
         (self.at_a_time, self.wants_logits, self.last) = (1, wants_logits, None);
         let mut seen = Seen::new(text.prompt, options.penalty_range, vocab);
         text.written.iter().for_each(|id| seen.note(*id));
-        buffers.write(gpu, options, &seen, real_ids);
-        self.running = Some(Running { options: options.clone(), seen, bias: bias_of(options, vocab), lowered: 0..0 });
+        let bias = bias_of(options, vocab);
+        buffers.write(gpu, options, &seen, &bias, real_ids);
+        self.running = Some(Running { options: options.clone(), seen, bias, lowered: 0..0 });
         // Tokens are numbered from the completion's beginning, wherever it goes on.
         let (written, last) = (text.written.len(), text.written.last().or(text.prompt.last()));
         (self.made, self.asked, self.known, self.input) = (written, written, written, last.copied().unwrap_or(0));

@@ -2,7 +2,7 @@
 
 use super::kernels::sample_adjust;
 use super::kernels::sample_pick::RING;
-use super::kernels::sampling::{Sampling, bias_of, seen_words};
+use super::kernels::sampling::{Sampling, seen_words};
 use crate::config::ModelConfig;
 use crate::gpu::{Gpu, GpuBuffer};
 use crate::sampling::{SamplingOptions, Seen};
@@ -40,11 +40,11 @@ impl SamplingBuffers {
     }
 
     /// Uploads the options of a completion, where it goes on.
-    pub fn write(&self, gpu: &Gpu, options: &SamplingOptions, seen: &Seen, real_ids: usize) {
+    pub fn write(&self, gpu: &Gpu, options: &SamplingOptions, seen: &Seen, bias: &[f32], real_ids: usize) {
         let sampling = Sampling::new(options, real_ids.min(seen.counts().len()), seen.written());
         gpu.queue.write_buffer(&self.sampling.buffer, 0, bytemuck::bytes_of(&sampling));
         self.write_seen(gpu, options, seen);
-        self.write_bias(gpu, 0, &bias_of(options, seen.counts().len()));
+        self.write_bias(gpu, 0, bias);
     }
 
     /// Uploads what penalties count, and which ids are barred where the text goes on.

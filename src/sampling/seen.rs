@@ -27,22 +27,16 @@ impl Seen {
 
     /// Adds a token of the output; the oldest is counted no more where the range is full.
     pub fn note(&mut self, id: u32) {
-        if let Some((old, is_output)) = self.leaving(self.text.len())
-            && let Some(counts) = self.counts.get_mut(old as usize)
+        if let Some(at) = self.leaving_at(self.written())
+            && let Some(counts) = self.counts.get_mut(self.text[at] as usize)
         {
             counts[0] -= 1;
-            counts[1] -= u32::from(is_output);
+            counts[1] -= u32::from(at >= self.prompt);
         }
         self.text.push(id);
         if let Some(counts) = self.counts.get_mut(id as usize) {
             *counts = counts.map(|n| n + 1);
         }
-    }
-
-    /// Which token is counted no more once the text's token number `at` is, and whether the output holds it.
-    fn leaving(&self, at: usize) -> Option<(u32, bool)> {
-        let old = at.checked_sub(self.range)?;
-        Some((self.text[old], old >= self.prompt))
     }
 
     /// Where in the text the token stands that is counted no more once the output's token number `index` is.

@@ -115,8 +115,8 @@ async fn get(store: &str, key: &str) -> Result<Option<JsValue>> {
     Ok(found.into_iter().next().filter(|v| !v.is_undefined()))
 }
 
-/// The records of a store with their keys, all or those of a range; `None` for what is not as it was written.
-async fn records<T: DeserializeOwned>(store: &str, range: Option<JsValue>) -> Result<Vec<(String, Option<T>)>> {
+/// The records of a store with their keys, all or those of a range; what is not as it was written is left out.
+async fn records<T: DeserializeOwned>(store: &str, range: Option<JsValue>) -> Result<Vec<(String, T)>> {
     let range = range.unwrap_or(JsValue::UNDEFINED);
     let get = |t: &IdbTransaction| {
         let store = t.object_store(store)?;
@@ -126,7 +126,7 @@ async fn records<T: DeserializeOwned>(store: &str, range: Option<JsValue>) -> Re
     let [keys, texts] = found.as_slice() else { return Ok(Vec::new()) };
     let record = |(key, text): (JsValue, JsValue)| {
         let key = key.as_string()?;
-        let record = text.as_string().and_then(|text| unseal(&key, &text));
+        let record = unseal(&key, &text.as_string()?)?;
         Some((key, record))
     };
     Ok(Array::from(keys).iter().zip(Array::from(texts).iter()).filter_map(record).collect())
@@ -164,7 +164,7 @@ impl Store for IndexedDb {
     type Bytes = Uint8Array;
 
     async fn models(&self) -> Result<Vec<ModelRecord>> {
-        Ok(records(MODELS, None).await?.into_iter().filter_map(|(_, model)| model).collect())
+        Ok(records(MODELS, None).await?.into_iter().map(|(_, model)| model).collect())
     }
 
     async fn put_model(&self, model: &ModelRecord) -> Result<()> {
@@ -174,7 +174,7 @@ impl Store for IndexedDb {
 
     async fn units(&self, key: &ModelKey) -> Result<Vec<(usize, UnitRecord)>> {
         let found = records(UNITS, Some(range(key, 0..usize::MAX)?)).await?;
-        let unit = |(key, unit): (String, Option<UnitRecord>)| Some((key.rsplit('\n').next()?.parse().ok()?, unit?));
+        let unit = |(key, unit): (String, UnitRecord)| Some((key.rsplit('\n').next()?.parse().ok()?, unit));
         Ok(found.into_iter().filter_map(unit).collect())
     }
 
