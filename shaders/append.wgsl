@@ -1,4 +1,5 @@
 // Rotates the queries and keys of a chunk and appends keys and values to the f16 KV cache.
+//   SEVERAL   tokens of several texts, which stand where their own steps say; keys and values go into their tails
 //
 // Bindings
 //   0  step     uniform Step
@@ -7,7 +8,8 @@
 //   3  keys     f16 pairs [context, D_MODEL / 2], paired order
 //   4  values   f16 pairs [context, D_MODEL / 2]
 //   5  angles   vec2<f32> [context, r/2]
-// Grid: (ceil(D_MODEL / 2 / WG), T, 3); a thread makes one pair. Constants: D_MODEL, HEAD, ROTARY.
+//   6  steps    uniform TextStep [T] (SEVERAL only)
+// Grid: (ceil(D_MODEL / 2 / WG), T, 3); a thread makes one pair. Constants: D_MODEL, HEAD, ROTARY; MOST_TEXTS.
 
 #include "step.wgsl"
 
@@ -18,6 +20,9 @@
 @group(0) @binding(4) var<storage, read_write> values: array<u32>;
 @group(0) @binding(5) var<storage, read> angles: array<vec2<f32>>;
 #include "rotary.wgsl"
+#if SEVERAL
+@group(0) @binding(6) var<uniform> steps: array<TextStep, MOST_TEXTS>;
+#endif
 
 @compute @workgroup_size(WG)
 fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
@@ -27,12 +32,20 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
         return;
     }
     let row = (t * 3u + thread.z) * D_MODEL;
-    let at = ((step.past + t) * D_MODEL + i) / 2u;
+#if SEVERAL
+    let own = steps[t].step;
+    let position = own.past;
+    let slot = own.tail + own.past - own.in_common;
+#else
+    let position = step.past + t;
+    let slot = position;
+#endif
+    let at = (slot * D_MODEL + i) / 2u;
     if thread.z == 2u {
         values[at] = pack2x16float(vec2<f32>(qkv[row + i], qkv[row + i + 1u]));
         return;
     }
-    let pair = rotated(step.past + t, i, vec2<f32>(qkv[row + unpaired(i)], qkv[row + unpaired(i + 1u)]));
+    let pair = rotated(position, i, vec2<f32>(qkv[row + unpaired(i)], qkv[row + unpaired(i + 1u)]));
     if thread.z == 0u {
         q[t * D_MODEL + i] = pair.x;
         q[t * D_MODEL + i + 1u] = pair.y;

@@ -1,14 +1,17 @@
 // Causal attention of one token over the KV cache, one workgroup per head and part of PART positions:
 // softmax(q·kᵀ/√HEAD)·v, left in parts that the output projection's kernel joins (attention_parts.wgsl).
+//   SEVERAL   one token of each of several texts: the first positions are in the KV cache, the others in the text's tail
 //
 // Bindings
 //   0  step     uniform Step
 //   1  q        f32 [D_MODEL], paired order
 //   2  keys     f16 octets [context, D_MODEL / 8] as vec4<u32>, paired order
 //   3  values   f16 octets [context, D_MODEL / 8] as vec4<u32>
-//   4  parts    f32, see attention_parts.wgsl
-// Grid: (heads, part_count(past + 1)); the scan ends at the true length.
-// Constants: WG = PART threads, one per position for the scores; HEAD, D_MODEL, MAX_PARTS.
+//   4  parts    f32, see attention_parts.wgsl; with SEVERAL one after the other
+//   5  steps    uniform TextStep [T]: of each text (SEVERAL only)
+//   6  tail_keys, 7 tail_values   like keys and values (SEVERAL only)
+// Grid: (heads, part_count(past + 1)), with SEVERAL (heads, part_count(longest + 1), T); the scan ends at the true length.
+// Constants: WG = PART threads, one per position for the scores; HEAD, D_MODEL, MAX_PARTS; MOST_TEXTS.
 
 #include "reduce.wgsl"
 #include "step.wgsl"
@@ -19,6 +22,11 @@
 @group(0) @binding(2) var<storage, read> keys: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> values: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> parts: array<f32>;
+#if SEVERAL
+@group(0) @binding(5) var<uniform> steps: array<TextStep, MOST_TEXTS>;
+@group(0) @binding(6) var<storage, read> tail_keys: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read> tail_values: array<vec4<u32>>;
+#endif
 
 const OCTETS = HEAD / 8u;
 // Teams share the positions of the weighted sum; a team has a thread per eight dimensions.
@@ -27,6 +35,25 @@ var<workgroup> query: array<f32, HEAD>;
 var<workgroup> weights: array<f32, WG>;
 var<workgroup> sums: array<f32, TEAMS * HEAD>;
 var<workgroup> weight_sums: array<f32, TEAMS>;
+
+// Eight numbers of a position's key or value; `own` is the step of its text.
+fn key_octet(own: Step, position: u32, column: u32) -> vec4<u32> {
+#if SEVERAL
+    if position >= own.in_common {
+        return tail_keys[(own.tail + position - own.in_common) * (D_MODEL / 8u) + column];
+    }
+#endif
+    return keys[position * (D_MODEL / 8u) + column];
+}
+
+fn value_octet(own: Step, position: u32, column: u32) -> vec4<u32> {
+#if SEVERAL
+    if position >= own.in_common {
+        return tail_values[(own.tail + position - own.in_common) * (D_MODEL / 8u) + column];
+    }
+#endif
+    return values[position * (D_MODEL / 8u) + column];
+}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -41,18 +68,29 @@ fn main(
 #endif
     let head = group.x;
     let first = group.y * PART;
-    let count = min(PART, step.past + 1u - first);
+#if SEVERAL
+    let own = steps[group.z].step;
+    let q_row = group.z * D_MODEL;
+    let parts_row = group.z * TEXT_PARTS * 4u;
+    if first > own.past {
+        return; // another text is longer
+    }
+#else
+    let own = step;
+    let q_row = 0u;
+    let parts_row = 0u;
+#endif
+    let count = min(PART, own.past + 1u - first);
     for (var i = local; i < HEAD; i += WG) {
-        query[i] = q[head * HEAD + i] * inverseSqrt(f32(HEAD));
+        query[i] = q[q_row + head * HEAD + i] * inverseSqrt(f32(HEAD));
     }
     workgroupBarrier();
 
     var score = -3.4e38;
     if local < count {
         score = 0.0;
-        let row = ((first + local) * D_MODEL + head * HEAD) / 8u;
         for (var i = 0u; i < HEAD / 8u; i++) {
-            let octet = keys[row + i];
+            let octet = key_octet(own, first + local, head * OCTETS + i);
             for (var c = 0u; c < 4u; c++) {
                 let k = unpack2x16float(octet[c]);
                 score += k.x * query[i * 8u + c * 2u] + k.y * query[i * 8u + c * 2u + 1u];
@@ -74,7 +112,7 @@ fn main(
         for (var p = team; p < count; p += TEAMS * 4u) {
             var words: array<vec4<u32>, 4>;
             for (var i = 0u; i < 4u; i++) {
-                words[i] = values[(first + min(p + i * TEAMS, count - 1u)) * (D_MODEL / 8u) + column];
+                words[i] = value_octet(own, first + min(p + i * TEAMS, count - 1u), column);
             }
             for (var i = 0u; i < 4u; i++) {
                 let at = p + i * TEAMS;
@@ -99,14 +137,14 @@ fn main(
         for (var t = 0u; t < TEAMS; t++) {
             acc += sums[t * HEAD + local];
         }
-        parts[group.y * D_MODEL + head * HEAD + local] = acc;
+        parts[parts_row + group.y * D_MODEL + head * HEAD + local] = acc;
     }
     if local == 0u {
         var sum = 0.0;
         for (var t = 0u; t < TEAMS; t++) {
             sum += weight_sums[t];
         }
-        let stats = STATS + (group.y * HEADS + head) * 2u;
+        let stats = parts_row + STATS + (group.y * HEADS + head) * 2u;
         parts[stats] = highest;
         parts[stats + 1u] = sum;
     }

@@ -3,11 +3,18 @@
 // while it reads its input (Flash-Decoding's combine, without a dispatch of its own).
 //
 // Buffer (f32): acc[MAX_PARTS, D_MODEL], then (m, l)[MAX_PARTS, D_MODEL / HEAD].
+// With SEVERAL such a buffer for each text, TEXT_PARTS vec4<f32> apart.
 // Needs: PART, MAX_PARTS, D_MODEL, HEAD, and for combined() the buffer as `x`, array<vec4<f32>>; FEW_PARTS if a weight
 // for each head and part fits into workgroup memory.
 
 const STATS = MAX_PARTS * D_MODEL;
 const HEADS = D_MODEL / HEAD;
+#if SEVERAL
+const TEXT_PARTS = (STATS + 2u * MAX_PARTS * HEADS + 3u) / 4u;
+#if COMBINE
+var<private> parts_row: u32; // set by main
+#endif
+#endif
 
 fn part_count(length: u32) -> u32 {
     return (length + PART - 1u) / PART;
@@ -55,7 +62,7 @@ fn combined(i: u32, parts: u32) -> vec4<f32> {
 
 fn weigh_parts(local: u32, parts: u32) {}
 
-// The same where the weights do not fit into workgroup memory.
+// The same where the weights do not fit into workgroup memory, or a thread makes few.
 fn combined(i: u32, parts: u32) -> vec4<f32> {
     let head = i * 4u / HEAD;
     var highest = stat(head * 2u);
@@ -67,14 +74,23 @@ fn combined(i: u32, parts: u32) -> vec4<f32> {
     for (var p = 0u; p < parts; p++) {
         let weight = exp(stat((p * HEADS + head) * 2u) - highest);
         sum += weight * stat((p * HEADS + head) * 2u + 1u);
-        acc += weight * x[p * (D_MODEL / 4u) + i];
+        acc += weight * x[first_part() + p * (D_MODEL / 4u) + i];
     }
     return acc / sum;
 }
 #endif
 
+// Where the text's parts begin.
+fn first_part() -> u32 {
+#if SEVERAL
+    return parts_row;
+#else
+    return 0u;
+#endif
+}
+
 // Value i of the statistics.
 fn stat(i: u32) -> f32 {
-    return x[(STATS + i) / 4u][(STATS + i) % 4u];
+    return x[first_part() + (STATS + i) / 4u][(STATS + i) % 4u];
 }
 #endif

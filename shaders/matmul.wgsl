@@ -17,17 +17,10 @@
 
 #include "table_octet.wgsl"
 #include "step.wgsl"
+#include "shape.wgsl"
 
 const TILE_T = 64u;
 const TILE_N = 128u;
-struct Shape {
-    groups: u32,
-    segments: u32,
-    segment_rows: u32,
-    y_stride: u32,
-    y_start: u32,
-    parts: u32,
-}
 
 @group(0) @binding(2) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;

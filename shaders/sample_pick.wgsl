@@ -11,7 +11,7 @@
 //   2  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>
 //   3  partials   vec4<f32> [2·PARTIALS], from sample_adjust.wgsl
 //   4  seen       vec2<u32> [V]: the token is counted, and the one that leaves the range of penalties no more
-//   5  ids        u32: the token
+//   5  ids        u32: the token, at step.first_row
 //   6  tokens     u32 [RING]: the token, at step.index modulo RING
 // Grid: one workgroup. Constants: WG (256 or more, a power of two), V, PARTIALS, RING.
 
@@ -255,7 +255,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
             let old = min(leaving & ~LEFT_OUTPUT, V - 1u);
             seen[old] -= vec2<u32>(1u, leaving >> 31u);
         }
-        ids[0] = id;
+        ids[step.first_row] = id;
         tokens[step.index % RING] = id;
         seen[id] += vec2<u32>(1u);
     }

@@ -6,7 +6,8 @@ struct Step {
     count: u32,
     // Row of h whose logits are wanted (keys.wgsl with the final LayerNorm).
     row: u32,
-    // First row of h whose logits are wanted (layernorm.wgsl with the final LayerNorm), or scores (score.wgsl).
+    // First row of h whose logits are wanted (layernorm.wgsl with the final LayerNorm), or scores (score.wgsl); which of several
+    // texts the token is for (sample_pick.wgsl).
     first_row: u32,
     // Number of the token that is chosen after this step, from 0 (sample_*.wgsl).
     index: u32,
@@ -17,4 +18,15 @@ struct Step {
     leaving: u32,
     // 1: XTC is on at this token (sample_pick.wgsl).
     xtc: u32,
+    // Of several texts, how many tokens all have in common, and which row of the tails is the first of this one's
+    // (append.wgsl, attention_decode.wgsl).
+    in_common: u32,
+    tail: u32,
 }
+#if SEVERAL
+
+// Several texts at once: a step for each, where bindings may begin.
+struct TextStep {
+    @size(256) step: Step,
+}
+#endif

@@ -2,7 +2,7 @@
 
 use crate::config::ModelConfig;
 use crate::cpu::CpuModel;
-use crate::engine::{Backend, Chosen, Logits, Resume, Text, TokenScore};
+use crate::engine::{Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
 use crate::error::Result;
 use crate::model::{GpuModel, Team};
 use crate::sampling::SamplingOptions;
@@ -122,6 +122,42 @@ impl Backend for AnyModel {
 
     fn stop_choosing(&mut self) {
         either!(self, m => m.stop_choosing());
+    }
+
+    async fn begin_rows(&mut self, rows: &[Row], real_ids: usize, wants_logits: bool) -> Result<()> {
+        either!(self, m => m.begin_rows(rows, real_ids, wants_logits).await)
+    }
+
+    async fn step_rows(&mut self) -> Result<()> {
+        either!(self, m => m.step_rows().await)
+    }
+
+    async fn reserve_tails(&mut self, rows: &[Row]) -> Result<()> {
+        either!(self, m => m.reserve_tails(rows).await)
+    }
+
+    async fn feed_rows(&mut self, inputs: &[RowInput]) -> Result<()> {
+        either!(self, m => m.feed_rows(inputs).await)
+    }
+
+    async fn chosen_rows(&mut self) -> Result<Vec<Chosen>> {
+        either!(self, m => m.chosen_rows().await)
+    }
+
+    fn rows_ahead(&self) -> usize {
+        either!(self, m => m.rows_ahead())
+    }
+
+    fn tail_capacity(&self) -> usize {
+        either!(self, m => Backend::tail_capacity(m.as_ref()))
+    }
+
+    fn stop_rows(&mut self) {
+        either!(self, m => m.stop_rows());
+    }
+
+    fn drop_tails(&mut self) {
+        either!(self, m => Backend::drop_tails(m.as_mut()));
     }
 }
 

@@ -4,6 +4,7 @@ use super::generation::Generation;
 use super::inner::{Adapter, Info, Inner, memory};
 use super::js;
 use super::loading::{Loaded, LoadedModel, load};
+use super::several::Several;
 use super::tuning::Tuning;
 use crate::any_model::AnyModel;
 use crate::engine::Backend;
@@ -131,9 +132,8 @@ impl Engine {
     /// Begins a completion. The options are those of `www/lib/api/generate-options.js`: all there, all checked.
     pub async fn start(&self, prompt: JsValue, options: JsValue) -> Result<Generation, JsValue> {
         let begin = || {
-            let mut read: GenerateOptions = js::parse(options.clone())?;
-            read.sampling = js::parse(options.clone())?;
-            if Reflect::get(&options, &"seed".into()).is_ok_and(|seed| seed.is_undefined()) {
+            let mut read = as_options(&options)?;
+            if field(&options, "seed").is_undefined() {
                 read.sampling.seed = random_seed();
             }
             Ok((as_prompt(&prompt)?, read))
@@ -144,6 +144,24 @@ impl Engine {
         let generation = self.0.with(|m| generate::Generation::start(m, &prompt, options, self.0.abort.clone()))?;
         self.0.tune().await?;
         Ok(Generation::of(&self.0, generation))
+    }
+
+    /// Begins several completions at once: `candidates` are `[{ prompt, seed }]`, and the options are those of `start`.
+    #[wasm_bindgen(js_name = startSeveral)]
+    pub async fn start_several(&self, candidates: Array, options: JsValue) -> Result<Several, JsValue> {
+        let begin = || {
+            let candidate = |item: JsValue| {
+                let seed = field(&item, "seed").as_f64().unwrap_or_default() as u64;
+                Ok((as_prompt(&field(&item, "prompt"))?, seed))
+            };
+            Ok((candidates.iter().map(candidate).collect::<crate::error::Result<Vec<_>>>()?, as_options(&options)?))
+        };
+        let (candidates, options) = begin().map_err(|e: Error| js::error(&e))?;
+        self.0.abort.clear();
+        let start = |m: &mut _| generate::Several::start(m, &candidates, &options, self.0.abort.clone());
+        let several = self.0.with(start)?;
+        self.0.tune().await?;
+        Ok(Several::of(&self.0, several))
     }
 
     /// Waits until it is found out how decode steps are made fastest here.
@@ -163,7 +181,6 @@ impl Engine {
 
     /// Scores `[{ text, context }]`.
     pub async fn score(&self, items: Array) -> Result<JsValue, JsValue> {
-        let field = |item: &JsValue, key: &str| Reflect::get(item, &key.into()).unwrap_or(JsValue::UNDEFINED);
         let parsed: crate::error::Result<Vec<ScoreItem>> = items
             .iter()
             .map(|i| Ok(ScoreItem { text: as_prompt(&field(&i, "text"))?, context: as_prompt(&field(&i, "context"))? }))
@@ -243,6 +260,17 @@ fn adapter(model: &AnyModel) -> Adapter {
         device: text("device"),
         description: text("description"),
     }
+}
+
+fn field(item: &JsValue, key: &str) -> JsValue {
+    Reflect::get(item, &key.into()).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// Options of a completion; without a seed it is 0.
+fn as_options(options: &JsValue) -> crate::error::Result<GenerateOptions> {
+    let mut read: GenerateOptions = js::parse(options.clone())?;
+    read.sampling = js::parse(options.clone())?;
+    Ok(read)
 }
 
 fn as_prompt(v: &JsValue) -> crate::error::Result<Prompt> {

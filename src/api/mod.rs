@@ -8,4 +8,5 @@ mod generation;
 mod inner;
 pub mod js;
 mod loading;
+mod several;
 mod tuning;

@@ -51,6 +51,27 @@ impl Cache {
         Ok(Self { d, head: config.head_size(), context: context_length, keys: zeros(len)?, values: zeros(len)? })
     }
 
+    /// The same with room for `context` tokens: what it holds stays.
+    ///
+    /// # Errors
+    /// `out-of-memory`.
+    pub fn grown(&self, context: usize) -> Result<Self> {
+        let Self { d, head, .. } = *self;
+        let mut grown = Self { d, head, context, keys: zeros(context * d)?, values: zeros(context * d)? };
+        grown.copy(self, 0..self.context);
+        Ok(grown)
+    }
+
+    /// Takes over some positions of another one, as its first.
+    pub fn copy(&mut self, from: &Self, positions: Range<usize>) {
+        let len = positions.len() * self.head;
+        for first in (0..self.d).step_by(self.head) {
+            let (to, at) = (first * self.context, first * from.context + positions.start * self.head);
+            self.keys[to..to + len].copy_from_slice(&from.keys[at..at + len]);
+            self.values[to..to + len].copy_from_slice(&from.values[at..at + len]);
+        }
+    }
+
     /// Bytes of keys and values for a context, of all layers.
     pub fn bytes(config: &ModelConfig, context_length: usize) -> u64 {
         4 * (context_length * config.hidden_size * config.num_layers) as u64
@@ -72,6 +93,9 @@ impl Cache {
     pub async fn attend(&self, past: usize, queries: &mut [f32], scratch: &mut Scratch, turns: &Turns) {
         let (count, d) = (queries.len() / self.d, self.d);
         let (seen, quads) = (past + count, self.head / 4);
+        if count == 1 {
+            return attend_one(&[(self, seen)], queries, scratch, turns).await;
+        }
         let Scratch { query, weights, block } = scratch;
         weights.resize(count * seen, 0.0);
         let scale = 1.0 / (self.head as f32).sqrt();
@@ -80,14 +104,9 @@ impl Cache {
             query.extend(queries.chunks_exact(d).flat_map(|q| q[first..first + self.head].as_chunks().0));
             for position in (0..seen).step_by(BLOCK) {
                 let keys = self.of_head(&self.keys, first, position..seen.min(position + BLOCK));
-                match count {
-                    1 => score(query, keys, scale, &mut weights[position..]),
-                    _ => {
-                        let keys = keys.to_f32(quads, block);
-                        for (t, (q, w)) in query.chunks_exact(quads).zip(weights.chunks_exact_mut(seen)).enumerate() {
-                            score(q, keys.first((past + t + 1).saturating_sub(position)), scale, &mut w[position..]);
-                        }
-                    }
+                let keys = keys.to_f32(quads, block);
+                for (t, (q, w)) in query.chunks_exact(quads).zip(weights.chunks_exact_mut(seen)).enumerate() {
+                    score(q, keys.first((past + t + 1).saturating_sub(position)), scale, &mut w[position..]);
                 }
                 turns.give_way(count * BLOCK * self.head * COST).await;
             }
@@ -98,14 +117,9 @@ impl Cache {
             query.fill([0.0; 4]);
             for position in (0..seen).step_by(BLOCK) {
                 let values = self.of_head(&self.values, first, position..seen.min(position + BLOCK));
-                match count {
-                    1 => mix(&weights[position..], values, query),
-                    _ => {
-                        let values = values.to_f32(quads, block);
-                        for (t, (out, w)) in query.chunks_exact_mut(quads).zip(weights.chunks_exact(seen)).enumerate() {
-                            mix(&w[position..], values.first((past + t + 1).saturating_sub(position)), out);
-                        }
-                    }
+                let values = values.to_f32(quads, block);
+                for (t, (out, w)) in query.chunks_exact_mut(quads).zip(weights.chunks_exact(seen)).enumerate() {
+                    mix(&w[position..], values.first((past + t + 1).saturating_sub(position)), out);
                 }
                 turns.give_way(count * BLOCK * self.head * COST).await;
             }
@@ -119,6 +133,36 @@ impl Cache {
     fn of_head<'a>(&self, cache: &'a [u16], first: usize, positions: Range<usize>) -> Rows<'a, [u16; 4]> {
         let from = first * self.context + positions.start * self.head;
         Rows { quads: cache[from..].as_chunks().0, len: positions.len() }
+    }
+}
+
+/// softmax(q·kᵀ/√D)·v for one query [d], in its place, over the first positions of each of `spans`, so many of them.
+pub async fn attend_one(spans: &[(&Cache, usize)], query: &mut [f32], scratch: &mut Scratch, turns: &Turns) {
+    let Some((Cache { d, head, .. }, _)) = spans.first() else { return };
+    let Scratch { query: own, weights, .. } = scratch;
+    weights.resize(spans.iter().map(|(_, len)| len).sum(), 0.0);
+    let scale = 1.0 / (*head as f32).sqrt();
+    // Each block of positions: whose it is, which, and where its weights lie.
+    let starts = spans.iter().scan(0, |end, (_, len)| Some(std::mem::replace(end, *end + len)));
+    let blocks = spans.iter().zip(starts).flat_map(|((cache, len), start)| {
+        let block = move |from: usize| (*cache, from..(from + BLOCK).min(*len), start + from);
+        (0..*len).step_by(BLOCK).map(block)
+    });
+    for first in (0..*d).step_by(*head) {
+        own.clear();
+        own.extend_from_slice(query[first..first + head].as_chunks().0);
+        for (cache, positions, at) in blocks.clone() {
+            score(own, cache.of_head(&cache.keys, first, positions), scale, &mut weights[at..]);
+            turns.give_way(BLOCK * head * COST).await;
+        }
+        let sum = exponentials(weights);
+        weights.iter_mut().for_each(|w| *w /= sum);
+        own.fill([0.0; 4]);
+        for (cache, positions, at) in blocks.clone() {
+            mix(&weights[at..], cache.of_head(&cache.values, first, positions), own);
+            turns.give_way(BLOCK * head * COST).await;
+        }
+        query[first..first + head].copy_from_slice(own.as_flattened());
     }
 }
 
@@ -241,15 +285,15 @@ pub fn exponentials(x: &mut [f32]) -> f32 {
 }
 
 impl Angles {
-    /// Those of `count` positions from `past` on.
-    pub fn set(&mut self, config: &ModelConfig, past: usize, count: usize) {
+    /// Those of some positions.
+    pub fn set(&mut self, config: &ModelConfig, positions: impl Iterator<Item = usize>) {
         let r = config.rotary_dims();
         let of = |position: usize, i: usize| {
             let angle = position as f64 * config.rotary_emb_base.powf(-2.0 * i as f64 / r as f64);
             (angle.cos() as f32, angle.sin() as f32)
         };
         self.0.clear();
-        self.0.extend((past..past + count).flat_map(|position| (0..r / 2).map(move |i| of(position, i))));
+        self.0.extend(positions.flat_map(|position| (0..r / 2).map(move |i| of(position, i))));
     }
 
     /// Rotates the first r dimensions of every head of x[T, d].

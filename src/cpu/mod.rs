@@ -10,6 +10,7 @@ mod limits;
 mod products;
 mod rows;
 mod tables;
+mod tails;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -19,13 +20,14 @@ pub use limits::{Reason, check_parameters, runs};
 use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
 use crate::checkpoint::regions::Region;
 use crate::config::{ModelConfig, NormActivation};
-use crate::engine::{HostChoice, Logits, OnHost, Resume};
+use crate::engine::{HostChoice, HostRows, Logits, OnHost, Resume, RowInput};
 use crate::error::{Error, Result};
 use attention::{Angles, Cache, Scratch};
 use products::{Activations, dequantized};
 use rows::{layer_norm, theta};
 use std::cell::RefCell;
 use tables::{Table, Weights};
+use tails::Tails;
 use turns::Turns;
 
 /// Most tokens of one forward pass: enough to share what unpacking costs, and an abort waits for no more than it.
@@ -51,6 +53,17 @@ pub struct CpuModel {
     len: usize,
     work: Work,
     choice: Option<HostChoice>,
+    /// Several texts that are being written, and what each has after the common tokens.
+    rows: Option<HostRows>,
+    tails: Tails,
+}
+
+/// Where the tokens of a forward pass stand.
+enum Places<'a> {
+    /// After all that the KV cache holds.
+    Here,
+    /// One in each of several tails.
+    Tails(&'a [RowInput]),
 }
 
 /// What a forward pass works with: buffers that are used again, and the clock.
@@ -120,7 +133,19 @@ impl Loading {
             turns: Turns::new(),
         };
         let weights = weights.into_inner();
-        CpuModel { config, quantization, weights, caches, context_length, len: 0, work, choice: None }
+        let tails = Tails::default();
+        CpuModel {
+            config,
+            quantization,
+            weights,
+            caches,
+            context_length,
+            len: 0,
+            work,
+            choice: None,
+            rows: None,
+            tails,
+        }
     }
 }
 
@@ -149,16 +174,28 @@ impl CpuModel {
         lanes::FEATURE.iter().map(|&name| name.to_owned()).collect()
     }
 
+    /// # Errors
+    /// `invalid-argument` for an id that the model does not have.
+    fn check(&self, id: u32) -> Result<()> {
+        match id as usize >= self.config.padded_vocab_size {
+            true => Err(Error::invalid_argument(format!("Token id {id} is out of range."))),
+            false => Ok(()),
+        }
+    }
+
     /// Runs `ids` through all layers; gives the residual stream, [T, d].
-    async fn layers(&mut self, ids: &[u32]) -> Vec<f32> {
-        let Self { config, weights, caches, work, len: past, .. } = self;
+    async fn layers(&mut self, ids: &[u32], places: Places<'_>) -> Vec<f32> {
+        let Self { config, weights, caches, work, tails, len: past, .. } = self;
         let (d, past, epsilon) = (config.hidden_size, *past, config.layernorm_epsilon as f32);
         let format = weights.tokens(0, Pattention::Query)[0].format;
         let mut h = vec![0.0; ids.len() * d];
         for (row, id) in h.chunks_exact_mut(d).zip(ids) {
             dequantized(&weights.embedding, *id as usize, row);
         }
-        work.angles.set(config, past, ids.len());
+        match places {
+            Places::Here => work.angles.set(config, past..past + ids.len()),
+            Places::Tails(inputs) => work.angles.set(config, inputs.iter().map(|input| past + input.held)),
+        }
         let [mut u, mut q, mut k, mut v] = [const { Vec::new() }; 4];
         for (layer, cache) in caches.iter_mut().enumerate() {
             let tables = |which| (weights.tokens(layer, which), which.slots(config));
@@ -169,8 +206,21 @@ impl CpuModel {
             work.pattention(tables(Pattention::Value), &mut v).await;
             work.angles.rotate(config, &mut q);
             work.angles.rotate(config, &mut k);
-            cache.append(past, &k, &v);
-            cache.attend(past, &mut q, &mut work.attention, &work.turns).await;
+            match places {
+                Places::Here => {
+                    cache.append(past, &k, &v);
+                    cache.attend(past, &mut q, &mut work.attention, &work.turns).await;
+                }
+                Places::Tails(inputs) => {
+                    let qkv = q.chunks_exact_mut(d).zip(k.chunks_exact(d).zip(v.chunks_exact(d)));
+                    for (RowInput { place, held, .. }, (q, (k, v))) in inputs.iter().zip(qkv) {
+                        let tail = tails.of(*place, layer);
+                        tail.append(*held, k, v);
+                        let spans = [(&*cache, past), (&*tail, held + 1)];
+                        attention::attend_one(&spans, q, &mut work.attention, &work.turns).await;
+                    }
+                }
+            }
             work.input.set(&q, d, format);
             work.pattention(tables(Pattention::Proj), &mut u).await;
             h.iter_mut().zip(&u).for_each(|(h, y)| *h += y);
@@ -236,10 +286,8 @@ impl OnHost for CpuModel {
     }
 
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>> {
-        if let Some(id) = ids.iter().find(|id| **id as usize >= self.config.padded_vocab_size) {
-            return Err(Error::invalid_argument(format!("Token id {id} is out of range.")));
-        }
-        let h = self.layers(ids).await;
+        ids.iter().try_for_each(|id| self.check(*id))?;
+        let h = self.layers(ids, Places::Here).await;
         let d = self.config.hidden_size;
         let logits = match logits {
             Logits::None => Vec::new(),
@@ -252,6 +300,35 @@ impl OnHost for CpuModel {
 
     fn choice(&mut self) -> &mut Option<HostChoice> {
         &mut self.choice
+    }
+
+    fn rows(&mut self) -> &mut Option<HostRows> {
+        &mut self.rows
+    }
+
+    fn grow_tails(&mut self, places: usize, len: usize) -> Result<()> {
+        self.tails.grow(&self.config, places, len)
+    }
+
+    fn tail_capacity(&self) -> usize {
+        self.tails.capacity()
+    }
+
+    fn drop_tails(&mut self) {
+        self.tails = Tails::default();
+    }
+
+    fn keep_tail(&mut self, place: usize, common: usize) {
+        for (layer, cache) in self.caches.iter().enumerate() {
+            self.tails.of(place, layer).copy(cache, common..self.len);
+        }
+    }
+
+    async fn forward_rows(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>> {
+        let ids: Vec<u32> = inputs.iter().map(|input| input.id).collect();
+        ids.iter().try_for_each(|id| self.check(*id))?;
+        let h = self.layers(&ids, Places::Tails(inputs)).await;
+        self.logits(&h).await
     }
 }
 

@@ -6,7 +6,7 @@ use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::{ModelConfig, NormActivation, PartialConfig};
 use crate::engine::{AbortFlag, Backend, Logits};
 use crate::error::ErrorCode;
-use crate::generate::tests::long;
+use crate::generate::tests::{long, several};
 use crate::generate::{GenerateOptions, Generation, Model, Prompt, healing};
 use crate::reference::{Reference, ReferenceEngine};
 use crate::sampling::SamplingOptions;
@@ -211,4 +211,14 @@ fn the_reference_slides_as_well() {
     let engine =
         || Model::new(ReferenceEngine::new(build(&config(), Quantization::Q8, 40).1, 40), None).expect("model");
     long::check_story(&mut engine(), &mut engine(), 100);
+}
+
+#[test]
+fn each_of_several_texts_is_what_it_is_alone() {
+    let mut source = RandomModel::new(&config(), Quantization::Q4, 7);
+    let mut model = Model::new(load(&source, &config(), Quantization::Q4, 300), None).expect("model");
+    several::check_several(&mut model, 110);
+    let reference = Reference::load(&mut source, true).expect("reference");
+    let mut model = Model::new(ReferenceEngine::new(reference, 300), None).expect("model");
+    several::check_several(&mut model, 20);
 }

@@ -1,5 +1,6 @@
 //! What generation needs of an engine that computes logits: the GPU, or the CPU reference in tests.
 
+use super::rows::{Row, RowInput};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::sampling::{LogProbs, SamplingOptions, best};
@@ -82,6 +83,35 @@ pub trait Backend {
 
     /// Ends the completion: tokens that were not asked for are forgotten, but not taken off the KV cache.
     fn stop_choosing(&mut self);
+
+    /// Goes on with several texts at once, at most [`MOST_ROWS`](super::MOST_ROWS), which all begin with what the KV cache
+    /// holds; it stays as it is until [`stop_rows`](Self::stop_rows). Places keep their tails beyond that, as long as the KV
+    /// cache is not written to.
+    async fn begin_rows(&mut self, rows: &[Row], real_ids: usize, wants_logits: bool) -> Result<()>;
+
+    /// Appends to each of the texts the token that was chosen last, and chooses its next.
+    async fn step_rows(&mut self) -> Result<()>;
+
+    /// Appends tokens that are known to tails, as [`step_rows`](Self::step_rows) does, and chooses none.
+    async fn feed_rows(&mut self, inputs: &[RowInput]) -> Result<()>;
+
+    /// The oldest chosen tokens that were not asked for yet, one of each text.
+    async fn chosen_rows(&mut self) -> Result<Vec<Chosen>>;
+
+    /// How many steps are well made before the tokens of the first are asked for.
+    fn rows_ahead(&self) -> usize;
+
+    /// Tokens that a tail may have by now; [`begin_rows`](Self::begin_rows) sees to it that it can have some more.
+    fn tail_capacity(&self) -> usize;
+
+    /// Makes room for the tails of `rows`, and some more tokens; what they hold stays.
+    async fn reserve_tails(&mut self, rows: &[Row]) -> Result<()>;
+
+    /// Ends them, or pauses: tokens that were not asked for are forgotten.
+    fn stop_rows(&mut self);
+
+    /// Forgets all tails, and frees what they took.
+    fn drop_tails(&mut self);
 }
 
 /// A text that is written: what penalties count, and how many draws came before the next one.

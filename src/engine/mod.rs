@@ -8,8 +8,10 @@ mod abort;
 mod backend;
 mod on_host;
 mod recover;
+mod rows;
 
 pub use abort::AbortFlag;
 pub use backend::{Backend, Chosen, Logits, Text, TokenScore};
 pub use on_host::{HostChoice, OnHost};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};
+pub use rows::{HostRows, MOST_ROWS, Row, RowInput, read_tails, room_for};

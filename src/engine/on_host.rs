@@ -1,6 +1,7 @@
 //! Choosing tokens on the host, for engines whose logits are there anyway.
 
 use super::backend::{Backend, Chosen, Logits, Text};
+use super::rows::{HostRows, Row, RowInput, read_tails, room_for};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::sampling::{Sampler, SamplingOptions};
@@ -54,7 +55,7 @@ impl HostChoice {
 }
 
 /// For a completion that was not begun, or has no token yet.
-fn nothing_chosen() -> Error {
+pub(super) fn nothing_chosen() -> Error {
     Error::invalid_argument("No token was chosen yet.")
 }
 
@@ -71,6 +72,16 @@ pub trait OnHost {
     async fn forward(&mut self, ids: &[u32], logits: Logits) -> Result<Vec<f32>>;
     /// Where the engine keeps the completion that is being written.
     fn choice(&mut self) -> &mut Option<HostChoice>;
+    /// Where it keeps several texts that are being written.
+    fn rows(&mut self) -> &mut Option<HostRows>;
+    /// Makes room for `len` tokens in the tails of the first `places` places; what they hold stays.
+    fn grow_tails(&mut self, places: usize, len: usize) -> Result<()>;
+    fn tail_capacity(&self) -> usize;
+    fn drop_tails(&mut self);
+    /// Takes what the KV cache holds from position `common` on for the tail of a place.
+    fn keep_tail(&mut self, place: usize, common: usize);
+    /// Appends a token to each of several tails; logits after each, [R, V].
+    async fn forward_rows(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>>;
 }
 
 impl<E: OnHost> Backend for E {
@@ -124,5 +135,49 @@ impl<E: OnHost> Backend for E {
 
     fn stop_choosing(&mut self) {
         *self.choice() = None;
+    }
+
+    async fn begin_rows(&mut self, rows: &[Row], real_ids: usize, wants_logits: bool) -> Result<()> {
+        self.reserve_tails(rows).await?;
+        let common = Backend::len(self);
+        read_tails(self, rows, |engine, place| engine.keep_tail(place, common)).await?;
+        *OnHost::rows(self) = Some(HostRows::new(rows, real_ids, wants_logits));
+        Ok(())
+    }
+
+    async fn step_rows(&mut self) -> Result<()> {
+        let inputs = OnHost::rows(self).as_ref().ok_or_else(nothing_chosen)?.inputs();
+        let logits = self.forward_rows(&inputs).await?;
+        OnHost::rows(self).as_mut().ok_or_else(nothing_chosen)?.choose(&logits);
+        Ok(())
+    }
+
+    async fn reserve_tails(&mut self, rows: &[Row]) -> Result<()> {
+        let (places, len) = room_for(rows);
+        self.grow_tails(places, len)
+    }
+
+    async fn feed_rows(&mut self, inputs: &[RowInput]) -> Result<()> {
+        self.forward_rows(inputs).await.map(drop)
+    }
+
+    async fn chosen_rows(&mut self) -> Result<Vec<Chosen>> {
+        OnHost::rows(self).as_mut().ok_or_else(nothing_chosen)?.take()
+    }
+
+    fn rows_ahead(&self) -> usize {
+        1
+    }
+
+    fn tail_capacity(&self) -> usize {
+        OnHost::tail_capacity(self)
+    }
+
+    fn stop_rows(&mut self) {
+        *OnHost::rows(self) = None;
+    }
+
+    fn drop_tails(&mut self) {
+        OnHost::drop_tails(self);
     }
 }

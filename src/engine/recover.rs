@@ -6,6 +6,7 @@
 //! numbers are then the same, and so is the text.
 
 use super::backend::{Backend, Chosen, Logits, Text, TokenScore};
+use super::rows::{MOST_ROWS, Row, RowInput};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::sampling::SamplingOptions;
@@ -96,6 +97,61 @@ impl Running {
     }
 }
 
+/// Several texts that are being written.
+struct RunningRows {
+    /// As they were begun, or gone on with.
+    rows: Vec<Row>,
+    real_ids: usize,
+    wants_logits: bool,
+    /// Steps made, and the tokens of each text that were asked for.
+    made: usize,
+    emitted: Vec<Vec<u32>>,
+}
+
+/// How the tail of a place came about: what was read as a prompt is, and what was appended by steps.
+#[derive(Default)]
+struct Tail {
+    read: Vec<u32>,
+    fed: Vec<u32>,
+}
+
+impl Tail {
+    fn truncate(&mut self, len: usize) {
+        self.fed.truncate(len.saturating_sub(self.read.len()));
+        self.read.truncate(len);
+    }
+}
+
+/// Brings the tails of an engine that holds none of them to where they were, by the same steps, and begins `rows`.
+async fn rebuild_rows<B: Backend>(
+    engine: &mut B,
+    RunningRows { rows, real_ids, wants_logits, made, emitted }: &RunningRows,
+    tails: &[Tail],
+) -> Result<()> {
+    let now: Vec<Row> = rows.iter().zip(emitted).map(|(row, emitted)| row.after(emitted)).collect();
+    engine.reserve_tails(&now).await?;
+    let mut first = rows.clone();
+    for row in &mut first {
+        let Tail { read, fed } = &tails[row.place];
+        row.is_held = false;
+        row.tail = read.iter().chain(fed.first().or(row.tail.last())).copied().collect();
+    }
+    engine.begin_rows(&first, *real_ids, *wants_logits).await?;
+    for step in 0..rows.iter().map(|row| tails[row.place].fed.len()).max().unwrap_or(0) {
+        let input = |row: &Row| {
+            let Tail { read, fed } = &tails[row.place];
+            Some(RowInput { place: row.place, held: read.len() + step, id: *fed.get(step)? })
+        };
+        let inputs: Vec<RowInput> = rows.iter().filter_map(input).collect();
+        engine.feed_rows(&inputs).await?;
+    }
+    engine.begin_rows(&now, *real_ids, *wants_logits).await?;
+    for _ in emitted.first().map_or(0, Vec::len)..*made {
+        engine.step_rows().await?;
+    }
+    Ok(())
+}
+
 /// An engine, and what it takes to have another one that is in the same state.
 pub struct Recovering<B: Resume, R> {
     engine: B,
@@ -103,6 +159,9 @@ pub struct Recovering<B: Resume, R> {
     /// What the KV cache holds, but for tokens that nobody knows, and for the last one known, which it may not hold yet.
     steps: Vec<Step<B::Way>>,
     running: Option<Running>,
+    rows: Option<RunningRows>,
+    /// Of each place.
+    tails: [Tail; MOST_ROWS],
     /// When devices were lost lately.
     losses: VecDeque<Instant>,
     /// How many were, in all.
@@ -114,7 +173,9 @@ pub struct Recovering<B: Resume, R> {
 impl<B: Resume, R: Revive<B>> Recovering<B, R> {
     /// `engine`'s KV cache is empty.
     pub fn new(engine: B, revive: R) -> Self {
-        Self { engine, revive, steps: Vec::new(), running: None, losses: VecDeque::new(), lost: 0, is_counted: false }
+        let (steps, losses) = (Vec::new(), VecDeque::new());
+        let tails = Default::default();
+        Self { engine, revive, steps, running: None, rows: None, tails, losses, lost: 0, is_counted: false }
     }
 
     /// The engine of now.
@@ -192,6 +253,9 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
             for _ in done..*made {
                 engine.choose_next().await?;
             }
+        }
+        if let Some(running) = &self.rows {
+            rebuild_rows(&mut engine, running, &self.tails).await?;
         }
         self.engine = engine;
         self.is_counted = false;
@@ -307,5 +371,69 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
         self.cut(self.engine.len());
         let known = self.steps.iter().map(|step| step.kept).sum();
         self.engine.truncate(known);
+    }
+
+    async fn begin_rows(&mut self, rows: &[Row], real_ids: usize, wants_logits: bool) -> Result<()> {
+        for row in rows {
+            let (tail, held) = (&mut self.tails[row.place], row.tail.len() - 1);
+            match row.is_held {
+                true => tail.truncate(held),
+                false => *tail = Tail { read: row.tail[..held].to_vec(), fed: Vec::new() },
+            }
+        }
+        let emitted = vec![Vec::new(); rows.len()];
+        self.rows = Some(RunningRows { rows: rows.to_vec(), real_ids, wants_logits, made: 0, emitted });
+        let begun = match self.engine.begin_rows(rows, real_ids, wants_logits).await {
+            Err(e) => self.recover(e).await, // another engine has begun them
+            Ok(()) => Ok(()),
+        };
+        if begun.is_err() {
+            self.rows = None;
+        }
+        begun
+    }
+
+    async fn step_rows(&mut self) -> Result<()> {
+        recovering!(self, self.engine.step_rows());
+        if let Some(rows) = &mut self.rows {
+            rows.made += 1;
+        }
+        Ok(())
+    }
+
+    async fn reserve_tails(&mut self, rows: &[Row]) -> Result<()> {
+        self.engine.reserve_tails(rows).await
+    }
+
+    async fn feed_rows(&mut self, inputs: &[RowInput]) -> Result<()> {
+        self.engine.feed_rows(inputs).await
+    }
+
+    async fn chosen_rows(&mut self) -> Result<Vec<Chosen>> {
+        let chosen = recovering!(self, self.engine.chosen_rows());
+        if let Some(RunningRows { rows, emitted, .. }) = &mut self.rows {
+            for ((row, emitted), chosen) in rows.iter().zip(emitted).zip(&chosen) {
+                self.tails[row.place].fed.extend(emitted.last().or(row.tail.last()));
+                emitted.push(chosen.id);
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn rows_ahead(&self) -> usize {
+        self.engine.rows_ahead()
+    }
+
+    fn tail_capacity(&self) -> usize {
+        self.engine.tail_capacity()
+    }
+
+    fn stop_rows(&mut self) {
+        self.engine.stop_rows();
+        self.rows = None;
+    }
+
+    fn drop_tails(&mut self) {
+        self.engine.drop_tails();
     }
 }

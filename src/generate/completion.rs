@@ -7,7 +7,7 @@ use super::result::{Chunk, Completion, FinishReason, Logprob, Usage};
 use super::sentence;
 use super::text::TextAssembler;
 use super::window::Window;
-use crate::engine::{AbortFlag, Backend, Chosen, Text};
+use crate::engine::{AbortFlag, Backend, Chosen, Row, Text};
 use crate::error::{ErrorCode, Result};
 use crate::sampling::{END_OF_TEXT, LogProbs};
 use web_time::Instant;
@@ -129,20 +129,15 @@ impl Generation {
     /// The engine's; the completion has then ended.
     pub async fn next<B: Backend>(&mut self, model: &mut Model<B>) -> Result<Option<Chunk>> {
         loop {
-            if let Some((token, text)) = self.decided() {
-                self.text.push_str(&text);
-                self.token_ids.push(token.id);
-                let (sampled, text_bytes, last_token) = (self.sampled, self.text.len(), self.last_token);
-                let (window, ended) = (self.window, self.finish.is_some());
-                self.marks.push(Mark { sampled, text: text_bytes, last_token, window, ended });
-                let Sampled { id, logprob, top_logprobs } = token;
-                return Ok(Some(Chunk { text, token_id: id, logprob, top_logprobs }));
+            if let Some(chunk) = self.chunk() {
+                return Ok(Some(chunk));
             }
-            if self.finish.is_some() {
+            if self.is_ended() {
                 return Ok(None);
             }
             if let Err(e) = self.step(model).await {
-                self.end_after(model, self.options.max_tokens, FinishReason::Abort);
+                self.give_up(model);
+                self.pause(model); // even if it had not begun to choose
                 if e.code != ErrorCode::Aborted {
                     return Err(e);
                 }
@@ -150,35 +145,69 @@ impl Generation {
         }
     }
 
-    /// Takes the next token and decides whether it is the last. Steps are made ahead of the tokens that are known; those
-    /// that turn out to be too many leave no trace.
-    async fn step<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
+    /// The next chunk that nothing can change any more.
+    pub(super) fn chunk(&mut self) -> Option<Chunk> {
+        let (Sampled { id, logprob, top_logprobs }, text) = self.decided()?;
+        self.text.push_str(&text);
+        self.token_ids.push(id);
+        let (sampled, text_bytes, last_token) = (self.sampled, self.text.len(), self.last_token);
+        let (window, ended) = (self.window, self.is_ended());
+        self.marks.push(Mark { sampled, text: text_bytes, last_token, window, ended });
+        Some(Chunk { text, token_id: id, logprob, top_logprobs })
+    }
+
+    /// True if no more tokens are chosen; there may still be chunks.
+    pub(super) fn is_ended(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Ends it as aborted, if it has not ended.
+    pub(super) fn give_up<B: Backend>(&mut self, model: &mut Model<B>) {
+        if !self.is_ended() {
+            self.end_after(model, self.options.max_tokens, FinishReason::Abort);
+        }
+        if self.is_choosing {
+            self.pause(model);
+        }
+    }
+
+    /// Has the next token chosen and takes it. Steps are made ahead of the tokens that are known; those that turn out to be
+    /// too many leave no trace.
+    pub(super) async fn step<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
         self.abort.check()?;
         if !self.is_choosing {
             self.begin(model).await?;
         }
-        let most = self.most_tokens().min(self.window.room(self.prompt.len()));
-        while self.made < most && self.made - self.sampled < model.backend().steps_ahead() {
+        while self.made < self.most() && self.made - self.sampled < model.backend().steps_ahead() {
             model.choose_next(self.pending.take()).await?;
             self.made += 1;
         }
-        let (Chosen { id, logits }, is_cached) = model.chosen().await?;
+        let (chosen, is_cached) = model.chosen().await?;
         // An abort that came meanwhile discards the token: nothing more is written.
         self.abort.check()?;
-        self.pending = (!is_cached).then_some(id);
+        self.pending = (!is_cached).then_some(chosen.id);
+        if !self.take(model, chosen) {
+            self.pause(model);
+        }
+        Ok(())
+    }
+
+    /// Decides what the next token makes of the completion. False if nothing follows it as the engine has it: the text has
+    /// ended, was cut, or slides on in the context.
+    pub(super) fn take<B: Backend>(&mut self, model: &Model<B>, Chosen { id, logits }: Chosen) -> bool {
         let now = Instant::now();
         self.first_token.get_or_insert(now);
         self.last_token = Some(now);
         self.sampled += 1;
         let is_finishing = self.sampled > self.options.max_tokens;
         if id == END_OF_TEXT {
-            self.end(model, if is_finishing { FinishReason::Length } else { FinishReason::Stop });
-            return Ok(());
+            self.end(if is_finishing { FinishReason::Length } else { FinishReason::Stop });
+            return false;
         }
         let bytes = self.bytes_of(model, self.tokens.len(), id);
         if is_finishing && sentence::ends(self.assembler.bytes(), Some(&bytes)) {
             self.end_after(model, self.sampled - 1, FinishReason::Length);
-            return Ok(());
+            return false;
         }
         let (logprob, top_logprobs) = self.logprobs(model, id, logits.as_deref().unwrap_or_default());
         let token = Sampled { id, logprob, top_logprobs };
@@ -186,20 +215,27 @@ impl Generation {
         if let Some(first) = self.banned.push(&bytes) {
             self.bar(model, first);
         } else if self.assembler.push(token, &bytes) {
-            self.end(model, if is_finishing { FinishReason::Length } else { FinishReason::Stop });
+            self.end(if is_finishing { FinishReason::Length } else { FinishReason::Stop });
         } else if self.sampled == self.most_tokens() {
             let is_whole = is_finishing && sentence::ends(self.assembler.bytes(), None);
             self.end_after(model, if is_whole { self.sampled } else { self.options.max_tokens }, FinishReason::Length);
         } else if self.window.room(self.prompt.len() + self.sampled) == 0 {
             if self.window.slides_on() {
-                self.pause(model);
+                return false;
             } else if self.sampled >= self.options.max_tokens {
                 self.end_after(model, self.options.max_tokens, FinishReason::Length);
             } else {
-                self.end(model, FinishReason::Context);
+                self.end(FinishReason::Context);
             }
+        } else {
+            return true;
         }
-        Ok(())
+        false
+    }
+
+    /// Tokens that the completion may have until it ends or the context is full.
+    pub(super) fn most(&self) -> usize {
+        self.most_tokens().min(self.window.room(self.prompt.len()))
     }
 
     /// Tokens that may be written, those in which the end of a sentence is looked for included.
@@ -216,7 +252,7 @@ impl Generation {
     }
 
     /// Takes a phrase back that begins in token `first`, which may not stand there again.
-    fn bar<B: Backend>(&mut self, model: &mut Model<B>, first: usize) {
+    fn bar<B: Backend>(&mut self, model: &Model<B>, first: usize) {
         let id = self.tokens[first].id;
         let emitted = self.token_ids.len();
         let bars = &mut self.options.sampling.bars;
@@ -227,9 +263,7 @@ impl Generation {
     }
 
     /// Goes back to where `count` tokens were written.
-    fn cut<B: Backend>(&mut self, model: &mut Model<B>, count: usize) {
-        self.pause(model);
-        model.keep(self.window.held(self.prompt.len() + count));
+    fn cut<B: Backend>(&mut self, model: &Model<B>, count: usize) {
         self.sampled = count;
         self.tokens.truncate(count);
         self.marks.iter_mut().for_each(|mark| mark.sampled = mark.sampled.min(count));
@@ -252,33 +286,70 @@ impl Generation {
     }
 
     /// Ends the text after its first `count` tokens.
-    fn end_after<B: Backend>(&mut self, model: &mut Model<B>, count: usize, reason: FinishReason) {
+    fn end_after<B: Backend>(&mut self, model: &Model<B>, count: usize, reason: FinishReason) {
         if count < self.tokens.len() {
             self.cut(model, count);
         }
         self.sampled = self.sampled.min(count);
-        self.end(model, reason);
+        self.end(reason);
     }
 
     /// Has the engine read what the context is to hold of prompt and output, and choose the next token.
     async fn begin<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
-        let written: Vec<u32> = self.tokens.iter().map(|token| token.id).collect();
-        let whole = [self.prompt.as_slice(), &written].concat();
-        self.window.fit(whole.len());
-        let ids = self.window.of(&whole);
+        let written = self.written();
+        self.window.fit(self.prompt.len() + written.len());
+        let ids = self.in_context();
         let reused = model.reuse(&ids, ids.len() - 1);
+        self.note_reuse(reused, &ids);
+        let text = Text { prompt: &self.prompt, written: &written };
+        model.begin((&ids, reused), text, &self.options.sampling, self.wants_logits(), &self.abort).await?;
+        (self.made, self.pending, self.is_choosing) = (self.sampled + 1, None, true);
+        Ok(())
+    }
+
+    /// The completion's tokens so far.
+    pub(super) fn written(&self) -> Vec<u32> {
+        self.tokens.iter().map(|token| token.id).collect()
+    }
+
+    /// What the context holds of prompt and output.
+    pub(super) fn in_context(&self) -> Vec<u32> {
+        self.window.of(&[self.prompt.as_slice(), &self.written()].concat())
+    }
+
+    /// As one of several texts, of which the engine holds the first `common` tokens once for all.
+    pub(super) fn row(&self, common: usize, place: usize, is_held: bool) -> Row {
+        let tail = self.in_context().split_off(common);
+        let (options, prompt) = (self.options.sampling.clone(), self.prompt.clone());
+        Row { place, tail, is_held, options, prompt, written: self.written() }
+    }
+
+    /// True if its next token can be chosen by what the context holds now: nothing has to be left out first.
+    pub(super) fn has_room(&self) -> bool {
+        self.window.room(self.prompt.len() + self.sampled) > 0
+    }
+
+    /// Tokens chosen so far.
+    pub(super) fn sampled(&self) -> usize {
+        self.sampled
+    }
+
+    /// True if chunks have log-probabilities.
+    pub(super) fn wants_logits(&self) -> bool {
+        self.options.logprobs > 0
+    }
+
+    /// Takes note that the engine had the first `reused` of `ids`, when the completion began.
+    pub(super) fn note_reuse(&mut self, reused: usize, ids: &[u32]) {
         if self.computed.is_none() {
             (self.cached_prompt_tokens, self.computed) = (reused, Some(ids.len() - reused));
         }
-        let text = Text { prompt: &self.prompt, written: &written };
-        model.begin((&ids, reused), text, &self.options.sampling, self.options.logprobs > 0, &self.abort).await?;
-        (self.made, self.pending, self.is_choosing) = (self.sampled + 1, None, true);
-        Ok(())
     }
 
     /// Has the engine stop after the tokens that are known; the next step begins again.
     fn pause<B: Backend>(&mut self, model: &mut Model<B>) {
         model.end_choosing();
+        model.keep(self.window.held(self.prompt.len() + self.sampled));
         (self.pending, self.is_choosing) = (None, false);
     }
 
@@ -304,8 +375,7 @@ impl Generation {
         (Some(p.of(id)), Some(top.collect()))
     }
 
-    fn end<B: Backend>(&mut self, model: &mut Model<B>, reason: FinishReason) {
-        self.pause(model);
+    fn end(&mut self, reason: FinishReason) {
         self.assembler.finish();
         self.finish.get_or_insert(reason);
     }
@@ -321,8 +391,9 @@ impl Generation {
         if mark.ended {
             return; // the reader's abort would have come too late
         }
-        self.pause(model);
+        model.end_choosing();
         model.keep(self.window.held(self.prompt.len() + mark.sampled));
+        (self.pending, self.is_choosing) = (None, false);
         self.tokens.truncate(mark.sampled);
         self.tokens.truncate(self.options.max_tokens); // whether the sentence would have ended is not known
         self.assemble(model, 0);

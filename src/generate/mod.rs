@@ -9,6 +9,7 @@ mod phrases;
 mod result;
 mod score;
 mod sentence;
+mod several;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
@@ -20,3 +21,4 @@ pub use model::Model;
 pub use options::{GenerateOptions, Overflow, Prompt};
 pub use result::{Chunk, Completion, FinishReason, Logprob, Usage};
 pub use score::{Score, ScoreItem};
+pub use several::Several;

@@ -1,7 +1,7 @@
 //! A backend with its tokenizer and the tokens that its KV cache holds.
 
 use super::options::Prompt;
-use crate::engine::{AbortFlag, Backend, Chosen, Logits, Text, TokenScore};
+use crate::engine::{AbortFlag, Backend, Chosen, Logits, Row, Text, TokenScore};
 use crate::error::{Error, Result};
 use crate::sampling::{Dry, SamplingOptions};
 use crate::tokenizer::Tokenizer;
@@ -253,6 +253,21 @@ impl<B: Backend> Model<B> {
         self.backend.stop_choosing();
         self.unknown = 0;
         self.reuse_nothing_unsure();
+    }
+
+    /// Has the KV cache hold `ids` and no more; gives how many it had already.
+    pub(super) async fn hold(&mut self, ids: &[u32], abort: &AbortFlag) -> Result<usize> {
+        let reused = self.reuse(ids, ids.len());
+        if reused < ids.len() {
+            self.extend(&ids[reused..], Logits::None, abort).await?;
+        }
+        Ok(reused)
+    }
+
+    /// Goes on with several texts that all begin with what the KV cache holds.
+    pub(super) async fn begin_rows(&mut self, rows: &[Row], wants_logits: bool) -> Result<()> {
+        let real_ids = self.real_ids();
+        self.backend.begin_rows(rows, real_ids, wants_logits).await
     }
 
     /// Logits after the last of `ids`, V long.

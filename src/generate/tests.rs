@@ -3,6 +3,7 @@
 mod ends;
 mod fake;
 pub(crate) mod long;
+pub(crate) mod several;
 
 pub(crate) use fake::FakeBackend;
 

@@ -5,8 +5,9 @@ use super::gpu_model::GpuModel;
 use super::kernels::layers::Team;
 use super::kernels::score::TargetScore;
 use super::scratch::{LOGIT_ROWS, MAX_CHUNK, STAGED_ROWS};
+use super::several::Several;
 use crate::config::ModelConfig;
-use crate::engine::{Backend, Chosen, Logits, Resume, Text, TokenScore};
+use crate::engine::{Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
 use crate::sampling::SamplingOptions;
@@ -148,6 +149,42 @@ impl Backend for GpuModel {
             self.len -= self.choosing.unverified().min(self.len);
         }
         self.choosing.stop();
+    }
+
+    async fn begin_rows(&mut self, rows: &[Row], real_ids: usize, wants_logits: bool) -> Result<()> {
+        self.begin_several(rows, real_ids, wants_logits).await
+    }
+
+    async fn step_rows(&mut self) -> Result<()> {
+        self.step_several()
+    }
+
+    async fn reserve_tails(&mut self, rows: &[Row]) -> Result<()> {
+        self.reserve_several(rows).await
+    }
+
+    async fn feed_rows(&mut self, inputs: &[RowInput]) -> Result<()> {
+        self.feed_several(inputs).await
+    }
+
+    async fn chosen_rows(&mut self) -> Result<Vec<Chosen>> {
+        self.chosen_several().await
+    }
+
+    fn rows_ahead(&self) -> usize {
+        self.several.ahead()
+    }
+
+    fn tail_capacity(&self) -> usize {
+        self.several.capacity()
+    }
+
+    fn stop_rows(&mut self) {
+        self.several.stop();
+    }
+
+    fn drop_tails(&mut self) {
+        self.several = Several::default();
     }
 }
 

@@ -6,6 +6,7 @@ use super::kernels::layers::{FAILURE_WORDS, Team};
 use super::persistent::Persistent;
 use super::plan::{Parts, Plan};
 use super::scratch::Scratch;
+use super::several::Several;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
@@ -29,6 +30,8 @@ pub struct GpuModel {
     /// What was found to be wrong while ways of making steps were tried out.
     pub(super) dropped: Vec<String>,
     pub(super) choosing: Choosing,
+    /// Several texts at once, where such are written.
+    pub(super) several: Several,
     pub(super) weight_bytes: u64,
     pub(super) len: usize,
     /// Last, so that it goes after its buffers.

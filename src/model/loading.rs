@@ -5,6 +5,7 @@ use super::gpu_model::GpuModel;
 use super::plan::{Parts, Plan};
 use super::room;
 use super::scratch::Scratch;
+use super::several::Several;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
@@ -83,6 +84,7 @@ impl Loading {
             persistent,
             dropped,
             choosing,
+            several: Several::default(),
             weight_bytes,
             len,
             gpu,

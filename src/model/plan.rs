@@ -1,11 +1,14 @@
 //! The dispatches of a step, and their order.
 
+pub mod several;
+
 use super::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionPrefill, AttentionPrefillBuffers, Embed,
     EmbedBuffers, Keys, KeysBuffers, KeysInput, LayerNorm, LayerNormBuffers, Matmul, MatmulBuffers, Rotary,
     SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Sharing, SlotWeights,
     SlotWeightsBuffers, SumParts, SumPartsBuffers, Values, ValuesBuffers, ValuesOutput,
 };
+use super::sampling_buffers::SamplingBuffers;
 use super::scratch::Scratch;
 use super::stage::{Stager, Stages};
 use super::tables::Table;
@@ -64,6 +67,8 @@ impl Plan {
     }
 
     fn build(b: &mut Builder<'_>) -> Result<Self> {
+        let s = b.parts.scratch;
+        let whole = (s.step.buffer.as_entire_buffer_binding(), s.logits.buffer.as_entire_buffer_binding());
         let mut decode = Stages::default();
         let mut prefill = Stages::default();
         for (layer, tables) in b.parts.weights.layers.iter().enumerate() {
@@ -77,7 +82,7 @@ impl Plan {
             logits_of_row: b.logits_of_row()?,
             logits_of_rows: b.logits_of_rows()?,
             score: b.score()?,
-            choose: b.choose()?,
+            choose: b.choose(whole, &s.choose)?,
             _uniforms: std::mem::take(&mut b.uniforms),
         })
     }
@@ -176,14 +181,18 @@ impl Builder<'_> {
         Ok(stages)
     }
 
-    fn choose(&mut self) -> Result<Stages> {
+    /// Choosing a token by `step` from `logits`, with the buffers `c`.
+    fn choose(
+        &mut self,
+        (step, logits): (wgpu::BufferBinding<'_>, wgpu::BufferBinding<'_>),
+        c: &SamplingBuffers,
+    ) -> Result<Stages> {
         let Parts { gpu, config, scratch: s, .. } = self.parts;
         let mut stages = Stages::default();
-        let (vocab, c) = (config.padded_vocab_size, &s.choose);
-        let (step, sampling) = (&s.step.buffer, &c.sampling.buffer);
+        let vocab = config.padded_vocab_size;
         let (seen, adjusted, partials) = (&c.seen.buffer, &c.adjusted.buffer, &c.partials.buffer);
-        let (logits, bias) = (&s.logits.buffer, &c.bias.buffer);
-        let buffers = SampleAdjustBuffers { step, sampling, logits, seen, bias, adjusted, partials };
+        let (sampling, bias) = (&c.sampling.buffer, &c.bias.buffer);
+        let buffers = SampleAdjustBuffers { step: step.clone(), sampling, logits, seen, bias, adjusted, partials };
         self.stager.push(&mut stages, &SampleAdjust { vocab }.dispatch(&buffers))?;
         let (ids, tokens) = (&s.ids.buffer, &c.tokens.buffer);
         let buffers = SamplePickBuffers { step, sampling, adjusted, partials, seen, ids, tokens };

@@ -91,6 +91,15 @@ impl Sampler {
         noisy.min_by(order).map_or(0, |c| c.0)
     }
 
+    /// How much better than `id` the token is that `logits[V]` give: 0 if it is that one.
+    #[cfg(test)]
+    pub fn margin(&self, logits: &[f32], id: u32) -> f32 {
+        let noise = |id| if self.options.is_greedy() { 0.0 } else { self.noise(id) };
+        let noisy: Vec<Candidate> = self.kept(logits).into_iter().map(|(id, x)| (id, x + noise(id))).collect();
+        let best = noisy.iter().map(|c| c.1).fold(f32::NEG_INFINITY, f32::max);
+        noisy.iter().find(|c| c.0 == id).map_or(f32::INFINITY, |c| best - c.1)
+    }
+
     /// What is added to a token's logit for the next draw.
     pub fn noise(&self, id: u32) -> f32 {
         rng::gumbel(self.options.seed, self.index(), id)

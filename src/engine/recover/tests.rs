@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::AbortFlag;
 use crate::generate::tests::FakeBackend;
-use crate::generate::{FinishReason, GenerateOptions, Generation, Model, Overflow, Prompt, ScoreItem};
+use crate::generate::{FinishReason, GenerateOptions, Generation, Model, Overflow, Prompt, ScoreItem, Several};
 use pollster::block_on;
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -52,6 +52,12 @@ enum Use {
         /// The text goes on over the end of the context, as far as it is taken.
         slides: bool,
     },
+    /// Several completions at once, of which the first is aborted after so many chunks.
+    Several {
+        prompts: Vec<Vec<u32>>,
+        take: usize,
+        logprobs: usize,
+    },
     Logits(Vec<u32>),
     Score(Vec<u32>),
     /// From now on steps are made in this way.
@@ -65,7 +71,9 @@ fn any_use() -> impl Strategy<Value = Use> {
     let complete = (prompt(), options).prop_map(|(prompt, (take, temperature, seed, logprobs, first, slides))| {
         Use::Complete { prompt, take, temperature, seed, logprobs, first, slides }
     });
-    prop_oneof![3 => complete, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score), 1 => (0..3u32).prop_map(Use::Way)]
+    let several = (prop::collection::vec(prompt(), 1..12), 0..60usize, 0..2usize)
+        .prop_map(|(prompts, take, logprobs)| Use::Several { prompts, take, logprobs });
+    prop_oneof![3 => complete, 3 => several, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score), 1 => (0..3u32).prop_map(Use::Way)]
 }
 
 fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Result<String> {
@@ -82,6 +90,20 @@ fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Resul
             Use::Score(ids) => {
                 let item = ScoreItem { text: Prompt::Ids(ids.clone()), context: Prompt::Ids(vec![1]) };
                 format!("{:?}", block_on(model.score(&[item], &abort))?)
+            }
+            Use::Several { prompts, take, logprobs } => {
+                let sampling = SamplingOptions { frequency_penalty: 0.5, ..Default::default() };
+                let options = GenerateOptions { max_tokens: 25, sampling, logprobs: *logprobs, ..Default::default() };
+                let prompts: Vec<_> = prompts.iter().map(|ids| Prompt::Ids(ids.clone())).zip(5..).collect();
+                let mut several = Several::start(model, &prompts, &options, abort.clone())?;
+                let mut chunks = Vec::new();
+                while let Some(chunk) = block_on(several.next(model))? {
+                    chunks.push(chunk);
+                    if chunks.len() == *take {
+                        several.aborts()[0].set();
+                    }
+                }
+                format!("{chunks:?} {:?}", model.context())
             }
             Use::Complete { prompt, take, temperature, seed, logprobs, first, slides } => {
                 let bias = vec![(0, -1e3)]; // no end of text

@@ -26,6 +26,14 @@ pub struct FakeBackend {
     pub chosen: usize,
     /// The completion that runs.
     pub choice: Option<HostChoice>,
+    /// Several texts that run, and their tails by place.
+    pub rows: Option<HostRows>,
+    pub tails: Vec<Vec<u32>>,
+    /// Tokens that tails have room for.
+    pub room: usize,
+    /// Places that there is memory for, and steps that were made for several texts.
+    pub most_places: usize,
+    pub steps: usize,
     /// Steps that are made ahead.
     pub ahead: usize,
     /// How a token was computed counts, too: in a chunk of how many, and by which kernels.
@@ -55,6 +63,11 @@ impl FakeBackend {
             follows_text: false,
             chosen: 0,
             choice: None,
+            rows: None,
+            tails: Vec::new(),
+            room: 0,
+            most_places: MOST_ROWS,
+            steps: 0,
             ahead: 1,
             is_exact: false,
             until_lost: Rc::default(),
@@ -79,6 +92,24 @@ impl FakeBackend {
             }
         }
         Err(Error::new(ErrorCode::DeviceLost, "lost"))
+    }
+
+    /// Appends a token to each of several tails; logits after each.
+    fn append(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>> {
+        self.check()?;
+        let (common, how) = (self.tokens.len(), if self.is_exact { 6 << 16 } else { 0 });
+        let mut logits = Vec::new();
+        for RowInput { place, held, id } in inputs {
+            assert!(*held < self.room && common + held < self.context, "a tail with room");
+            let tail = &mut self.tails[*place];
+            assert!(*held <= tail.len(), "all before it is there");
+            tail.truncate(*held);
+            tail.push(id | how);
+            self.tokens.extend(tail.iter());
+            logits.extend(self.logits_after(self.tokens.len()));
+            self.tokens.truncate(common);
+        }
+        Ok(logits)
     }
 
     pub fn logits_after(&self, len: usize) -> Vec<f32> {
@@ -168,6 +199,59 @@ impl Backend for FakeBackend {
 
     fn stop_choosing(&mut self) {
         self.choice = None;
+    }
+
+    async fn begin_rows(&mut self, rows: &[Row], real_ids: usize, wants_logits: bool) -> Result<()> {
+        self.check()?;
+        self.reserve_tails(rows).await?;
+        let common = self.len();
+        read_tails(self, rows, |fake, place| fake.tails[place] = fake.tokens[common..].to_vec()).await?;
+        assert!(rows.iter().all(|row| row.tail.len() <= self.tails[row.place].len() + 1), "held tails are there");
+        self.rows = Some(HostRows::new(rows, real_ids, wants_logits));
+        Ok(())
+    }
+
+    async fn step_rows(&mut self) -> Result<()> {
+        let inputs = self.rows.as_ref().expect("begun").inputs();
+        self.steps += 1;
+        let logits = self.append(&inputs)?;
+        self.rows.as_mut().expect("begun").choose(&logits);
+        Ok(())
+    }
+
+    async fn reserve_tails(&mut self, rows: &[Row]) -> Result<()> {
+        let (places, len) = room_for(rows);
+        if places > self.most_places {
+            return Err(Error::new(ErrorCode::OutOfMemory, "full"));
+        }
+        self.tails.resize(places.max(self.tails.len()), Vec::new());
+        self.room = self.room.max(len);
+        Ok(())
+    }
+
+    async fn feed_rows(&mut self, inputs: &[RowInput]) -> Result<()> {
+        self.append(inputs).map(drop)
+    }
+
+    async fn chosen_rows(&mut self) -> Result<Vec<Chosen>> {
+        self.check()?;
+        self.rows.as_mut().expect("begun").take()
+    }
+
+    fn rows_ahead(&self) -> usize {
+        self.ahead
+    }
+
+    fn tail_capacity(&self) -> usize {
+        self.room
+    }
+
+    fn stop_rows(&mut self) {
+        self.rows = None;
+    }
+
+    fn drop_tails(&mut self) {
+        (self.tails, self.room) = (Vec::new(), 0);
     }
 }
 

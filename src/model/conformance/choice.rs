@@ -164,9 +164,9 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     let kernel = SampleAdjust { vocab };
     let (out, partials) = (lab.output(adjusted.len()), lab.output(8 * kernel.partials()));
     let buffers = SampleAdjustBuffers {
-        step: &step,
+        step: step.as_entire_buffer_binding(),
         sampling: &sampling,
-        logits: &logits,
+        logits: logits.as_entire_buffer_binding(),
         seen: &seen,
         bias: &bias,
         adjusted: &out.buffer,
@@ -249,7 +249,7 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
     let (adjusted, partials) = (lab.input(&adjusted), lab.input(&partials));
     let (counts, chosen, tokens) = (lab.in_out(&seen), lab.output(1), lab.in_out(&ring));
     let buffers = SamplePickBuffers {
-        step: &step,
+        step: step.as_entire_buffer_binding(),
         sampling: &sampling,
         adjusted: &adjusted,
         partials: &partials,

@@ -1,4 +1,4 @@
-//! Cases of the kernels of a Pattention: `keys`, `values`, `matmul`, `weights`.
+//! Cases of the kernels of a Pattention: `keys`, `values`, `matmul`, `matmul_few`, `weights`.
 
 use super::case::{Cases, DependsOn, FORMATS, SIZES};
 use super::lab::{Lab, Wanted};
@@ -7,8 +7,8 @@ use crate::config::NormActivation;
 use crate::error::Result;
 use crate::model::kernels::attention_parts::{AttentionParts, MOST_WEIGHTS, PART};
 use crate::model::kernels::{
-    Keys, KeysBuffers, KeysInput, Matmul, MatmulBuffers, Rotary, Sharing, SlotWeights, SlotWeightsBuffers, Step,
-    Values, ValuesBuffers, ValuesOutput,
+    Keys, KeysBuffers, KeysInput, Matmul, MatmulBuffers, MatmulFew, Rotary, Sharing, SlotWeights, SlotWeightsBuffers,
+    Step, Values, ValuesBuffers, ValuesOutput,
 };
 use crate::reference::math;
 
@@ -107,14 +107,30 @@ pub fn add(cases: &mut Cases) {
                     let (rows, segments, parts, residual) = shape;
                     let size = format!("{tokens} × {rows} × {cols}");
                     cases.add(("matmul", size, Some(format)), variant, DependsOn::Nothing, move |lab| {
-                        matmul(lab, format, (tokens, rows, cols), (segments, parts), residual)
+                        matmul(lab, format, (tokens, rows, cols), (segments, parts), residual, None)
                     });
                 }
             }
         }
     }
+    for (i, (tokens, most)) in [(1, 2), (2, 2), (3, 4), (5, 8), (8, 8)].into_iter().enumerate() {
+        for (j, format) in FORMATS.into_iter().enumerate() {
+            let rows = SIZES[(i + j) % 5];
+            let cols = [160, 1024, 32, 96][(i + j) % 4];
+            for (variant, rows, segments, residual) in [
+                ("two tables' parts", 2 * rows + 62, 1, false),
+                ("residual", rows, 1, true),
+                ("three segments", 3 * rows.next_multiple_of(32), 3, false),
+            ] {
+                let (size, variant) = (format!("{tokens} × {rows} × {cols}"), format!("{variant}, of {most}"));
+                cases.add(("matmul_few", size, Some(format)), &variant, DependsOn::Nothing, move |lab| {
+                    matmul(lab, format, (tokens, rows, cols), (segments, 1), residual, Some(most))
+                });
+            }
+        }
+    }
     cases.add(("matmul", "65 × 1024 × 1024".into(), q4), "split sum", DependsOn::Nothing, |lab| {
-        matmul(lab, TableFormat::Q4, (65, 1024, 1024), (1, 4), false)
+        matmul(lab, TableFormat::Q4, (65, 1024, 1024), (1, 4), false, None)
     });
     for slots in SIZES.into_iter().chain([4096]) {
         for activation in ACTIVATIONS {
@@ -231,6 +247,7 @@ fn matmul(
     (tokens, rows, cols): (usize, usize, usize),
     (segments, parts): (usize, usize),
     residual: bool,
+    few: Option<usize>,
 ) -> Result<()> {
     // A table that is cut has an even number of rows in each part.
     let rows_per_part = if segments == 1 && parts == 1 && !residual { (rows / 2).next_multiple_of(2) } else { rows };
@@ -261,7 +278,10 @@ fn matmul(
         let kernel = Matmul { table: &weights.table, part, segments, parts, y_stride: rows, residual };
         let shape = lab.uniform(&kernel.shape());
         let buffers = MatmulBuffers { step: &step, x: &x, y: &y.buffer, shape: &shape };
-        lab.run(&kernel.dispatch(&buffers))?;
+        match few {
+            Some(tokens) => lab.run(&MatmulFew { product: kernel, tokens }.dispatch(&buffers))?,
+            None => lab.run(&kernel.dispatch(&buffers))?,
+        }
     }
     lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write, write_range};
 use super::rotary::Rotary;
+use super::several::{Tails, several};
 use crate::gpu::shader::ShaderSpec;
 
 /// Query, key and value of a chunk to where the attention reads them.
@@ -41,5 +42,13 @@ impl Append {
         ];
         let grid = Grid::PerToken { x: (self.hidden / 2).div_ceil(THREADS) as u32, z: 3 };
         Dispatch { shader: self.rotary.constants(spec), grid, bindings }
+    }
+
+    /// A dispatch for one token of each of several texts: keys and values go into their tails.
+    pub fn dispatch_several<'a>(&self, buffers: AppendBuffers<'a>, tails: &Tails<'a>) -> Dispatch<'a> {
+        let (keys, values) = (tails.keys.clone(), tails.values.clone());
+        let Dispatch { shader, grid, mut bindings } = self.dispatch(&AppendBuffers { keys, values, ..buffers });
+        bindings.push(uniform(6, tails.steps));
+        Dispatch { shader: several(shader), grid, bindings }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::attention_parts::{AttentionParts, PART};
 use super::dispatch::{Dispatch, Grid, read, read_range, uniform, write};
+use super::several::{Tails, several};
 use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
 
 /// Parts of softmax(q·kᵀ/√D)·v.
@@ -38,5 +39,14 @@ impl AttentionDecode {
         ];
         let grid = Grid::PerPart { heads: self.parts.heads() as u32, part: PART as u32 };
         Dispatch { shader: shader.flag_if(SUBGROUPS, self.subgroups), grid, bindings }
+    }
+
+    /// A dispatch for one token of each of several texts: queries, f32 [T, d], and parts of each, one after the other.
+    pub fn dispatch_several<'a>(&self, buffers: &AttentionDecodeBuffers<'a>, tails: &Tails<'a>) -> Dispatch<'a> {
+        let Dispatch { shader, mut bindings, .. } = self.dispatch(buffers);
+        let Tails { steps, keys, values } = tails;
+        bindings.extend([uniform(5, steps), read_range(6, keys), read_range(7, values)]);
+        let grid = Grid::PerPartOfEach { heads: self.parts.heads() as u32, part: PART as u32 };
+        Dispatch { shader: several(shader), grid, bindings }
     }
 }

@@ -31,6 +31,11 @@ impl AttentionParts {
         self.hidden / self.head
     }
 
+    /// From text to text, where there are several.
+    pub fn stride(self) -> usize {
+        self.len().next_multiple_of(4)
+    }
+
     /// Values of the buffer: sums, then highest score and sum of exponentials for each head and part.
     pub fn len(self) -> usize {
         self.max_parts * (self.hidden + 2 * self.heads())
@@ -38,10 +43,11 @@ impl AttentionParts {
 
     /// Adds its constants.
     pub fn constants(self, spec: ShaderSpec) -> ShaderSpec {
-        spec.with("PART", PART)
-            .with("MAX_PARTS", self.max_parts)
-            .with("D_MODEL", self.hidden)
-            .with("HEAD", self.head)
-            .flag_if("FEW_PARTS", self.heads() * self.max_parts <= MOST_WEIGHTS)
+        self.layout(spec).flag_if("FEW_PARTS", self.heads() * self.max_parts <= MOST_WEIGHTS)
+    }
+
+    /// Adds those that say where parts lie.
+    pub fn layout(self, spec: ShaderSpec) -> ShaderSpec {
+        spec.with("PART", PART).with("MAX_PARTS", self.max_parts).with("D_MODEL", self.hidden).with("HEAD", self.head)
     }
 }

@@ -19,6 +19,8 @@ pub enum Grid {
     PerTile { x: u32, tile: u32, z: u32 },
     /// (heads, ⌈(past + T) / part⌉), for parts of the context.
     PerPart { heads: u32, part: u32 },
+    /// (heads, ⌈(past + 1) / part⌉, T), for parts of the contexts of T texts, of which the longest has `past` tokens.
+    PerPartOfEach { heads: u32, part: u32 },
 }
 
 impl Grid {
@@ -30,6 +32,7 @@ impl Grid {
             Self::PerToken { x, z } => [x, t, z],
             Self::PerTile { x, tile, z } => [x, t.div_ceil(tile), z],
             Self::PerPart { heads, part } => [heads, ((past + count) as u32).div_ceil(part), 1],
+            Self::PerPartOfEach { heads, part } => [heads, (past as u32 + 1).div_ceil(part), t],
         }
     }
 
@@ -55,6 +58,11 @@ pub struct Dispatch<'a> {
 /// A whole buffer as `var<uniform>`.
 pub fn uniform(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
     Binding::new(index, Access::Uniform, buffer)
+}
+
+/// A part of a buffer as `var<uniform>`.
+pub fn uniform_range<'a>(index: u32, range: &wgpu::BufferBinding<'a>) -> Binding<'a> {
+    Binding { index, access: Access::Uniform, range: range.clone() }
 }
 
 /// A whole buffer as `var<storage, read>`.
@@ -87,6 +95,7 @@ mod tests {
         assert_eq!(Grid::PerToken { x: 5, z: 3 }.of(7, 9), [5, 9, 3]);
         assert_eq!(Grid::PerTile { x: 5, tile: 4, z: 3 }.of(7, 9), [5, 3, 3]);
         assert_eq!(Grid::PerPart { heads: 5, part: 8 }.of(7, 9), [5, 2, 1]);
+        assert_eq!(Grid::PerPartOfEach { heads: 5, part: 8 }.of(8, 3), [5, 2, 3]);
         // What one dimension does not hold goes into two, with some to spare.
         assert_eq!(Grid::folded(65_535).of(0, 1), [65_535, 1, 1]);
         assert_eq!(Grid::folded(65_536).of(0, 1), [65_535, 2, 1]);

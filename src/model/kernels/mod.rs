@@ -6,6 +6,7 @@
 
 mod append;
 mod attention_decode;
+mod attention_join;
 pub mod attention_parts;
 mod attention_prefill;
 mod dispatch;
@@ -14,12 +15,14 @@ mod keys;
 mod layernorm;
 pub mod layers;
 pub mod matmul;
+mod matmul_few;
 mod matvec;
 pub mod rotary;
 pub mod sample_adjust;
 pub mod sample_pick;
 pub mod sampling;
 pub mod score;
+mod several;
 mod step;
 mod sum_parts;
 mod theta;
@@ -28,6 +31,7 @@ mod weights;
 
 pub use append::{Append, AppendBuffers};
 pub use attention_decode::{AttentionDecode, AttentionDecodeBuffers};
+pub use attention_join::{AttentionJoin, AttentionJoinBuffers};
 #[cfg(test)]
 pub use attention_prefill::TILE as PREFILL_TILE;
 pub use attention_prefill::{AttentionPrefill, AttentionPrefillBuffers};
@@ -36,12 +40,14 @@ pub use embed::{Embed, EmbedBuffers};
 pub use keys::{Keys, KeysBuffers, KeysInput};
 pub use layernorm::{LayerNorm, LayerNormBuffers};
 pub use matmul::{Matmul, MatmulBuffers};
+pub use matmul_few::MatmulFew;
 pub use matvec::Sharing;
 pub use rotary::Rotary;
 pub use sample_adjust::{SampleAdjust, SampleAdjustBuffers};
 pub use sample_pick::{SamplePick, SamplePickBuffers};
 pub use score::{Score, ScoreBuffers};
-pub use step::{Step, leaving};
+pub use several::Tails;
+pub use step::{Step, TextStep, leaving};
 pub use sum_parts::{SumParts, SumPartsBuffers};
 pub use values::{Values, ValuesBuffers, ValuesOutput};
 pub use weights::{SlotWeights, SlotWeightsBuffers};

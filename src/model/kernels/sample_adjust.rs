@@ -1,6 +1,6 @@
 //! First half of choosing a token: penalties, bias, temperature, the best of every few (`shaders/sample_adjust.wgsl`).
 
-use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
+use super::dispatch::{Dispatch, Grid, THREADS, read, read_range, uniform, uniform_range, write};
 use crate::gpu::shader::ShaderSpec;
 
 /// Tokens that one workgroup looks at.
@@ -15,11 +15,11 @@ pub struct SampleAdjust {
 /// What it is bound to.
 pub struct SampleAdjustBuffers<'a> {
     /// Uniform `Step`.
-    pub step: &'a wgpu::Buffer,
+    pub step: wgpu::BufferBinding<'a>,
     /// Uniform `Sampling`.
     pub sampling: &'a wgpu::Buffer,
     /// Input, f32 [V].
-    pub logits: &'a wgpu::Buffer,
+    pub logits: wgpu::BufferBinding<'a>,
     /// Counts of `sampling.wgsl`, vec2<u32> [V].
     pub seen: &'a wgpu::Buffer,
     /// Logit bias, f32 [V].
@@ -39,9 +39,9 @@ impl SampleAdjust {
     /// A dispatch for one row of logits.
     pub fn dispatch<'a>(&self, buffers: &SampleAdjustBuffers<'a>) -> Dispatch<'a> {
         let bindings = vec![
-            uniform(0, buffers.step),
+            uniform_range(0, &buffers.step),
             uniform(1, buffers.sampling),
-            read(2, buffers.logits),
+            read_range(2, &buffers.logits),
             read(3, buffers.seen),
             read(4, buffers.bias),
             write(5, buffers.adjusted),

@@ -1,6 +1,6 @@
 //! Second half of choosing a token: the filters and the draw (`shaders/sample_pick.wgsl`).
 
-use super::dispatch::{Dispatch, Grid, read, uniform, write};
+use super::dispatch::{Dispatch, Grid, read, uniform, uniform_range, write};
 use super::sample_adjust::TOKENS;
 use crate::gpu::Gpu;
 use crate::gpu::shader::ShaderSpec;
@@ -19,7 +19,7 @@ pub struct SamplePick {
 /// What it is bound to.
 pub struct SamplePickBuffers<'a> {
     /// Uniform `Step`.
-    pub step: &'a wgpu::Buffer,
+    pub step: wgpu::BufferBinding<'a>,
     /// Uniform `Sampling`.
     pub sampling: &'a wgpu::Buffer,
     /// Input, f32 [4·⌈V / 4⌉].
@@ -28,7 +28,7 @@ pub struct SamplePickBuffers<'a> {
     pub partials: &'a wgpu::Buffer,
     /// Counts of `sampling.wgsl`, vec2<u32> [V]: the token is counted, and another one no more.
     pub seen: &'a wgpu::Buffer,
-    /// The token, u32 [1].
+    /// The token, at the step's `first_row`, u32.
     pub ids: &'a wgpu::Buffer,
     /// The token, at the step's index modulo [`RING`], u32 [RING].
     pub tokens: &'a wgpu::Buffer,
@@ -51,7 +51,7 @@ impl SamplePick {
             .with("PARTIALS", self.vocab.div_ceil(TOKENS))
             .with("RING", RING);
         let bindings = vec![
-            uniform(0, buffers.step),
+            uniform_range(0, &buffers.step),
             uniform(1, buffers.sampling),
             read(2, buffers.adjusted),
             read(3, buffers.partials),

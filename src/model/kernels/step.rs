@@ -20,6 +20,24 @@ pub struct Step {
     pub leaving: u32,
     /// 1: XTC is on at this token.
     pub xtc: u32,
+    /// Of several texts, how many tokens all have in common, and which row of the tails is the first of this one's.
+    pub in_common: u32,
+    pub tail: u32,
+}
+
+/// `TextStep` of the shaders: of one of several texts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct TextStep {
+    step: Step,
+    /// So that a binding may begin with each.
+    padding: [u32; 54],
+}
+
+impl From<Step> for TextStep {
+    fn from(step: Step) -> Self {
+        Self { step, padding: [0; 54] }
+    }
 }
 
 /// Values of [`Step::leaving`]: an id, with [`OUTPUT`](leaving::OUTPUT) if the output holds it, or one of the others.

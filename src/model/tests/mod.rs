@@ -7,6 +7,7 @@ mod conformance;
 mod persistent;
 mod room;
 mod self_test;
+mod several;
 mod shared;
 
 use super::gpu_model::GpuModel;

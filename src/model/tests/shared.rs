@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::gpu::shader::ShaderSpec;
+use crate::model::kernels::attention_parts::AttentionParts;
 use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedTable, STRETCH, Storage};
 use crate::model::kernels::leaving;
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::sampling::{BARRED, Sampling};
 use crate::model::kernels::score::TargetScore;
-use crate::model::kernels::{PREFILL_TILE, Step};
+use crate::model::kernels::{PREFILL_TILE, Step, TextStep};
 use crate::model::plan::{Parts, Plan};
 use crate::model::weights::layer_shapes;
 use crate::sampling::{END_OF_TEXT, SamplingOptions};
@@ -111,8 +112,20 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     assert_eq!(constant(&matmul, "TILE_N") as usize, TILE_ROWS);
     let shape = offsets!(Shape, groups, segments, segment_rows, y_stride, y_start, parts);
     assert_eq!(members(&matmul, "Shape"), shape);
-    let step = offsets!(Step, past, count, row, first_row, index, real_ids, leaving, xtc);
+    let step = offsets!(Step, past, count, row, first_row, index, real_ids, leaving, xtc, in_common, tail);
     assert_eq!(members(&matmul, "Step"), step);
+    let join = AttentionParts { max_parts: 3, hidden: 64, head: 32 };
+    let join = source(join.layout(
+        ShaderSpec::new("attention_join").with("WG", 64).flag("COMBINE").flag("SEVERAL").with("MOST_TEXTS", 8),
+    ));
+    assert_eq!(members(&join, "Step"), step);
+    let size = |name: &str| {
+        join.types
+            .iter()
+            .find(|(_, t)| t.name.as_deref() == Some(name))
+            .map(|(_, t)| t.inner.size(join.to_ctx()) as usize)
+    };
+    assert_eq!(size("TextStep"), Some(size_of::<TextStep>()));
     let prefill = source(ShaderSpec::new("attention_prefill").with("D_MODEL", 64).with("HEAD", 64));
     assert_eq!(constant(&prefill, "TILE") as usize, PREFILL_TILE);
     let adjust = source(ShaderSpec::new("sample_adjust").with("WG", 128).with("V", 9));

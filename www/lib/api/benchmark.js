@@ -1,7 +1,7 @@
 // How fast a model is: prompts of arbitrary tokens, the same way that every caller takes.
 
 /** Token 0 would end a text. */
-const NO_END = Object.freeze({ 0: -1e4 });
+export const NO_END = Object.freeze({ 0: -1e4 });
 
 /** Median, least and greatest of some numbers. @param {number[]} values */
 export function spread(values) {

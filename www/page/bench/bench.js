@@ -3,7 +3,7 @@
 // bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
 // without that feature, and f16=0; workgroups=128&threads=256&arithmetic=int8 (f16, f32) says how decode steps are made,
 // workgroups=0 by a dispatch per product, and without it that is tuned; probe=0 leaves out what bounds it, which takes a
-// minute on a CPU; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU
+// minute on a CPU; several=4,8 adds so many texts at once, and samplers=1 each sampler alone; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU
 // reference's. Addresses are of the page's own origin.
 
 import { byId } from "../elements.js";
@@ -11,6 +11,7 @@ import { ownAddress } from "./address.js";
 import { checkLogits } from "./check.js";
 import { askForControl } from "../offline.js";
 import { probe, shareOfFloor } from "./probe.js";
+import { measureSampler, measureSeveral, SAMPLERS } from "./texts.js";
 import { TokenFormer } from "../../tokenformer.js";
 
 /** @typedef {import("../../tokenformer.js").TokenFormerError} TokenFormerError */
@@ -85,6 +86,17 @@ async function measure() {
         results.push({ model: name, kind, variants, gpuBytes, shareOfFloor: share, bandwidthUsed, ...result });
         show({ adapter, thread, probe: probed, results });
       }
+      for (const n of (query.get("several") ?? "").split(",").filter(Boolean)) {
+        say(`${name}: measuring ${n} texts at once.`);
+        results.push({ model: name, kind: `${n} at once`, ...(await measureSeveral(model, { ...base, n: Number(n) })) });
+        show({ results });
+      }
+      if (query.has("samplers"))
+        for (const [kind, options] of Object.entries(SAMPLERS)) {
+          say(`${name}: measuring ${kind}.`);
+          results.push({ model: name, kind, ...(await measureSampler(model, { ...base, options })) });
+          show({ results });
+        }
       if (query.has("kernels")) results.push({ model: name, kind: "kernels", kernels: await model.kernelTimes() });
       await model.dispose();
     } catch (error) {

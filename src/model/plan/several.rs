@@ -1,0 +1,135 @@
+//! The dispatches of a step of several texts: one token of each, through every layer.
+
+use super::{Builder, Parts};
+use crate::checkpoint::layout::Pattention;
+use crate::error::Result;
+use crate::gpu::GpuBuffer;
+use crate::model::kernels::{
+    Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionJoin, AttentionJoinBuffers, Matmul,
+    MatmulBuffers, MatmulFew, Rotary, Tails, TextStep,
+};
+use crate::model::sampling_buffers::SamplingBuffers;
+use crate::model::stage::{Stager, Stages};
+use crate::model::tables::Table;
+use crate::model::weights::LayerTables;
+use std::num::NonZeroU64;
+
+/// What such a step reads and writes besides the buffers of all steps.
+pub struct Texts<'a> {
+    /// Uniform `TextStep` [T].
+    pub steps: &'a wgpu::Buffer,
+    /// Parts of the attention of each, f32 [T, parts].
+    pub parts: &'a wgpu::Buffer,
+    /// For choosing the tokens of each.
+    pub sampling: &'a [SamplingBuffers],
+    /// Keys and values of the tails, by layer.
+    pub tails: &'a [[GpuBuffer; 2]],
+    /// Most tokens that kernels are compiled for.
+    pub tokens: usize,
+}
+
+/// Everything that is dispatched for such a step after the embedding.
+pub struct SeveralPlan {
+    /// All layers.
+    pub layers: Stages,
+    /// Logits of every text, [`logits_stride`] apart.
+    pub logits: Stages,
+    /// Choosing the token of each text.
+    pub choose: Vec<Stages>,
+    _uniforms: Vec<GpuBuffer>,
+}
+
+/// Values from one text's logits to the next's: a binding may begin with each.
+pub fn logits_stride(vocab: usize) -> usize {
+    vocab.next_multiple_of(64)
+}
+
+impl SeveralPlan {
+    /// Compiles every pipeline and makes every bind group.
+    ///
+    /// # Errors
+    /// If a shader's files contradict each other; validation errors go to the caller's error scope.
+    pub fn new(parts: Parts<'_>, texts: &Texts<'_>) -> Result<Self> {
+        let mut b = Builder { parts, stager: Stager::new(parts.gpu), uniforms: Vec::new() };
+        let mut layers = Stages::default();
+        for (layer, tables) in parts.weights.layers.iter().enumerate() {
+            b.layer_of_several(&mut layers, layer, tables, texts)?;
+        }
+        let vocab = parts.config.padded_vocab_size;
+        let stride = logits_stride(vocab);
+        let (u, logits) = (&parts.scratch.u.buffer, &parts.scratch.logits.buffer);
+        let mut of_rows = Stages::default();
+        b.layernorm(&mut of_rows, Some(&parts.weights.norm.buffer))?;
+        b.few(&mut of_rows, &parts.weights.embedding, (1, texts.tokens), u, (logits, stride), false)?;
+        let choose = texts.sampling.iter().enumerate().map(|(i, sampling)| {
+            let range = |buffer, from: usize, size: usize| wgpu::BufferBinding {
+                buffer,
+                offset: from as u64,
+                size: NonZeroU64::new(size as u64),
+            };
+            let step = range(texts.steps, i * size_of::<TextStep>(), size_of::<TextStep>());
+            b.choose((step, range(logits, i * stride * 4, stride * 4)), sampling)
+        });
+        let choose = choose.collect::<Result<_>>()?;
+        Ok(Self { layers, logits: of_rows, choose, _uniforms: std::mem::take(&mut b.uniforms) })
+    }
+}
+
+impl Builder<'_> {
+    fn layer_of_several(
+        &mut self,
+        stages: &mut Stages,
+        layer: usize,
+        t: &LayerTables,
+        texts: &Texts<'_>,
+    ) -> Result<()> {
+        let Parts { config, scratch: s, gpu, .. } = self.parts;
+        let d = config.hidden_size;
+        let (step, h, u, q) = (&s.step.buffer, &s.h.buffer, &s.u.buffer, &s.q.buffer);
+        let (scores, qkv, angles) = (&s.scores.buffer, &s.qkv.buffer, &s.angles.buffer);
+        let ([steps, parts], n) = ([texts.steps, texts.parts], texts.tokens);
+        let [tail_keys, tail_values] = texts.tails[layer].each_ref().map(|b| b.buffer.as_entire_buffer_binding());
+        let tails = Tails { steps, keys: tail_keys, values: tail_values };
+        self.layernorm(stages, None)?;
+        self.few(stages, &t.qkv_keys, (1, n), u, (scores, t.qkv_keys.shape().rows), false)?;
+        self.slot_weights(stages, Pattention::Query, 3)?;
+        self.few(stages, &t.qkv_values, (3, n), scores, (qkv, 3 * d), false)?;
+        let [keys, values] = s.cache[layer].ranges();
+        let append = Append { hidden: d, rotary: Rotary::new(config) };
+        let buffers = AppendBuffers { step, qkv, q, keys, values, angles };
+        self.stager.push(stages, &append.dispatch_several(buffers, &tails))?;
+        let [keys, values] = s.cache[layer].ranges();
+        let attention = AttentionDecode { parts: s.attention, subgroups: gpu.has_subgroups() };
+        let buffers = AttentionDecodeBuffers { step, q, keys, values, parts };
+        self.stager.push(stages, &attention.dispatch_several(&buffers, &tails))?;
+        let join = AttentionJoin { parts: s.attention };
+        self.stager.push(stages, &join.dispatch(&AttentionJoinBuffers { steps, parts, u }))?;
+        self.few(stages, &t.proj_keys, (1, n), u, (scores, t.proj_keys.shape().rows), false)?;
+        self.slot_weights(stages, Pattention::Proj, 1)?;
+        self.few(stages, &t.proj_values, (1, n), scores, (h, d), true)?;
+        self.layernorm(stages, None)?;
+        self.few(stages, &t.mlp_keys, (1, n), u, (scores, t.mlp_keys.shape().rows), false)?;
+        self.slot_weights(stages, Pattention::Mlp, 1)?;
+        self.few(stages, &t.mlp_values, (1, n), scores, (h, d), true)
+    }
+
+    /// Y (+)= X·Wᵀ for every part of a table, for at most `tokens` tokens.
+    fn few(
+        &mut self,
+        stages: &mut Stages,
+        table: &Table,
+        (segments, tokens): (usize, usize),
+        x: &wgpu::Buffer,
+        (y, y_stride): (&wgpu::Buffer, usize),
+        residual: bool,
+    ) -> Result<()> {
+        let step = &self.parts.scratch.step.buffer;
+        for part in &table.parts {
+            let product = Matmul { table, part, segments, parts: 1, y_stride, residual };
+            let shape = self.uniform(bytemuck::bytes_of(&product.shape()));
+            let buffers = MatmulBuffers { step, x, y, shape: &shape };
+            self.stager.push(stages, &MatmulFew { product, tokens }.dispatch(&buffers))?;
+        }
+        Ok(())
+    }
+}
