@@ -19,6 +19,7 @@ const TYPES = {
   texts: ["array of strings", "readonly string[]"],
   biases: ["object { id: number }", "Readonly<Record<number, number>>"],
   signal: ["AbortSignal", "AbortSignal"],
+  signals: ["array of AbortSignals", "readonly (AbortSignal | null | undefined)[]"],
   function: ["function", "Function"],
 };
 
@@ -45,7 +46,7 @@ function typeInTypes({ type, values, fields }) {
 
 /** An option as the README's table shows it. */
 export function optionRow(name, option, { hasAttribute = true } = {}) {
-  const attribute = ["signal", "function"].includes(option.type) ? "" : `\`${attributeName(name, option)}\``;
+  const attribute = ["signal", "signals", "function"].includes(option.type) ? "" : `\`${attributeName(name, option)}\``;
   const standard = option.default === undefined ? "" : `\`${JSON.stringify(option.default)}\``;
   return `| \`${name}\` | ${hasAttribute ? `${attribute} | ` : ""}${typeInWords(option)} | ${standard} | ${option.about} |`;
 }

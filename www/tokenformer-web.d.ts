@@ -1,6 +1,7 @@
 // Types of what wasm-bindgen makes of src/api, for the checks of www/lib: the generated ones know no more than `any`.
 
 import type {
+  AlternativeChunk,
   BenchmarkResult,
   KernelTime,
   Chunk,
@@ -16,6 +17,12 @@ export type Request = Record<string, unknown>;
 /** Text, or ids. */
 export type Prompt = string | Uint32Array;
 
+/** One of several texts that are written at once. */
+export interface Candidate {
+  prompt: Prompt;
+  seed: number;
+}
+
 /** A loaded model. Not to be called twice at once. */
 export class Engine {
   static load(request: Request, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<Engine>;
@@ -25,6 +32,8 @@ export class Engine {
   encode(text: string): Uint32Array;
   decode(ids: Uint32Array): string;
   start(prompt: Prompt, options: object): Promise<Generation>;
+  /** Begins any number of texts, of which it writes some at a time; `options` as for `start`, without the seed. */
+  startSeveral(candidates: Candidate[], options: object): Promise<Several>;
   score(items: { text: Prompt; context: Prompt }[]): Promise<ScoreResult[]>;
   logits(ids: Uint32Array): Promise<Float32Array>;
   context(): Uint32Array;
@@ -43,6 +52,19 @@ export class Generation {
   /** Makes it what it would be if no more than the first `taken` chunks had been written. */
   rewind(taken: number): void;
   result(): GenerateResult;
+  abort(): void;
+  free(): void;
+}
+
+/** Texts that are being written at once, numbered in the order in which they were asked for. */
+export class Several {
+  /** The next chunk of any of them; undefined once all have ended. */
+  next(): Promise<AlternativeChunk | undefined>;
+  /** Before a text's end it reads as aborted. */
+  result(): GenerateResult[];
+  /** Ends that text at its next step; what was held back of it still comes. */
+  abortOne(index: number): void;
+  /** The same for all. */
   abort(): void;
   free(): void;
 }

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { COMPLETION_OPTIONS } from "../../www/lib/api/completions.js";
 import { ERROR_CODES } from "../../www/lib/errors.js";
-import { complete, LOAD_OPTIONS } from "../../www/lib/api/options.js";
+import { ALTERNATIVES_OPTIONS, complete, LOAD_OPTIONS } from "../../www/lib/api/options.js";
 import { optionMember, optionRow, orderInWords, writtenReadme, writtenTypes } from "../../scripts/options.mjs";
 import { ROWS } from "../fixtures/every-option.js";
 
@@ -49,24 +49,28 @@ test("the types name every load option and its default", () => {
   }
 });
 
-test("the README's table of completions' parameters is the code's", () => {
+test("the README's tables of completions' parameters and of alternatives are the code's", () => {
   const readme = read("README.md");
-  for (const [name, option] of Object.entries(COMPLETION_OPTIONS)) {
+  for (const [name, option] of [COMPLETION_OPTIONS, ALTERNATIVES_OPTIONS].flatMap(Object.entries)) {
     const row = optionRow(name, option, { hasAttribute: false });
     assert.ok(readme.includes(row), `README.md lacks this row:\n${row}`);
   }
 });
 
-test("the types name every parameter of completions and its default", () => {
-  const [, body] = read("www/tokenformer.d.ts").split("export interface CompletionParams {");
-  const declared = body.slice(0, body.indexOf("\n}"));
-  for (const [name, option] of Object.entries(COMPLETION_OPTIONS)) {
-    const [comment] =
-      declared.match(new RegExp(`/\\*\\*[^\\n]*\\n {2}${name}\\?:`)) ?? assert.fail(`${name} is not typed`);
-    if (option.default !== undefined)
-      assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
-  }
-});
+for (const [type, table] of [
+  ["CompletionParams", COMPLETION_OPTIONS],
+  ["AlternativesOptions extends GenerateOptions", ALTERNATIVES_OPTIONS],
+])
+  test(`the types name every parameter of ${type} and its default`, () => {
+    const [, body] = read("www/tokenformer.d.ts").split(`export interface ${type} {`);
+    const declared = body.slice(0, body.indexOf("\n}"));
+    for (const [name, option] of Object.entries(table)) {
+      const [comment] =
+        declared.match(new RegExp(`/\\*\\*[^\\n]*\\n {2}${name}\\?:`)) ?? assert.fail(`${name} is not typed`);
+      if (option.default !== undefined)
+        assert.ok(comment.includes(`Default: ${JSON.stringify(option.default)}.`), `${name}: ${comment}`);
+    }
+  });
 
 test("every error code is typed and has its remedy in the README", () => {
   const [types, readme] = [read("www/tokenformer.d.ts"), read("README.md")];

@@ -10,6 +10,7 @@ import { EnginePort } from "../../www/lib/engine/port.js";
 import { EngineService } from "../../www/lib/engine/service.js";
 import { engineModule, engines } from "../../www/lib/engine/engines.js";
 import { enginesOf } from "../../www/lib/engine/engines-of.js";
+import { FakeSeveral } from "./fake-several.mjs";
 
 const soon = () => new Promise((resolve) => setTimeout(resolve, 1));
 const coded = (code, message) => Object.assign(new Error(message), { code, hint: "" });
@@ -40,6 +41,7 @@ export class FakeEngine {
     this.open = 0; // generations not freed
     this.abortAsked = false;
     this.generations = [];
+    this.ends = {}; // of texts that several write at once: the seed with the tokens after which it stops
   }
 
   async exclusive(name, work) {
@@ -90,6 +92,21 @@ export class FakeEngine {
       if (prompt === "refuse") throw Object.assign(new Error("No."), { code: "invalid-argument", hint: "Say please." });
       this.open += 1;
       return new FakeGeneration(this, options);
+    });
+  }
+
+  startSeveral(candidates, options) {
+    return this.exclusive("start", async () => {
+      this.prompts.push(...candidates.map(({ prompt }) => prompt));
+      await soon();
+      if (candidates.some(({ prompt }) => prompt === "trap")) throw new WebAssembly.RuntimeError("unreachable");
+      if (candidates.some(({ prompt }) => prompt === "hang")) await new Promise(() => {}); // nobody settles it
+      for (let i = 0; i < 20 && candidates.some(({ prompt }) => prompt === "long"); i++) {
+        await soon();
+        if (this.abortAsked) throw coded("aborted", "start was aborted");
+      }
+      this.open += 1;
+      return new FakeSeveral(this, candidates, options);
     });
   }
 
@@ -288,7 +305,7 @@ after(endWorkers);
 
 /** Waits until `read()` is `wanted`: what is freed is freed a message later. */
 export async function becomes(read, wanted) {
-  for (let tries = 0; tries < 500 && !isDeepStrictEqual(read(), wanted); tries++) await new Promise(setImmediate);
+  for (let tries = 0; tries < 20_000 && !isDeepStrictEqual(read(), wanted); tries++) await new Promise(setImmediate);
   assert.deepEqual(read(), wanted);
 }
 

@@ -18,6 +18,7 @@ test("a strict project without frameworks takes the types, and its libraries are
   writeFileSync(
     join(project, "story.ts"),
     `import "tokenformer-web";
+import type { TokenFormer } from "tokenformer-web";
 const element = document.createElement("token-former");
 element.maxTokens = 5;
 element.logitBias = { 11: -5 };
@@ -26,6 +27,21 @@ element.stop = ["\\n"];
 element.stop();
 element.ondone = ({ detail }) => detail.finishReason.at(0);
 element.quantization satisfies "q4" | "q8" | "f16" | null;
+const { signal } = new AbortController();
+export async function write(model: TokenFormer) {
+  const written = model.alternatives("a", { n: 2, seed: 5, maxTokens: 5, signal, signals: [signal, undefined, null] });
+  for await (const { index, text, tokenId } of written) [index, tokenId, text] satisfies [number, number, string];
+  for await (const chunk of model.generate("a")) {
+    // @ts-expect-error: one text has no number
+    chunk.index;
+  }
+  const { done, value } = await written.next();
+  if (done) value[0]?.finishReason satisfies string | undefined;
+  // @ts-expect-error: of several texts only
+  model.complete("a", { n: 2 });
+  // @ts-expect-error: an array
+  model.alternatives("a", { signals: signal });
+}
 // @ts-expect-error: an attribute's text is not its property's value
 element.maxTokens = "5";
 `,

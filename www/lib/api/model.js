@@ -9,23 +9,24 @@ import { availability } from "./availability.js";
 import { measure } from "./benchmark.js";
 import { Completions } from "./completions.js";
 import { engines } from "../engine/engines.js";
-import { nothingWritten } from "../engine/writing.js";
 import { aborted, invalidArgument, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { assets, setAssets } from "../locations.js";
-import { checkIds, checkScoreArguments, checkText, checkTextOrIds } from "./inputs.js";
+import { checkIds, checkScoreArguments, checkText } from "./inputs.js";
 import { fetchOf } from "../http/endpoints.js";
 import { Lock } from "../engine/lock.js";
 import { loadMade } from "./loading.js";
-import { checkBenchmarkOptions, checkGenerateOptions, checkRandomOptions } from "./options.js";
+import { checkBenchmarkOptions, checkRandomOptions } from "./options.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
+import { alternatives, oneText } from "./texts.js";
 
 /** @typedef {import("../engine/port.js").Made} Made */
 /** @typedef {Made["engine"]} Engine */
-/** @typedef {import("../engine/writing.js").Writing} Writing */
+/** @typedef {import("../engine/writing.js").Writing<any, any>} Writing */
 /** @typedef {import("../../tokenformer.js").TokenIds} TokenIds */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
 /** @typedef {import("../../tokenformer.js").GenerateResult} GenerateResult */
-/** A call that has not ended. @typedef {{ signal: AbortSignal, writing: Writing | null, end: () => void }} Call */
+/** @typedef {import("../../tokenformer.js").AlternativesOptions} AlternativesOptions */
+/** A call that has not ended. @typedef {{ signal: AbortSignal, writing: Writing | null, abort: () => void, end: () => void }} Call */
 
 const LOADED = Symbol("made by load");
 
@@ -146,27 +147,13 @@ export class TokenFormer {
   }
 
   /** Writes on from a prompt: yields chunks, returns what `complete` resolves to. @param {string | TokenIds} prompt @param {GenerateOptions} [options] */
-  async *generate(prompt, options) {
-    const input = checkTextOrIds("prompt", prompt);
-    const { signal, ...given } = checkGenerateOptions(options);
-    this.#assertUsable();
-    const call = this.#begin(signal);
-    let release = null;
-    let writing = null;
-    try {
-      release = await this.#turns.acquire(call.signal);
-      if (release) writing = await this.#start(call, input, given);
-      if (!writing) return nothingWritten(given.seed);
-      for (;;) {
-        const chunk = await this.#next(call, writing);
-        if (!chunk) return writing.result ?? nothingWritten(given.seed);
-        yield chunk;
-      }
-    } finally {
-      if (writing) await this.#close(call, writing);
-      release?.();
-      call.end();
-    }
+  generate(prompt, options) {
+    return this.#write(() => oneText(prompt, options));
+  }
+
+  /** Writes a prompt on in `n` ways at once: yields chunks with the `index` of their text, returns all results. @param {string | TokenIds} prompt @param {AlternativesOptions} [options] */
+  alternatives(prompt, options) {
+    return this.#write(() => alternatives(prompt, options));
   }
 
   /** Writes on from a prompt and resolves to the whole. @param {string | TokenIds} prompt @param {GenerateOptions} [options] @returns {Promise<GenerateResult>} */
@@ -274,6 +261,7 @@ export class TokenFormer {
     const call = {
       signal: controller.signal,
       writing: null,
+      abort,
       end: () => {
         signal?.removeEventListener("abort", abort);
         this.#calls.delete(abort);
@@ -333,17 +321,42 @@ export class TokenFormer {
     }
   }
 
-  /** Begins to write; null if the call was aborted before anything could be written. @param {Call} call @param {string | Uint32Array} input @param {import("./options.js").CheckedGenerateOptions} options */
-  async #start(call, input, { logitBias, ...rest }) {
-    const options = {
-      ...rest,
-      logitBias: Object.entries(logitBias).map(([id, bias]) => [Number(id), bias]),
-    };
+  /**
+   * @template {import("./texts.js").Texts} Texts
+   * @param {() => { texts: Texts, signal?: AbortSignal }} prepare checks what was given, once the generator begins
+   * @returns {AsyncGenerator<ReturnType<Texts["told"]>, ReturnType<Texts["ended"]>, undefined>}
+   */
+  async *#write(prepare) {
+    const { texts, signal } = prepare();
+    this.#assertUsable();
+    const call = this.#begin(signal);
+    texts.listen(call.abort);
+    let release = null;
+    let writing = null;
+    try {
+      release = await this.#turns.acquire(call.signal);
+      if (release) writing = await this.#start(call, texts);
+      for (;;) {
+        const chunk = writing && (await this.#next(call, writing));
+        if (!chunk) return /** @type {ReturnType<Texts["ended"]>} */ (texts.ended(writing?.result ?? null));
+        yield /** @type {ReturnType<Texts["told"]>} */ (texts.told(chunk));
+      }
+    } finally {
+      texts.end();
+      if (writing) await this.#close(call, writing);
+      release?.();
+      call.end();
+    }
+  }
+
+  /** Begins to write; null if it was aborted before anything could be written. @param {Call} call @param {import("./texts.js").Texts} texts @returns {Promise<Writing | null>} */
+  async #start(call, texts) {
     try {
       return await this.#step(call, async (engine) => {
         if (call.signal.aborted) return null;
         if (this.#failure) throw this.#failure;
-        const writing = await engine.start(input, options);
+        const writing = await texts.start(engine);
+        if (!writing) return null;
         call.writing = writing;
         this.#writing = writing;
         if (call.signal.aborted) writing.abort();

@@ -9,7 +9,7 @@ import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
 /**
  * A row of the table.
  * @typedef {object} Option
- * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"object"|"signal"|"function"} type
+ * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"object"|"signal"|"signals"|"function"} type
  * @property {unknown} [default] undefined: described in `about`
  * @property {string} [about] one line for people
  * @property {readonly unknown[]} [values] of an enum
@@ -33,6 +33,7 @@ import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
 /** @typedef {LoadOptions & Required<Pick<LoadOptions, "revision" | "endpoint" | "cache" | "backend">>} CheckedLoadOptions */
 /** @typedef {GenerateOptions & Required<Omit<GenerateOptions, "seed" | "signal">>} CheckedGenerateOptions */
+/** @typedef {CheckedGenerateOptions & { n: number, signals: (AbortSignal | null | undefined)[] }} CheckedAlternativesOptions */
 
 // Git's rules for the names of branches and tags, plus: nothing that has a meaning in a URL.
 const REVISION = /^(?!.*\.\.)[^\u0000-\u0020\u007f~^:?*#%[\\]+$/u;
@@ -110,6 +111,18 @@ export const LOAD_OPTIONS = Object.freeze({
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const GENERATE_OPTIONS = complete(ROWS);
 
+/** What `alternatives` takes besides. @type {Readonly<Record<string, Readonly<Option>>>} */
+export const ALTERNATIVES_OPTIONS = Object.freeze({
+  n: {
+    type: "integer",
+    min: 1,
+    max: 128,
+    default: 1,
+    about: "how many texts to write; the next one takes the next seed",
+  },
+  signals: { type: "signals", default: undefined, about: "each ends the text of its own index alone; at most `n`" },
+});
+
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const BENCHMARK_OPTIONS = Object.freeze({
   promptTokens: { type: "integer", min: 1, max: 2 ** 20, default: 512, about: "tokens of the prompt" },
@@ -161,6 +174,21 @@ export function checkRevision(revision) {
 /** Options of `generate` and `complete`, checked and complete. Throws `invalid-argument`. @param {unknown} [options] */
 export function checkGenerateOptions(options) {
   return /** @type {CheckedGenerateOptions} */ (/** @type {unknown} */ (checkOptions(GENERATE_OPTIONS, options)));
+}
+
+/** Options of `alternatives`, checked and complete. Throws `invalid-argument`. @param {unknown} [options] */
+export function checkAlternativesOptions(options) {
+  const table = { ...ALTERNATIVES_OPTIONS, ...GENERATE_OPTIONS };
+  const { signals = [], ...checked } = /** @type {Partial<CheckedAlternativesOptions>} */ (
+    checkOptions(table, options)
+  );
+  const { n } = /** @type {CheckedAlternativesOptions} */ (checked);
+  if (signals.length > n)
+    throw invalidArgument(
+      `signals has ${signals.length} elements, but n is ${n}.`,
+      "Give each text at most one, at its own index; `signal` ends all.",
+    );
+  return /** @type {CheckedAlternativesOptions} */ ({ ...checked, signals });
 }
 
 /**
@@ -274,6 +302,10 @@ const CHECKS = {
     // By its tag: a signal may come from another frame.
     if (Object.prototype.toString.call(value) !== "[object AbortSignal]") throw wrong(name, "an AbortSignal", value);
     return value;
+  },
+  signals(name, value, option) {
+    if (!Array.isArray(value)) throw wrong(name, "an array of AbortSignals", value);
+    return Array.from(value, (signal, i) => (signal == null ? null : CHECKS.signal(`${name}[${i}]`, signal, option)));
   },
   function(name, value) {
     if (typeof value !== "function") throw wrong(name, "a function", value);

@@ -15,6 +15,7 @@ const IDLE_MS = 10_000;
 /** @typedef {import("./service.js").Answer} Answer */
 /** @typedef {import("../../tokenformer-web.js").Engine} Engine */
 /** @typedef {import("../../tokenformer-web.js").Prompt} Prompt */
+/** @typedef {import("../../tokenformer-web.js").Candidate} Candidate */
 /** @typedef {import("../../tokenformer-web.js").Request} Request */
 /** @typedef {(progress: import("../../tokenformer.js").LoadProgress) => void} Tell */
 /** An engine that was not freed. @typedef {{ info: ReturnType<Engine["info"]>, watchers: Set<(error: unknown) => void> }} State */
@@ -48,7 +49,7 @@ export class EnginePort {
   #lastCall = 0;
   /** Engines that were not freed, by number. @type {Map<number, State>} */
   #engines = new Map();
-  /** Texts that were not freed, by number. @type {Map<number, Writing>} */
+  /** Texts that were not freed, by number. @type {Map<number, Writing<any, any>>} */
   #writings = new Map();
   /** Why the worker is no more. @type {unknown} */
   #end = null;
@@ -115,7 +116,7 @@ export class EnginePort {
         const { value } = await this.#ask({ type: "engine", engine: id, name, args }, { state });
         return /** @type {never} */ (value);
       },
-      start: (prompt, options) => this.#start(id, state, prompt, options),
+      start: (name, args) => this.#start(id, state, name, args),
       abort: () => this.#post({ type: "abort engine", engine: id }),
       free: () => this.#free(id),
     });
@@ -131,15 +132,16 @@ export class EnginePort {
     };
   }
 
-  /** @param {number} engine @param {State} state @param {Prompt} prompt @param {object} options */
-  async #start(engine, state, prompt, options) {
-    const { value } = await this.#ask({ type: "engine", engine, name: "start", args: [prompt, options] }, { state });
+  /** @param {number} engine @param {State} state @param {"start" | "startSeveral"} name @param {unknown[]} args @returns {Promise<any>} */
+  async #start(engine, state, name, args) {
+    const { value } = await this.#ask({ type: "engine", engine, name, args }, { state });
     const id = /** @type {number} */ (value);
     // Chunks that follow the answer are handled after this microtask.
     const writing = new Writing(
       {
         allow: (count) => this.#post({ type: "allow", writing: id, count }),
         close: (taken) => this.#post({ type: "close", writing: id, taken }),
+        abortOne: (index) => this.#post({ type: "abort one", writing: id, index }),
         free: () => {
           this.#writings.delete(id);
           this.#post({ type: "free", writing: id });
@@ -273,7 +275,7 @@ function tellPage(listener, progress) {
  * What a PortEngine's port does for it.
  * @typedef {object} EngineCalls
  * @property {<T>(name: string, args: unknown[]) => Promise<T>} invoke
- * @property {(prompt: Prompt, options: object) => Promise<Writing>} start
+ * @property {(name: "start" | "startSeveral", args: unknown[]) => Promise<any>} start a Writing
  * @property {() => void} abort
  * @property {() => void} free
  */
@@ -304,9 +306,14 @@ class PortEngine {
     return this.#calls.invoke("decode", [ids]);
   }
 
-  /** @param {Prompt} prompt @param {object} options */
+  /** @param {Prompt} prompt @param {object} options @returns {Promise<Writing>} */
   start(prompt, options) {
-    return this.#calls.start(prompt, options);
+    return this.#calls.start("start", [prompt, options]);
+  }
+
+  /** @param {Candidate[]} candidates @param {object} options @returns {Promise<import("./writing.js").SeveralWriting>} */
+  startSeveral(candidates, options) {
+    return this.#calls.start("startSeveral", [candidates, options]);
   }
 
   /** @param {{ text: Prompt, context: Prompt }[]} items @returns {ReturnType<Engine["score"]>} */

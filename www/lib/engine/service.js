@@ -5,6 +5,7 @@
 //     { type: "engine", engine, name, call, args }  a method of an engine, in the order of asking
 //     { type: "abort engine" | "free engine", engine }
 //     { type: "allow", writing, count } { type: "close", writing, taken } { type: "free", writing }   see write-ahead.js
+//     { type: "abort one", writing, index }      one of several texts
 //
 // An answer has `value` or `error`, and `info` where it is an engine's. `{ type: "progress", call, progress }` and
 // `{ type: "chunks", writing, engine, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all;
@@ -32,6 +33,7 @@ import { AHEAD, WriteAhead } from "./write-ahead.js";
  *   | { type: "abort engine" | "free engine", engine: number }
  *   | { type: "allow", writing: number, count: number }
  *   | { type: "close", writing: number, taken: number }
+ *   | { type: "abort one", writing: number, index: number }
  *   | { type: "free", writing: number }} ToEngine
  */
 /** @typedef {{ value?: unknown, info?: Info }} Answer */
@@ -87,6 +89,8 @@ export class EngineService {
         return this.#writings.get(message.writing)?.allow(message.count);
       case "close":
         return this.#writings.get(message.writing)?.close(message.taken);
+      case "abort one":
+        return this.#writings.get(message.writing)?.abortOne(message.index);
       case "free":
         this.#writings.get(message.writing)?.free();
         return this.#writings.delete(message.writing);
@@ -150,12 +154,9 @@ export class EngineService {
     if (typeof method !== "function") throw otherBuild(`The page asks for "${name}", which the engine does not have.`);
     const release = await lock.acquire();
     try {
-      if (name === "start")
-        return {
-          ...this.#write(id, await engine.start(.../** @type {Parameters<Engine["start"]>} */ (args)), lock),
-          info: engine.info(),
-        };
-      return { value: await method.apply(engine, args), info: engine.info() };
+      const made = await method.apply(engine, args);
+      const answer = name === "start" || name === "startSeveral" ? this.#write(id, made, lock) : { value: made };
+      return { ...answer, info: engine.info() };
     } finally {
       release?.();
       this.#renewDevice(loaded);
@@ -167,7 +168,12 @@ export class EngineService {
     if (loaded && !this.#isStopped) loaded.device = loaded.made.engine.device?.();
   }
 
-  /** Lets a text be written ahead of its reader, under a number, once `begin` is called. @param {number} engine @param {import("./write-ahead.js").Generation} generation @param {Lock} lock */
+  /**
+   * Lets a text, or several, be written ahead of their reader, under a number, once `begin` is called.
+   * @param {number} engine
+   * @param {import("./write-ahead.js").Generation | import("./write-ahead.js").Several} generation
+   * @param {Lock} lock
+   */
   #write(engine, generation, lock) {
     const writing = (this.#lastId += 1);
     const ahead = new WriteAhead(

@@ -1,8 +1,9 @@
-// Beside the engine: writes a text for a reader who is reached by messages; ahead of one in another thread, so that no token
-// waits for a message.
+// Beside the engine: writes a text, or several at once, for a reader who is reached by messages; ahead of one in another
+// thread, so that no token waits for a message.
 //
 // How far ahead is the reader's to say (`allow`), so a reader that stops taking stops the writing. One that leaves early
 // (`close`) finds everything as if nothing had been written that it did not take: the engine's `rewind` sees to that.
+// Several texts have none: their reader gets what was written until then.
 
 /**
  * How far a text may be ahead of its reader.
@@ -37,11 +38,12 @@ export const IN_STEP = {
 };
 
 /** @typedef {import("../../tokenformer-web.js").Generation} Generation */
-/** @typedef {import("../../tokenformer.js").Chunk} Chunk */
-/** @typedef {{ result?: import("../../tokenformer.js").GenerateResult, error?: unknown, kept?: number }} End */
+/** @typedef {import("../../tokenformer-web.js").Several} Several */
+/** @typedef {import("../../tokenformer.js").Chunk | import("../../tokenformer.js").AlternativeChunk} Chunk */
+/** @typedef {{ result?: ReturnType<(Generation | Several)["result"]>, error?: unknown, kept?: number }} End */
 
 export class WriteAhead {
-  /** @type {Generation | null} */
+  /** @type {Generation | Several | null} */
   #generation;
   #lock;
   #tell;
@@ -56,7 +58,7 @@ export class WriteAhead {
   #wake = () => {};
 
   /**
-   * @param {Generation} generation
+   * @param {Generation | Several} generation
    * @param {import("./lock.js").Lock} lock held while the engine works
    * @param {(message: { chunks: Chunk[] } & End) => void} tell
    * @param {Pace} pace
@@ -102,6 +104,11 @@ export class WriteAhead {
     this.#wake();
   }
 
+  /** The reader ends one of several texts. @param {number} index */
+  abortOne(index) {
+    if (this.#generation && "abortOne" in this.#generation) this.#generation.abortOne(index);
+  }
+
   /** The reader aborts and has taken `taken` chunks. Tells how many count, those that it has not seen, and the result. @param {number} taken */
   async close(taken) {
     this.#isOver = true;
@@ -111,8 +118,7 @@ export class WriteAhead {
     try {
       const generation = this.#generation;
       if (!generation) return;
-      generation.rewind(taken);
-      const kept = generation.result().tokenIds.length;
+      const kept = this.#rewound(generation, taken);
       const told = this.#written - this.#chunks.length;
       const chunks = this.#chunks.slice(0, Math.max(0, kept - told));
       for (let chunk; (chunk = await generation.next());) chunks.push(chunk);
@@ -123,6 +129,13 @@ export class WriteAhead {
     } finally {
       release?.();
     }
+  }
+
+  /** How many chunks count if the reader has taken `taken`. @param {Generation | Several} generation @param {number} taken */
+  #rewound(generation, taken) {
+    if (!("rewind" in generation)) return this.#written;
+    generation.rewind(taken);
+    return generation.result().tokenIds.length;
   }
 
   /** Frees the engine's side once it is idle. */

@@ -1,34 +1,43 @@
-// A text that an engine writes, for its reader: the page's side of write-ahead.js.
+// What an engine writes, a text or several at once, for its reader: the page's side of write-ahead.js.
+
+import { randomSeed } from "../seeds.js";
 
 /** @typedef {import("../../tokenformer.js").Chunk} Chunk */
 /** @typedef {import("../../tokenformer.js").GenerateResult} GenerateResult */
-/** What the engine's side tells: `kept` answers an abort. @typedef {{ chunks: Chunk[], result?: GenerateResult, error?: unknown, kept?: number }} Told */
+/**
+ * What the engine's side tells: `kept` answers an abort.
+ * @template C, R
+ * @typedef {{ chunks: C[], result?: R, error?: unknown, kept?: number }} Told
+ */
+/** What the engine's side can be told. @typedef {{ allow(count: number): void, close(taken: number): void, abortOne(index: number): void, free(): void }} Calls */
+/** Several texts at once. @typedef {Writing<import("../../tokenformer.js").AlternativeChunk, GenerateResult[]>} SeveralWriting */
 
+/**
+ * @template [C=Chunk] a chunk
+ * @template [R=GenerateResult] what is returned at the end
+ */
 export class Writing {
   #calls;
-  /** Chunks that have come and were not taken. @type {Chunk[]} */
+  /** Chunks that have come and were not taken. @type {C[]} */
   #chunks = [];
   #taken = 0;
   #pace;
   #allowed;
-  /** Once it has come; without both, it was closed before. @type {{ result?: GenerateResult, error?: unknown } | null} */
+  /** Once it has come; without both, it was closed before. @type {{ result?: R, error?: unknown } | null} */
   #end = null;
   /** The reader has aborted, and the engine's side has not said yet what counts. */
   #isClosing = false;
   #isFreed = false;
   #wake = () => {};
 
-  /**
-   * @param {{ allow(count: number): void, close(taken: number): void, free(): void }} calls what the engine's side can be told
-   * @param {import("./write-ahead.js").Pace} pace
-   */
+  /** @param {Calls} calls @param {import("./write-ahead.js").Pace} pace */
   constructor(calls, pace) {
     this.#calls = calls;
     this.#pace = pace;
     this.#allowed = pace.first;
   }
 
-  /** What `complete` returns, once the last chunk was taken; null before. */
+  /** What is returned at the end, once the last chunk was taken; null before. @returns {R | null} */
   get result() {
     return (this.#chunks.length === 0 && this.#end?.result) || null;
   }
@@ -38,7 +47,7 @@ export class Writing {
     return this.#isFreed;
   }
 
-  /** The next chunk; undefined after the last one. Not to be called concurrently. */
+  /** The next chunk; undefined after the last one. Not to be called concurrently. @returns {Promise<C | undefined>} */
   async next() {
     if (!this.#end && this.#allowed <= this.#taken) this.#allow(this.#taken + 1);
     while (this.#isClosing || (this.#chunks.length === 0 && !this.#end)) await this.#news();
@@ -48,12 +57,17 @@ export class Writing {
     return undefined;
   }
 
-  /** Ends it with the chunks that were taken. */
+  /** Ends it: a text with the chunks that were taken, several with those that were written. */
   abort() {
     const isEnded = this.#end && this.#chunks.length === 0;
     if (this.#isClosing || this.#isFreed || isEnded) return;
     this.#isClosing = true;
     this.#calls.close(this.#taken);
+  }
+
+  /** Ends one of several texts, with what was written of it. @param {number} index */
+  abortOne(index) {
+    if (!this.#isClosing && !this.#end) this.#calls.abortOne(index);
   }
 
   /** Aborts, and keeps what still comes for later calls of `next`. */
@@ -70,7 +84,7 @@ export class Writing {
     this.#free();
   }
 
-  /** What the engine's side told. @param {Told} told */
+  /** What the engine's side told. @param {Told<C, R>} told */
   receive({ chunks, kept, result, error }) {
     if (kept !== undefined) {
       this.#isClosing = false;
@@ -119,7 +133,7 @@ export class Writing {
 }
 
 /** The result of a call that was aborted before the engine saw it. @param {number} [seed] @returns {GenerateResult} */
-export function nothingWritten(seed = Math.floor(Math.random() * 2 ** 53)) {
+export function nothingWritten(seed = randomSeed()) {
   return {
     text: "",
     tokenIds: [],
