@@ -2,6 +2,7 @@
 // has its client. What cannot be done here is refused by name, never passed over.
 
 import { aborted, invalidArgument } from "../errors.js";
+import { randomSeed, seedAfter } from "../seeds.js";
 import { checkTextOrIds, isPlainObject, typeName } from "./inputs.js";
 import { addLogprobs, emptyLogprobs, promptLogprobs } from "./logprobs.js";
 import { checkOptions, GENERATE_OPTIONS } from "./options.js";
@@ -28,6 +29,7 @@ import { checkOptions, GENERATE_OPTIONS } from "./options.js";
 /** Text of a choice: a token's, or its prompt's. @typedef {{ index: number, text: string, chunk?: Chunk, echo?: Echo, result?: undefined }} Part */
 /** How a choice ended. @typedef {{ finishReason: GenerateResult["finishReason"], usage: Pick<GenerateResult["usage"], "promptTokens" | "completionTokens"> }} Result */
 /** The end of a choice, which may be the first of its prompt. @typedef {{ index: number, isFirst: boolean, result: Result }} End */
+/** Writes several texts at once, with options of `generate`. @typedef {(candidates: import("./texts.js").Candidate[], options: object) => ReturnType<TokenFormer["alternatives"]>} WriteSeveral */
 
 const {
   maxTokens,
@@ -78,10 +80,12 @@ const FINISH_REASONS = { stop: "stop", length: "length", context: "length" };
 
 export class Completions {
   #model;
+  #writeSeveral;
 
-  /** @param {TokenFormer} model */
-  constructor(model) {
+  /** @param {TokenFormer} model @param {WriteSeveral} writeSeveral */
+  constructor(model, writeSeveral) {
     this.#model = model;
+    this.#writeSeveral = writeSeveral;
   }
 
   /**
@@ -156,36 +160,53 @@ export class Completions {
     };
   }
 
-  /** Everything that is written, as it comes. @param {Asked} asked @returns {AsyncGenerator<Part | End, void, undefined>} */
+  /** Everything that is told, as it comes. @param {Asked} asked @returns {AsyncGenerator<Part | End, void, undefined>} */
   async *#write(asked) {
-    const { prompts, n, signal } = asked;
-    /** @type {Echo | undefined} */
-    let echo;
-    for (let index = 0; index < prompts.length * n; index++) {
-      const prompt = prompts[Math.floor(index / n)];
-      const isFirst = index % n === 0;
-      if (isFirst && asked.echo) echo = await this.#echo(prompt, asked);
-      if (echo) yield { index, text: echo.text, echo };
-      if (echo && asked.max_tokens === 0) {
-        yield { index, isFirst, result: nothingAfter(echo) };
-        continue;
-      }
-      /** @type {AsyncIterator<Chunk, GenerateResult>} */
-      const chunks = this.#model.generate(prompt, { ...optionsOf(asked, index % n), ...(signal && { signal }) });
-      try {
-        for (;;) {
-          const { done, value } = await chunks.next();
-          if (done && value.finishReason === "abort") throw aborted("The completion", signal?.reason);
-          if (done) {
-            yield { index, isFirst, result: value };
-            break;
-          }
-          yield { index, text: value.text, chunk: value };
-        }
-      } finally {
-        await chunks.return?.();
+    const { prompts, n } = asked;
+    for (const [at, prompt] of asked.echo ? prompts.entries() : []) {
+      const echo = await this.#echo(prompt, asked);
+      for (let i = 0; i < n; i++) {
+        const index = at * n + i;
+        yield { index, text: echo.text, echo };
+        if (asked.max_tokens === 0) yield { index, isFirst: i === 0, result: nothingAfter(echo) };
       }
     }
+    if (asked.max_tokens > 0) yield* this.#writeOn(asked);
+  }
+
+  /** What the model writes. @param {Asked} asked @returns {AsyncGenerator<Part | End, void, undefined>} */
+  async *#writeOn(asked) {
+    const { n, signal } = asked;
+    const chunks = this.#chunks(asked);
+    try {
+      for (;;) {
+        const { done, value } = await chunks.next();
+        if (done) {
+          const results = [value].flat();
+          if (results.some(({ finishReason }) => finishReason === "abort"))
+            throw aborted("The completion", signal?.reason);
+          for (const [index, result] of results.entries()) yield { index, isFirst: index % n === 0, result };
+          return;
+        }
+        // Of several texts more may come than was taken, which nobody waits for.
+        if (signal?.aborted) throw aborted("The completion", signal.reason);
+        yield { index: "index" in value ? value.index : 0, text: value.text, chunk: value };
+      }
+    } finally {
+      await chunks.return?.();
+    }
+  }
+
+  /** @param {Asked} asked @returns {AsyncIterator<Chunk | import("../../tokenformer.js").AlternativeChunk, GenerateResult | GenerateResult[]>} */
+  #chunks(asked) {
+    const { prompts, n, seed } = asked;
+    const options = optionsOf(asked);
+    if (prompts.length * n === 1)
+      return this.#model.generate(prompts[0], seed === undefined ? options : { ...options, seed });
+    const candidates = prompts.flatMap((prompt) =>
+      Array.from({ length: n }, (_, i) => ({ prompt, seed: seed === undefined ? randomSeed() : seedAfter(seed, i) })),
+    );
+    return this.#writeSeveral(candidates, options);
   }
 
   /** @param {string | Uint32Array} prompt @param {Asked} asked @returns {Promise<Echo>} */
@@ -231,21 +252,22 @@ export class Completions {
     const usage = noUsage();
     /** @type {(choice: Choice) => Completion} */
     const chunkOf = (choice) => ({ ...head, choices: [choice], ...(asked.includeUsage && { usage: null }) });
-    let offset = 0;
+    /** Where the next text of each choice begins. @type {number[]} */
+    const offsets = [];
     for await (const part of this.#write(asked)) {
       const { index } = part;
       if (part.result) {
         count(usage, part);
-        offset = 0;
         const reason = FINISH_REASONS[part.result.finishReason];
         yield chunkOf({ text: "", index, logprobs: null, finish_reason: reason });
         continue;
       }
       const { text, chunk, echo } = part;
+      const offset = offsets[index] ?? 0;
+      offsets[index] = offset + text.length;
       const isWanted = chunk && asked.logprobs !== undefined;
       const ofPrompt = echo?.logprobs?.tokens.length ? echo.logprobs : null;
       const logprobs = isWanted ? addLogprobs(emptyLogprobs(), chunk, offset, asked.logprobs) : ofPrompt;
-      offset += text.length;
       if (text !== "" || logprobs) yield chunkOf({ text, index, logprobs, finish_reason: null });
     }
     if (asked.includeUsage) yield { ...head, choices: [], usage };
@@ -262,10 +284,9 @@ function checkPrompts(prompt) {
   return prompt.map((item, i) => checkTextOrIds(`prompt[${i}]`, item));
 }
 
-/** The options of `generate` for one of the n choices. @param {Asked} asked @param {number} i */
-function optionsOf(asked, i) {
-  /** @type {import("../../tokenformer.js").GenerateOptions} */
-  const options = {
+/** The options of `generate`, without the seed. @param {Asked} asked @returns {import("../../tokenformer.js").GenerateOptions} */
+function optionsOf(asked) {
+  return {
     maxTokens: asked.max_tokens,
     temperature: asked.temperature,
     topP: asked.top_p,
@@ -278,9 +299,8 @@ function optionsOf(asked, i) {
     stop: asked.stop,
     logprobs: asked.logprobs === undefined ? 0 : Math.max(1, asked.logprobs),
     heal: asked.heal,
+    ...(asked.signal && { signal: asked.signal }),
   };
-  if (asked.seed !== undefined) options.seed = (asked.seed + i) % Number.MAX_SAFE_INTEGER;
-  return options;
 }
 
 /** The end of a choice that is its prompt alone. @param {Echo} echo @returns {Result} */

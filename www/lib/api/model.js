@@ -17,7 +17,7 @@ import { Lock } from "../engine/lock.js";
 import { loadMade } from "./loading.js";
 import { checkBenchmarkOptions, checkRandomOptions } from "./options.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
-import { alternatives, oneText } from "./texts.js";
+import { alternatives, oneText, severalTexts } from "./texts.js";
 
 /** @typedef {import("../engine/port.js").Made} Made */
 /** @typedef {Made["engine"]} Engine */
@@ -60,7 +60,7 @@ export class TokenFormer {
   /** @type {Promise<void> | null} */
   #disposal = null;
   #lastInfo;
-  #completions = new Completions(this);
+  #completions = new Completions(this, (candidates, options) => this.#write(() => severalTexts(candidates, options)));
   /** For clients of OpenAI's API that take a `fetch`: answers in the place of a server. Needs no `this`. */
   fetch = fetchOf(this, () => this.#assertUsable());
 
