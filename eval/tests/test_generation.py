@@ -1,12 +1,14 @@
 """generation_kwargs of tasks, in the module's terms."""
 
 import random
+from itertools import groupby
 
 import pytest
 from fakes import FakeSession, instances
+from tokenformer_eval.browser import BrowserSession
 from tokenformer_eval.errors import EvaluationError
 from tokenformer_eval.lm import TokenFormerLM
-from tokenformer_eval.session import Completion
+from tokenformer_eval.session import Completion, in_groups
 
 
 def asked(kwargs, context="a bb", context_length=2048):
@@ -63,3 +65,50 @@ def test_answers_keep_the_order():
     session = FakeSession(context_length=300)
     requests = instances("generate_until", ("b c d", {}), ("a", {}), ("a b", {}))
     assert TokenFormerLM(session).generate_until(requests, disable_tqdm=True) == ["3 tokens", "1 tokens", "2 tokens"]
+
+
+def test_neighbours_have_the_same_options():
+    session = FakeSession(context_length=300)
+    lm = TokenFormerLM(session, batch_size=3)
+    assert session.at_once == 3
+    kinds = [{"until": ["x"]}, {"max_gen_toks": 5}]
+    requests = instances("generate_until", *((text, kind) for text in ("b c d", "a", "a b") for kind in kinds))
+    assert lm.generate_until(requests, disable_tqdm=True) == [f"{n} tokens" for n in (3, 3, 1, 1, 2, 2)]
+    runs = [list(run) for _, run in groupby(session.prompts, key=Completion.options)]
+    assert [len(run) for run in runs] == [3, 3]
+    for run in runs:
+        assert [p.prompt for p in run] == sorted(p.prompt for p in run)
+
+
+def test_groups_are_bounded_and_keep_the_order():
+    prompts = [Completion([i], 5 if i < 5 else 6) for i in range(8)]
+    groups = [[number for number, _ in group] for group in in_groups(iter(prompts), 2)]
+    assert groups == [[0, 1], [2, 3], [4], [5, 6], [7]]
+    assert list(in_groups([], 2)) == []
+
+
+def page(answers):
+    """A session whose page gives these answers, and what it was asked."""
+    session = object.__new__(BrowserSession)
+    asked = []
+
+    def call(name, argument):
+        asked.append((name, argument))
+        return answers.pop(0)
+
+    session._call = call
+    return session, asked
+
+
+def test_the_page_writes_a_group_in_one_call():
+    session, asked = page([["a", "b"], ["c"], ["d"]])
+    session.at_once = 2
+    given = [Completion([1], 5), Completion([1, 2], 5), Completion([3], 5), Completion([4], 5, seed=7)]
+    assert list(session.complete(given)) == [(0, "a"), (1, "b"), (2, "c"), (3, "d")]
+    assert [(name, argument["prompts"]) for name, argument in asked] == [
+        ("complete", [[1], [1, 2]]), ("complete", [[3]]), ("complete", [[4]])
+    ]  # fmt: skip
+    assert [argument["options"].get("seed") for _, argument in asked] == [None, None, 7]
+    session, _ = page([["a"]])
+    with pytest.raises(EvaluationError, match="complete gave 1 answers instead of 2"):
+        list(session.complete(given[:2]))

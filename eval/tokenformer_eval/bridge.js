@@ -35,7 +35,11 @@ const encode = (texts) => Promise.all(texts.map((text) => model.encode(text)));
 /** NaN and infinities, which JSON does not have, arrive as null: the other side takes them for a mistake. */
 const score = async (items) => (await model.score(items)).map(({ logprobs, isGreedy }) => ({ logprobs, isGreedy }));
 
-const complete = async ({ prompt, options }) => (await model.complete(prompt, options)).text;
+/** The texts of all prompts, written at once. */
+const complete = async ({ prompts, options: { maxTokens, topP, topK, ...rest } }) => {
+  const params = { prompt: prompts, max_tokens: maxTokens, top_p: topP, top_k: topK, ...rest };
+  return (await model.completions.create(params)).choices.map(({ text }) => text);
+};
 
 globalThis.bridge = {
   load: answer(load),

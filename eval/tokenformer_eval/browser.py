@@ -9,8 +9,8 @@ from playwright.sync_api import Error as PlaywrightError
 from tqdm import tqdm
 
 from . import chromium
-from .errors import EvaluationError
-from .session import Completion, ModelInfo, Score, ScoreItem, Session
+from .errors import EvaluationError, wrong_count
+from .session import Completion, ModelInfo, Score, ScoreItem, Session, in_groups
 from .site import Site, find_dist, find_model_folder, hash_of_build
 
 #: Texts of one round trip when encoding.
@@ -142,8 +142,12 @@ class BrowserSession(Session):
             yield i, [Score(a["logprobs"], a["isGreedy"]) for a in answers]
 
     def complete(self, prompts: Iterable[Completion]) -> Iterator[tuple[int, str]]:
-        for i, prompt in enumerate(prompts):
-            yield i, self._call("complete", {"prompt": prompt.prompt, "options": prompt.options()})
+        for group in in_groups(prompts, self.at_once):
+            options = group[0][1].options()
+            texts = self._call("complete", {"prompts": [prompt.prompt for _, prompt in group], "options": options})
+            if len(texts) != len(group):
+                raise wrong_count("complete", len(texts), len(group))
+            yield from ((i, text) for (i, _), text in zip(group, texts, strict=True))
 
     def close(self) -> None:
         for part in (self._context, self._browser):

@@ -36,3 +36,8 @@ def told() -> Iterator[None]:
         yield
     except EvaluationError as e:
         sys.exit(f"error: {e.message}\n{e.hint}\n({e.code})")
+
+
+def wrong_count(call: str, got: int, wanted: int) -> EvaluationError:
+    hint = "This is a bug of the module or the reference: please report it."
+    return EvaluationError("invalid-result", f"{call} gave {got} answers instead of {wanted}.", hint)

@@ -1,6 +1,7 @@
 """The models that the harness sees: `tokenformer-web` and `tokenformer-reference`."""
 
 import atexit
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -13,13 +14,13 @@ from tqdm import tqdm
 
 from .browser import BrowserSession
 from .cache import check_owner, default_folder, with_cache
-from .errors import EvaluationError
+from .errors import EvaluationError, wrong_count
 from .generation import completion_of
 from .reference import ReferenceSession
 from .session import Score, ScoreItem, Session
 from .site import find_model_folder
 
-#: Requests of one round trip. Each is computed by itself: a larger one only makes progress and cache coarser.
+#: Requests of one round trip. No answer depends on the others: a larger one makes progress and cache coarser.
 BATCH_SIZE = 16
 #: No batch goes on beyond this many tokens, so that the progress bar moves on slow devices, too.
 BATCH_TOKENS = 4096
@@ -35,7 +36,7 @@ class TokenFormerLM(TemplateLM):
             message = f"context_length is {session.info.context_length}, which leaves no room for a context."
             raise EvaluationError("invalid-argument", message, "It should be at least 2.")
         self.session = session
-        self.batch_size = checked_batch_size(batch_size)
+        self.batch_size = session.at_once = checked_batch_size(batch_size)
         self._encoded: dict[str, list[int]] = {}
 
     # ---- what the harness wants to know ------------------------------------------------------
@@ -223,7 +224,8 @@ class TokenFormerLM(TemplateLM):
         prompts = [completion_of(self, *request.args) for request in requests]
         self.forget_encoded()
         texts: list[str | None] = [None] * len(requests)
-        order = sorted(range(len(prompts)), key=lambda i: prompts[i].prompt)
+        # Neighbours have the same options, so that they can be written at once, and share their beginnings.
+        order = sorted(range(len(prompts)), key=lambda i: (json.dumps(prompts[i].options()), prompts[i].prompt))
         with tqdm(total=len(prompts), desc="Running generate_until requests", disable=disable_tqdm) as bar:
             for number, text in self.session.complete(prompts[i] for i in order):
                 i = order[number]
@@ -299,11 +301,6 @@ def answer_of(item: ScoreItem, score: Score) -> tuple[float, bool]:
                 "This is a bug, or a damaged model: please report it with the model's name and the GPU.",
             )
     return math.fsum(score.logprobs), bool(score.is_greedy)
-
-
-def wrong_count(call: str, got: int, wanted: int) -> EvaluationError:
-    hint = "This is a bug of the module or the reference: please report it."
-    return EvaluationError("invalid-result", f"{call} gave {got} answers instead of {wanted}.", hint)
 
 
 def no_chat_template() -> EvaluationError:

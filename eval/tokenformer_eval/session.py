@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,19 @@ class Completion:
         return options if self.seed is None else {**options, "seed": self.seed}
 
 
+def in_groups(prompts: Iterable[Completion], size: int) -> Iterator[list[tuple[int, Completion]]]:
+    """Numbered neighbours with the same options, at most `size` of them: what one call can write at once."""
+    for _, alike in groupby(enumerate(prompts), key=lambda numbered: numbered[1].options()):
+        while group := list(islice(alike, size)):
+            yield group
+
+
 class Session(ABC):
     """A loaded model. All methods raise `EvaluationError`."""
 
     info: ModelInfo
+    #: Most prompts that `complete` hands over at once, where a session can write several.
+    at_once: int = 16
 
     @abstractmethod
     def encode(self, texts: list[str]) -> list[list[int]]:
@@ -78,7 +88,9 @@ class Session(ABC):
 
     @abstractmethod
     def complete(self, prompts: Iterable[Completion]) -> Iterator[tuple[int, str]]:
-        """The number of each prompt with its continuation, in the order in which they get ready."""
+        """The number of each prompt with its continuation, in the order in which they get ready.
+
+        Neighbours with the same options may be written at once."""
 
     @abstractmethod
     def close(self) -> None:
