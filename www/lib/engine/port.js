@@ -4,7 +4,7 @@
 import { otherBuild } from "../build.js";
 import { aborted, stopped, TokenFormerError } from "../errors.js";
 import { unpackError } from "./wire.js";
-import { AHEAD } from "./write-ahead.js";
+import { AHEAD, paceOf } from "./write-ahead.js";
 import { Writing } from "./writing.js";
 
 /** Milliseconds after which a worker without engines and calls is ended, since a wasm memory never shrinks. */
@@ -116,7 +116,7 @@ export class EnginePort {
         const { value } = await this.#ask({ type: "engine", engine: id, name, args }, { state });
         return /** @type {never} */ (value);
       },
-      start: (name, args) => this.#start(id, state, name, args),
+      start: (name, args, count) => this.#start(id, state, name, args, count),
       abort: () => this.#post({ type: "abort engine", engine: id }),
       free: () => this.#free(id),
     });
@@ -132,8 +132,8 @@ export class EnginePort {
     };
   }
 
-  /** @param {number} engine @param {State} state @param {"start" | "startSeveral"} name @param {unknown[]} args @returns {Promise<any>} */
-  async #start(engine, state, name, args) {
+  /** @param {number} engine @param {State} state @param {"start" | "startSeveral"} name @param {unknown[]} args @param {number} count @returns {Promise<any>} */
+  async #start(engine, state, name, args, count) {
     const { value } = await this.#ask({ type: "engine", engine, name, args }, { state });
     const id = /** @type {number} */ (value);
     // Chunks that follow the answer are handled after this microtask.
@@ -147,7 +147,7 @@ export class EnginePort {
           this.#post({ type: "free", writing: id });
         },
       },
-      this.#worker.pace ?? AHEAD,
+      paceOf(this.#worker.pace ?? AHEAD, count),
     );
     this.#writings.set(id, writing);
     return writing;
@@ -275,7 +275,7 @@ function tellPage(listener, progress) {
  * What a PortEngine's port does for it.
  * @typedef {object} EngineCalls
  * @property {<T>(name: string, args: unknown[]) => Promise<T>} invoke
- * @property {(name: "start" | "startSeveral", args: unknown[]) => Promise<any>} start a Writing
+ * @property {(name: "start" | "startSeveral", args: unknown[], count: number) => Promise<any>} start a Writing of so many texts
  * @property {() => void} abort
  * @property {() => void} free
  */
@@ -308,12 +308,12 @@ class PortEngine {
 
   /** @param {Prompt} prompt @param {object} options @returns {Promise<Writing>} */
   start(prompt, options) {
-    return this.#calls.start("start", [prompt, options]);
+    return this.#calls.start("start", [prompt, options], 1);
   }
 
   /** @param {Candidate[]} candidates @param {object} options @returns {Promise<import("./writing.js").SeveralWriting>} */
   startSeveral(candidates, options) {
-    return this.#calls.start("startSeveral", [candidates, options]);
+    return this.#calls.start("startSeveral", [candidates, options], candidates.length);
   }
 
   /** @param {{ text: Prompt, context: Prompt }[]} items @returns {ReturnType<Engine["score"]>} */

@@ -16,7 +16,7 @@ import { otherBuild } from "../build.js";
 import { isTrap, stopped } from "../errors.js";
 import { Lock } from "./lock.js";
 import { packError } from "./wire.js";
-import { AHEAD, WriteAhead } from "./write-ahead.js";
+import { AHEAD, paceOf, WriteAhead } from "./write-ahead.js";
 
 /** @typedef {import("../../tokenformer-web.js").Engine} Engine */
 /** @typedef {ReturnType<Engine["info"]>} Info */
@@ -154,8 +154,11 @@ export class EngineService {
     if (typeof method !== "function") throw otherBuild(`The page asks for "${name}", which the engine does not have.`);
     const release = await lock.acquire();
     try {
-      const made = await method.apply(engine, args);
-      const answer = name === "start" || name === "startSeveral" ? this.#write(id, made, lock) : { value: made };
+      const value = await method.apply(engine, args);
+      /** @type {Answer & { begin?: () => void }} */
+      let answer = { value };
+      if (name === "start") answer = this.#write(id, value, lock, 1);
+      if (name === "startSeveral") answer = this.#write(id, value, lock, /** @type {unknown[]} */ (args[0]).length);
       return { ...answer, info: engine.info() };
     } finally {
       release?.();
@@ -173,8 +176,9 @@ export class EngineService {
    * @param {number} engine
    * @param {import("./write-ahead.js").Generation | import("./write-ahead.js").Several} generation
    * @param {Lock} lock
+   * @param {number} count of texts
    */
-  #write(engine, generation, lock) {
+  #write(engine, generation, lock, count) {
     const writing = (this.#lastId += 1);
     const ahead = new WriteAhead(
       generation,
@@ -196,7 +200,7 @@ export class EngineService {
           info,
         });
       },
-      this.#pace,
+      paceOf(this.#pace, count),
     );
     this.#writings.set(writing, ahead);
     return { value: writing, begin: () => ahead.run() };

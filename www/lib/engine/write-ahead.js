@@ -37,6 +37,14 @@ export const IN_STEP = {
   },
 };
 
+/** Texts that the engine writes with one step. */
+const AT_ONCE = 8;
+
+/** The pace of `count` texts at once: that of one for each, as long as none was taken. @param {Pace} pace @param {number} count @returns {Pace} */
+export function paceOf({ first, ...rest }, count) {
+  return { ...rest, first: first * Math.min(count, AT_ONCE) };
+}
+
 /** @typedef {import("../../tokenformer-web.js").Generation} Generation */
 /** @typedef {import("../../tokenformer-web.js").Several} Several */
 /** @typedef {import("../../tokenformer.js").Chunk | import("../../tokenformer.js").AlternativeChunk} Chunk */
@@ -125,7 +133,8 @@ export class WriteAhead {
       this.#chunks = chunks;
       this.#flush({ kept, result: generation.result() });
     } catch (error) {
-      this.#flush({ kept: taken, error });
+      const isRewound = this.#generation && "rewind" in this.#generation;
+      this.#flush({ kept: isRewound ? taken : this.#written, error });
     } finally {
       release?.();
     }
