@@ -72,6 +72,23 @@ test("a stream has an event for every chunk, and tells its end", async () => {
   );
 });
 
+test("several choices are one stream, and an abort ends all", async () => {
+  const asked = { prompt: ["x", "y"], n: 2, max_tokens: 1, stream: true };
+  const events = eventsIn(await (await post("completions", asked)).text());
+  assert.equal(events.pop(), "[DONE]");
+  const told = events.map((event) => JSON.parse(event).choices[0]);
+  assert.deepEqual(
+    told.map(({ index, text, finish_reason: reason }) => `${index} ${text || reason}`),
+    ["0 A", "1 A", "2 A", "3 A", "0 length", "1 length", "2 length", "3 length"],
+  );
+  const { body } = await post("completions", { ...asked, max_tokens: 1000 });
+  await body.cancel("enough");
+  assert.equal((await jsonOf(post("completions", { prompt: "y", max_tokens: 1 }))).choices[0].text, "A");
+  await model.encode("x"); // behind what frees them
+  assert.equal(engine.open, 0);
+  assert.ok(engine.several.written < 100, "nobody writes on");
+});
+
 test("events come as tokens do, and nobody has to read them for the next call to have its turn", async () => {
   let goOn;
   const { body } = await post("completions", { prompt: "x", max_tokens: 3, stream: true });
