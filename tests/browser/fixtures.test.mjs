@@ -101,3 +101,40 @@ test("the embedded model writes the reference's text, and disposing of it gives 
     [],
   ); // the fixtures have no tokenizer
 });
+
+for (const backend of ["webgpu", "cpu"])
+  test(`several texts at once are what each is alone: ${backend}`, async () => {
+    const seen = await page.evaluate(async (backend) => {
+      const model = await TokenFormer.load("/oracle/fixtures/head64-q8/", { backend });
+      const [prompt, options] = [[7, 5, 3], { maxTokens: 10, temperature: 0.8, logitBias: { 0: -1e4 }, logprobs: 1 }];
+      const { gpuBytes } = model.info;
+      const signals = [null, new AbortController()];
+      const texts = model.alternatives(prompt, { n: 4, seed: 6, signals: [null, signals[1].signal], ...options });
+      const chunks = [[], [], [], []];
+      let next;
+      while (!(next = await texts.next()).done) {
+        chunks[next.value.index].push(next.value.tokenId);
+        if (chunks[1].length === 2) signals[1].abort();
+      }
+      const held = model.info.gpuBytes - gpuBytes;
+      const alone = [];
+      for (const seed of [6, 7, 8, 9]) alone.push((await model.complete(prompt, { seed, ...options })).tokenIds);
+      await model.dispose();
+      const results = next.value.map(({ tokenIds, finishReason, seed }) => ({ tokenIds, finishReason, seed }));
+      return { chunks, results, alone, held };
+    }, backend);
+    assert.deepEqual(
+      seen.results.map(({ tokenIds }) => tokenIds),
+      seen.chunks,
+    );
+    assert.deepEqual(
+      seen.results.map(({ seed }) => seed),
+      [6, 7, 8, 9],
+    );
+    const aborted = seen.results[1];
+    assert.ok(aborted.tokenIds.length >= 2 && aborted.tokenIds.length <= 10);
+    assert.equal(aborted.finishReason, aborted.tokenIds.length < 10 ? "abort" : "length");
+    assert.deepEqual(aborted.tokenIds, seen.alone[1].slice(0, aborted.tokenIds.length));
+    for (const i of [0, 2, 3]) assert.deepEqual(seen.results[i].tokenIds, seen.alone[i]);
+    assert.ok(seen.held < 10_000, `${seen.held} bytes stay on the GPU`);
+  });

@@ -88,7 +88,11 @@ async function measure() {
       }
       for (const n of (query.get("several") ?? "").split(",").filter(Boolean)) {
         say(`${name}: measuring ${n} texts at once.`);
-        results.push({ model: name, kind: `${n} at once`, ...(await measureSeveral(model, { ...base, n: Number(n) })) });
+        results.push({
+          model: name,
+          kind: `${n} at once`,
+          ...(await measureSeveral(model, { ...base, n: Number(n) })),
+        });
         show({ results });
       }
       if (query.has("samplers"))
