@@ -64,6 +64,32 @@ export class TextSurface {
     this.#field.focus(options);
   }
 
+  /** Where the caret stands, or what is selected begins. */
+  get selectionStart() {
+    return this.#field.selectionStart;
+  }
+
+  /** @param {number} place */
+  set selectionStart(place) {
+    this.#field.setSelectionRange(place, place);
+  }
+
+  /** Where a place of the text is seen, as a line of no width; null where nothing is laid out. @param {number} place */
+  rectAt(place) {
+    const range = document.createRange();
+    const texts = document.createTreeWalker(this.#mirror, NodeFilter.SHOW_TEXT);
+    range.setStart(this.#mirror, 0);
+    for (let at = 0, node = texts.nextNode(); node; node = texts.nextNode()) {
+      const { length } = /** @type {Text} */ (node);
+      // Before the letter that follows, which may stand on the next line, if there is one.
+      range.setStart(node, Math.min(length, place - at));
+      if (place - at < length) break;
+      at += length;
+    }
+    range.collapse(true);
+    return range.getClientRects()[0] ?? null;
+  }
+
   /** Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. @param {Passage[]} stretches */
   show(stretches, { keepCaret = false } = {}) {
     if (!this.#shown || !this.#change(stretches)) this.#showAnew(stretches);
