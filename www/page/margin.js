@@ -32,6 +32,9 @@ export class Margin {
   #isAsking = false;
   #isStale = false;
   #isPlacing = false;
+  /** The last step from version to version, and whether another waits for its end. @type {Promise<void> | null} */
+  #going = null;
+  #isWaiting = false;
 
   /** @param {TokenFormerElement} writer @param {State} state @param {() => boolean} isHidden whether there are to be none now */
   constructor(writer, state, isHidden) {
@@ -106,16 +109,30 @@ export class Margin {
     return mark;
   }
 
-  /** @param {number} at @param {number} step */
+  /** One step after another, as a key that is held down asks for them; not more than that. @param {number} at @param {number} step */
   async #go(at, step) {
-    const ways = this.#marks.get(at)?.ways.filter(isSomething) ?? [];
-    if (ways.length === 0 || this.#writer.state !== "idle") return;
-    const here = ways.findIndex(({ isTaken }) => isTaken);
-    const next = here < 0 && step < 0 ? ways.length - 1 : (here + step + ways.length) % ways.length;
-    await this.#state.rework((story) => taken(story, ways[next].id));
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    await this.#going?.catch(() => {}); // told by whoever asked for it
+    this.#isWaiting = false;
+    this.#going = this.#step(at, step);
+    await this.#going;
+  }
+
+  /** @param {number} at @param {number} step */
+  async #step(at, step) {
+    if (this.#writer.state !== "idle") return;
+    let told = "";
+    await this.#state.rework((story) => {
+      const ways = alternativesAt(story, at).filter(isSomething);
+      if (ways.length === 0) return story;
+      const here = ways.findIndex(({ isTaken }) => isTaken);
+      const next = here < 0 && step < 0 ? ways.length - 1 : (here + step + ways.length) % ways.length;
+      told = `Version ${next + 1} of ${ways.length}: ${textOf(ways[next].passages).trim().slice(0, SPOKEN)}`;
+      return taken(story, ways[next].id);
+    });
     await this.refresh();
-    const words = textOf(ways[next].passages).trim().slice(0, SPOKEN);
-    byId("choices-status").textContent = `Version ${next + 1} of ${ways.length}: ${words}`;
+    byId("choices-status").textContent = told;
   }
 
   #placeSoon() {
