@@ -103,6 +103,12 @@ test("four are written, one is taken, another gone back to, and each is found ag
   await page.getByRole("textbox").focus();
   await page.keyboard.press("Control+y");
   await isMarked(page, ["3/4"]);
+  // Written anew, in four versions, what was there is one; and the same ones are no more of them.
+  await button(page, "Regenerate").click();
+  await offered(page, 4);
+  assert.equal(await text(page), OWN);
+  await page.keyboard.press("3");
+  await isMarked(page, ["3/4"]);
   // With the keyboard on the mark, to the first one.
   await page.locator(".mark").focus();
   for (const wanted of ["2/4", "1/4"]) {
@@ -198,7 +204,7 @@ test("a tab that is closed in mid-writing loses nothing, and Escape keeps what w
   await page.keyboard.press("Escape");
   await idle(page);
   assert.equal(await text(page), OWN);
-  await page.waitForFunction(() => document.querySelector(".mark"));
+  await page.locator(".mark").waitFor(); // beside the text's end
   const [before] = await marks(page);
   assert.match(before, /^–\/\d$/);
   await button(page, /^Generate/).click();

@@ -81,13 +81,18 @@ export class TextSurface {
     range.setStart(this.#mirror, 0);
     for (let at = 0, node = texts.nextNode(); node; node = texts.nextNode()) {
       const { length } = /** @type {Text} */ (node);
+      if (length === 0) continue; // such a node is seen nowhere
       // Before the letter that follows, which may stand on the next line, if there is one.
       range.setStart(node, Math.min(length, place - at));
       if (place - at < length) break;
       at += length;
     }
     range.collapse(true);
-    return range.getClientRects()[0] ?? null;
+    const [rect] = range.getClientRects();
+    if (rect || range.startOffset === 0) return rect ?? null;
+    // Behind the last line's end there is nothing to be seen but that.
+    range.setStart(range.startContainer, range.startOffset - 1);
+    return Array.from(range.getClientRects()).at(-1) ?? null;
   }
 
   /** Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. @param {Passage[]} stretches */
