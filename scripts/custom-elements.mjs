@@ -18,6 +18,8 @@ const SLOTS = {
   heading: "Above the text.",
   controls: "Beside the buttons.",
   status: "Beside the status line.",
+  margin: "In the frame of the text, for what stands beside its lines (`rectAt`).",
+  choices: "Between the text and the bar.",
   fallback: "Shown only where there is no script.",
 };
 const PARTS = {

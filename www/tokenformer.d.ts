@@ -552,6 +552,10 @@ export interface TokenFormerEventMap {
   done: CustomEvent<GenerateResult>;
   /** A call failed; it rejects with the same. */
   error: CustomEvent<TokenFormerError>;
+  /** A token of one of several ways to go on was written, which `alternatives` writes. */
+  alternative: CustomEvent<AlternativeChunk>;
+  /** A button or key is about to call what `detail` says; `preventDefault` keeps it from that. `start`: where it would write. */
+  beforegenerate: CustomEvent<{ call: "generate" | "regenerate"; start: number }>;
 }
 
 /** A stretch of the element's text. */
@@ -560,6 +564,9 @@ export interface Passage {
   /** Whether the model wrote it. */
   written: boolean;
 }
+
+/** A stretch of the element's text, or a token of the model's, with what is known of it. */
+export type Part = Passage & Partial<Pick<Chunk, "tokenId" | "logprob" | "topLogprobs">>;
 
 type ElementOptions = Omit<LoadOptions, "cache" | "signal" | "onProgress"> &
   Omit<GenerateOptions, "heal" | "stop" | "signal">;
@@ -612,6 +619,17 @@ export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProper
    * `undo` brings back what was there.
    */
   regenerate(): Promise<GenerateResult>;
+  /**
+   * Writes `n` ways to go on from `prompt`, or from the text, side by side. None comes into the text: the event `alternative`
+   * tells of every token, and `splice` puts there what is chosen.
+   */
+  alternatives(options: AlternativesOptions & { prompt?: string }): Promise<GenerateResult[]>;
+  /** Puts passages, or tokens of the model's, in the place of what stands from `start` to `end`; `undo` takes it back. */
+  splice(start: number, end: number, parts: Iterable<Part>): void;
+  /** Where the caret stands in the text, in UTF-16 code units, or what is selected begins. */
+  selectionStart: number;
+  /** Where a place of the text is seen in the window, as a line of no width; null in the token view, or if it is not seen. */
+  rectAt(place: number): DOMRect | null;
   /**
    * Ends the text that is being written, or the loading before it. Setting it sets the attribute `stop`, or removes it:
    * frameworks assign properties.
@@ -762,7 +780,7 @@ declare module "vue" {
         Omit<import("vue").HTMLAttributes, NotOfElement> &
         // @ts-ignore
         import("vue").PublicProps;
-      $slots: Record<"default" | "heading" | "controls" | "status" | "fallback", () => unknown>;
+      $slots: Record<"default" | "heading" | "controls" | "status" | "margin" | "choices" | "fallback", () => unknown>;
     };
   }
 }

@@ -25,5 +25,14 @@ test("it names all attributes, and all that pages can style and fill", () => {
   assert.deepEqual(names(element.cssParts), inSource(/part: "([^"]+)"/g));
   assert.deepEqual(names(element.slots), ["", ...inSource(/make\("slot", \{ name: "(\w+)" \}\)/g), "fallback"].sort());
   assert.deepEqual(names(element.cssProperties), inSource(/var\((--token-former-[\w-]+)/g));
-  assert.deepEqual(names(element.events), ["done", "error", "input", "load", "progress", "token"]);
+  assert.deepEqual(names(element.events), [
+    "alternative",
+    "beforegenerate",
+    "done",
+    "error",
+    "input",
+    "load",
+    "progress",
+    "token",
+  ]);
 });

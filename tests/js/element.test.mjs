@@ -222,6 +222,69 @@ test("generate continues the text, regenerate replaces the last passage, undo ta
   assert.deepEqual([writer.redo(), writer.text], [true, "xAB"]);
 });
 
+test("several ways to go on are told and not put into the text; what is taken is, with its tokens, and can be undone", async () => {
+  const writer = element({ prompt: "x ", "max-tokens": "3", seed: "5" });
+  const { model } = { model: await writer.load() };
+  const asked = [];
+  model.alternatives = async function* (prompt, { signal, ...options }) {
+    asked.push([prompt, options]);
+    for (const index of [0, 1]) yield { index, text: "ab"[index], tokenId: 7 + index };
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    yield { index: 0, text: "late", tokenId: 9 };
+    return [{ finishReason: "abort" }];
+  };
+  const told = [];
+  writer.addEventListener("alternative", ({ detail }) => told.push(detail));
+  const results = writer.alternatives({ n: 2, maxTokens: 1 });
+  await becomes(() => told.length, 2);
+  assert.deepEqual(asked, [["x ", { maxTokens: 1, seed: 5, n: 2 }]]);
+  assert.deepEqual([writer.state, writer.text], ["writing", "x "]);
+  const { index, ...taken } = told[1];
+  writer.splice(2, 2, [{ ...taken, written: true }]);
+  assert.deepEqual(await results, [{ finishReason: "abort" }]);
+  assert.deepEqual([index, told.length, writer.state, writer.text, writer.selectionStart], [1, 2, "idle", "x b", 3]);
+  assert.deepEqual(writer.passages.at(-1), { text: "b", written: true });
+  assert.deepEqual([writer.undo(), writer.text], [true, "x "]);
+  assert.throws(() => writer.splice(0, 0, [{ text: 1 }]), { code: "invalid-argument" });
+});
+
+test("a page can have another idea of the buttons, and learns what an undo or another passage has replaced", async () => {
+  const writer = element({ prompt: "x", "max-tokens": "2" });
+  const replaced = [];
+  writer.addEventListener("input", ({ detail }) => replaced.push(detail?.map(({ text }) => text)));
+  const told = [];
+  const refuse = (event) => {
+    told.push(event.detail);
+    event.preventDefault();
+  };
+  await writer.generate();
+  writer.addEventListener("beforegenerate", refuse);
+  const click = (name) =>
+    nodesBelow(writer.shadow)
+      .find((node) => node.attributes?.get("part") === `button ${name}`)
+      .dispatchEvent(new Event("click"));
+  click("generate");
+  click("regenerate");
+  press(writer, "Enter", { ctrlKey: true });
+  assert.deepEqual(
+    [told, writer.state, writer.text],
+    [
+      [
+        { call: "generate", start: 3 },
+        { call: "regenerate", start: 1 },
+        { call: "generate", start: 3 },
+      ],
+      "idle",
+      "xAB",
+    ],
+  );
+  writer.removeEventListener("beforegenerate", refuse);
+  await writer.regenerate();
+  writer.undo();
+  writer.text = "z";
+  assert.deepEqual(replaced, [["x", "AB"], ["x", "AB"], undefined]);
+});
+
 test("regenerate replaces what the visitor wrote behind the passage, too, and undo brings it back", async () => {
   const writer = element({ prompt: "x", "max-tokens": "2" });
   await writer.generate();

@@ -3,7 +3,7 @@
 import { afterEach } from "node:test";
 import { keepState } from "../../www/page/state.js";
 import { Library } from "../../www/page/stories/library.js";
-import { textOf } from "../../www/page/stories/passages.js";
+import { sliced, textOf } from "../../www/page/stories/passages.js";
 import { sheetsOf } from "../../www/page/stories/sheets.js";
 import { FakeRecords } from "./fake-records.mjs";
 
@@ -89,6 +89,8 @@ export function follow(it, hash) {
 class Writer extends EventTarget {
   #passages;
   #attributes = new Map();
+  /** What an undo has taken the place of: the detail of the next events. */
+  dispatchesBefore = null;
   constructor(text) {
     super();
     this.#passages = [{ text, written: false }];
@@ -101,7 +103,11 @@ class Writer extends EventTarget {
   }
   set passages(passages) {
     this.#passages = passages;
-    this.dispatchEvent(new Event("input"));
+    this.dispatchEvent(new CustomEvent("input", { detail: this.dispatchesBefore ?? null }));
+  }
+  splice(start, end, parts) {
+    const rest = end < this.text.length ? sliced(this.#passages, end) : [];
+    this.passages = [...sliced(this.#passages, 0, start), ...parts, ...rest];
   }
   get text() {
     return this.#passages.map(({ text }) => text).join("");

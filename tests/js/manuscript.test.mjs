@@ -110,6 +110,33 @@ test("what is typed right after a new beginning is a step of its own", () => {
   assert.deepEqual([m.undo(), m.text, m.undo()], [true, "b", false]);
 });
 
+test("tokens are put between what stands there, as one passage, and taken out again", () => {
+  const m = written("Once", " upon", " a time");
+  m.splice(9, 12, [
+    { ...token(" one\r"), written: true, isHealed: true },
+    { ...token("\n"), written: true },
+    { text: "and", written: false },
+  ]);
+  assert.equal(m.text, "Once upon one\nandtime");
+  assert.deepEqual(
+    m.pieces.map(({ text, token }) => [text, token?.tokenId ?? null, token?.isHealed ?? false]),
+    [
+      ["Once", null, false],
+      [" upon", 5, false],
+      [" one\n", 5, true],
+      ["", 1, false],
+      ["and", null, false],
+      ["time", null, false],
+    ],
+  );
+  assert.equal(m.pieces[2].run, m.pieces[3].run);
+  assert.equal(m.lastPassage, 2);
+  assert.equal(m.undo() && m.text, "Once upon a time");
+  assert.equal(m.pieces[2].token.tokenId, 7);
+  m.splice(3, 3, []);
+  assert.equal(m.canRedo, true);
+});
+
 test("the newest passage is the one to write again", () => {
   const m = written("a", "b", "c");
   m.beginPassage();

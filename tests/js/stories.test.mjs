@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { areSame, placeIn, plain, sliced, textOf } from "../../www/page/stories/passages.js";
+import { areSame, placeIn, plain, sameStart, sliced, textOf } from "../../www/page/stories/passages.js";
 import { composed, lastMention } from "../../www/page/stories/prompt.js";
 import {
   asTitle,
@@ -20,6 +20,7 @@ import {
   branched,
   continuedFrom,
   deleted,
+  drafted,
   MOST_DEPTH,
   placesOf,
   putBack,
@@ -114,6 +115,46 @@ test("a change before a place moves it, one behind it does not, one around it ke
   assert.deepEqual(ways(cut, 5), ["*", "Two. Four."]);
   assert.equal(textOf(taken(cut, wayAt(cut, 5, "Two. Four.")).passages), "One. Two. Four.");
   assert.equal(write(base, base.passages), base);
+});
+
+test("what is being written is a version from its first letter on, and the one that is taken stays in its place", () => {
+  const before = [own("It rained. ")];
+  let it = story(...before);
+  const at = "It rained. ".length;
+  const draft = (id, text) => ({ id, passages: text ? [model(text)] : [] });
+  it = drafted(it, at, [draft("a", "Fir"), draft("b", ""), draft("c", "Thi"), draft("d", "Fir")]);
+  assert.deepEqual(ways(it, at), ["*", "Fir", "Thi"]);
+  it = drafted(it, at, [draft("a", "First."), draft("b", "Second."), draft("c", "Third."), draft("d", "First.")]);
+  assert.deepEqual(ways(it, at), ["*", "First.", "Third.", "Second."]);
+  it = write(it, [...before, model("Third.")]);
+  assert.deepEqual(ways(it, at), ["First.", "*Third.", "Second."]);
+  // What comes late does not bring back what is taken.
+  it = drafted(it, at, [draft("c", "Third."), draft("a", "First.")]);
+  assert.deepEqual(ways(it, at), ["First.", "*Third.", "Second."]);
+  assert.deepEqual(drafted(story(...before), at, [draft("a", "")]).versions, []);
+});
+
+test("who undoes and redoes goes from version to version, and none is there twice", () => {
+  const text = (it) => textOf(it.passages);
+  let it = branched(story(own("One. "), model("Two.")), 5, [model("Three.")]).story;
+  const [two, three] = [it.passages, [own("One. "), model("Three.")]];
+  it = write(taken(it, wayAt(it, 5, "Three.")), [...three, own(" And more.")]);
+  it = write(it, two);
+  assert.deepEqual([text(it), ways(it, 5)], ["One. Two.", ["*Two.", "Three. And more."]]);
+  it = write(it, [...three, own(" And more.")]);
+  assert.deepEqual(ways(it, 5), ["Two.", "*Three. And more."]);
+  // The same letters by another hand are another text.
+  it = write(it, [own("One. Two.")]);
+  assert.deepEqual(ways(it, 5), ["Two.", "*Two."]);
+});
+
+test("what two texts begin with alike is by the same hand", () => {
+  const text = [own("One. "), model("Two. Three.")];
+  assert.equal(sameStart(text, [own("One. "), model("Two. Four.")]), 10);
+  assert.equal(sameStart(text, [own("One. "), own("Two. Three.")]), 5);
+  assert.equal(sameStart(text, [own("One. ")]), 5);
+  assert.equal(sameStart([own("a🙂")], [own("a🙃")]), 1);
+  assert.equal(sameStart(text, text), 16);
 });
 
 test("a version that was deleted can be put back, until the story is opened again", () => {

@@ -6,7 +6,10 @@ import { replacedTexts } from "../../www/page/memory.js";
 import { toCode } from "../../www/page/stories/link.js";
 import { textOf } from "../../www/page/stories/passages.js";
 import { newStory } from "../../www/page/stories/story.js";
-import { alternativesAt, branched, taken } from "../../www/page/stories/versions.js";
+import { alternativesAt, branched, drafted, taken } from "../../www/page/stories/versions.js";
+import { keepReplacedPassages } from "../../www/page/replaced-passages.js";
+import { Library } from "../../www/page/stories/library.js";
+import { FakeRecords } from "./fake-records.mjs";
 import { FakeStorage, follow, leave, PAGE, tab, visit } from "./fake-tab.mjs";
 
 const own = (text) => [{ text, written: false }];
@@ -180,6 +183,71 @@ test("a version is taken, kept, and found again at the next visit with the other
     ["Two.", true],
     ["Three. Four.", false],
   ]);
+});
+
+const ended = (it, at) => it.state.currentStory().then((story) => alternativesAt(story, at).map(wayInWords));
+const wayInWords = ({ passages, isTaken }) => `${isTaken ? "*" : ""}${textOf(passages)}`;
+const drafts = (...texts) => texts.map((text, i) => ({ id: `draft-${i}`, passages: [{ text, written: true }] }));
+
+test("what is being written when a tab is closed is a version at the next visit, also of a text that nobody changed", async () => {
+  for (const text of ["Once", "My own text"]) {
+    const it = tab(new FakeStorage());
+    visit(it);
+    if (text !== "Once") await write(it, text);
+    const amend = it.state.hold(it.writer.passages);
+    await kept(it);
+    amend((story) => drafted(story, text.length, drafts(" upon", " more")));
+    amend((story) => drafted(story, text.length, drafts(" upon a time", " more time")));
+    leave(it); // before the library has anything
+    const next = tab(it.localStorage);
+    next.library = new Library(new FakeRecords());
+    visit(next);
+    assert.deepEqual([next.writer.text, await ended(next, text.length)], [text, ["*", " upon a time", " more time"]]);
+    visit(it);
+    assert.deepEqual(await ended(it, text.length), ["*", " upon a time", " more time"]);
+    assert.equal((await it.library.list()).length, 1);
+  }
+});
+
+test("versions go to the story that they were written for, whatever is opened meanwhile", async () => {
+  const it = tab(new FakeStorage());
+  await write((visit(it), it), "Mine");
+  const { storyId } = it.state;
+  const amend = it.state.hold(it.writer.passages);
+  await it.state.openStory(newStory({ passages: own("Other") }), { mark: null, isOwn: true });
+  amend((story) => drafted(story, 4, drafts(" and yours")));
+  await kept(it);
+  await it.library.list();
+  const { story } = await it.library.get(storyId);
+  assert.deepEqual([textOf(story.passages), alternativesAt(story, 4).map(wayInWords)], ["Mine", ["*", " and yours"]]);
+  assert.equal((await it.state.peek()).versions.length, 0);
+});
+
+test("what an undo or another passage takes away is a version; what the visitor typed is none", async () => {
+  const it = tab(new FakeStorage());
+  visit(it);
+  keepReplacedPassages(it.writer, it.state);
+  const change = (passages) => {
+    const before = it.writer.passages;
+    it.writer.dispatchesBefore = before;
+    it.writer.passages = passages;
+  };
+  const begun = own("Begun. ");
+  await write(it, "Begun. ");
+  const written = [...begun, { text: "First.", written: true }];
+  it.writer.passages = written; // and at once:
+  change(begun);
+  it.writer.dispatchesBefore = null;
+  it.writer.passages = [...begun, { text: "Second.", written: true }];
+  assert.deepEqual(await ended(it, 7), ["First.", "*Second."]);
+  change(written);
+  assert.deepEqual(await ended(it, 7), ["*First.", "Second."]);
+  change([...written, ...own(" Typed.")]);
+  change(written);
+  assert.deepEqual(await ended(it, 7), ["*First.", "Second."]);
+  assert.deepEqual(await ended(it, 13), []);
+  // All of that is one story, however fast it was.
+  assert.deepEqual([it.copy, (await it.library.list()).length], [undefined, 1]);
 });
 
 test("a story that was deleted is not offered any more", async () => {

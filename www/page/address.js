@@ -13,6 +13,7 @@ import { checkGenerateOptions, checkLoadOptions } from "../lib/api/options.js";
 import { isLocal } from "./local-folder.js";
 import { SETTINGS } from "./settings-panel.js";
 import { plainText } from "./stories/plain-text.js";
+import { isWays, WAYS } from "./ways.js";
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 
@@ -27,6 +28,7 @@ export const LINKED = Object.freeze([
   "context-length",
   ...GENERATING_ATTRIBUTES.filter((name) => SETTINGS.includes(name)),
   "token-view",
+  WAYS,
 ]);
 /** A beginning that is longer makes no usable address. */
 const LONGEST_BEGINNING = 2000;
@@ -45,6 +47,7 @@ export function isValid(name, value) {
   try {
     if (value === null) return true;
     if (name === "model") resolveName(value, globalThis.document?.baseURI ?? "https://localhost/");
+    else if (name === WAYS) return isWays(value);
     else if (LOADING_ATTRIBUTES.includes(name)) checkLoadOptions(readLoadAttributes(only));
     else checkGenerateOptions(readGenerateAttributes(only));
     return true;

@@ -4,16 +4,20 @@
 import "../tokenformer.js";
 import { asksToWrite } from "../lib/element/dom.js";
 import { ContextMeter } from "./context-meter.js";
+import { Choices } from "./choices.js";
 import { byId } from "./elements.js";
 import { followText } from "./follow.js";
+import { offerHere } from "./here.js";
 import { remedyFor } from "./local-folder.js";
 import { acceptLocalModels } from "./local-model.js";
 import { MachinePanel } from "./machine-panel.js";
+import { Margin } from "./margin.js";
 import { describeModel } from "./model-names.js";
 import { ModelPanel } from "./model-panel.js";
 import { offerModel } from "./offer.js";
 import { keepShell } from "./offline.js";
 import { openPanels } from "./panels.js";
+import { keepReplacedPassages } from "./replaced-passages.js";
 import { SettingsPanel } from "./settings-panel.js";
 import { showSharedStories } from "./shared-story.js";
 import { keepState } from "./state.js";
@@ -25,6 +29,7 @@ import { BrowserRecords } from "./stories/records.js";
 import { sheetsOf } from "./stories/sheets.js";
 import { titleOf } from "./stories/story.js";
 import { keepFiles } from "./story-files.js";
+import { chooseWays } from "./ways.js";
 
 const writer = /** @type {import("../tokenformer.js").TokenFormerElement} */ (byId("writer"));
 /** Characters of a text that its button shows: enough to know it by. */
@@ -47,6 +52,8 @@ const library = new Library(new BrowserRecords(), {
 const sheets = sheetsOf(library, (story) =>
   remark("from-link", `Another tab has written this story, too. Yours goes on as “${titleOf(story)}”.`),
 );
+/** @type {Margin | null} */
+let margin = null;
 const state = keepState(writer, {
   sheets,
   onLink: ({ isReplaced, model }) =>
@@ -55,8 +62,19 @@ const state = keepState(writer, {
       `Opened from a link${model === null ? "" : ", which chose the model"}.${isReplaced ? " Undo restores your own text." : ""}`,
     ),
   onReplaced: showOwnText,
-  onKept: (isKept) => (byId("unkept").hidden = isKept),
+  onKept(isKept) {
+    byId("unkept").hidden = isKept;
+    margin?.refresh();
+  },
 });
+chooseWays(writer);
+keepReplacedPassages(writer, state);
+const choices = new Choices(writer, state, () => {
+  showHere();
+  margin?.refresh();
+});
+const showHere = offerHere(writer, choices);
+margin = new Margin(writer, state, () => choices.isOpen);
 /** The writer has another story. @param {string} told */
 function onOpened(told) {
   remark("from-link", told);
@@ -110,8 +128,7 @@ examples.addEventListener("pointermove", () => examples.removeAttribute("data-st
 // The element's keys, from wherever the focus is; it has the first say.
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  if (asksToWrite(event) && !event.repeat && writer.state === "idle")
-    writer.generate().catch(() => {}); // told by the error event
+  if (asksToWrite(event) && !event.repeat && writer.state === "idle") choices.continue();
   else if (event.key === "Escape") writer.stop();
 });
 

@@ -26,7 +26,7 @@ import {
 import { isLocal } from "./local-folder.js";
 import { Desk } from "./stories/desk.js";
 import { toCode } from "./stories/link.js";
-import { textOf } from "./stories/passages.js";
+import { sameStart, sliced, textOf } from "./stories/passages.js";
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 /** @typedef {import("./address.js").Attributes} Attributes */
@@ -65,13 +65,15 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   let brought = ownBeginning;
   /** The visitor's text that it has taken the place of. @type {Text | null} */
   let aside = null;
+  /** A text that somebody else wrote, and that has versions of the visitor's. @type {string | null} */
+  let claimed = null;
   const desk = new Desk(sheets);
   /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. @type {string | null} */
   let known = null;
   /** Addresses' parts behind # that this tab had before the one of now, the newest first. @type {string[]} */
   let earlier = [];
 
-  const isVisitors = () => element.text !== brought && element.text !== ownBeginning;
+  const isVisitors = () => element.text === claimed || (element.text !== brought && element.text !== ownBeginning);
 
   /** @param {Attributes} attributes */
   function setAttributes(attributes) {
@@ -86,7 +88,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   function replace(text) {
     keepNow();
     if (isVisitors()) aside = { passages: element.passages, tab: null, sheet: desk.sheet };
-    known = null;
+    known = claimed = null;
     brought = text;
     desk.put(null, text);
     element.text = text;
@@ -127,7 +129,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     const isKept = (await desk.sheet?.settled()) ?? false;
     if (isVisitors() && element.text !== "" && !isKept)
       aside = { passages: element.passages, tab: null, sheet: desk.sheet };
-    known = null;
+    known = claimed = null;
     brought = ownBeginning;
     const model = element.getAttribute("model");
     forgetChanged(observer.takeRecords());
@@ -191,13 +193,21 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     // Nothing takes the place of a text that is kept nowhere else.
     const isSafe = keepAside(text);
     const hash = leftAs ?? location.hash;
-    if (isVisitors()) desk.keep(passages, text, { brought, attributes: linkedOf(withoutLink(attributes, borrowed)) });
+    if (claimed === "" && text !== "") claimed = null; // who empties the page later begins anew
+    if (isVisitors()) keepStory(passages);
     const { sheet } = desk;
     const state = { attributes, borrowed, passages, isVisitors: isVisitors(), hash, earlier, tab, sheet };
     const isKept = remember(state, { isLast: isSafe });
     if (isKept) known = text;
     onKept(isKept || text === ownBeginning);
     tellReplaced();
+  }
+
+  /** @param {Passage[]} passages */
+  function keepStory(passages) {
+    const text = textOf(passages);
+    const attributes = linkedOf(withoutLink(readAttributes(element), borrowed));
+    desk.keep(passages, text, { brought, attributes, isClaimed: text === claimed });
   }
 
   /**
@@ -256,6 +266,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     if (kept && (kept.passages.length > 0 || kept.isEmptied) && !isNowhereElse && (isOwn || isFirst || !shared)) {
       element.passages = kept.passages;
       known = element.text;
+      claimed = kept.isVisitors && kept.sheet && !kept.isEmptied ? known : null;
       if (isFirst) claimLast(known, tab);
       const isOwnText = kept.isVisitors && isVisitors() && !kept.isEmptied;
       desk.put(isOwnText ? desk.remembered(kept.passages, kept.sheet) : null, known);
@@ -337,8 +348,31 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
       if (!sheet) return;
       const { passages } = await sheet.rework(element.passages, change);
       desk.put(sheet, textOf(passages));
-      element.passages = passages;
+      // What is the same keeps its tokens, and what is not can be undone.
+      const start = sameStart(element.passages, passages);
+      element.splice(start, element.text.length, sliced(passages, start));
       keep();
+    },
+    /** The story that is there, with what the library knows of it; null where it is none of the visitor's. @returns {Promise<Story | null>} */
+    async peek() {
+      const { sheet } = desk;
+      await sheet?.settled();
+      return sheet && sheet === desk.sheet && isVisitors() ? sheet.story(element.passages) : null;
+    },
+    /**
+     * Changes versions of the story that is there, at once, of the text as it was with `passages`; a text that was nobody's is
+     * the visitor's from now on. What takes its place on the page later changes nothing of that.
+     * @param {Passage[]} passages
+     */
+    hold(passages) {
+      claimed = element.text;
+      keepStory(passages);
+      const { sheet } = desk;
+      return (/** @type {(story: Story) => Story} */ change) => {
+        sheet?.amend(passages, change);
+        if (desk.sheet === sheet) keep();
+        else sheet?.change(passages, linkedOf(withoutLink(readAttributes(element), borrowed)));
+      };
     },
     /** A story was deleted: its texts are not offered any more. @param {string} id */
     forget(id) {

@@ -11,15 +11,19 @@ import { isUsable } from "../api/model.js";
 import { isLocalFolder } from "../api/names.js";
 import { checkGenerateOptions } from "../api/options.js";
 import { acquire } from "../api/shared-models.js";
+import { writeSeveral } from "./several.js";
 import { asInField } from "./texts.js";
 import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords } from "./status.js";
 
 /** @typedef {import("../api/model.js").TokenFormer} TokenFormer */
 /** @typedef {import("../../tokenformer.js").TokenIds} TokenIds */
+/** @typedef {import("../../tokenformer.js").Chunk} Chunk */
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
 /** @typedef {import("./view.js").Token} Token */
 /** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, from?: number, first?: Token }} Plan */
+/** @typedef {Omit<Plan, "prompt"> & { writing: AbortController }} Place */
+/** @typedef {import("./manuscript.js").Part} Part */
 /** `key`: what the attributes said. @typedef {{ key: string, controller: AbortController, promise: Promise<TokenFormer>, isGivenUp?: boolean }} Loading */
 
 /** Alternatives of each token that the token view shows. */
@@ -33,6 +37,7 @@ const Base = globalThis.HTMLElement ?? class {};
 export class TokenFormerElement extends Base {
   static observedAttributes = ATTRIBUTES;
 
+  /** @type {ElementView} */
   #view;
   /** @type {TokenFormer | null} */
   #model = null;
@@ -59,12 +64,13 @@ export class TokenFormerElement extends Base {
     this.#states = this.attachInternals?.().states ?? null;
     // What these calls reject with is shown, and told by the error event.
     this.#view = new ElementView(this.attachShadow({ mode: "open" }), {
-      onGenerate: () => this.generate().catch(() => {}),
+      onGenerate: () => this.#isAllowed("generate") && this.generate().catch(() => {}),
       onStop: () => this.stop(),
-      onRegenerate: () => this.regenerate().catch(() => {}),
+      onRegenerate: () => this.#isAllowed("regenerate") && this.regenerate().catch(() => {}),
       onChoose: (index, alternative) => this.#writeOnWith(index, alternative).catch(() => {}),
       // Typing is told by the field's own event, which comes out of the shadow tree.
-      onChange: ({ typed }) => typed || this.dispatchEvent(new Event("input", { bubbles: true, composed: true })),
+      onChange: ({ typed, before: detail }) =>
+        typed || this.dispatchEvent(new CustomEvent("input", { bubbles: true, composed: true, detail })),
       onState: (state) => this.#showState(state),
     });
   }
@@ -198,6 +204,64 @@ export class TokenFormerElement extends Base {
     });
   }
 
+  /**
+   * Writes `n` ways to go on from `prompt`, or from the text, side by side; resolves to their results. None comes into the
+   * text: the event `alternative` tells of every token, and `splice` puts there what is chosen.
+   * @param {{ prompt?: string } & import("../../tokenformer.js").AlternativesOptions} options
+   */
+  alternatives({ prompt, ...several }) {
+    return this.#run(
+      () => ({ prompt: prompt ?? this.#ownText() }),
+      (model, input, options, { writing }) => {
+        this.#active = writing;
+        const isCurrent = () => this.#writing === writing;
+        const onChunk = (/** @type {Chunk} */ chunk) => this.#tell("alternative", chunk);
+        return writeSeveral(model, input, { ...options, ...several }, { view: this.#view, isCurrent, onChunk });
+      },
+    );
+  }
+
+  /**
+   * Puts passages, or tokens of the model's, in the place of what stands from `start` to `end`; `undo` takes it back.
+   * @param {number} start
+   * @param {number} end
+   * @param {Iterable<Part>} parts
+   */
+  splice(start, end, parts) {
+    this.#endWriting();
+    // What was written behind a space goes on with a token that begins with it.
+    const isHealed = this.text.slice(0, start).endsWith(" ") && !this.hasAttribute("no-heal");
+    const checked = Array.from(parts, ({ text, written, ...token }, i) => ({
+      ...token,
+      text: checkText("parts", text),
+      written: Boolean(written),
+      ...(i === 0 && isHealed && { isHealed }),
+    }));
+    this.#view.splice(start, end, checked);
+  }
+
+  /** Where the caret stands in the text, or what is selected begins. */
+  get selectionStart() {
+    return this.#view.surface.selectionStart;
+  }
+
+  set selectionStart(place) {
+    this.#view.surface.selectionStart = place;
+  }
+
+  /** Where a place of the text is seen in the window; null in the token view, and where nothing is laid out. @param {number} place */
+  rectAt(place) {
+    return this.hasAttribute("token-view") ? null : this.#view.surface.rectAt(place);
+  }
+
+  /** Whether nobody has another idea of what the button does. @param {"generate" | "regenerate"} call @returns {boolean} */
+  #isAllowed(call) {
+    const { manuscript } = this.#view;
+    const from = call === "regenerate" ? manuscript.lastPassage : -1;
+    const start = from < 0 ? this.text.length : manuscript.textBefore(from).length;
+    return this.dispatchEvent(new CustomEvent("beforegenerate", { cancelable: true, detail: { call, start } }));
+  }
+
   /** The text as a model can read it. */
   #ownText() {
     this.#view.mend();
@@ -233,9 +297,12 @@ export class TokenFormerElement extends Base {
   /**
    * `plan` is asked twice: for mistakes, which are told before anything is downloaded for their sake, and again once the
    * model is there, since visitors write while they wait.
+   * @template [R=import("../../tokenformer.js").GenerateResult]
    * @param {() => Plan} plan
+   * @param {(model: TokenFormer, input: string | Uint32Array, options: GenerateOptions, place: Place) => Promise<R>} [write]
+   * @returns {Promise<R>}
    */
-  async #run(plan) {
+  async #run(plan, write = (...asked) => /** @type {Promise<any>} */ (this.#write(...asked))) {
     this.#writing?.abort();
     const writing = new AbortController();
     this.#writing = writing;
@@ -245,7 +312,7 @@ export class TokenFormerElement extends Base {
       const model = await this.load();
       const { prompt, ...place } = plan();
       const options = { ...this.#readOptions(), signal: writing.signal };
-      return await this.#write(model, checkTextOrIds("prompt", prompt), options, { writing, ...place });
+      return await write(model, checkTextOrIds("prompt", prompt), options, { writing, ...place });
     } catch (thrown) {
       throw this.#report(thrown, this.#writing === writing);
     } finally {
@@ -315,7 +382,7 @@ export class TokenFormerElement extends Base {
    * @param {TokenFormer} model
    * @param {string | Uint32Array} input
    * @param {GenerateOptions} options
-   * @param {Omit<Plan, "prompt"> & { writing: AbortController }} place
+   * @param {Place} place
    */
   async #write(model, input, options, { writing, from, first }) {
     const isCurrent = () => this.#writing === writing;

@@ -22,6 +22,8 @@ const LOW = /[\udc00-\udfff]/;
  *   space that it begins with is the one before it
  */
 
+/** What `splice` takes: a stretch, or a token of the model's. @typedef {Passage & Partial<NonNullable<Piece["token"]>>} Part */
+
 export class Manuscript {
   /** @type {Piece[]} */
   #pieces = [];
@@ -131,6 +133,31 @@ export class Manuscript {
     ]);
   }
 
+  /**
+   * Puts stretches, or tokens of the model's, in the place of what stands from `start` to `end`. What is written without a
+   * break is one passage.
+   * @param {number} start
+   * @param {number} end
+   * @param {Part[]} parts
+   */
+  splice(start, end, parts) {
+    const { length } = this.text;
+    const isSame = parts.length === 0 && start === end;
+    if (isSame) return;
+    this.#record();
+    let isOpen = false;
+    let given = "";
+    const between = parts.map(({ text, written, ...token }) => {
+      if (written && !isOpen) this.#runs += 1;
+      isOpen = written;
+      const plain = asInField(text, given);
+      if (text !== "") given = text;
+      return { text: plain, run: written ? this.#runs : 0, token: tokenOf(token) };
+    });
+    const kept = between.filter(({ text, token }) => text !== "" || token);
+    this.#put([...this.#cut(0, start), ...kept, ...this.#cut(end, length)]);
+  }
+
   /** A passage of the model's begins, behind the first `from` pieces. */
   beginPassage(from = this.#pieces.length) {
     this.#record();
@@ -200,6 +227,11 @@ export class Manuscript {
     }
     return cut;
   }
+}
+
+/** What is known of a token, if it is one. @param {Partial<NonNullable<Piece["token"]>>} part @returns {Piece["token"]} */
+function tokenOf({ tokenId, ...known }) {
+  return tokenId === undefined ? null : { tokenId, ...known };
 }
 
 /** Stretches as a text field holds their texts; those without text are left out. @param {Passage[]} stretches */

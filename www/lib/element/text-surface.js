@@ -64,6 +64,37 @@ export class TextSurface {
     this.#field.focus(options);
   }
 
+  /** Where the caret stands, or what is selected begins. */
+  get selectionStart() {
+    return this.#field.selectionStart;
+  }
+
+  /** @param {number} place */
+  set selectionStart(place) {
+    this.#field.setSelectionRange(place, place);
+  }
+
+  /** Where a place of the text is seen, as a line of no width; null where nothing is laid out. @param {number} place */
+  rectAt(place) {
+    const range = document.createRange();
+    const texts = document.createTreeWalker(this.#mirror, NodeFilter.SHOW_TEXT);
+    range.setStart(this.#mirror, 0);
+    for (let at = 0, node = texts.nextNode(); node; node = texts.nextNode()) {
+      const { length } = /** @type {Text} */ (node);
+      if (length === 0) continue; // such a node is seen nowhere
+      // Before the letter that follows, which may stand on the next line, if there is one.
+      range.setStart(node, Math.min(length, place - at));
+      if (place - at < length) break;
+      at += length;
+    }
+    range.collapse(true);
+    const [rect] = range.getClientRects();
+    if (rect || range.startOffset === 0) return rect ?? null;
+    // Behind the last line's end there is nothing to be seen but that.
+    range.setStart(range.startContainer, range.startOffset - 1);
+    return Array.from(range.getClientRects()).at(-1) ?? null;
+  }
+
   /** Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. @param {Passage[]} stretches */
   show(stretches, { keepCaret = false } = {}) {
     if (!this.#shown || !this.#change(stretches)) this.#showAnew(stretches);

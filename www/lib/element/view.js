@@ -20,7 +20,7 @@ import { TokenView } from "./token-view.js";
  * @property {() => void} onGenerate
  * @property {() => void} onStop
  * @property {() => void} onRegenerate
- * @property {(change: { typed: boolean }) => void} onChange
+ * @property {(change: { typed: boolean, before: Passage[] | null }) => void} onChange `before`: what an undo, a redo or another passage has taken the place of
  * @property {(index: number, alternative: Token) => void} onChoose
  * @property {(state: State) => void} onState
  */
@@ -102,7 +102,9 @@ export class ElementView {
         make("label", { className: "unseen", htmlFor: "text", text: "The text, which the model continues" }),
         this.#surface.node,
         this.#tokens.node,
+        make("slot", { name: "margin" }),
       ),
+      make("slot", { name: "choices" }),
       // In the controls, which a page may keep in sight: so is what went wrong.
       make(
         "div",
@@ -202,6 +204,18 @@ export class ElementView {
     if (on) this.#tokens.show(this.#manuscript.pieces.slice());
   }
 
+  /** Puts stretches, or tokens of the model's, in the place of what stands from `start` to `end`; the caret goes behind them. @param {number} start @param {number} end @param {import("./manuscript.js").Part[]} parts */
+  splice(start, end, parts) {
+    const { length } = this.text;
+    this.#manuscript.splice(start, end, parts);
+    this.#showAnother();
+    this.#surface.selectionStart = this.text.length - length + end;
+  }
+
+  get surface() {
+    return this.#surface;
+  }
+
   undo() {
     return this.#goTo(() => this.#manuscript.undo());
   }
@@ -252,10 +266,11 @@ export class ElementView {
   /** A passage begins, behind the first `from` pieces of the text. True if that made the text shorter, which is told. @param {number} [from] */
   showWriting(from) {
     if (this.isWriting) this.showIdle("");
-    const before = this.text;
+    const before = this.#manuscript.stretches;
+    const { length } = this.text;
     this.#manuscript.beginPassage(from);
-    const isShorter = this.text !== before;
-    this.#show({ isTold: isShorter });
+    const isShorter = this.text.length !== length;
+    this.#show({ isTold: isShorter, before });
     this.#enter("writing");
     this.#surface.beginPassage();
     this.#status.textContent = "Reading the text";
@@ -267,6 +282,11 @@ export class ElementView {
   append(chunk, status) {
     this.#manuscript.append(chunk);
     this.#pending.push(...this.#manuscript.pieces.slice(-1));
+    this.say(status);
+  }
+
+  /** What is said of the writing, once per frame. @param {() => string} status */
+  say(status) {
     this.#statusInWords = status;
     if (this.#cancelFrame) return;
     const window = this.#window;
@@ -294,18 +314,19 @@ export class ElementView {
 
   /** @param {() => boolean} step */
   #goTo(step) {
+    const before = this.#manuscript.stretches;
     if (this.isWriting || !step()) return false;
-    this.#show();
+    this.#show({ before });
     return true;
   }
 
   /** After every change but the model's own. */
-  #show({ keepCaret = false, isTold = true } = {}) {
+  #show({ keepCaret = false, isTold = true, before = /** @type {Passage[] | null} */ (null) } = {}) {
     this.#hideError();
     this.#surface.show(this.#manuscript.stretches, { keepCaret });
     if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces.slice());
     this.#showControls();
-    if (isTold) this.#actions.onChange({ typed: keepCaret });
+    if (isTold) this.#actions.onChange({ typed: keepCaret, before });
   }
 
   #flush() {
@@ -338,8 +359,9 @@ export class ElementView {
     this.#stop.hidden = !busy;
     this.#actions.onState(state);
     this.#showControls();
-    // The button that was pressed goes away: the keyboard stays where it was.
-    if ((focused === this.#generate || focused === this.#regenerate) && busy) this.#stop.focus();
-    if (focused === this.#stop && !busy) this.#generate.focus();
+    // The button that was pressed goes away: the keyboard stays where it was, and so does what is seen.
+    const isStill = { preventScroll: true };
+    if ((focused === this.#generate || focused === this.#regenerate) && busy) this.#stop.focus(isStill);
+    if (focused === this.#stop && !busy) this.#generate.focus(isStill);
   }
 }

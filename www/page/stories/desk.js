@@ -46,11 +46,14 @@ export class Desk {
    * The text of the visitor's that is there now, which is kept.
    * @param {Passage[]} passages
    * @param {string} text theirs
-   * @param {{ brought: string, attributes: Record<string, string | null> }} page `brought`: the text that was put here last and is not the visitor's
+   * @param {object} page
+   * @param {string} page.brought the text that was put here last and is not the visitor's
+   * @param {Record<string, string | null>} page.attributes
+   * @param {boolean} [page.isClaimed] whether it is a story for its versions, whatever it says
    */
-  keep(passages, text, { brought, attributes }) {
+  keep(passages, text, { brought, attributes, isClaimed = false }) {
     // Whoever empties the page begins anew; what was there stays in the library.
-    if (text === "") {
+    if (text === "" && !isClaimed) {
       this.#sheet = null;
       return;
     }

@@ -1,5 +1,6 @@
 // Passages: a text as stretches, each by one hand. Places in it are counted in UTF-16 code units, as strings count.
 
+import { commonStart } from "../../lib/element/texts.js";
 import { plainText } from "./plain-text.js";
 
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
@@ -36,6 +37,19 @@ export function sliced(passages, from, to = Infinity) {
     return { text: text.slice(Math.max(0, from - begin), Math.max(0, to - begin)), written };
   });
   return merged(cut);
+}
+
+/** How many code units two texts begin with alike, each by the same hand. @param {readonly Passage[]} a @param {readonly Passage[]} b */
+export function sameStart(a, b) {
+  const [one, other] = [merged(a), merged(b)];
+  let start = 0;
+  for (let i = 0; i < Math.min(one.length, other.length); i += 1) {
+    if (one[i].written !== other[i].written) break;
+    const same = commonStart(one[i].text, other[i].text);
+    start += same;
+    if (same < one[i].text.length || same < other[i].text.length) break;
+  }
+  return placeIn(textOf(one), start);
 }
 
 /** One behind the other. @param {readonly (readonly Passage[])[]} parts */

@@ -30,6 +30,8 @@ export class Sheet {
   /** @type {Promise<void> | null} */
   #writing = null;
   #isSaved = false;
+  /** Changes of its versions that wait to be written, in their order. @type {((story: Story) => Story)[]} */
+  #amendments = [];
   #onCopy;
 
   /**
@@ -55,7 +57,8 @@ export class Sheet {
   change(passages, attributes) {
     if (this.#isSaved && this.#story && isAs(this.#story, passages, attributes)) return;
     const mark = newMark();
-    const [last, ...onTheirWay] = this.#known;
+    // What the next write takes the place of is never written.
+    const [last, ...onTheirWay] = this.#known.filter((one) => one !== this.#next?.mark);
     this.#known = last === undefined ? [mark] : [last, ...onTheirWay.slice(-1), mark];
     this.#next = { passages, attributes, mark };
     this.#isSaved = false;
@@ -69,10 +72,22 @@ export class Sheet {
     await this.#library.change(this.#id, change);
   }
 
+  /** Changes versions, of a text as it is at this moment; the text of the next `change` is written after it. @param {Passage[]} passages @param {(story: Story) => Story} change */
+  amend(passages, change) {
+    this.#amendments.push((story) => change(write(story, passages)));
+    this.#isSaved = false;
+  }
+
+  /** @param {Story} story @param {number} [count] of the changes */
+  #amended(story, count) {
+    return this.#amendments.slice(0, count).reduce((amended, amend) => amend(amended), story);
+  }
+
   /** Another text or other versions of the same story; the text is to be told by `change`. @param {Passage[]} passages as it is now @param {(story: Story) => Story} change */
   async rework(passages, change) {
     await this.settled();
     this.#story = change(await this.story(passages));
+    this.#amendments = [];
     this.#isSaved = false;
     return this.#story;
   }
@@ -85,15 +100,19 @@ export class Sheet {
 
   /** The story as it is on the page, with this text. @param {Passage[]} passages @returns {Promise<Story>} */
   async story(passages) {
-    return write(await this.#base(passages), passages);
+    return write(this.#amended(await this.#base(passages)), passages);
   }
 
   async #write() {
     while (this.#next) {
       const { passages, attributes, mark } = this.#next;
       this.#next = null;
+      const { length } = this.#amendments; // what comes later is of a later text
       const base = await this.#base(passages);
-      const story = { ...write(base, passages), attributes };
+      const story = { ...write(this.#amended(base, length), passages), attributes };
+      // Also for who remembers it before the library has it.
+      this.#story = story;
+      this.#amendments.splice(0, length);
       const result = await this.#library.save(story, { mark, known: this.#known });
       this.#story = result?.story ?? story;
       if (!result) continue;
@@ -116,8 +135,9 @@ export class Sheet {
   /** @returns {KeptSheet} */
   toJSON() {
     const kept = { id: this.#id, known: this.#known };
-    if (this.#isSaved || !this.#story || isPlain(this.#story)) return kept;
-    const story = { ...this.#story, passages: [] };
+    const whole = this.#story && this.#amended(this.#story);
+    if (this.#isSaved || !whole || isPlain(whole)) return kept;
+    const story = { ...whole, passages: [] };
     return JSON.stringify(story).length <= LONGEST_KEPT ? { ...kept, story } : kept;
   }
 }

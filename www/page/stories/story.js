@@ -3,7 +3,7 @@
 
 import { commonEnd, commonStart } from "../../lib/element/texts.js";
 import { areSame, merged, sliced, textOf } from "./passages.js";
-import { shiftVersions } from "./versions.js";
+import { shiftVersions, taken, versionOf } from "./versions.js";
 
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
 /** @typedef {import("./versions.js").Version} Version */
@@ -88,13 +88,16 @@ export function wordsOf({ passages }) {
 
 /**
  * The story with another text, typed or written. What is behind the change keeps its versions, and so does what is before;
- * a version in the middle of what was taken away moves to where that began, together with what was between.
+ * a version in the middle of what was taken away moves to where that began, together with what was between. A text that ends
+ * as a version does takes that one.
  * @param {Story} story
  * @param {readonly Passage[]} passages
  * @returns {Story}
  */
 export function write(story, passages, now = Date.now()) {
   if (areSame(story.passages, passages)) return story;
+  const version = versionOf(story, passages);
+  if (version !== null) return taken(story, version, now);
   const [before, after] = [textOf(story.passages), textOf(passages)];
   const start = commonStart(before, after);
   const end = commonEnd(before, after, Math.min(before.length, after.length) - start);

@@ -24,7 +24,8 @@ export const MOST_DEPTH = 500;
 
 let count = 0;
 /** A name that no other version of the same story has. */
-const newVersionId = () => `${Date.now().toString(36)}-${(count += 1)}-${Math.random().toString(36).slice(2, 8)}`;
+export const newVersionId = () =>
+  `${Date.now().toString(36)}-${(count += 1)}-${Math.random().toString(36).slice(2, 8)}`;
 
 const isThere = (/** @type {Version} */ { isDeleted }) => !isDeleted;
 
@@ -62,6 +63,55 @@ export function branched(story, place, passages, now = Date.now()) {
   const id = newVersionId();
   const versions = [...marked.versions, { id, parent: null, at, passages: joined(passages) }];
   return { story: { ...marked, versions, changedAt: now }, id };
+}
+
+/**
+ * The story with ways to go on from a place that are being written, none of which is taken: each as far as it is there by now.
+ * Those without text are left out, and so are those that say the same as another.
+ * @param {Story} story
+ * @param {number} place
+ * @param {readonly { id: string, passages: readonly Passage[] }[]} drafts what was told of the same ids before is replaced
+ * @returns {Story}
+ */
+export function drafted(story, place, drafts, now = Date.now()) {
+  const at = placeIn(textOf(story.passages), place);
+  const { story: marked } = withTaken(story, at);
+  const here = joined(sliced(story.passages, at));
+  const versions = marked.versions.slice();
+  for (const { id, passages } of drafts) {
+    const index = versions.findIndex((one) => one.id === id);
+    if (index >= 0 && versions[index].passages === null) continue;
+    const isTwin = versions.some(
+      (one) => one.id !== id && one.parent === null && one.at === at && areSame(one.passages ?? here, passages),
+    );
+    const isKept = passages.length > 0 && !isTwin;
+    const version = { id, parent: null, at, passages: joined(passages) };
+    if (index < 0) versions.push(...(isKept ? [version] : []));
+    else versions.splice(index, 1, ...(isKept ? [version] : []));
+  }
+  return { ...story, versions: tidied(versions), changedAt: now };
+}
+
+/**
+ * The version that a text takes: the text's end is that version's from its place on, and what stands before is the story's.
+ * So undo and redo, which know of no versions, go from one to the other. Null where there is none.
+ * @param {Story} story
+ * @param {readonly Passage[]} passages
+ */
+export function versionOf(story, passages) {
+  const { length } = textOf(passages);
+  const isIt = (/** @type {Version} */ { parent, at, passages: own, isDeleted }) =>
+    parent === null &&
+    own !== null &&
+    own.length > 0 &&
+    !isDeleted &&
+    at + textOf(own).length === length &&
+    areSame(own, sliced(passages, at)) &&
+    areSame(sliced(story.passages, 0, at), sliced(passages, 0, at));
+  const found = story.versions.filter(isIt);
+  return (
+    found.reduce((/** @type {Version | null} */ last, one) => (last && last.at > one.at ? last : one), null)?.id ?? null
+  );
 }
 
 /** The story with an entry for what is taken at a place, and that entry's id. @param {Story} story @param {number} at */
