@@ -4,7 +4,8 @@
 import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
 import { defineProperties, setAttribute, takeEarlyProperties } from "./properties.js";
 import { ElementView } from "./view.js";
-import { aborted, toTokenFormerError } from "../errors.js";
+import { composedPlan } from "./composing.js";
+import { aborted, invalidArgument, toTokenFormerError } from "../errors.js";
 import { setAssets } from "../locations.js";
 import { checkText, checkTextOrIds, loneSurrogateAt, wellFormed } from "../api/inputs.js";
 import { isUsable } from "../api/model.js";
@@ -18,8 +19,9 @@ import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords }
 /** @typedef {import("../../tokenformer.js").TokenIds} TokenIds */
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
+/** @typedef {import("../../tokenformer.js").Compose} Compose */
 /** @typedef {import("./view.js").Token} Token */
-/** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, from?: number, first?: Token }} Plan */
+/** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, options?: GenerateOptions, from?: number, first?: Token }} Plan */
 /** `key`: what the attributes said. @typedef {{ key: string, controller: AbortController, promise: Promise<TokenFormer>, isGivenUp?: boolean }} Loading */
 
 /** Alternatives of each token that the token view shows. */
@@ -50,6 +52,9 @@ export class TokenFormerElement extends Base {
   #freed = Promise.resolve();
   /** Errors that were shown and told already: a failed loading fails every call that waits for it. */
   #reported = new WeakSet();
+
+  /** @type {Compose | null} */
+  #compose = null;
 
   /** Tells the page's styles what goes on; null where the browser has no states of elements. @type {CustomStateSet | null} */
   #states = null;
@@ -110,6 +115,28 @@ export class TokenFormerElement extends Base {
   /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. @returns {Passage[]} */
   get passages() {
     return this.#view.manuscript.stretches;
+  }
+
+  /** Makes of a text what the model reads in its place; null: the text itself. @returns {Compose | null} */
+  get compose() {
+    return this.#compose;
+  }
+
+  /** @param {Compose | null} compose */
+  set compose(compose) {
+    if ((compose ?? null) !== null && typeof compose !== "function")
+      throw invalidArgument("compose must be a function or null.", "Assign (text, model) => prompt.");
+    this.#compose = compose ?? null;
+  }
+
+  /** Where in the text the model's memory begins, which a faint line shows; null: nowhere. It goes with the text around it. @returns {number | null} */
+  get seenFrom() {
+    return this.#view.manuscript.mark;
+  }
+
+  /** @param {number | null} place */
+  set seenFrom(place) {
+    this.#view.mark(place ?? null);
   }
 
   /** @param {Iterable<Passage> | null} passages */
@@ -243,8 +270,12 @@ export class TokenFormerElement extends Base {
       checkTextOrIds("prompt", plan().prompt);
       checkGenerateOptions(this.#readOptions());
       const model = await this.load();
-      const { prompt, ...place } = plan();
-      const options = { ...this.#readOptions(), signal: writing.signal };
+      const {
+        prompt,
+        options: more,
+        ...place
+      } = this.#compose ? await composedPlan(plan, this.#compose, model) : plan();
+      const options = { ...this.#readOptions(), ...more, signal: writing.signal };
       return await this.#write(model, checkTextOrIds("prompt", prompt), options, { writing, ...place });
     } catch (thrown) {
       throw this.#report(thrown, this.#writing === writing);
@@ -315,7 +346,7 @@ export class TokenFormerElement extends Base {
    * @param {TokenFormer} model
    * @param {string | Uint32Array} input
    * @param {GenerateOptions} options
-   * @param {Omit<Plan, "prompt"> & { writing: AbortController }} place
+   * @param {Omit<Plan, "prompt" | "options"> & { writing: AbortController }} place
    */
   async #write(model, input, options, { writing, from, first }) {
     const isCurrent = () => this.#writing === writing;

@@ -35,6 +35,8 @@ export class Manuscript {
   /** The passage's last text, as it was given. */
   #given = "";
   #typedAt = -Infinity;
+  /** @type {number | null} */
+  #mark = null;
   #now;
 
   constructor(now = () => performance.now()) {
@@ -47,8 +49,22 @@ export class Manuscript {
 
   /** @param {Piece[]} pieces */
   #put(pieces) {
+    const mark = this.#mark;
+    const before = mark === null ? "" : this.text.slice(0, mark);
     this.#pieces = pieces;
     this.#text = null;
+    // With another text before it nobody knows where it is.
+    if (mark !== null && !(this.text.length > mark && this.text.startsWith(before))) this.#mark = null;
+  }
+
+  /** A place of the text; null: none. It goes with what stands around it. @returns {number | null} */
+  get mark() {
+    return this.#mark;
+  }
+
+  /** @param {number | null} place */
+  set mark(place) {
+    this.#mark = place !== null && place > 0 && place < this.text.length ? place : null;
   }
 
   /** @returns {readonly Piece[]} */
@@ -124,11 +140,15 @@ export class Manuscript {
     let end = commonEnd(before, text, Math.min(before.length, text.length) - start);
     if (end > 0 && LOW.test(text[text.length - end])) end -= 1;
     const typed = text.slice(start, text.length - end);
+    const mark = this.#mark;
     this.#put([
       ...this.#cut(0, start),
       ...(typed ? [{ text: typed, run: 0, token: null }] : []),
       ...this.#cut(before.length - end, before.length),
     ]);
+    if (mark === null) return;
+    const isBehind = mark >= before.length - end;
+    this.mark = isBehind ? mark + text.length - before.length : Math.min(mark, start);
   }
 
   /** A passage of the model's begins, behind the first `from` pieces. */

@@ -27,7 +27,7 @@ const HOST = `
    what other elements inherit: each such property is named. No letter is transformed: what is seen is what is copied. */
 const SURFACE = `
 .sheet { position: relative; font: inherit; }
-.surface { display: grid; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em));
+.surface { position: relative; display: grid; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em));
   overflow: auto; overscroll-behavior: auto contain; scrollbar-gutter: stable; }
 .mirror, textarea { grid-area: 1 / 1; min-inline-size: 0; inline-size: 100%; margin: 0; padding: .3em 0 .6em; border: 0; font: inherit; letter-spacing: inherit;
   word-spacing: inherit; text-align: start; unicode-bidi: plaintext; text-align-last: auto; text-indent: 0; text-transform: none; text-shadow: inherit; text-rendering: inherit; text-wrap-style: auto;
@@ -44,6 +44,8 @@ textarea::selection { background: color-mix(in srgb, var(--_accent) 26%, transpa
 .sheet:focus-within::before { content: ""; position: absolute; inset: -.15em -.5em 2px; border: 2px solid color-mix(in srgb, var(--_accent) 70%, transparent); border-radius: 4px; pointer-events: none; }
 
 .written { color: var(--_written); }
+/* Where the model's memory begins: a line that takes no room, so that the text lies as in the field. */
+.seen-from::before { content: ""; position: absolute; inset-inline: 0; pointer-events: none; border-block-start: 1px dashed color-mix(in srgb, var(--_accent) 55%, transparent); }
 .fresh { animation: settle 1.4s ease-out both; }
 @keyframes settle { from { color: var(--_accent); } }
 /* The end of what is being written. A border of the passage's own, which takes no room: a box behind it would be a thing that moves with every word. */

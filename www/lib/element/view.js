@@ -193,6 +193,13 @@ export class ElementView {
     this.#show();
   }
 
+  /** Shows where the model's memory begins. @param {number | null} place */
+  mark(place) {
+    const before = this.#manuscript.mark;
+    this.#manuscript.mark = place;
+    if (this.#manuscript.mark !== before && !this.isWriting) this.#showText({ keepCaret: true });
+  }
+
   /** Shows tokens in the place of the text that can be edited, or the other way round. @param {boolean} on */
   set showsTokens(on) {
     this.#flush();
@@ -302,10 +309,14 @@ export class ElementView {
   /** After every change but the model's own. */
   #show({ keepCaret = false, isTold = true } = {}) {
     this.#hideError();
-    this.#surface.show(this.#manuscript.stretches, { keepCaret });
+    this.#showText({ keepCaret });
     if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces.slice());
     this.#showControls();
     if (isTold) this.#actions.onChange({ typed: keepCaret });
+  }
+
+  #showText({ keepCaret = false } = {}) {
+    this.#surface.show(this.#manuscript.stretches, { keepCaret, mark: this.#manuscript.mark });
   }
 
   #flush() {
