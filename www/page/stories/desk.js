@@ -49,9 +49,9 @@ export class Desk {
    * @param {{ brought: string, attributes: Record<string, string | null> }} page `brought`: the text that was put here last and is not the visitor's
    */
   keep(passages, text, { brought, attributes }) {
-    // Whoever empties the page begins anew; what was there stays in the library.
+    // Whoever empties the page begins anew; what was there stays in the library. A story that began without text goes on.
     if (text === "") {
-      this.#sheet = null;
+      if (this.#sheet && this.#texts.get(this.#sheet) !== "") this.#sheet = null;
       return;
     }
     this.#sheet = this.#turnedTo(text, brought) ?? this.#sheets.begin();

@@ -62,11 +62,11 @@ export class Sheet {
     this.#writing ??= this.#write().finally(() => (this.#writing = null));
   }
 
-  /** All that the library does not know of the story is changed: its title, what is told the model. @param {(story: Story) => Story} change */
+  /** All that the library does not know of the story is changed: its title, what is told the model. Whether the library has it. @param {(story: Story) => Story} change */
   async revise(change) {
     await this.settled();
     if (this.#story) this.#story = change(this.#story);
-    await this.#library.change(this.#id, change);
+    return (await this.#library.change(this.#id, change)) !== null;
   }
 
   /** Another text or other versions of the same story; the text is to be told by `change`. @param {Passage[]} passages as it is now @param {(story: Story) => Story} change */
