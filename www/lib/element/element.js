@@ -3,6 +3,8 @@
 
 import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
 import { defineProperties, setAttribute, takeEarlyProperties } from "./properties.js";
+import { States } from "./states.js";
+import { ALTERNATIVES, TokenScores } from "./token-scores.js";
 import { ElementView } from "./view.js";
 import { composedPlan } from "./composing.js";
 import { aborted, invalidArgument, toTokenFormerError } from "../errors.js";
@@ -24,11 +26,6 @@ import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords }
 /** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, options?: GenerateOptions, from?: number, first?: Token }} Plan */
 /** `key`: what the attributes said. @typedef {{ key: string, controller: AbortController, promise: Promise<TokenFormer>, isGivenUp?: boolean }} Loading */
 
-/** Alternatives of each token that the token view shows. */
-const ALTERNATIVES = 5;
-/** What pages can style by: token-former:state(writing). */
-const STATES = ["loading", "writing"];
-
 /** Node has no elements; importing the module there must still work. */
 const Base = globalThis.HTMLElement ?? class {};
 
@@ -36,6 +33,8 @@ export class TokenFormerElement extends Base {
   static observedAttributes = ATTRIBUTES;
 
   #view;
+  /** What is asked of the model for the token view. @type {TokenScores} */
+  #scores;
   /** @type {TokenFormer | null} */
   #model = null;
   /** Gives up our share of `#model`, which other elements may use as well. @type {(() => Promise<void>) | null} */
@@ -56,21 +55,29 @@ export class TokenFormerElement extends Base {
   /** @type {Compose | null} */
   #compose = null;
 
-  /** Tells the page's styles what goes on; null where the browser has no states of elements. @type {CustomStateSet | null} */
-  #states = null;
-
   constructor() {
     super();
-    this.#states = this.attachInternals?.().states ?? null;
+    const states = new States(this.attachInternals?.().states);
     // What these calls reject with is shown, and told by the error event.
     this.#view = new ElementView(this.attachShadow({ mode: "open" }), {
       onGenerate: () => this.generate().catch(() => {}),
       onStop: () => this.stop(),
       onRegenerate: () => this.regenerate().catch(() => {}),
-      onChoose: (index, alternative) => this.#writeOnWith(index, alternative).catch(() => {}),
+      onChoose: (item, alternative) => this.#writeOnWith(item, alternative).catch(() => {}),
+      onLook: (index) => this.#scores.look(index),
+      onTokens: () => this.#scores?.refresh(),
       // Typing is told by the field's own event, which comes out of the shadow tree.
       onChange: ({ typed }) => typed || this.dispatchEvent(new Event("input", { bubbles: true, composed: true })),
-      onState: (state) => this.#showState(state),
+      onState: (state) => {
+        states.show(state);
+        this.#scores.refresh();
+      },
+    });
+    this.#scores = new TokenScores({
+      view: this.#view.tokens,
+      pieces: () => this.#view.manuscript.pieces,
+      // Whoever waits for a text waits for nothing else.
+      model: () => (this.#view.showsTokens && !this.#writing && this.#view.state === "idle" ? this.#model : null),
     });
   }
 
@@ -241,9 +248,10 @@ export class TokenFormerElement extends Base {
     return this.#view.redo();
   }
 
-  /** Writes on with another token in the place of one that was written. @param {number} from @param {Token} alternative */
-  #writeOnWith(from, { text, ...token }) {
+  /** Writes on with another token in the place of one of the text. @param {import("./text-tokens.js").Item} item @param {Token} alternative */
+  #writeOnWith({ piece, offset }, { text, ...token }) {
     const { manuscript } = this.#view;
+    const from = manuscript.cutAt(piece, offset);
     const isHealed = manuscript.pieces[from]?.token?.isHealed === true;
     const first = { ...token, isHealed, text: isHealed ? text.replace(/^ /, "") : text };
     return this.#run(() => ({ prompt: manuscript.textBefore(from) + first.text, from, first }));
@@ -266,6 +274,7 @@ export class TokenFormerElement extends Base {
     this.#writing?.abort();
     const writing = new AbortController();
     this.#writing = writing;
+    this.#scores.refresh();
     try {
       checkTextOrIds("prompt", plan().prompt);
       checkGenerateOptions(this.#readOptions());
@@ -281,6 +290,7 @@ export class TokenFormerElement extends Base {
       throw this.#report(thrown, this.#writing === writing);
     } finally {
       if (this.#writing === writing) this.#writing = null;
+      this.#scores.refresh();
     }
   }
 
@@ -397,18 +407,6 @@ export class TokenFormerElement extends Base {
     else if (visible) this.#view.showError(error);
     this.#tell("error", error);
     return error;
-  }
-
-  /** @param {import("./view.js").State} state */
-  #showState(state) {
-    try {
-      for (const other of STATES) {
-        if (other === state) this.#states?.add(other);
-        else this.#states?.delete(other);
-      }
-    } catch {
-      this.#states = null; // a browser of before 2024, which wants other names
-    }
   }
 
   /** Not bubbling: `load`, `progress` and `error` are names of the page's own events. @param {keyof import("../../tokenformer.js").TokenFormerEventMap} type @param {unknown} detail */

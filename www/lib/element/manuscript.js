@@ -99,6 +99,19 @@ export class Manuscript {
       .join("");
   }
 
+  /** Cuts a piece in two, which are no token then; the index of the second one. @param {number} index @param {number} offset code units of the first one */
+  cutAt(index, offset) {
+    const piece = this.#pieces[index];
+    if (!piece || offset <= 0) return index;
+    const halves = [piece.text.slice(0, offset), piece.text.slice(offset)].map((text) => ({
+      ...piece,
+      text,
+      token: null,
+    }));
+    this.#pieces = [...this.#pieces.slice(0, index), ...halves, ...this.#pieces.slice(index + 1)];
+    return index + 1;
+  }
+
   /** Whether it consists of these stretches. @param {Passage[]} stretches */
   consistsOf(stretches) {
     const others = merged(asInFields(stretches));

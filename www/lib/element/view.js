@@ -21,7 +21,9 @@ import { TokenView } from "./token-view.js";
  * @property {() => void} onStop
  * @property {() => void} onRegenerate
  * @property {(change: { typed: boolean }) => void} onChange
- * @property {(index: number, alternative: Token) => void} onChoose
+ * @property {(item: import("./text-tokens.js").Item, alternative: Token) => void} onChoose
+ * @property {(index: number) => void} onLook
+ * @property {() => void} onTokens the text that is shown as tokens is another
  * @property {(state: State) => void} onState
  */
 
@@ -92,7 +94,7 @@ export class ElementView {
       onUndo: () => this.undo(),
       onRedo: () => this.redo(),
     });
-    this.#tokens = new TokenView({ onChoose: (index, alternative) => actions.onChoose(index, alternative) });
+    this.#tokens = new TokenView({ onChoose: actions.onChoose, onLook: actions.onLook });
     this.#tokens.node.hidden = true;
     root.append(
       make("slot", { name: "heading" }),
@@ -206,7 +208,18 @@ export class ElementView {
     this.#showsTokens = on;
     this.#surface.node.hidden = on;
     this.#tokens.node.hidden = !on;
-    if (on) this.#tokens.show(this.#manuscript.pieces.slice());
+    if (on) this.#tokens.show(this.#manuscript.pieces);
+    this.#actions.onTokens();
+  }
+
+  /** Where tokens are seen. */
+  get tokens() {
+    return this.#tokens;
+  }
+
+  /** Whether it is them that are seen. */
+  get showsTokens() {
+    return this.#showsTokens;
   }
 
   undo() {
@@ -310,7 +323,8 @@ export class ElementView {
   #show({ keepCaret = false, isTold = true } = {}) {
     this.#hideError();
     this.#showText({ keepCaret });
-    if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces.slice());
+    if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces);
+    this.#actions.onTokens();
     this.#showControls();
     if (isTold) this.#actions.onChange({ typed: keepCaret });
   }
@@ -326,7 +340,8 @@ export class ElementView {
     this.#pending = [];
     if (pending.length === 0) return;
     this.#surface.append(pending.map((piece) => piece.text).join(""));
-    if (this.#showsTokens) for (const piece of pending) this.#tokens.append(piece);
+    const first = this.#manuscript.pieces.length - pending.length;
+    if (this.#showsTokens) for (const [i, piece] of pending.entries()) this.#tokens.append(piece, first + i);
   }
 
   #showControls() {
