@@ -4,7 +4,7 @@ import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tokensOf } from "../../www/lib/element/text-tokens.js";
-import { TokenScores, windowOf } from "../../www/lib/element/token-scores.js";
+import { TokenScores, windowOf, windowsOf } from "../../www/lib/element/token-scores.js";
 
 /** A token for each word with the space before it, and one for each byte of a letter that is not ASCII; ids are code points. */
 const VOCABULARY = [];
@@ -79,6 +79,25 @@ test("a token's context has half of what fits at least", () => {
     }
 });
 
+test("tokens with the same context are scored together, those at the end first", () => {
+  for (const contextLength of [2, 3, 8, 9])
+    for (let length = 0; length < 40; length += 1) {
+      const windows = windowsOf(length, contextLength);
+      const all = windows
+        .toReversed()
+        .flatMap(([begin, end]) => Array.from({ length: end - begin }, (_, i) => begin + i));
+      assert.deepEqual(
+        all,
+        Array.from({ length }, (_, i) => i),
+      );
+      for (const [begin, end] of windows) {
+        const start = windowOf(begin, contextLength);
+        assert.equal(windowOf(end - 1, contextLength), start);
+        assert.ok(end - start <= contextLength);
+      }
+    }
+});
+
 /** A model of which every token has a probability of e^-(its context's length), and a KV cache. */
 class Model {
   info = { contextLength: 8 };
@@ -98,6 +117,8 @@ class Model {
   }
   async *generate(ids, options) {
     this.log.push(`look ${ids.length}`);
+    await this.onLook?.(options.signal);
+    if (options.signal.aborted) return;
     assert.deepEqual([options.maxTokens, options.minTokens, options.temperature, options.logprobs], [1, 1, 0, 10]);
     this.cache = ids;
     yield { tokenId: 1, text: "x", topLogprobs: [{ tokenId: 1, text: "x", logprob: -0.5 }] };
@@ -182,6 +203,20 @@ test("who waits for a text waits for one step at most, and an edited text's scor
   );
 });
 
+test("who waits for a text does not wait for what stands before a token, either", async (t) => {
+  const it = setUp(t, [...Array.from({ length: 40 }, () => drawn(" a")), own(" b")]);
+  it.model.info = { contextLength: 100 };
+  it.model.score = async (ids) => {
+    it.model.log.push(ids.length);
+    it.isFree = false;
+    return { logprobs: ids.map(() => -1) };
+  };
+  it.scores.refresh();
+  await it.rest();
+  assert.equal(it.model.log.length, 1);
+  assert.equal(it.logprobs()[40], undefined);
+});
+
 test("where the model has read something else meanwhile, the context is read again in steps", async (t) => {
   const it = setUp(t, [own("a b c d e f g")]);
   it.model.info = { contextLength: 8 };
@@ -218,6 +253,31 @@ test("what was expected is asked once, of the token that is still looked at, and
     await it.rest();
   }
   assert.deepEqual(looks(), ["look 2"]);
+});
+
+test("a question about a token ends when another one is looked at, or a text is to be written", async (t) => {
+  const it = setUp(t, [own("a b c")]);
+  it.scores.refresh();
+  await it.rest();
+  const signals = [];
+  it.model.onLook = (signal) => (signals.push(signal), new Promise((resolve) => (signal.onabort = resolve)));
+  for (const index of [1, 2]) {
+    it.view.chosen = index;
+    it.scores.look(index);
+    await it.rest();
+  }
+  assert.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true, false],
+  );
+  it.isFree = false;
+  it.scores.refresh();
+  await it.rest();
+  assert.equal(signals[1].aborted, true);
+  assert.deepEqual(
+    it.items.map(({ token }) => token.topLogprobs),
+    [undefined, undefined, undefined],
+  );
 });
 
 test("a model without a tokenizer leaves the text as it is", async (t) => {

@@ -2,7 +2,7 @@
 
 import { fitted, seenFrom, tellsAnything } from "./stories/fitted.js";
 
-/** @typedef {import("../tokenformer.js").TokenFormer} TokenFormer */
+/** @typedef {import("../tokenformer.js").GenerateResult} GenerateResult */
 /** @typedef {import("../tokenformer.js").TokenFormerElement} TokenFormerElement */
 /** @typedef {import("./stories/fitted.js").Fitted} Fitted */
 /** @typedef {import("./stories/fitted.js").Told} Told */
@@ -15,6 +15,7 @@ const MAX_TOKENS = 256;
  * @param {TokenFormerElement} writer
  * @param {() => Promise<Told | null>} told of the story that is there
  * @param {(seen: string) => void} onSeen the text that the context held after writing
+ * @returns what looks at that, for who writes without the event `done`
  */
 export function composePrompts(writer, told, onSeen) {
   /** What was read last. @type {(Fitted & { text: string }) | null} */
@@ -36,7 +37,8 @@ export function composePrompts(writer, told, onSeen) {
     return { prompt: read.prompt, keep };
   };
 
-  writer.addEventListener("done", async ({ detail: { text: written, usage } }) => {
+  /** Asks the model what it has seen, right after it has written. @param {Pick<GenerateResult, "text" | "usage">} result */
+  async function look({ text: written, usage }) {
     const { model, text } = writer;
     const read = last;
     if (!model) return;
@@ -51,5 +53,7 @@ export function composePrompts(writer, told, onSeen) {
     } catch {
       // The model was given up, or has no tokenizer: nothing is known of what it saw.
     }
-  });
+  }
+  writer.addEventListener("done", ({ detail }) => look(detail));
+  return look;
 }

@@ -26,6 +26,8 @@ export class TokenScores {
   #items = [];
   /** Tokens about which the model is asked. @type {Set<Item["token"]>} */
   #asked = new Set();
+  /** Of the last one. @type {AbortController | null} */
+  #looking = null;
   /** Texts of tokens. @type {Map<number, string>} */
   #texts = new Map();
   /** The model that all of this is of. @type {TokenFormer | null} */
@@ -49,9 +51,10 @@ export class TokenScores {
     this.#now = now;
   }
 
-  /** Something has changed: the text, whether it is seen, or what the model does. What was begun ends with its step. */
+  /** Something has changed: the text, whether it is seen, or what the model does. What was asked before ends, a score with its step. */
   refresh() {
     this.#round += 1;
+    this.#looking?.abort();
     clearTimeout(this.#timer);
     const model = this.#model();
     if (!model) return;
@@ -67,7 +70,9 @@ export class TokenScores {
       // While a text is written nobody is asked; `#score` comes back to it.
       if (!model || !item?.token || this.#view.chosen !== index || this.#asked.has(item.token)) return;
       this.#asked.add(item.token);
-      this.#expect(model, index)
+      this.#looking?.abort();
+      this.#looking = new AbortController();
+      this.#expect(model, index, this.#looking.signal)
         .catch(() => {}) // as in `#score`
         .finally(() => this.#asked.delete(item.token));
     }, LOOK_MS);
@@ -113,7 +118,7 @@ export class TokenScores {
     if (next === 0) this.#tell(items, places[0], null);
     const start = windowOf(next, contextLength);
     let to = next === 0 ? 1 : start;
-    while (to <= next && isCurrent()) {
+    while (to <= next) {
       const cached = commonLength(await model.context(), ids.slice(start));
       if (!isCurrent()) break;
       // Somebody else may ask the model, too: then what they have pushed out of its cache is read again.
@@ -142,15 +147,15 @@ export class TokenScores {
     if (items === this.#items) this.#view.update(index);
   }
 
-  /** @param {TokenFormer} model @param {number} index */
-  async #expect(model, index) {
+  /** @param {TokenFormer} model @param {number} index @param {AbortSignal} signal */
+  async #expect(model, index, signal) {
     const items = this.#items;
     const { token } = items[index];
     const before = items.slice(0, index).flatMap((item) => (item.token ? [idOf(item)] : []));
     if (!token || token.topLogprobs || before.length === 0) return;
     const start = windowOf(before.length, model.info.contextLength);
     // Not the end of the text, which would be no token with alternatives.
-    const options = { maxTokens: 1, minTokens: 1, temperature: 0, logprobs: ALTERNATIVES };
+    const options = { maxTokens: 1, minTokens: 1, temperature: 0, logprobs: ALTERNATIVES, signal };
     for await (const { topLogprobs } of model.generate(before.slice(start), options)) token.topLogprobs = topLogprobs;
     if (items === this.#items) this.#view.update(index);
   }
@@ -168,6 +173,16 @@ export function windowOf(index, contextLength) {
   if (index < contextLength) return 0;
   const half = Math.max(1, contextLength >> 1);
   return (Math.floor((index - contextLength) / half) + 1) * half;
+}
+
+/** The tokens that have the same context, as [begin, end): the last ones first, since a text is written on at its end. @param {number} length @param {number} contextLength @returns {[number, number][]} */
+export function windowsOf(length, contextLength) {
+  const half = Math.max(1, contextLength >> 1);
+  /** @type {[number, number][]} */
+  const windows = length > 0 ? [[0, Math.min(length, contextLength)]] : [];
+  for (let begin = contextLength; begin < length; begin += half)
+    windows.unshift([begin, Math.min(length, begin + half)]);
+  return windows;
 }
 
 /** How many ids two lists begin with alike. @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
