@@ -116,6 +116,23 @@ test("an element reads what its page makes of the text, which is the page's text
   ]);
 });
 
+test("what stays before every text is read before its tokens are scored", async (t) => {
+  useFakeEngine();
+  const { info, score } = FakeEngine.prototype;
+  t.after(() => Object.assign(FakeEngine.prototype, { info, score }));
+  FakeEngine.prototype.info = () => ({ contextLength: 100 });
+  const scored = new Promise((resolve) => {
+    FakeEngine.prototype.score = async ([{ text, context }]) => {
+      resolve([context, text].map((ids) => String.fromCodePoint(...ids)));
+      return [{ logprobs: Array.from(text, () => -1) }];
+    };
+  });
+  const it = element({ prompt: "abc", "token-view": "" });
+  it.compose = (text) => ({ prompt: `M.${text}`, keep: 2 });
+  await it.load();
+  assert.deepEqual(await scored, ["M.", "abc"]);
+});
+
 test("a page's composer reads the story's memory, tells what was seen, and does without it where it cannot be had", async (t) => {
   useFakeEngine();
   FakeEngine.made.length = 0;

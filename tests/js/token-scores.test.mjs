@@ -128,7 +128,7 @@ class Model {
 /** A view that looks at nothing, and everything that the scores have to do with. */
 function setUp(t, pieces) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const it = { pieces, model: new Model(), isFree: true, updates: [] };
+  const it = { pieces, model: new Model(), isFree: true, updates: [], first: [] };
   it.view = {
     chosen: -1,
     showItems: (items) => (it.items = items),
@@ -136,7 +136,13 @@ function setUp(t, pieces) {
   };
   const now = () => 0; // no step takes any time: they grow
   const { view } = it;
-  it.scores = new TokenScores({ view, pieces: () => it.pieces, model: () => (it.isFree ? it.model : null), now });
+  it.scores = new TokenScores({
+    view,
+    pieces: () => it.pieces,
+    before: async () => it.first,
+    model: () => (it.isFree ? it.model : null),
+    now,
+  });
   it.rest = async () => {
     t.mock.timers.tick(1000);
     for (let i = 0; i < 200; i += 1) await Promise.resolve();
@@ -156,6 +162,25 @@ test("all tokens of which nothing is known are scored, each in its context", asy
   assert.deepEqual(it.logprobs().slice(0, 8), [null, -1, -2, -3, -4, -5, -6, -7]);
   // Longer than the context: by halves of it.
   assert.deepEqual(it.logprobs().slice(8), [-4, -5, -6, -7, -4, -5]);
+});
+
+test("what the model reads before every text stands before these tokens, too", async (t) => {
+  const it = setUp(t, [own("a b c")]);
+  it.scores.refresh();
+  await it.rest();
+  it.first = [idOf("memory"), idOf(".")];
+  it.scores.refresh();
+  await it.rest();
+  assert.deepEqual(it.logprobs(), [-2, -3, -4]);
+  assert.deepEqual(it.model.cache, [...it.first, idOf("a"), idOf(" b")]);
+  it.view.chosen = 0;
+  it.scores.look(0);
+  await it.rest();
+  assert.equal(it.model.log.at(-1), "look 2");
+  it.pieces = [own("a b c d e f g h")];
+  it.scores.refresh();
+  await it.rest();
+  assert.deepEqual(it.logprobs(), [-2, -3, -4, -5, -6, -7, -5, -6]);
 });
 
 test("what was known before a change counts on, and nothing is asked twice", async (t) => {

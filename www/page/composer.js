@@ -24,7 +24,9 @@ export function composePrompts(writer, told, onSeen) {
 
   writer.compose = async (text, model) => {
     const own = numberOf("keep");
-    last = { text, prompt: text, keep: own, parts: [{ kind: "story", text }], left: 0 };
+    /** @type {NonNullable<typeof last>} */
+    const plain = { text, prompt: text, keep: own, parts: [{ kind: "story", text }], left: 0 };
+    last = plain;
     const story = await told().catch(() => null); // without it, the text alone
     if (!story || !tellsAnything(story)) return null;
     const { contextLength } = model.info;
@@ -33,7 +35,8 @@ export function composePrompts(writer, told, onSeen) {
     const read = await fitted(text, story, { encode, contextLength, maxTokens });
     // A story's own `keep` counts where nothing stands before it.
     const keep = read.keep || own;
-    last = { text, ...read, keep };
+    // Who asks for the token view, and not for writing, is overtaken by a text that is begun meanwhile.
+    if (last === plain) last = { text, ...read, keep };
     return { prompt: read.prompt, keep };
   };
 

@@ -24,3 +24,15 @@ export async function composedPlan(plan, compose, model) {
     return { ...planned, prompt: read, options };
   }
 }
+
+/**
+ * The tokens that stay before every text of the model's: those of the prompt that `keep` holds.
+ * @param {string} text
+ * @param {Compose | null} compose
+ * @param {import("../api/model.js").TokenFormer} model
+ */
+export async function standingFirst(text, compose, model) {
+  const composed = await compose?.(text, /** @type {TokenFormer} */ (/** @type {unknown} */ (model)));
+  if (!composed || typeof composed === "string" || !composed.keep) return [];
+  return (await model.encode(composed.prompt)).slice(0, composed.keep);
+}

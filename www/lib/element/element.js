@@ -6,7 +6,7 @@ import { defineProperties, setAttribute, takeEarlyProperties } from "./propertie
 import { States } from "./states.js";
 import { ALTERNATIVES, TokenScores } from "./token-scores.js";
 import { ElementView } from "./view.js";
-import { composedPlan } from "./composing.js";
+import { composedPlan, standingFirst } from "./composing.js";
 import { aborted, invalidArgument, toTokenFormerError } from "../errors.js";
 import { setAssets } from "../locations.js";
 import { checkText, checkTextOrIds, loneSurrogateAt, wellFormed } from "../api/inputs.js";
@@ -76,6 +76,7 @@ export class TokenFormerElement extends Base {
     this.#scores = new TokenScores({
       view: this.#view.tokens,
       pieces: () => this.#view.manuscript.pieces,
+      before: (model) => standingFirst(this.text, this.#compose, model),
       // Whoever waits for a text waits for nothing else.
       model: () => (this.#view.showsTokens && !this.#writing && this.#view.state === "idle" ? this.#model : null),
     });

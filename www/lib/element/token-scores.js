@@ -20,6 +20,7 @@ const STEP = { first: 16, least: 8, most: 256, ms: 60 };
 export class TokenScores {
   #view;
   #pieces;
+  #before;
   #model;
   #now;
   /** What is known, of the text as it was seen last. @type {Item[]} */
@@ -32,6 +33,8 @@ export class TokenScores {
   #texts = new Map();
   /** The model that all of this is of. @type {TokenFormer | null} */
   #known = null;
+  /** What it has read before the text. @type {number[]} */
+  #first = [];
   /** Which text is scored: another change ends it. */
   #round = 0;
   #timer = 0;
@@ -41,12 +44,14 @@ export class TokenScores {
    * @param {object} it
    * @param {TokenView} it.view where the tokens are seen
    * @param {() => readonly Piece[]} it.pieces the text
+   * @param {(model: TokenFormer) => Promise<number[]>} it.before ids that the model reads before every text
    * @param {() => TokenFormer | null} it.model the one that may be asked now; null: none, or tokens are not seen, or it is to write
    * @param {() => number} [it.now]
    */
-  constructor({ view, pieces, model, now = () => performance.now() }) {
+  constructor({ view, pieces, before, model, now = () => performance.now() }) {
     this.#view = view;
     this.#pieces = pieces;
+    this.#before = before;
     this.#model = model;
     this.#now = now;
   }
@@ -89,12 +94,15 @@ export class TokenScores {
         decode: (ids) => model.decode(ids),
         texts: this.#texts,
       });
+      const first = await this.#before(model);
       if (!isCurrent()) return;
-      if (this.#known === model) takeOver(items, this.#items);
+      const isSame = first.length === this.#first.length && first.every((id, i) => id === this.#first[i]);
+      if (this.#known === model && isSame) takeOver(items, this.#items);
       this.#known = model;
+      this.#first = first;
       this.#items = items;
       this.#view.showItems(items);
-      const { contextLength } = model.info;
+      const contextLength = model.info.contextLength - first.length;
       const places = items.flatMap(({ token }, index) => (token ? [index] : []));
       const text = { items, places, ids: places.map((index) => idOf(items[index])), contextLength };
       for (let next = 0; next < places.length && isCurrent(); next += 1)
@@ -108,24 +116,28 @@ export class TokenScores {
   /**
    * Scores a token and some behind it. What stands before it is read in steps as well, as far as the KV cache does not have it.
    * @param {number} next the token's index among `ids`
-   * @param {{ items: Item[], places: number[], ids: number[], contextLength: number }} text `places`: where its tokens are in `items`
+   * @param {{ items: Item[], places: number[], ids: number[], contextLength: number }} text `places`: where its tokens are in `items`;
+   *   `contextLength`: how many of them the model can read
    * @param {TokenFormer} model
    * @param {() => boolean} isCurrent
    * @returns {Promise<number>} the last one of which something is known
    */
   async #scoreFrom(next, { items, places, ids, contextLength }, model, isCurrent) {
-    // Nothing stands before the first one.
-    if (next === 0) this.#tell(items, places[0], null);
+    const first = this.#first;
     const start = windowOf(next, contextLength);
-    let to = next === 0 ? 1 : start;
+    let to = start;
+    if (first.length === 0 && next === 0) {
+      this.#tell(items, places[0], null); // nothing stands before it
+      to = 1;
+    }
     while (to <= next) {
-      const cached = commonLength(await model.context(), ids.slice(start));
+      const cached = commonLength(await model.context(), [...first, ...ids.slice(start)]) - first.length;
       if (!isCurrent()) break;
       // Somebody else may ask the model, too: then what they have pushed out of its cache is read again.
       const from = Math.min(next, Math.max(start + cached + 1, to));
       to = Math.min(from + this.#step, start + contextLength, ids.length);
       const begin = this.#now();
-      const score = await model.score(ids.slice(from, to), { context: ids.slice(start, from) });
+      const score = await model.score(ids.slice(from, to), { context: [...first, ...ids.slice(start, from)] });
       const { logprobs } = /** @type {import("../../tokenformer.js").ScoreResult} */ (score);
       this.#keepStep(this.#now() - begin);
       for (let i = from; i < to; i += 1)
@@ -152,11 +164,13 @@ export class TokenScores {
     const items = this.#items;
     const { token } = items[index];
     const before = items.slice(0, index).flatMap((item) => (item.token ? [idOf(item)] : []));
-    if (!token || token.topLogprobs || before.length === 0) return;
-    const start = windowOf(before.length, model.info.contextLength);
+    const first = this.#first;
+    if (!token || token.topLogprobs || first.length + before.length === 0) return;
+    const start = windowOf(before.length, model.info.contextLength - first.length);
     // Not the end of the text, which would be no token with alternatives.
     const options = { maxTokens: 1, minTokens: 1, temperature: 0, logprobs: ALTERNATIVES, signal };
-    for await (const { topLogprobs } of model.generate(before.slice(start), options)) token.topLogprobs = topLogprobs;
+    for await (const { topLogprobs } of model.generate([...first, ...before.slice(start)], options))
+      token.topLogprobs = topLogprobs;
     if (items === this.#items) this.#view.update(index);
   }
 }
