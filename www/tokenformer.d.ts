@@ -577,6 +577,11 @@ type ElementOptions = Omit<LoadOptions, "cache" | "signal" | "onProgress"> &
  */
 export type TokenFormerOptionProperties = { -readonly [K in keyof ElementOptions]-?: ElementOptions[K] | null };
 
+/** What the model reads in the place of `text`, with options that go before the attributes; null: the text itself. */
+export type Compose = (text: string, model: TokenFormer) => Composed | null | Promise<Composed | null>;
+/** A prompt, alone or with options of `generate`. */
+export type Composed = string | ({ prompt: string } & GenerateOptions);
+
 /** The element <token-former>. Besides the events of the map it tells changes of its text by `input`, which bubbles. */
 export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProperties {
   /** The loaded model, or null. Setting it sets the attribute `model`, or removes it: frameworks assign properties. */
@@ -606,6 +611,16 @@ export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProper
    */
   get passages(): Passage[];
   set passages(passages: Iterable<Passage> | null);
+  /**
+   * Makes of a text what the model reads in its place, such as a memory before it, and other options for that; null, which it
+   * returns as well: the text itself. It is asked for each text that is written.
+   */
+  compose: Compose | null;
+  /**
+   * Where in the text the model's memory begins, in UTF-16 units: a faint line shows it. It goes with the text around it, and
+   * is null, as at first, where there is none.
+   */
+  seenFrom: number | null;
   /** Called with every `token` event. */
   ontoken: ((this: TokenFormerElement, event: CustomEvent<Chunk>) => unknown) | null;
   /** Called with every `done` event. */
@@ -711,6 +726,10 @@ export type TokenFormerAttributes = {
   text?: string | null | undefined;
   /** The text with who wrote what. */
   passages?: Iterable<Passage> | null | undefined;
+  /** Makes of a text what the model reads in its place. */
+  compose?: Compose | null | undefined;
+  /** Where in the text the model's memory begins. */
+  seenFrom?: number | null | undefined;
 };
 
 type FromElement<E> = E & { readonly currentTarget: TokenFormerElement };

@@ -6,12 +6,14 @@
 
 mod abort;
 mod backend;
+mod host_rows;
 mod on_host;
 mod recover;
 mod rows;
 
 pub use abort::AbortFlag;
 pub use backend::{Backend, Chosen, Logits, Text, TokenScore};
+pub use host_rows::{HostRows, read_tails};
 pub use on_host::{HostChoice, OnHost};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};
-pub use rows::{HostRows, MOST_ROWS, Row, RowInput, read_tails, room_for};
+pub use rows::{MOST_ROWS, Row, RowInput, room_for};

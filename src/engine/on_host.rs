@@ -1,9 +1,10 @@
 //! Choosing tokens on the host, for engines whose logits are there anyway.
 
 use super::backend::{Backend, Chosen, Logits, Text};
-use super::rows::{HostRows, Row, RowInput, read_tails, room_for};
+use super::host_rows::{HostRows, nothing_chosen, read_tails};
+use super::rows::{Row, RowInput, room_for};
 use crate::config::ModelConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sampling::{Sampler, SamplingOptions};
 use std::collections::VecDeque;
 
@@ -52,11 +53,6 @@ impl HostChoice {
         emitted.iter().for_each(|id| self.sampler.note(*id));
         self.last = emitted.last().copied();
     }
-}
-
-/// For a completion that was not begun, or has no token yet.
-pub(super) fn nothing_chosen() -> Error {
-    Error::invalid_argument("No token was chosen yet.")
 }
 
 /// An engine that computes logits; tokens are chosen from them here. The methods are those of [`Backend`].

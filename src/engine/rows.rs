@@ -2,11 +2,7 @@
 //!
 //! A step appends one token to each of them and reads the weights once. Where a text's tail is kept is its *place*.
 
-use super::backend::{Backend, Chosen, Logits, Text};
-use super::on_host::nothing_chosen;
-use crate::error::Result;
-use crate::sampling::{Sampler, SamplingOptions};
-use std::collections::VecDeque;
+use crate::sampling::SamplingOptions;
 
 /// Most texts that are written at once.
 pub const MOST_ROWS: usize = 8;
@@ -38,11 +34,6 @@ impl Row {
         row.written.extend(emitted);
         row
     }
-
-    /// Prompt and completion.
-    pub fn text(&self) -> Text<'_> {
-        Text { prompt: &self.prompt, written: &self.written }
-    }
 }
 
 /// Places that rows take, and tokens that their tails may have before there has to be more room.
@@ -61,65 +52,4 @@ pub struct RowInput {
     pub held: usize,
     /// The token.
     pub id: u32,
-}
-
-/// Reads the tails that their places do not hold, as a prompt is read, and has `keep(engine, place)` take each over.
-///
-/// # Errors
-/// The engine's.
-pub async fn read_tails<B: Backend>(engine: &mut B, rows: &[Row], mut keep: impl FnMut(&mut B, usize)) -> Result<()> {
-    let common = engine.len();
-    for row in rows.iter().filter(|row| !row.is_held && row.tail.len() > 1) {
-        for ids in row.tail[..row.tail.len() - 1].chunks(engine.max_chunk()) {
-            engine.forward(ids, Logits::None).await?;
-        }
-        keep(engine, row.place);
-        engine.truncate(common);
-    }
-    Ok(())
-}
-
-/// Several texts whose tokens are chosen on the host.
-pub struct HostRows {
-    rows: Vec<(RowInput, Sampler)>,
-    wants_logits: bool,
-    /// Tokens of steps that were not asked for yet, one of each text.
-    pending: VecDeque<Vec<Chosen>>,
-}
-
-impl HostRows {
-    /// See [`Backend::begin_rows`].
-    pub fn new(rows: &[Row], real_ids: usize, wants_logits: bool) -> Self {
-        let begin = |row: &Row| {
-            let mut sampler = Sampler::new(row.options.clone(), &row.prompt, real_ids);
-            row.written.iter().for_each(|id| sampler.note(*id));
-            let (held, id) = (row.tail.len() - 1, row.tail.last().copied().unwrap_or_default());
-            (RowInput { place: row.place, held, id }, sampler)
-        };
-        Self { rows: rows.iter().map(begin).collect(), wants_logits, pending: VecDeque::new() }
-    }
-
-    /// What the next step reads.
-    pub fn inputs(&self) -> Vec<RowInput> {
-        self.rows.iter().map(|(input, _)| *input).collect()
-    }
-
-    /// Chooses a token for each text from its row of `logits`, [R, V].
-    pub fn choose(&mut self, logits: &[f32]) {
-        let vocab = logits.len() / self.rows.len().max(1);
-        let chosen = self.rows.iter_mut().zip(logits.chunks_exact(vocab.max(1))).map(|((input, sampler), logits)| {
-            let id = sampler.next(logits);
-            (input.held, input.id) = (input.held + 1, id);
-            Chosen { id, logits: self.wants_logits.then(|| logits.to_vec()) }
-        });
-        self.pending.push_back(chosen.collect());
-    }
-
-    /// The oldest tokens that were not asked for yet.
-    ///
-    /// # Errors
-    /// `invalid-argument` if there are none.
-    pub fn take(&mut self) -> Result<Vec<Chosen>> {
-        self.pending.pop_front().ok_or_else(nothing_chosen)
-    }
 }

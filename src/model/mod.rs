@@ -5,7 +5,7 @@
 //! - `sampling_buffers`, `scratch`: the buffers of a step, whose sizes the kernels tell; `room`: whether there is room for all;
 //! - `stage`, `plan`: the dispatches of a step in their order; `persistent`: many layers in one dispatch;
 //! - `choosing`: tokens between GPU and host;
-//! - `several`: several texts at once;
+//! - `several`: what several texts have that are written at once; `writing_several`: their steps;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
 //! - `conformance`: each kernel alone against plain arithmetic;
 //! - `tune`, `check`, `profile`: which way of making steps is fastest here, whether it is right, and how long kernels take.
@@ -31,6 +31,7 @@ mod tables;
 mod tests;
 mod tune;
 mod weights;
+mod writing_several;
 
 pub use gpu_model::GpuModel;
 pub use kernels::layers::{Arithmetic, Team};

@@ -143,6 +143,76 @@ test("a folder of this computer is a model", async (t) => {
   );
 });
 
+test("what the model is told and sees, after each slide, and what it expected of what the visitor typed", async (t) => {
+  const visit = await visitor(world, { width: 360, reducedMotion: "reduce" });
+  t.after(() => visit.close());
+  const { page } = visit;
+  const settings = { "context-length": 64, "max-tokens": 40, "min-tokens": 40, seed: 5 };
+  await page.evaluate((settings) => {
+    for (const one of Object.entries(settings)) document.querySelector("token-former").setAttribute(...one);
+  }, settings);
+  /** Writes on; what the panel shows, which is compared with the ids in the cache, and the text from the line on. */
+  const goOn = async () => {
+    const before = await page.locator("#seen-text").textContent();
+    const { usage } = await written(page, () => page.getByRole("textbox").press("Control+Enter"));
+    await page.waitForFunction((before) => document.getElementById("seen-text").textContent !== before, before);
+    const [held, from, rest] = await page.evaluate(async () => {
+      const { model, seenFrom, text } = document.querySelector("token-former");
+      return [await model.decode(await model.context()), seenFrom, text.slice(seenFrom ?? 0)];
+    });
+    const seen = await page.locator("#seen-text").textContent();
+    assert.equal(seen, held);
+    return { slides: usage.slides, seen, from, rest };
+  };
+  const places = [];
+  for (let slides = 0; slides < 3;) {
+    const one = await goOn();
+    assert.ok(one.rest.startsWith(one.seen), "but for the last token it is the text from the line on");
+    assert.equal(one.from !== null, one.slides > 0);
+    places.push(one.from ?? 0);
+    slides += one.slides;
+  }
+  assert.deepEqual(
+    places,
+    [...new Set(places)].sort((a, b) => a - b),
+  );
+  await assertAccessible(page, "a line where the memory begins");
+
+  await button(page, "Memory").press("Enter");
+  await page.getByRole("textbox", { name: "Memory" }).fill("Lily has a boat.");
+  await button(page, "Add a name").click();
+  await page.getByRole("textbox", { name: "Names" }).fill("Lily, girl");
+  await page.getByRole("textbox", { name: "What the model is to know" }).fill("She can swim.");
+  await assertAccessible(page, "memory");
+  await page.keyboard.press("Escape");
+  await page.getByRole("textbox").press("Control+End");
+  await page.keyboard.type("\nThe purple girl");
+  const told = await goOn();
+  const [memory, lore, ...story] = told.seen.split("\n");
+  assert.deepEqual([memory, lore], ["Lily has a boat.", "She can swim."]);
+  assert.ok(told.rest.startsWith(story.join("\n")), `${told.seen} / ${told.rest}`);
+  await button(page, "Memory").click();
+  await button(page, "What the model sees").press("Enter");
+  await page.getByRole("region", { name: "What the model sees" }).waitFor();
+  await assertAccessible(page, "what the model sees");
+  await page.keyboard.press("Escape");
+
+  // By the keyboard alone, on a phone: a sheet, which leaves the token in sight.
+  await button(page, "Tokens").press("Enter");
+  const token = page.getByRole("button", { name: /^purple, / });
+  await token.focus();
+  const sheet = page.getByRole("dialog", { name: "What else was likely here" });
+  await sheet.getByText(/^The model expected “.+” \(.+\)\. You wrote “purple” \(.+\)\.$/).waitFor();
+  assert.ok([10, 11].includes(await sheet.getByRole("listitem").count()));
+  const [at, over] = [await token.boundingBox(), await sheet.boundingBox()];
+  assert.ok(at.y >= 0 && at.y + at.height <= over.y, `${at.y} is above ${over.y}`);
+  await assertAccessible(page, "sheet");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Escape");
+  await sheet.waitFor({ state: "hidden" });
+  assert.deepEqual(page.problems, []);
+});
+
 test("a published model is asked of its hub, which gets no more than that", async (t) => {
   const hub = "https://huggingface.co";
   const visit = await visitor(world, { mayAsk: [hub] });

@@ -367,3 +367,34 @@ test("a text that ends in a space is healed by default, and an alternative does 
   await choose(1);
   assert.equal(it.text, "and  wAB");
 });
+
+test("what the visitor typed is scored while its tokens are seen, and can be written on with another token", async (t) => {
+  const { info, score } = FakeEngine.prototype;
+  t.after(() => Object.assign(FakeEngine.prototype, { info, score }));
+  FakeEngine.prototype.info = () => ({ contextLength: 100 });
+  const scored = [];
+  FakeEngine.prototype.score = async (items) =>
+    items.map(({ text, context }) => {
+      scored.push(String.fromCodePoint(...context, ...text));
+      return { logprobs: Array.from(text, () => -2) };
+    });
+  const it = element({ prompt: "abc ", "max-tokens": "1" });
+  await it.load();
+  const label = (index) => part(it, "tokens").children[index]?.getAttribute("aria-label");
+  const until = async (read, wanted) => {
+    while (read() !== wanted) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  it.setAttribute("token-view", "");
+  await until(() => label(2), "c, 14 %");
+  assert.deepEqual([scored, label(0), label(3)], [["abc"], "a", null]);
+  const target = Object.assign(part(it, "tokens").children[1], { dataset: { index: 1 }, getClientRects: () => [] });
+  part(it, "tokens").dispatchEvent(Object.defineProperty(new Event("click"), "target", { value: target }));
+  const rows = () => nodesBelow(part(it, "card")).filter(({ className }) => className === "alternative");
+  await until(() => rows().length, 5);
+  assert.deepEqual(Array.from(FakeEngine.made[0].prompts.at(-1)), [97]);
+  const done = new Promise((resolve) => it.addEventListener("done", resolve, { once: true }));
+  rows()[1].dispatchEvent(new Event("click"));
+  await done;
+  assert.deepEqual([it.text, FakeEngine.made[0].prompts.at(-1)], ["ayA", "ay"]);
+  assert.equal(it.undo() && it.text, "abc ");
+});

@@ -401,9 +401,9 @@ test("ids of a prompt leave no text of the visitor's", async () => {
 
 test("the token view asks for alternatives, unless the page says how many", async () => {
   const writer = element({ prompt: "x", "max-tokens": "1", "token-view": "" });
-  assert.equal((await writer.generate()).options.logprobs, 5);
+  assert.equal((await writer.generate()).options.logprobs, 10);
   writer.setAttribute("logprobs", "0"); // as a settings panel leaves it
-  assert.equal((await writer.generate()).options.logprobs, 5);
+  assert.equal((await writer.generate()).options.logprobs, 10);
   writer.setAttribute("logprobs", "2");
   assert.equal((await writer.generate()).options.logprobs, 2);
 });

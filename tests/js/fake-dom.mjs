@@ -27,10 +27,21 @@ class FakeNode extends EventTarget {
     return this.children[0] ?? null;
   }
   append(...nodes) {
-    this.children.push(...nodes);
+    for (const node of nodes) this.insertBefore(node, null);
   }
   replaceChildren(...nodes) {
-    this.children = nodes;
+    this.children = [];
+    this.append(...nodes);
+  }
+  insertBefore(node, before) {
+    this.children.splice(before ? this.children.indexOf(before) : this.children.length, 0, node);
+    if (node instanceof FakeNode) node.parent = this;
+  }
+  remove() {
+    this.parent.children.splice(this.parent.children.indexOf(this), 1);
+  }
+  contains(node) {
+    return nodesBelow(this).includes(node);
   }
   getAttribute(name) {
     return this.attributes.get(name) ?? null;

@@ -221,3 +221,43 @@ test("typing in a long text looks at the place, not at every letter", () => {
   }
   assert.ok(looked > 0 && looked < 20_000, `${looked} letters`); // those of the blocks around the place
 });
+
+test("a place goes with what stands around it, and is lost with what stands before it", () => {
+  const it = new Manuscript();
+  it.begin([
+    { text: "one two ", written: false },
+    { text: "three four", written: true },
+  ]);
+  const after = (act) => ((it.mark = 8), act(), it.mark);
+  assert.equal(
+    after(() => it.edit("one, two three four")),
+    9,
+  );
+  assert.equal(
+    after(() => it.edit("one, two three four five")),
+    8,
+  );
+  assert.equal(
+    after(() => it.edit("one, ree four five")),
+    5,
+    "it was within what was taken away",
+  );
+  it.beginPassage();
+  assert.equal(
+    after(() => it.append({ text: " six", tokenId: 1 })),
+    8,
+  );
+  it.endPassage();
+  assert.equal(
+    after(() => it.undo()),
+    8,
+  );
+  assert.equal(
+    after(() => it.replace([{ text: "another text", written: false }])),
+    null,
+  );
+  for (const nowhere of [0, -1, 12, 99, null]) {
+    it.mark = nowhere;
+    assert.equal(it.mark, null);
+  }
+});

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { replacedTexts } from "../../www/page/memory.js";
+import { openFile } from "../../www/page/stories/files.js";
+import { fitted } from "../../www/page/stories/fitted.js";
 import { toCode } from "../../www/page/stories/link.js";
 import { textOf } from "../../www/page/stories/passages.js";
 import { newStory } from "../../www/page/stories/story.js";
@@ -334,4 +336,68 @@ test("a link that is made holds the story and its settings", async () => {
   await write(it, "Mine");
   const href = await it.state.storyLink(await it.state.currentStory());
   assert.match(href, /^https:\/\/site\.example\/#seed=7&story=[\w-]+$/);
+});
+
+const withMemory = (memory) => (story) => ({ ...story, memory });
+
+test("what the model is to know goes with the story, also with the page's own text and on an empty page", async () => {
+  const it = tab(new FakeStorage());
+  visit(it);
+  assert.equal(await it.state.told(), null);
+  await it.state.tell(withMemory("Of the page's own text"));
+  leave(it);
+  visit(it);
+  assert.equal((await it.state.told()).memory, "Of the page's own text");
+  await write(it, "Once upon a time");
+  await it.state.openStory(newStory(), { mark: null, isOwn: true });
+  await it.state.tell(withMemory("Of a new one"));
+  await write(it, "Another");
+  const memories = (await it.library.list()).map(({ memory, passages }) => [textOf(passages), memory]);
+  assert.deepEqual(memories.sort(), [
+    ["Another", "Of a new one"],
+    ["Once upon a time", "Of the page's own text"],
+  ]);
+  assert.equal((await it.state.told()).memory, "Of a new one");
+  it.state.replace("An example");
+  assert.equal(await it.state.told(), null, "an example is told nothing");
+});
+
+test("what a save of KoboldAI says is told, and what the visitor makes of it is kept", async () => {
+  const it = tab(new FakeStorage());
+  visit(it);
+  const save = {
+    prompt: "Anna went out.",
+    actions: [" It rained."],
+    memory: "A sad tale.",
+    authorsnote: "short sentences",
+    anotetemplate: "[Style: <|>]",
+    worldinfo: [
+      { key: "Anna, Ann", content: "Anna is tall." },
+      { key: "Bert", content: "Bert is small." },
+    ],
+  };
+  const { stories } = openFile("save.json", new TextEncoder().encode(JSON.stringify(save)));
+  await it.state.openStory(stories[0], { mark: null, isOwn: false });
+  const told = await it.state.told();
+  const room = { encode: async (text) => text.split(/\b/u), contextLength: 1000, maxTokens: 10 };
+  assert.equal(
+    (await fitted(it.writer.text, told, room)).prompt,
+    "A sad tale.\nAnna is tall.\n[Style: short sentences]\nAnna went out. It rained.",
+  );
+  await it.state.tell(withMemory("A merry tale."));
+  leave(it);
+  visit(it);
+  const { memory, note, lore } = await it.state.told();
+  assert.deepEqual([memory, note, lore.length], ["A merry tale.", "[Style: short sentences]", 2]);
+});
+
+test("without a library what is told counts for the visit all the same", async () => {
+  const it = tab(new FakeStorage());
+  visit(it);
+  it.localStorage.records.fault = new DOMException("Off.", "SecurityError");
+  await write(it, "Mine");
+  await it.state.tell(withMemory("Told"));
+  assert.equal((await it.state.told()).memory, "Told");
+  await write(it, "Mine, and more");
+  assert.equal((await it.state.told()).memory, "Told");
 });

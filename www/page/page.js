@@ -5,6 +5,7 @@ import "../tokenformer.js";
 import { asksToWrite } from "../lib/element/dom.js";
 import { ContextMeter } from "./context-meter.js";
 import { Choices } from "./choices.js";
+import { composePrompts } from "./composer.js";
 import { byId } from "./elements.js";
 import { followText } from "./follow.js";
 import { offerHere } from "./here.js";
@@ -12,12 +13,14 @@ import { remedyFor } from "./local-folder.js";
 import { acceptLocalModels } from "./local-model.js";
 import { MachinePanel } from "./machine-panel.js";
 import { Margin } from "./margin.js";
+import { MemoryPanel } from "./memory-panel.js";
 import { describeModel } from "./model-names.js";
 import { ModelPanel } from "./model-panel.js";
 import { offerModel } from "./offer.js";
 import { keepShell } from "./offline.js";
 import { openPanels } from "./panels.js";
 import { keepReplacedPassages } from "./replaced-passages.js";
+import { SeenPanel } from "./seen-panel.js";
 import { SettingsPanel } from "./settings-panel.js";
 import { showSharedStories } from "./shared-story.js";
 import { keepState } from "./state.js";
@@ -84,9 +87,15 @@ function onOpened(told) {
 const stories = new StoriesPanel(state, library, onOpened);
 const openFiles = keepFiles(state, library, { copy, onOpened });
 showSharedStories(state, { onOpened, onFault: (sentence) => remark("from-link", sentence) });
+const memory = new MemoryPanel(state);
+const seen = new SeenPanel(writer);
+const told = async () => (await memory.settled(), state.told());
+composePrompts(writer, told, (text) => seen.show(text));
 openPanels({
   model: () => models.open(),
   stories: () => stories.open(),
+  memory: () => memory.open(),
+  seen: () => seen.open(),
   settings: () => settings.open(),
   machine: () => machine.open(),
 });

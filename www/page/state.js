@@ -67,13 +67,16 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   let aside = null;
   /** A text that somebody else wrote, and that has versions of the visitor's. @type {string | null} */
   let claimed = null;
+  /** The text is the visitor's, though nothing of it is changed: there is something that the model is to know with it. */
+  let isClaimed = false;
   const desk = new Desk(sheets);
   /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. @type {string | null} */
   let known = null;
   /** Addresses' parts behind # that this tab had before the one of now, the newest first. @type {string[]} */
   let earlier = [];
 
-  const isVisitors = () => element.text === claimed || (element.text !== brought && element.text !== ownBeginning);
+  const isVisitors = () =>
+    isClaimed || element.text === claimed || (element.text !== brought && element.text !== ownBeginning);
 
   /** @param {Attributes} attributes */
   function setAttributes(attributes) {
@@ -89,6 +92,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     keepNow();
     if (isVisitors()) aside = { passages: element.passages, tab: null, sheet: desk.sheet };
     known = claimed = null;
+    isClaimed = false;
     brought = text;
     desk.put(null, text);
     element.text = text;
@@ -111,6 +115,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     if (!back) return;
     aside = known = null;
     keepReplaced(isVisitors() ? [...others, { passages: element.passages, tab: null, sheet: desk.sheet }] : others);
+    isClaimed = textOf(back.passages) === ownBeginning;
     desk.put(desk.remembered(back.passages, back.sheet), textOf(back.passages));
     element.passages = back.passages;
     keep();
@@ -131,6 +136,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
       aside = { passages: element.passages, tab: null, sheet: desk.sheet };
     known = claimed = null;
     brought = ownBeginning;
+    isClaimed = textOf(story.passages) === ownBeginning;
     const model = element.getAttribute("model");
     forgetChanged(observer.takeRecords());
     if (isOwn) setAttributes(settingsOf(story));
@@ -167,6 +173,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     const isReplaced = element.text !== ownBeginning && element.text !== text;
     if (isReplaced) replace(text);
     else if (element.text !== text) {
+      isClaimed = false;
       brought = text;
       desk.put(null, text);
       element.passages = [{ text, written: false }];
@@ -267,6 +274,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
       element.passages = kept.passages;
       known = element.text;
       claimed = kept.isVisitors && kept.sheet && !kept.isEmptied ? known : null;
+      isClaimed = kept.isVisitors && !kept.isEmptied && known === ownBeginning;
       if (isFirst) claimLast(known, tab);
       const isOwnText = kept.isVisitors && isVisitors() && !kept.isEmptied;
       desk.put(isOwnText ? desk.remembered(kept.passages, kept.sheet) : null, known);
@@ -340,6 +348,26 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     async revise(change) {
       keep();
       await desk.sheet?.revise(change);
+    },
+    /** What the model is to know of the story that is there, besides its text; null for nobody's. @returns {Promise<Story | null>} */
+    async told() {
+      keepNow();
+      return (await desk.sheet?.story(element.passages)) ?? null;
+    },
+    /** Changes that. A text that was nobody's is the visitor's then. @param {(story: Story) => Story} change */
+    async tell(change) {
+      keepNow();
+      isClaimed ||= !isVisitors();
+      if (!desk.sheet) desk.put(sheets.begin(), element.text);
+      const sheet = /** @type {Sheet} */ (desk.sheet);
+      const { passages } = element;
+      await sheet.story(passages);
+      if (!(await sheet.revise(change))) {
+        await sheet.rework(passages, change);
+        sheet.change(passages, linkedOf(withoutLink(readAttributes(element), borrowed)));
+      }
+      keep();
+      await sheet.settled();
     },
     /** Gives the story that is there other versions, and with them another text. @param {(story: Story) => Story} change */
     async rework(change) {

@@ -3,8 +3,11 @@
 
 import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
 import { defineProperties, setAttribute, takeEarlyProperties } from "./properties.js";
+import { States } from "./states.js";
+import { ALTERNATIVES, TokenScores } from "./token-scores.js";
 import { ElementView } from "./view.js";
-import { aborted, toTokenFormerError } from "../errors.js";
+import { composedPlan, standingFirst } from "./composing.js";
+import { aborted, invalidArgument, toTokenFormerError } from "../errors.js";
 import { setAssets } from "../locations.js";
 import { checkText, checkTextOrIds, loneSurrogateAt, wellFormed } from "../api/inputs.js";
 import { isUsable } from "../api/model.js";
@@ -20,16 +23,12 @@ import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords }
 /** @typedef {import("../../tokenformer.js").Chunk} Chunk */
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
+/** @typedef {import("../../tokenformer.js").Compose} Compose */
 /** @typedef {import("./view.js").Token} Token */
-/** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, from?: number, first?: Token }} Plan */
-/** @typedef {Omit<Plan, "prompt"> & { writing: AbortController }} Place */
+/** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, options?: GenerateOptions, from?: number, first?: Token }} Plan */
+/** @typedef {Omit<Plan, "prompt" | "options"> & { writing: AbortController }} Place */
 /** @typedef {import("./manuscript.js").Part} Part */
 /** `key`: what the attributes said. @typedef {{ key: string, controller: AbortController, promise: Promise<TokenFormer>, isGivenUp?: boolean }} Loading */
-
-/** Alternatives of each token that the token view shows. */
-const ALTERNATIVES = 5;
-/** What pages can style by: token-former:state(writing). */
-const STATES = ["loading", "writing"];
 
 /** Node has no elements; importing the module there must still work. */
 const Base = globalThis.HTMLElement ?? class {};
@@ -39,6 +38,8 @@ export class TokenFormerElement extends Base {
 
   /** @type {ElementView} */
   #view;
+  /** What is asked of the model for the token view. @type {TokenScores} */
+  #scores;
   /** @type {TokenFormer | null} */
   #model = null;
   /** Gives up our share of `#model`, which other elements may use as well. @type {(() => Promise<void>) | null} */
@@ -56,22 +57,34 @@ export class TokenFormerElement extends Base {
   /** Errors that were shown and told already: a failed loading fails every call that waits for it. */
   #reported = new WeakSet();
 
-  /** Tells the page's styles what goes on; null where the browser has no states of elements. @type {CustomStateSet | null} */
-  #states = null;
+  /** @type {Compose | null} */
+  #compose = null;
 
   constructor() {
     super();
-    this.#states = this.attachInternals?.().states ?? null;
+    const states = new States(this.attachInternals?.().states);
     // What these calls reject with is shown, and told by the error event.
     this.#view = new ElementView(this.attachShadow({ mode: "open" }), {
       onGenerate: () => this.#isAllowed("generate") && this.generate().catch(() => {}),
       onStop: () => this.stop(),
       onRegenerate: () => this.#isAllowed("regenerate") && this.regenerate().catch(() => {}),
-      onChoose: (index, alternative) => this.#writeOnWith(index, alternative).catch(() => {}),
+      onChoose: (item, alternative) => this.#writeOnWith(item, alternative).catch(() => {}),
+      onLook: (index) => this.#scores.look(index),
+      onTokens: () => this.#scores?.refresh(),
       // Typing is told by the field's own event, which comes out of the shadow tree.
       onChange: ({ typed, before: detail }) =>
         typed || this.dispatchEvent(new CustomEvent("input", { bubbles: true, composed: true, detail })),
-      onState: (state) => this.#showState(state),
+      onState: (state) => {
+        states.show(state);
+        this.#scores.refresh();
+      },
+    });
+    this.#scores = new TokenScores({
+      view: this.#view.tokens,
+      pieces: () => this.#view.manuscript.pieces,
+      before: (model) => standingFirst(this.text, this.#compose, model),
+      // Whoever waits for a text waits for nothing else.
+      model: () => (this.#view.showsTokens && !this.#writing && this.#view.state === "idle" ? this.#model : null),
     });
   }
 
@@ -116,6 +129,28 @@ export class TokenFormerElement extends Base {
   /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. @returns {Passage[]} */
   get passages() {
     return this.#view.manuscript.stretches;
+  }
+
+  /** Makes of a text what the model reads in its place; null: the text itself. @returns {Compose | null} */
+  get compose() {
+    return this.#compose;
+  }
+
+  /** @param {Compose | null} compose */
+  set compose(compose) {
+    if ((compose ?? null) !== null && typeof compose !== "function")
+      throw invalidArgument("compose must be a function or null.", "Assign (text, model) => prompt.");
+    this.#compose = compose ?? null;
+  }
+
+  /** Where in the text the model's memory begins, which a faint line shows; null: nowhere. It goes with the text around it. @returns {number | null} */
+  get seenFrom() {
+    return this.#view.manuscript.mark;
+  }
+
+  /** @param {number | null} place */
+  set seenFrom(place) {
+    this.#view.mark(place ?? null);
   }
 
   /** @param {Iterable<Passage> | null} passages */
@@ -278,9 +313,10 @@ export class TokenFormerElement extends Base {
     return this.#view.redo();
   }
 
-  /** Writes on with another token in the place of one that was written. @param {number} from @param {Token} alternative */
-  #writeOnWith(from, { text, ...token }) {
+  /** Writes on with another token in the place of one of the text. @param {import("./text-tokens.js").Item} item @param {Token} alternative */
+  #writeOnWith({ piece, offset }, { text, ...token }) {
     const { manuscript } = this.#view;
+    const from = manuscript.cutAt(piece, offset);
     const isHealed = manuscript.pieces[from]?.token?.isHealed === true;
     const first = { ...token, isHealed, text: isHealed ? text.replace(/^ /, "") : text };
     return this.#run(() => ({ prompt: manuscript.textBefore(from) + first.text, from, first }));
@@ -306,17 +342,23 @@ export class TokenFormerElement extends Base {
     this.#writing?.abort();
     const writing = new AbortController();
     this.#writing = writing;
+    this.#scores.refresh();
     try {
       checkTextOrIds("prompt", plan().prompt);
       checkGenerateOptions(this.#readOptions());
       const model = await this.load();
-      const { prompt, ...place } = plan();
-      const options = { ...this.#readOptions(), signal: writing.signal };
+      const {
+        prompt,
+        options: more,
+        ...place
+      } = this.#compose ? await composedPlan(plan, this.#compose, model) : plan();
+      const options = { ...this.#readOptions(), ...more, signal: writing.signal };
       return await write(model, checkTextOrIds("prompt", prompt), options, { writing, ...place });
     } catch (thrown) {
       throw this.#report(thrown, this.#writing === writing);
     } finally {
       if (this.#writing === writing) this.#writing = null;
+      this.#scores.refresh();
     }
   }
 
@@ -433,18 +475,6 @@ export class TokenFormerElement extends Base {
     else if (visible) this.#view.showError(error);
     this.#tell("error", error);
     return error;
-  }
-
-  /** @param {import("./view.js").State} state */
-  #showState(state) {
-    try {
-      for (const other of STATES) {
-        if (other === state) this.#states?.add(other);
-        else this.#states?.delete(other);
-      }
-    } catch {
-      this.#states = null; // a browser of before 2024, which wants other names
-    }
   }
 
   /** Not bubbling: `load`, `progress` and `error` are names of the page's own events. @param {keyof import("../../tokenformer.js").TokenFormerEventMap} type @param {unknown} detail */

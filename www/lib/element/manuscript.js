@@ -37,6 +37,8 @@ export class Manuscript {
   /** The passage's last text, as it was given. */
   #given = "";
   #typedAt = -Infinity;
+  /** @type {number | null} */
+  #mark = null;
   #now;
 
   constructor(now = () => performance.now()) {
@@ -49,8 +51,22 @@ export class Manuscript {
 
   /** @param {Piece[]} pieces */
   #put(pieces) {
+    const mark = this.#mark;
+    const before = mark === null ? "" : this.text.slice(0, mark);
     this.#pieces = pieces;
     this.#text = null;
+    // With another text before it nobody knows where it is.
+    if (mark !== null && !(this.text.length > mark && this.text.startsWith(before))) this.#mark = null;
+  }
+
+  /** A place of the text; null: none. It goes with what stands around it. @returns {number | null} */
+  get mark() {
+    return this.#mark;
+  }
+
+  /** @param {number | null} place */
+  set mark(place) {
+    this.#mark = place !== null && place > 0 && place < this.text.length ? place : null;
   }
 
   /** @returns {readonly Piece[]} */
@@ -83,6 +99,19 @@ export class Manuscript {
       .slice(0, index)
       .map((piece) => piece.text)
       .join("");
+  }
+
+  /** Cuts a piece in two, which are no token then; the index of the second one. @param {number} index @param {number} offset code units of the first one */
+  cutAt(index, offset) {
+    const piece = this.#pieces[index];
+    if (!piece || offset <= 0) return index;
+    const halves = [piece.text.slice(0, offset), piece.text.slice(offset)].map((text) => ({
+      ...piece,
+      text,
+      token: null,
+    }));
+    this.#pieces = [...this.#pieces.slice(0, index), ...halves, ...this.#pieces.slice(index + 1)];
+    return index + 1;
   }
 
   /** Whether it consists of these stretches. @param {Passage[]} stretches */
@@ -126,11 +155,15 @@ export class Manuscript {
     let end = commonEnd(before, text, Math.min(before.length, text.length) - start);
     if (end > 0 && LOW.test(text[text.length - end])) end -= 1;
     const typed = text.slice(start, text.length - end);
+    const mark = this.#mark;
     this.#put([
       ...this.#cut(0, start),
       ...(typed ? [{ text: typed, run: 0, token: null }] : []),
       ...this.#cut(before.length - end, before.length),
     ]);
+    if (mark === null) return;
+    const isBehind = mark >= before.length - end;
+    this.mark = isBehind ? mark + text.length - before.length : Math.min(mark, start);
   }
 
   /**

@@ -27,7 +27,7 @@ const HOST = `
    what other elements inherit: each such property is named. No letter is transformed: what is seen is what is copied. */
 const SURFACE = `
 .sheet { position: relative; font: inherit; }
-.surface { display: grid; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em));
+.surface { position: relative; isolation: isolate; display: grid; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em));
   overflow: auto; overscroll-behavior: auto contain; scrollbar-gutter: stable; }
 .mirror, textarea { grid-area: 1 / 1; min-inline-size: 0; inline-size: 100%; margin: 0; padding: .3em 0 .6em; border: 0; font: inherit; letter-spacing: inherit;
   word-spacing: inherit; text-align: start; unicode-bidi: plaintext; text-align-last: auto; text-indent: 0; text-transform: none; text-shadow: inherit; text-rendering: inherit; text-wrap-style: auto;
@@ -44,6 +44,9 @@ textarea::selection { background: color-mix(in srgb, var(--_accent) 26%, transpa
 .sheet:focus-within::before { content: ""; position: absolute; inset: -.15em -.5em 2px; border: 2px solid color-mix(in srgb, var(--_accent) 70%, transparent); border-radius: 4px; pointer-events: none; }
 
 .written { color: var(--_written); }
+/* Where the model's memory begins: lines that take no room, so that the text lies as in the field. */
+.seen-from { box-shadow: inset 1px 0 0 color-mix(in srgb, var(--_accent) 55%, transparent); }
+.seen-from::before { content: ""; position: absolute; z-index: -1; inset-inline: 0; border-block-start: 1px dashed color-mix(in srgb, var(--_accent) 55%, transparent); }
 .fresh { animation: settle 1.4s ease-out both; }
 @keyframes settle { from { color: var(--_accent); } }
 /* The end of what is being written. A border of the passage's own, which takes no room: a box behind it would be a thing that moves with every word. */
@@ -100,7 +103,7 @@ const TOKENS = `
 .token-view { position: relative; display: flex; flex-direction: column; min-block-size: var(--token-former-output-height, 9.6em); max-block-size: var(--token-former-max-height, min(70vh, 34em)); }
 .tokens { flex: 1 1 auto; min-block-size: 0; overflow: auto; scrollbar-gutter: stable;
   padding: .3em 0 .6em; white-space: pre-wrap; overflow-wrap: anywhere; line-height: inherit; unicode-bidi: plaintext; }
-.tokens .written { color: var(--_written); }
+.token-view .written { color: var(--_written); }
 .token { border-radius: 2px; box-shadow: inset 0 -1px 0 var(--_line), inset 1px 0 0 var(--_line); cursor: pointer; }
 [data-surprise="1"] { background: color-mix(in srgb, var(--_accent) 9%, transparent); }
 [data-surprise="2"] { background: color-mix(in srgb, var(--_accent) 17%, transparent); }
@@ -112,8 +115,16 @@ const TOKENS = `
 .tokens-note, .tokens-none { margin: 0 0 .6em; color: var(--_quiet); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; }
 .card { position: absolute; z-index: 2; inline-size: min(19em, 100%); padding: .4em .5em; border: 1px solid var(--_line); border-radius: 8px; background: var(--_paper);
   box-shadow: 0 6px 24px rgb(0 0 0 / .16); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.4; font-variant-numeric: tabular-nums; }
-.card p, .card ol { margin: 0; padding: 0; list-style: none; }
-.card-note { color: var(--_quiet); }
+.card:focus { outline: none; }
+.card .close { display: none; }
+/* On a small screen a sheet at its lower edge, in the top layer. */
+.card[popover] { position: fixed; inset: auto 0 0; margin: 0; inline-size: 100%; max-inline-size: none; max-block-size: 55dvh; overflow: auto; overscroll-behavior: contain;
+  padding: .6em 1em max(.6em, env(safe-area-inset-bottom)); border-width: 1px 0 0; border-radius: 14px 14px 0 0; color: inherit; }
+.card[popover] .close { display: block; position: sticky; inset-block-start: 0; float: inline-end; inline-size: 44px; block-size: 44px; border: 0; border-radius: 6px; background: var(--_paper); font-size: 1.4em; line-height: 1; }
+.card[popover] .card-note { min-block-size: 44px; padding-block: .6em; }
+.card :is(p, ol) { margin: 0; list-style: none; }
+.card ol { padding: 0; clear: both; }
+.card-note { padding: .2em .3em .4em; color: inherit; overflow-wrap: anywhere; }
 .token-text { overflow-wrap: anywhere; white-space: pre-wrap; }
 .alternative { display: grid; grid-template-columns: 7.5em 1fr 4.6em; gap: .6em; align-items: center; inline-size: 100%; min-block-size: 30px; padding: .1em .3em; border: 0; border-radius: 4px;
   background: none; text-align: start; }

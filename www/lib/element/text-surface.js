@@ -8,6 +8,7 @@ import { make } from "./dom.js";
 import { commonEnd, commonStart } from "./texts.js";
 
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
+/** `isMarked`: a faint line shows where it begins. @typedef {Passage & { isMarked?: boolean }} Stretch */
 
 export class TextSurface {
   #field = make("textarea", {
@@ -26,7 +27,7 @@ export class TextSurface {
   #settled = null;
   /** @type {{ fresh: HTMLElement, text: string }[]} */
   #settling = [];
-  /** The stretches that the mirror shows, each with its span; null while, and since, a passage was written. @type {(Passage & { span: HTMLElement })[] | null} */
+  /** The stretches that the mirror shows, each with its span; null while, and since, a passage was written. @type {(Stretch & { span: HTMLElement })[] | null} */
   #shown = [];
   /** The caret stood at the text's end when the passage began, and nobody has moved it: there it goes when the passage ends. */
   #caretWas = -1;
@@ -95,13 +96,19 @@ export class TextSurface {
     return Array.from(range.getClientRects()).at(-1) ?? null;
   }
 
-  /** Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. @param {Passage[]} stretches */
-  show(stretches, { keepCaret = false } = {}) {
+  /**
+   * Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. `mark`: a place in
+   * it that a faint line shows.
+   * @param {Passage[]} passages
+   * @param {{ keepCaret?: boolean, mark?: number | null }} [how]
+   */
+  show(passages, { keepCaret = false, mark = null } = {}) {
+    const stretches = mark === null ? passages : marked(passages, mark);
     if (!this.#shown || !this.#change(stretches)) this.#showAnew(stretches);
     if (!keepCaret) this.#field.value = stretches.map(({ text }) => text).join("");
   }
 
-  /** @param {Passage[]} stretches */
+  /** @param {Stretch[]} stretches */
   #showAnew(stretches) {
     this.#passage = null;
     this.#settling = [];
@@ -112,12 +119,13 @@ export class TextSurface {
   /**
    * Where one stretch alone has another text, as while typing, only what differs is put into it: a long text would be laid
    * out from its beginning for every letter. True if that was all.
-   * @param {Passage[]} stretches
+   * @param {Stretch[]} stretches
    */
   #change(stretches) {
     const shown = this.#shown ?? [];
-    if (stretches.length !== shown.length || stretches.some(({ written }, i) => written !== shown[i].written))
-      return false;
+    const isOther = (/** @type {Stretch} */ a, /** @type {Stretch} */ b) =>
+      a.written !== b.written || a.isMarked !== b.isMarked;
+    if (stretches.length !== shown.length || stretches.some((stretch, i) => isOther(stretch, shown[i]))) return false;
     const differing = stretches.flatMap(({ text }, i) => (text === shown[i].text ? [] : [i]));
     if (differing.length > 1) return false;
     for (const i of differing) {
@@ -204,9 +212,22 @@ function latinKey({ key, code }) {
   return (/^[\x20-\x7f]$/.test(key) ? key : (/^Key([A-Z])$/.exec(code)?.[1] ?? key)).toLowerCase();
 }
 
-/** The span of a stretch. Its text is one node, which can be changed in place. @param {Passage} stretch */
-function spanOf({ text, written }) {
-  const span = make("span", written ? { part: "written", className: "written" } : {});
+/** The stretches, cut in two at a place. @param {Passage[]} passages @param {number} mark @returns {Stretch[]} */
+function marked(passages, mark) {
+  let end = 0;
+  return passages.flatMap(({ text, written }) => {
+    const at = mark - end;
+    end += text.length;
+    if (at < 0 || at >= text.length) return [{ text, written }];
+    const rest = { text: text.slice(at), written, isMarked: true };
+    return at === 0 ? [rest] : [{ text: text.slice(0, at), written }, rest];
+  });
+}
+
+/** The span of a stretch. Its text is one node, which can be changed in place. @param {Stretch} stretch */
+function spanOf({ text, written, isMarked = false }) {
+  const className = [written && "written", isMarked && "seen-from"].filter(Boolean).join(" ");
+  const span = make("span", { ...(written && { part: "written" }), ...(className && { className }) });
   if (text !== "") span.append(document.createTextNode(text));
   return span;
 }

@@ -1,45 +1,20 @@
 // The text as tokens: each shaded by how unlikely it was, with the alternatives that it was chosen from.
 
 import { make } from "./dom.js";
+import { cardOf } from "./token-card.js";
+import { itemOf } from "./text-tokens.js";
+import { percent, spoken, surprise } from "./token-words.js";
 
 /** @typedef {import("./manuscript.js").Piece} Piece */
+/** @typedef {import("./text-tokens.js").Item} Item */
 /** A token to write on with. @typedef {import("../../tokenformer.js").Chunk} Alternative */
-
-/** "37 %", "0.4 %", "< 0.1 %". @param {number} logprob */
-export function percent(logprob) {
-  const value = Math.exp(logprob) * 100;
-  if (value < 0.1) return "< 0.1 %";
-  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} %`;
-}
-
-/** A token's text with what cannot be seen made visible. @param {string} text */
-export function visible(text) {
-  return text === ""
-    ? "(part of a character)"
-    : text
-        .replace(/\n/g, "⏎")
-        .replace(/\t/g, "⇥")
-        .replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
-}
-
-/** A token's text as a screen reader shall say it: not the signs for what cannot be seen. @param {string} text */
-export function spoken(text) {
-  if (text === "") return "part of a character";
-  if (text.trim() !== "") return text.trim();
-  /** @type {Record<string, string>} */
-  const words = { "\n": "new line", "\t": "tab" };
-  return words[text[0]] ?? (text.length > 1 ? `${text.length} spaces` : "space");
-}
-
-/** Shade of a token, 0 (expected) to 4 (a surprise). @param {number | undefined} logprob */
-export function surprise(logprob) {
-  return logprob === undefined ? 0 : Math.max(0, Math.min(4, Math.floor(-logprob / Math.log(4))));
-}
 
 /** How many tokens the arrow keys go on. @type {Record<string, number>} */
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 };
 /** Between a token and its card. */
 const CARD_GAP = 2;
+/** Windows in which the card is a sheet. */
+const SMALL = "(max-width: 600px)";
 
 export class TokenView {
   #list = make("div", {
@@ -53,32 +28,51 @@ export class TokenView {
   #legend = make(
     "p",
     { className: "legend", hidden: true },
-    "How unlikely each token was: expected ",
+    "How unlikely each token was for the model: expected ",
     ...[0, 1, 2, 3, 4].map(shadeOfLegend),
-    " surprising. Choose one to see its alternatives.",
+    " surprising. Yours have this ink, ",
+    make("span", { className: "written", text: "the model’s this one" }),
+    ". Choose one to see what else was likely.",
   );
-  #card = make("div", { part: "card", className: "card", id: "card", hidden: true });
+  #rows = make("div", { className: "card-rows" });
+  #close = make("button", { type: "button", className: "close", ariaLabel: "Close", text: "×" });
+  // Whoever presses beside its buttons is still in it.
+  #card = make(
+    "div",
+    { part: "card", className: "card", id: "card", hidden: true, tabIndex: -1 },
+    this.#close,
+    this.#rows,
+  );
   #note = make("p", {
     className: "tokens-note",
     hidden: true,
-    text: "Passages that were kept from an earlier visit, or edited, are shown without their tokens.",
+    text: "Text without lines between its tokens waits to be read by the model, which must be loaded for that.",
   });
   #none = make("p", {
     className: "tokens-none",
     hidden: true,
-    text: "Tokens are the pieces in which the model writes. There are none yet: what it writes from now on shows them, each shaded by how unlikely it was, with its alternatives.",
+    text: "Tokens are the pieces in which the model reads and writes. They appear once it is loaded, in your text, too, each shaded by how unlikely it was.",
   });
   #node = make("div", { className: "token-view" }, this.#list, this.#none, this.#legend, this.#note, this.#card);
-  /** @type {readonly Piece[]} */
-  #pieces = [];
+  /** @type {readonly Item[]} */
+  #items = [];
   #chosen = -1;
   /** Where the arrow keys go on from. */
   #at = -1;
+  /** The keyboard goes back to a token that need not be looked at again. */
+  #isLeaving = false;
   #onChoose;
+  #onLook;
 
-  /** @param {{ onChoose: (index: number, alternative: Alternative) => void }} actions `onChoose`: write on with another token */
-  constructor({ onChoose }) {
+  /**
+   * @param {object} actions
+   * @param {(item: Item, alternative: Alternative) => void} actions.onChoose write on with another token in that one's place
+   * @param {(index: number) => void} [actions.onLook] a token is looked at whose alternatives are not known
+   */
+  constructor({ onChoose, onLook = () => {} }) {
     this.#onChoose = onChoose;
+    this.#onLook = onLook;
+    this.#close.addEventListener("click", () => this.#leaveCard());
     // Not pointerover, which also comes when a card that closes uncovers a token under a mouse at rest.
     this.#list.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.#open(event.target));
     this.#list.addEventListener("click", (event) => this.#open(event.target));
@@ -88,13 +82,11 @@ export class TokenView {
       "focusout",
       (event) => this.#node.contains(/** @type {Node | null} */ (event.relatedTarget)) || this.close(),
     );
-    this.#list.addEventListener("scroll", () => this.close(), { passive: true });
+    this.#list.addEventListener("scroll", () => this.#isSheet || this.close(), { passive: true });
     this.#node.addEventListener("keydown", (event) => {
       const step = STEPS[event.key];
-      if (event.key === "Escape" && !this.#card.hidden) {
-        /** @type {HTMLElement | undefined} */ (this.#list.children[this.#chosen])?.focus();
-        this.close();
-      } else if (step && !this.#card.contains(/** @type {Node | null} */ (event.target))) this.#move(step);
+      if (event.key === "Escape" && !this.#card.hidden) this.#leaveCard();
+      else if (step && !this.#card.contains(/** @type {Node | null} */ (event.target))) this.#move(step);
       else return;
       event.preventDefault();
       event.stopPropagation();
@@ -112,41 +104,105 @@ export class TokenView {
     return Boolean(token);
   }
 
-  /** @param {Piece[]} pieces */
+  /** The token that is looked at, as an index of the items; -1: none. */
+  get chosen() {
+    return this.#chosen;
+  }
+
+  /** Another text. @param {readonly Piece[]} pieces */
   show(pieces) {
+    this.#showAnew(pieces.map(itemOf));
+  }
+
+  /** The same text with more of its tokens. What is seen already stays, and whoever looks at it. @param {readonly Item[]} items */
+  showItems(items) {
+    const before = this.#items;
+    const spans = Array.from(this.#list.children);
+    const focused = activeIn(this.#node);
+    const isFocused = focused !== null && this.#list.contains(focused);
+    const kept = alike(before, items);
+    const chosen = this.#chosen < 0 ? -1 : kept.indexOf(this.#chosen);
+    if (chosen < 0) this.close();
+    this.#items = items;
+    this.#chosen = chosen;
+    if (this.#at >= 0) this.#at = kept.indexOf(this.#at);
+    let next = 0;
+    for (const [index, item] of items.entries()) {
+      const old = kept[index];
+      if (old < 0) {
+        this.#list.insertBefore(tokenSpan(item, index), spans[next] ?? null);
+        continue;
+      }
+      while (next < old) spans[next++].remove();
+      spans[next++].setAttribute("data-index", String(index));
+      this.update(index);
+    }
+    while (next < spans.length) spans[next++].remove();
+    if (!this.#list.querySelector('[tabindex="0"]'))
+      this.#list.children[items.findIndex(({ token }) => token)]?.setAttribute("tabindex", "0");
+    this.#explain();
+    if (isFocused && activeIn(this.#node) !== focused) this.#list.focus({ preventScroll: true });
+  }
+
+  /** @param {readonly Item[]} items */
+  #showAnew(items) {
     // Who works with the keyboard stays where they are, though everything is new.
     const focused = activeIn(this.#node);
     const isFocused = focused !== null && this.#node.contains(focused);
     this.close();
-    this.#pieces = pieces;
-    this.#list.replaceChildren(...pieces.map((piece, index) => tokenSpan(piece, index)));
-    this.#note.hidden = !pieces.some(({ run, token }) => run > 0 && !token);
-    this.#list.children[pieces.findIndex((piece) => piece.token)]?.setAttribute("tabindex", "0");
+    this.#items = items;
+    this.#list.replaceChildren(...items.map(tokenSpan));
+    this.#list.children[items.findIndex(({ token }) => token)]?.setAttribute("tabindex", "0");
     this.#explain();
     if (isFocused) this.#list.focus({ preventScroll: true });
   }
 
-  /** What the shades mean, or what will be here where nothing is yet. */
-  #explain() {
-    const hasTokens = this.#pieces.some(({ token }) => token);
-    this.#legend.hidden = !hasTokens;
-    this.#none.hidden = hasTokens || !this.#note.hidden;
+  /** Something became known of a token. @param {number} index */
+  update(index) {
+    const span = /** @type {HTMLElement | undefined} */ (this.#list.children[index]);
+    if (!span || !this.#items[index]?.token) return;
+    shade(span, this.#items[index]);
+    if (index === this.#chosen) this.#fill(span);
   }
 
-  /** A token that was just written. @param {Piece} piece */
-  append(piece) {
-    const first = !this.#pieces.some(({ token }) => token);
-    this.#pieces = [...this.#pieces, piece];
-    const span = tokenSpan(piece, this.#pieces.length - 1);
+  /** What the shades mean, or what will be here where nothing is yet. */
+  #explain() {
+    const hasTokens = this.#items.some(({ token }) => token);
+    this.#legend.hidden = !hasTokens;
+    this.#none.hidden = hasTokens;
+    this.#note.hidden = !hasTokens || this.#items.every(({ token, text }) => token || text.trim() === "");
+  }
+
+  /** A token that was just written. @param {Piece} piece @param {number} index among the text's pieces */
+  append(piece, index) {
+    const first = !this.#items.some(({ token }) => token);
+    const item = itemOf(piece, index);
+    this.#items = [...this.#items, item];
+    const span = tokenSpan(item, this.#items.length - 1);
     if (first) span.setAttribute("tabindex", "0");
     this.#list.append(span);
     if (first) this.#explain();
   }
 
   close() {
+    if (this.#isSheet) this.#card.removeAttribute("popover");
     this.#card.hidden = true;
     this.#list.children[this.#chosen]?.removeAttribute("aria-describedby");
     this.#chosen = -1;
+  }
+
+  /** Back to the token. */
+  #leaveCard() {
+    const token = /** @type {HTMLElement | undefined} */ (this.#list.children[this.#chosen]);
+    this.close();
+    this.#isLeaving = true;
+    token?.focus();
+    this.#isLeaving = false;
+  }
+
+  /** On a small screen the card is a sheet at its lower edge, above everything else. */
+  get #isSheet() {
+    return this.#card.hasAttribute("popover");
   }
 
   /** To the next token that way, over what the visitor wrote. @param {number} step */
@@ -155,8 +211,8 @@ export class TokenView {
     let index = this.#chosen < 0 ? this.#at : this.#chosen;
     for (let left = Math.abs(step); left > 0; left--) {
       let next = index + direction;
-      while (this.#pieces[next] && !this.#pieces[next].token) next += direction;
-      if (!this.#pieces[next]) break;
+      while (this.#items[next] && !this.#items[next].token) next += direction;
+      if (!this.#items[next]) break;
       index = next;
     }
     const span = /** @type {HTMLElement | undefined} */ (this.#list.children[index]);
@@ -170,46 +226,28 @@ export class TokenView {
   #open(at) {
     const target = /** @type {HTMLElement} */ (at);
     const index = Number(target.dataset?.index ?? -1);
-    const token = this.#pieces[index]?.token;
-    if (!token || index === this.#chosen) return;
+    if (this.#isLeaving || !this.#items[index]?.token || index === this.#chosen) return;
     this.close();
     this.#chosen = this.#at = index;
-    this.#card.replaceChildren(...this.#cardOf(this.#pieces[index].text, token, index));
+    if (globalThis.matchMedia?.(SMALL).matches) this.#card.setAttribute("popover", "manual");
     this.#card.hidden = false;
+    if (this.#isSheet) this.#card.showPopover?.();
     target.setAttribute("aria-describedby", "card");
-    this.#place(target);
+    this.#fill(target);
   }
 
-  /** @param {string} text @param {NonNullable<Piece["token"]>} token @param {number} index */
-  #cardOf(text, token, index) {
-    const { logprob } = token;
-    if (logprob === undefined) {
-      return [
-        make("p", {
-          className: "card-note",
-          text: `${visible(text)}: written without its alternatives. What is written from now on has them.`,
-        }),
-      ];
-    }
-    const likeliest = token.topLogprobs ?? [];
-    const isAmong = likeliest.some(({ tokenId }) => tokenId === token.tokenId);
-    const all = isAmong ? likeliest : [...likeliest, { ...token, text, logprob }];
-    const rows = all.map((alternative) => {
-      const share = make("span", { className: "share" });
-      share.style?.setProperty("--share", String(Math.exp(alternative.logprob)));
-      const row = make(
-        "button",
-        { type: "button", className: "alternative", title: "Write on from here with this token" },
-        make("span", { className: "token-text", text: visible(alternative.text), ariaHidden: "true" }),
-        make("span", { className: "unseen", text: spoken(alternative.text) }),
-        share,
-        make("span", { text: percent(alternative.logprob) }),
-      );
-      if (alternative.tokenId === token.tokenId) row.setAttribute("aria-current", "true");
-      row.addEventListener("click", () => this.#onChoose(index, { ...alternative, topLogprobs: likeliest }));
-      return make("li", {}, row);
-    });
-    return [make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];
+  /** What is known of the token that is looked at. @param {HTMLElement} target */
+  #fill(target) {
+    const index = this.#chosen;
+    const item = this.#items[index];
+    const active = activeIn(this.#node);
+    const wasIn = active !== null && this.#rows.contains(active);
+    this.#rows.replaceChildren(...cardOf(item, (alternative) => this.#onChoose(this.#items[index], alternative)));
+    if (wasIn) this.#card.focus({ preventScroll: true });
+    this.#card.setAttribute("role", this.#isSheet ? "dialog" : "group");
+    this.#card.setAttribute("aria-label", "What else was likely here");
+    if (item.token?.logprob !== null && !item.token?.topLogprobs) this.#onLook(index);
+    this.#place(target);
   }
 
   /** Under the token, inside the view's width; above it where the window ends before the card does. @param {HTMLElement} target */
@@ -218,6 +256,13 @@ export class TokenView {
     const frame = this.#node.getBoundingClientRect();
     if (!at) return;
     const { offsetWidth: width, offsetHeight: height, style } = this.#card;
+    if (this.#isSheet) {
+      style.left = style.top = "";
+      // The sheet must not lie over what it is about.
+      const lowest = innerHeight - height - 2 * at.height;
+      if (at.top < 0 || at.bottom > lowest) scrollBy({ top: at.bottom - lowest, behavior: "instant" });
+      return;
+    }
     style.left = `${Math.max(0, Math.min(at.left - frame.left, frame.width - width))}px`;
     const fitsBelow = at.bottom + height + CARD_GAP <= innerHeight;
     const fitsAbove = at.top - height - CARD_GAP >= 0;
@@ -227,21 +272,46 @@ export class TokenView {
   }
 }
 
-/** @param {Piece} piece @param {number} index */
-function tokenSpan({ text, run, token }, index) {
-  if (!token) return make("span", { className: run > 0 ? "written" : "own", text });
-  const { logprob } = token;
+/**
+ * For each item the index of the one before that is seen at the same place of the text as the same; -1: none.
+ * @param {readonly Item[]} before @param {readonly Item[]} items @returns {number[]}
+ */
+function alike(before, items) {
+  let [old, oldAt, at] = [0, 0, 0];
+  return items.map(({ text, token }) => {
+    while (old < before.length && (oldAt < at || (oldAt === at && before[old].text === "" && text !== "")))
+      oldAt += before[old++].text.length;
+    const one = before[old];
+    const isAlike = one && oldAt === at && one.text === text && !one.token === !token;
+    at += text.length;
+    if (!isAlike) return -1;
+    oldAt += text.length;
+    return old++;
+  });
+}
+
+/** @param {Item} item @param {number} index */
+function tokenSpan(item, index) {
+  const { text, isTyped, token } = item;
+  const ink = isTyped ? "own" : "written";
+  if (!token) return make("span", { className: ink, text });
   const span = make("span", {
     part: "token",
-    className: "token",
+    className: `token ${ink}`,
     text: text === "" ? "·" : text.replace(/\n/g, "⏎\n"),
     role: "button",
   });
   span.setAttribute("tabindex", "-1");
   span.setAttribute("data-index", String(index));
-  span.setAttribute("data-surprise", String(surprise(token.logprob)));
-  span.setAttribute("aria-label", logprob === undefined ? spoken(text) : `${spoken(text)}, ${percent(logprob)}`);
+  shade(span, item);
   return span;
+}
+
+/** @param {HTMLElement} span @param {Item} item */
+function shade(span, { text, token }) {
+  const logprob = token?.logprob ?? undefined;
+  span.setAttribute("data-surprise", String(surprise(logprob)));
+  span.setAttribute("aria-label", logprob === undefined ? spoken(text) : `${spoken(text)}, ${percent(logprob)}`);
 }
 
 /** @param {number} shade */

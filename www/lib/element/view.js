@@ -21,7 +21,9 @@ import { TokenView } from "./token-view.js";
  * @property {() => void} onStop
  * @property {() => void} onRegenerate
  * @property {(change: { typed: boolean, before: Passage[] | null }) => void} onChange `before`: what an undo, a redo or another passage has taken the place of
- * @property {(index: number, alternative: Token) => void} onChoose
+ * @property {(item: import("./text-tokens.js").Item, alternative: Token) => void} onChoose
+ * @property {(index: number) => void} onLook
+ * @property {() => void} onTokens the text that is shown as tokens is another
  * @property {(state: State) => void} onState
  */
 
@@ -92,7 +94,7 @@ export class ElementView {
       onUndo: () => this.undo(),
       onRedo: () => this.redo(),
     });
-    this.#tokens = new TokenView({ onChoose: (index, alternative) => actions.onChoose(index, alternative) });
+    this.#tokens = new TokenView({ onChoose: actions.onChoose, onLook: actions.onLook });
     this.#tokens.node.hidden = true;
     root.append(
       make("slot", { name: "heading" }),
@@ -195,13 +197,31 @@ export class ElementView {
     this.#show();
   }
 
+  /** Shows where the model's memory begins. @param {number | null} place */
+  mark(place) {
+    const before = this.#manuscript.mark;
+    this.#manuscript.mark = place;
+    if (this.#manuscript.mark !== before && !this.isWriting) this.#showText({ keepCaret: true });
+  }
+
   /** Shows tokens in the place of the text that can be edited, or the other way round. @param {boolean} on */
   set showsTokens(on) {
     this.#flush();
     this.#showsTokens = on;
     this.#surface.node.hidden = on;
     this.#tokens.node.hidden = !on;
-    if (on) this.#tokens.show(this.#manuscript.pieces.slice());
+    if (on) this.#tokens.show(this.#manuscript.pieces);
+    this.#actions.onTokens();
+  }
+
+  /** Where tokens are seen. */
+  get tokens() {
+    return this.#tokens;
+  }
+
+  /** Whether it is them that are seen. */
+  get showsTokens() {
+    return this.#showsTokens;
   }
 
   /** Puts stretches, or tokens of the model's, in the place of what stands from `start` to `end`; the caret goes behind them. @param {number} start @param {number} end @param {import("./manuscript.js").Part[]} parts */
@@ -323,10 +343,15 @@ export class ElementView {
   /** After every change but the model's own. */
   #show({ keepCaret = false, isTold = true, before = /** @type {Passage[] | null} */ (null) } = {}) {
     this.#hideError();
-    this.#surface.show(this.#manuscript.stretches, { keepCaret });
-    if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces.slice());
+    this.#showText({ keepCaret });
+    if (this.#showsTokens) this.#tokens.show(this.#manuscript.pieces);
+    this.#actions.onTokens();
     this.#showControls();
     if (isTold) this.#actions.onChange({ typed: keepCaret, before });
+  }
+
+  #showText({ keepCaret = false } = {}) {
+    this.#surface.show(this.#manuscript.stretches, { keepCaret, mark: this.#manuscript.mark });
   }
 
   #flush() {
@@ -336,7 +361,8 @@ export class ElementView {
     this.#pending = [];
     if (pending.length === 0) return;
     this.#surface.append(pending.map((piece) => piece.text).join(""));
-    if (this.#showsTokens) for (const piece of pending) this.#tokens.append(piece);
+    const first = this.#manuscript.pieces.length - pending.length;
+    if (this.#showsTokens) for (const [i, piece] of pending.entries()) this.#tokens.append(piece, first + i);
   }
 
   #showControls() {

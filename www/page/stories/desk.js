@@ -52,9 +52,9 @@ export class Desk {
    * @param {boolean} [page.isClaimed] whether it is a story for its versions, whatever it says
    */
   keep(passages, text, { brought, attributes, isClaimed = false }) {
-    // Whoever empties the page begins anew; what was there stays in the library.
+    // Whoever empties the page begins anew; what was there stays in the library. A story that began without text goes on.
     if (text === "" && !isClaimed) {
-      this.#sheet = null;
+      if (this.#sheet && this.#texts.get(this.#sheet) !== "") this.#sheet = null;
       return;
     }
     this.#sheet = this.#turnedTo(text, brought) ?? this.#sheets.begin();

@@ -6,23 +6,29 @@ import { textOf } from "./passages.js";
 /** @typedef {import("./story.js").Story} Story */
 /** @typedef {{ kind: "memory" | "lore" | "story" | "note", text: string }} Part */
 
+/** Within so many code units a word is looked for: not every writing has spaces. */
+const LONGEST_WORD = 40;
+
 /**
  * @param {Pick<Story, "passages" | "memory" | "note" | "noteLines" | "lore">} story
  * @param {object} room
- * @param {number} room.budget how much the prompt may be; memory, note and lore together take at most half of it
+ * @param {number} room.budget how much the prompt may be
+ * @param {number} [room.told] how much of it memory, note and lore may take together; left out: half
  * @param {(text: string) => number} [room.count] what a text takes of it: code units, or a model's tokens. More text must not take less
  * @returns {{ text: string, parts: Part[], left: number }} the parts join to the text; `left`: how many code units of the story's
  *     beginning are not in it
  */
-export function composed({ passages, memory, note, noteLines, lore }, { budget, count = (text) => text.length }) {
+export function composed(
+  { passages, memory, note, noteLines, lore },
+  { budget, told = budget / 2, count = (text) => text.length },
+) {
   const story = textOf(passages);
-  const half = budget / 2;
-  const noteLine = note === "" ? "" : `${startOf(note, half, count)}\n`;
-  const memoryText = memory === "" ? "" : ended(startOf(memory, half - count(noteLine), count));
+  const noteLine = note === "" ? "" : `${startOf(note, told, count)}\n`;
+  const memoryText = memory === "" ? "" : ended(startOf(memory, told - count(noteLine), count));
   const fixed = count(memoryText) + count(noteLine);
   // Lore of names that nobody reads would take room from the text.
   const visible = tailOf(story, budget - fixed, count);
-  const loreText = loreFor(lore, visible, half - fixed, count);
+  const loreText = loreFor(lore, visible, told - fixed, count);
   const tail = tailOf(visible, budget - fixed - count(loreText), count);
   const at = note === "" ? tail.length : lineBeforeEnd(tail, noteLines);
   /** @type {Part[]} */
@@ -30,7 +36,8 @@ export function composed({ passages, memory, note, noteLines, lore }, { budget, 
     { kind: "memory", text: memoryText },
     { kind: "lore", text: loreText },
     { kind: "story", text: tail.slice(0, at) },
-    { kind: "note", text: noteLine },
+    // In a line of its own also where it stands behind the last one.
+    { kind: "note", text: at > 0 && noteLine && !tail.slice(0, at).endsWith("\n") ? `\n${noteLine}` : noteLine },
     { kind: "story", text: tail.slice(at) },
   ];
   const seen = parts.filter(({ text }) => text !== "");
@@ -77,17 +84,31 @@ function lineBeforeEnd(text, lines) {
 /** As much of a text's end as there is room for, from the beginning of a word. @param {string} text @param {number} room @param {(text: string) => number} count */
 function tailOf(text, room, count) {
   if (count(text) <= room) return text;
-  const starts = [...Array.from(text.matchAll(/(?<=\s)\S/gu), ({ index }) => index), text.length];
-  return text.slice(starts[firstThat((i) => count(text.slice(starts[i])) <= room, starts.length - 1)]);
+  return text.slice(
+    wordFrom(
+      text,
+      firstThat((at) => count(text.slice(at)) <= room, text.length),
+    ),
+  );
 }
 
 /** As much of a text's beginning as there is room for, up to the end of a word. @param {string} text @param {number} room @param {(text: string) => number} count */
 function startOf(text, room, count) {
   if (count(text) <= room) return text;
-  const ends = [...Array.from(text.matchAll(/\S(?=\s)/gu), ({ index, 0: last }) => index + last.length), 0];
-  ends.sort((a, b) => b - a);
-  return text.slice(0, ends[firstThat((i) => count(text.slice(0, ends[i])) <= room, ends.length - 1)]);
+  const left = firstThat((n) => count(text.slice(0, text.length - n)) <= room, text.length);
+  const end = whole(text, text.length - left);
+  const words = text.slice(0, end + 1).search(/\s\S{0,40}$/u);
+  return text.slice(0, words < 0 ? end : words).trimEnd();
 }
+
+/** Where the next word begins; where none does soon, as in writing without spaces, the place itself. @param {string} text @param {number} at */
+export function wordFrom(text, at) {
+  const next = text.slice(Math.max(0, at - 1), at + LONGEST_WORD).search(/(?<=\s)\S/u);
+  return next < 0 ? whole(text, at) : Math.max(0, at - 1) + next;
+}
+
+/** The place, or the one before it if it is within a character. @param {string} text @param {number} at */
+const whole = (text, at) => (/^[\udc00-\udfff]/.test(text.slice(at)) ? at - 1 : at);
 
 /** The first of 0 to `last` for which it is true, as for all that follow; `last` where it is true for none. @param {(i: number) => boolean} isTrue @param {number} last */
 function firstThat(isTrue, last) {

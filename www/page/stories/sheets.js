@@ -65,11 +65,11 @@ export class Sheet {
     this.#writing ??= this.#write().finally(() => (this.#writing = null));
   }
 
-  /** All that the library does not know of the story is changed: its title, what is told the model. @param {(story: Story) => Story} change */
+  /** All that the library does not know of the story is changed: its title, what is told the model. Whether the library has it. @param {(story: Story) => Story} change */
   async revise(change) {
     await this.settled();
     if (this.#story) this.#story = change(this.#story);
-    await this.#library.change(this.#id, change);
+    return (await this.#library.change(this.#id, change)) !== null;
   }
 
   /** Changes versions, of a text as it is at this moment; the text of the next `change` is written after it. @param {Passage[]} passages @param {(story: Story) => Story} change */

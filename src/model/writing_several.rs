@@ -1,0 +1,185 @@
+//! A step of several texts on the GPU: their tokens, what they are chosen by, and what comes of it.
+
+use super::choosing::{Choosing, Landed};
+use super::gpu_model::GpuModel;
+use super::kernels::{Step, TextStep};
+use super::plan::several::logits_stride;
+use super::several::{self, LEAST, Several};
+use crate::engine::{Chosen, MOST_ROWS, Row, RowInput, Text, read_tails, room_for};
+use crate::error::{Error, ErrorCode, Result};
+use crate::gpu::GpuBuffer;
+
+impl GpuModel {
+    /// See [`Backend::begin_rows`].
+    pub(super) async fn begin_several(&mut self, rows: &[Row], real_ids: usize, wants_logits: bool) -> Result<()> {
+        self.reserve_several(rows).await?;
+        self.plan_several(rows.len()).await?;
+        let common = self.len;
+        read_tails(self, rows, |model, place| model.keep_tail(place, common)).await?;
+        let vocab = self.config.padded_vocab_size;
+        let Several { texts, sampling, .. } = &mut self.several;
+        texts.clear();
+        for (row, buffers) in rows.iter().zip(sampling.iter()) {
+            let mut choosing = Choosing::default();
+            choosing.begin(
+                &self.gpu,
+                buffers,
+                &row.options,
+                Text { prompt: &row.prompt, written: &row.written },
+                (real_ids, vocab),
+                wants_logits,
+            );
+            texts.push(several::Text { place: row.place, past: common + row.tail.len() - 1, choosing });
+        }
+        self.several.common = common;
+        let ids: Vec<u32> = rows.iter().map(|row| row.tail.last().copied().unwrap_or_default()).collect();
+        self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(&ids));
+        Ok(())
+    }
+
+    /// See [`Backend::reserve_tails`].
+    pub(super) async fn reserve_several(&mut self, rows: &[Row]) -> Result<()> {
+        let ((places, len), tails) = (room_for(rows), &self.several.tails);
+        if tails.places < places || tails.capacity < len {
+            let capacity = if tails.capacity < len { len.next_power_of_two().max(LEAST) } else { tails.capacity };
+            let grown = || Ok(tails.grown((&self.gpu, &self.config), places.max(tails.places), capacity));
+            let tails = self.gpu.scoped("Making room for several texts", grown).await?;
+            (self.several.tails, self.several.plan) = (tails, None);
+        }
+        Ok(())
+    }
+
+    /// Makes the dispatches of steps of `texts` texts.
+    async fn plan_several(&mut self, texts: usize) -> Result<()> {
+        let mut several = std::mem::take(&mut self.several);
+        several.texts.clear();
+        let tokens = texts.next_power_of_two().clamp(2, MOST_ROWS);
+        if several.plan.as_ref().is_none_or(|(made_for, plan)| *made_for != tokens || plan.choose.len() < texts) {
+            let made = self
+                .gpu
+                .scoped("Compiling the kernels for several texts", || several.prepare(self.parts(), texts, tokens));
+            several.plan = Some((tokens, made.await?));
+        }
+        self.several = several;
+        Ok(())
+    }
+
+    /// Takes what the KV cache holds from position `common` on for the tail of a place.
+    fn keep_tail(&mut self, place: usize, common: usize) {
+        let row = self.config.hidden_size as u64 * 2;
+        let (from, to) = (common as u64 * row, (place * self.several.tails.capacity) as u64 * row);
+        let bytes = (self.len - common) as u64 * row;
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        for (cache, tail) in self.scratch.cache.iter().zip(&self.several.tails.layers) {
+            for (range, tail) in cache.ranges().into_iter().zip(tail) {
+                encoder.copy_buffer_to_buffer(range.buffer, range.offset + from, &tail.buffer, to, bytes);
+            }
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    /// See [`Backend::step_rows`].
+    pub(super) fn step_several(&mut self) -> Result<()> {
+        self.gpu.check()?;
+        for (text, buffers) in self.several.texts.iter_mut().zip(&self.several.sampling) {
+            text.choosing.prepare(&self.gpu, buffers);
+        }
+        let of = |text: &several::Text| {
+            let [leaving, xtc] = text.choosing.step_words();
+            let step = Step { index: text.choosing.made as u32, leaving, xtc, ..Step::new(text.past, 1) };
+            (text.place, step)
+        };
+        let places: Vec<(usize, Step)> = self.several.texts.iter().map(of).collect();
+        let longest = self.write_places(&places)?;
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let Several { sampling, plan: Some((_, plan)), texts, .. } = &mut self.several else {
+            return Err(nothing_begun());
+        };
+        let count = texts.len();
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            self.plan.embed.record(&mut pass, 0, count);
+            plan.layers.record(&mut pass, longest, count);
+            plan.logits.record(&mut pass, longest, count);
+            plan.choose.iter().take(count).for_each(|choose| choose.record(&mut pass, longest, 1));
+        }
+        let copied: Vec<Option<GpuBuffer>> = texts
+            .iter_mut()
+            .zip(&*sampling)
+            .map(|(text, buffers)| text.choosing.copy_out(&self.gpu, (buffers, None), &mut encoder))
+            .collect();
+        self.gpu.queue.submit([encoder.finish()]);
+        for (text, staging) in texts.iter_mut().zip(copied) {
+            if let Some(staging) = staging {
+                text.choosing.ask(&self.gpu, staging);
+            }
+            text.past += 1;
+        }
+        Ok(())
+    }
+
+    /// Uploads where the tokens of a step stand, each in a place; gives the position of the last.
+    fn write_places(&self, places: &[(usize, Step)]) -> Result<usize> {
+        let Several { tails, buffers: Some([steps, _]), common, .. } = &self.several else {
+            return Err(nothing_begun());
+        };
+        let longest = places.iter().map(|(_, step)| step.past as usize).max().unwrap_or(0);
+        if places.is_empty() || longest >= self.scratch.context_length.min(common + tails.capacity) {
+            let count = places.len();
+            return Err(Error::invalid_argument(format!("{count} texts of up to {longest} tokens do not fit.")));
+        }
+        let own = |(i, (place, step)): (usize, &(usize, Step))| {
+            let (in_common, tail) = (*common as u32, (place * tails.capacity) as u32);
+            TextStep::from(Step { first_row: i as u32, in_common, tail, ..*step })
+        };
+        let own: Vec<TextStep> = places.iter().enumerate().map(own).collect();
+        self.gpu.queue.write_buffer(&steps.buffer, 0, bytemuck::cast_slice(&own));
+        let all = Step::new(0, places.len());
+        self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&all));
+        Ok(longest)
+    }
+
+    /// See [`Backend::feed_rows`].
+    pub(super) async fn feed_several(&mut self, inputs: &[RowInput]) -> Result<()> {
+        self.gpu.check()?;
+        let common = self.several.common;
+        let places: Vec<_> = inputs.iter().map(|input| (input.place, Step::new(common + input.held, 1))).collect();
+        let longest = self.write_places(&places)?;
+        let ids: Vec<u32> = inputs.iter().map(|input| input.id).collect();
+        self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(&ids));
+        let Some((_, plan)) = &self.several.plan else { return Err(nothing_begun()) };
+        self.submit(0, |pass| {
+            self.plan.embed.record(pass, 0, inputs.len());
+            plan.layers.record(pass, longest, inputs.len());
+        });
+        Ok(())
+    }
+
+    /// See [`Backend::chosen_rows`].
+    pub(super) async fn chosen_several(&mut self) -> Result<Vec<Chosen>> {
+        let mut chosen = Vec::new();
+        let Several { sampling, texts, .. } = &mut self.several;
+        for (text, buffers) in texts.iter_mut().zip(&*sampling) {
+            match text.choosing.next(&self.gpu, (buffers, None)).await? {
+                Landed::Token(id) => chosen.push(Chosen { id, logits: None }),
+                Landed::Void(_) => return Err(nothing_begun()),
+            }
+        }
+        if self.several.texts.first().is_some_and(|text| text.choosing.wants_logits) {
+            let vocab = self.config.padded_vocab_size;
+            let (stride, mut values) = (logits_stride(vocab), Vec::new());
+            let bytes = (chosen.len() * stride * 4) as u64;
+            self.submit(bytes, |_| ());
+            self.read(bytes, &mut values).await?;
+            for (chosen, logits) in chosen.iter_mut().zip(values.chunks_exact(stride)) {
+                chosen.logits = Some(logits[..vocab].to_vec());
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// A mistake of the caller's.
+fn nothing_begun() -> Error {
+    Error::new(ErrorCode::InvalidArgument, "No texts were begun.")
+}

@@ -1,0 +1,216 @@
+// What the model thinks of a text's tokens: how likely each was, also those that the visitor typed, and what it expected
+// there. Asked for while the tokens are seen and nobody waits for a text, in small steps, since calls on a model go in order.
+
+import { tokensOf } from "./text-tokens.js";
+
+/** @typedef {import("../api/model.js").TokenFormer} TokenFormer */
+/** @typedef {import("./manuscript.js").Piece} Piece */
+/** @typedef {import("./text-tokens.js").Item} Item */
+/** @typedef {import("./token-view.js").TokenView} TokenView */
+
+/** How many tokens that the model expected are shown. */
+export const ALTERNATIVES = 10;
+/** How long a text rests before it is scored: who reads the context right after it was written comes first. */
+const REST_MS = 250;
+/** How long a token is looked at before the model is asked what it expected: a mouse goes over many. */
+const LOOK_MS = 120;
+/** A step's tokens, which become more or fewer until a step takes about so long. */
+const STEP = { first: 16, least: 8, most: 256, ms: 60 };
+
+export class TokenScores {
+  #view;
+  #pieces;
+  #before;
+  #model;
+  #now;
+  /** What is known, of the text as it was seen last. @type {Item[]} */
+  #items = [];
+  /** Tokens about which the model is asked. @type {Set<Item["token"]>} */
+  #asked = new Set();
+  /** Of the last one. @type {AbortController | null} */
+  #looking = null;
+  /** Texts of tokens. @type {Map<number, string>} */
+  #texts = new Map();
+  /** The model that all of this is of. @type {TokenFormer | null} */
+  #known = null;
+  /** What it has read before the text. @type {number[]} */
+  #first = [];
+  /** Which text is scored: another change ends it. */
+  #round = 0;
+  #timer = 0;
+  #step = STEP.first;
+
+  /**
+   * @param {object} it
+   * @param {TokenView} it.view where the tokens are seen
+   * @param {() => readonly Piece[]} it.pieces the text
+   * @param {(model: TokenFormer) => Promise<number[]>} it.before ids that the model reads before every text
+   * @param {() => TokenFormer | null} it.model the one that may be asked now; null: none, or tokens are not seen, or it is to write
+   * @param {() => number} [it.now]
+   */
+  constructor({ view, pieces, before, model, now = () => performance.now() }) {
+    this.#view = view;
+    this.#pieces = pieces;
+    this.#before = before;
+    this.#model = model;
+    this.#now = now;
+  }
+
+  /** Something has changed: the text, whether it is seen, or what the model does. What was asked before ends, a score with its step. */
+  refresh() {
+    this.#round += 1;
+    this.#looking?.abort();
+    clearTimeout(this.#timer);
+    const model = this.#model();
+    if (!model) return;
+    const round = this.#round;
+    this.#timer = setTimeout(() => this.#score(model, round), REST_MS);
+  }
+
+  /** Finds out what the model expected in the place of a token that is looked at. @param {number} index */
+  look(index) {
+    setTimeout(() => {
+      const model = this.#model();
+      const item = this.#items[index];
+      // While a text is written nobody is asked; `#score` comes back to it.
+      if (!model || !item?.token || this.#view.chosen !== index || this.#asked.has(item.token)) return;
+      this.#asked.add(item.token);
+      this.#looking?.abort();
+      this.#looking = new AbortController();
+      this.#expect(model, index, this.#looking.signal)
+        .catch(() => {}) // as in `#score`
+        .finally(() => this.#asked.delete(item.token));
+    }, LOOK_MS);
+  }
+
+  /** @param {TokenFormer} model @param {number} round */
+  async #score(model, round) {
+    const isCurrent = () => this.#round === round && this.#model() === model;
+    if (!isCurrent()) return;
+    try {
+      if (this.#known !== model) this.#texts.clear();
+      const items = await tokensOf(this.#pieces(), {
+        encode: (text) => model.encode(text),
+        decode: (ids) => model.decode(ids),
+        texts: this.#texts,
+      });
+      const first = await this.#before(model);
+      if (!isCurrent()) return;
+      const isSame = first.length === this.#first.length && first.every((id, i) => id === this.#first[i]);
+      if (this.#known === model && isSame) takeOver(items, this.#items);
+      this.#known = model;
+      this.#first = first;
+      this.#items = items;
+      this.#view.showItems(items);
+      const contextLength = model.info.contextLength - first.length;
+      const places = items.flatMap(({ token }, index) => (token ? [index] : []));
+      const text = { items, places, ids: places.map((index) => idOf(items[index])), contextLength };
+      for (let next = 0; next < places.length && isCurrent(); next += 1)
+        if (items[places[next]].token?.logprob === undefined)
+          next = await this.#scoreFrom(next, text, model, isCurrent);
+    } catch {
+      // The model was given up, or has no tokenizer. The tokens that it wrote itself are seen all the same.
+    }
+  }
+
+  /**
+   * Scores a token and some behind it. What stands before it is read in steps as well, as far as the KV cache does not have it.
+   * @param {number} next the token's index among `ids`
+   * @param {{ items: Item[], places: number[], ids: number[], contextLength: number }} text `places`: where its tokens are in `items`;
+   *   `contextLength`: how many of them the model can read
+   * @param {TokenFormer} model
+   * @param {() => boolean} isCurrent
+   * @returns {Promise<number>} the last one of which something is known
+   */
+  async #scoreFrom(next, { items, places, ids, contextLength }, model, isCurrent) {
+    const first = this.#first;
+    const start = windowOf(next, contextLength);
+    let to = start;
+    if (first.length === 0 && next === 0) {
+      this.#tell(items, places[0], null); // nothing stands before it
+      to = 1;
+    }
+    while (to <= next) {
+      const cached = commonLength(await model.context(), [...first, ...ids.slice(start)]) - first.length;
+      if (!isCurrent()) break;
+      // Somebody else may ask the model, too: then what they have pushed out of its cache is read again.
+      const from = Math.min(next, Math.max(start + cached + 1, to));
+      to = Math.min(from + this.#step, start + contextLength, ids.length);
+      const begin = this.#now();
+      const score = await model.score(ids.slice(from, to), { context: [...first, ...ids.slice(start, from)] });
+      const { logprobs } = /** @type {import("../../tokenformer.js").ScoreResult} */ (score);
+      this.#keepStep(this.#now() - begin);
+      for (let i = from; i < to; i += 1)
+        if (items[places[i]].token?.logprob === undefined) this.#tell(items, places[i], logprobs[i - from]);
+    }
+    return to - 1;
+  }
+
+  /** @param {number} ms what a step took */
+  #keepStep(ms) {
+    const factor = Math.min(2, Math.max(0.5, STEP.ms / Math.max(1, ms)));
+    this.#step = Math.round(Math.min(STEP.most, Math.max(STEP.least, this.#step * factor)));
+  }
+
+  /** @param {Item[]} items @param {number} index @param {number | null} logprob */
+  #tell(items, index, logprob) {
+    const { token } = items[index];
+    if (token) token.logprob = logprob;
+    if (items === this.#items) this.#view.update(index);
+  }
+
+  /** @param {TokenFormer} model @param {number} index @param {AbortSignal} signal */
+  async #expect(model, index, signal) {
+    const items = this.#items;
+    const { token } = items[index];
+    const before = items.slice(0, index).flatMap((item) => (item.token ? [idOf(item)] : []));
+    const first = this.#first;
+    if (!token || token.topLogprobs || first.length + before.length === 0) return;
+    const start = windowOf(before.length, model.info.contextLength - first.length);
+    // Not the end of the text, which would be no token with alternatives.
+    const options = { maxTokens: 1, minTokens: 1, temperature: 0, logprobs: ALTERNATIVES, signal };
+    for await (const { topLogprobs } of model.generate([...first, ...before.slice(start)], options))
+      token.topLogprobs = topLogprobs;
+    if (items === this.#items) this.#view.update(index);
+  }
+}
+
+/** @param {Item} item */
+const idOf = ({ token }) => /** @type {NonNullable<Item["token"]>} */ (token).tokenId;
+
+/**
+ * Where the context of a token begins: at the text's beginning, or, further on, by halves of a context, so that neighbours
+ * have the same.
+ * @param {number} index the token's @param {number} contextLength
+ */
+export function windowOf(index, contextLength) {
+  if (index < contextLength) return 0;
+  const half = Math.max(1, contextLength >> 1);
+  return (Math.floor((index - contextLength) / half) + 1) * half;
+}
+
+/** The tokens that have the same context, as [begin, end): the last ones first, since a text is written on at its end. @param {number} length @param {number} contextLength @returns {[number, number][]} */
+export function windowsOf(length, contextLength) {
+  const half = Math.max(1, contextLength >> 1);
+  /** @type {[number, number][]} */
+  const windows = length > 0 ? [[0, Math.min(length, contextLength)]] : [];
+  for (let begin = contextLength; begin < length; begin += half)
+    windows.unshift([begin, Math.min(length, begin + half)]);
+  return windows;
+}
+
+/** How many ids two lists begin with alike. @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
+function commonLength(a, b) {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n += 1;
+  return n;
+}
+
+/** What is known of tokens counts on, as far as the text before them is the same. @param {Item[]} items @param {Item[]} before */
+function takeOver(items, before) {
+  const [now, then] = [items, before].map((list) => list.flatMap(({ token }) => (token ? [token] : [])));
+  for (let i = 0; i < now.length && now[i].tokenId === then[i]?.tokenId; i += 1) {
+    now[i].logprob ??= then[i].logprob;
+    now[i].topLogprobs ??= then[i].topLogprobs;
+  }
+}

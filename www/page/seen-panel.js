@@ -1,0 +1,41 @@
+// What the model sees: exactly the text that its context held when it wrote last.
+
+import { byId } from "./elements.js";
+
+const NOTHING = "The model has not written yet. What it reads appears here once it has.";
+
+export class SeenPanel {
+  /** @type {string | null} */
+  #seen = null;
+
+  /** @param {import("../tokenformer.js").TokenFormerElement} writer */
+  constructor(writer) {
+    // Another one has seen nothing.
+    writer.addEventListener("load", () => this.show(null));
+    byId("show-seen").addEventListener("click", () => {
+      byId("memory", HTMLDialogElement).close();
+      byId("open-seen").click();
+    });
+    this.show(null);
+  }
+
+  /** @param {string | null} seen the text of the ids in the context; null: none */
+  show(seen) {
+    this.#seen = seen;
+    byId("seen-text").textContent = seen ?? "";
+    byId("seen-text").hidden = seen === null;
+    byId("seen-about").textContent =
+      seen === null
+        ? NOTHING
+        : "This is all that the model had before it when it wrote its last word, and nothing else.";
+  }
+
+  /** From its end, which is what the model goes on from. */
+  open() {
+    // Once it is there: what is not shown does not scroll.
+    requestAnimationFrame(() => {
+      const text = byId("seen-text");
+      if (this.#seen !== null) text.scrollTop = text.scrollHeight;
+    });
+  }
+}
