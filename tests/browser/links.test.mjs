@@ -25,6 +25,7 @@ test("an address is a beginning with its settings, and harmless whatever it says
   );
   assert.ok(!attributes.includes("token") && !attributes.includes("onclick"));
   await button(page, "Settings").click();
+  await page.getByText("All settings").click();
   await page.getByRole("dialog").getByRole("button", { name: "Reset all" }).click();
   assert.equal(await page.getByRole("dialog").getByLabel("Length", { exact: true }).inputValue(), "256");
   assert.deepEqual(
