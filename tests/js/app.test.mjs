@@ -118,9 +118,13 @@ test("the first view says what the press downloads, and where it runs", () => {
   assert.equal(new Set(places.map(({ length }) => length)).size, 1);
   const page = { isSecure: true, isAsked: false };
   assert.equal(slownessInWords("webgpu", "gpu", page), "");
-  assert.match(slownessInWords("cpu", "none", page), /^No GPU found: it writes on the processor, slower\. .*WebGPU\.$/);
+  assert.match(
+    slownessInWords("cpu", "none", page),
+    /^No GPU found: small models write on the processor, slower\. .*WebGPU\.$/,
+  );
   assert.match(slownessInWords("cpu", "none", { ...page, isSecure: false }), /over https/);
-  assert.equal(slownessInWords("cpu", "gpu", { ...page, isAsked: true }), "");
+  assert.match(slownessInWords(null, "none", page), /^No GPU found/);
+  assert.equal(slownessInWords("cpu", "none", { ...page, isAsked: true }), "");
   assert.match(slownessInWords("cpu", "software", page), /a program in its place: it writes on the processor/);
   assert.match(slownessInWords("webgpu", "software", page), /GPU is a program: it writes slowly/);
 });

@@ -6,6 +6,7 @@ import { LOADING_ATTRIBUTES, readLoadAttributes } from "../lib/element/attribute
 import { TokenFormer } from "../tokenformer.js";
 import { byId } from "./elements.js";
 import { gpuHere } from "./gpu.js";
+import { isLocal } from "./local-folder.js";
 import { describeModel } from "./model-names.js";
 import { OFFERED, size } from "./published.js";
 
@@ -32,7 +33,7 @@ export function placeInWords(backend) {
 }
 
 /**
- * What to say about a place that is slower than a GPU; "" where it is one, or was asked for.
+ * What to say about a place that is slower than a GPU; "" where there is one, or another place was asked for.
  * @param {"webgpu" | "cpu" | null} backend
  * @param {Gpu} gpu
  * @param {{ isSecure: boolean, isAsked: boolean }} page `isAsked`: the page wants the CPU
@@ -42,9 +43,9 @@ export function slownessInWords(backend, gpu, { isSecure, isAsked }) {
     return backend === "cpu"
       ? "This browser has no GPU, only a program in its place: it writes on the processor, slower."
       : "This browser’s GPU is a program: it writes slowly.";
-  if (backend !== "cpu" || isAsked) return "";
-  const where = isSecure ? "" : " Browsers offer one over https and on localhost only.";
-  return `No GPU found: it writes on the processor, slower. Larger models need WebGPU.${where}`;
+  if (gpu === "gpu" || isAsked) return "";
+  const where = isSecure ? "" : " Browsers offer it over https and on localhost only.";
+  return `No GPU found: small models write on the processor, slower. Larger ones need WebGPU.${where}`;
 }
 
 /** @param {import("../tokenformer.js").TokenFormerElement} writer */
@@ -60,8 +61,8 @@ export function showFirstView(writer) {
     const found = await (name === null ? embedded(writer) : other(name)).catch(() => null);
     const gpu = await gpuHere();
     if (question !== asked || isOver) return;
-    byId("cost").textContent = found ? costInWords(found, WASM_BYTES) : `The first press downloads ${from(name)}.`;
-    showPlace(found?.backend ?? null, gpu);
+    byId("cost").textContent = found ? costInWords(found, WASM_BYTES) : sourceInWords(name);
+    showPlace(found?.backend ?? (gpu === "none" ? "cpu" : null), gpu);
   }
 
   /** @param {"webgpu" | "cpu" | null} backend @param {Gpu} gpu */
@@ -73,8 +74,11 @@ export function showFirstView(writer) {
     byId("notice").hidden = text === "";
   }
 
-  /** @param {string | null} name */
-  const from = (name) => `the model from ${describeModel(name, writer.getAttribute("endpoint")).host}`;
+  /** Of a model whose size nobody has told. @param {string | null} name */
+  function sourceInWords(name) {
+    if (name === null || isLocal(name)) return "";
+    return `The first press downloads the model from ${describeModel(name, writer.getAttribute("endpoint")).host}.`;
+  }
 
   // From the first loading on, the status says what there is to say in this place.
   for (const type of ["progress", "load", "error"])

@@ -50,6 +50,9 @@ export async function receiveShared(state, onOpened) {
   const { text, title, isCut } = shared;
   const story = newStory({ title, passages: [{ text, written: false }] });
   await state.openStory(story, { mark: null, isOwn: true });
-  const cut = isCut ? ` Only its first ${LONGEST_SHARED.toLocaleString("en")} characters came along.` : "";
-  onOpened(`What you shared is a new story.${cut} The others are under Stories.`);
+  onOpened(
+    isCut
+      ? `What you shared is a new story, cut after ${LONGEST_SHARED.toLocaleString("en")} characters.`
+      : "What you shared is a new story. The others are under Stories.",
+  );
 }
