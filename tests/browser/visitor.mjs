@@ -102,7 +102,7 @@ export async function settled(page) {
  */
 const LEFT_OPEN = [
   ["color-contrast", "nonBmp"],
-  ["color-contrast", "elmPartiallyObscuring", /^#writer .*(span|\.written)/], // axe-core names them in several ways
+  ["color-contrast", "elmPartiallyObscuring", /^#writer .*(span|\.written|\.fresh)/], // axe-core names them in several ways
   ["color-contrast", "equalRatio", /#text/],
   ["label-content-name-mismatch", undefined, /\.close/],
   ["label-content-name-mismatch", undefined, /data-index/],
