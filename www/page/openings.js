@@ -27,22 +27,25 @@ export function showOpenings(writer, state) {
   function show() {
     byId("openings").hidden = !lines.has(writer.text);
   }
-  function begin() {
+  /** @param {Event} press */
+  function begin(press) {
     window.scrollTo({ top: 0 });
-    writer.focus({ preventScroll: true });
+    // A finger's press would have the keyboard come up over what is written.
+    const isTouch = press instanceof PointerEvent && press.pointerType === "touch";
+    if (!isTouch) writer.focus({ preventScroll: true });
   }
-  byId("examples").addEventListener("click", ({ target }) => {
-    const button = target instanceof Element ? target.closest("button") : null;
+  byId("examples").addEventListener("click", (press) => {
+    const button = press.target instanceof Element ? press.target.closest("button") : null;
     if (!button) return;
     state.replace(button.textContent);
     // What goes wrong is told by the error event.
     writer.generate().catch(() => {});
-    begin();
+    begin(press);
   });
-  byId("own-text").addEventListener("click", ({ target }) => {
-    if (!(target instanceof Element) || !target.closest("button")) return;
+  byId("own-text").addEventListener("click", (press) => {
+    if (!(press.target instanceof Element) || !press.target.closest("button")) return;
     state.bringBack();
-    begin();
+    begin(press);
   });
   for (const type of ["input", "token", "done"]) writer.addEventListener(type, show);
   show();
