@@ -2,6 +2,7 @@
 
 import { WASM_BYTES } from "../lib/build.js";
 import { isSoftware } from "../lib/engine/backend.js";
+import { resolveName } from "../lib/api/names.js";
 import { LOADING_ATTRIBUTES, readLoadAttributes } from "../lib/element/attributes.js";
 import { TokenFormer } from "../tokenformer.js";
 import { byId } from "./elements.js";
@@ -115,7 +116,8 @@ function embedded(writer) {
  */
 async function other(name) {
   const known = OFFERED.find((model) => model.name === name);
-  const stored = (await TokenFormer.models()).some(({ id, complete }) => id === name && complete);
+  const wanted = resolveName(name).id;
+  const stored = (await TokenFormer.models()).some(({ id, complete }) => id === wanted && complete);
   if (stored) return { state: "stored", downloadBytes: 0, backend: null };
   return known?.download ? { state: "downloadable", downloadBytes: known.download, backend: null } : null;
 }
