@@ -69,18 +69,20 @@ function unnamed(path, bytes) {
     .replace(path === SERVICE_WORKER ? IMPORTED : /$^/, "$1")
     .replace(new RegExp(`(?<=^(?:export )?const BUILD = ")${NAME}(?=";$)`, "m"), "dev")
     .replace(/(?<=^export const WASM_INTEGRITY = ")sha384-[\w+/=]+(?=";$)/m, "")
+    .replace(/(?<=^export const WASM_BYTES = )\d+(?=;$)/m, "0")
     .replace(/(?<=^const (?:SHELL|ENGINE) = )\[[^\]]*\](?=;$)/gm, "[]");
 }
 
 /**
- * The same with a name, by which files ask for each other. `integrity`: hash of the named WebAssembly file. `files`: all of
+ * The same with a name, by which files ask for each other. `integrity`, `bytes`: hash and size of the named WebAssembly file. `files`: all of
  * them, without names.
  */
-function named(path, content, { name, integrity, lists, files }) {
+function named(path, content, { name, integrity, bytes, lists, files }) {
   if (ending(path) === "wasm") return Buffer.concat([content, section(name)]);
   let text = content
     .replace(/(?<=^(?:export )?const BUILD = ")dev(?=";$)/m, name)
-    .replace(/(?<=^export const WASM_INTEGRITY = ")(?=";$)/m, integrity);
+    .replace(/(?<=^export const WASM_INTEGRITY = ")(?=";$)/m, integrity)
+    .replace(/(?<=^export const WASM_BYTES = )0(?=;$)/m, String(bytes));
   if (path === SERVICE_WORKER) {
     for (const [list, paths] of Object.entries(lists))
       text = text.replace(`const ${list} = [];`, `const ${list} = ${JSON.stringify(paths, null, 1)};`);
@@ -131,9 +133,11 @@ export function nameBuild(folder) {
   const SHELL = paths.filter((path) => path !== SERVICE_WORKER && !ENGINE.includes(path));
   const lists = { SHELL, ENGINE };
   const wasm = files.get(WASM);
-  const integrity = wasm ? integrityOf(named(WASM, wasm, { name })) : "";
+  const namedWasm = wasm && named(WASM, wasm, { name });
+  const integrity = namedWasm ? integrityOf(namedWasm) : "";
+  const bytes = namedWasm?.length ?? 0;
   for (const [path, content] of files)
-    writeFileSync(join(folder, path), named(path, content, { name, integrity, lists, files }));
+    writeFileSync(join(folder, path), named(path, content, { name, integrity, bytes, lists, files }));
   return name;
 }
 

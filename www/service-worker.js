@@ -36,6 +36,8 @@ const KEPT = new Set([...SHELL, ...ENGINE]);
 const TIMEOUT_MS = 3_000;
 /** How long a page has to answer a question for one of its files. */
 const ANSWER_MS = 20_000;
+/** What another program shares stands under these names in the page's address: app.webmanifest and page/share-target.js. */
+const SHARED = ["title", "text", "url"];
 /** A file of a visitor's folder: page/local-folder.js makes these addresses. A host may have a folder local/ of its own. */
 const LOCAL = /^(local\/~[0-9a-z]+~[^/]*\/)(.*)$/;
 
@@ -100,7 +102,7 @@ async function keptFirst(event, path, build) {
 /** What is kept counts where the network has nothing, nothing of use, or nothing in time. @param {Request} request @param {string} path */
 async function networkFirst(request, path) {
   const copy = kept(path);
-  const fetched = fetch(request).then(
+  const fetched = (isShared(request, path) ? fetch(SCOPE.href, { redirect: "manual" }) : fetch(request)).then(
     async (response) => (isOfUse(response, path) ? response : ((await copy) ?? response)),
     async (error) => (await copy) ?? Promise.reject(error),
   );
@@ -111,6 +113,12 @@ async function networkFirst(request, path) {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Whether the page is asked for with a text that is nobody else's business: the host is asked for the page alone. @param {Request} request @param {string} path */
+function isShared({ url }, path) {
+  const { searchParams } = new URL(url);
+  return path === "./" && SHARED.some((name) => searchParams.has(name));
 }
 
 /**

@@ -1,7 +1,5 @@
 // What scripts/embed-model writes, as text.
 
-import { size } from "../../www/page/published.js";
-
 export { parametersOf } from "../../www/lib/api/shape.js";
 
 /** What each precision is, in words. */
@@ -90,14 +88,13 @@ function cut(text, mark) {
   return [text.slice(0, at), text.slice(at + mark.length)];
 }
 
-/** A page, or text about one: what its <token-former> begins with, what it calls the model, and what that downloads. */
-export function withSettings(text, { name, sampling, label, downloadBytes }) {
+/** A page, or text about one: what its <token-former> begins with, and what it calls the model. */
+export function withSettings(text, { name, sampling, label }) {
   return text
     .replace(/(\btemperature=)"[\d.]+"/g, `$1"${sampling.temperature}"`)
     .replace(/(\btop-p=)"[\d.]+"/g, `$1"${sampling.topP}"`)
     .replace(/(\brepetition-penalty=)"[\d.]+"/g, `$1"${sampling.repetitionPenalty}"`)
     .replace(/(topP: )[\d.]+(, repetitionPenalty: )[\d.]+/g, `$1${sampling.topP}$2${sampling.repetitionPenalty}`)
     .replace(/(<span id="model-name">)[^<]*/g, `$1${label}`)
-    .replace(/(<span id="first-download">[^<\d]*)[\d.]+ [kMG]B/g, `$1${size(downloadBytes)}`)
     .replace(/(href="models\/)[^/"]+/g, `$1${name}`);
 }

@@ -66,6 +66,34 @@ test("a text runs as its own writing does, in the field, its mirror and among to
   assert.deepEqual((await directions()).slice(0, 2), ["ltr", "ltr"]);
 });
 
+test("lines of both directions stand in the field where they stand in its mirror", async () => {
+  await show("margin: 0; inline-size: 320px; font: 20px/1.6 serif; color: #000; background: #fff", {});
+  const sheet = page.locator(".sheet");
+  for (const passages of [
+    [{ text: "Hello.\nמה שלומך היום? (A)\nمرحبا 12, and", written: false }],
+    [
+      { text: "שלום עולם, ", written: false },
+      { text: "ומה עוד?\nAnd more.", written: true },
+    ],
+  ]) {
+    // The field's own letters, as while an input method composes, against the mirror's: both black.
+    const pictures = [];
+    for (const isField of [false, true]) {
+      await page.evaluate(
+        ([passages, isField]) => {
+          const element = document.querySelector("token-former");
+          element.passages = passages;
+          element.style.setProperty("--token-former-written", "#000");
+          element.shadowRoot.querySelector(".surface").toggleAttribute("data-composing", isField);
+        },
+        [passages, isField],
+      );
+      pictures.push(await sheet.screenshot());
+    }
+    assert.ok(pictures[0].equals(pictures[1]), passages[0].text);
+  }
+});
+
 test("the button is called what stands on it, and the field's focus can be seen", async () => {
   await show("", { prompt: "Once" });
   await page.getByRole("button", { name: "Generate", exact: true }).waitFor();

@@ -26,6 +26,7 @@ before(async () => {
 after(() => world?.close());
 
 const MODEL = fileURLToPath(new URL(`../../www/models/${EMBEDDED.name}`, import.meta.url));
+const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
 /** What the browser keeps of the embedded model, as the page tells it. */
 const kept = size(EMBEDDED.weightBytes);
 
@@ -36,6 +37,7 @@ for (const width of [1280, 360]) {
     t.after(() => visit.close());
     const shot = (state) => settled(page).then(() => page.screenshot({ path: `${OUTPUT}${state}-${width}.png` }));
     const setting = (name) => page.getByRole("dialog").getByLabel(name, { exact: true });
+    const unfold = () => page.getByText("All settings").click();
     const close = () => page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
     const asked = (part) => requests.filter((path) => path.includes(part)).length;
 
@@ -46,38 +48,27 @@ for (const width of [1280, 360]) {
       await button(page, "This computer").click();
       await page.getByRole("dialog").getByText("None yet.").waitFor();
       await close();
+      // What the first press downloads is asked for, and nothing of it comes.
+      const { length } = readFileSync(`${DIST}/tokenformer-web_bg.wasm`);
+      await page.getByText(`The first press downloads ${size(EMBEDDED.downloadBytes + length)}, once.`).waitFor();
+      await page.getByText(FULL ? "on your own GPU" : "on your own CPU").waitFor();
       await page.waitForLoadState("networkidle");
-      assert.equal(asked("models/") + asked(".wasm"), 0);
+      const models = () => performance.getEntriesByType("resource").filter(({ name }) => name.includes("/models/"));
+      const bytes = await page.evaluate(`(${models})().reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)`);
+      assert.ok(bytes < 200_000, `${bytes} bytes of the model`);
+      assert.equal(asked("tokenizer.json") + asked(".wasm"), 0);
       await assertAccessible(page, "first visit");
       await assertFits(page, "first visit");
       await assertStill(page, "first visit");
       await shot("empty");
     });
 
-    await t.test("another beginning is one press away, and one back", async () => {
+    await t.test("an opening loads with progress, writes at once, stops, and is undone", async () => {
       const before = await text(page);
-      const examples = await page.evaluate(() =>
-        [...document.querySelectorAll("#examples button")].map((example) => example.textContent),
-      );
-      assert.ok(
-        examples.length > 4 &&
-          examples.every((example) => example.trim() === example || example.startsWith("Your own")),
-        "nothing stands around a beginning",
-      );
-      const example = page.getByRole("list").filter({ hasText: "lighthouse" }).getByRole("button").first();
-      await example.click();
-      assert.equal(await text(page), await example.textContent());
-      assert.equal(
-        await page
-          .getByRole("textbox")
-          .evaluate((field) => field.matches(":focus") && field.selectionStart === field.value.length),
-        true,
-      );
-      await page.keyboard.press("ControlOrMeta+z");
-      assert.equal(await text(page), before);
-    });
-
-    await t.test("loads with progress, writes, and stops", async () => {
+      const openings = page.getByRole("region", { name: /writes at once/ });
+      const opening = openings.getByRole("button", { name: "lighthouse" });
+      const began = await opening.textContent();
+      assert.ok((await openings.getByRole("button").allTextContents()).every((line) => line.trim() === line));
       await page.evaluate(() => {
         globalThis.progress = [];
         // A text that outgrows its place moves what is below it: few words are written, however fast.
@@ -87,10 +78,11 @@ for (const width of [1280, 360]) {
           .querySelector("token-former")
           .addEventListener("progress", ({ detail }) => progress.push(detail.phase));
       });
-      const began = await text(page);
       const result = await written(page, async () => {
-        await button(page, /^generate/i).click();
+        await opening.click();
         await button(page, "Stop").waitFor();
+        assert.equal(await openings.isVisible(), false);
+        assert.equal(await page.getByRole("textbox").evaluate((field) => field.matches(":focus")), true);
         await shot("loading");
         await page.waitForFunction(
           (length) => document.querySelector("token-former").text.length > length + 8,
@@ -121,6 +113,7 @@ for (const width of [1280, 360]) {
       assert.equal(await text(page), began + result.text);
       const phases = await page.evaluate(() => progress);
       assert.ok(phases.includes("download") && phases.at(-1) === "ready", phases.join());
+      assert.equal(await page.locator("#cost").textContent(), "");
       assert.match(await page.locator("[part=status]").textContent(), /\d+ tokens? · (.* · )?first after .* · stopped/);
       await page.getByText(new RegExp(`^\\d+ of ${EMBEDDED.contextLength.toLocaleString("en")} tokens$`)).waitFor();
       // These are what the page says that the first text downloads.
@@ -129,11 +122,25 @@ for (const width of [1280, 360]) {
       assert.deepEqual([...new Set(names)].sort(), [...files.map(({ path }) => path), "manifest.json"].sort());
       await assertFits(page, "written");
       await assertStill(page, "written");
+      // What the opening has taken the place of comes back, and so do the openings.
+      const after = await text(page);
+      const undo = () => page.evaluate(() => document.querySelector("token-former").undo());
+      while ((await text(page)) !== before) assert.ok(await undo());
+      assert.equal(await openings.isVisible(), true);
+      await page.evaluate(() => {
+        while (document.querySelector("token-former").redo());
+      });
+      assert.equal(await text(page), after);
+      assert.equal(await openings.isVisible(), false);
     });
 
     await t.test("settings count from the next passage on, and stand in the address", async () => {
       await button(page, "Settings").click();
       await shot("settings");
+      await page.getByRole("radio", { name: "Calm" }).check();
+      await unfold();
+      assert.equal(await setting("Repetition penalty").inputValue(), "1.15");
+      await shot("settings-unfolded");
       await assertAccessible(page, "settings");
       await assertFits(page, "settings");
       await setting("Length").fill("4");
@@ -142,12 +149,16 @@ for (const width of [1280, 360]) {
       await page.getByText("topP must be a number above 0, at most 1, not 7.").waitFor();
       await setting("Top-p").fill("0.9");
       await setting("Stop at").fill("THE END");
+      await page.getByText("Yours are your own mix now.").waitFor();
+      assert.equal(await page.getByRole("radio", { name: "Calm" }).isChecked(), false);
       await close();
       await page.waitForURL(/stop=/);
+      // What a script's undo and redo have moved, above: no visitor asked for it.
+      await page.evaluate(() => (shifts.length = 0));
       const query = new URLSearchParams(new URL(page.url()).hash.slice(1));
       assert.deepEqual(
-        [query.get("max-tokens"), query.get("top-p"), query.get("stop"), query.has("prompt")],
-        ["4", "0.9", '["THE END"]', false],
+        [query.get("max-tokens"), query.get("top-p"), query.get("stop"), query.get("prompt")],
+        ["4", "0.9", '["THE END"]', (await passages(page))[0].text],
       );
       assert.equal(query.get("temperature"), "0");
     });
@@ -173,9 +184,9 @@ for (const width of [1280, 360]) {
       assert.equal(await field.inputValue(), before + result.text);
       await assertStill(page, "continued");
       // What is pasted is plain text.
-      await field.evaluate((node) => node.setSelectionRange(0, 4));
-      await page.keyboard.insertText("<b>Once</b>");
-      assert.ok((await text(page)).startsWith("<b>Once</b> upon"));
+      await field.evaluate((node) => node.setSelectionRange(0, 3));
+      await page.keyboard.insertText("<b>The</b>");
+      assert.ok((await text(page)).startsWith("<b>The</b> old"));
       await page.keyboard.press("ControlOrMeta+z");
       assert.equal(await text(page), before + result.text);
     });
@@ -285,7 +296,9 @@ for (const width of [1280, 360]) {
       );
       await page.reload();
       assert.equal(await text(page), before);
+      await page.getByText("The model is stored here: nothing more to download.").waitFor();
       await button(page, "Settings").click();
+      await unfold();
       assert.deepEqual([await setting("Length").inputValue(), await setting("Seed").inputValue()], ["4", "5"]);
       await close();
     });
@@ -330,6 +343,7 @@ for (const width of [1280, 360]) {
       await visit.server.close();
       const problems = page.problems.splice(0);
       await page.reload();
+      await page.getByText("The model is stored here: nothing more to download.").waitFor();
       const before = await text(page);
       const { text: added } = await written(page, () => button(page, /continue/i).click());
       assert.equal(await text(page), before + added);

@@ -115,6 +115,8 @@ test("a folder of this computer is a model", async (t) => {
   const visit = await visitor(world);
   t.after(() => visit.close());
   const { page, requests } = visit;
+  await page.getByText(/first press downloads \d+ MB/).waitFor(); // of the embedded model, which was asked for its size
+  requests.length = 0;
   await button(page, /^model/i).click();
   await page
     .locator("#folder-input")

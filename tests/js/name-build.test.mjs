@@ -65,8 +65,10 @@ test("the service worker's list is all of the page, and nothing else", () => {
   assert.deepEqual(listed("SHELL").toSorted(), wanted.toSorted());
 });
 
-test("the files hold the hash of the WebAssembly file, name and all", () => {
+test("the files hold hash and size of the WebAssembly file, name and all", () => {
   const { folder } = namedBuild();
-  const integrity = integrityOf(readFileSync(join(folder, "tokenformer-web_bg.wasm")));
-  assert.ok(read(folder, "lib/build.js").includes(`const WASM_INTEGRITY = "${integrity}";`));
+  const wasm = readFileSync(join(folder, "tokenformer-web_bg.wasm"));
+  const build = read(folder, "lib/build.js");
+  assert.ok(build.includes(`const WASM_INTEGRITY = "${integrityOf(wasm)}";`));
+  assert.ok(build.includes(`const WASM_BYTES = ${wasm.length};`));
 });

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { runInNewContext } from "node:vm";
+import { withoutShared } from "../../www/page/share-target.js";
 import { namedBuild, removeBuilds } from "./build-folder.mjs";
 
 const SCOPE = "https://site.example/app/";
@@ -152,6 +153,31 @@ test("it keeps all of the page, the engine once a model was loaded, and nothing 
     assert.equal(nameIn(await worker.text(path)), first.name, path);
   for (const path of ["page/page.js", "lib/engine/worker.js", "page/evaluate/evaluate.css", ...ENGINE])
     assert.ok((await worker.text(named(path, first))).includes(first.name), path);
+});
+
+test("what another program shares with the page is not passed on to the host", async () => {
+  const it = browser();
+  it.host = serves(first);
+  const worker = await it.worker(first).start();
+  it.asked.length = 0;
+  for (const query of ["?text=My+diary", "?title=Mine", "?url=https%3A%2F%2Fmine.example", "index.html?text=x&a=b"])
+    assert.equal(nameIn(await worker.text(query)), first.name, query);
+  assert.deepEqual(it.asked, Array(4).fill(SCOPE));
+  // What is no text of the visitor's is.
+  await worker.text("?fresh");
+  await worker.text("evaluate.html?text=a");
+  assert.deepEqual(it.asked.slice(4), [`${SCOPE}?fresh`, `${SCOPE}evaluate.html?text=a`]);
+  it.host = down;
+  assert.equal(nameIn(await worker.text("?text=Offline")), first.name);
+  // The manifest, the page and the worker have the same names for it.
+  const { params } = JSON.parse(
+    readFileSync(new URL("../../www/app.webmanifest", import.meta.url), "utf8"),
+  ).share_target;
+  for (const name of Object.values(params)) {
+    it.asked.length = 0;
+    await worker.text(`?${name}=x`);
+    assert.deepEqual([it.asked, withoutShared(`${SCOPE}?${name}=x#a`)], [[SCOPE], `${SCOPE}#a`]);
+  }
 });
 
 test("the engine is kept as it passes by, too", async () => {

@@ -11,6 +11,9 @@ export const BUILD = "dev";
 /** Hash of the WebAssembly file, as `fetch` compares it; "" where the files were not built. @type {string} */
 export const WASM_INTEGRITY = "";
 
+/** Its bytes: at most so many are downloaded, since hosts compress it. 0 where the files were not built. @type {number} */
+export const WASM_BYTES = 0;
+
 /** Throws where `what`, which calls itself `name`, is not of this build. @param {unknown} name @param {string} what */
 export function checkBuild(name, what) {
   if (name === BUILD || name === "dev" || BUILD === "dev") return;

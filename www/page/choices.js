@@ -30,12 +30,20 @@ export class Choices {
   #asked = {};
   #timer = 0;
   #onChange;
+  #onWritten;
 
-  /** @param {TokenFormerElement} writer @param {State} state @param {() => void} onChange cards have come or gone */
-  constructor(writer, state, onChange) {
+  /**
+   * @param {TokenFormerElement} writer
+   * @param {State} state
+   * @param {object} told
+   * @param {() => void} told.onChange cards have come or gone
+   * @param {(result: Pick<import("../tokenformer.js").GenerateResult, "text" | "usage">) => void} told.onWritten all are written
+   */
+  constructor(writer, state, { onChange, onWritten }) {
     this.#writer = writer;
     this.#state = state;
     this.#onChange = onChange;
+    this.#onWritten = onWritten;
     this.#cards = new Cards(byId("choice-list"), (index, event) => this.#take(index, event));
     byId("leave-choices").addEventListener("click", (event) => this.#leave(event));
     writer.addEventListener("beforegenerate", (event) => {
@@ -114,6 +122,8 @@ export class Choices {
       this.#show(n, ending.length > 0);
       const before = plainText(text.slice(0, at));
       const results = await writer.alternatives({ n, prompt: before, ...length });
+      // The context holds what all of them continue, whichever is taken.
+      this.#onWritten({ text: "", usage: results[0].usage });
       if (this.#open?.drafts !== drafts) return;
       this.#keep();
       this.#tell(`${n} are written. Choose one.`);

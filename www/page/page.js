@@ -7,6 +7,7 @@ import { ContextMeter } from "./context-meter.js";
 import { Choices } from "./choices.js";
 import { composePrompts } from "./composer.js";
 import { byId } from "./elements.js";
+import { showFirstView } from "./first-view.js";
 import { followText } from "./follow.js";
 import { offerHere } from "./here.js";
 import { remedyFor } from "./local-folder.js";
@@ -18,16 +19,18 @@ import { describeModel } from "./model-names.js";
 import { ModelPanel } from "./model-panel.js";
 import { offerModel } from "./offer.js";
 import { keepShell } from "./offline.js";
+import { showOpenings, showOwnText } from "./openings.js";
 import { openPanels } from "./panels.js";
 import { keepReplacedPassages } from "./replaced-passages.js";
 import { SeenPanel } from "./seen-panel.js";
+import { keepLooks } from "./reading-looks.js";
 import { SettingsPanel } from "./settings-panel.js";
+import { receiveShared } from "./share-target.js";
 import { showSharedStories } from "./shared-story.js";
 import { keepState } from "./state.js";
 import { StoriesPanel } from "./stories-panel.js";
 import { areStories } from "./stories/files.js";
 import { Library } from "./stories/library.js";
-import { textOf } from "./stories/passages.js";
 import { BrowserRecords } from "./stories/records.js";
 import { sheetsOf } from "./stories/sheets.js";
 import { titleOf } from "./stories/story.js";
@@ -35,9 +38,8 @@ import { keepFiles } from "./story-files.js";
 import { chooseWays } from "./ways.js";
 
 const writer = /** @type {import("../tokenformer.js").TokenFormerElement} */ (byId("writer"));
-/** Characters of a text that its button shows: enough to know it by. */
-const LONGEST_PREVIEW = 80;
 
+keepLooks();
 const settings = new SettingsPanel(writer);
 const models = new ModelPanel(writer);
 const machine = new MachinePanel(writer);
@@ -70,11 +72,18 @@ const state = keepState(writer, {
     margin?.refresh();
   },
 });
+const memory = new MemoryPanel(state);
+const seen = new SeenPanel(writer);
+const told = async () => (await memory.settled(), state.told());
+const lookAtContext = composePrompts(writer, told, (text) => seen.show(text));
 chooseWays(writer);
 keepReplacedPassages(writer, state);
-const choices = new Choices(writer, state, () => {
-  showHere();
-  margin?.refresh();
+const choices = new Choices(writer, state, {
+  onChange() {
+    showHere();
+    margin?.refresh();
+  },
+  onWritten: lookAtContext,
 });
 const showHere = offerHere(writer, choices);
 margin = new Margin(writer, state, () => choices.isOpen);
@@ -87,10 +96,7 @@ function onOpened(told) {
 const stories = new StoriesPanel(state, library, onOpened);
 const openFiles = keepFiles(state, library, { copy, onOpened });
 showSharedStories(state, { onOpened, onFault: (sentence) => remark("from-link", sentence) });
-const memory = new MemoryPanel(state);
-const seen = new SeenPanel(writer);
-const told = async () => (await memory.settled(), state.told());
-composePrompts(writer, told, (text) => seen.show(text));
+receiveShared(state, onOpened);
 openPanels({
   model: () => models.open(),
   stories: () => stories.open(),
@@ -115,24 +121,8 @@ writer.addEventListener("error", ({ detail }) => {
   if (remedy) remark("from-link", remedy);
 });
 
-/** The button for the visitor's text that something else has taken the place of; null where there is none. @param {import("../tokenformer.js").Passage[] | null} passages */
-function showOwnText(passages) {
-  byId("own-text").hidden = passages === null;
-  if (passages) byId("own-beginning").textContent = textOf(passages).slice(0, LONGEST_PREVIEW);
-}
-
-const examples = byId("examples");
-examples.addEventListener("click", ({ target }) => {
-  const example = target instanceof Element ? target.closest("button") : null;
-  if (!example) return;
-  if (example === byId("own-text").firstElementChild) state.bringBack();
-  else state.replace(example.textContent);
-  // The mouse rests on another one after that, which nobody has chosen.
-  examples.setAttribute("data-still", "");
-  window.scrollTo({ top: 0 });
-  writer.focus({ preventScroll: true });
-});
-examples.addEventListener("pointermove", () => examples.removeAttribute("data-still"));
+showOpenings(writer, state);
+showFirstView(writer);
 
 // The element's keys, from wherever the focus is; it has the first say.
 addEventListener("keydown", (event) => {
@@ -150,7 +140,6 @@ function showAttributes() {
   const { label, host } = describeModel(writer.getAttribute("model"), writer.getAttribute("endpoint"));
   byId("model-name").textContent = label;
   byId("model-host").textContent = host;
-  byId("first-download").hidden = writer.hasAttribute("model");
 }
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();
@@ -170,19 +159,3 @@ byId("copy-link").addEventListener("click", async () => {
   const done = (await copy(href)) ? "Copied" : "The link stands in the address bar";
   remark("link-status", missing ? `${done}. Not in it: ${missing}.` : `${done}.`);
 });
-
-const WITHOUT_GPU = "No GPU available, so the small model runs on your CPU. Larger models need WebGPU.";
-
-/** What stands below the text; nothing if that is empty. @param {string} text */
-function notice(text) {
-  byId("notice").textContent = text;
-  byId("notice").hidden = text === "";
-}
-if (!navigator.gpu) {
-  notice(isSecureContext ? WITHOUT_GPU : `${WITHOUT_GPU} Browsers offer that over https and on localhost only.`);
-} else {
-  writer.addEventListener("load", ({ detail: model }) => {
-    const isFallback = model.info.backend === "cpu" && writer.getAttribute("backend") !== "cpu";
-    notice(isFallback ? WITHOUT_GPU : "");
-  });
-}

@@ -4,6 +4,7 @@ import { attributeName, readGenerateAttributes } from "../lib/element/attributes
 import { make } from "../lib/element/dom.js";
 import { checkGenerateOptions, GENERATE_OPTIONS } from "../lib/api/options.js";
 import { byId } from "./elements.js";
+import { showPresets } from "./presets.js";
 import { attributeRow } from "./rows.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "./setting-texts.js";
 
@@ -49,6 +50,7 @@ export class SettingsPanel {
     const initial = new Map(ROWS.map(([name]) => [nameOf(name), writer.getAttribute(nameOf(name))]));
     this.#rows = ROWS.map(([name, label, slider]) => attributeRow(writer, rowOf(name, label, slider)));
     byId("setting-rows").append(...this.#rows.map((row) => row.node));
+    showPresets(writer, () => this.open());
     byId("reset-settings").addEventListener("click", () => {
       for (const [attribute, value] of initial) {
         if (value === null) writer.removeAttribute(attribute);

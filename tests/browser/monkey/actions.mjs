@@ -27,11 +27,15 @@ async function undo(stage, tab, random) {
   return `${way} ${times}`;
 }
 
-async function write(stage, tab, random) {
+/** A model to write with: the embedded one takes seconds. */
+async function chooseModel(stage, tab, random) {
   const model = await tab.do(() => monkey.element.getAttribute("model"));
-  // The embedded model takes seconds.
   if (model === null && !(stage.embedded && random.chance(0.1)))
     await choose(stage, tab, "model", random.pick(CHOSEN.model));
+}
+
+async function write(stage, tab, random) {
+  await chooseModel(stage, tab, random);
   const way = random.pick(["generate", "generate", "regenerate", "keys"]);
   if (way === "keys") {
     await field(tab);
@@ -121,8 +125,10 @@ async function back(stage, tab) {
 }
 
 async function example(stage, tab, random) {
+  await chooseModel(stage, tab, random);
   await field(tab);
   const which = random.below(5);
+  // It writes at once; what becomes of that is the next deeds' matter.
   await tab.do((which) => document.querySelectorAll("#examples button")[which].click(), which);
   return String(which);
 }

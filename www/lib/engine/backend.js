@@ -40,7 +40,7 @@ export async function backendFor(wanted, shape) {
   }
   // A GPU that is a program gives way to the CPU engine.
   const mayGiveWay = wanted === "auto" && !setting(SOFTWARE_GPU);
-  return mayGiveWay && isSoftware(adapter) && whyNotOnCpu(shape) === null ? "cpu" : "webgpu";
+  return mayGiveWay && isSoftware(adapter.info ?? {}) && whyNotOnCpu(shape) === null ? "cpu" : "webgpu";
 }
 
 /** @param {Shape} shape @param {string} why @param {string} remedy @returns {"cpu"} */
@@ -83,9 +83,7 @@ async function findAdapter() {
   }
 }
 
-/** @param {GPUAdapter} adapter */
-function isSoftware(adapter) {
-  const info = /** @type {Partial<GPUAdapterInfo>} */ (adapter.info ?? {});
-  const names = [info.architecture, info.device, info.description];
-  return info.isFallbackAdapter === true || names.some((name) => SOFTWARE.test(name ?? ""));
+/** Whether an adapter, by what is told of it, is a program in the place of a GPU. @param {Partial<GPUAdapterInfo>} info */
+export function isSoftware({ isFallbackAdapter, architecture, device, description }) {
+  return isFallbackAdapter === true || [architecture, device, description].some((name) => SOFTWARE.test(name ?? ""));
 }
