@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { serve } from "../../scripts/static-server.mjs";
-import { OUTPUT, relativeError, SUB_PATH } from "./harness.mjs";
+import { FULL, OUTPUT, relativeError, SUB_PATH } from "./harness.mjs";
 
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 const firefox = ["firefox-esr", "firefox"].find((name) => {
@@ -65,7 +65,8 @@ test(
   "Firefox writes the reference's greedy texts, and its logits are the reference's",
   { skip: firefox ? false : "no Firefox is installed", timeout: 300_000 },
   async (t) => {
-    const cases = JSON.parse(readFileSync(path("target/oracle/greedy.json"), "utf8"));
+    // Chromium and Node.js write some of them, too.
+    const cases = JSON.parse(readFileSync(path("target/oracle/greedy.json"), "utf8")).slice(0, FULL ? undefined : 3);
     writeFileSync(
       `${OUTPUT}firefox.html`,
       `<!doctype html><meta charset="utf-8"><title>Firefox</title><script type="module">(${inPage})();</script>`,

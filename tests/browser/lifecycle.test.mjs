@@ -99,20 +99,36 @@ test("a page that is frozen in the middle of a text goes on with it", async () =
 });
 
 test("who leaves in the middle of a text and comes back can go on, whether or not the page was kept", async (t) => {
-  const context = await gpu.browser.newContext();
-  const page = await modulePage(gpu, undefined, context);
+  const context = await world.browser.newContext();
+  const page = await modulePage(world, undefined, context);
   const calm = await write(page);
-  await page.evaluate((options) => {
-    addEventListener("pageshow", (event) => (globalThis.wasKept = event.persisted));
-    void (async () => {
-      for await (const _ of model.generate([1, 2, 3], options)) globalThis.written = (globalThis.written ?? 0) + 1;
-    })().catch((error) => (globalThis.broke = error.code));
-  }, OPTIONS);
-  await page.goto(`${gpu.server.origin}/blank/?elsewhere`);
+  await page.evaluate(
+    (options) =>
+      new Promise((begun) => {
+        const isBack = new Promise((resolve) =>
+          addEventListener("pageshow", (event) => {
+            globalThis.wasKept = event.persisted;
+            resolve();
+          }),
+        );
+        // Some are there; the reader takes no more until then, however fast they are made.
+        void (async () => {
+          let written = 0;
+          for await (const _ of model.generate([1, 2, 3], options)) {
+            written += 1;
+            if (written !== 2) continue;
+            begun();
+            await isBack;
+          }
+        })().catch((error) => (globalThis.broke = error.code));
+      }),
+    OPTIONS,
+  );
+  await page.goto(`${world.server.origin}/blank/?elsewhere`);
   await page.goBack();
   const wasKept = await page.evaluate(() => globalThis.wasKept === true);
   t.diagnostic(wasKept ? "the page came out of the back/forward cache" : "the page was loaded anew");
-  if (!wasKept) await importModule(page, gpu.server.origin);
+  if (!wasKept) await importModule(page, world.server.origin);
   assert.deepEqual(await write(page), calm);
   assert.equal(await page.evaluate(() => globalThis.broke), undefined);
   await context.close();

@@ -20,16 +20,23 @@ async function pageWith(thread, code) {
   return page;
 }
 
+// None of this depends on the engine: the one on the CPU compiles nothing.
+const BACKEND = FULL ? "webgpu" : "cpu";
+
 // The short tier has one thread of each: every load on a software GPU compiles for seconds.
 for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
   test(`what is thrown between two steps fails the call, dispose ends, and the next load starts anew: ${thread}`, async () => {
     const page = await pageWith(thread);
     const folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
-    const where = await page.evaluate(async (folder) => {
-      globalThis.model = await TokenFormer.load(folder);
-      globalThis.other = await TokenFormer.load(folder);
-      return model.info.thread;
-    }, folder);
+    // What breaks needs the GPU. The model beside it and the next one share its thread, whatever runs them.
+    const where = await page.evaluate(
+      async ([folder, backend]) => {
+        globalThis.model = await TokenFormer.load(folder);
+        globalThis.other = await TokenFormer.load(folder, { backend });
+        return model.info.thread;
+      },
+      [folder, BACKEND],
+    );
     assert.equal(where, thread);
     await page.realm().evaluate(() => {
       let left = 3;
@@ -40,33 +47,33 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
         return submit.call(this, commands);
       };
     });
-    const seen = await page.evaluate(async (folder) => {
-      // In the middle of an asynchronous call: no promise hears of it.
-      const failed = await failure(() => model.complete([1, 2, 3], { maxTokens: 50, logitBias: { 0: -1000 } }));
-      globalThis.repair?.(); // a worker is gone by now
-      const later = await failure(() => model.logits([1]));
-      const ofTheSame = await failure(() => other.logits([1]));
-      await Promise.all([model.dispose(), other.dispose()]);
-      const { gpuBytes } = model.info;
-      const again = await TokenFormer.load(folder);
-      const { tokenIds } = await again.complete([1, 2, 3], { maxTokens: 2, logitBias: { 0: -1000 } });
-      await again.dispose();
-      return {
-        codes: [failed, later, ofTheSame].map((f) => f?.code),
-        message: failed?.message,
-        gpuBytes,
-        tokens: tokenIds.length,
-      };
-    }, folder);
+    const seen = await page.evaluate(
+      async ([folder, backend]) => {
+        // In the middle of an asynchronous call: no promise hears of it.
+        const failed = await failure(() => model.complete([1, 2, 3], { maxTokens: 50, logitBias: { 0: -1000 } }));
+        globalThis.repair?.(); // a worker is gone by now
+        const later = await failure(() => model.logits([1]));
+        const ofTheSame = await failure(() => other.logits([1]));
+        await Promise.all([model.dispose(), other.dispose()]);
+        const { gpuBytes } = model.info;
+        const again = await TokenFormer.load(folder, { backend });
+        const { tokenIds } = await again.complete([1, 2, 3], { maxTokens: 2, logitBias: { 0: -1000 } });
+        await again.dispose();
+        return {
+          codes: [failed, later, ofTheSame].map((f) => f?.code),
+          message: failed?.message,
+          gpuBytes,
+          tokens: tokenIds.length,
+        };
+      },
+      [folder, BACKEND],
+    );
     assert.deepEqual(seen.codes, ["device-lost", "device-lost", "device-lost"]);
     assert.match(seen.message, /broken on purpose/);
     assert.deepEqual([seen.gpuBytes, seen.tokens], [0, 2]);
     await page.context().close();
   });
 }
-
-// None of this depends on the engine: the one on the CPU compiles nothing.
-const BACKEND = FULL ? "webgpu" : "cpu";
 
 for (const thread of ["main", "worker"])
   test(`a progress listener that throws, or an event listener, stops nothing: ${thread}`, async () => {
