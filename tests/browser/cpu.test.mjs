@@ -340,7 +340,7 @@ test("the page and its element say that it is the CPU", async () => {
     () => document.getElementById("writer").shadowRoot.querySelector("[part=status]").textContent,
   );
   assert.match(status, /3 tokens · .*on the CPU/);
-  assert.match(await page.textContent("#notice"), /on your CPU/);
+  assert.match(await page.textContent("#notice"), /write on the processor, slower/);
   assert.equal(await page.isVisible("#notice"), true);
   await page.evaluate(() => document.getElementById("machine").showModal?.());
   await context.close();

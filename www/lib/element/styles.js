@@ -106,9 +106,9 @@ const TOKENS = `
 .token-view .written { color: var(--_written); }
 .token { border-radius: 2px; box-shadow: inset 0 -1px 0 var(--_line), inset 1px 0 0 var(--_line); cursor: pointer; }
 [data-surprise="1"] { background: color-mix(in srgb, var(--_accent) 9%, transparent); }
-[data-surprise="2"] { background: color-mix(in srgb, var(--_accent) 17%, transparent); }
-[data-surprise="3"] { background: color-mix(in srgb, var(--_accent) 26%, transparent); }
-[data-surprise="4"] { background: color-mix(in srgb, var(--_accent) 36%, transparent); }
+[data-surprise="2"] { background: color-mix(in srgb, var(--_accent) 16%, transparent); }
+[data-surprise="3"] { background: color-mix(in srgb, var(--_accent) 24%, transparent); }
+[data-surprise="4"] { background: color-mix(in srgb, var(--_accent) 32%, transparent); }
 .legend { margin: 0 0 .6em; color: var(--_quiet); font-family: system-ui, sans-serif; font-size: max(.72em, 14px); line-height: 1.8; }
 .shade { display: inline-block; inline-size: 1.6em; block-size: 1.1em; border-radius: 2px; vertical-align: -.2em; box-shadow: inset 0 0 0 1px var(--_line); }
 .token[aria-describedby] { box-shadow: inset 0 -2px 0 var(--_accent); }
