@@ -107,7 +107,7 @@ test("a browser that never gives an adapter or a device is not waited for", asyn
   const { page, tell, close } = await setUp(files);
   await page.evaluate(() => {
     // The hub has answered long before the browser is not waited for any more.
-    globalThis.speed = 4;
+    globalThis.speed = 2;
     globalThis.onWait = (waitingFor) => /GPU/.test(waitingFor) && (globalThis.speed = 100);
     const gpu = { requestAdapter: () => new Promise(() => {}) };
     Object.defineProperty(navigator, "gpu", { value: gpu, configurable: true });
