@@ -5,7 +5,7 @@ use crate::config::ModelConfig;
 use crate::error::Result;
 
 /// Fewest tokens that there is room for.
-const LEAST: usize = 128;
+pub const LEAST: usize = 128;
 
 /// A KV cache for each place, of every layer.
 #[derive(Default)]
