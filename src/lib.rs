@@ -7,13 +7,15 @@
 //! 3. [`store`] keeps what was downloaded, and [`load`] brings it from 1 or 3 through 2 into the tables of 5;
 //! 4. [`gpu`] owns the device, and makes pipelines and counted buffers of `shaders/`;
 //! 5. [`model`] holds the tables and the KV cache, and plans the dispatches of a step: Pattention is its heart; [`cpu`] is the same
-//!    without a GPU. Both are what [`engine`] describes, which has what they share, as one that outlives its device; `any_model` is either of them;
+//!    without a GPU. Both are what [`engine`] describes, which has what they share, as one that outlives its device; [`packs`] are parameter tokens that join a model's
+//!    own; `any_model` is either of them;
 //! 6. [`sampling`] says how a token is drawn from logits;
 //! 7. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
 //! 8. `api` exports all this to JavaScript (wasm only).
 //!
 //! So the modules stand on floors, and imports go down only (`tests/js/crate-imports.test.mjs`), from the lowest: [`error`];
-//! [`config`], [`hash`], `options`, [`sizes`]; [`platform`], [`sampling`], [`tokenizer`]; [`engine`], [`gpu`], [`hub`]; [`checkpoint`];
+//! [`config`], [`hash`], `options`, [`sizes`]; [`pattention`], [`platform`], [`sampling`], [`tokenizer`]; [`packs`]; [`engine`], [`gpu`],
+//! [`hub`]; [`checkpoint`];
 //! [`cpu`], [`mod@reference`], [`store`]; [`model`], `quantizer`; `any_model`; [`generate`], [`load`]; `api`.
 //!
 //! Below all of them, [`platform`] says what loading needs of a browser, and [`sizes`] how long a file may be.
@@ -46,6 +48,8 @@ pub mod load;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub mod model;
 mod options;
+pub mod packs;
+pub mod pattention;
 pub mod platform;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod quantizer;

@@ -9,12 +9,13 @@ use std::io::Cursor;
 use tokenformer_web::checkpoint::TableSource;
 use tokenformer_web::checkpoint::files::{ModelFolder, PytorchFile};
 use tokenformer_web::checkpoint::folder::{Shard, header_len};
-use tokenformer_web::checkpoint::layout::{Pattention, Quantization, Side, TensorId, tensors};
+use tokenformer_web::checkpoint::layout::{Quantization, Side, TensorId, tensors};
 use tokenformer_web::checkpoint::names::resolve_config;
 use tokenformer_web::checkpoint::regions::Region;
 use tokenformer_web::checkpoint::write::write_folder;
 use tokenformer_web::config::PartialConfig;
 use tokenformer_web::error::{Error, ErrorCode, Result};
+use tokenformer_web::pattention::Pattention;
 
 fn heads(n: usize) -> PartialConfig {
     PartialConfig { num_attention_heads: Some(n), ..Default::default() }

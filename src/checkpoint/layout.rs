@@ -3,47 +3,8 @@
 //! The converter writes this list and the GPU loader reads it, so both agree on names, shapes and order.
 
 use crate::config::{GROUP_SIZE, ModelConfig};
+use crate::pattention::Pattention;
 use serde::{Deserialize, Serialize};
-
-/// The five Pattentions of a layer, in the order in which they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Pattention {
-    /// Makes the query of the causal attention.
-    Query,
-    /// Makes its key.
-    Key,
-    /// Makes its value.
-    Value,
-    /// Output projection of the attention.
-    Proj,
-    /// The feed-forward part.
-    Mlp,
-}
-
-impl Pattention {
-    /// All five, in the order in which they run.
-    pub const ALL: [Self; 5] = [Self::Query, Self::Key, Self::Value, Self::Proj, Self::Mlp];
-
-    /// Path in the checkpoint's names.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Query => "attention.query",
-            Self::Key => "attention.key",
-            Self::Value => "attention.value",
-            Self::Proj => "attention.proj",
-            Self::Mlp => "mlp",
-        }
-    }
-
-    /// Parameter tokens (slots) without padding, n.
-    pub fn slots(self, config: &ModelConfig) -> usize {
-        match self {
-            Self::Query | Self::Key | Self::Value => config.qkv_slot_num,
-            Self::Proj => config.proj_slot_num,
-            Self::Mlp => config.ffn_slot_num,
-        }
-    }
-}
 
 /// The two tables of a Pattention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

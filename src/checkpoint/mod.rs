@@ -15,7 +15,8 @@
 //! use std::path::Path;
 //! use tokenformer_web::checkpoint::TableSource;
 //! use tokenformer_web::checkpoint::files::{PytorchFile, read};
-//! use tokenformer_web::checkpoint::layout::{Pattention, Side, TensorId};
+//! use tokenformer_web::checkpoint::layout::{Side, TensorId};
+//! use tokenformer_web::pattention::Pattention;
 //! use tokenformer_web::config::PartialConfig;
 //!
 //! let folder = Path::new("tests/fixtures/head64");

@@ -1,10 +1,11 @@
 //! Matches the keys of a published state dict to the tensors of the model, and reads its shape off them.
 
-use super::layout::{Pattention, Side, TensorId};
+use super::layout::{Side, TensorId};
 use super::pickle::TorchTensor;
 use super::torch::element_type;
 use crate::config::{ModelConfig, PartialConfig, contradicted};
 use crate::error::{Error, Result};
+use crate::pattention::Pattention;
 use std::collections::BTreeMap;
 
 /// The tensors of a model among those of a state dict.

@@ -69,7 +69,7 @@ mod tests {
             let mut end = 0;
             for (layer, (len, gap)) in lens.iter().enumerate() {
                 let id = TensorId::Tokens {
-                    layer, pattention: super::super::layout::Pattention::Mlp, side: super::super::layout::Side::Keys };
+                    layer, pattention: crate::pattention::Pattention::Mlp, side: super::super::layout::Side::Keys };
                 sections.push(Section { id, region: Region::Elements, bytes: end + gap..end + gap + len });
                 end += gap + len;
             }

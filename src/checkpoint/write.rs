@@ -2,12 +2,13 @@
 
 use super::TableSource;
 use super::files::PytorchFile;
-use super::layout::{Pattention, Quantization, TableFormat, TensorId, tensors};
+use super::layout::{Quantization, TableFormat, TensorId, tensors};
 use super::quantize::Stored;
 use super::regions::{Region, region_bytes};
 use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::error::{Error, Result};
 use crate::hub::manifest::{MANIFEST, Manifest};
+use crate::pattention::Pattention;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};

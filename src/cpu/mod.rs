@@ -17,11 +17,12 @@ mod turns;
 
 pub use limits::{Reason, check_parameters, runs};
 
-use crate::checkpoint::layout::{Pattention, Quantization, TableFormat, TensorId, padded_slots};
+use crate::checkpoint::layout::{Quantization, TableFormat, TensorId, padded_slots};
 use crate::checkpoint::regions::Region;
 use crate::config::{ModelConfig, NormActivation};
 use crate::engine::{HostChoice, HostRows, Logits, OnHost, Resume, RowInput};
 use crate::error::{Error, Result};
+use crate::pattention::Pattention;
 use attention::{Angles, Cache, Scratch};
 use products::{Activations, dequantized};
 use rows::{layer_norm, theta};

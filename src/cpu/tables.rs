@@ -1,9 +1,10 @@
 //! Weight tables in this module's memory, as they are stored.
 
-use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, TableShape, TensorId};
+use crate::checkpoint::layout::{Quantization, Side, TableFormat, TableShape, TensorId};
 use crate::checkpoint::regions::{Region, region_bytes};
 use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::error::{Error, ErrorCode, Result};
+use crate::pattention::Pattention;
 
 /// A table W[rows, cols].
 #[derive(Debug)]

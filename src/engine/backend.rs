@@ -3,6 +3,7 @@
 use super::rows::{Row, RowInput};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::packs::ActivePack;
 use crate::sampling::{LogProbs, SamplingOptions, best};
 
 /// Which logits a forward pass is to return.
@@ -112,6 +113,15 @@ pub trait Backend {
 
     /// Forgets all tails, and frees what they took.
     fn drop_tails(&mut self);
+
+    /// Has these packs take part from now on, and none that took part before; forgets the KV cache.
+    ///
+    /// # Errors
+    /// `out-of-memory`; then it is as if there were none.
+    async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        let _ = packs;
+        Err(Error::unsupported("This engine takes no token packs."))
+    }
 }
 
 /// A text that is written: what penalties count, and how many draws came before the next one.

@@ -10,6 +10,7 @@ mod host_rows;
 mod on_host;
 mod recover;
 mod rows;
+mod train;
 
 pub use abort::AbortFlag;
 pub use backend::{Backend, Chosen, Logits, Text, TokenScore};
@@ -17,3 +18,4 @@ pub use host_rows::{HostRows, read_tails};
 pub use on_host::{HostChoice, OnHost};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};
 pub use rows::{MOST_ROWS, Row, RowInput, room_for};
+pub use train::{AdamW, Train, TrainRoom, TrainState, TrainStep};

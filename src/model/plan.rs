@@ -13,10 +13,10 @@ use super::scratch::Scratch;
 use super::stage::{Stager, Stages};
 use super::tables::Table;
 use super::weights::{LayerTables, Weights};
-use crate::checkpoint::layout::Pattention;
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, Warm};
+use crate::pattention::Pattention;
 
 /// What dispatches are made of.
 #[derive(Clone, Copy)]

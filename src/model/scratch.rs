@@ -8,9 +8,10 @@ use super::kernels::{Rotary, Step};
 use super::kv_cache::{self, LayerCache, cache_bytes};
 use super::sampling_buffers::SamplingBuffers;
 use super::weights::Weights;
-use crate::checkpoint::layout::{Pattention, padded_slots};
+use crate::checkpoint::layout::padded_slots;
 use crate::config::ModelConfig;
 use crate::gpu::{Gpu, GpuBuffer};
+use crate::pattention::Pattention;
 
 /// Most tokens of one prefill step: enough for the narrow products to fill a large GPU.
 pub const MAX_CHUNK: usize = 1024;

@@ -1,11 +1,12 @@
 //! All weights of a model on the GPU: where each tensor of the checkpoint lies, and how its bytes get there.
 
 use super::tables::{Placement, Slab, Table};
-use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, TableShape, TensorId, padded_slots};
+use crate::checkpoint::layout::{Quantization, Side, TableFormat, TableShape, TensorId, padded_slots};
 use crate::checkpoint::regions::{self, Region};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuBuffer};
+use crate::pattention::Pattention;
 
 /// Fused tables of one layer.
 #[derive(Debug)]

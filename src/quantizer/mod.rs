@@ -6,10 +6,11 @@ mod descent;
 mod gptq;
 mod texts;
 
-use crate::checkpoint::layout::{Pattention, Quantization, Side, TableFormat, TensorId, padded_slots};
+use crate::checkpoint::layout::{Quantization, Side, TableFormat, TensorId, padded_slots};
 use crate::checkpoint::quantize::Stored;
 use crate::config::ModelConfig;
 use crate::error::Result;
+use crate::pattention::Pattention;
 use crate::reference::forward::{Cache, Layer, Reference, add, embed, self_attention, slot_weights};
 use crate::reference::math::{layer_norm, matmul_transposed};
 use gptq::InputGram;

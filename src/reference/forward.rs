@@ -2,9 +2,10 @@
 
 use super::math::{attention, layer_norm, matmul_transposed, rotate, scale_and_shift, theta};
 use crate::checkpoint::TableSource;
-use crate::checkpoint::layout::{Pattention, Side, TensorId, padded_slots};
+use crate::checkpoint::layout::{Side, TensorId, padded_slots};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::pattention::Pattention;
 use half::f16;
 
 /// Tables of one Pattention, as stored.

@@ -4,8 +4,9 @@ use super::torch_zip::{Kind, View, pickle_of};
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
-use tokenformer_web::checkpoint::layout::{Pattention, Side, TensorId, tensors};
+use tokenformer_web::checkpoint::layout::{Side, TensorId, tensors};
 use tokenformer_web::config::ModelConfig;
+use tokenformer_web::pattention::Pattention;
 
 /// Key of a tensor in a published checkpoint.
 pub fn key(id: TensorId, layers: usize) -> String {

@@ -15,7 +15,8 @@ const SRC = fileURLToPath(new URL("../../src", import.meta.url));
 const FLOORS = [
   ["error"],
   ["config", "hash", "options", "sizes"],
-  ["platform", "sampling", "tokenizer"],
+  ["pattention", "platform", "sampling", "tokenizer"],
+  ["packs"],
   ["engine", "gpu", "hub"],
   ["checkpoint"],
   ["cpu", "reference", "store"],

@@ -3,7 +3,7 @@
 
 use super::case::{Cases, DependsOn};
 use super::lab::{DIRT, Lab, Values, Wanted};
-use crate::checkpoint::layout::{Pattention, TableFormat, padded_slots};
+use crate::checkpoint::layout::{TableFormat, padded_slots};
 use crate::config::{ModelConfig, NormActivation, PartialConfig};
 use crate::error::{Error, Result};
 use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, LayersBuffers, Team};
@@ -11,6 +11,7 @@ use crate::model::kernels::{Rotary, Step};
 use crate::model::persistent::storage;
 use crate::model::tables::{Slab, aligned};
 use crate::model::weights::layer_shapes;
+use crate::pattention::Pattention;
 use crate::reference::math;
 use half::f16;
 use std::rc::Rc;

@@ -1,7 +1,6 @@
 //! The dispatches of a step of several texts: one token of each, through every layer.
 
 use super::{Builder, Parts};
-use crate::checkpoint::layout::Pattention;
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
 use crate::model::kernels::{
@@ -12,6 +11,7 @@ use crate::model::sampling_buffers::SamplingBuffers;
 use crate::model::stage::{Stager, Stages};
 use crate::model::tables::Table;
 use crate::model::weights::LayerTables;
+use crate::pattention::Pattention;
 use std::num::NonZeroU64;
 
 /// What such a step reads and writes besides the buffers of all steps.

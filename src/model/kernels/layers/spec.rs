@@ -4,12 +4,13 @@ use super::mailbox::MailboxWords;
 use super::memory::WorkgroupMemory;
 use super::share::{Share, share};
 use super::team::{Arithmetic, Team};
-use crate::checkpoint::layout::{Pattention, TableFormat, TableShape, padded_slots};
+use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
 use crate::config::{GROUP_SIZE, ModelConfig, NormActivation};
 use crate::gpu::shader::{HALF, SUBGROUPS, ShaderSpec};
 use crate::model::kernels::rotary::Rotary;
 use crate::model::kernels::theta;
 use crate::model::tables;
+use crate::pattention::Pattention;
 
 /// Positions that one workgroup scans at least (STRETCH of the shader).
 pub const STRETCH: usize = 128;
