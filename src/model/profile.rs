@@ -34,7 +34,7 @@ impl GpuModel {
         let past = self.len.min(self.scratch.context_length - 1);
         self.write_step(past, 1, 0, 0);
         let mut times: Vec<KernelTime> = Vec::new();
-        let layers = if self.persistent.is_some() { &[][..] } else { self.plan.decode.stages() };
+        let layers = if self.persistent.is_some() { &[][..] } else { self.stages().decode.stages() };
         let rest = [&self.plan.embed, &self.plan.logits_of_row, &self.plan.choose];
         for stage in layers.iter().chain(rest.iter().flat_map(|stages| stages.stages())) {
             let kernel = stage.label();
