@@ -198,7 +198,7 @@ fn packs(lab: &mut Lab<'_>, model: Small, angles: &[f32]) -> (Option<PlacedPacks
         return (None, Vec::new());
     }
     let d = model.hidden;
-    let start = angles.len().next_multiple_of(4) / 4;
+    let start = angles.len().div_ceil(4);
     let mut end = 0;
     let mut take = |floats: usize| {
         end += 1;
@@ -228,10 +228,13 @@ fn packs(lab: &mut Lab<'_>, model: Small, angles: &[f32]) -> (Option<PlacedPacks
     (Some(PlacedPacks { tokens: model.packs, stride: end, keys, values }), all)
 }
 
+/// Where the packs' tokens of a layer lie in what begins with the angles, moved on to that layer.
+type Tokens<'a> = (PlacedPacks, &'a [f32]);
+
 /// One layer for one token, of h [d], whose key (in the order of the cache) and value are added to the layer's.
 fn layer(
     config: &ModelConfig,
-    (tables, packs): (&[Rc<Values>; 6], Option<(PlacedPacks, &[f32])>),
+    (tables, packs): (&[Rc<Values>; 6], Option<Tokens<'_>>),
     [keys, values]: &mut [Vec<f32>; 2],
     h: &mut [f32],
 ) {

@@ -252,7 +252,7 @@ impl PlacedPacks {
     /// Its constants, numbered by product: 0, 2 and 4 with keys, 1, 3 and 5 with values.
     fn constants(&self, spec: ShaderSpec, mailbox: MailboxWords) -> ShaderSpec {
         let mut spec = spec.flag("PACKS").flag("ANGLES_WITH_PACKS").with("PACK_STRIDE", self.stride);
-        for (group, (name, offset)) in mailbox.pack_offsets().into_iter().enumerate() {
+        for (group, (name, offset)) in mailbox.pack_offsets().enumerate() {
             let (tokens, segments) = (self.tokens[group], if group == 0 { 3 } else { 1 });
             if tokens > 0 {
                 spec = spec
