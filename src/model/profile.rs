@@ -35,7 +35,7 @@ impl GpuModel {
         self.write_step(past, 1, 0, 0);
         let mut times: Vec<KernelTime> = Vec::new();
         let layers = if self.persistent.is_some() { &[][..] } else { self.plan.decode.stages() };
-        let rest = [&self.plan.embed, &self.plan.logits_of_row, &self.plan.choose];
+        let rest = [&self.plan.embed, &self.plan.logits_of_row, &self.plan.choose.stages];
         for stage in layers.iter().chain(rest.iter().flat_map(|stages| stages.stages())) {
             let kernel = stage.label();
             match times.iter_mut().find(|t| t.kernel == kernel) {
