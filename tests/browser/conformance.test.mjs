@@ -21,6 +21,7 @@ const KERNELS = [
     "layernorm",
     "layers",
     "matmul",
+    "repeats",
     "sample_adjust",
   ],
   ...["sample_pick", "score", "sum_parts", "values", "weights"],
