@@ -39,7 +39,7 @@ export class Engine {
   context(): Uint32Array;
   settle(): Promise<void>;
   stepInfo(): Pick<BenchmarkResult, "dispatchesPerToken" | "bytesPerToken">;
-  kernelTimes(): Promise<KernelTime[] | null>;
+  kernelTimes(timed: unknown): Promise<KernelTime[] | null>;
   reset(): void;
   abort(): void;
   dispose(): void;

@@ -527,8 +527,11 @@ export class TokenFormer {
   /** Measures how fast the model is here, with prompts of arbitrary tokens. The context is forgotten. */
   benchmark(options?: BenchmarkOptions): Promise<BenchmarkResult>;
 
-  /** For benchmarks: the kernels of a decode step and their time; null on the CPU, and where the GPU measures no time. */
-  kernelTimes(): Promise<KernelTime[] | null>;
+  /**
+   * For benchmarks: the kernels of a step, of one token, of a prompt or of several texts, and their time; null on the CPU,
+   * and where the GPU measures no time.
+   */
+  kernelTimes(timed?: "decode" | { prefill: number } | { several: number }): Promise<KernelTime[] | null>;
 
   /** What the model saw last: the ids in its KV cache, in order. The token drawn last may be missing. */
   context(): Promise<number[]>;

@@ -202,9 +202,12 @@ export class TokenFormer {
     return { ...measured, ...step, ...checked };
   }
 
-  /** For benchmarks: [{ kernel, dispatches, microseconds }] of a decode step on the GPU, or null without timestamps. */
-  async kernelTimes() {
-    return this.#invoke("kernelTimes", (engine) => engine.kernelTimes());
+  /**
+   * For benchmarks: [{ kernel, dispatches, microseconds }] of a step on the GPU, or null without timestamps.
+   * @param {"decode" | { prefill: number } | { several: number }} [timed]
+   */
+  async kernelTimes(timed = "decode") {
+    return this.#invoke("kernelTimes", (engine) => engine.kernelTimes(timed));
   }
 
   /** What the model saw last: the ids in its KV cache. @returns {Promise<number[]>} */
