@@ -52,8 +52,8 @@ impl GpuModel {
                 self.truncate(0);
                 self.check_step(count)?;
                 self.write_step(0, count, count - 1, 0);
-                let Plan { embed, prefill, logits_of_row, .. } = &self.plan;
-                self.times_of(&[embed, prefill, logits_of_row], 0, count).await
+                let Plan { embed, logits_of_row, .. } = &self.plan;
+                self.times_of(&[embed, &self.stages().prefill, logits_of_row], 0, count).await
             }
             Timed::Several(texts) => {
                 let place = |place| Row { place, tail: vec![1], ..Default::default() };
@@ -95,7 +95,7 @@ impl GpuModel {
         let past = self.len.min(self.scratch.context_length - 1);
         self.write_step(past, 1, 0, 0);
         let none = Stages::default();
-        let layers = if self.persistent.is_some() { &none } else { &self.plan.decode };
+        let layers = if self.persistent.is_some() { &none } else { &self.stages().decode };
         let all = [layers, &self.plan.embed, &self.plan.logits_of_row, &self.plan.choose.stages];
         let mut times = self.times_of(&all, past, 1).await?;
         if let Some(persistent) = &self.persistent {

@@ -3,13 +3,14 @@
 use super::*;
 use crate::gpu::shader::ShaderSpec;
 use crate::model::kernels::attention_parts::AttentionParts;
-use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedTable, STRETCH, Storage};
+use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedPacks, PlacedTable, STRETCH, Storage};
 use crate::model::kernels::leaving;
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::sampling::{BARRED, BREAKS, Sampling};
 use crate::model::kernels::score::TargetScore;
 use crate::model::kernels::{PREFILL_TILE, Step, TextStep};
-use crate::model::plan::{Parts, Plan};
+use crate::model::pack_tables::PackTables;
+use crate::model::plan::{LayerStages, Parts, Plan};
 use crate::model::weights::layer_shapes;
 use crate::sampling::{END_OF_TEXT, SamplingOptions};
 use std::collections::HashMap;
@@ -68,13 +69,15 @@ fn layers(name: &str, quantization: Quantization, team: Team) -> Option<Layers> 
 
 #[test]
 fn what_a_team_needs_is_what_the_shader_declares() {
+    let some = PlacedPacks { tokens: [4, 8, 12], stride: 64, keys: [64; 3], values: [64; 3] };
     let mut compared = 0;
     for (name, threads) in [("TokenFormer-150M", 128), ("TokenFormer-450M", 256), ("TokenFormer-1-5B", 512)] {
         for quantization in [Quantization::Q4, Quantization::F16] {
             for arithmetic in [Arithmetic::F32, Arithmetic::F16, Arithmetic::Int8] {
-                for subgroups in [true, false] {
+                for (subgroups, packs) in [(true, None), (false, None), (true, Some(some))] {
                     let team = Team { workgroups: 128, threads, spin_limit: 9, arithmetic, subgroups };
                     let Some(kernel) = layers(name, quantization, team) else { continue };
+                    let kernel = kernel.with_packs(packs);
                     let source = kernel.shader(2, kernel.failed_at(2)).source().expect("source");
                     assert_eq!(kernel.workgroup_bytes(), workgroup_bytes(&source), "{name} {quantization:?} {team:?}");
                     compared += 1;
@@ -82,7 +85,7 @@ fn what_a_team_needs_is_what_the_shader_declares() {
             }
         }
     }
-    assert_eq!(compared, 36);
+    assert_eq!(compared, 54);
 }
 
 #[test]
@@ -94,10 +97,15 @@ fn every_other_kernel_fits_into_default_limits() {
         for quantization in Quantization::ALL {
             let loading = Loading::new(gpu.clone(), config.clone(), quantization, None);
             let Loading { weights, scratch, .. } = pollster::block_on(loading).expect("room");
-            let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch };
-            for kernel in Plan::kernels(parts).expect("kernels") {
+            let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch, packs: None };
+            let packs = PackTables::new(&gpu, &config, (&weights, &scratch), vec![[16; 5]]).expect("room");
+            let with_packs = Parts { packs: Some(&packs), ..parts };
+            let with_packs = LayerStages::kernels(with_packs).expect("kernels");
+            for kernel in Plan::kernels(parts).expect("kernels").into_iter().chain(with_packs) {
                 let source = kernel.source().expect("source");
                 let bytes = workgroup_bytes(&source);
+                let bindings = source.matches("var<storage").count();
+                assert!(bindings <= 8, "{bindings} storage buffers: {source:.300}");
                 assert!(bytes <= 16 << 10, "{bytes} bytes of workgroup memory: {source:.300}");
             }
         }
