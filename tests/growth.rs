@@ -111,7 +111,7 @@ fn thirty_steps_agree_with_float64() {
         let adamw = AdamW { betas: [beta1, beta2], epsilon: eps, weight_decay, clip_norm };
         let trained = case.pack("trained.tokens");
         let mut engine = ReferenceEngine::new(case.reference, 64);
-        let state = TrainState { tokens, ..TrainState::default() };
+        let state = TrainState::new(tokens);
         let room = TrainRoom { length: ids.len(), batch: 1 };
         block_on(engine.begin_training(&state, &adamw, room)).expect("begun");
         let step = TrainStep { batch: vec![ids.clone()], learning_rate: lr };

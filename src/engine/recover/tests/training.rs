@@ -65,8 +65,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
 
 fn start() -> TrainState {
     let tokens = PackTokens { keys: vec![0.0, 0.5], values: vec![-0.25, 1.0] };
-    let tokens = Pack { layers: vec![[None, None, None, Some(tokens.clone()), Some(tokens)]] };
-    TrainState { moments: [tokens.zeros(), tokens.zeros()], tokens, steps: 0 }
+    TrainState::new(Pack { layers: vec![[None, None, None, Some(tokens.clone()), Some(tokens)]] })
 }
 
 fn engine(losses: &[usize]) -> Recovering<FakeBackend, Fakes> {
