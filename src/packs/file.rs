@@ -174,7 +174,7 @@ impl PackAbout {
     /// As `__metadata__`, whose values are all texts.
     fn written(&self) -> Value {
         let Self { name, strength, base, training, license } = self;
-        let base = (*base != PackBase::default()).then(|| serde_json::to_string(base).unwrap_or_default());
+        let base = (*base != PackBase::default()).then(|| base.written().to_string());
         let fields = [
             ("format", Some(FORMAT.to_owned())),
             ("version", Some(VERSION.to_owned())),
@@ -211,6 +211,15 @@ impl PackBase {
             ..PartialConfig::default().with_tables_of(config)
         };
         Self { id: Some(id.into()), revision: Some(revision.into()), shape: Some(shape) }
+    }
+
+    /// As JSON, without what is not known.
+    fn written(&self) -> Value {
+        let mut json = json!(self);
+        if let Some(shape) = json.get_mut("shape").and_then(Value::as_object_mut) {
+            shape.retain(|_, value| !value.is_null());
+        }
+        json
     }
 
     /// # Errors
@@ -317,6 +326,7 @@ mod tests {
         let file = file();
         let bytes = file.to_bytes(&config());
         assert_eq!(bytes, file.to_bytes(&config()), "the same bytes every time");
+        assert!(!String::from_utf8_lossy(&bytes).contains("null"), "what is not known is not told");
         let read = PackFile::read(&bytes, &config()).expect("a pack");
         assert_eq!(read.about, file.about);
         assert_eq!(read.pack.kinds(), [Pattention::Key, Pattention::Mlp]);
