@@ -7,6 +7,7 @@ use super::persistent::Persistent;
 use super::plan::{Parts, Plan};
 use super::scratch::Scratch;
 use super::several::Several;
+use super::training::Training;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
@@ -32,6 +33,8 @@ pub struct GpuModel {
     pub(super) choosing: Choosing,
     /// Several texts at once, where such are written.
     pub(super) several: Several,
+    /// A training, where one goes on.
+    pub(super) training: Option<Training>,
     pub(super) weight_bytes: u64,
     pub(super) len: usize,
     /// Last, so that it goes after its buffers.

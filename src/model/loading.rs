@@ -85,6 +85,7 @@ impl Loading {
             dropped,
             choosing,
             several: Several::default(),
+            training: None,
             weight_bytes,
             len,
             gpu,

@@ -12,6 +12,7 @@ mod layers;
 mod pattention;
 mod rows;
 mod suite;
+mod training;
 
 pub use case::Tier;
 pub use suite::{Row, Summary, run};
