@@ -1,5 +1,5 @@
 // The one table of options: the API checks against it, the element reads its attributes by it. Those of `generate`, which
-// Rust has to know as well, stand in generate-options.js.
+// Rust has to know as well, stand in generate-options.js, and those of `train` in train-options.js.
 
 import { invalidArgument } from "../errors.js";
 import { ROWS } from "./generate-options.js";
@@ -20,8 +20,8 @@ import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
  * @property {RegExp} [pattern] what a string must match
  * @property {string} [shape] that pattern in words
  * @property {Table} [fields] of an object: each left out has its own default
- * @property {"sampling" | "text"} [room] where Rust has it: in `SamplingOptions`, whose numbers the shaders get too, or in
- *   `GenerateOptions`; without one it stays in JavaScript
+ * @property {"sampling" | "text" | "training"} [room] where Rust has it: in `SamplingOptions`, whose numbers the shaders get
+ *   too, in `GenerateOptions`, or in `TrainOptions`; without one it stays in JavaScript
  * @property {boolean} [isWide] of an integer: Rust needs all of its 53 bits; others count as 2^32 - 1 there if they are larger
  * @property {string} [doc] the comment in tokenformer.d.ts, without the default
  * @property {string} [leftOut] what that comment says instead of a default
