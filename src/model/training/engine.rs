@@ -8,20 +8,7 @@ use crate::packs::Merged;
 
 impl Train for GpuModel {
     async fn begin_training(&mut self, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<()> {
-        self.gpu.check()?;
-        // What an earlier one took is free before this one is measured.
-        self.training = None;
-        let frozen = Merged::default();
-        let base = Base {
-            gpu: &self.gpu,
-            config: &self.config,
-            weights: &self.weights,
-            scratch: &self.scratch,
-            frozen: &frozen,
-        };
-        let training = Training::new(base, state, adamw, room).await?;
-        self.training = Some(training);
-        Ok(())
+        self.train_beside(&Merged::default(), state, adamw, room).await
     }
 
     async fn train(&mut self, steps: &[TrainStep]) -> Result<Vec<f32>> {
@@ -41,6 +28,26 @@ impl Train for GpuModel {
 
     fn end_training(&mut self) {
         self.training = None;
+    }
+}
+
+impl GpuModel {
+    /// Begins a training beside packs that take part and stay as they are; see [`Train::begin_training`].
+    pub(in crate::model) async fn train_beside(
+        &mut self,
+        frozen: &Merged,
+        state: &TrainState,
+        adamw: &AdamW,
+        room: TrainRoom,
+    ) -> Result<()> {
+        self.gpu.check()?;
+        // What an earlier one took is free before this one is measured.
+        self.training = None;
+        let Self { gpu, config, weights, scratch, .. } = self;
+        let base = Base { gpu, config, weights, scratch, frozen };
+        let training = Training::new(base, state, adamw, room).await?;
+        self.training = Some(training);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::plan::{LayerPlan, Parts, Plan};
 use super::room::{Buffers, LOSSES, Sizes};
 use super::tokens::{LayerTokens, upload};
-use crate::config::{ModelConfig, NormActivation};
+use crate::config::ModelConfig;
 use crate::engine::{AdamW, TrainRoom, TrainState, TrainStep};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuBuffer};
@@ -11,7 +11,7 @@ use crate::model::kernels::{Batch, Step, Update};
 use crate::model::scratch::{LOGIT_ROWS, Scratch};
 use crate::model::stage::Stages;
 use crate::model::weights::Weights;
-use crate::packs::{Merged, Pack};
+use crate::packs::{Merged, Pack, check_activation};
 
 /// Layers of a submit, on the way there and back: short ones let the page draw in between.
 const LAYERS_PER_SUBMIT: usize = 4;
@@ -24,6 +24,8 @@ pub struct Training {
     room: TrainRoom,
     /// Steps made.
     steps: u32,
+    /// Layers of the pack that is trained.
+    layers: usize,
     vocab: usize,
     hidden: usize,
     plan: Plan,
@@ -58,10 +60,7 @@ impl Training {
     /// `out-of-memory`.
     pub async fn new(base: Base<'_>, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<Self> {
         let Base { gpu, config, .. } = base;
-        if config.norm_activation_type != NormActivation::L2NormGelu {
-            let message = "Token packs need a model with the activation l2_norm_gelu.";
-            return Err(Error::new(ErrorCode::UnsupportedCheckpoint, message));
-        }
+        check_activation(config)?;
         let before = gpu.memory.bytes();
         let make = |before| Self::make(base, state, adamw, room, before);
         match gpu.scoped("Making room for the training", || make(Some(before))).await {
@@ -92,8 +91,18 @@ impl Training {
         let logits = &scratch.logits.buffer;
         let parts = Parts { gpu, config, weights, logits, sizes: &sizes, buffers: &buffers, tokens: &tokens };
         let plan = Plan::new(parts)?;
-        let (adamw, steps, vocab, hidden) = (adamw.clone(), state.steps, config.padded_vocab_size, config.hidden_size);
-        Ok(Self { adamw, room, steps, vocab, hidden, plan, sizes, buffers, tokens })
+        Ok(Self {
+            adamw: adamw.clone(),
+            room,
+            steps: state.steps,
+            layers: state.tokens.layers.len(),
+            vocab: config.padded_vocab_size,
+            hidden: config.hidden_size,
+            plan,
+            sizes,
+            buffers,
+            tokens,
+        })
     }
 
     /// Makes steps, and returns their losses.
@@ -144,46 +153,68 @@ impl Training {
     pub async fn learnt(&self, gpu: &Gpu) -> Result<TrainState> {
         let d = self.hidden;
         let mut packs: [Pack; 3] = Default::default();
-        let mut first = 0;
-        while first < self.tokens.len() {
+        let mut rest = &self.tokens[..self.layers];
+        while !rest.is_empty() {
             // As many layers at a time as the limit allows, and one at least.
-            let bytes = |layer: &LayerTokens| (3 * layer.len(d)) as u64 * 4;
-            let mut total = bytes(&self.tokens[first]);
-            let mut end = first + 1;
-            while self.tokens.get(end).is_some_and(|layer| total + bytes(layer) <= MOST_STAGED) {
-                total += bytes(&self.tokens[end]);
-                end += 1;
-            }
-            let layers = &self.tokens[first..end];
-            let read = self.read_tokens(gpu, layers, total).await?;
-            let mut rest = &read[..];
+            let bytes = |layers: &[LayerTokens]| layers.iter().map(|layer| 12 * layer.len(d) as u64).sum::<u64>();
+            let fits = (1..=rest.len()).take_while(|n| *n == 1 || bytes(&rest[..*n]) <= MOST_STAGED);
+            let (layers, next) = rest.split_at(fits.count());
+            let sources =
+                |layer: &'_ LayerTokens| [(layer.values.buffer.clone(), 1), (layer.moments.buffer.clone(), 2)];
+            let read = self.read_tokens(gpu, layers, &sources).await?;
+            let mut read = &read[..];
             for layer in layers {
                 for pack in &mut packs {
-                    let (own, next) = rest.split_at(layer.len(d));
+                    let (own, other) = read.split_at(layer.len(d));
                     pack.layers.push(layer.trained_of(d, own));
-                    rest = next;
+                    read = other;
                 }
             }
-            first = end;
+            rest = next;
         }
         let [tokens, first, second] = packs;
         Ok(TrainState { tokens, moments: [first, second], steps: self.steps })
     }
 
-    /// Values, then moments, of each of some layers.
-    async fn read_tokens(&self, gpu: &Gpu, layers: &[LayerTokens], bytes: u64) -> Result<Vec<f32>> {
+    /// Gradients of the last step, before they were clipped.
+    #[cfg(all(test, feature = "native-gpu"))]
+    pub async fn gradients(&self, gpu: &Gpu) -> Result<Pack> {
+        let layers = &self.tokens[..self.layers];
+        let read = self.read_tokens(gpu, layers, &|layer| [(layer.grads.buffer.clone(), 1)]).await?;
+        let mut pack = Pack::default();
+        let mut read = &read[..];
+        for layer in layers {
+            let (own, other) = read.split_at(layer.len(self.hidden));
+            pack.layers.push(layer.trained_of(self.hidden, own));
+            read = other;
+        }
+        Ok(pack)
+    }
+
+    /// What some layers' buffers hold, one after the other: of each so many times the values of its tokens.
+    async fn read_tokens<const N: usize>(
+        &self,
+        gpu: &Gpu,
+        layers: &[LayerTokens],
+        sources: &dyn Fn(&LayerTokens) -> [(wgpu::Buffer, u64); N],
+    ) -> Result<Vec<f32>> {
         use wgpu::BufferUsages as U;
-        if bytes == 0 {
+        let mut copies = Vec::new();
+        let mut bytes = 0;
+        for layer in layers.iter().filter(|layer| layer.counts.total() > 0) {
+            for (source, times) in sources(layer) {
+                let own = layer.len(self.hidden) as u64 * 4 * times;
+                copies.push((source, bytes, own));
+                bytes += own;
+            }
+        }
+        if copies.is_empty() {
             return Ok(Vec::new());
         }
         let staging = GpuBuffer::new(gpu, "learnt", bytes, U::MAP_READ | U::COPY_DST);
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let mut at = 0;
-        for layer in layers.iter().filter(|layer| layer.counts.total() > 0) {
-            let own = layer.len(self.hidden) as u64 * 4;
-            encoder.copy_buffer_to_buffer(&layer.values.buffer, 0, &staging.buffer, at, own);
-            encoder.copy_buffer_to_buffer(&layer.moments.buffer, 0, &staging.buffer, at + own, 2 * own);
-            at += 3 * own;
+        for (source, at, own) in &copies {
+            encoder.copy_buffer_to_buffer(source, 0, &staging.buffer, *at, *own);
         }
         gpu.queue.submit([encoder.finish()]);
         gpu.read(&staging.buffer, bytes).await

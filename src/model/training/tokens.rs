@@ -107,44 +107,27 @@ pub struct LayerTokens {
 /// The tokens of every layer.
 ///
 /// # Errors
-/// `invalid-argument` for tokens that do not have the model's shape.
+/// `invalid-config` for tokens that do not have the model's shape, `invalid-argument` for moments that are not of them.
 pub fn upload(gpu: &Gpu, config: &ModelConfig, state: &TrainState, frozen: &Merged) -> Result<Vec<LayerTokens>> {
-    let layers = config.num_layers;
-    check(config, &state.tokens, layers)?;
-    let none = Pack { layers: vec![HostTokens::default(); layers] };
-    let moments = state.moments.each_ref().map(|pack| if pack.layers.is_empty() { &none } else { pack });
-    for pack in moments {
-        check(config, pack, layers)?;
+    let TrainState { tokens, moments, .. } = state;
+    let zeros = tokens.zeros();
+    let moments = moments.each_ref().map(|pack| if pack.layers.is_empty() { &zeros } else { pack });
+    for pack in [tokens, moments[0], moments[1]] {
+        pack.check(config)?;
     }
-    let unlike = |layer: usize| {
-        (0..5).any(|kind| {
-            let of = |pack: &Pack| pack.layers[layer][kind].as_ref().map(|t| t.keys.len());
-            moments.iter().any(|pack| of(pack).is_some() && of(pack) != of(&state.tokens))
-        })
+    let sizes = |pack: &Pack| {
+        let layers = pack.layers.iter();
+        layers.map(|layer| layer.each_ref().map(|t| t.as_ref().map_or(0, |t| t.keys.len()))).collect::<Vec<_>>()
     };
-    if (0..layers).any(unlike) {
+    if moments.iter().any(|pack| sizes(pack) != sizes(tokens)) {
         return Err(Error::invalid_argument("The moments of a training are not of its tokens."));
     }
+    let none = HostTokens::default();
     let layer = |i: usize| {
-        let frozen = frozen.layers.get(i);
-        LayerTokens::upload(
-            gpu,
-            config.hidden_size,
-            [&state.tokens, moments[0], moments[1]].map(|p| &p.layers[i]),
-            frozen,
-        )
+        let host = [tokens, moments[0], moments[1]].map(|pack| pack.layers.get(i).unwrap_or(&none));
+        LayerTokens::upload(gpu, config.hidden_size, host, frozen.layers.get(i))
     };
-    Ok((0..layers).map(layer).collect())
-}
-
-fn check(config: &ModelConfig, pack: &Pack, layers: usize) -> Result<()> {
-    let d = config.hidden_size;
-    let fits = |tokens: &PackTokens| tokens.keys.len() == tokens.values.len() && tokens.keys.len().is_multiple_of(d);
-    if pack.layers.len() != layers || !pack.layers.iter().flatten().flatten().all(fits) {
-        let message = format!("Tokens to be trained have to be of {layers} layers, with {d} values each.");
-        return Err(Error::invalid_argument(message));
-    }
-    Ok(())
+    Ok((0..config.num_layers).map(layer).collect())
 }
 
 impl LayerTokens {
