@@ -7,6 +7,7 @@ use super::persistent::Persistent;
 use super::plan::{LayerStages, Parts, Plan};
 use super::scratch::Scratch;
 use super::several::Several;
+use super::training::Training;
 use super::weights::Weights;
 use super::with_packs::Packs;
 use crate::checkpoint::layout::Quantization;
@@ -35,6 +36,8 @@ pub struct GpuModel {
     pub(super) choosing: Choosing,
     /// Several texts at once, where such are written.
     pub(super) several: Several,
+    /// A training, where one goes on.
+    pub(super) training: Option<Training>,
     pub(super) weight_bytes: u64,
     pub(super) len: usize,
     /// Last, so that it goes after its buffers.

@@ -8,6 +8,7 @@
 //! - `choosing`: tokens between GPU and host;
 //! - `several`: what several texts have that are written at once; `writing_several`: their steps;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
+//! - `training`: token packs are trained;
 //! - `conformance`: each kernel alone against plain arithmetic;
 //! - `tune`, `check`, `profile`: which way of making steps is fastest here, whether it is right, and how long kernels take.
 
@@ -31,6 +32,7 @@ mod stage;
 mod tables;
 #[cfg(all(test, feature = "native-gpu"))]
 mod tests;
+mod training;
 mod tune;
 mod weights;
 mod with_packs;

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Cases, DependsOn, Tier};
 use super::lab::{Finding, Lab};
-use super::{attention, choice, layers, packs, pattention, rows};
+use super::{attention, choice, layers, packs, pattention, rows, training};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions, Kernels};
 use serde::Serialize;
@@ -133,6 +133,7 @@ fn cases(tier: Tier) -> Vec<Case> {
     attention::add(&mut cases);
     choice::add(&mut cases);
     layers::add(&mut cases);
+    training::add(&mut cases);
     if tier == Tier::Quick { few(cases.list) } else { cases.list }
 }
 
