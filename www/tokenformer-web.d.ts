@@ -8,7 +8,9 @@ import type {
   GenerateResult,
   LoadProgress,
   ModelInfo,
+  PackTraining,
   ScoreResult,
+  TrainProgress,
 } from "./tokenformer.js";
 
 /** What `Engine.load` and `Engine.random` take. */
@@ -27,7 +29,7 @@ export interface Candidate {
 export class Engine {
   static load(request: Request, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<Engine>;
   static random(request: Request): Promise<Engine>;
-  info(): Omit<ModelInfo, "thread">;
+  info(): Omit<ModelInfo, "thread" | "packs">;
   device?(): GPUDevice | undefined;
   encode(text: string): Uint32Array;
   decode(ids: Uint32Array): string;
@@ -37,6 +39,12 @@ export class Engine {
   score(items: { text: Prompt; context: Prompt }[]): Promise<ScoreResult[]>;
   logits(ids: Uint32Array): Promise<Float32Array>;
   context(): Uint32Array;
+  /** Has a pack take part, in the place of one of that name. `bytes`: its file. The context is forgotten, as by the other two. */
+  addPack(bytes: Uint8Array, options: { name: string; strength: number }): Promise<void>;
+  setPack(name: string, strength: number): Promise<void>;
+  removePack(name: string): Promise<void>;
+  /** Begins to train a pack; `options` are those of `train`, all there, all checked. `pack`: the file of tokens to go on from. */
+  startTraining(documents: Prompt[], options: object, pack?: Uint8Array): Promise<Training>;
   settle(): Promise<void>;
   stepInfo(): Pick<BenchmarkResult, "dispatchesPerToken" | "bytesPerToken">;
   kernelTimes(): Promise<KernelTime[] | null>;
@@ -66,6 +74,21 @@ export class Several {
   abortOne(index: number): void;
   /** The same for all. */
   abort(): void;
+  free(): void;
+}
+
+/** What is told of a training as it goes. */
+export interface TrainingProgress extends TrainProgress {
+  /** Whether the text was read to its end by this step. */
+  isEpochEnd: boolean;
+}
+
+/** A pack that is being trained. Between its steps the engine may do something else, and packs may come and go. */
+export class Training {
+  /** Makes a step, or some; undefined once all are made, or the engine was told to abort. */
+  next(): Promise<TrainingProgress | undefined>;
+  /** The file of what was learnt so far: at the end, the best of it. */
+  result(): Promise<{ bytes: Uint8Array; report: PackTraining }>;
   free(): void;
 }
 
