@@ -74,6 +74,18 @@ export function readHeader(bytes) {
   };
 }
 
+/** Whether a file begins as a pack's does. @param {Blob} blob */
+export async function isPackFile(blob) {
+  try {
+    const [length] = new BigUint64Array(await blob.slice(0, 8).arrayBuffer());
+    if (length > MOST_HEADER) return false;
+    const { __metadata__: told } = JSON.parse(await blob.slice(8, 8 + Number(length)).text());
+    return told?.format === FORMAT;
+  } catch {
+    return false;
+  }
+}
+
 /** The same file with another name and strength in its header. @param {Uint8Array} bytes @param {{ name: string, strength: number }} told @returns {Uint8Array} */
 export function withTold(bytes, { name, strength }) {
   const { length, header } = parse(bytes);

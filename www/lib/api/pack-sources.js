@@ -1,6 +1,7 @@
 // Where a token pack may come from: a pack, a file, an address, or a repository of the hub, which has it as pack.safetensors.
 
 import { invalidArgument, TokenFormerError, toTokenFormerError } from "../errors.js";
+import { underPolicy } from "../engine/policy.js";
 import { ask, drop, fileUrl } from "../hub/requests.js";
 import { typeName } from "./inputs.js";
 import { resolveFile } from "./names.js";
@@ -72,7 +73,7 @@ async function fetched(argument, source, { endpoint, token }, signal) {
   const what = repository ? `${FILE} of ${repository}` : "The token pack";
   for (let tries = 1; ; tries++) {
     try {
-      const response = await ask(place, address, { what, signal });
+      const response = await underPolicy([address], signal, (signal) => ask(place, address, { what, signal }));
       if (!response) throw missing(address, repository);
       const fallbackName = repository ? repository.split("/")[1] : stem(new URL(address).pathname);
       return { bytes: await bodyOf(response, what), fallbackName };
