@@ -5,6 +5,7 @@ use crate::cpu::CpuModel;
 use crate::engine::{Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
 use crate::error::Result;
 use crate::model::{GpuModel, Team};
+use crate::packs::ActivePack;
 use crate::sampling::SamplingOptions;
 
 /// A model that can run.
@@ -158,6 +159,10 @@ impl Backend for AnyModel {
 
     fn drop_tails(&mut self) {
         either!(self, m => Backend::drop_tails(m.as_mut()));
+    }
+
+    async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        either!(self, m => Backend::set_packs(m.as_mut(), packs).await)
     }
 }
 

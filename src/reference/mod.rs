@@ -29,6 +29,8 @@ mod engine;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod forward;
 pub(crate) mod math;
+#[cfg(not(target_arch = "wasm32"))]
+mod training;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::ReferenceEngine;

@@ -9,8 +9,7 @@ mod logprobs;
 mod options;
 mod rng;
 mod seen;
-#[cfg(not(target_arch = "wasm32"))]
-pub use rng::below;
+pub use rng::{below, normals};
 
 pub use dry::dry_penalties;
 pub use logprobs::{LogProbs, TokenLogprob};
