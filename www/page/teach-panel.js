@@ -53,6 +53,7 @@ export class TeachPanel {
     // Before whoever waits for the model gets it.
     writer.addEventListener("load", ({ detail }) => void this.#shelf.attach(detail));
 
+    byId("teach-hint").addEventListener("click", () => byId("open-teach").click());
     const text = byId("lesson-text", HTMLTextAreaElement);
     text.addEventListener("input", () => this.#showSize());
     byId("lesson-story").addEventListener("click", async () => this.#setText(writer.text, await title()));
