@@ -78,17 +78,29 @@ export class Several {
 }
 
 /** What is told of a training as it goes. */
-export interface TrainingProgress extends TrainProgress {
-  /** Whether the text was read to its end by this step. */
+export interface TrainingProgress extends Omit<TrainProgress, "loss"> {
+  /** Of the steps since it was told last. */
+  losses: number[];
+  /** The loss of the text that is kept back, where it was measured just now. */
+  validation: number | null;
+  /** Whether the text was read to its end by the last step. */
   isEpochEnd: boolean;
 }
 
-/** A pack that is being trained. Between its steps the engine may do something else, and packs may come and go. */
+/** What was learnt: the pack's file, and how. */
+export interface Learnt {
+  bytes: Uint8Array;
+  report: PackTraining;
+}
+
+/** A pack that is being trained. */
 export class Training {
-  /** Makes a step, or some; undefined once all are made, or the engine was told to abort. */
+  /** Makes some steps; undefined once all are made, or the engine was told to abort. */
   next(): Promise<TrainingProgress | undefined>;
-  /** The file of what was learnt so far: at the end, the best of it. */
-  result(): Promise<{ bytes: Uint8Array; report: PackTraining }>;
+  /** What was learnt so far. Until the next `next` the engine may do something else, and packs may come and go. */
+  pause(): Promise<Learnt>;
+  /** Ends it: what was learnt, at the end the best of it. */
+  result(): Promise<Learnt>;
   free(): void;
 }
 

@@ -332,6 +332,8 @@ export interface PackTraining {
   loss: number[];
   /** The loss of the text that was kept back; null where none was. */
   validation: { before: number; after: number } | null;
+  /** Why it was stopped early, as where the loss rose; null where it was not. */
+  message?: string | null;
 }
 
 /** Parameter tokens that a model learnt, which take part in another one of the same shape. It does not change. */
@@ -368,15 +370,15 @@ export interface TrainProgress {
   /** Steps that are made. */
   step: number;
   steps: number;
-  /** How often the text has been read: 1.5 is the middle of the second time. */
+  /** The epoch of the step, from 1; 0 before the first step. */
   epoch: number;
-  /** The loss of the last step's batch. */
-  loss: number;
+  /** The loss of the step's batch, before the step changed anything; null before the first step. */
+  loss: number | null;
   /** The loss of the text that is kept back, as it was measured last; null where there is none. */
   validation: number | null;
   tokensPerSecond: number;
-  /** An estimate. */
-  secondsLeft: number;
+  /** An estimate; null before the first step. */
+  secondsLeft: number | null;
 }
 
 /** What was learnt until an epoch's end. */

@@ -26,9 +26,10 @@ export function safetensors(header, tensors = new Uint8Array()) {
   return file;
 }
 
-/** Makes a step at a time, two for an epoch; the loss falls from 4. */
+/** Makes two steps at a time, an epoch; the loss falls from 4. Like the engine, it measures before the first step. */
 export class FakeTraining {
   #step = 0;
+  #hasBegun = false;
 
   constructor(engine, documents, options, pack) {
     Object.assign(this, { engine, documents, options, pack, freed: false });
@@ -41,31 +42,47 @@ export class FakeTraining {
     return this.engine.exclusive("train", async () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
       if (this.engine.abortAsked || this.#step === this.steps) return undefined;
-      const step = (this.#step += 1);
-      if (this.documents[0] === "lost" && step === 2)
+      if (this.documents[0] === "trap") throw new WebAssembly.RuntimeError("unreachable");
+      const count = this.#hasBegun ? Math.min(2, this.steps - this.#step) : 0;
+      this.#hasBegun = true;
+      if (this.documents[0] === "lost" && count > 0)
         throw Object.assign(new Error("The device is lost, and no other can be had."), {
           code: "device-lost",
           hint: "",
         });
-      if (this.documents[0] === "trap") throw new WebAssembly.RuntimeError("unreachable");
+      const losses = this.losses().slice(this.#step, (this.#step += count));
       return {
-        step,
+        step: this.#step,
         steps: this.steps,
-        epoch: step / 2,
-        loss: 4 - step / 10,
-        validation: step < 2 ? null : 4 - step / 20,
+        epoch: Math.ceil(this.#step / 2),
+        losses,
+        validation: this.options.validation > 0 ? 4 - this.#step / 20 : null,
+        tokensSeen: this.#step * 1024,
         tokensPerSecond: 1000,
-        secondsLeft: (this.steps - step) / 10,
-        isEpochEnd: step % 2 === 0,
+        secondsLeft: count > 0 ? (this.steps - this.#step) / 10 : null,
+        message: null,
+        isEpochEnd: count > 0,
       };
     });
   }
 
+  losses() {
+    return Array.from({ length: this.steps }, (_, i) => 4 - (i + 1) / 10);
+  }
+
+  pause() {
+    return this.#learnt("pause");
+  }
+
   result() {
-    if (this.freed) throw new Error("result after free");
-    return this.engine.exclusive("learnt", async () => {
-      const loss = Array.from({ length: this.#step }, (_, i) => 4 - (i + 1) / 10);
+    return this.#learnt("result");
+  }
+
+  #learnt(what) {
+    if (this.freed) throw new Error(`${what} after free`);
+    return this.engine.exclusive(what, async () => {
       const { name, tokens, kinds } = this.options;
+      const loss = this.losses().slice(0, this.#step);
       return {
         bytes: packFile({ name, tokens, kinds, base: { id: this.engine.request.id }, fill: this.#step }),
         report: { tokensSeen: this.#step * 1024, tokensPerSecond: 1000, loss, validation: { before: 4, after: 3.5 } },

@@ -227,8 +227,14 @@ for (const [thread, use] of [
         onProgress: (p) => told.push(p),
       });
       assert.deepEqual(
-        told.map(({ step, steps, loss }) => [step, steps, loss]),
-        [1, 2, 3, 4].map((step) => [step, 4, 4 - step / 10]),
+        told.map(({ step, loss, validation }) => [step, loss, validation]),
+        [
+          [0, null, 4],
+          [1, 3.9, 4],
+          [2, 3.8, 3.9],
+          [3, 3.7, 3.9],
+          [4, 3.6, 3.8],
+        ],
       );
       assert.equal("isEpochEnd" in told[0], false);
       assert.deepEqual(Object.keys(told[0]), [
@@ -309,7 +315,7 @@ for (const [thread, use] of [
 
     test("disposing ends a training", async () => {
       const { model } = await loaded();
-      const training = model.train(text, { epochs: 100, onProgress: ({ step }) => step === 2 && model.dispose() });
+      const training = model.train(text, { epochs: 100, onProgress: ({ step }) => step === 1 && model.dispose() });
       await assert.rejects(training, { code: "disposed" });
     });
 
@@ -333,8 +339,8 @@ for (const [thread, use] of [
         [1, 2, "A"],
         [2, 4, "A"],
       ]);
-      const steps = engine.log.filter((name) => /^(train|learnt|start|add|remove)/.test(name));
-      assert.deepEqual(steps.slice(0, 4), ["startTraining", "train", "train", "learnt"]);
+      const steps = engine.log.filter((name) => /^(train|pause|start|add|remove)/.test(name));
+      assert.deepEqual(steps.slice(0, 4), ["startTraining", "train", "train", "pause"]);
       assert.equal(steps[4], "start"); // who waited longer is first
       assert.equal(model.packs.length, 0);
     });

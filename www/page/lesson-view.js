@@ -50,7 +50,7 @@ export class LessonView {
     byId("lesson-words").textContent = [
       `Round ${round} of ${this.#rounds} (${share} %)`,
       tokensPerSecond > 0 && `${rate(tokensPerSecond)} tokens/s`,
-      step < steps && timeLeft(secondsLeft),
+      step < steps && secondsLeft !== null && timeLeft(secondsLeft),
     ]
       .filter(Boolean)
       .join(" · ");

@@ -74,28 +74,48 @@ export async function train(
       engine.startTraining(documents, { ...options, name }, begun ? TokenPack.bytesOf(begun) : undefined),
     );
     training = started;
-    const learnt = async () => {
-      const { bytes, report } = await step(() => started.result());
-      return new TokenPack(bytes, { name, training: report });
-    };
+    const packOf = (/** @type {import("../../tokenformer-web.js").Learnt} */ { bytes, report }) =>
+      new TokenPack(bytes, { name, training: report });
+    const tell = stepByStep(onProgress);
     while (!signal.aborted) {
       const made = await step(() => started.next());
       if (!made) break;
-      const { isEpochEnd, ...progress } = made;
-      told(() => onProgress?.(progress));
-      if (!isEpochEnd || !onEpoch || signal.aborted) continue;
-      const pack = await learnt();
+      tell(made);
+      if (!made.isEpochEnd || !onEpoch || signal.aborted) continue;
+      const pack = packOf(await step(() => started.pause()));
       // Others have their turn: what is called meanwhile writes with the model as it is.
       leave();
-      await told(() => onEpoch({ epoch: progress.epoch, step: progress.step, steps: progress.steps, pack }));
+      await told(() => onEpoch({ epoch: made.epoch, step: made.step, steps: made.steps, pack }));
       leave = await enter();
       if (!leave) break;
     }
-    return await learnt();
+    return packOf(await step(() => started.result()));
   } finally {
     training?.free();
     leave?.();
   }
+}
+
+/**
+ * Tells of each step, where the engine tells of several at once; and before the first, how well the text that is kept back is
+ * known.
+ * @param {Asked["onProgress"]} onProgress
+ */
+function stepByStep(onProgress) {
+  /** As it was measured last. @type {number | null} */
+  let validation = null;
+  return (/** @type {import("../../tokenformer-web.js").TrainingProgress} */ made) => {
+    const { losses, step, steps, epoch, tokensPerSecond, secondsLeft } = made;
+    const tell = (/** @type {number} */ step, /** @type {number | null} */ loss) =>
+      told(() => onProgress?.({ step, steps, epoch, loss, validation, tokensPerSecond, secondsLeft }));
+    for (const [i, loss] of losses.entries()) {
+      if (i === losses.length - 1) validation = made.validation ?? validation;
+      tell(step - losses.length + 1 + i, loss);
+    }
+    if (losses.length > 0) return;
+    validation = made.validation;
+    tell(step, null);
+  };
 }
 
 /** Calls a listener of the page's: its mistake is no fault of the training's, which goes on. @param {() => unknown} listener */

@@ -299,7 +299,7 @@ function tellPage(listener, progress) {
 export class PortTraining {
   #invoke;
 
-  /** @param {<T>(name: "next" | "result") => Promise<T>} invoke @param {() => void} free */
+  /** @param {<T>(name: "next" | "pause" | "result") => Promise<T>} invoke @param {() => void} free */
   constructor(invoke, free) {
     this.#invoke = invoke;
     this.free = free;
@@ -308,6 +308,11 @@ export class PortTraining {
   /** @returns {ReturnType<import("../../tokenformer-web.js").Training["next"]>} */
   next() {
     return this.#invoke("next");
+  }
+
+  /** @returns {ReturnType<import("../../tokenformer-web.js").Training["pause"]>} */
+  pause() {
+    return this.#invoke("pause");
   }
 
   /** @returns {ReturnType<import("../../tokenformer-web.js").Training["result"]>} */

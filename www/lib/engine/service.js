@@ -27,7 +27,7 @@ import { AHEAD, paceOf, WriteAhead } from "./write-ahead.js";
 /**
  * What is answered.
  * @typedef {{ type: "load" | "random", args: [import("../../tokenformer-web.js").Request] }
- *   | { type: "training", training: number, name: "next" | "result" }
+ *   | { type: "training", training: number, name: "next" | "pause" | "result" }
  *   | ({ type: "engine" } & Invocation)} Question
  */
 /**
@@ -186,7 +186,7 @@ export class EngineService {
     return { value: id };
   }
 
-  /** @param {number} id @param {"next" | "result"} name @returns {Promise<Answer>} */
+  /** @param {number} id @param {"next" | "pause" | "result"} name @returns {Promise<Answer>} */
   async #train(id, name) {
     const kept = this.#trainings.get(id);
     if (!kept) throw stopped("the training was freed");

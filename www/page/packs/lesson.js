@@ -51,7 +51,7 @@ export async function teach(model, { text, name, beginning, rounds, tokens, writ
       seed: writing.seed,
       signal,
       onProgress: onPoint,
-      onEpoch: ({ epoch, pack }) => sample(pack, (last = Math.round(epoch))),
+      onEpoch: ({ epoch, pack }) => sample(pack, (last = epoch)),
     });
     // What counts is the best of it, which need not be the last.
     if (!signal.aborted) await sample(pack, last);
@@ -88,6 +88,7 @@ export function wordsOf(text) {
 
 /** How it went, for people. @param {TokenPack["training"]} training */
 export function verdictOf(training) {
+  if (training?.message) return training.message;
   const { before, after } = training?.validation ?? {};
   if (before === undefined || after === undefined) return "It has read your text. Try it, and keep it if you like it.";
   const told = `Its surprise at the last pages, which it did not read, was ${before.toFixed(2)} and is ${after.toFixed(2)}`;

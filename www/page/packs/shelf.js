@@ -31,8 +31,9 @@ export class Shelf {
   #model = null;
   /** What takes part in that model by this hand: the pack's id by its name there. @type {Map<string, string>} */
   #added = new Map();
-  /** Adding what takes part, and taking away what does not. @type {Promise<void> | null} */
-  #settling = null;
+  /** Settles when what takes part has been added, and what does not taken away. */
+  #settled = Promise.resolve();
+  #isSettling = false;
   #isStale = false;
 
   /**
@@ -166,15 +167,16 @@ export class Shelf {
   #settle() {
     this.#onChange();
     this.#isStale = true;
-    this.#settling ??= this.#settleAll().finally(() => (this.#settling = null));
-    return this.#settling;
+    if (!this.#isSettling) this.#settled = this.#settleAll();
+    return this.#settled;
   }
 
   async #settleAll() {
+    this.#isSettling = true;
     while (this.#isStale) {
       this.#isStale = false;
       const model = this.#model;
-      if (!model) return;
+      if (!model) break;
       // All are asked for before anything is waited for: a text that is asked for next comes after them.
       const gone = [...this.#added].filter(([name, id]) => this.#entries.get(id)?.name !== name);
       await Promise.all([
@@ -183,6 +185,7 @@ export class Shelf {
       ]);
       this.#onChange();
     }
+    this.#isSettling = false;
   }
 
   /** @param {Model} model @param {Entry} entry */
