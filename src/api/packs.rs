@@ -3,7 +3,6 @@
 use super::engine::Engine;
 use super::inner::Inner;
 use super::js;
-use crate::engine::Backend;
 use crate::error::{Error, Result};
 use crate::packs::{ActivePack, MOST_PACKS, MOST_STRENGTH, PackFile, check_activation};
 use serde::Deserialize;
