@@ -3,13 +3,13 @@
 use super::choosing::Choosing;
 use super::kernels::Step;
 use super::kernels::layers::{FAILURE_WORDS, Team};
+use super::packs::Packs;
 use super::persistent::Persistent;
 use super::plan::{LayerStages, Parts, Plan};
 use super::scratch::Scratch;
 use super::several::Several;
 use super::training::Training;
 use super::weights::Weights;
-use super::with_packs::Packs;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::engine::Backend;

@@ -20,7 +20,8 @@ const STEPS: usize = 10;
 /// # async fn teach(model: &mut (impl Backend + Train), ids: Vec<u32>) -> tokenformer_web::error::Result<TrainedPack> {
 /// let mut training = Training::start(model, &[ids], TrainOptions::default(), None, AbortFlag::default())?;
 /// while let Some(progress) = training.next(model).await? {
-///     println!("{} of {} steps: {:?}", progress.step, progress.steps, progress.losses);
+///     let share = progress.step as f64 / progress.steps as f64;
+///     # let _ = share;
 /// }
 /// training.finish(model).await
 /// # }
