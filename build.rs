@@ -1,5 +1,6 @@
 //! Writes what stands once and is needed elsewhere: a list of the files of `shaders/` for `src/gpu/shader.rs`, so that a new
-//! one needs no entry anywhere, and of the table of generate options Rust's structs and the shaders' (`build/options.rs`).
+//! one needs no entry anywhere, of the table of generate options Rust's structs and the shaders', and of that of train options
+//! Rust's (`build/options.rs`).
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -8,8 +9,9 @@ use std::{env, fs};
 mod options;
 use options::{Made, Table};
 
-/// The table of generate options, and one that tests alone read: it has every type of an option.
+/// The tables of generate and of train options, and one that tests alone read: it has every type of an option.
 const TABLE: &str = "www/lib/api/generate-options.js";
+const TRAIN_TABLE: &str = "www/lib/api/train-options.js";
 const TEST_TABLE: &str = "tests/fixtures/every-option.js";
 
 fn main() {
@@ -56,9 +58,17 @@ fn write_options() -> String {
     #[serde(skip)]
     pub sampling: crate::sampling::SamplingOptions,\n",
     };
+    let training = Made {
+        name: "TrainOptions",
+        about: "Options of a training. Defaults are those of the public interface.",
+        integer: "usize",
+        extra: "",
+    };
+    write("train_options.rs", &table(TRAIN_TABLE).room("training").rust(&training));
     let own = [
         ("real_ids", "Ids below this are drawn."),
         ("keeps_all", "1 if every one of them stays in the draw."),
+        ("prompt", "Tokens of the prompt."),
         ("begin", "Number of the token whose choice the barred ids are barred from."),
     ];
     let rows = table(TABLE).room("sampling");

@@ -1,7 +1,7 @@
-//! Makes Rust and WGSL of the table of generate options (`www/lib/api/generate-options.js`), so that a new option needs no
-//! entry anywhere else.
+//! Makes Rust and WGSL of the tables of generate and train options (`www/lib/api/generate-options.js`, `train-options.js`), so
+//! that a new option needs no entry anywhere else.
 //!
-//! Of the rows of a room (`sampling`, `text`) it makes a struct with a field for each, with serde's `Deserialize`, `Default`
+//! Of the rows of a room (`sampling`, `text`, `training`) it makes a struct with a field for each, with serde's `Deserialize`, `Default`
 //! and `check`; of those of `sampling`, also the uniform `Sampling` of the shaders, with a field for every number in it.
 //! Helpers that the generated text calls are in `src/options.rs`.
 
@@ -289,6 +289,11 @@ impl Field<'_> {
         let _ = write!(defaults, "{field}: {}, ", self.default());
         let _ = match self.row.r#type {
             Type::Number => writeln!(checks, "        {range}.check(\"{path}\", self.{field}, self.{field}.into())?;"),
+            // 0 is what was left out.
+            Type::Integer if self.row.default.is_null() && self.row.min > Some(0.0) => writeln!(
+                checks,
+                "        if self.{field} != 0 {{ {range}.check(\"{path}\", self.{field}, self.{field} as f64)?; }}"
+            ),
             Type::Integer => writeln!(checks, "        {range}.check(\"{path}\", self.{field}, self.{field} as f64)?;"),
             Type::Texts => writeln!(checks, "        crate::options::check_texts(\"{path}\", &self.{field})?;"),
             Type::Biases => writeln!(checks, "        crate::options::check_biases(\"{path}\", &self.{field})?;"),

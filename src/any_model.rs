@@ -2,9 +2,11 @@
 
 use crate::config::ModelConfig;
 use crate::cpu::CpuModel;
-use crate::engine::{Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
-use crate::error::Result;
+use crate::engine::{AdamW, Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
+use crate::engine::{Train, TrainRoom, TrainState, TrainStep};
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::{GpuModel, Team};
+use crate::packs::ActivePack;
 use crate::sampling::SamplingOptions;
 
 /// A model that can run.
@@ -159,6 +161,10 @@ impl Backend for AnyModel {
     fn drop_tails(&mut self) {
         either!(self, m => Backend::drop_tails(m.as_mut()));
     }
+
+    async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        either!(self, m => Backend::set_packs(m.as_mut(), packs).await)
+    }
 }
 
 impl Resume for AnyModel {
@@ -177,5 +183,69 @@ impl Resume for AnyModel {
 
     fn resume_choosing(&mut self, emitted: &[u32]) {
         either!(self, m => m.resume_choosing(emitted));
+    }
+}
+
+impl AnyModel {
+    /// # Errors
+    /// `webgpu-unavailable` for a model on the CPU, where training would take longer than anyone waits.
+    fn trainer(&mut self) -> Result<&mut GpuModel> {
+        let message = "Training a token pack needs WebGPU, and this model runs on the CPU.";
+        self.on_gpu_mut().ok_or_else(|| {
+            Error::new(ErrorCode::WebgpuUnavailable, message)
+                .hint("Use a browser with WebGPU and hardware acceleration. The pack it makes can be used on the CPU.")
+        })
+    }
+}
+
+impl Train for AnyModel {
+    async fn begin_training(&mut self, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<()> {
+        self.trainer()?.begin_training(state, adamw, room).await
+    }
+
+    async fn train(&mut self, steps: &[TrainStep]) -> Result<Vec<f32>> {
+        self.trainer()?.train(steps).await
+    }
+
+    async fn loss(&mut self, sequences: &[Vec<u32>]) -> Result<f64> {
+        self.trainer()?.loss(sequences).await
+    }
+
+    async fn learnt(&mut self) -> Result<TrainState> {
+        self.trainer()?.learnt().await
+    }
+
+    fn end_training(&mut self) {
+        if let Some(model) = self.on_gpu_mut() {
+            model.end_training();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::layout::Quantization;
+    use crate::cpu::Loading;
+    use crate::packs::Pack;
+    use crate::pattention::Pattention;
+    use pollster::block_on;
+
+    #[test]
+    fn a_model_on_the_cpu_says_that_it_cannot_be_trained() {
+        let json = r#"{"num_layers":1,"hidden_size":32,"num_attention_heads":1,"qkv_slot_num":32,"proj_slot_num":32,
+            "ffn_slot_num":32,"padded_vocab_size":32}"#;
+        let config = ModelConfig::from_json(json.as_bytes()).expect("config");
+        let state = TrainState::new(Pack::fresh(&config, &Pattention::ALL, 2, 0));
+        let loading = Loading::of_any_size(config, Quantization::Q4, 32).expect("room");
+        let mut model = AnyModel::Cpu(Box::new(loading.finish()));
+        let adamw = AdamW { betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0, clip_norm: 1.0 };
+        let begun = block_on(model.begin_training(&state, &adamw, TrainRoom { length: 8, batch: 1 }));
+        let errors = [begun.err(), block_on(model.train(&[])).err(), block_on(model.learnt()).err()];
+        for e in errors.map(|e| e.expect("no training")) {
+            assert_eq!(e.code, ErrorCode::WebgpuUnavailable);
+            assert!(e.hint.contains("WebGPU"), "{e}");
+        }
+        model.end_training();
     }
 }

@@ -11,12 +11,13 @@
 //!    own; `any_model` is either of them;
 //! 6. [`sampling`] says how a token is drawn from logits;
 //! 7. [`generate`] turns prompts into steps, and tokens into text with [`tokenizer`];
-//! 8. `api` exports all this to JavaScript (wasm only).
+//! 8. [`training`] teaches a model a text: the loop, around what an engine makes of a step;
+//! 9. `api` exports all this to JavaScript (wasm only).
 //!
 //! So the modules stand on floors, and imports go down only (`tests/js/crate-imports.test.mjs`), from the lowest: [`error`];
 //! [`config`], [`hash`], `options`, [`sizes`]; [`pattention`], [`platform`], [`sampling`], [`tokenizer`]; [`packs`]; [`engine`], [`gpu`],
 //! [`hub`]; [`checkpoint`];
-//! [`cpu`], [`mod@reference`], [`store`]; [`model`], `quantizer`; `any_model`; [`generate`], [`load`]; `api`.
+//! [`cpu`], [`mod@reference`], [`store`]; [`model`], `quantizer`; `any_model`; [`generate`], [`load`], [`training`]; `api`.
 //!
 //! Below all of them, [`platform`] says what loading needs of a browser, and [`sizes`] how long a file may be.
 //!
@@ -58,3 +59,4 @@ pub mod sampling;
 pub mod sizes;
 pub mod store;
 pub mod tokenizer;
+pub mod training;

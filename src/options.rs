@@ -1,5 +1,5 @@
-//! What the options of a text are read and checked with. The options themselves stand in `www/lib/api/generate-options.js`,
-//! of which `build.rs` makes the structs `SamplingOptions` and `GenerateOptions`.
+//! What options are read and checked with. The options themselves stand in `www/lib/api/generate-options.js` and
+//! `train-options.js`, of which `build.rs` makes the structs `SamplingOptions`, `GenerateOptions` and `TrainOptions`.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer};

@@ -22,6 +22,17 @@ impl Pattention {
     /// All five, in the order in which they run.
     pub const ALL: [Self; 5] = [Self::Query, Self::Key, Self::Value, Self::Proj, Self::Mlp];
 
+    /// As the public interface and the files of token packs call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::Proj => "proj",
+            Self::Mlp => "mlp",
+        }
+    }
+
     /// Path in the checkpoint's names.
     pub fn path(self) -> &'static str {
         match self {

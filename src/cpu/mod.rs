@@ -7,6 +7,7 @@
 mod attention;
 mod lanes;
 mod limits;
+mod packs;
 mod products;
 mod rows;
 mod tables;
@@ -22,10 +23,11 @@ use crate::checkpoint::regions::Region;
 use crate::config::{ModelConfig, NormActivation};
 use crate::engine::{HostChoice, HostRows, Logits, OnHost, Resume, RowInput};
 use crate::error::{Error, Result};
+use crate::packs::{Merged, MergedTokens};
 use crate::pattention::Pattention;
 use attention::{Angles, Cache, Scratch};
 use products::{Activations, dequantized};
-use rows::{layer_norm, theta};
+use rows::{add, layer_norm, scales, theta};
 use std::cell::RefCell;
 use tables::{Table, Weights};
 use tails::Tails;
@@ -48,6 +50,8 @@ pub struct CpuModel {
     config: ModelConfig,
     quantization: Quantization,
     weights: Weights,
+    /// Token packs that take part.
+    packs: Merged,
     /// A layer's part of the KV cache each.
     caches: Vec<Cache>,
     context_length: usize,
@@ -65,6 +69,16 @@ enum Places<'a> {
     Here,
     /// One in each of several tails.
     Tails(&'a [RowInput]),
+}
+
+/// What a Pattention computes with.
+struct Tokens<'a> {
+    /// The base's keys and values.
+    base: &'a [Table; 2],
+    /// Its n, padding not counted.
+    slots: usize,
+    /// Tokens of packs, if any.
+    packs: Option<&'a MergedTokens>,
 }
 
 /// What a forward pass works with: buffers that are used again, and the clock.
@@ -139,6 +153,7 @@ impl Loading {
             config,
             quantization,
             weights,
+            packs: Merged::default(),
             caches,
             context_length,
             len: 0,
@@ -151,9 +166,9 @@ impl Loading {
 }
 
 impl CpuModel {
-    /// Bytes of the weights.
+    /// Bytes of the weights, those of packs included.
     pub fn weight_bytes(&self) -> u64 {
-        self.weights.bytes()
+        self.weights.bytes() + packs::bytes(&self.packs)
     }
 
     /// Bytes of the KV cache.
@@ -186,7 +201,7 @@ impl CpuModel {
 
     /// Runs `ids` through all layers; gives the residual stream, [T, d].
     async fn layers(&mut self, ids: &[u32], places: Places<'_>) -> Vec<f32> {
-        let Self { config, weights, caches, work, tails, len: past, .. } = self;
+        let Self { config, weights, packs, caches, work, tails, len: past, .. } = self;
         let (d, past, epsilon) = (config.hidden_size, *past, config.layernorm_epsilon as f32);
         let format = weights.tokens(0, Pattention::Query)[0].format;
         let mut h = vec![0.0; ids.len() * d];
@@ -199,12 +214,17 @@ impl CpuModel {
         }
         let [mut u, mut q, mut k, mut v] = [const { Vec::new() }; 4];
         for (layer, cache) in caches.iter_mut().enumerate() {
-            let tables = |which| (weights.tokens(layer, which), which.slots(config));
+            let of_layer = packs.layers.get(layer);
+            let tables = |which| Tokens {
+                base: weights.tokens(layer, which),
+                slots: which.slots(config),
+                packs: of_layer.map(|kinds| &kinds[which as usize]).filter(|tokens| !tokens.is_empty()),
+            };
             layer_norm(&h, d, epsilon, &mut u);
             work.input.set(&u, d, format);
-            work.pattention(tables(Pattention::Query), &mut q).await;
-            work.pattention(tables(Pattention::Key), &mut k).await;
-            work.pattention(tables(Pattention::Value), &mut v).await;
+            work.pattention(tables(Pattention::Query), &u, &mut q).await;
+            work.pattention(tables(Pattention::Key), &u, &mut k).await;
+            work.pattention(tables(Pattention::Value), &u, &mut v).await;
             work.angles.rotate(config, &mut q);
             work.angles.rotate(config, &mut k);
             match places {
@@ -223,12 +243,12 @@ impl CpuModel {
                 }
             }
             work.input.set(&q, d, format);
-            work.pattention(tables(Pattention::Proj), &mut u).await;
-            h.iter_mut().zip(&u).for_each(|(h, y)| *h += y);
+            work.pattention(tables(Pattention::Proj), &q, &mut u).await;
+            add(&mut h, &u);
             layer_norm(&h, d, epsilon, &mut u);
             work.input.set(&u, d, format);
-            work.pattention(tables(Pattention::Mlp), &mut v).await;
-            h.iter_mut().zip(&v).for_each(|(h, y)| *h += y);
+            work.pattention(tables(Pattention::Mlp), &u, &mut v).await;
+            add(&mut h, &v);
         }
         h
     }
@@ -253,15 +273,20 @@ impl CpuModel {
 }
 
 impl Work {
-    /// y[T, d] = Θ(x·Kᵀ)·P of the input; values are stored transposed.
-    async fn pattention(&mut self, ([keys, values], slots): (&[Table; 2], usize), y: &mut Vec<f32>) {
+    /// y[T, d] = Θ(x·Kᵀ)·P of the input, which is x, and what packs add; values are stored transposed.
+    async fn pattention(&mut self, Tokens { base, slots, packs }: Tokens<'_>, x: &[f32], y: &mut Vec<f32>) {
+        let [keys, values] = base;
         let (tokens, padded, d) = (self.input.tokens(), padded_slots(slots), values.shape.rows);
         self.scores.resize(tokens * padded, 0.0);
         y.resize(tokens * d, 0.0);
         self.input.times(keys, &mut self.scores, padded, &self.turns).await;
+        let scales = packs.map(|_| scales(&self.scores, padded, slots));
         theta(self.activation, &mut self.scores, padded, slots);
         self.weights.set(&self.scores, padded, values.format);
         self.weights.times(values, y, d, &self.turns).await;
+        if let (Some(packs), Some(scales)) = (packs, scales) {
+            packs::add_packs(packs, x, &scales, y, &self.turns).await;
+        }
     }
 }
 
@@ -323,6 +348,11 @@ impl OnHost for CpuModel {
         for (layer, cache) in self.caches.iter().enumerate() {
             self.tails.of(place, layer).copy(cache, common..self.len);
         }
+    }
+
+    fn set_packs(&mut self, packs: Merged) -> Result<()> {
+        self.packs = packs;
+        Ok(())
     }
 
     async fn forward_rows(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>> {

@@ -41,9 +41,20 @@ pub fn theta(kind: NormActivation, s: &mut [f32], padded: usize, slots: usize) {
     }
 }
 
+/// √n/‖s‖ of each row of scores s[T, padded], over the first `slots`, n of them; 0 where ‖s‖ is.
+pub fn scales(s: &[f32], padded: usize, slots: usize) -> Vec<f32> {
+    let scale = |norm: f32| if norm > 0.0 { (slots as f32).sqrt() / norm } else { 0.0 };
+    s.chunks_exact(padded).map(|row| scale(norm(&row[..slots]))).collect()
+}
+
+/// h += y.
+pub fn add(h: &mut [f32], y: &[f32]) {
+    h.iter_mut().zip(y).for_each(|(h, y)| *h += y);
+}
+
 /// x·Φ(x).
 #[inline(always)]
-fn gelu(x: F4) -> F4 {
+pub fn gelu(x: F4) -> F4 {
     let erf = (x * F4::splat(std::f32::consts::FRAC_1_SQRT_2)).erf();
     F4::splat(0.5) * x * (F4::splat(1.0) + erf)
 }

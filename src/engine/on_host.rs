@@ -5,6 +5,7 @@ use super::host_rows::{HostRows, nothing_chosen, read_tails};
 use super::rows::{Row, RowInput, room_for};
 use crate::config::ModelConfig;
 use crate::error::Result;
+use crate::packs::{ActivePack, Merged, check_activation};
 use crate::sampling::{Sampler, SamplingOptions};
 use std::collections::VecDeque;
 
@@ -76,6 +77,8 @@ pub trait OnHost {
     fn drop_tails(&mut self);
     /// Takes what the KV cache holds from position `common` on for the tail of a place.
     fn keep_tail(&mut self, place: usize, common: usize);
+    /// Has these take part; nothing is in the KV cache or in tails.
+    fn set_packs(&mut self, packs: Merged) -> Result<()>;
     /// Appends a token to each of several tails; logits after each, [R, V].
     async fn forward_rows(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>>;
 }
@@ -175,5 +178,19 @@ impl<E: OnHost> Backend for E {
 
     fn drop_tails(&mut self) {
         OnHost::drop_tails(self);
+    }
+
+    async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        OnHost::truncate(self, 0);
+        OnHost::drop_tails(self);
+        (*self.choice(), *OnHost::rows(self)) = (None, None);
+        OnHost::set_packs(self, Merged::default())?;
+        if packs.is_empty() {
+            return Ok(());
+        }
+        check_activation(OnHost::config(self))?;
+        packs.iter().try_for_each(|active| active.pack.check(OnHost::config(self)))?;
+        let merged = Merged::new(packs, OnHost::config(self).hidden_size);
+        OnHost::set_packs(self, merged)
     }
 }

@@ -9,12 +9,16 @@ use super::backend::{Backend, Chosen, Logits, Text, TokenScore};
 use super::rows::{MOST_ROWS, Row, RowInput};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
+use crate::packs::ActivePack;
 use crate::sampling::SamplingOptions;
 use std::collections::VecDeque;
 use web_time::{Duration, Instant};
 
 #[cfg(test)]
 mod tests;
+mod training;
+
+use training::Learning;
 
 /// So many losses …
 pub const MOST_LOSSES: usize = 3;
@@ -162,6 +166,10 @@ pub struct Recovering<B: Resume, R> {
     rows: Option<RunningRows>,
     /// Of each place.
     tails: [Tail; MOST_ROWS],
+    /// Token packs that take part.
+    packs: Vec<ActivePack>,
+    /// A training that runs.
+    learning: Option<Learning>,
     /// When devices were lost lately.
     losses: VecDeque<Instant>,
     /// How many were, in all.
@@ -174,8 +182,9 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
     /// `engine`'s KV cache is empty.
     pub fn new(engine: B, revive: R) -> Self {
         let (steps, losses) = (Vec::new(), VecDeque::new());
-        let tails = Default::default();
-        Self { engine, revive, steps, running: None, rows: None, tails, losses, lost: 0, is_counted: false }
+        let (tails, packs) = Default::default();
+        let (running, rows, learning) = (None, None, None);
+        Self { engine, revive, steps, running, rows, tails, packs, learning, losses, lost: 0, is_counted: false }
     }
 
     /// The engine of now.
@@ -233,6 +242,9 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
     /// Makes another engine and brings it to where the lost one was.
     async fn rebuild(&mut self) -> Result<()> {
         let mut engine = self.revive.revive(&self.engine).await?;
+        if !self.packs.is_empty() {
+            engine.set_packs(&self.packs).await?;
+        }
         for Step { ids, kept, logits, way } in &self.steps {
             self.revive.check()?;
             engine.go(way).await?;
@@ -259,6 +271,9 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         }
         self.engine = engine;
         self.is_counted = false;
+        if let Some(learning) = &mut self.learning {
+            learning.is_behind = true;
+        }
         Ok(())
     }
 
@@ -435,5 +450,16 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
 
     fn drop_tails(&mut self) {
         self.engine.drop_tails();
+    }
+
+    async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        // Whatever becomes of it, the context is forgotten: another engine need not go through it first.
+        self.steps.clear();
+        self.packs.clear();
+        (self.running, self.rows) = (None, None);
+        self.tails = Default::default();
+        recovering!(self, self.engine.set_packs(packs));
+        self.packs = packs.to_vec();
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use super::persistent::Persistent;
 use super::plan::{LayerStages, Parts, Plan};
 use super::scratch::Scratch;
 use super::several::Several;
+use super::training::Training;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
@@ -35,6 +36,8 @@ pub struct GpuModel {
     pub(super) choosing: Choosing,
     /// Several texts at once, where such are written.
     pub(super) several: Several,
+    /// A training, where one goes on.
+    pub(super) training: Option<Training>,
     pub(super) weight_bytes: u64,
     pub(super) len: usize,
     /// Last, so that it goes after its buffers.
@@ -60,7 +63,7 @@ impl GpuModel {
     /// Dispatches of one decode step, logits included.
     pub fn dispatches_per_token(&self) -> usize {
         let layers = self.persistent.as_ref().map_or(self.stages().decode.len(), Persistent::len);
-        self.plan.embed.len() + layers + self.plan.logits_of_row.len() + self.plan.choose.len()
+        self.plan.embed.len() + layers + self.plan.logits_of_row.len() + self.plan.choose.stages.len()
     }
 
     pub(super) fn write_step(&self, past: usize, count: usize, row: usize, first_row: usize) {
@@ -171,7 +174,7 @@ impl GpuModel {
             self.plan.embed.record(&mut pass, past, count);
             self.layers(&mut pass, count, true);
             self.plan.logits_of_row.record(&mut pass, past, count);
-            self.plan.choose.record(&mut pass, past, count);
+            self.plan.choose.record(&mut pass, self.choosing.compared());
         }
         let staging = self.choosing.copy_out(&self.gpu, (&self.scratch.choose, self.persistent.as_ref()), &mut encoder);
         self.gpu.queue.submit([encoder.finish()]);

@@ -88,6 +88,7 @@ impl Loading {
             dropped,
             choosing,
             several: Several::default(),
+            training: None,
             weight_bytes,
             len,
             gpu,

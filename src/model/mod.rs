@@ -4,10 +4,11 @@
 //! - `kernels`: a room for each kernel, with what it is compiled with, its bindings and its workgroups;
 //! - `sampling_buffers`, `scratch`: the buffers of a step, whose sizes the kernels tell; `room`: whether there is room for all;
 //! - `stage`, `plan`: the dispatches of a step in their order; `persistent`: many layers in one dispatch;
-//! - `pack_tables`, `packs`: the tokens of packs on the device, and what runs them; `with_packs`: having them take part;
+//! - `pack_tables`: the tokens of packs on the device; `packs`: those that take part; `with_packs`: having them do so;
 //! - `choosing`: tokens between GPU and host;
 //! - `several`: what several texts have that are written at once; `writing_several`: their steps;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
+//! - `training`: token packs are trained;
 //! - `conformance`: each kernel alone against plain arithmetic;
 //! - `tune`, `check`, `profile`: which way of making steps is fastest here, whether it is right, and how long kernels take.
 
@@ -32,6 +33,7 @@ mod stage;
 mod tables;
 #[cfg(all(test, feature = "native-gpu"))]
 mod tests;
+mod training;
 mod tune;
 mod weights;
 mod with_packs;

@@ -1,4 +1,4 @@
-//! What a model has while packs take part.
+//! Token packs that take part in steps.
 
 use super::pack_tables::PackTables;
 use super::persistent::Persistent;
@@ -7,9 +7,9 @@ use super::plan::LayerStages;
 /// Packs that take part.
 pub struct Packs {
     /// Their tokens.
-    pub(super) tables: PackTables,
+    pub tables: PackTables,
     /// What the model's plan has without packs.
-    pub(super) layers: LayerStages,
+    pub layers: LayerStages,
     /// Who made decode steps without packs.
-    pub(super) base: Option<Persistent>,
+    pub base: Option<Persistent>,
 }

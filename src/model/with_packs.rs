@@ -4,7 +4,7 @@ use super::gpu_model::GpuModel;
 use super::pack_tables::{self, PackTables, too_large};
 use super::packs::Packs;
 use super::persistent;
-use super::plan::{LayerStages, Parts};
+use super::plan::LayerStages;
 use super::several::Several;
 use crate::config::NormActivation;
 use crate::engine::Backend;
@@ -48,7 +48,7 @@ impl GpuModel {
             result => result?,
         };
         tables.write(&self.gpu, merged);
-        let parts = Parts { packs: Some(&tables), ..self.parts() };
+        let parts = super::plan::Parts { packs: Some(&tables), ..self.parts() };
         let mut kernels = LayerStages::kernels(parts)?;
         let team = self.team();
         kernels.extend(team.and_then(|team| persistent::warm(parts, team)));

@@ -73,7 +73,7 @@ fn write(model: &Reference, real_ids: usize, sequences: &mut [(usize, &mut Vec<u
         let ids: Vec<u32> = sequences.iter().map(|(_, ids)| ids[position]).collect();
         let mut h = embed(&model.embedding, config.hidden_size, &ids)?;
         for (layer, caches) in model.layers.iter().zip(&mut caches) {
-            layer.forward(config, position, false, caches, &mut h);
+            layer.forward(config, None, position, false, caches, &mut h);
         }
         let logits = model.logits(&h);
         for (((number, ids), sampler), logits) in

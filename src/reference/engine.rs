@@ -1,9 +1,11 @@
 //! The oracle as an engine: what the GPU's answers are compared with, also by whole evaluations.
 
 use super::forward::{Cache, Reference};
+use super::training::Training;
 use crate::config::ModelConfig;
-use crate::engine::{HostChoice, HostRows, Logits, OnHost, RowInput};
-use crate::error::Result;
+use crate::engine::{AdamW, HostChoice, HostRows, Logits, OnHost, RowInput, Train, TrainRoom, TrainState, TrainStep};
+use crate::error::{Error, Result};
+use crate::packs::Merged;
 
 /// Most tokens of a forward pass: the logits of all of them are in memory at a time.
 const MAX_CHUNK: usize = 256;
@@ -16,12 +18,18 @@ pub struct ReferenceEngine {
     rows: Option<HostRows>,
     /// Of several texts, by place: what comes after the common tokens, of each layer.
     tails: Vec<Vec<Cache>>,
+    training: Option<Training>,
 }
 
 impl ReferenceEngine {
     /// An engine with room for `context_length` tokens.
     pub fn new(reference: Reference, context_length: usize) -> Self {
-        Self { reference, context_length, choice: None, rows: None, tails: Vec::new() }
+        Self { reference, context_length, choice: None, rows: None, tails: Vec::new(), training: None }
+    }
+
+    /// The model itself.
+    pub fn reference(&self) -> &Reference {
+        &self.reference
     }
 
     /// What the KV cache holds from position `common` on.
@@ -89,6 +97,11 @@ impl OnHost for ReferenceEngine {
         self.tails[place] = self.tail(common);
     }
 
+    fn set_packs(&mut self, packs: Merged) -> Result<()> {
+        self.reference.packs = packs;
+        Ok(())
+    }
+
     /// A text after the other: its tail is put into the KV cache and taken out again.
     async fn forward_rows(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>> {
         let common = self.reference.len();
@@ -105,5 +118,39 @@ impl OnHost for ReferenceEngine {
             self.reference.truncate(common);
         }
         Ok(logits)
+    }
+}
+
+impl ReferenceEngine {
+    fn training(&self) -> Result<&Training> {
+        self.training.as_ref().ok_or_else(no_training)
+    }
+}
+
+fn no_training() -> Error {
+    Error::invalid_argument("No training was begun.")
+}
+
+impl Train for ReferenceEngine {
+    async fn begin_training(&mut self, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<()> {
+        self.training = Some(Training::new(&self.reference, state, adamw, room)?);
+        Ok(())
+    }
+
+    async fn train(&mut self, steps: &[TrainStep]) -> Result<Vec<f32>> {
+        let training = self.training.as_mut().ok_or_else(no_training)?;
+        steps.iter().map(|step| training.step(&self.reference, step)).collect()
+    }
+
+    async fn loss(&mut self, sequences: &[Vec<u32>]) -> Result<f64> {
+        self.training()?.loss(&self.reference, sequences)
+    }
+
+    async fn learnt(&mut self) -> Result<TrainState> {
+        Ok(self.training()?.state.clone())
+    }
+
+    fn end_training(&mut self) {
+        self.training = None;
     }
 }

@@ -1,10 +1,11 @@
 //! The forward pass, and its KV cache.
 
-use super::math::{attention, layer_norm, matmul_transposed, rotate, scale_and_shift, theta};
+use super::math::{attention, gelu, layer_norm, matmul_transposed, rotate, scale_and_shift, theta};
 use crate::checkpoint::TableSource;
 use crate::checkpoint::layout::{Side, TensorId, padded_slots};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::packs::{Merged, MergedTokens};
 use crate::pattention::Pattention;
 use half::f16;
 
@@ -41,6 +42,8 @@ pub struct Reference {
     pub(crate) caches: Vec<Cache>,
     pub(crate) norm_weight: Vec<f32>,
     pub(crate) norm_bias: Vec<f32>,
+    /// Token packs that take part.
+    pub(crate) packs: Merged,
     pub(crate) round_cache_to_f16: bool,
     pub(crate) len: usize,
 }
@@ -64,6 +67,7 @@ impl Reference {
             embedding: source.table(TensorId::Embedding)?,
             norm_weight: source.table(TensorId::NormWeight)?,
             norm_bias: source.table(TensorId::NormBias)?,
+            packs: Merged::default(),
             config,
             layers,
             caches,
@@ -101,12 +105,13 @@ impl Reference {
     pub fn forward(&mut self, ids: &[u32], keep_hidden: bool) -> Result<Forward> {
         let mut h = embed(&self.embedding, self.config.hidden_size, ids)?;
         let mut hidden = Vec::new();
-        for (layer, cache) in self.layers.iter().zip(&mut self.caches) {
+        for (index, (layer, cache)) in self.layers.iter().zip(&mut self.caches).enumerate() {
             if keep_hidden {
                 hidden.push(h.clone());
             }
             let caches = std::slice::from_mut(cache);
-            layer.forward(&self.config, self.len, self.round_cache_to_f16, caches, &mut h);
+            let packs = self.packs.layers.get(index);
+            layer.forward(&self.config, packs, self.len, self.round_cache_to_f16, caches, &mut h);
         }
         if keep_hidden {
             hidden.push(h.clone());
@@ -155,12 +160,15 @@ impl Layer {
     pub(crate) fn forward(
         &self,
         config: &ModelConfig,
+        packs: Option<&[MergedTokens; 5]>,
         past: usize,
         round_to_f16: bool,
         caches: &mut [Cache],
         h: &mut [f32],
     ) {
-        let pattention = |which: Pattention, x: &[f32]| self.tables[which as usize].apply(config, x);
+        let pattention = |which: Pattention, x: &[f32]| {
+            self.tables[which as usize].apply(config, x, packs.map(|packs| &packs[which as usize]))
+        };
         let u = layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32);
         let [q, k, v] = [Pattention::Query, Pattention::Key, Pattention::Value].map(|which| pattention(which, &u));
         let mixed = self_attention(config, past, round_to_f16, caches, [q, k, v]);
@@ -171,10 +179,34 @@ impl Layer {
 }
 
 impl PattentionTables {
-    /// y = Θ(x·Kᵀ)·P for each row of `x`.
-    pub(crate) fn apply(&self, config: &ModelConfig, x: &[f32]) -> Vec<f32> {
+    /// y = Θ(x·Kᵀ)·P for each row of `x`, and what packs add.
+    pub(crate) fn apply(&self, config: &ModelConfig, x: &[f32], packs: Option<&MergedTokens>) -> Vec<f32> {
         let weights = slot_weights(config, self.slots, x, &self.keys);
-        matmul_transposed(&weights, &self.values, padded_slots(self.slots))
+        let mut y = matmul_transposed(&weights, &self.values, padded_slots(self.slots));
+        if let Some(packs) = packs.filter(|packs| !packs.is_empty()) {
+            add(&mut y, &self.of_packs(config.hidden_size, x, packs));
+        }
+        y
+    }
+
+    /// Σ_j c_j·gelu(x·k_j/‖s‖·√n)·v_j, where s = x·Kᵀ are the base's scores: 0 where their norm is.
+    fn of_packs(&self, d: usize, x: &[f32], packs: &MergedTokens) -> Vec<f32> {
+        let scores = matmul_transposed(x, &self.keys, d);
+        let pack_scores = matmul_transposed(x, &packs.keys, d);
+        let d_out = packs.values.len() / packs.len();
+        let mut y = Vec::with_capacity(x.len() / d * d_out);
+        let rows = scores.chunks_exact(padded_slots(self.slots)).zip(pack_scores.chunks_exact(packs.len()));
+        for (scores, pack_scores) in rows {
+            let norm = scores[..self.slots].iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
+            let scale = if norm > 0.0 { ((self.slots as f64).sqrt() / norm) as f32 } else { 0.0 };
+            let mut sums = vec![0.0; d_out];
+            for ((s, c), v) in pack_scores.iter().zip(&packs.strengths).zip(packs.values.chunks_exact(d_out)) {
+                let weight = c * gelu(s * scale);
+                sums.iter_mut().zip(v).for_each(|(sum, v)| *sum += weight * v);
+            }
+            y.extend(sums);
+        }
+        y
     }
 }
 

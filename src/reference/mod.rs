@@ -1,7 +1,7 @@
 //! The oracle: a TokenFormer forward pass in plain f32 on the CPU, written to be read.
 //!
 //! It follows arXiv 2410.23168 and the published code line by line and shares nothing with the GPU
-//! path but the tables, so that agreement between the two means something. Its arithmetic, `math`, is all that there is
+//! path but the tables, so that agreement between the two means something. Its arithmetic, `math` and [`backward`], is all that there is
 //! of it in a browser: what the kernels are compared with there.
 //!
 //! ```
@@ -23,11 +23,14 @@
 //! # }
 //! ```
 
+pub mod backward;
 #[cfg(not(target_arch = "wasm32"))]
 mod engine;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod forward;
 pub(crate) mod math;
+#[cfg(not(target_arch = "wasm32"))]
+mod training;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use engine::ReferenceEngine;

@@ -22,7 +22,7 @@ const FLOORS = [
   ["cpu", "reference", "store"],
   ["model", "quantizer"],
   ["any_model"],
-  ["generate", "load"],
+  ["generate", "load", "training"],
   ["api"],
 ];
 

@@ -13,6 +13,7 @@ mod packs;
 mod pattention;
 mod rows;
 mod suite;
+mod training;
 
 pub use case::Tier;
 pub use suite::{Row, Summary, run};

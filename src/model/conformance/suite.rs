@@ -2,7 +2,7 @@
 
 use super::case::{Case, Cases, DependsOn, Tier};
 use super::lab::{Finding, Lab};
-use super::{attention, choice, layers, packs, pattention, rows};
+use super::{attention, choice, layers, packs, pattention, rows, training};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions, Kernels};
 use serde::Serialize;
@@ -90,8 +90,8 @@ pub async fn run(tier: Tier, kernels: &[String], mut tell: impl FnMut(Row)) -> R
         let mut compiled = Kernels::default();
         let is_wanted = |case: &Case| kernels.is_empty() || kernels.iter().any(|name| name == case.kernel);
         let runs = |case: &Case| kind.runs(case.depends_on) && is_wanted(case);
-        for (seed, case) in cases(tier).into_iter().enumerate().filter(|(_, case)| runs(case)) {
-            let lab = Lab::new(&gpu, &mut compiled, seed as u64, is_program);
+        for case in cases(tier).into_iter().filter(runs) {
+            let lab = Lab::new(&gpu, &mut compiled, case.seed(), is_program);
             match run_case(lab, kind, &case).await? {
                 Ok(row) => {
                     summary.run += 1;
@@ -133,6 +133,7 @@ fn cases(tier: Tier) -> Vec<Case> {
     attention::add(&mut cases);
     choice::add(&mut cases);
     layers::add(&mut cases);
+    training::add(&mut cases);
     if tier == Tier::Quick { few(cases.list) } else { cases.list }
 }
 

@@ -21,6 +21,10 @@ pub enum Grid {
     PerPart { heads: u32, part: u32 },
     /// (heads, ⌈(past + 1) / part⌉, T), for parts of the contexts of T texts, of which the longest has `past` tokens.
     PerPartOfEach { heads: u32, part: u32 },
+    /// (x, ⌈L / tile⌉, T / L · z), for sequences of L tokens, which stands in the place of `past`.
+    PerSequence { x: u32, tile: u32, z: u32 },
+    /// (⌈L / tile⌉, ⌈L / tile⌉, T / L · z), for pairs of the tokens of such sequences.
+    PerPair { tile: u32, z: u32 },
 }
 
 impl Grid {
@@ -33,6 +37,11 @@ impl Grid {
             Self::PerTile { x, tile, z } => [x, t.div_ceil(tile), z],
             Self::PerPart { heads, part } => [heads, ((past + count) as u32).div_ceil(part), 1],
             Self::PerPartOfEach { heads, part } => [heads, (past as u32 + 1).div_ceil(part), t],
+            Self::PerSequence { x, tile, z } => [x, (past as u32).div_ceil(tile), t / past as u32 * z],
+            Self::PerPair { tile, z } => {
+                let tiles = (past as u32).div_ceil(tile);
+                [tiles, tiles, t / past as u32 * z]
+            }
         }
     }
 
@@ -96,6 +105,8 @@ mod tests {
         assert_eq!(Grid::PerTile { x: 5, tile: 4, z: 3 }.of(7, 9), [5, 3, 3]);
         assert_eq!(Grid::PerPart { heads: 5, part: 8 }.of(7, 9), [5, 2, 1]);
         assert_eq!(Grid::PerPartOfEach { heads: 5, part: 8 }.of(8, 3), [5, 2, 3]);
+        assert_eq!(Grid::PerSequence { x: 5, tile: 4, z: 3 }.of(7, 14), [5, 2, 6]);
+        assert_eq!(Grid::PerPair { tile: 4, z: 3 }.of(7, 14), [2, 2, 6]);
         // What one dimension does not hold goes into two, with some to spare.
         assert_eq!(Grid::folded(65_535).of(0, 1), [65_535, 1, 1]);
         assert_eq!(Grid::folded(65_536).of(0, 1), [65_535, 2, 1]);

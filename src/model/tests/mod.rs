@@ -10,6 +10,7 @@ mod room;
 mod self_test;
 mod several;
 mod shared;
+mod training;
 
 use super::gpu_model::GpuModel;
 use super::kernels::layers::Team;

@@ -1,0 +1,30 @@
+//! The tokens that packs add to the Pattentions of a product (`shaders/pack_shape.wgsl`).
+
+/// `PackShape` of the shaders.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct PackShape {
+    /// The first token of each segment, and last where those of the last end.
+    pub starts: [u32; 4],
+    /// All of them.
+    pub tokens: u32,
+    /// Parts in which products with them come.
+    pub parts: u32,
+    /// WGSL has structs with vectors end at whole vectors.
+    pub padding: [u32; 2],
+}
+
+/// Buffers of the packs of a product.
+#[derive(Clone, Copy)]
+pub struct PackBuffers<'a> {
+    /// Uniform [`PackShape`].
+    pub shape: &'a wgpu::Buffer,
+    /// Strengths, f32 \[tokens\].
+    pub strengths: &'a wgpu::Buffer,
+    /// Products with them as they come, f32 [parts, T, tokens]: scores on the way there, gradients by weights on the way back.
+    pub parts: &'a wgpu::Buffer,
+    /// Scores u·k, f32 [T, tokens].
+    pub q: &'a wgpu::Buffer,
+    /// Weights, f32 [T, tokens].
+    pub weights: &'a wgpu::Buffer,
+}

@@ -1,0 +1,318 @@
+//! Training against float64 (tests/fixtures/growth), and against the reference on the same quantized tables.
+
+use super::*;
+use crate::checkpoint::TableSource;
+use crate::checkpoint::files::PytorchFile;
+use crate::checkpoint::layout::tensors;
+use crate::checkpoint::regions::Region;
+use crate::engine::{AdamW, Train, TrainRoom, TrainState, TrainStep};
+use crate::error::ErrorCode;
+use crate::packs::{LayerTokens, Merged, MergedTokens, Pack, PackTokens};
+use crate::pattention::Pattention;
+use half::f16;
+use pollster::block_on;
+use safetensors::SafeTensors;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Of each tensor's gradient.
+const GRADIENT: f64 = 1e-3;
+/// Of a loss, of which at least this much.
+const LOSS: (f64, f64) = (0.01, 0.05);
+
+const ADAMW: AdamW = AdamW { betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0, clip_norm: 1.0 };
+
+#[derive(Deserialize)]
+struct Growth {
+    loss_some: f64,
+    adamw: Options,
+    losses: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Options {
+    lr: f32,
+    beta1: f32,
+    beta2: f32,
+    eps: f32,
+    weight_decay: f32,
+    clip_norm: f32,
+    steps: usize,
+}
+
+/// A fixture at f16 precision, and what became of packs on it.
+struct Case {
+    model: GpuModel,
+    file: Vec<u8>,
+    growth: Growth,
+    layers: usize,
+}
+
+impl Case {
+    fn open(gpu: &Rc<Gpu>, name: &str) -> Self {
+        let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let read = |path: &str| std::fs::read(fixtures.join(path)).expect("a fixture");
+        let config = PartialConfig::from_json(&read(&format!("{name}/config.json"))).expect("config");
+        let path = fixtures.join(name).join("pytorch_model.bin");
+        let mut source = PytorchFile::open(&path, Some(config)).expect("checkpoint");
+        let config = source.config().clone();
+        let loading = block_on(Loading::new(gpu.clone(), config.clone(), Quantization::F16, Some(64))).expect("room");
+        for id in tensors(&config) {
+            let table = source.table(id).expect("table");
+            let bytes: Vec<u8> = match id.format(Quantization::F16) {
+                Some(_) => table.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
+                None => table.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            };
+            loading.weights.write(gpu, id, Region::Elements, 0, &bytes).expect("written");
+        }
+        let model = block_on(loading.finish()).expect("model");
+        let growth = serde_json::from_slice(&read(&format!("growth/{name}/growth.json"))).expect("growth");
+        let file = read(&format!("growth/{name}/growth.safetensors"));
+        Self { model, file, growth, layers: config.num_layers }
+    }
+
+    fn tensor(&self, name: &str) -> Vec<[u8; 4]> {
+        let file = SafeTensors::deserialize(&self.file).expect("growth");
+        file.tensor(name).expect(name).data().as_chunks::<4>().0.to_vec()
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        self.tensor("input_ids").into_iter().map(u32::from_le_bytes).collect()
+    }
+
+    /// The tensors `{set}.{layer}.{kind}.{key|value}`.
+    fn pack(&self, set: &str) -> Pack {
+        let tokens = |layer: usize, kind: Pattention| {
+            let side = |side: &str| {
+                let tensor = self.tensor(&format!("{set}.{layer}.{}.{side}", kind.name()));
+                tensor.into_iter().map(f32::from_le_bytes).collect()
+            };
+            Some(PackTokens { keys: side("key"), values: side("value") })
+        };
+        Pack { layers: (0..self.layers).map(|layer| Pattention::ALL.map(|kind| tokens(layer, kind))).collect() }
+    }
+}
+
+/// Gradients and loss of a step that moves nothing.
+fn gradients(model: &mut GpuModel, tokens: &Pack, batch: &[Vec<u32>], frozen: &Merged) -> (f32, Pack) {
+    let length = batch[0].len();
+    let state = TrainState { tokens: tokens.clone(), ..TrainState::default() };
+    let room = TrainRoom { length, batch: batch.len() };
+    block_on(model.train_beside(frozen, &state, &ADAMW, room)).expect("room");
+    let step = TrainStep { batch: batch.to_vec(), learning_rate: 0.0 };
+    let losses = block_on(model.train(&[step])).expect("a step");
+    assert_eq!(block_on(model.learnt()).expect("learnt").tokens, *tokens, "a rate of 0 moves nothing");
+    let training = model.training.as_ref().expect("a training");
+    let gradients = block_on(training.gradients(model.gpu())).expect("gradients");
+    model.end_training();
+    (losses[0], gradients)
+}
+
+#[track_caller]
+fn assert_gradients(what: &str, got: &Pack, want: &Pack) {
+    assert_eq!(got.slices().count(), want.slices().count());
+    for (i, (got, want)) in got.slices().zip(want.slices()).enumerate() {
+        // Of zero keys and values that are not, some gradients are nothing.
+        if want.iter().all(|x| *x == 0.0) {
+            assert!(got.iter().all(|x| *x == 0.0), "{what}, tensor {i}");
+            continue;
+        }
+        let error = relative_error(got, want);
+        assert!(error < GRADIENT, "{what}, tensor {i}: {error:.1e}");
+    }
+}
+
+const NAMES: [&str; 3] = ["head64", "head80", "uneven-slots"];
+
+#[test]
+fn training_gradients_agree_with_float64() {
+    for software in [false, true] {
+        let gpu = gpu_that_is(software, &GpuOptions { no_subgroups: true, default_limits: true, ..Default::default() });
+        for name in NAMES {
+            let mut case = Case::open(&gpu, name);
+            let ids = case.ids();
+            for (set, want) in [("zero", case.growth.losses[0]), ("some", case.growth.loss_some)] {
+                let tokens = case.pack(&format!("{set}.tokens"));
+                let (loss, got) = gradients(&mut case.model, &tokens, std::slice::from_ref(&ids), &Merged::default());
+                assert!((f64::from(loss) - want).abs() < 1e-3, "{name}, {set}: {loss} and {want}");
+                assert_gradients(&format!("{name}, {set}"), &got, &case.pack(&format!("{set}.grad")));
+            }
+        }
+    }
+}
+
+#[test]
+fn thirty_steps_of_training_agree_with_float64() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    for name in NAMES {
+        let mut case = Case::open(&gpu, name);
+        let ids = case.ids();
+        let Options { lr, beta1, beta2, eps, weight_decay, clip_norm, steps } = case.growth.adamw;
+        let adamw = AdamW { betas: [beta1, beta2], epsilon: eps, weight_decay, clip_norm };
+        let state = TrainState { tokens: case.pack("zero.tokens"), ..TrainState::default() };
+        let room = TrainRoom { length: ids.len(), batch: 1 };
+        let step = TrainStep { batch: vec![ids.clone()], learning_rate: lr };
+        block_on(case.model.begin_training(&state, &adamw, room)).expect("begun");
+        let mut losses = block_on(case.model.train(&vec![step.clone(); 10])).expect("steps");
+        // What was learnt so far, with its moments, is all that the rest depends on.
+        let state = block_on(case.model.learnt()).expect("learnt");
+        assert_eq!(state.steps, 10);
+        block_on(case.model.begin_training(&state, &adamw, room)).expect("begun again");
+        losses.extend(block_on(case.model.train(&vec![step; steps - 10])).expect("steps"));
+        losses.push(block_on(case.model.loss(&[ids])).expect("loss") as f32);
+        for (i, (got, want)) in losses.iter().zip(&case.growth.losses).enumerate() {
+            let error = (f64::from(*got) - want).abs();
+            assert!(error < LOSS.0 * want.max(LOSS.1), "{name}, step {i}: {got} and {want}");
+        }
+        assert_eq!(losses.len(), case.growth.losses.len());
+        let learnt = block_on(case.model.learnt()).expect("learnt");
+        let [got, want] = [&learnt.tokens, &case.pack("trained.tokens")]
+            .map(|pack| pack.slices().flatten().copied().collect::<Vec<_>>());
+        // Where second moments are next to nothing, rounding moves tokens: on the whole they are the same.
+        let error = relative_error(&got, &want);
+        assert!(error < 0.02, "{name}: {error:.1e}");
+    }
+}
+
+/// Tokens for a layer's Pattentions, so many each; 0: none.
+fn layer_tokens(random: &mut Random, counts: [usize; 5], d: usize) -> LayerTokens {
+    counts.map(|m| {
+        let mut side = || (0..m * d).map(|_| 0.3 * random.uniform()).collect::<Vec<f32>>();
+        let tokens = PackTokens { keys: side(), values: side() };
+        (m > 0).then_some(tokens)
+    })
+}
+
+fn frozen(random: &mut Random, counts: &[[usize; 5]], d: usize) -> Merged {
+    let mut layer = |counts: [usize; 5]| {
+        layer_tokens(random, counts, d).map(|tokens| {
+            let PackTokens { keys, values } = tokens.unwrap_or_default();
+            let strengths = (0..keys.len() / d).map(|i| [0.5, -1.5][i % 2]).collect();
+            MergedTokens { keys, values, strengths }
+        })
+    };
+    Merged { layers: counts.iter().map(|counts| layer(*counts)).collect() }
+}
+
+#[test]
+fn batches_on_quantized_tables_agree_with_the_reference() {
+    let c = config(UNEVEN);
+    let (d, vocab) = (c.hidden_size, c.padded_vocab_size);
+    let mut random = Random(5);
+    // Different numbers of tokens, kinds and layers without any, packs that stay as they are.
+    let shapes: [(&[[usize; 5]], &[[usize; 5]]); 5] = [
+        (&[[3; 5], [2, 5, 5, 1, 70]], &[]),
+        (&[[0; 5], [0, 0, 0, 0, 4]], &[]),
+        (&[[0, 0, 0, 0, 4], [0; 5]], &[]),
+        (&[[0, 0, 0, 2, 0], [0, 2, 0, 0, 0]], &[]),
+        (&[[2; 5], [0, 2, 0, 1, 0]], &[[1, 0, 3, 2, 2], [1, 1, 0, 0, 2]]),
+    ];
+    for (i, (counts, others)) in shapes.into_iter().enumerate() {
+        let gpu = gpu_that_is(i == 1, &GpuOptions { no_subgroups: true, ..Default::default() });
+        let q = Quantization::ALL[i % 3];
+        let (mut model, mut reference) = block_on(build(&gpu, &c, q, 8));
+        let tokens = Pack { layers: counts.iter().map(|counts| layer_tokens(&mut random, *counts, d)).collect() };
+        let frozen = frozen(&mut random, others, d);
+        // The first is more rows than there is room for at a time.
+        let (sequences, length) = if i == 0 { (4, 290) } else { (3, 21) };
+        let batch: Vec<Vec<u32>> = (0..sequences).map(|_| random.ids(length, vocab)).collect();
+        let (loss, got) = gradients(&mut model, &tokens, &batch, &frozen);
+        reference.packs = frozen;
+        let (mut want_loss, mut want) = (0.0, tokens.zeros());
+        for ids in &batch {
+            let (loss, gradients) = reference.gradients(&tokens, ids).expect("gradients");
+            want_loss += loss / batch.len() as f64;
+            for (sum, g) in want.slices_mut().zip(gradients.slices()) {
+                sum.iter_mut().zip(g).for_each(|(sum, g)| *sum += g / batch.len() as f32);
+            }
+        }
+        assert!((f64::from(loss) - want_loss).abs() < 1e-3, "{q:?}: {loss} and {want_loss}");
+        assert_gradients(&format!("{q:?}, {counts:?} beside {others:?}"), &got, &want);
+    }
+}
+
+#[test]
+fn heads_take_turns_on_long_sequences() {
+    let mut c = config(UNEVEN);
+    // 1,023 rows: probabilities of eight heads are more than are held at a time.
+    (c.num_attention_heads, c.max_position_embeddings, c.num_layers) = (20, 1024, 1);
+    let (d, length) = (c.hidden_size, 1024);
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let (mut model, reference) = block_on(build(&gpu, &c, Quantization::Q4, 8));
+    let mut random = Random(6);
+    let tokens = Pack { layers: vec![layer_tokens(&mut random, [2; 5], d)] };
+    let ids = random.ids(length, c.padded_vocab_size);
+    let (loss, got) = gradients(&mut model, &tokens, std::slice::from_ref(&ids), &Merged::default());
+    let (want_loss, want) = reference.gradients(&tokens, &ids).expect("gradients");
+    assert!((f64::from(loss) - want_loss).abs() < 1e-3, "{loss} and {want_loss}");
+    assert_gradients("20 heads", &got, &want);
+}
+
+#[test]
+fn losses_are_means_over_predictions_and_training_leaves_the_context_alone() {
+    let c = config(UNEVEN);
+    let gpu = gpu(&GpuOptions::default());
+    let (mut model, reference) = block_on(build(&gpu, &c, Quantization::Q8, 20));
+    let mut random = Random(7);
+    let tokens = Pack { layers: vec![layer_tokens(&mut random, [1, 0, 0, 0, 2], c.hidden_size)] };
+    let ids = random.ids(12, c.padded_vocab_size);
+    block_on(model.forward(&ids[..11], Logits::None)).expect("prompt");
+    let before = block_on(model.forward(&ids[11..], Logits::Last)).expect("logits");
+    model.truncate(11);
+    let room = TrainRoom { length: 30, batch: 2 };
+    let state = TrainState { tokens: tokens.clone(), ..TrainState::default() };
+    let bytes = gpu.memory.bytes();
+    block_on(model.begin_training(&state, &ADAMW, room)).expect("begun");
+    // Of several lengths, and more than there is room for at a time.
+    let sequences: Vec<Vec<u32>> =
+        [30, 30, 30, 2, 17].iter().map(|length| random.ids(*length, c.padded_vocab_size)).collect();
+    let got = block_on(model.loss(&sequences)).expect("loss");
+    let of = |ids: &Vec<u32>| reference.gradients(&tokens, ids).expect("loss").0 * (ids.len() - 1) as f64;
+    let want = sequences.iter().map(of).sum::<f64>() / (29.0 * 3.0 + 1.0 + 16.0);
+    assert!((got - want).abs() < 1e-4, "{got} and {want}");
+    let step = TrainStep { batch: sequences[..2].to_vec(), learning_rate: 0.01 };
+    let losses = block_on(model.train(&vec![step; 70])).expect("steps");
+    assert!(losses.len() == 70 && losses[69] < losses[0], "{losses:?}");
+    let learnt = block_on(model.learnt()).expect("learnt");
+    assert_eq!((learnt.tokens.layers.len(), learnt.steps), (1, 70));
+    let after = block_on(model.forward(&ids[11..], Logits::Last)).expect("logits");
+    assert_eq!(after, before, "the context and the base are as they were");
+    model.end_training();
+    assert_eq!(gpu.memory.bytes(), bytes, "all of it is free again");
+}
+
+#[test]
+fn what_cannot_be_trained_is_an_error() {
+    let gpu = gpu(&GpuOptions::default());
+    let mut c = config(UNEVEN);
+    c.num_layers = 1;
+    let (mut model, _) = block_on(build(&gpu, &c, Quantization::Q4, 8));
+    let code = |result: crate::error::Result<()>| result.expect_err("an error").code;
+    let mut random = Random(8);
+    let tokens = Pack { layers: vec![layer_tokens(&mut random, [1; 5], c.hidden_size)] };
+    let state = TrainState { tokens: tokens.clone(), ..TrainState::default() };
+    let begin = |model: &mut GpuModel, state: &TrainState, length, batch| {
+        block_on(model.begin_training(state, &ADAMW, TrainRoom { length, batch }))
+    };
+    assert_eq!(code(block_on(model.learnt()).map(drop)), ErrorCode::InvalidArgument);
+    for (length, batch) in [(1, 1), (302, 1), (8, 0)] {
+        assert_eq!(code(begin(&mut model, &state, length, batch)), ErrorCode::InvalidArgument, "{length}, {batch}");
+    }
+    let other = Pack { layers: vec![layer_tokens(&mut random, [1; 5], 32)] };
+    let moments = [Pack { layers: vec![layer_tokens(&mut random, [2; 5], c.hidden_size)] }, tokens.clone()];
+    let wrong = TrainState { tokens: other, ..TrainState::default() };
+    assert_eq!(code(begin(&mut model, &wrong, 8, 1)), ErrorCode::InvalidConfig);
+    let wrong = TrainState { moments, ..state.clone() };
+    assert_eq!(code(begin(&mut model, &wrong, 8, 1)), ErrorCode::InvalidArgument);
+    begin(&mut model, &state, 8, 2).expect("begun");
+    let ids = |n: usize| vec![1; n];
+    for batch in [vec![], vec![ids(9)], vec![ids(1)], vec![ids(8); 3], vec![ids(8), ids(7)], vec![vec![333; 8]]] {
+        let step = TrainStep { batch: batch.clone(), learning_rate: 0.1 };
+        assert_eq!(code(block_on(model.train(&[step])).map(drop)), ErrorCode::InvalidArgument, "{batch:?}");
+    }
+    assert_eq!(code(block_on(model.loss(&[])).map(drop)), ErrorCode::InvalidArgument);
+    assert_eq!(block_on(model.learnt()).expect("learnt").tokens, tokens, "no step was made");
+    c.norm_activation_type = crate::config::NormActivation::Softmax;
+    let (mut model, _) = block_on(build(&gpu, &c, Quantization::Q4, 8));
+    assert_eq!(code(begin(&mut model, &state, 8, 1)), ErrorCode::UnsupportedCheckpoint);
+}

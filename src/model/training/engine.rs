@@ -1,0 +1,56 @@
+//! The model as an engine that trains.
+
+use super::steps::{Base, Training};
+use crate::engine::{AdamW, Train, TrainRoom, TrainState, TrainStep};
+use crate::error::{Error, Result};
+use crate::model::GpuModel;
+use crate::packs::Merged;
+
+impl Train for GpuModel {
+    async fn begin_training(&mut self, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<()> {
+        self.train_beside(&Merged::default(), state, adamw, room).await
+    }
+
+    async fn train(&mut self, steps: &[TrainStep]) -> Result<Vec<f32>> {
+        self.gpu.check()?;
+        self.training.as_mut().ok_or_else(no_training)?.train(&self.gpu, steps).await
+    }
+
+    async fn loss(&mut self, sequences: &[Vec<u32>]) -> Result<f64> {
+        self.gpu.check()?;
+        self.training.as_mut().ok_or_else(no_training)?.loss(&self.gpu, sequences).await
+    }
+
+    async fn learnt(&mut self) -> Result<TrainState> {
+        self.gpu.check()?;
+        self.training.as_ref().ok_or_else(no_training)?.learnt(&self.gpu).await
+    }
+
+    fn end_training(&mut self) {
+        self.training = None;
+    }
+}
+
+impl GpuModel {
+    /// Begins a training beside packs that take part and stay as they are; see [`Train::begin_training`].
+    pub(in crate::model) async fn train_beside(
+        &mut self,
+        frozen: &Merged,
+        state: &TrainState,
+        adamw: &AdamW,
+        room: TrainRoom,
+    ) -> Result<()> {
+        self.gpu.check()?;
+        // What an earlier one took is free before this one is measured.
+        self.training = None;
+        let Self { gpu, config, weights, scratch, .. } = self;
+        let base = Base { gpu, config, weights, scratch, frozen };
+        let training = Training::new(base, state, adamw, room).await?;
+        self.training = Some(training);
+        Ok(())
+    }
+}
+
+fn no_training() -> Error {
+    Error::invalid_argument("No training has begun.").hint("Call begin_training first.")
+}

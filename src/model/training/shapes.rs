@@ -1,0 +1,97 @@
+//! Uniforms of a training: those that never change, and shapes of products that follow from how many rows there are.
+
+use crate::gpu::{Gpu, GpuBuffer};
+use crate::model::kernels::{AttentionProduct, AttentionShapes, GemmShape};
+use std::collections::HashMap;
+
+/// The shape of a product of which a size is known only with the sequences.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Form {
+    /// One of the attention's, for sequences of any length.
+    Attention(AttentionProduct, AttentionShapes),
+    /// One with packs' tokens. Each row is a row of C, of so many columns, which come in parts.
+    Rows { shape: GemmShape, part_columns: usize },
+    /// One with packs' tokens whose sum is over the rows.
+    SumOfRows(GemmShape),
+}
+
+impl Form {
+    /// For `rows` rows, of sequences of `length` rows.
+    fn of(self, rows: usize, length: usize) -> GemmShape {
+        match self {
+            Self::Attention(product, shapes) => product.shape(AttentionShapes { length, ..shapes }),
+            Self::Rows { shape, part_columns } => {
+                GemmShape { m: rows as u32, part_stride: (rows * part_columns) as u32, ..shape }
+            }
+            Self::SumOfRows(shape) => GemmShape { k: rows as u32, ..shape },
+        }
+    }
+}
+
+/// Makes uniforms, each once.
+pub struct Uniforms<'a> {
+    gpu: &'a Gpu,
+    fixed: HashMap<Vec<u8>, GpuBuffer>,
+    forms: Vec<(Form, GpuBuffer)>,
+}
+
+/// What was made.
+pub struct Shapes {
+    /// Keeps the buffers alive that bind groups name.
+    _fixed: Vec<GpuBuffer>,
+    forms: Vec<(Form, GpuBuffer)>,
+    /// Rows and length that they hold now.
+    now: (usize, usize),
+}
+
+impl<'a> Uniforms<'a> {
+    pub fn new(gpu: &'a Gpu) -> Self {
+        Self { gpu, fixed: HashMap::new(), forms: Vec::new() }
+    }
+
+    /// A uniform that never changes.
+    pub fn fixed<T: bytemuck::NoUninit>(&mut self, value: &T) -> wgpu::Buffer {
+        let bytes = bytemuck::bytes_of(value);
+        let gpu = self.gpu;
+        let made = self.fixed.entry(bytes.to_vec()).or_insert_with(|| {
+            let buffer = uniform(gpu, bytes.len());
+            gpu.queue.write_buffer(&buffer.buffer, 0, bytes);
+            buffer
+        });
+        made.buffer.clone()
+    }
+
+    /// A uniform `GemmShape` that follows from the sequences.
+    pub fn form(&mut self, form: Form) -> wgpu::Buffer {
+        if let Some((_, made)) = self.forms.iter().find(|(of, _)| *of == form) {
+            return made.buffer.clone();
+        }
+        let made = uniform(self.gpu, size_of::<GemmShape>());
+        let buffer = made.buffer.clone();
+        self.forms.push((form, made));
+        buffer
+    }
+
+    pub fn into_shapes(self) -> Shapes {
+        Shapes { _fixed: self.fixed.into_values().collect(), forms: self.forms, now: (0, 0) }
+    }
+}
+
+impl Shapes {
+    /// Writes all shapes for `rows` rows, of sequences of `length` rows.
+    pub fn write(&mut self, gpu: &Gpu, rows: usize, length: usize) {
+        if self.now == (rows, length) {
+            return;
+        }
+        self.now = (rows, length);
+        for (form, uniform) in &self.forms {
+            gpu.queue.write_buffer(&uniform.buffer, 0, bytemuck::bytes_of(&form.of(rows, length)));
+        }
+    }
+}
+
+/// A buffer for a uniform.
+pub fn uniform(gpu: &Gpu, bytes: usize) -> GpuBuffer {
+    use wgpu::BufferUsages as U;
+    GpuBuffer::new(gpu, "uniform", bytes as u64, U::UNIFORM | U::COPY_DST)
+}

@@ -1,0 +1,92 @@
+// The options of `train` that Rust has to know: the table that all who know them are made from.
+//
+// - This module's room checks arguments by it (options.js).
+// - build.rs makes of it Rust's `TrainOptions` with their defaults and checks (build/options.rs). Therefore what stands
+//   after the equals sign is JSON.
+//
+// The columns are described in options.js at `Option`.
+
+// prettier-ignore
+/** @type {Readonly<Record<string, Readonly<import("./options.js").Option>>>} */
+export const ROWS = {
+  "tokens": {
+    "type": "integer", "min": 1, "max": 256, "default": 16, "room": "training",
+    "about": "parameter tokens to add to each Pattention",
+    "doc": "Parameter tokens to add to each Pattention; an integer from 1 to 256."
+  },
+  "kinds": {
+    "type": "texts", "default": ["query", "key", "value", "proj", "mlp"], "room": "training",
+    "about": "which Pattentions get tokens: some of `query`, `key`, `value`, `proj`, `mlp`",
+    "doc": "Which Pattentions get tokens."
+  },
+  "epochs": {
+    "type": "integer", "min": 1, "max": 9007199254740991, "room": "training",
+    "about": "how often the text is read; 4 unless `steps` is given",
+    "doc": "How often the text is read; an integer, at least 1. Not together with `steps`.", "leftOut": "4, unless `steps` is given"
+  },
+  "steps": {
+    "type": "integer", "min": 1, "max": 4294967295, "room": "training",
+    "about": "how many steps are made, instead of `epochs`",
+    "doc": "How many steps are made; an integer, at least 1. Not together with `epochs`.", "leftOut": "what `epochs` come to"
+  },
+  "sequenceLength": {
+    "type": "integer", "min": 2, "max": 9007199254740991, "default": 256, "room": "training",
+    "about": "tokens of a sequence; all but the first are predicted",
+    "doc": "Tokens of a sequence, of which all but the first are predicted; an integer, at least 2, at most the context's length."
+  },
+  "batch": {
+    "type": "integer", "min": 1, "max": 256, "default": 4, "room": "training",
+    "about": "sequences of a step",
+    "doc": "Sequences of a step; an integer from 1 to 256."
+  },
+  "learningRate": {
+    "type": "number", "min": 0, "aboveMin": true, "default": 0.003, "room": "training",
+    "about": "how far a step goes: AdamW's learning rate",
+    "doc": "AdamW's learning rate; above 0."
+  },
+  "schedule": {
+    "type": "enum", "values": ["cosine", "constant"], "default": "cosine", "room": "training",
+    "about": "how the learning rate goes on after the warm-up: down to 0 along a cosine, or constant",
+    "doc": "How the learning rate goes on after the warm-up: down to 0 along a cosine, or constant."
+  },
+  "warmup": {
+    "type": "integer", "min": 0, "max": 4294967295, "default": 10, "room": "training",
+    "about": "steps in which the learning rate rises from 0",
+    "doc": "Steps in which the learning rate rises from 0; an integer, at least 0."
+  },
+  "weightDecay": {
+    "type": "number", "min": 0, "default": 0, "room": "training",
+    "about": "AdamW's weight decay",
+    "doc": "AdamW's weight decay; from 0."
+  },
+  "clipNorm": {
+    "type": "number", "min": 0, "default": 1, "room": "training",
+    "about": "gradients whose norm is larger are scaled down to it; 0 is off",
+    "doc": "Gradients whose norm is larger are scaled down to it; from 0, which is off."
+  },
+  "beta1": {
+    "type": "number", "min": 0, "max": 1, "belowMax": true, "default": 0.9, "room": "training",
+    "about": "AdamW's β₁",
+    "doc": "AdamW's β₁; from 0, below 1."
+  },
+  "beta2": {
+    "type": "number", "min": 0, "max": 1, "belowMax": true, "default": 0.95, "room": "training",
+    "about": "AdamW's β₂",
+    "doc": "AdamW's β₂; from 0, below 1."
+  },
+  "epsilon": {
+    "type": "number", "min": 0, "aboveMin": true, "default": 1e-8, "room": "training",
+    "about": "AdamW's ε",
+    "doc": "AdamW's ε; above 0."
+  },
+  "validation": {
+    "type": "number", "min": 0, "max": 1, "belowMax": true, "default": 0.1, "room": "training",
+    "about": "share of the text, from its end, that is kept to see when to stop; 0 keeps none",
+    "doc": "Share of the text, from its end, that is kept to see which epoch was best; from 0, which keeps none, below 1."
+  },
+  "seed": {
+    "type": "integer", "min": 0, "max": 9007199254740991, "isWide": true, "room": "training",
+    "about": "what new tokens begin with and the order of sequences are drawn from; a random one if left out",
+    "doc": "Seed of what new tokens begin with and of the order of sequences; an integer from 0 to 2^53 − 1.", "leftOut": "a random one"
+  }
+}
