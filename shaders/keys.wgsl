@@ -2,16 +2,19 @@
 //   LAYERNORM   f = LN                       scores of query, key, value (fused) or of the feed-forward part
 //   COMBINE     f joins the parts of a split attention: scores of the output projection
 //   FINAL_NORM  f = LN(·)·w + b              logits, W = E
+//   PACKS       rows of a second table, of f32, follow those of W: packs' tokens
 //
 // Bindings
 //   0, 1  table W[ROWS, 32·GROUPS] (table.wgsl)
 //   2     step      uniform Step
 //   3     x         f32 [T, 32·GROUPS]: the residual stream h, of which row step.row is read (row 0
 //                   unless FINAL_NORM); for COMBINE the parts that attention_decode.wgsl left
-//   4     y         f32 [ROWS], from Y_START on
+//   4     y         f32 [ROWS], from Y_START on; with PACKS [ROWS + PACK_ROWS]
 //   5     norm      f32 [2, 32·GROUPS]: w, then b (FINAL_NORM only)
-// Grid: ceil(ROWS / ROWS_PER_WG) workgroups, in x and y if there are more than 65,535.
-// Constants: ROWS, Y_START, EPSILON (LayerNorm), and for COMBINE those of attention_decode.wgsl.
+//   6     pack_keys  f32 [PACK_ROWS, 32·GROUPS] as vec4<f32> (PACKS only)
+// Grid: ceil(ROWS / ROWS_PER_WG) workgroups, with PACKS and one for each of their rows; in x and y if there are more than 65,535.
+// Constants: ROWS, Y_START, EPSILON (LayerNorm), for COMBINE those of attention_decode.wgsl, and for PACKS PACK_ROWS and
+// TABLE_WORKGROUPS, those for the rows of W.
 
 #include "matvec.wgsl"
 #include "step.wgsl"
@@ -22,6 +25,9 @@ const COLS = GROUPS * 32u;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 #if FINAL_NORM
 @group(0) @binding(5) var<storage, read> norm: array<vec4<f32>>;
+#endif
+#if PACKS
+@group(0) @binding(6) var<storage, read> pack_keys: array<vec4<f32>>;
 #endif
 #if COMBINE
 #include "attention_parts.wgsl"
@@ -40,7 +46,8 @@ fn main(
     subgroup_width = width;
 #endif
     let lane = local % LANES;
-    let first_row = (group.y * grid.x + group.x) * ROWS_PER_WG + local / LANES * 4u;
+    let wg_index = group.y * grid.x + group.x;
+    let first_row = wg_index * ROWS_PER_WG + local / LANES * 4u;
     // Rows past the end are computed as copies of the last one and dropped at the end.
     let rows = min(vec4<u32>(first_row) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(ROWS - 1u));
     let ahead = load_ahead(rows, lane);
@@ -83,6 +90,26 @@ fn main(
         a[i] = a[i] * norm[item * 2u] + norm[COLS / 4u + item * 2u];
         b[i] = b[i] * norm[item * 2u + 1u] + norm[COLS / 4u + item * 2u + 1u];
 #endif
+    }
+#endif
+#if PACKS
+    if wg_index >= TABLE_WORKGROUPS {
+        let row = wg_index - TABLE_WORKGROUPS;
+        if row < PACK_ROWS {
+            var sum = 0.0;
+            for (var i = 0u; i < ITEMS; i++) {
+                let item = local + i * WG;
+                if item < GROUPS * 4u {
+                    let at = row * (COLS / 4u) + item * 2u;
+                    sum += dot(a[i], pack_keys[at]) + dot(b[i], pack_keys[at + 1u]);
+                }
+            }
+            sum = workgroup_sum(local, sum);
+            if local == 0u {
+                y[ROWS + row] = sum;
+            }
+        }
+        return;
     }
 #endif
 

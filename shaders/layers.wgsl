@@ -11,6 +11,8 @@
 //   part 4  scores of mlp tokens of LN(h')
 //   part 5  h = h' + Pᵀ·Θ(scores)
 //
+// With PACKS, tokens of packs take part in the products that have any (layers_packs.wgsl).
+//
 // Bindings
 //   0, 1  the layers' tables, all in one (group.wgsl): elements of all layers, then scales of all
 //   2     step    uniform Step
@@ -19,7 +21,7 @@
 //   5     old     u32 [FAILED + 1] as vec4<u32>: what another dispatch has sent; cleared here, but for its last words
 //   6     keys    f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>, paired order (rotary.wgsl)
 //   7     values  f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>
-//   8     angles  vec2<f32> [context, r/2]
+//   8     angles  vec2<f32> [context, r/2]; with PACKS packs, array<vec4<f32>>: the angles, then the tokens of packs
 // Grid: WORKGROUPS workgroups of WG threads.
 // Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of
 // the mailbox AT_*, MAILBOX_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
@@ -38,7 +40,11 @@
 @group(0) @binding(5) var<storage, read_write> old: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read_write> keys: array<vec4<u32>>;
 @group(0) @binding(7) var<storage, read_write> values: array<vec4<u32>>;
+#if PACKS
+@group(0) @binding(8) var<storage, read> packs: array<vec4<f32>>;
+#else
 @group(0) @binding(8) var<storage, read> angles: array<vec2<f32>>;
+#endif
 
 #include "mailbox.wgsl"
 
@@ -47,6 +53,9 @@ var<private> layer_mail: u32;
 var<private> layer_elements: u32;
 var<private> layer_scales: u32;
 var<private> layer_cache: u32;
+#if PACKS
+var<private> layer_packs: u32;
+#endif
 
 // Sums of the attention's teams.
 var<workgroup> sums: array<vec4<f32>, 2u * WG>;
@@ -83,6 +92,9 @@ fn quad_largest(local: u32, x: vec4<f32>) -> f32 {
 }
 #endif
 
+#if PACKS
+#include "layers_packs.wgsl"
+#endif
 #include "layers_products.wgsl"
 #include "layers_attention.wgsl"
 
@@ -116,11 +128,17 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
     layer_elements = layer * ELEMENT_STRIDE;
     layer_scales = layer * SCALE_STRIDE;
     layer_cache = layer * CACHE_STRIDE;
+#if PACKS
+    layer_packs = layer * PACK_STRIDE;
+#endif
     let previous = layer_mail - MAILBOX_STRIDE; // of the first layer it is never used
 
     // What each product needs of the tables is asked for before its activations are waited for.
     var weights_0 = load_0(local, wg_index);
-    if wg_index < BLOCKS_0 {
+#if PACK_KEYS_0
+    let pack_key_0 = load_pack_key_0(local, wg_index);
+#endif
+    if wg_index < SHARERS_0 {
         var row: array<vec4<f32>, ITEMS_0>;
         if layer > 0u {
             wait_for(local, previous + AT_OUT, D_MODEL);
@@ -133,7 +151,11 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
                 }
             }
         }
-        stage_0(local, normalized_0(local, row));
+        row = normalized_0(local, row);
+#if PACK_KEYS_0
+        send_pack_scores_0(local, wg_index, pack_key_0, row);
+#endif
+        stage_0(local, row);
     }
     for (var block = wg_index; block < BLOCKS_0; block += WORKGROUPS) {
         if block > wg_index {
@@ -156,6 +178,9 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
         }
         let scores = layer_mail + AT_0 + segment * GROUPS_1 * 32u;
         wait_for(local, scores, GROUPS_1 * 32u);
+#if PACK_VALUES_1
+        pack_scores = layer_mail + AT_PACKS_0 + segment * PACK_TOKENS_1;
+#endif
         stage_1(local, weights_of_1(local, receive_row_1(local, scores)));
         let sum = product_1(local, block, weights_1);
         if local < ROW_BLOCK_1 {
@@ -164,13 +189,20 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
     }
 
     var weights_2 = load_2(local, wg_index);
+#if PACK_KEYS_2
+    let pack_key_2 = load_pack_key_2(local, wg_index);
+#endif
     let items = HEADS * part_count(step.past + 1u);
     for (var item = wg_index; item < items; item += WORKGROUPS) {
         attend(local, item % HEADS, item / HEADS);
     }
 
-    if wg_index < BLOCKS_2 {
-        stage_2(local, receive_attention(local));
+    if wg_index < SHARERS_2 {
+        let row = receive_attention(local);
+#if PACK_KEYS_2
+        send_pack_scores_2(local, wg_index, pack_key_2, row);
+#endif
+        stage_2(local, row);
     }
     for (var block = wg_index; block < BLOCKS_2; block += WORKGROUPS) {
         if block > wg_index {
@@ -188,6 +220,9 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
     var before = residual_3(wg_index * ROW_BLOCK_3 + local, layer);
     if wg_index < BLOCKS_3 {
         wait_for(local, layer_mail + AT_2, GROUPS_3 * 32u);
+#if PACK_VALUES_3
+        pack_scores = layer_mail + AT_PACKS_2;
+#endif
         stage_3(local, weights_of_3(local, receive_row_3(local, layer_mail + AT_2)));
     }
     for (var block = wg_index; block < BLOCKS_3; block += WORKGROUPS) {
@@ -203,9 +238,16 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
     }
 
     var weights_4 = load_4(local, wg_index);
-    if wg_index < BLOCKS_4 {
+#if PACK_KEYS_4
+    let pack_key_4 = load_pack_key_4(local, wg_index);
+#endif
+    if wg_index < SHARERS_4 {
         wait_for(local, layer_mail + AT_H, D_MODEL);
-        stage_4(local, normalized_4(local, receive_row_4(local, layer_mail + AT_H)));
+        let row = normalized_4(local, receive_row_4(local, layer_mail + AT_H));
+#if PACK_KEYS_4
+        send_pack_scores_4(local, wg_index, pack_key_4, row);
+#endif
+        stage_4(local, row);
     }
     for (var block = wg_index; block < BLOCKS_4; block += WORKGROUPS) {
         if block > wg_index {
@@ -223,6 +265,9 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
     before = residual_5(wg_index * ROW_BLOCK_5 + local);
     if wg_index < BLOCKS_5 {
         wait_for(local, layer_mail + AT_4, GROUPS_5 * 32u);
+#if PACK_VALUES_5
+        pack_scores = layer_mail + AT_PACKS_4;
+#endif
         stage_5(local, weights_of_5(local, receive_row_5(local, layer_mail + AT_4)));
     }
     for (var block = wg_index; block < BLOCKS_5; block += WORKGROUPS) {

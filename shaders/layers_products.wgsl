@@ -7,9 +7,20 @@
 
 const ROW_BLOCK_$P = WG / LANES_$P * LROWS_$P;
 const BLOCKS_$P = (ROWS_$P + ROW_BLOCK_$P - 1u) / ROW_BLOCK_$P;
+// Workgroups that need the activations.
+#if PACK_KEYS_$P
+const SHARERS_$P = max(BLOCKS_$P, PACK_ROWS_$P);
+#else
+const SHARERS_$P = BLOCKS_$P;
+#endif
 
-// What a thread reads of the table.
+// What a thread reads of the table, and of the values of packs' tokens.
 struct Weights_$P {
+#if PACK_VALUES_$P
+    #unroll R LROWS_$P
+    pack$R: vec4<f32>,
+    #end
+#endif
     #unroll I ROUNDS_$P
     #unroll R LROWS_$P
     w$I_$R: Group,
@@ -17,9 +28,12 @@ struct Weights_$P {
     #end
 }
 
+fn row_$P(local: u32, block: u32, row: u32) -> u32 {
+    return min(block * ROW_BLOCK_$P + local / LANES_$P * LROWS_$P + row, ROWS_$P - 1u);
+}
+
 fn index_$P(local: u32, block: u32, round: u32, row: u32) -> u32 {
-    let own = block * ROW_BLOCK_$P + local / LANES_$P * LROWS_$P + row;
-    return min(own, ROWS_$P - 1u) * GROUPS_$P + min(local % LANES_$P + round * LANES_$P, GROUPS_$P - 1u);
+    return row_$P(local, block, row) * GROUPS_$P + min(local % LANES_$P + round * LANES_$P, GROUPS_$P - 1u);
 }
 
 fn load_$P(local: u32, block: u32) -> Weights_$P {
@@ -29,6 +43,11 @@ fn load_$P(local: u32, block: u32) -> Weights_$P {
     weights.w$I_$R = load_group(index_$P(local, block, $Iu, $Ru), layer_elements + ELEMENTS_$P, layer_scales + SCALES_$P);
     #end
     #end
+#if PACK_VALUES_$P
+    #unroll R LROWS_$P
+    weights.pack$R = load_pack_values_$P(row_$P(local, block, $Ru), min(local % LANES_$P, PACK_TOKENS_$P / 4u - 1u));
+    #end
+#endif
     return weights;
 }
 
@@ -42,6 +61,12 @@ fn receive_row_$P(local: u32, at: u32) -> array<vec4<f32>, ITEMS_$P> {
             bits[i] = look4(at + s, GROUPS_$P * 8u);
             missing |= any(bits[i] == vec4<u32>());
         }
+#if PACK_VALUES_$P
+        if PACK_TOKENS_$P <= WG && local < PACK_TOKENS_$P {
+            pack_score = atomicLoad(&mailbox[pack_scores + local]);
+            missing |= pack_score == 0u;
+        }
+#endif
         if !missing {
             break;
         }
@@ -71,6 +96,9 @@ fn stage_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>) {
             stage_slot(Place(s % 8u, s / 8u, GROUPS_$P + 1u), x[i], largest);
         }
     }
+#if PACK_VALUES_$P
+    pack_weights[local] = gelu(bitcast<f32>(pack_score) * pack_scale); // where there are more tokens, it comes later
+#endif
     workgroupBarrier();
 }
 
@@ -87,6 +115,28 @@ fn product_$P(local: u32, block: u32, weights: Weights_$P) -> f32 {
         #end
     }
     #end
+#if PACK_VALUES_$P
+    #unroll R LROWS_$P
+    var values$R = weights.pack$R;
+    #end
+    for (var first = 0u; first < PACK_TOKENS_$P; first += WG) {
+        if PACK_TOKENS_$P > WG {
+            stage_pack_weights(local, first, PACK_TOKENS_$P);
+        }
+        let count = min(WG, PACK_TOKENS_$P - first) / 4u;
+        for (var i = local % LANES_$P; i < count; i += LANES_$P) {
+            if first > 0u || i >= LANES_$P {
+                #unroll R LROWS_$P
+                values$R = load_pack_values_$P(row_$P(local, block, $Ru), first / 4u + i);
+                #end
+            }
+            let a = four_pack_weights(i);
+            #unroll R LROWS_$P
+            sum$R += dot(a, values$R);
+            #end
+        }
+    }
+#endif
     if block >= WORKGROUPS {
         workgroupBarrier(); // the last block's sums have been read
     }
@@ -189,6 +239,9 @@ fn weights_of_$P(local: u32, scores: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f
         }
     }
     let scale = theta_scale(SLOTS_$P, workgroup_sum(local, sum));
+#if PACK_VALUES_$P
+    pack_scale = scale;
+#endif
     for (var i = 0u; i < ITEMS_$P; i++) {
         for (var j = 0u; j < 4u; j++) {
             let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j) < SLOTS_$P;

@@ -5,7 +5,8 @@
 // are not rotated. q·k does not change when both are permuted alike, and so the two halves of a pair
 // lie in one f16 word of the cache. The angles come from a table that the host computes in f64: WGSL
 // only promises sin and cos near [−π, π].
-// Needs: angles, ROTARY, HEAD.
+//   ANGLES_WITH_PACKS   the table is the beginning of what holds the tokens of packs, `packs`, array<vec4<f32>>
+// Needs: angles or packs, ROTARY, HEAD.
 
 // Index in the published order of index `i` (over all heads) in paired order.
 fn unpaired(i: u32) -> u32 {
@@ -19,6 +20,12 @@ fn rotated(position: u32, i: u32, pair: vec2<f32>) -> vec2<f32> {
     if dim >= ROTARY {
         return pair;
     }
-    let angle = angles[position * (ROTARY / 2u) + (dim >> 1u)];
+    let at = position * (ROTARY / 2u) + (dim >> 1u);
+#if ANGLES_WITH_PACKS
+    let two = packs[at >> 1u];
+    let angle = select(two.xy, two.zw, (at & 1u) == 1u);
+#else
+    let angle = angles[at];
+#endif
     return vec2<f32>(pair.x * angle.x - pair.y * angle.y, pair.y * angle.x + pair.x * angle.y);
 }

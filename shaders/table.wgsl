@@ -1,9 +1,9 @@
-// A weight table W[rows, COLS], COLS = 32·GROUPS, in one of three formats.
+// A weight table W[rows, COLS], COLS = 32·GROUPS, in one of four formats.
 //
 // Bindings
 //   0  table_quants   array<vec4<u32>>   rows × GROUPS × VECS: the elements, row-major
-//   1  table_scales   array<u32>         f16 pairs, rows × GROUPS: one scale per 32 elements (not for f16)
-// Constants: GROUPS; one flag of Q4, Q8, F16. VECS is 1, 2 or 4 vec4<u32> per group of 32 elements.
+//   1  table_scales   array<u32>         f16 pairs, rows × GROUPS: one scale per 32 elements (not for f16 and f32)
+// Constants: GROUPS; one flag of Q4, Q8, F16, F32. VECS is 1, 2, 4 or 8 vec4<u32> per group of 32 elements.
 //
 // Quantized elements are stored offset-binary: value = (q − OFFSET) · scale (compressed-tensors
 // `pack-quantized`: element i of a row at bit i·b of its words).
@@ -19,7 +19,12 @@ const OFFSET = 128.0;
 #endif
 #if F16
 const VECS = 4u;
-#else
+#endif
+#if F32
+const VECS = 8u;
+#endif
+#if !F16
+#if !F32
 @group(0) @binding(1) var<storage, read> table_scales: array<u32>;
 
 // Scale of group `index` = row · GROUPS + group.
@@ -32,6 +37,7 @@ fn scale_of(word: u32, index: u32) -> f32 {
     let pair = unpack2x16float(word);
     return select(pair.x, pair.y, (index & 1u) == 1u);
 }
+#endif
 #endif
 
 // The four bytes of a word, lowest first.

@@ -12,15 +12,19 @@ fn table_octet(index: u32, octet: u32) -> Octet {
 #if F16
     let w = table_quants[index * 4u + octet];
     return Octet(halves(w.x, w.y), halves(w.z, w.w));
-#else
-    let scale = table_scale(index);
+#endif
+#if F32
+    let at = index * 8u + octet * 2u;
+    return Octet(bitcast<vec4<f32>>(table_quants[at]), bitcast<vec4<f32>>(table_quants[at + 1u]));
 #endif
 #if Q8
+    let scale = table_scale(index);
     let w = table_quants[index * 2u + octet / 2u];
     let at = octet % 2u * 2u;
     return Octet((bytes(w[at]) - OFFSET) * scale, (bytes(w[at + 1u]) - OFFSET) * scale);
 #endif
 #if Q4
+    let scale = table_scale(index);
     let w = table_quants[index][octet];
     let even = (even_nibbles(w) - OFFSET) * scale;
     let odd = (odd_nibbles(w) - OFFSET) * scale;

@@ -2,17 +2,20 @@
 //   RESIDUAL   h += y                      output projection, feed-forward part
 //   QKV        three Pattentions fused (SEGMENTS = 3, ROWS = 3·d): the query is rotated and kept, key
 //              and value are rotated (key), rounded to f16 and appended to the KV cache
+//   PACKS      y += gelu(z·√n/‖s‖₂)·Pp of packs' tokens, whose scores z follow those of the base
 //
 // Bindings
 //   0, 1  table Pᵀ[ROWS, 32·GROUPS] (table.wgsl)
 //   2     step     uniform Step
-//   3     s        f32 [ROWS / SEGMENT_ROWS, 32·GROUPS]: scores
+//   3     s        f32 [ROWS / SEGMENT_ROWS, 32·GROUPS]: scores; with PACKS then [ROWS / SEGMENT_ROWS, PACK_TOKENS]
 //   4     y        f32 [SEGMENT_ROWS]: h (RESIDUAL) or the query (QKV)
 //   5     keys     f16 pairs [context, d/2] (QKV only)
 //   6     values   f16 pairs [context, d/2] (QKV only)
 //   7     angles   vec2<f32> [context, r/2]: cos and sin (QKV only)
+//   8     pack_values  f32 [ROWS, PACK_COLS] as vec4<f32> (PACKS only)
 // Grid: ROWS / ROWS_PER_WG workgroups; a workgroup's rows belong to one segment (both are multiples of 32).
-// Constants: ROWS, SEGMENT_ROWS, SLOTS, HEAD (QKV), ROTARY (QKV).
+// Constants: ROWS, SEGMENT_ROWS, SLOTS, HEAD (QKV), ROTARY (QKV); PACK_TOKENS (a multiple of 4) and
+// PACK_COLS (PACKS).
 
 #include "matvec.wgsl"
 #include "theta.wgsl"
@@ -26,6 +29,9 @@
 @group(0) @binding(6) var<storage, read_write> values: array<u32>;
 @group(0) @binding(7) var<storage, read> angles: array<vec2<f32>>;
 #include "rotary.wgsl"
+#endif
+#if PACKS
+@group(0) @binding(8) var<storage, read> pack_values: array<vec4<f32>>;
 #endif
 
 @compute @workgroup_size(WG)
@@ -106,6 +112,16 @@ fn main(
         workgroupBarrier();
         total = accumulate(rows, first, count, lane, total, ahead);
     }
+#if PACKS
+    let scores_of_packs = ROWS / SEGMENT_ROWS * GROUPS * 8u + segment * (PACK_TOKENS / 4u);
+    for (var i = lane; i < PACK_TOKENS / 4u; i += LANES) {
+        let z = s[scores_of_packs + i] * scale;
+        let weights = vec4<f32>(gelu(z.x), gelu(z.y), gelu(z.z), gelu(z.w));
+        for (var r = 0u; r < 4u; r++) {
+            total[r] += dot(weights, pack_values[rows[r] * (PACK_COLS / 4u) + i]);
+        }
+    }
+#endif
     total = sum_lanes(local, total);
     if lane != 0u {
         return;

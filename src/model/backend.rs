@@ -10,6 +10,7 @@ use crate::config::ModelConfig;
 use crate::engine::{Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
+use crate::packs::ActivePack;
 use crate::sampling::SamplingOptions;
 
 impl Backend for GpuModel {
@@ -185,6 +186,10 @@ impl Backend for GpuModel {
 
     fn drop_tails(&mut self) {
         self.several = Several::default();
+    }
+
+    async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        self.use_packs(packs).await
     }
 }
 

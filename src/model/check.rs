@@ -54,12 +54,13 @@ struct Copy<'a> {
 }
 
 impl GpuModel {
-    /// Makes sure that the model computes what it should; where subgroups are to blame, it does without from then on.
-    /// False if the model's own numbers do not tell.
+    /// Makes sure that the model computes what it should, without packs; where subgroups are to blame, it does without from
+    /// then on. False if the model's own numbers do not tell.
     ///
     /// # Errors
     /// `webgpu-unavailable` if it does not, `device-lost`.
     pub async fn verify(&mut self) -> Result<bool> {
+        self.drop_packs().await?;
         let found = self.finding().await?;
         if found != Finding::Wrong {
             return Ok(found == Finding::Right);

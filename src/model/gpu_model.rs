@@ -4,11 +4,12 @@ use super::choosing::Choosing;
 use super::kernels::Step;
 use super::kernels::layers::{FAILURE_WORDS, Team};
 use super::persistent::Persistent;
-use super::plan::{Parts, Plan};
+use super::plan::{LayerStages, Parts, Plan};
 use super::scratch::Scratch;
 use super::several::Several;
 use super::training::Training;
 use super::weights::Weights;
+use super::with_packs::Packs;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::engine::Backend;
@@ -28,6 +29,8 @@ pub struct GpuModel {
     pub(super) plan: Plan,
     /// A decode step's layers in few dispatches, where that works.
     pub(super) persistent: Option<Persistent>,
+    /// Packs that take part.
+    pub(super) packs: Option<Packs>,
     /// What was found to be wrong while ways of making steps were tried out.
     pub(super) dropped: Vec<String>,
     pub(super) choosing: Choosing,
@@ -47,9 +50,9 @@ impl GpuModel {
         &self.gpu
     }
 
-    /// Bytes of the weights on the GPU.
+    /// Bytes of the weights on the GPU, those of packs included.
     pub fn weight_bytes(&self) -> u64 {
-        self.weight_bytes
+        self.weight_bytes + self.packs.as_ref().map_or(0, |packs| packs.tables.bytes())
     }
 
     /// Bytes of the KV cache.
@@ -59,7 +62,7 @@ impl GpuModel {
 
     /// Dispatches of one decode step, logits included.
     pub fn dispatches_per_token(&self) -> usize {
-        let layers = self.persistent.as_ref().map_or(self.plan.decode.len(), Persistent::len);
+        let layers = self.persistent.as_ref().map_or(self.stages().decode.len(), Persistent::len);
         self.plan.embed.len() + layers + self.plan.logits_of_row.len() + self.plan.choose.len()
     }
 
@@ -79,7 +82,13 @@ impl GpuModel {
 
     /// What its dispatches are made of.
     pub(super) fn parts(&self) -> Parts<'_> {
-        Parts { gpu: &self.gpu, config: &self.config, weights: &self.weights, scratch: &self.scratch }
+        let packs = self.packs.as_ref().map(|packs| &packs.tables);
+        Parts { gpu: &self.gpu, config: &self.config, weights: &self.weights, scratch: &self.scratch, packs }
+    }
+
+    /// The layers of a step, with packs where such take part.
+    pub(super) fn stages(&self) -> &LayerStages {
+        self.packs.as_ref().map_or(&self.plan.layers, |packs| &packs.layers)
     }
 
     /// Who makes the layers of decode steps, if it is not a dispatch per product.
@@ -132,8 +141,8 @@ impl GpuModel {
         let part = (self.depth, self.config.num_layers);
         match &self.persistent {
             Some(persistent) if count == 1 && may_fail => persistent.record(pass, self.len),
-            _ if count == 1 => self.plan.decode.record_part(pass, self.len, count, part),
-            _ => self.plan.prefill.record_part(pass, self.len, count, part),
+            _ if count == 1 => self.stages().decode.record_part(pass, self.len, count, part),
+            _ => self.stages().prefill.record_part(pass, self.len, count, part),
         }
     }
 

@@ -43,7 +43,8 @@ impl Loading {
         let weights = room::for_weights(&gpu, &config, quantization).await?;
         let weight_bytes = gpu.memory.bytes();
         let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;
-        let mut kernels = Plan::kernels(Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch })?;
+        let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch, packs: None };
+        let mut kernels = Plan::kernels(parts)?;
         // The longest take longest, and should not be what is waited for at the end.
         kernels.sort_by_cached_key(|kernel| Reverse(kernel.source().map_or(0, |source| source.len())));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
@@ -65,7 +66,8 @@ impl Loading {
             // What fails here fails below with a message.
             kernel.is_compiled().await;
         }
-        let make = || Plan::new(Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch });
+        let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch, packs: None };
+        let make = || Plan::new(parts);
         let plan = match gpu.scoped("Compiling the kernels", make).await {
             Err(e) if e.code == ErrorCode::WebgpuUnavailable && gpu.forgo_subgroups("did not compile") => {
                 gpu.scoped("Compiling the kernels", make).await?
@@ -82,6 +84,7 @@ impl Loading {
             scratch,
             plan,
             persistent,
+            packs: None,
             dropped,
             choosing,
             several: Several::default(),

@@ -69,6 +69,7 @@ impl Persistent {
         let mut stager = Stager::new(parts.gpu);
         let mut dispatches = Vec::new();
         for slab in &parts.weights.slabs {
+            let packs = parts.packs.and_then(|packs| packs.of_layers(&slab.layers));
             // The last slab may have fewer layers; its mailbox ends where that of the others does.
             let mut make = |turn: u64| {
                 let range = |turn| wgpu::BufferBinding {
@@ -85,7 +86,7 @@ impl Persistent {
                     old: range(1 - turn),
                     keys,
                     values,
-                    angles: &s.angles.buffer,
+                    angles: packs.map_or(&s.angles.buffer, |(buffer, _)| buffer),
                 };
                 stager.stage(&kernel.dispatch(slab.layers.len(), failed, buffers))
             };
@@ -110,17 +111,21 @@ pub fn warm(parts: Parts<'_>, team: Team) -> Option<Warm> {
 
 /// The kernel for a team.
 fn kernel(parts: Parts<'_>, team: Team) -> Option<Layers> {
-    let Parts { gpu, config, weights, scratch } = parts;
+    let Parts { gpu, config, weights, scratch, packs } = parts;
     let (slab, tables) = (weights.slabs.first()?, weights.layers.first()?);
     let storage = storage(slab, in_order(tables), scratch.cache[0].stride());
     let device = Abilities { subgroups: gpu.has_subgroups(), f16: gpu.has_f16 };
-    let kernel = Layers::new(config, scratch.context_length, storage, team, device)?;
+    let packs = match packs {
+        Some(packs) => Some(packs.of_layers(&slab.layers)?.1),
+        None => None,
+    };
+    let kernel = Layers::new(config, scratch.context_length, storage, team, device)?.with_packs(packs);
     kernel.fits(&gpu.device.limits()).then_some(kernel)
 }
 
 /// Where the tables of a slab's first layer, and a cache of so many bytes for each layer, lie.
 pub fn storage(slab: &Slab, tables: [&Table; 6], cache_bytes: u64) -> Storage {
-    let format = tables[0].format();
+    let format = slab.format();
     let tables = tables.map(|table| {
         let (elements, scales) = slab.position(table);
         PlacedTable { shape: table.shape(), elements, scales }

@@ -1,13 +1,15 @@
 //! The dispatches of a step, and their order.
 
+mod products;
 pub mod several;
 
 use super::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionPrefill, AttentionPrefillBuffers, Embed,
-    EmbedBuffers, Keys, KeysBuffers, KeysInput, LayerNorm, LayerNormBuffers, Matmul, MatmulBuffers, Rotary,
-    SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Sharing, SlotWeights,
-    SlotWeightsBuffers, SumParts, SumPartsBuffers, Values, ValuesBuffers, ValuesOutput,
+    EmbedBuffers, Keys, KeysBuffers, KeysInput, LayerNorm, LayerNormBuffers, PackValues, Rotary, SampleAdjust,
+    SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Sharing, Values, ValuesBuffers,
+    ValuesOutput,
 };
+use super::pack_tables::{PackTable, PackTables};
 use super::sampling_buffers::SamplingBuffers;
 use super::scratch::Scratch;
 use super::stage::{Stager, Stages};
@@ -25,16 +27,16 @@ pub struct Parts<'a> {
     pub config: &'a ModelConfig,
     pub weights: &'a Weights,
     pub scratch: &'a Scratch,
+    /// Packs that take part.
+    pub packs: Option<&'a PackTables>,
 }
 
 /// Everything that can be dispatched for a model.
 pub struct Plan {
     /// Embedding lookup of a chunk.
     pub embed: Stages,
-    /// All layers, for one token: seven dispatches each.
-    pub decode: Stages,
-    /// All layers, for a chunk of tokens.
-    pub prefill: Stages,
+    /// All layers.
+    pub layers: LayerStages,
     /// Logits of one row of h.
     pub logits_of_row: Stages,
     /// Logits of up to [`super::scratch::LOGIT_ROWS`] rows of h.
@@ -47,13 +49,52 @@ pub struct Plan {
     _uniforms: Vec<GpuBuffer>,
 }
 
+/// The layers of a step.
+pub struct LayerStages {
+    /// For one token: seven dispatches each.
+    pub decode: Stages,
+    /// For a chunk of tokens.
+    pub prefill: Stages,
+    /// What bind groups name besides weights, packs and scratch.
+    _uniforms: Vec<GpuBuffer>,
+}
+
+impl LayerStages {
+    /// Compiles every pipeline and makes every bind group.
+    ///
+    /// # Errors
+    /// Those of [`Plan::new`].
+    pub fn new(parts: Parts<'_>) -> Result<Self> {
+        Self::build(&mut Builder::new(parts, Stager::new(parts.gpu)))
+    }
+
+    /// Every kernel of it, as [`Plan::kernels`] has them.
+    ///
+    /// # Errors
+    /// If a shader's files contradict each other.
+    pub fn kernels(parts: Parts<'_>) -> Result<Vec<Warm>> {
+        let mut builder = Builder::new(parts, Stager::noting(parts.gpu));
+        Self::build(&mut builder)?;
+        Ok(builder.stager.into_notes())
+    }
+
+    fn build(b: &mut Builder<'_>) -> Result<Self> {
+        let (mut decode, mut prefill) = (Stages::default(), Stages::default());
+        for (layer, tables) in b.parts.weights.layers.iter().enumerate() {
+            b.decode_layer(&mut decode, layer, tables)?;
+            b.prefill_layer(&mut prefill, layer, tables)?;
+        }
+        Ok(Self { decode, prefill, _uniforms: std::mem::take(&mut b.uniforms) })
+    }
+}
+
 impl Plan {
     /// Compiles every pipeline and makes every bind group.
     ///
     /// # Errors
     /// If a shader's files contradict each other; validation errors go to the caller's error scope.
     pub fn new(parts: Parts<'_>) -> Result<Self> {
-        Self::build(&mut Builder { parts, stager: Stager::new(parts.gpu), uniforms: Vec::new() })
+        Self::build(&mut Builder::new(parts, Stager::new(parts.gpu)))
     }
 
     /// Every kernel of it: while their like live, compiled, [`new`](Self::new) need not wait for each.
@@ -61,7 +102,7 @@ impl Plan {
     /// # Errors
     /// If a shader's files contradict each other.
     pub fn kernels(parts: Parts<'_>) -> Result<Vec<Warm>> {
-        let mut builder = Builder { parts, stager: Stager::noting(parts.gpu), uniforms: Vec::new() };
+        let mut builder = Builder::new(parts, Stager::noting(parts.gpu));
         Self::build(&mut builder)?;
         Ok(builder.stager.into_notes())
     }
@@ -69,16 +110,10 @@ impl Plan {
     fn build(b: &mut Builder<'_>) -> Result<Self> {
         let s = b.parts.scratch;
         let whole = (s.step.buffer.as_entire_buffer_binding(), s.logits.buffer.as_entire_buffer_binding());
-        let mut decode = Stages::default();
-        let mut prefill = Stages::default();
-        for (layer, tables) in b.parts.weights.layers.iter().enumerate() {
-            b.decode_layer(&mut decode, layer, tables)?;
-            b.prefill_layer(&mut prefill, layer, tables)?;
-        }
+        let layers = LayerStages::build(b)?;
         Ok(Self {
             embed: b.embed()?,
-            decode,
-            prefill,
+            layers,
             logits_of_row: b.logits_of_row()?,
             logits_of_rows: b.logits_of_rows()?,
             score: b.score()?,
@@ -94,35 +129,42 @@ struct Builder<'a> {
     uniforms: Vec<GpuBuffer>,
 }
 
+/// A table, and packs for the same product.
+type WithPacks<'a> = (&'a Table, Option<&'a PackTable>);
+
+impl<'a> Builder<'a> {
+    fn new(parts: Parts<'a>, stager: Stager<'a>) -> Self {
+        Self { parts, stager, uniforms: Vec::new() }
+    }
+}
+
 impl Builder<'_> {
     fn decode_layer(&mut self, stages: &mut Stages, layer: usize, t: &LayerTables) -> Result<()> {
-        let Parts { config, scratch: s, gpu, .. } = self.parts;
+        let Parts { config, scratch: s, gpu, packs, .. } = self.parts;
+        let [qkv, proj, mlp] = packs.map_or([None; 3], |packs| packs.layer(layer).each_ref().map(Option::as_ref));
         let h = KeysInput::Normalized(&s.h.buffer);
-        self.keys(stages, &t.qkv_keys, h)?;
+        self.keys(stages, (&t.qkv_keys, qkv), h)?;
         let [keys, values] = s.cache[layer].ranges();
         let rotary = Rotary::new(config);
-        let qkv = ValuesOutput::Qkv { q: &s.q.buffer, keys, values, angles: &s.angles.buffer, rotary };
-        self.values(stages, &t.qkv_values, Pattention::Query, qkv)?;
+        let y = ValuesOutput::Qkv { q: &s.q.buffer, keys, values, angles: &s.angles.buffer, rotary };
+        self.values(stages, (&t.qkv_values, qkv), Pattention::Query, y)?;
         let [keys, values] = s.cache[layer].ranges();
         let attention = AttentionDecode { parts: s.attention, subgroups: gpu.has_subgroups() };
         let buffers =
             AttentionDecodeBuffers { step: &s.step.buffer, q: &s.q.buffer, keys, values, parts: &s.parts.buffer };
         self.stager.push(stages, &attention.dispatch(&buffers))?;
-        self.keys(stages, &t.proj_keys, KeysInput::Attention(&s.parts.buffer, s.attention))?;
-        self.values(stages, &t.proj_values, Pattention::Proj, ValuesOutput::Residual(&s.h.buffer))?;
-        self.keys(stages, &t.mlp_keys, h)?;
-        self.values(stages, &t.mlp_values, Pattention::Mlp, ValuesOutput::Residual(&s.h.buffer))
+        self.keys(stages, (&t.proj_keys, proj), KeysInput::Attention(&s.parts.buffer, s.attention))?;
+        self.values(stages, (&t.proj_values, proj), Pattention::Proj, ValuesOutput::Residual(&s.h.buffer))?;
+        self.keys(stages, (&t.mlp_keys, mlp), h)?;
+        self.values(stages, (&t.mlp_values, mlp), Pattention::Mlp, ValuesOutput::Residual(&s.h.buffer))
     }
 
     fn prefill_layer(&mut self, stages: &mut Stages, layer: usize, t: &LayerTables) -> Result<()> {
         let Parts { config, scratch: s, .. } = self.parts;
         let (d, head) = (config.hidden_size, config.head_size());
-        let (step, h, u, q) = (&s.step.buffer, &s.h.buffer, &s.u.buffer, &s.q.buffer);
-        let (scores, qkv) = (&s.scores.buffer, &s.qkv.buffer);
+        let (step, u, q, qkv) = (&s.step.buffer, &s.u.buffer, &s.q.buffer, &s.qkv.buffer);
         self.layernorm(stages, None)?;
-        self.product(stages, &t.qkv_keys, 1, u, (scores, t.qkv_keys.shape().rows), false)?;
-        self.slot_weights(stages, Pattention::Query, 3)?;
-        self.product(stages, &t.qkv_values, 3, scores, (qkv, 3 * d), false)?;
+        self.pattention(stages, layer, t, Pattention::Query, None)?;
         let [keys, values] = s.cache[layer].ranges();
         let append = Append { hidden: d, rotary: Rotary::new(config) };
         let angles = &s.angles.buffer;
@@ -131,13 +173,9 @@ impl Builder<'_> {
         let attention = AttentionPrefill { hidden: d, head };
         let buffers = AttentionPrefillBuffers { step, q, keys, values, out: u };
         self.stager.push(stages, &attention.dispatch(&buffers))?;
-        self.product(stages, &t.proj_keys, 1, u, (scores, t.proj_keys.shape().rows), false)?;
-        self.slot_weights(stages, Pattention::Proj, 1)?;
-        self.product(stages, &t.proj_values, 1, scores, (h, d), true)?;
+        self.pattention(stages, layer, t, Pattention::Proj, None)?;
         self.layernorm(stages, None)?;
-        self.product(stages, &t.mlp_keys, 1, u, (scores, t.mlp_keys.shape().rows), false)?;
-        self.slot_weights(stages, Pattention::Mlp, 1)?;
-        self.product(stages, &t.mlp_values, 1, scores, (h, d), true)
+        self.pattention(stages, layer, t, Pattention::Mlp, None)
     }
 
     fn embed(&mut self) -> Result<Stages> {
@@ -155,7 +193,7 @@ impl Builder<'_> {
         let Parts { weights, scratch: s, .. } = self.parts;
         let mut stages = Stages::default();
         let x = KeysInput::Final { h: &s.h.buffer, norm: &weights.norm.buffer };
-        self.rows(&mut stages, &weights.embedding, x, &s.logits.buffer)?;
+        self.rows(&mut stages, (&weights.embedding, None), x, &s.logits.buffer)?;
         Ok(stages)
     }
 
@@ -200,23 +238,36 @@ impl Builder<'_> {
         Ok(stages)
     }
 
-    /// Scores of a Pattention for one token.
-    fn keys(&mut self, stages: &mut Stages, table: &Table, x: KeysInput<'_>) -> Result<()> {
-        self.rows(stages, table, x, &self.parts.scratch.scores.buffer)
+    /// Scores of a Pattention for one token, and behind them those of packs' tokens.
+    fn keys(&mut self, stages: &mut Stages, (table, packs): WithPacks<'_>, x: KeysInput<'_>) -> Result<()> {
+        let y = &self.parts.scratch.scores.buffer;
+        self.rows(stages, (table, packs), x, y)
     }
 
-    fn rows(&mut self, stages: &mut Stages, table: &Table, x: KeysInput<'_>, y: &wgpu::Buffer) -> Result<()> {
+    fn rows(
+        &mut self,
+        stages: &mut Stages,
+        (table, packs): WithPacks<'_>,
+        x: KeysInput<'_>,
+        y: &wgpu::Buffer,
+    ) -> Result<()> {
         let Parts { gpu, config, scratch, .. } = self.parts;
         for part in &table.parts {
-            let sharing = Sharing::new(gpu, table, part.rows);
-            let keys = Keys { table, part, sharing, epsilon: config.layernorm_epsilon };
+            let (sharing, packs) = (Sharing::new(gpu, table, part.rows), packs.map(|packs| &packs.keys));
+            let keys = Keys { table, part, sharing, epsilon: config.layernorm_epsilon, packs };
             self.stager.push(stages, &keys.dispatch(&KeysBuffers { step: &scratch.step.buffer, x, y }))?;
         }
         Ok(())
     }
 
     /// Outputs of a Pattention for one token, whose table has one part.
-    fn values(&mut self, stages: &mut Stages, table: &Table, p: Pattention, y: ValuesOutput<'_>) -> Result<()> {
+    fn values(
+        &mut self,
+        stages: &mut Stages,
+        (table, packs): WithPacks<'_>,
+        p: Pattention,
+        y: ValuesOutput<'_>,
+    ) -> Result<()> {
         let Parts { gpu, config, scratch: s, .. } = self.parts;
         let values = Values {
             table,
@@ -225,6 +276,7 @@ impl Builder<'_> {
             segment_rows: config.hidden_size,
             slots: p.slots(config),
             activation: config.norm_activation_type,
+            packs: packs.map(|packs| PackValues { table: &packs.values, tokens: packs.tokens }),
         };
         let buffers = ValuesBuffers { step: &s.step.buffer, scores: &s.scores.buffer, y };
         self.stager.push(stages, &values.dispatch(&buffers))
@@ -235,40 +287,6 @@ impl Builder<'_> {
         let kernel = LayerNorm { cols: config.hidden_size, epsilon: config.layernorm_epsilon };
         let buffers = LayerNormBuffers { step: &s.step.buffer, h: &s.h.buffer, u: &s.u.buffer, norm };
         self.stager.push(stages, &kernel.dispatch(&buffers))
-    }
-
-    fn slot_weights(&mut self, stages: &mut Stages, p: Pattention, segments: usize) -> Result<()> {
-        let Parts { config, scratch: s, .. } = self.parts;
-        let kernel = SlotWeights { activation: config.norm_activation_type, segments, slots: p.slots(config) };
-        let buffers = SlotWeightsBuffers { step: &s.step.buffer, scores: &s.scores.buffer };
-        self.stager.push(stages, &kernel.dispatch(&buffers))
-    }
-
-    /// Y (+)= X·Wᵀ for every part of a table.
-    fn product(
-        &mut self,
-        stages: &mut Stages,
-        table: &Table,
-        segments: usize,
-        x: &wgpu::Buffer,
-        (y, y_stride): (&wgpu::Buffer, usize),
-        residual: bool,
-    ) -> Result<()> {
-        let s = self.parts.scratch;
-        let step = &s.step.buffer;
-        let splits = s.splits.filter(|s| table.parts.len() == 1 && segments == 1 && s.applies_to(y_stride));
-        let (out, parts) = splits.map_or((y, 1), |splits| (&s.products.buffer, splits.parts));
-        for part in &table.parts {
-            let kernel = Matmul { table, part, segments, parts, y_stride, residual };
-            let shape = self.uniform(bytemuck::bytes_of(&kernel.shape()));
-            let buffers = MatmulBuffers { step, x, y: out, shape: &shape };
-            self.stager.push(stages, &kernel.dispatch(&buffers))?;
-        }
-        if parts > 1 {
-            let kernel = SumParts { cols: y_stride, parts, residual };
-            self.stager.push(stages, &kernel.dispatch(&SumPartsBuffers { step, parts: out, y }))?;
-        }
-        Ok(())
     }
 
     /// A small uniform buffer that never changes.

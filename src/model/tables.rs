@@ -25,10 +25,19 @@ pub(super) fn aligned(offset: u64) -> u64 {
     offset.next_multiple_of(256)
 }
 
+/// How elements are stored on the GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elements {
+    /// As in the checkpoint.
+    Stored(TableFormat),
+    /// Single precision: tokens of packs, which may be in training.
+    F32,
+}
+
 /// A table W[rows, cols] on the GPU; several tables of the checkpoint may be fused in one.
 #[derive(Debug)]
 pub struct Table {
-    format: TableFormat,
+    elements: Elements,
     shape: TableShape,
     /// One part, unless the table is larger than one binding may be.
     pub parts: Vec<TablePart>,
@@ -43,6 +52,17 @@ pub struct Placement<'a> {
     pub offset: u64,
     /// Which of the piece's bytes.
     pub bytes: Range<usize>,
+}
+
+impl Elements {
+    /// Bytes of a row's elements, or scales.
+    fn row_bytes(self, cols: usize, region: Region) -> u64 {
+        match (self, region) {
+            (Self::Stored(format), region) => row_bytes(format, cols, region),
+            (Self::F32, Region::Elements) => cols as u64 * 4,
+            (Self::F32, Region::Scales) => 0,
+        }
+    }
 }
 
 /// The flag that tells a shader how a table's elements are stored.
@@ -72,7 +92,13 @@ impl Table {
                 TablePart { first_row, rows, buffer, elements_offset: 0, scales_offset }
             })
             .collect();
-        Self { format, shape, parts }
+        Self { elements: Elements::Stored(format), shape, parts }
+    }
+
+    /// A table of single precision, which lies somewhere in a buffer.
+    pub fn of_f32(shape: TableShape, buffer: Rc<GpuBuffer>, elements_offset: u64) -> Self {
+        let part = TablePart { first_row: 0, rows: shape.rows, buffer, elements_offset, scales_offset: 0 };
+        Self { elements: Elements::F32, shape, parts: vec![part] }
     }
 
     /// Rows that one binding can hold, in whole blocks, so that scales stay aligned to words where a table is cut.
@@ -88,8 +114,8 @@ impl Table {
     }
 
     /// How its elements are stored.
-    pub fn format(&self) -> TableFormat {
-        self.format
+    pub fn elements(&self) -> Elements {
+        self.elements
     }
 
     /// Groups of a row's elements.
@@ -104,7 +130,10 @@ impl Table {
 
     /// The flag of the table's format alone, for kernels that take the shape at run time.
     pub fn format_flag(&self, spec: ShaderSpec) -> ShaderSpec {
-        spec.flag(format_flag(self.format))
+        spec.flag(match self.elements {
+            Elements::Stored(format) => format_flag(format),
+            Elements::F32 => "F32",
+        })
     }
 
     /// Bindings 0 and 1 of `shaders/table.wgsl`.
@@ -114,19 +143,27 @@ impl Table {
             offset,
             size: std::num::NonZeroU64::new(bytes.next_multiple_of(16)),
         };
-        let bytes = |region| region_bytes(self.format, TableShape { rows: part.rows, ..self.shape }, region);
+        let bytes = |region| part.rows as u64 * self.elements.row_bytes(self.shape.cols, region);
         let elements = range(part.elements_offset, bytes(Region::Elements));
         let elements = Binding { index: 0, access: Access::Read, range: elements };
-        if !self.format.is_quantized() {
-            return vec![elements];
+        match bytes(Region::Scales) {
+            0 => vec![elements],
+            scales => {
+                let scales = range(part.scales_offset, scales);
+                vec![elements, Binding { index: 1, access: Access::Read, range: scales }]
+            }
         }
-        let scales = range(part.scales_offset, bytes(Region::Scales));
-        vec![elements, Binding { index: 1, access: Access::Read, range: scales }]
+    }
+
+    /// The elements of its one part as a binding of another number.
+    pub fn elements_binding(&self, index: u32) -> Binding<'_> {
+        let mut bindings = self.bindings(&self.parts[0]);
+        Binding { index, ..bindings.swap_remove(0) }
     }
 
     /// Where `len` bytes at `offset` of the region of the rows from `first_row` on belong.
     pub fn place(&self, first_row: usize, region: Region, offset: usize, len: usize) -> Vec<Placement<'_>> {
-        let row_bytes = row_bytes(self.format, self.shape.cols, region) as usize;
+        let row_bytes = self.elements.row_bytes(self.shape.cols, region) as usize;
         let start = first_row * row_bytes + offset;
         let pieces = self.parts.iter().filter_map(|part| {
             let part_start = part.first_row * row_bytes;
@@ -201,7 +238,7 @@ impl Slab {
                     elements_offset: layer * element_stride + elements,
                     scales_offset: scales_start + layer * scale_stride + scales,
                 };
-                Table { format, shape, parts: vec![part] }
+                Table { elements: Elements::Stored(format), shape, parts: vec![part] }
             })
         });
         let tables = tables.collect();
@@ -224,6 +261,11 @@ impl Slab {
     /// Groups of elements and words of scales from layer to layer.
     pub fn strides(&self) -> (usize, usize) {
         ((self.strides.0 / self.group_bytes()) as usize, (self.strides.1 / 4) as usize)
+    }
+
+    /// How elements are stored.
+    pub fn format(&self) -> TableFormat {
+        self.format
     }
 
     /// Where a table of the first layer lies: its first group and its first word of scales, as `group.wgsl` counts.

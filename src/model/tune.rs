@@ -170,27 +170,8 @@ impl GpuModel {
             if abort.is_set() {
                 return Ok(None);
             }
-            match self.employ(*team).await {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
-                Err(_) => continue, // another way works
-            }
-            let got = self.logits_of_step().await?;
-            let persistent = self.persistent.take();
-            if persistent.is_none() {
-                continue; // it timed out
-            }
-            if difference(&got, &wanted) <= TOLERANCE {
-                candidates.push(Candidate { persistent, seconds: f64::INFINITY });
-            } else {
-                let (products, sums) = self.ways_of(*team);
-                let note = format!(
-                    "Steps by persistent workgroups with {products} and {sums} gave wrong results and are not used."
-                );
-                if !self.dropped.contains(&note) {
-                    self.dropped.push(note);
-                }
+            if let Some(persistent) = self.tried(*team, &wanted).await? {
+                candidates.push(Candidate { persistent: Some(persistent), seconds: f64::INFINITY });
             }
         }
         if candidates.len() == 1 {
@@ -222,8 +203,33 @@ impl GpuModel {
         Ok(Some(Choice { team: self.persistent.as_ref().map(|w| w.team) }))
     }
 
+    /// A team whose steps give the logits that are wanted, if it does.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub(super) async fn tried(&mut self, team: Team, wanted: &[f32]) -> Result<Option<Persistent>> {
+        match self.employ(team).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
+            Err(_) => return Ok(None), // another way works
+        }
+        let got = self.logits_of_step().await?;
+        let Some(persistent) = self.persistent.take() else { return Ok(None) }; // it timed out
+        if difference(&got, wanted) <= TOLERANCE {
+            return Ok(Some(persistent));
+        }
+        let (products, sums) = self.ways_of(team);
+        let note =
+            format!("Steps by persistent workgroups with {products} and {sums} gave wrong results and are not used.");
+        if !self.dropped.contains(&note) {
+            self.dropped.push(note);
+        }
+        Ok(None)
+    }
+
     /// Logits of a step after the cache's tokens. Persistent workgroups that timed out are gone then.
-    async fn logits_of_step(&mut self) -> Result<Vec<f32>> {
+    pub(super) async fn logits_of_step(&mut self) -> Result<Vec<f32>> {
         let logits = self.forward(&[1], Logits::Last).await?;
         self.truncate(self.len - 1);
         Ok(logits)

@@ -8,7 +8,7 @@ use crate::config::GROUP_SIZE;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, Kernel, Kernels};
 use crate::model::kernels::{Dispatch, Step};
-use crate::model::tables::Table;
+use crate::model::tables::{Elements, Table};
 use crate::reference::math;
 use half::f16;
 use std::rc::Rc;
@@ -147,7 +147,11 @@ impl<'g> Lab<'g> {
 
     /// A table with random values.
     pub fn filled(&mut self, table: Table) -> Rc<Values> {
-        let (format, shape) = (table.format(), table.shape());
+        let shape = table.shape();
+        let Elements::Stored(format) = table.elements() else {
+            let values = self.numbers(shape.rows * shape.cols, 0.5);
+            return self.filled_with(table, values);
+        };
         let groups = shape.rows * shape.cols / GROUP_SIZE;
         let (mut elements, mut scales) = (Vec::new(), Vec::new());
         if format.is_quantized() {
@@ -173,7 +177,24 @@ impl<'g> Lab<'g> {
                 self.gpu.queue.write_buffer(piece.buffer, piece.offset, &bytes);
             }
         }
-        let made = Rc::new(Values { table, values });
+        self.kept(Values { table, values })
+    }
+
+    /// A table of single precision with these values.
+    pub fn f32_table(&mut self, shape: TableShape, values: Vec<f32>) -> Rc<Values> {
+        let buffer = GpuBuffer::storage(self.gpu, "table", values.len() as u64 * 4);
+        self.filled_with(Table::of_f32(shape, Rc::new(buffer), 0), values)
+    }
+
+    fn filled_with(&mut self, table: Table, values: Vec<f32>) -> Rc<Values> {
+        for piece in table.place(0, Region::Elements, 0, values.len() * 4) {
+            self.gpu.queue.write_buffer(piece.buffer, piece.offset, &bytemuck::cast_slice(&values)[piece.bytes]);
+        }
+        self.kept(Values { table, values })
+    }
+
+    fn kept(&mut self, values: Values) -> Rc<Values> {
+        let made = Rc::new(values);
         self.tables.push(made.clone());
         made
     }

@@ -6,7 +6,7 @@ use super::lab::{DIRT, Lab, Values, Wanted};
 use crate::checkpoint::layout::{TableFormat, padded_slots};
 use crate::config::{ModelConfig, NormActivation, PartialConfig};
 use crate::error::{Error, Result};
-use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, LayersBuffers, Team};
+use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, LayersBuffers, PlacedPacks, Team};
 use crate::model::kernels::{Rotary, Step};
 use crate::model::persistent::storage;
 use crate::model::tables::{Slab, aligned};
@@ -36,6 +36,8 @@ struct Small {
     threads: usize,
     /// Tokens in the cache.
     past: usize,
+    /// Tokens of packs for each of query, key and value, for the output projection, for the feed-forward part.
+    packs: [usize; 3],
 }
 
 pub fn add(cases: &mut Cases) {
@@ -50,6 +52,7 @@ pub fn add(cases: &mut Cases) {
         threads: 64,
         // Two stretches, of which the second ends with the token itself among the first that are looked at.
         past: 128,
+        packs: [0; 3],
     };
     let (f32s, gelu, softmax) = (Arithmetic::F32, NormActivation::GeluL2Norm, NormActivation::Softmax);
     // Three slots of activations for each thread, the last of them not for all.
@@ -62,6 +65,8 @@ pub fn add(cases: &mut Cases) {
             Small { format: TableFormat::F16, arithmetic: f32s, activation: softmax, past: 1, ..small },
             DependsOn::Nothing,
         ),
+        // More tokens than lanes, and more than threads.
+        (Small { layers: 1, past: 1, packs: [4, 68, 16], ..small }, DependsOn::Sums),
     ];
     if cases.is_full() {
         all.extend([
@@ -70,12 +75,18 @@ pub fn add(cases: &mut Cases) {
             (long, DependsOn::Sums),
             (Small { arithmetic: f32s, activation: softmax, format: TableFormat::Q8, ..long }, DependsOn::Sums),
             (Small { arithmetic: f32s, format: TableFormat::F16, threads: 256, ..long }, DependsOn::Sums),
+            (Small { arithmetic: f32s, format: TableFormat::Q8, packs: [16, 4, 300], ..small }, DependsOn::Sums),
+            (Small { arithmetic: Arithmetic::F16, packs: [0, 36, 0], ..small }, DependsOn::Sums),
+            (Small { arithmetic: f32s, format: TableFormat::F16, packs: [132, 0, 16], ..long }, DependsOn::Sums),
         ]);
     }
     for (model, depends_on) in all {
-        let Small { layers, hidden, slots: [qkv, proj, mlp], past, activation, arithmetic, .. } = model;
+        let Small { layers, hidden, slots: [qkv, proj, mlp], past, activation, arithmetic, packs, .. } = model;
         let size = format!("{layers} layers, {hidden}, {qkv} {proj} {mlp}");
-        let variant = format!("{activation:?}, {}, after {past}", arithmetic.as_str());
+        let mut variant = format!("{activation:?}, {}, after {past}", arithmetic.as_str());
+        if packs != [0; 3] {
+            variant += &format!(", packs {packs:?}");
+        }
         cases.add(("layers", size, Some(model.format)), &variant, depends_on, move |lab| step(lab, model));
     }
 }
@@ -113,7 +124,11 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
     let team = Team { workgroups, threads, spin_limit: 20_000, arithmetic, subgroups: true };
     let device = Abilities { subgroups: lab.gpu.has_subgroups(), f16: lab.gpu.has_f16 };
     let placed = storage(&slab, tables[0].each_ref().map(|table| &table.table), stride);
-    let kernel = match Layers::new(&config, context, placed, team, device) {
+    let rotary = Rotary::new(&config);
+    let angles = rotary.angles(config.rotary_emb_base, context);
+    let (packs, of_packs) = packs(lab, model, &angles);
+    let made = Layers::new(&config, context, placed, team, device).map(|kernel| kernel.with_packs(packs));
+    let kernel = match made {
         Some(kernel) if kernel.fits(&lab.gpu.device.limits()) => kernel,
         None if arithmetic == Arithmetic::F16 && !lab.gpu.has_f16 => {
             lab.skip("variants with f16: this device has none");
@@ -137,8 +152,9 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
         caches.iter().flat_map(layer).collect()
     });
     let mut h = before.clone();
-    for (tables, cache) in tables.iter().zip(&mut caches) {
-        layer(&config, tables, cache, &mut h);
+    for (i, (tables, cache)) in tables.iter().zip(&mut caches).enumerate() {
+        let packs = packs.map(|packs| (packs, &of_packs[i * packs.stride * 4..]));
+        layer(&config, (tables, packs), cache, &mut h);
     }
     let failed = kernel.failed_at(layers);
     let mut sent = vec![0; failed + FAILURE];
@@ -147,8 +163,8 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
     old[failed] = 0;
     let (out, mailbox, other) = (lab.in_out(&before), lab.in_out(&sent), lab.in_out(&old));
     let (keys, values) = (lab.in_out(&cached[0]), lab.in_out(&cached[1]));
-    let rotary = Rotary::new(&config);
-    let (step, angles) = (lab.step(Step::new(past, 1)), lab.input(&rotary.angles(config.rotary_emb_base, context)));
+    let step = lab.step(Step::new(past, 1));
+    let angles = lab.input(if packs.is_some() { &of_packs } else { &angles });
     let buffers = LayersBuffers {
         tables: slab.bindings(),
         step: &step,
@@ -175,8 +191,50 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
     Ok(())
 }
 
+/// Tokens of packs for all layers, if there are any, and where they lie: after the angles, each run of them after some
+/// values that nobody asks for.
+fn packs(lab: &mut Lab<'_>, model: Small, angles: &[f32]) -> (Option<PlacedPacks>, Vec<f32>) {
+    if model.packs == [0; 3] {
+        return (None, Vec::new());
+    }
+    let d = model.hidden;
+    let start = angles.len().next_multiple_of(4) / 4;
+    let mut end = 0;
+    let mut take = |floats: usize| {
+        end += 1;
+        let at = start + end;
+        end += floats / 4;
+        at
+    };
+    let segments = |group: usize| if group == 0 { 3 } else { 1 };
+    let keys = [0, 1, 2].map(|group| take(segments(group) * model.packs[group] * d));
+    let values = [0, 1, 2].map(|group| take(segments(group) * d * padded_slots(model.packs[group])));
+    let mut all = angles.to_vec();
+    all.resize(start * 4, f32::NAN);
+    for _ in 0..model.layers {
+        let layer = all.len();
+        all.resize(layer + end * 4, f32::NAN);
+        for group in 0..3 {
+            let (tokens, cols) = (model.packs[group], padded_slots(model.packs[group]));
+            let at = |first: usize| layer + (first - start) * 4;
+            for i in 0..segments(group) * tokens * d {
+                all[at(keys[group]) + i] = lab.random.uniform() * 0.5;
+            }
+            for (row, j) in (0..segments(group) * d).flat_map(|row| (0..tokens).map(move |j| (row, j))) {
+                all[at(values[group]) + row * cols + j] = lab.random.uniform() * 0.5;
+            }
+        }
+    }
+    (Some(PlacedPacks { tokens: model.packs, stride: end, keys, values }), all)
+}
+
 /// One layer for one token, of h [d], whose key (in the order of the cache) and value are added to the layer's.
-fn layer(config: &ModelConfig, tables: &[Rc<Values>; 6], [keys, values]: &mut [Vec<f32>; 2], h: &mut [f32]) {
+fn layer(
+    config: &ModelConfig,
+    (tables, packs): (&[Rc<Values>; 6], Option<(PlacedPacks, &[f32])>),
+    [keys, values]: &mut [Vec<f32>; 2],
+    h: &mut [f32],
+) {
     let (d, head) = (config.hidden_size, (config.head_size(), config.rotary_dims()));
     let past = keys.len() / d;
     let normed = |h: &[f32]| math::layer_norm(h, d, config.layernorm_epsilon as f32);
@@ -184,13 +242,23 @@ fn layer(config: &ModelConfig, tables: &[Rc<Values>; 6], [keys, values]: &mut [V
         let (slots, padded) = (which.slots(config), padded_slots(which.slots(config)));
         let scores = math::product(x, &tables[at].values, d);
         let segments = scores.chunks_exact(padded).zip(tables[at + 1].values.chunks_exact(d * padded));
-        let of = |(scores, table): (&[f32], &[f32])| {
+        let of = |(segment, (scores, table)): (usize, (&[f32], &[f32]))| {
             let mut weights = scores[..slots].to_vec();
+            let norm = math::dot(&weights, &weights).sqrt();
             math::theta(config.norm_activation_type, &mut weights);
             weights.resize(padded, 0.0);
-            math::product(&weights, table, padded)
+            let mut y = math::product(&weights, table, padded);
+            let Some((packs, all)) = packs else { return y };
+            let (tokens, cols) = (packs.tokens[at / 2], padded_slots(packs.tokens[at / 2]));
+            for j in 0..tokens {
+                let key = &all[packs.keys[at / 2] * 4 + (segment * tokens + j) * d..][..d];
+                let weight = math::gelu(math::dot(x, key) / norm * (slots as f32).sqrt());
+                let value = &all[packs.values[at / 2] * 4 + segment * d * cols + j..];
+                y.iter_mut().zip(value.iter().step_by(cols)).for_each(|(y, v)| *y += weight * v);
+            }
+            y
         };
-        segments.flat_map(of).collect()
+        segments.enumerate().flat_map(of).collect()
     };
     let add = |h: &mut [f32], y: Vec<f32>| h.iter_mut().zip(y).for_each(|(h, y)| *h += y);
     let rounded = |x: &[f32]| -> Vec<f32> { x.iter().map(|x| f16::from_f32(*x).to_f32()).collect() };

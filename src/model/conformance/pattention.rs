@@ -177,7 +177,8 @@ fn keys(lab: &mut Lab<'_>, format: TableFormat, shape: TableShape, input: Input)
         Input::Attention | Input::LongAttention => KeysInput::Attention(&left, layout),
     };
     for part in &table.parts {
-        let keys = Keys { table, part, sharing: Sharing::new(lab.gpu, table, part.rows), epsilon: EPSILON };
+        let sharing = Sharing::new(lab.gpu, table, part.rows);
+        let keys = Keys { table, part, sharing, epsilon: EPSILON, packs: None };
         lab.run(&keys.dispatch(&KeysBuffers { step: &step, x, y: &y.buffer }))?;
     }
     lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
@@ -206,7 +207,7 @@ fn values(
         .collect();
     let (table, part) = (&weights.table, &weights.table.parts[0]);
     let sharing = Sharing::new(lab.gpu, table, segments * d);
-    let kernel = Values { table, part, sharing, segment_rows: d, slots, activation };
+    let kernel = Values { table, part, sharing, segment_rows: d, slots, activation, packs: None };
     let (step, scores) = (lab.step(Step::new(past, 1)), lab.input(&scores));
     if !qkv {
         let before = lab.numbers(d, 1.0);
@@ -299,7 +300,7 @@ fn weights(lab: &mut Lab<'_>, slots: usize, activation: NormActivation) -> Resul
     let wanted = wanted.collect();
     let (step, scores) = (lab.step(Step::new(0, tokens)), lab.in_out(&scores));
     let kernel = SlotWeights { activation, segments, slots };
-    lab.run(&kernel.dispatch(&SlotWeightsBuffers { step: &step, scores: &scores.buffer }))?;
+    lab.run(&kernel.dispatch(&SlotWeightsBuffers { step: &step, scores: &scores.buffer, scales: None }))?;
     lab.expect(&scores, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
 }

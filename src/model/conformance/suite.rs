@@ -2,7 +2,7 @@
 
 use super::case::{Case, Cases, DependsOn, Tier};
 use super::lab::{Finding, Lab};
-use super::{attention, choice, layers, pattention, rows, training};
+use super::{attention, choice, layers, learning, packs, pattention, rows, training};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions, Kernels};
 use serde::Serialize;
@@ -129,10 +129,12 @@ fn cases(tier: Tier) -> Vec<Case> {
     let mut cases = Cases::new(tier);
     rows::add(&mut cases);
     pattention::add(&mut cases);
+    packs::add(&mut cases);
     attention::add(&mut cases);
     choice::add(&mut cases);
     layers::add(&mut cases);
     training::add(&mut cases);
+    learning::add(&mut cases);
     if tier == Tier::Quick { few(cases.list) } else { cases.list }
 }
 

@@ -1,7 +1,7 @@
 //! First half of a Pattention for one token, and the LM head (`shaders/keys.wgsl`).
 
 use super::attention_parts::AttentionParts;
-use super::dispatch::{Dispatch, read, uniform, write};
+use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::matvec::Sharing;
 use crate::model::tables::{Table, TablePart};
 
@@ -15,6 +15,8 @@ pub struct Keys<'a> {
     pub sharing: Sharing,
     /// ε of the LayerNorm.
     pub epsilon: f64,
+    /// Keys of packs' tokens, of single precision: their scores are written behind those of the table.
+    pub packs: Option<&'a Table>,
 }
 
 /// What f and x are.
@@ -34,7 +36,7 @@ pub struct KeysBuffers<'a> {
     pub step: &'a wgpu::Buffer,
     /// Input.
     pub x: KeysInput<'a>,
-    /// Output, f32 [rows of the table].
+    /// Output, f32 [rows of the table, and of packs].
     pub y: &'a wgpu::Buffer,
 }
 
@@ -43,6 +45,13 @@ impl<'a> Keys<'a> {
     pub fn dispatch(&self, buffers: &KeysBuffers<'a>) -> Dispatch<'a> {
         let spec = self.sharing.shader("keys", self.table);
         let spec = spec.with("Y_START", self.part.first_row).with_f32("EPSILON", self.epsilon);
+        let (spec, workgroups) = match self.packs {
+            Some(packs) => {
+                let (rows, own) = (packs.shape().rows, self.sharing.workgroups());
+                (spec.flag("PACKS").with("PACK_ROWS", rows).with("TABLE_WORKGROUPS", own), own + rows)
+            }
+            None => (spec, self.sharing.workgroups()),
+        };
         let (shader, x, norm) = match buffers.x {
             KeysInput::Normalized(h) => (spec.flag("LAYERNORM"), h, None),
             KeysInput::Attention(parts, layout) => (layout.constants(spec).flag("COMBINE"), parts, None),
@@ -51,6 +60,7 @@ impl<'a> Keys<'a> {
         let mut bindings = self.table.bindings(self.part);
         bindings.extend([uniform(2, buffers.step), read(3, x), write(4, buffers.y)]);
         bindings.extend(norm.map(|norm| read(5, norm)));
-        Dispatch { shader, grid: self.sharing.grid(), bindings }
+        bindings.extend(self.packs.map(|packs| packs.elements_binding(6)));
+        Dispatch { shader, grid: Grid::folded(workgroups), bindings }
     }
 }

@@ -60,7 +60,12 @@ impl Sharing {
 
     /// Workgroups.
     pub(super) fn grid(&self) -> Grid {
-        Grid::folded(self.rows.div_ceil(self.threads / self.lanes * 4))
+        Grid::folded(self.workgroups())
+    }
+
+    /// How many share the product's rows.
+    pub(super) fn workgroups(&self) -> usize {
+        self.rows.div_ceil(self.threads / self.lanes * 4)
     }
 }
 

@@ -21,6 +21,17 @@ pub struct Values<'a> {
     pub slots: usize,
     /// What Θ is.
     pub activation: NormActivation,
+    /// Packs that take part.
+    pub packs: Option<PackValues<'a>>,
+}
+
+/// Values of packs' tokens for the same rows.
+#[derive(Clone, Copy)]
+pub struct PackValues<'a> {
+    /// Transposed, of single precision, [rows, padded tokens].
+    pub table: &'a Table,
+    /// Tokens of all packs for each Pattention, a multiple of 4.
+    pub tokens: usize,
 }
 
 /// Where y goes.
@@ -43,7 +54,7 @@ pub enum ValuesOutput<'a> {
 pub struct ValuesBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,
-    /// Input, f32 [segments, padded slots].
+    /// Input, f32 [segments, padded slots]; with packs then [segments, tokens].
     pub scores: &'a wgpu::Buffer,
     /// Output.
     pub y: ValuesOutput<'a>,
@@ -54,8 +65,12 @@ impl<'a> Values<'a> {
     pub fn dispatch(&self, buffers: &ValuesBuffers<'a>) -> Dispatch<'a> {
         let spec = self.sharing.shader("values", self.table);
         let spec = spec.with("SEGMENT_ROWS", self.segment_rows).with("SLOTS", self.slots);
-        let spec = spec.flag(theta::flag(self.activation));
+        let mut spec = spec.flag(theta::flag(self.activation));
         let mut bindings = self.table.bindings(self.part);
+        if let Some(PackValues { table, tokens }) = self.packs {
+            spec = spec.with("PACK_TOKENS", tokens).with("PACK_COLS", table.shape().cols).flag("PACKS");
+            bindings.push(table.elements_binding(8));
+        }
         bindings.extend([uniform(2, buffers.step), read(3, buffers.scores)]);
         let shader = match &buffers.y {
             ValuesOutput::Residual(h) => {

@@ -22,6 +22,8 @@ pub struct SlotWeightsBuffers<'a> {
     pub step: &'a wgpu::Buffer,
     /// Scores, then weights, f32 [T, segments, padded slots].
     pub scores: &'a wgpu::Buffer,
+    /// Where packs take part, √n / ‖s‖₂ of each row, f32 [T, segments].
+    pub scales: Option<&'a wgpu::Buffer>,
 }
 
 impl SlotWeights {
@@ -32,8 +34,10 @@ impl SlotWeights {
             .with("SEGMENTS", self.segments)
             .with("COLS", padded_slots(self.slots))
             .with("SLOTS", self.slots)
-            .flag(theta::flag(self.activation));
-        let bindings = vec![uniform(0, buffers.step), write(1, buffers.scores)];
+            .flag(theta::flag(self.activation))
+            .flag_if("PACKS", buffers.scales.is_some());
+        let mut bindings = vec![uniform(0, buffers.step), write(1, buffers.scores)];
+        bindings.extend(buffers.scales.map(|scales| write(2, scales)));
         Dispatch { shader, grid: Grid::PerToken { x: self.segments as u32, z: 1 }, bindings }
     }
 }

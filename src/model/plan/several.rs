@@ -4,12 +4,11 @@ use super::{Builder, Parts};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
 use crate::model::kernels::{
-    Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionJoin, AttentionJoinBuffers, Matmul,
-    MatmulBuffers, MatmulFew, Rotary, Tails, TextStep,
+    Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionJoin, AttentionJoinBuffers, Rotary, Tails,
+    TextStep,
 };
 use crate::model::sampling_buffers::SamplingBuffers;
 use crate::model::stage::{Stager, Stages};
-use crate::model::tables::Table;
 use crate::model::weights::LayerTables;
 use crate::pattention::Pattention;
 use std::num::NonZeroU64;
@@ -50,7 +49,7 @@ impl SeveralPlan {
     /// # Errors
     /// If a shader's files contradict each other; validation errors go to the caller's error scope.
     pub fn new(parts: Parts<'_>, texts: &Texts<'_>) -> Result<Self> {
-        let mut b = Builder { parts, stager: Stager::new(parts.gpu), uniforms: Vec::new() };
+        let mut b = Builder::new(parts, Stager::new(parts.gpu));
         let mut layers = Stages::default();
         for (layer, tables) in parts.weights.layers.iter().enumerate() {
             b.layer_of_several(&mut layers, layer, tables, texts)?;
@@ -85,15 +84,13 @@ impl Builder<'_> {
     ) -> Result<()> {
         let Parts { config, scratch: s, gpu, .. } = self.parts;
         let d = config.hidden_size;
-        let (step, h, u, q) = (&s.step.buffer, &s.h.buffer, &s.u.buffer, &s.q.buffer);
-        let (scores, qkv, angles) = (&s.scores.buffer, &s.qkv.buffer, &s.angles.buffer);
-        let ([steps, parts], n) = ([texts.steps, texts.parts], texts.tokens);
+        let (step, u, q) = (&s.step.buffer, &s.u.buffer, &s.q.buffer);
+        let (qkv, angles) = (&s.qkv.buffer, &s.angles.buffer);
+        let ([steps, parts], few) = ([texts.steps, texts.parts], Some(texts.tokens));
         let [tail_keys, tail_values] = texts.tails[layer].each_ref().map(|b| b.buffer.as_entire_buffer_binding());
         let tails = Tails { steps, keys: tail_keys, values: tail_values };
         self.layernorm(stages, None)?;
-        self.few(stages, &t.qkv_keys, (1, n), u, (scores, t.qkv_keys.shape().rows), false)?;
-        self.slot_weights(stages, Pattention::Query, 3)?;
-        self.few(stages, &t.qkv_values, (3, n), scores, (qkv, 3 * d), false)?;
+        self.pattention(stages, layer, t, Pattention::Query, few)?;
         let [keys, values] = s.cache[layer].ranges();
         let append = Append { hidden: d, rotary: Rotary::new(config) };
         let buffers = AppendBuffers { step, qkv, q, keys, values, angles };
@@ -104,32 +101,8 @@ impl Builder<'_> {
         self.stager.push(stages, &attention.dispatch_several(&buffers, &tails))?;
         let join = AttentionJoin { parts: s.attention };
         self.stager.push(stages, &join.dispatch(&AttentionJoinBuffers { steps, parts, u }))?;
-        self.few(stages, &t.proj_keys, (1, n), u, (scores, t.proj_keys.shape().rows), false)?;
-        self.slot_weights(stages, Pattention::Proj, 1)?;
-        self.few(stages, &t.proj_values, (1, n), scores, (h, d), true)?;
+        self.pattention(stages, layer, t, Pattention::Proj, few)?;
         self.layernorm(stages, None)?;
-        self.few(stages, &t.mlp_keys, (1, n), u, (scores, t.mlp_keys.shape().rows), false)?;
-        self.slot_weights(stages, Pattention::Mlp, 1)?;
-        self.few(stages, &t.mlp_values, (1, n), scores, (h, d), true)
-    }
-
-    /// Y (+)= X·Wᵀ for every part of a table, for at most `tokens` tokens.
-    fn few(
-        &mut self,
-        stages: &mut Stages,
-        table: &Table,
-        (segments, tokens): (usize, usize),
-        x: &wgpu::Buffer,
-        (y, y_stride): (&wgpu::Buffer, usize),
-        residual: bool,
-    ) -> Result<()> {
-        let step = &self.parts.scratch.step.buffer;
-        for part in &table.parts {
-            let product = Matmul { table, part, segments, parts: 1, y_stride, residual };
-            let shape = self.uniform(bytemuck::bytes_of(&product.shape()));
-            let buffers = MatmulBuffers { step, x, y, shape: &shape };
-            self.stager.push(stages, &MatmulFew { product, tokens }.dispatch(&buffers))?;
-        }
-        Ok(())
+        self.pattention(stages, layer, t, Pattention::Mlp, few)
     }
 }

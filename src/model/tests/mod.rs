@@ -4,6 +4,7 @@
 mod agreement;
 mod choosing;
 mod conformance;
+mod packs;
 mod persistent;
 mod room;
 mod self_test;

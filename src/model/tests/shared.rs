@@ -3,13 +3,16 @@
 use super::*;
 use crate::gpu::shader::ShaderSpec;
 use crate::model::kernels::attention_parts::AttentionParts;
-use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedTable, STRETCH, Storage};
+use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedPacks, PlacedTable, STRETCH, Storage};
 use crate::model::kernels::leaving;
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::sampling::{BARRED, Sampling};
 use crate::model::kernels::score::TargetScore;
-use crate::model::kernels::{PREFILL_TILE, Step, TextStep};
-use crate::model::plan::{Parts, Plan};
+use crate::model::kernels::{
+    Batch, GemmShape, PREFILL_TILE, PackShape, SUMS, Step, TextStep, Update, gemm, matmul_transposed,
+};
+use crate::model::pack_tables::PackTables;
+use crate::model::plan::{LayerStages, Parts, Plan};
 use crate::model::weights::layer_shapes;
 use crate::sampling::{END_OF_TEXT, SamplingOptions};
 use std::collections::HashMap;
@@ -68,13 +71,15 @@ fn layers(name: &str, quantization: Quantization, team: Team) -> Option<Layers> 
 
 #[test]
 fn what_a_team_needs_is_what_the_shader_declares() {
+    let some = PlacedPacks { tokens: [4, 8, 12], stride: 64, keys: [64; 3], values: [64; 3] };
     let mut compared = 0;
     for (name, threads) in [("TokenFormer-150M", 128), ("TokenFormer-450M", 256), ("TokenFormer-1-5B", 512)] {
         for quantization in [Quantization::Q4, Quantization::F16] {
             for arithmetic in [Arithmetic::F32, Arithmetic::F16, Arithmetic::Int8] {
-                for subgroups in [true, false] {
+                for (subgroups, packs) in [(true, None), (false, None), (true, Some(some))] {
                     let team = Team { workgroups: 128, threads, spin_limit: 9, arithmetic, subgroups };
                     let Some(kernel) = layers(name, quantization, team) else { continue };
+                    let kernel = kernel.with_packs(packs);
                     let source = kernel.shader(2, kernel.failed_at(2)).source().expect("source");
                     assert_eq!(kernel.workgroup_bytes(), workgroup_bytes(&source), "{name} {quantization:?} {team:?}");
                     compared += 1;
@@ -82,7 +87,7 @@ fn what_a_team_needs_is_what_the_shader_declares() {
             }
         }
     }
-    assert_eq!(compared, 36);
+    assert_eq!(compared, 54);
 }
 
 #[test]
@@ -94,10 +99,15 @@ fn every_other_kernel_fits_into_default_limits() {
         for quantization in Quantization::ALL {
             let loading = Loading::new(gpu.clone(), config.clone(), quantization, None);
             let Loading { weights, scratch, .. } = pollster::block_on(loading).expect("room");
-            let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch };
-            for kernel in Plan::kernels(parts).expect("kernels") {
+            let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch, packs: None };
+            let packs = PackTables::new(&gpu, &config, (&weights, &scratch), vec![[16; 5]]).expect("room");
+            let with_packs = Parts { packs: Some(&packs), ..parts };
+            let with_packs = LayerStages::kernels(with_packs).expect("kernels");
+            for kernel in Plan::kernels(parts).expect("kernels").into_iter().chain(with_packs) {
                 let source = kernel.source().expect("source");
                 let bytes = workgroup_bytes(&source);
+                let bindings = source.matches("var<storage").count();
+                assert!(bindings <= 8, "{bindings} storage buffers: {source:.300}");
                 assert!(bytes <= 16 << 10, "{bytes} bytes of workgroup memory: {source:.300}");
             }
         }
@@ -155,6 +165,21 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     }
     let score = source(ShaderSpec::new("score").with("WG", 128).with("V", 9));
     assert_eq!(members(&score, "Score"), offsets!(TargetScore, logprob, is_best));
+    let transposed = source(ShaderSpec::new("matmul_transposed").flag("Q4"));
+    assert_eq!(constant(&transposed, "TILE_T") as usize, matmul_transposed::TILE_TOKENS);
+    assert_eq!(constant(&transposed, "TILE_N") as usize, matmul_transposed::TILE_COLS);
+    let gemm = source(ShaderSpec::new("gemm"));
+    assert_eq!(constant(&gemm, "TILE") as usize, gemm::TILE);
+    assert_eq!(members(&gemm, "GemmShape"), offsets!(GemmShape, m, n, k, inner, parts, part_stride, scale, a, b, c));
+    let theta = ShaderSpec::new("theta_forward").with("WG", 128).with("SEGMENTS", 1).with("COLS", 32).with("SLOTS", 9);
+    let theta = source(theta.flag("L2_NORM_GELU").flag("PACKS"));
+    assert_eq!(members(&theta, "PackShape"), offsets!(PackShape, starts, tokens, parts));
+    let losses = source(ShaderSpec::new("sum_losses").with("WG", 128));
+    assert_eq!(members(&losses, "Batch"), offsets!(Batch, length, is_first, step, share));
+    let adamw = source(ShaderSpec::new("adamw_step").with("WG", 128).with("LAYERS", 2));
+    assert_eq!(constant(&adamw, "SUMS") as usize, SUMS);
+    let update = offsets!(Update, rate, beta1, beta2, epsilon, weight_decay, clip_norm, correction1, correction2);
+    assert_eq!(members(&adamw, "Update"), update);
     let team = Team { workgroups: 4, threads: 128, spin_limit: 9, arithmetic: Arithmetic::F32, subgroups: false };
     let kernel = layers("TokenFormer-150M", Quantization::Q4, team).expect("kernel");
     assert_eq!(constant(&source(kernel.shader(2, kernel.failed_at(2))), "STRETCH") as usize, STRETCH);

@@ -20,7 +20,7 @@ pub struct LayersBuffers<'a> {
     /// Keys and values, f16 [layers, stride of the cache].
     pub keys: BufferBinding<'a>,
     pub values: BufferBinding<'a>,
-    /// cos and sin, f32 [context, r/2, 2].
+    /// cos and sin, f32 [context, r/2, 2], and then the tokens of packs, where such take part.
     pub angles: &'a wgpu::Buffer,
 }
 

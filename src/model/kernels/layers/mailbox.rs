@@ -3,6 +3,9 @@
 /// Constants of the shader that say where each run of values begins, in order.
 const NAMES: [&str; 8] = ["AT_0", "AT_QKV", "AT_PARTS", "AT_STATS", "AT_2", "AT_H", "AT_4", "AT_OUT"];
 
+/// The same for scores of packs' tokens, by the product that makes them.
+const PACK_NAMES: [&str; 3] = ["AT_PACKS_0", "AT_PACKS_2", "AT_PACKS_4"];
+
 /// Words that tell of workgroups that timed out: one for each of the two mailboxes.
 pub const FAILURE_WORDS: usize = 2;
 
@@ -25,26 +28,40 @@ pub struct MailboxWords {
     pub mlp: usize,
     /// The residual stream after the layer.
     pub out: usize,
+    /// Scores of packs' tokens: of query, key and value, of the output projection, of the feed-forward part.
+    pub packs: [usize; 3],
 }
 
 impl MailboxWords {
     fn all(self) -> [usize; 8] {
-        let Self { scores, qkv, parts, stats, proj, middle, mlp, out } = self;
+        let Self { scores, qkv, parts, stats, proj, middle, mlp, out, packs: _ } = self;
         [scores, qkv, parts, stats, proj, middle, mlp, out]
     }
 
     /// The constants with their values.
     pub fn offsets(self) -> impl Iterator<Item = (&'static str, usize)> {
-        let mut end = 0;
-        NAMES.into_iter().zip(self.all()).map(move |(name, words)| {
-            let start = end;
-            end += words;
-            (name, start)
-        })
+        starts(NAMES.into_iter().zip(self.all()), 0)
+    }
+
+    /// Those for packs, which come after the others.
+    pub fn pack_offsets(self) -> impl Iterator<Item = (&'static str, usize)> {
+        starts(PACK_NAMES.into_iter().zip(self.packs), self.all().into_iter().sum())
     }
 
     /// Words from layer to layer.
     pub fn stride(self) -> usize {
-        self.all().into_iter().sum::<usize>().next_multiple_of(4)
+        self.all().into_iter().chain(self.packs).sum::<usize>().next_multiple_of(4)
     }
+}
+
+/// Where each of some runs begins that come one after the other.
+fn starts(
+    runs: impl Iterator<Item = (&'static str, usize)>,
+    first: usize,
+) -> impl Iterator<Item = (&'static str, usize)> {
+    runs.scan(first, |end, (name, words)| {
+        let start = *end;
+        *end += words;
+        Some((name, start))
+    })
 }

@@ -22,6 +22,8 @@ pub struct WorkgroupMemory {
     pub scan: usize,
     /// Parts of all heads.
     pub parts: usize,
+    /// Packs take part.
+    pub packs: bool,
 }
 
 impl WorkgroupMemory {
@@ -40,9 +42,10 @@ impl WorkgroupMemory {
         let (sums, input, query, own_key, own_value) = (threads * 32, head * 12, head * 4, head * 2, head * 2);
         let (shares, position_weights, stats) = (scan * sharers * 4, scan * 4, self.parts * 8);
         let (tree, tree2, pivot) = (threads * 4, threads * 8, 4);
+        let pack_weights = if self.packs { threads * 4 } else { 0 };
         let products = [activations, scales, magnitudes, lane_sums];
         let attention = [sums, input, query, own_key, own_value, shares, position_weights, stats];
-        let all = products.into_iter().chain(attention).chain([tree, tree2, pivot]);
+        let all = products.into_iter().chain(attention).chain([tree, tree2, pivot, pack_weights]);
         all.map(|bytes| bytes.next_multiple_of(ALIGNMENT)).sum()
     }
 }

@@ -13,5 +13,5 @@ pub use bindings::LayersBuffers;
 pub use mailbox::FAILURE_WORDS;
 #[cfg(all(test, feature = "native-gpu"))]
 pub use spec::STRETCH;
-pub use spec::{Abilities, Layers, PlacedTable, Storage};
+pub use spec::{Abilities, Layers, PlacedPacks, PlacedTable, Storage};
 pub use team::{Arithmetic, Team};

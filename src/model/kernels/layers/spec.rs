@@ -40,6 +40,19 @@ pub struct PlacedTable {
     pub scales: usize,
 }
 
+/// Tokens of packs, all packs' side by side, in one binding for all layers that begins with the rotary angles.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacedPacks {
+    /// Tokens for each Pattention of query, key and value, of the output projection, of the feed-forward part: multiples
+    /// of 4, or 0.
+    pub tokens: [usize; 3],
+    /// `vec4<f32>` from layer to layer.
+    pub stride: usize,
+    /// First `vec4<f32>` of the keys and of the transposed values of the first layer.
+    pub keys: [usize; 3],
+    pub values: [usize; 3],
+}
+
 /// What of the device matters.
 #[derive(Clone, Copy, Debug)]
 pub struct Abilities {
@@ -83,6 +96,8 @@ pub struct Layers {
     pub activation: NormActivation,
     pub mailbox: MailboxWords,
     pub products: [Product; 6],
+    /// Packs that take part.
+    pub packs: Option<PlacedPacks>,
 }
 
 impl Layers {
@@ -112,6 +127,7 @@ impl Layers {
             middle: d,
             mlp: padded_slots(slots[2]),
             out: d,
+            packs: [0; 3],
         };
         let mut products = Vec::with_capacity(6);
         for (number, PlacedTable { shape, elements, scales }) in storage.tables.into_iter().enumerate() {
@@ -137,7 +153,15 @@ impl Layers {
             activation: config.norm_activation_type,
             mailbox,
             products: products.try_into().ok()?,
+            packs: None,
         })
+    }
+
+    /// The same with packs.
+    pub fn with_packs(mut self, packs: Option<PlacedPacks>) -> Self {
+        let [qkv, proj, mlp] = packs.map_or([0; 3], |packs| packs.tokens);
+        self.mailbox.packs = [3 * qkv, proj, mlp];
+        Self { packs, ..self }
     }
 
     /// True if a device with these limits can run it.
@@ -160,6 +184,7 @@ impl Layers {
             head: self.head,
             scan: self.scan,
             parts: self.heads * self.max_parts,
+            packs: self.packs.is_some(),
         };
         memory.bytes()
     }
@@ -215,7 +240,33 @@ impl Layers {
             .with("MOST_LROWS", self.most_rows())
             .flag(tables::format_flag(self.storage.format))
             .flag(theta::flag(self.activation));
-        FLAGS.into_iter().fold(spec, ShaderSpec::flag).with("LAYERS", layers).with("FAILED", failed)
+        spec = FLAGS.into_iter().fold(spec, ShaderSpec::flag).with("LAYERS", layers).with("FAILED", failed);
+        match self.packs {
+            Some(packs) => packs.constants(spec, self.mailbox),
+            None => spec,
+        }
+    }
+}
+
+impl PlacedPacks {
+    /// Its constants, numbered by product: 0, 2 and 4 with keys, 1, 3 and 5 with values.
+    fn constants(&self, spec: ShaderSpec, mailbox: MailboxWords) -> ShaderSpec {
+        let mut spec = spec.flag("PACKS").flag("ANGLES_WITH_PACKS").with("PACK_STRIDE", self.stride);
+        for (group, (name, offset)) in mailbox.pack_offsets().into_iter().enumerate() {
+            let (tokens, segments) = (self.tokens[group], if group == 0 { 3 } else { 1 });
+            if tokens > 0 {
+                spec = spec
+                    .with(name, offset)
+                    .with(format!("PACK_ROWS_{}", 2 * group), segments * tokens)
+                    .with(format!("PACK_KEYS_AT_{}", 2 * group), self.keys[group])
+                    .with(format!("PACK_TOKENS_{}", 2 * group + 1), tokens)
+                    .with(format!("PACK_COLS_{}", 2 * group + 1), padded_slots(tokens))
+                    .with(format!("PACK_VALUES_AT_{}", 2 * group + 1), self.values[group])
+                    .flag(["PACK_KEYS_0", "PACK_KEYS_2", "PACK_KEYS_4"][group])
+                    .flag(["PACK_VALUES_1", "PACK_VALUES_3", "PACK_VALUES_5"][group]);
+            }
+        }
+        spec
     }
 }
 

@@ -1,0 +1,275 @@
+//! The tokens of packs on the GPU, all packs' side by side, and what steps with them leave on the way.
+//!
+//! Query, key and value run as one, and a kernel runs for many layers: so the three, and all layers, have as many tokens as
+//! the one that has most, the rest being zeros, which change nothing. Strengths are in the values.
+
+use super::kernels::layers::PlacedPacks;
+use super::kernels::matmul::{TILE_ROWS, TILE_TOKENS};
+use super::scratch::{MAX_CHUNK, Scratch};
+use super::tables::{Table, aligned};
+use super::weights::Weights;
+use crate::checkpoint::layout::{TableShape, padded_slots};
+use crate::checkpoint::regions::Region;
+use crate::config::ModelConfig;
+use crate::error::{Error, ErrorCode, Result};
+use crate::gpu::{Gpu, GpuBuffer};
+use crate::packs::{ActivePack, Merged, MergedTokens};
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Tokens of which kinds, as [`Pattention::ALL`](crate::pattention::Pattention::ALL) counts, run as one.
+const KINDS: [Range<usize>; 3] = [0..3, 3..4, 4..5];
+/// Workgroups that fill a large GPU, and the most parts that the sum of a score is split into for that.
+const ENOUGH_TILES: usize = 512;
+const MOST_PARTS: usize = 8;
+
+/// Tokens for one product of keys and one of values of a layer.
+#[derive(Debug)]
+pub struct PackTable {
+    /// Keys, f32 [segments · tokens, d].
+    pub keys: Table,
+    /// Values times their pack's strength, transposed, f32 [segments · d, padded tokens].
+    pub values: Table,
+    /// Tokens for each Pattention, a multiple of 4.
+    pub tokens: usize,
+    /// Pattentions side by side.
+    pub segments: usize,
+    /// Parts into which the sums of a chunk's scores are split.
+    pub parts: usize,
+}
+
+/// Those of query, key and value, of the output projection, of the feed-forward part; `None` where a layer has none.
+pub type LayerPacks = [Option<PackTable>; 3];
+
+/// Packs of some neighbouring layers.
+#[derive(Debug)]
+struct Run {
+    layers: Range<usize>,
+    /// The rotary angles, since `layers.wgsl` has no binding to spare, and then the tables of each layer.
+    buffer: Rc<GpuBuffer>,
+}
+
+/// Where the tables of a layer lie, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    /// Behind the angles.
+    first: u64,
+    /// From layer to layer.
+    stride: u64,
+    keys: [u64; 3],
+    values: [u64; 3],
+    /// Tokens for each Pattention; 0 where no layer has any.
+    tokens: [usize; 3],
+}
+
+/// The tokens of all packs that take part.
+#[derive(Debug)]
+pub struct PackTables {
+    /// How many each Pattention of each layer has.
+    counts: Vec<[usize; 5]>,
+    hidden: usize,
+    layout: Layout,
+    runs: Vec<Run>,
+    layers: Vec<LayerPacks>,
+    /// Scores of a chunk, f32 [parts, MAX_CHUNK, segments · tokens].
+    pub scores: GpuBuffer,
+    /// √n / ‖s‖₂ of a chunk's scores of the base, f32 [MAX_CHUNK, segments].
+    pub scales: GpuBuffer,
+    /// Weights of a chunk, f32 [MAX_CHUNK, segments, padded tokens].
+    pub weights: GpuBuffer,
+}
+
+/// Tokens of all packs for each Pattention of each of a model's layers.
+///
+/// # Errors
+/// `invalid-config` for packs that were made for another shape.
+pub fn counts(config: &ModelConfig, packs: &[ActivePack], merged: &Merged) -> Result<Vec<[usize; 5]>> {
+    let d = config.hidden_size;
+    for ActivePack { name, pack, .. } in packs {
+        let mut tokens = pack.layers.iter().flatten().flatten();
+        if pack.layers.len() > config.num_layers
+            || !tokens.all(|t| t.keys.len() == t.values.len() && t.keys.len().is_multiple_of(d))
+        {
+            let (layers, name) = (config.num_layers, name.escape_debug());
+            return Err(Error::invalid_config(format!(
+                "The pack \"{name}\" does not fit a model of {layers} layers and {d} columns."
+            ))
+            .hint("Add a pack that was made for this model."));
+        }
+    }
+    let mut counts = vec![[0; 5]; config.num_layers];
+    for (counts, layer) in counts.iter_mut().zip(&merged.layers) {
+        *counts = layer.each_ref().map(MergedTokens::len);
+    }
+    Ok(counts)
+}
+
+impl Layout {
+    fn new(counts: &[[usize; 5]], hidden: usize, angles: u64) -> Self {
+        let most = |kinds: Range<usize>| counts.iter().flat_map(|layer| &layer[kinds.clone()]).copied().max();
+        let tokens = KINDS.map(|kinds| most(kinds).unwrap_or(0).next_multiple_of(4));
+        let mut stride = 0;
+        let mut take = |floats: usize| {
+            let start = stride;
+            stride += aligned(floats as u64 * 4);
+            start
+        };
+        let mut place = |group: usize| {
+            let (segments, tokens) = (KINDS[group].len(), tokens[group]);
+            (take(segments * tokens * hidden), take(segments * hidden * padded_slots(tokens)))
+        };
+        let places = [0, 1, 2].map(&mut place);
+        let (keys, values) = (places.map(|(keys, _)| keys), places.map(|(_, values)| values));
+        Self { first: aligned(angles), stride, keys, values, tokens }
+    }
+
+    fn bytes(&self, layers: usize) -> u64 {
+        self.first + layers as u64 * self.stride
+    }
+
+    /// Tables of layer `at` of a run.
+    fn tables(&self, gpu: &Gpu, buffer: &Rc<GpuBuffer>, at: usize, hidden: usize, group: usize) -> PackTable {
+        let (tokens, segments) = (self.tokens[group], KINDS[group].len());
+        let layer = self.first + at as u64 * self.stride;
+        let keys = TableShape { rows: segments * tokens, cols: hidden };
+        let values = TableShape { rows: segments * hidden, cols: padded_slots(tokens) };
+        let parts = self.parts(gpu, group);
+        PackTable {
+            keys: Table::of_f32(keys, buffer.clone(), layer + self.keys[group]),
+            values: Table::of_f32(values, buffer.clone(), layer + self.values[group]),
+            tokens,
+            segments,
+            parts,
+        }
+    }
+
+    /// Few rows are few workgroups: so many for each tile that a large GPU is filled.
+    fn parts(&self, gpu: &Gpu, group: usize) -> usize {
+        let rows = KINDS[group].len() * self.tokens[group];
+        let tiles = rows.div_ceil(TILE_ROWS).max(1) * MAX_CHUNK / TILE_TOKENS;
+        if gpu.is_software { 1 } else { (ENOUGH_TILES / tiles).clamp(1, MOST_PARTS) }
+    }
+}
+
+impl PackTables {
+    /// Room for so many tokens, all zeros.
+    ///
+    /// # Errors
+    /// `out-of-memory` for more than one binding can hold.
+    pub fn new(
+        gpu: &Gpu,
+        config: &ModelConfig,
+        (weights, scratch): (&Weights, &Scratch),
+        counts: Vec<[usize; 5]>,
+    ) -> Result<Self> {
+        let (hidden, angles) = (config.hidden_size, &scratch.angles.buffer);
+        let layout = Layout::new(&counts, hidden, angles.size());
+        let widest = |of: &dyn Fn(usize) -> usize| (0..3).map(of).max().unwrap_or(0) * MAX_CHUNK;
+        let scores = widest(&|group| KINDS[group].len() * layout.tokens[group] * layout.parts(gpu, group));
+        let padded = widest(&|group| KINDS[group].len() * padded_slots(layout.tokens[group]));
+        let limits = gpu.device.limits();
+        let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let largest = [scores as u64 * 4, padded as u64 * 4, layout.bytes(1)].into_iter().fold(0, u64::max);
+        if largest > limit {
+            return Err(too_large(largest));
+        }
+        // As the weights lie, so that a dispatch of many layers finds its packs in one binding; else each layer by itself.
+        let mut ranges: Vec<Range<usize>> = weights.slabs.iter().map(|slab| slab.layers.clone()).collect();
+        if ranges.is_empty() || ranges.iter().any(|layers| layout.bytes(layers.len()) > limit) {
+            ranges = (0..config.num_layers).map(|layer| layer..layer + 1).collect();
+        }
+        let run = |layers: Range<usize>| {
+            let buffer = Rc::new(GpuBuffer::storage(gpu, "packs", layout.bytes(layers.len())));
+            Run { layers, buffer }
+        };
+        let runs: Vec<Run> = ranges.into_iter().map(run).collect();
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        for run in &runs {
+            encoder.copy_buffer_to_buffer(angles, 0, &run.buffer.buffer, 0, angles.size());
+        }
+        gpu.queue.submit([encoder.finish()]);
+        let places =
+            runs.iter().flat_map(|run| run.layers.clone().enumerate().map(|(at, layer)| (&run.buffer, at, layer)));
+        let of_layer = |(buffer, at, layer): (&Rc<GpuBuffer>, usize, usize)| {
+            [0, 1, 2].map(|group| {
+                let has_any = counts[layer][KINDS[group].clone()].iter().any(|count| *count > 0);
+                has_any.then(|| layout.tables(gpu, buffer, at, hidden, group))
+            })
+        };
+        let layers = places.map(of_layer).collect();
+        let f32s = |label, n: usize| GpuBuffer::storage(gpu, label, n as u64 * 4);
+        Ok(Self {
+            counts,
+            hidden,
+            layout,
+            layers,
+            runs,
+            scores: f32s("scores of packs", scores),
+            scales: f32s("scales of packs", 3 * MAX_CHUNK),
+            weights: f32s("weights of packs", padded),
+        })
+    }
+
+    /// True if packs with so many tokens have room in just these tables.
+    pub fn are_for(&self, counts: &[[usize; 5]]) -> bool {
+        self.counts == counts
+    }
+
+    /// Writes tokens, of as many as there is room for.
+    pub fn write(&self, gpu: &Gpu, merged: &Merged) {
+        let d = self.hidden;
+        for (tables, layer) in self.layers.iter().zip(&merged.layers) {
+            for (table, kinds) in tables.iter().zip(KINDS) {
+                let Some(PackTable { keys, values, tokens, .. }) = table else { continue };
+                let cols = values.shape().cols;
+                for (segment, MergedTokens { keys: k, values: v, strengths }) in layer[kinds].iter().enumerate() {
+                    write(gpu, keys, segment * tokens, k);
+                    let mut transposed = vec![0.0; d * cols];
+                    for (j, (row, strength)) in v.chunks_exact(d).zip(strengths).enumerate() {
+                        row.iter().enumerate().for_each(|(c, x)| transposed[c * cols + j] = x * strength);
+                    }
+                    write(gpu, values, segment * d, &transposed);
+                }
+            }
+        }
+    }
+
+    /// Tokens of a layer.
+    pub fn layer(&self, layer: usize) -> &LayerPacks {
+        &self.layers[layer]
+    }
+
+    /// Where a dispatch of these layers finds its packs, in a buffer that begins with the rotary angles; `None` where
+    /// they do not lie in one.
+    pub fn of_layers(&self, layers: &Range<usize>) -> Option<(&wgpu::Buffer, PlacedPacks)> {
+        let run = self.runs.iter().find(|run| run.layers == *layers)?;
+        let vectors = |bytes: u64| (bytes / 16) as usize;
+        let Layout { first, stride, keys, values, tokens } = self.layout;
+        let placed = PlacedPacks {
+            tokens,
+            stride: vectors(stride),
+            keys: keys.map(|at| vectors(first + at)),
+            values: values.map(|at| vectors(first + at)),
+        };
+        Some((&run.buffer.buffer, placed))
+    }
+
+    /// Bytes of the tokens.
+    pub fn bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.buffer.buffer.size()).sum()
+    }
+}
+
+fn write(gpu: &Gpu, table: &Table, first_row: usize, values: &[f32]) {
+    let bytes: &[u8] = bytemuck::cast_slice(values);
+    for piece in table.place(first_row, Region::Elements, 0, bytes.len()) {
+        gpu.queue.write_buffer(piece.buffer, piece.offset, &bytes[piece.bytes]);
+    }
+}
+
+/// Packs that are more than this GPU has room for.
+pub fn too_large(bytes: u64) -> Error {
+    let message =
+        format!("The tokens of the packs take {} MB, for which this GPU has no room.", bytes.div_ceil(1_000_000));
+    Error::new(ErrorCode::OutOfMemory, message).hint("Remove a pack, or use packs of fewer tokens.")
+}

@@ -1,0 +1,110 @@
+//! Having packs take part, and no longer.
+
+use super::gpu_model::GpuModel;
+use super::pack_tables::{self, PackTables, too_large};
+use super::persistent::{self, Persistent};
+use super::plan::LayerStages;
+use super::several::Several;
+use crate::config::NormActivation;
+use crate::engine::Backend;
+use crate::error::{Error, ErrorCode, Result};
+use crate::packs::{ActivePack, Merged};
+
+/// Packs that take part.
+pub(super) struct Packs {
+    pub(super) tables: PackTables,
+    /// What they hold: training goes on beside it.
+    pub(super) merged: Merged,
+    /// What the model's plan has without packs.
+    pub(super) layers: LayerStages,
+    /// Who made decode steps without packs.
+    base: Option<Persistent>,
+}
+
+impl GpuModel {
+    /// See [`Backend::set_packs`].
+    pub(super) async fn use_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        self.gpu.check()?;
+        let kind = self.config.norm_activation_type;
+        if !packs.is_empty() && kind != NormActivation::L2NormGelu {
+            return Err(Error::new(
+                ErrorCode::UnsupportedCheckpoint,
+                "Token packs need a model whose norm_activation_type is l2_norm_gelu.",
+            )
+            .hint("Use this model without packs, or another model."));
+        }
+        let merged = Merged::new(packs, self.config.hidden_size);
+        let counts = pack_tables::counts(&self.config, packs, &merged)?;
+        // What was computed with other packs, or without, is worth nothing now.
+        self.stop_choosing();
+        self.truncate(0);
+        if let Some(packs) = self.packs.as_mut().filter(|packs| packs.tables.are_for(&counts)) {
+            packs.tables.write(&self.gpu, &merged);
+            packs.merged = merged;
+            self.drop_tails();
+            return Ok(());
+        }
+        self.drop_packs().await?;
+        if merged.is_empty() { Ok(()) } else { self.add_packs(merged, counts).await }
+    }
+
+    /// Makes room and compiles, where there are no packs yet.
+    async fn add_packs(&mut self, merged: Merged, counts: Vec<[usize; 5]>) -> Result<()> {
+        let values: usize = counts.iter().flatten().map(|tokens| 2 * tokens * self.config.hidden_size).sum();
+        let room = || PackTables::new(&self.gpu, &self.config, (&self.weights, &self.scratch), counts);
+        let tables = match self.gpu.scoped("Making room for token packs", room).await {
+            Err(e) if e.code == ErrorCode::OutOfMemory => {
+                return Err(too_large(values as u64 * 4).caused_by(e.to_string()));
+            }
+            result => result?,
+        };
+        tables.write(&self.gpu, &merged);
+        let parts = super::plan::Parts { packs: Some(&tables), ..self.parts() };
+        let mut kernels = LayerStages::kernels(parts)?;
+        let team = self.team();
+        kernels.extend(team.and_then(|team| persistent::warm(parts, team)));
+        kernels.iter_mut().for_each(|kernel| kernel.begin(&self.gpu));
+        for kernel in &mut kernels {
+            // What fails here fails below with a message.
+            kernel.is_compiled().await;
+        }
+        let layers = self.gpu.scoped("Compiling the kernels for token packs", || LayerStages::new(parts)).await?;
+        self.packs = Some(Packs { tables, merged, layers, base: self.persistent.take() });
+        let Some(team) = team else { return Ok(()) };
+        // Another kernel than the one that was tried out.
+        let tried = match self.logits_of_step().await {
+            Ok(wanted) => self.tried(team, &wanted).await,
+            Err(e) => Err(e),
+        };
+        match tried {
+            Ok(persistent) => self.persistent = persistent,
+            Err(e) => {
+                self.drop_packs().await?;
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on as before there were packs.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub(super) async fn drop_packs(&mut self) -> Result<()> {
+        self.several = Several::default(); // its dispatches name the packs' tables
+        let Some(Packs { base, .. }) = self.packs.take() else { return Ok(()) };
+        let with_packs = self.persistent.take().map(|persistent| persistent.team);
+        match (with_packs, base) {
+            (Some(team), base) if base.as_ref().is_none_or(|base| base.team != team) => {
+                // It was chosen while there were packs.
+                match self.employ(team).await {
+                    Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
+                    Ok(true) => {}
+                    _ => self.persistent = base,
+                }
+            }
+            (_, base) => self.persistent = base,
+        }
+        Ok(())
+    }
+}
