@@ -68,6 +68,7 @@ fn write_options() -> String {
     let own = [
         ("real_ids", "Ids below this are drawn."),
         ("keeps_all", "1 if every one of them stays in the draw."),
+        ("prompt", "Tokens of the prompt."),
         ("begin", "Number of the token whose choice the barred ids are barred from."),
     ];
     let rows = table(TABLE).room("sampling");

@@ -13,7 +13,8 @@
 // Grid: (ceil(segment_rows / TILE_N), ceil(T / TILE_T), segments · parts) workgroups of 128 threads.
 //
 // A thread makes 8 × 8 results, so that of four columns 16 reads of workgroup memory feed 256 multiplications. Its
-// tokens and rows lie 8 and 16 apart: neighbouring threads read neighbouring addresses.
+// tokens and rows lie 8 and 16 apart: neighbouring threads read neighbouring addresses, and 32 of them 4 tokens and 8 rows.
+// What is different for each of a thread's reads is a number, not a variable: else every read has a check of its bounds.
 
 #include "table_octet.wgsl"
 #include "step.wgsl"
@@ -27,9 +28,9 @@ const TILE_N = 128u;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 @group(0) @binding(5) var<uniform> shape: Shape;
 
-// 16 columns of both tiles: [k · TILE + i] holds columns 4·k … 4·k + 3 of token or row i.
-var<workgroup> xs: array<vec4<f32>, 4u * TILE_T>;
-var<workgroup> ws: array<vec4<f32>, 4u * TILE_N>;
+// 16 columns of both tiles: [k][i / 8][i % 8] of token i, and [k][i / 16][i % 16] of row i, hold columns 4·k … 4·k + 3.
+var<workgroup> xs: array<array<array<vec4<f32>, 8>, 8>, 4>;
+var<workgroup> ws: array<array<array<vec4<f32>, 16>, 8>, 4>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -37,8 +38,8 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     let part = group.z / shape.segments;
     let n0 = group.x * TILE_N;
     let t0 = group.y * TILE_T;
-    let tq = local / 16u; // tokens t0 + tq, + 8, …
-    let nq = local % 16u; // rows n0 + nq, + 16, …
+    let tq = local / 32u % 2u * 4u + local % 32u / 8u; // tokens t0 + tq, + 8, …
+    let nq = local / 64u * 8u + local % 8u; // rows n0 + nq, + 16, …
     // Tokens and rows past the end are copies of the last and are never stored.
     let row = (segment * shape.segment_rows + min(n0 + local, shape.segment_rows - 1u)) * shape.groups;
     #unroll I 2
@@ -61,22 +62,22 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         #end
         workgroupBarrier();
         #unroll I 2
-        xs[local % 4u * TILE_T + (local + $Iu * 128u) / 4u] = v$I;
-        ws[$Iu * 2u * TILE_N + local] = octet$I.low;
-        ws[($Iu * 2u + 1u) * TILE_N + local] = octet$I.high;
+        xs[local % 4u][local / 32u + $Iu * 4u][local / 4u % 8u] = v$I;
+        ws[$Iu * 2u][local / 16u][local % 16u] = octet$I.low;
+        ws[$Iu * 2u + 1u][local / 16u][local % 16u] = octet$I.high;
         #end
         workgroupBarrier();
-        for (var k = 0u; k < 4u; k++) {
-            #unroll I 8
-            let a$I = xs[k * TILE_T + tq + $Iu * 8u];
-            #end
-            #unroll J 8
-            let w$J = ws[k * TILE_N + nq + $Ju * 16u];
-            #unroll I 8
-            c$I_$J = fma(a$I.w, w$J.w, fma(a$I.z, w$J.z, fma(a$I.y, w$J.y, fma(a$I.x, w$J.x, c$I_$J))));
-            #end
-            #end
-        }
+        #unroll K 4
+        #unroll I 8
+        let a$K_$I = xs[$K][$I][tq];
+        #end
+        #unroll J 8
+        let w$K_$J = ws[$K][$J][nq];
+        #unroll I 8
+        c$I_$J = fma(a$K_$I.w, w$K_$J.w, fma(a$K_$I.z, w$K_$J.z, fma(a$K_$I.y, w$K_$J.y, fma(a$K_$I.x, w$K_$J.x, c$I_$J))));
+        #end
+        #end
+        #end
     }
 
     #unroll I 8

@@ -9,6 +9,7 @@
 //   5  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>; lowest where nothing is to be drawn
 //   6  partials   vec4<f32> [2·grid]: of each workgroup the highest adjusted value, the best score, its id (bits), nothing; then for
 //                 top-n-sigma how many values there are, their mean, the sum of their squared distances from it, nothing
+//   7  lengths    u32 [V]: of each token the longest match that it would continue (repeats.wgsl), 0 afterwards
 // Grid: ceil(V / (4·WG)) workgroups. Constants: WG, V.
 
 #include "philox.wgsl"
@@ -23,6 +24,7 @@
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> adjusted: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> lengths: array<u32>;
 
 var<workgroup> best_score: array<f32, WG>;
 var<workgroup> best_id: array<u32, WG>;
@@ -50,8 +52,14 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         if (counts.x & ~BARRED) != 0u {
             x = select(x * sampling.repetition_penalty, x / sampling.repetition_penalty, x > 0.0);
         }
-        if counts.y > 0u {
-            x -= sampling.presence_penalty + sampling.frequency_penalty * f32(counts.y);
+        let written = counts.y & ~BREAKS;
+        if written > 0u {
+            x -= sampling.presence_penalty + sampling.frequency_penalty * f32(written);
+        }
+        let length = lengths[id];
+        if length > 0u {
+            x -= dry_penalty(sampling, length);
+            lengths[id] = 0u;
         }
         x += bias[id];
         x = finite(x);

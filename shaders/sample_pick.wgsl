@@ -13,7 +13,8 @@
 //   4  seen       vec2<u32> [V]: the token is counted, and the one that leaves the range of penalties no more
 //   5  ids        u32: the token, at step.first_row
 //   6  tokens     u32 [RING]: the token, at step.index modulo RING
-// Grid: one workgroup. Constants: WG (256 or more, a power of two), V, PARTIALS, RING.
+//   7  text       u32 [TEXT]: the token, behind prompt and output
+// Grid: one workgroup. Constants: WG (256 or more, a power of two), V, PARTIALS, RING, TEXT.
 
 #include "philox.wgsl"
 #include "reduce.wgsl"
@@ -29,6 +30,7 @@ const BLOCKS = (V + 3u) / 4u;
 @group(0) @binding(4) var<storage, read_write> seen: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read_write> ids: array<u32>;
 @group(0) @binding(6) var<storage, read_write> tokens: array<u32>;
+@group(0) @binding(7) var<storage, read_write> text: array<u32>;
 
 const KEY_STEPS = 524288.0;
 const LAST_KEY = 0xffffffu;
@@ -257,6 +259,9 @@ fn main(@builtin(local_invocation_index) local: u32) {
         }
         ids[step.first_row] = id;
         tokens[step.index % RING] = id;
+        if sampling.prompt + step.index < TEXT {
+            text[sampling.prompt + step.index] = id | (seen[id].y & BREAKS);
+        }
         seen[id] += vec2<u32>(1u);
     }
 }

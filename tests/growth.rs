@@ -104,14 +104,16 @@ fn gradients_agree_with_float64() {
 
 #[test]
 fn thirty_steps_agree_with_float64() {
-    for case in NAMES.map(Case::open) {
+    // Seconds each: in the short tier the one whose slots are not the hidden size.
+    let first = if std::env::var("TOKENFORMER_FULL").is_ok() { 0 } else { 2 };
+    for case in NAMES[first..].iter().map(|name| Case::open(name)) {
         let ids = ids(&case.file());
         let (name, growth, tokens) = (case.name, &case.growth, case.pack("zero.tokens"));
         let Options { lr, beta1, beta2, eps, weight_decay, clip_norm, steps } = growth.adamw;
         let adamw = AdamW { betas: [beta1, beta2], epsilon: eps, weight_decay, clip_norm };
         let trained = case.pack("trained.tokens");
         let mut engine = ReferenceEngine::new(case.reference, 64);
-        let state = TrainState { tokens, ..TrainState::default() };
+        let state = TrainState::new(tokens);
         let room = TrainRoom { length: ids.len(), batch: 1 };
         block_on(engine.begin_training(&state, &adamw, room)).expect("begun");
         let step = TrainStep { batch: vec![ids.clone()], learning_rate: lr };

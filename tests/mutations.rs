@@ -7,6 +7,8 @@ mod archive;
 mod config;
 #[path = "../fuzz/cases/hub.rs"]
 mod hub;
+#[path = "../fuzz/cases/pack.rs"]
+mod pack;
 #[path = "../fuzz/cases/pickle.rs"]
 mod pickle;
 #[path = "../fuzz/cases/safetensors.rs"]
@@ -119,6 +121,7 @@ cases! {
     archive: 4_000,
     config: 20_000,
     hub: 20_000,
+    pack: 20_000,
     pickle: 20_000,
     safetensors: 4_000,
     tokenizer: 4_000,

@@ -14,6 +14,8 @@ use tokenformer_web::checkpoint::layout::Quantization;
 use tokenformer_web::checkpoint::{TableSource, folder::header_len, write::write_folder};
 use tokenformer_web::config::{ModelConfig, PartialConfig};
 use tokenformer_web::error::{Error, Result};
+use tokenformer_web::packs::{Pack, PackAbout, PackBase, PackFile};
+use tokenformer_web::pattention::Pattention;
 use torch_zip::{Kind, Variant, archive, pickle, tiny_model};
 
 const TOKENIZER: &[u8] = include_bytes!("../tests/fixtures/gpt-neox/tokenizer.json");
@@ -33,6 +35,19 @@ fn main() -> std::process::ExitCode {
             std::process::ExitCode::FAILURE
         }
     }
+}
+
+/// The shape in `fuzz/cases/pack.rs`.
+fn pack_shape() -> Result<ModelConfig> {
+    let shape = json!({ "num_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "qkv_slot_num": 32, "proj_slot_num": 32,
+        "ffn_slot_num": 64, "padded_vocab_size": 64 });
+    ModelConfig::from_json(&text(&shape)?)
+}
+
+fn pack_about() -> PackAbout {
+    let base = pack_shape().map(|shape| PackBase::new("owner/name", "main", &shape)).unwrap_or_default();
+    let training = Some(json!({ "loss": [3.5, 2.25] }));
+    PackAbout { name: Some("name".into()), strength: 0.5, base, training, license: Some("CC0-1.0".into()) }
 }
 
 fn failed(e: impl std::fmt::Display) -> Error {
@@ -63,6 +78,14 @@ fn write(seeds: &Path) -> Result<()> {
     save("config", "published.json", &text(&ModelConfig::preset("TokenFormer-900M"))?)?;
     let strings = json!({ "num_hidden_layers": "2", "vocab_size": 50257, "norm_activation_type": "softmax", "rotary_pct": "0.5" });
     save("config", "strings.json", &text(&strings)?)?;
+    for (name, about, kinds, width) in
+        [("plain", PackAbout::default(), &Pattention::ALL[..2], 1.0), ("f32", pack_about(), &Pattention::ALL[3..], 1e6)]
+    {
+        let shape = pack_shape()?;
+        let mut pack = Pack::fresh(&shape, kinds, 2, 1);
+        pack.slices_mut().flatten().for_each(|x| *x *= width);
+        save("pack", &format!("{name}.safetensors"), &PackFile { about, pack }.to_bytes(&shape))?;
+    }
     save("tokenizer", "small.json", &text(&tokenizer()?)?)?;
     save("hub", "commit.json", &text(&json!({ "sha": "0123456789abcdef0123456789abcdef01234567", "id": "o/n" }))?)?;
     let file = json!({ "type": "file", "path": "config.json", "size": 7, "oid": "abc" });

@@ -58,14 +58,15 @@ impl Engine {
         make.await.map_err(|e: Error| js::error(&e))
     }
 
-    /// What each kernel of a decode step takes on the GPU: `[{ kernel, dispatches, microseconds }]`, or null without
-    /// timestamps, which only models of `random` ask for. Forgets the context.
+    /// What each kernel of a step takes on the GPU: `[{ kernel, dispatches, microseconds }]`, or null without timestamps, which
+    /// only models of `random` ask for. `timed`: `"decode"`, `{ prefill: tokens }` or `{ several: texts }`. Forgets the context.
     #[wasm_bindgen(js_name = kernelTimes)]
-    pub async fn kernel_times(&self) -> std::result::Result<JsValue, JsValue> {
+    pub async fn kernel_times(&self, timed: JsValue) -> std::result::Result<JsValue, JsValue> {
+        let timed = js::parse(timed).map_err(|e| js::error(&e))?;
         let mut model = self.take_model()?;
         model.reset();
         let times = match model.backend_mut().engine_mut().on_gpu_mut() {
-            Some(model) => model.kernel_times().await,
+            Some(model) => model.kernel_times(timed).await,
             None => Ok(None),
         };
         self.put_model_back(model);

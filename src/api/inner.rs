@@ -2,6 +2,7 @@
 
 use super::js;
 use super::loading::LoadedModel;
+use super::packs::HeldPack;
 use super::tuning::Tuning;
 use crate::any_model::AnyModel;
 use crate::checkpoint::layout::Quantization;
@@ -27,6 +28,8 @@ pub(super) struct Inner {
     pub(super) tuning: Option<Tuning>,
     /// Outlives the model, so that `info` tells what `dispose` left.
     pub(super) memory: RefCell<Option<Rc<Memory>>>,
+    /// The token packs that take part.
+    pub(super) packs: RefCell<Vec<HeldPack>>,
     /// Where the model comes from if its device is lost.
     pub(super) reload: Rc<Reload>,
 }

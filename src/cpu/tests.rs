@@ -1,5 +1,7 @@
 //! The whole model against the reference, on shapes that are not round numbers.
 
+mod packs;
+
 use super::tails::LEAST;
 use super::{CpuModel, Loading, Reason, check_parameters};
 use crate::checkpoint::layout::Quantization;

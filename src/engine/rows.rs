@@ -10,7 +10,7 @@ pub const MOST_ROWS: usize = 8;
 const TAIL_ROOM: usize = 64;
 
 /// One of several texts. What the KV cache holds is the beginning of all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Row {
     /// Where its tail is kept, below [`MOST_ROWS`].
     pub place: usize,

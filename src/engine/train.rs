@@ -36,6 +36,13 @@ pub struct TrainState {
     pub steps: u32,
 }
 
+impl TrainState {
+    /// Before the first step.
+    pub fn new(tokens: Pack) -> Self {
+        Self { moments: [tokens.zeros(), tokens.zeros()], tokens, steps: 0 }
+    }
+}
+
 /// An engine that can train a token pack. The base, and packs that take part, stay as they are.
 #[allow(async_fn_in_trait)] // one thread: wasm has no Send futures
 pub trait Train {

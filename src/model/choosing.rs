@@ -5,6 +5,7 @@
 
 use super::kernels::layers::FAILURE_WORDS;
 use super::kernels::leaving;
+use super::kernels::repeats::TEXT;
 use super::kernels::sample_pick::RING;
 use super::kernels::sampling::bias_of;
 use super::persistent::Persistent;
@@ -62,7 +63,8 @@ struct Running {
     options: SamplingOptions,
     /// The tokens that have come, counted as the GPU does.
     seen: Seen,
-    /// The bias of every token, f32 [V], and between which ids the GPU has another one, since they continue a repeat.
+    /// The bias of every token, f32 [V], and between which ids the GPU has another one, since they continue a repeat of a text
+    /// that is too long for it.
     bias: Vec<f32>,
     lowered: Range<usize>,
 }
@@ -100,17 +102,28 @@ impl Choosing {
 
     /// Steps that may be made before the token of the first is known.
     pub fn steps_ahead(&self) -> usize {
-        if self.wants_logits || self.is_dry() { 1 } else { 2 * self.at_a_time.max(1) }
+        if self.wants_logits || self.compares_here() { 1 } else { 2 * self.at_a_time.max(1) }
     }
 
-    /// Repeats are looked for on the host, which has to know every token for it.
-    fn is_dry(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.options.dry.multiplier > 0.0)
+    /// Tokens of the text that the next step has to look for repeats in.
+    fn dry_text(&self) -> Option<usize> {
+        let running = self.running.as_ref().filter(|running| running.options.dry.multiplier > 0.0)?;
+        Some(running.seen.text().len() + self.made - self.known)
+    }
+
+    /// Tokens of the text that the GPU looks for repeats in, at the next step; 0 if it need not.
+    pub fn compared(&self) -> usize {
+        self.dry_text().filter(|tokens| *tokens <= TEXT).unwrap_or(0)
+    }
+
+    /// The text is too long for the GPU, so repeats are looked for on the host, which has to know every token for it.
+    fn compares_here(&self) -> bool {
+        self.dry_text().is_some_and(|tokens| tokens > TEXT)
     }
 
     /// To be called before a step that chooses: uploads what only the host finds out.
     pub fn prepare(&mut self, gpu: &Gpu, buffers: &SamplingBuffers) {
-        if !self.is_dry() {
+        if !self.compares_here() {
             return;
         }
         let Some(Running { options, seen, bias, lowered }) = &mut self.running else { return };
@@ -209,7 +222,7 @@ impl Choosing {
                 self.note(token);
             }
             let now = Instant::now();
-            if let Some(last) = self.last.replace(now).filter(|_| !self.is_dry()) {
+            if let Some(last) = self.last.replace(now) {
                 let step = (now - last).as_secs_f64() / count as f64;
                 let fits = if step > 0.0 { (GUST / step) as usize } else { MOST_AT_A_TIME };
                 // At most doubled: a first flight may have come early.

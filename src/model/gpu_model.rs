@@ -3,13 +3,13 @@
 use super::choosing::Choosing;
 use super::kernels::Step;
 use super::kernels::layers::{FAILURE_WORDS, Team};
+use super::packs::Packs;
 use super::persistent::Persistent;
 use super::plan::{LayerStages, Parts, Plan};
 use super::scratch::Scratch;
 use super::several::Several;
 use super::training::Training;
 use super::weights::Weights;
-use super::with_packs::Packs;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::engine::Backend;
@@ -63,7 +63,7 @@ impl GpuModel {
     /// Dispatches of one decode step, logits included.
     pub fn dispatches_per_token(&self) -> usize {
         let layers = self.persistent.as_ref().map_or(self.stages().decode.len(), Persistent::len);
-        self.plan.embed.len() + layers + self.plan.logits_of_row.len() + self.plan.choose.len()
+        self.plan.embed.len() + layers + self.plan.logits_of_row.len() + self.plan.choose.stages.len()
     }
 
     pub(super) fn write_step(&self, past: usize, count: usize, row: usize, first_row: usize) {
@@ -174,7 +174,7 @@ impl GpuModel {
             self.plan.embed.record(&mut pass, past, count);
             self.layers(&mut pass, count, true);
             self.plan.logits_of_row.record(&mut pass, past, count);
-            self.plan.choose.record(&mut pass, past, count);
+            self.plan.choose.record(&mut pass, self.choosing.compared());
         }
         let staging = self.choosing.copy_out(&self.gpu, (&self.scratch.choose, self.persistent.as_ref()), &mut encoder);
         self.gpu.queue.submit([encoder.finish()]);

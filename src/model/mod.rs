@@ -4,7 +4,7 @@
 //! - `kernels`: a room for each kernel, with what it is compiled with, its bindings and its workgroups;
 //! - `sampling_buffers`, `scratch`: the buffers of a step, whose sizes the kernels tell; `room`: whether there is room for all;
 //! - `stage`, `plan`: the dispatches of a step in their order; `persistent`: many layers in one dispatch;
-//! - `pack_tables`: the tokens of packs on the device; `with_packs`: having them take part;
+//! - `pack_tables`: the tokens of packs on the device; `packs`: those that take part; `with_packs`: having them do so;
 //! - `choosing`: tokens between GPU and host;
 //! - `several`: what several texts have that are written at once; `writing_several`: their steps;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
@@ -21,6 +21,7 @@ mod kernels;
 mod kv_cache;
 mod loading;
 mod pack_tables;
+mod packs;
 mod persistent;
 mod plan;
 mod profile;

@@ -5,9 +5,9 @@ pub mod several;
 
 use super::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionPrefill, AttentionPrefillBuffers, Embed,
-    EmbedBuffers, Keys, KeysBuffers, KeysInput, LayerNorm, LayerNormBuffers, PackValues, Rotary, SampleAdjust,
-    SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Sharing, Values, ValuesBuffers,
-    ValuesOutput,
+    EmbedBuffers, Keys, KeysBuffers, KeysInput, LayerNorm, LayerNormBuffers, PackValues, Repeats, RepeatsBuffers,
+    Rotary, SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Sharing, Values,
+    ValuesBuffers, ValuesOutput,
 };
 use super::pack_tables::{PackTable, PackTables};
 use super::sampling_buffers::SamplingBuffers;
@@ -43,10 +43,28 @@ pub struct Plan {
     pub logits_of_rows: Stages,
     /// How likely tokens are, from the logits of such rows.
     pub score: Stages,
-    /// Choosing a token from the logits of a row: two dispatches.
-    pub choose: Stages,
+    /// Choosing a token from the logits of a row.
+    pub choose: Choose,
     /// What bind groups name besides weights and scratch.
     _uniforms: Vec<GpuBuffer>,
+}
+
+/// Choosing a token.
+pub struct Choose {
+    /// Looking for repeats, where they count.
+    repeats: Stages,
+    /// The choice: two dispatches.
+    pub stages: Stages,
+}
+
+impl Choose {
+    /// Records it; the text has so many tokens in which repeats count.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, text: usize) {
+        if text > 0 {
+            self.repeats.record(pass, 0, text);
+        }
+        self.stages.record(pass, 0, 1);
+    }
 }
 
 /// The layers of a step.
@@ -224,18 +242,22 @@ impl Builder<'_> {
         &mut self,
         (step, logits): (wgpu::BufferBinding<'_>, wgpu::BufferBinding<'_>),
         c: &SamplingBuffers,
-    ) -> Result<Stages> {
+    ) -> Result<Choose> {
         let Parts { gpu, config, scratch: s, .. } = self.parts;
-        let mut stages = Stages::default();
+        let (mut repeats, mut stages) = (Stages::default(), Stages::default());
         let vocab = config.padded_vocab_size;
         let (seen, adjusted, partials) = (&c.seen.buffer, &c.adjusted.buffer, &c.partials.buffer);
         let (sampling, bias) = (&c.sampling.buffer, &c.bias.buffer);
-        let buffers = SampleAdjustBuffers { step: step.clone(), sampling, logits, seen, bias, adjusted, partials };
+        let (text, lengths) = (&c.text.buffer, &c.lengths.buffer);
+        let buffers = RepeatsBuffers { step: step.clone(), sampling, text, lengths };
+        self.stager.push(&mut repeats, &Repeats.dispatch(&buffers))?;
+        let buffers =
+            SampleAdjustBuffers { step: step.clone(), sampling, logits, seen, bias, adjusted, partials, lengths };
         self.stager.push(&mut stages, &SampleAdjust { vocab }.dispatch(&buffers))?;
         let (ids, tokens) = (&s.ids.buffer, &c.tokens.buffer);
-        let buffers = SamplePickBuffers { step, sampling, adjusted, partials, seen, ids, tokens };
+        let buffers = SamplePickBuffers { step, sampling, adjusted, partials, seen, ids, tokens, text };
         self.stager.push(&mut stages, &SamplePick::new(gpu, vocab).dispatch(&buffers))?;
-        Ok(stages)
+        Ok(Choose { repeats, stages })
     }
 
     /// Scores of a Pattention for one token, and behind them those of packs' tokens.

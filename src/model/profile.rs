@@ -1,20 +1,35 @@
-//! GPU time of the kernels of a decode step, where the device has timestamps.
+//! GPU time of a step's kernels, where the device has timestamps.
 
 use super::gpu_model::GpuModel;
-use super::stage::Stage;
-use crate::engine::Backend;
+use super::plan::Plan;
+use super::several::Several;
+use super::stage::Stages;
+use crate::engine::{Backend, MOST_ROWS, Row};
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Dispatches of a kernel that are timed together: one alone is as short as the clock's steps.
 pub(super) const REPEATS: usize = 40;
+
+/// Whose kernels are timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Timed {
+    /// Those of a step of one token.
+    #[default]
+    Decode,
+    /// Those of a step of so many tokens.
+    Prefill(usize),
+    /// Those of a step of so many texts.
+    Several(usize),
+}
 
 /// What a kernel takes.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KernelTime {
-    /// Kernel, flags and constants.
+    /// Kernel, flags and constants, and how many workgroups.
     pub kernel: String,
     /// Dispatches of a step.
     pub dispatches: usize,
@@ -23,41 +38,73 @@ pub struct KernelTime {
 }
 
 impl GpuModel {
-    /// Times every kernel of a decode step after the cache's tokens, which are forgotten; `None` without timestamps.
+    /// Times every kernel of a step, which forgets the cache's tokens; `None` without timestamps.
     ///
     /// # Errors
-    /// `device-lost`.
-    pub async fn kernel_times(&mut self) -> Result<Option<Vec<KernelTime>>> {
+    /// `device-lost`; `invalid-argument` for a step that there is not.
+    pub async fn kernel_times(&mut self, timed: Timed) -> Result<Option<Vec<KernelTime>>> {
         if !self.gpu.has_timestamps {
             return Ok(None);
         }
-        let past = self.len.min(self.scratch.context_length - 1);
-        self.write_step(past, 1, 0, 0);
+        let times = match timed {
+            Timed::Decode => self.decode_times().await,
+            Timed::Prefill(count) => {
+                self.truncate(0);
+                self.check_step(count)?;
+                self.write_step(0, count, count - 1, 0);
+                let Plan { embed, logits_of_row, .. } = &self.plan;
+                self.times_of(&[embed, &self.stages().prefill, logits_of_row], 0, count).await
+            }
+            Timed::Several(texts) => {
+                let place = |place| Row { place, tail: vec![1], ..Default::default() };
+                let rows: Vec<Row> = (0..texts.clamp(1, MOST_ROWS)).map(place).collect();
+                self.truncate(0);
+                self.begin_rows(&rows, self.config.padded_vocab_size, false).await?;
+                // Writes where the texts stand.
+                self.step_rows().await?;
+                let Several { plan: Some((_, plan)), .. } = &self.several else { return Ok(None) };
+                let mut times = self.times_of(&[&self.plan.embed, &plan.layers, &plan.logits], 1, rows.len()).await?;
+                times.extend(self.times_of(&[&plan.choose[0].stages], 1, 1).await?);
+                self.stop_rows();
+                Ok(times)
+            }
+        };
+        self.truncate(0);
+        times.map(Some)
+    }
+
+    /// Of steps of `count` tokens after `past`: each kernel with each grid that it has.
+    async fn times_of(&self, parts: &[&Stages], past: usize, count: usize) -> Result<Vec<KernelTime>> {
         let mut times: Vec<KernelTime> = Vec::new();
-        let layers = if self.persistent.is_some() { &[][..] } else { self.stages().decode.stages() };
-        let rest = [&self.plan.embed, &self.plan.logits_of_row, &self.plan.choose];
-        for stage in layers.iter().chain(rest.iter().flat_map(|stages| stages.stages())) {
-            let kernel = stage.label();
+        for stage in parts.iter().flat_map(|stages| stages.stages()) {
+            let kernel = format!("{} {:?}", stage.label(), stage.grid(past, count));
             match times.iter_mut().find(|t| t.kernel == kernel) {
                 Some(time) => time.dispatches += 1,
                 None => {
-                    let microseconds = time(&self.gpu, |pass| Self::repeat(stage, pass, past)).await?;
-                    times.push(KernelTime { kernel: kernel.to_owned(), dispatches: 1, microseconds });
+                    let repeat = |pass: &mut wgpu::ComputePass<'_>| {
+                        (0..REPEATS).for_each(|_| stage.record(pass, past, count));
+                    };
+                    times.push(KernelTime { kernel, dispatches: 1, microseconds: time(&self.gpu, repeat).await? });
                 }
             }
         }
+        Ok(times)
+    }
+
+    async fn decode_times(&self) -> Result<Vec<KernelTime>> {
+        let past = self.len.min(self.scratch.context_length - 1);
+        self.write_step(past, 1, 0, 0);
+        let none = Stages::default();
+        let layers = if self.persistent.is_some() { &none } else { &self.stages().decode };
+        let all = [layers, &self.plan.embed, &self.plan.logits_of_row, &self.plan.choose.stages];
+        let mut times = self.times_of(&all, past, 1).await?;
         if let Some(persistent) = &self.persistent {
             let all = time(&self.gpu, |pass| (0..REPEATS).for_each(|_| persistent.record(pass, past))).await?;
             let dispatches = persistent.len();
             let kernel = persistent.label().to_owned();
             times.push(KernelTime { kernel, dispatches, microseconds: all / dispatches as f64 });
         }
-        self.truncate(0);
-        Ok(Some(times))
-    }
-
-    fn repeat(stage: &Stage, pass: &mut wgpu::ComputePass<'_>, past: usize) {
-        (0..REPEATS).for_each(|_| stage.record(pass, past, 1));
+        Ok(times)
     }
 }
 

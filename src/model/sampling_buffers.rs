@@ -1,13 +1,14 @@
 //! What choosing a token on the GPU reads and writes.
 
+use super::kernels::repeats::TEXT;
 use super::kernels::sample_adjust;
 use super::kernels::sample_pick::RING;
-use super::kernels::sampling::{Sampling, seen_words};
+use super::kernels::sampling::{Sampling, seen_words, text_words};
 use crate::config::ModelConfig;
 use crate::gpu::{Gpu, GpuBuffer};
 use crate::sampling::{SamplingOptions, Seen};
 
-/// Buffers of `sample_adjust.wgsl` and `sample_pick.wgsl`.
+/// Buffers of `repeats.wgsl`, `sample_adjust.wgsl` and `sample_pick.wgsl`.
 pub struct SamplingBuffers {
     /// Uniform `Sampling`.
     pub sampling: GpuBuffer,
@@ -21,6 +22,9 @@ pub struct SamplingBuffers {
     pub partials: GpuBuffer,
     /// Tokens chosen, u32 [RING].
     pub tokens: GpuBuffer,
+    /// Prompt and output, where repeats are looked for on the GPU, u32 [TEXT], and what was found, u32 [V].
+    pub text: GpuBuffer,
+    pub lengths: GpuBuffer,
 }
 
 impl SamplingBuffers {
@@ -36,20 +40,26 @@ impl SamplingBuffers {
             adjusted: f32s("adjusted", vocab.next_multiple_of(4)),
             partials: f32s("partials", vocab.div_ceil(sample_adjust::TOKENS as u64) * 8),
             tokens: f32s("tokens", RING as u64),
+            text: f32s("text", TEXT as u64),
+            lengths: f32s("lengths of repeats", vocab),
         }
     }
 
     /// Uploads the options of a completion, where it goes on.
     pub fn write(&self, gpu: &Gpu, options: &SamplingOptions, seen: &Seen, bias: &[f32], real_ids: usize) {
-        let sampling = Sampling::new(options, real_ids.min(seen.counts().len()), seen.written());
+        let (prompt, written) = (seen.text().len() - seen.written(), seen.written());
+        let sampling = Sampling::new(options, real_ids.min(seen.counts().len()), prompt, written);
         gpu.queue.write_buffer(&self.sampling.buffer, 0, bytemuck::bytes_of(&sampling));
         self.write_seen(gpu, options, seen);
         self.write_bias(gpu, 0, bias);
     }
 
-    /// Uploads what penalties count, and which ids are barred where the text goes on.
+    /// Uploads what penalties count, which ids are barred where the text goes on, and the text itself if its repeats count.
     pub fn write_seen(&self, gpu: &Gpu, options: &SamplingOptions, seen: &Seen) {
         gpu.queue.write_buffer(&self.seen.buffer, 0, bytemuck::cast_slice(&seen_words(options, seen)));
+        if options.dry.multiplier > 0.0 && seen.text().len() <= TEXT {
+            gpu.queue.write_buffer(&self.text.buffer, 0, bytemuck::cast_slice(&text_words(options, seen.text())));
+        }
     }
 
     /// Uploads the bias of the ids from `first` on.

@@ -16,6 +16,11 @@ impl Stage {
         self.kernel.label()
     }
 
+    /// Workgroups for a step of `count` tokens after `past`.
+    pub fn grid(&self, past: usize, count: usize) -> [u32; 3] {
+        self.grid.of(past, count)
+    }
+
     /// Records it for a step of `count` tokens after `past`.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize) {
         self.kernel.dispatch(pass, self.grid.of(past, count));

@@ -2,24 +2,14 @@
 
 use super::gpu_model::GpuModel;
 use super::pack_tables::{self, PackTables, too_large};
-use super::persistent::{self, Persistent};
+use super::packs::Packs;
+use super::persistent;
 use super::plan::LayerStages;
 use super::several::Several;
 use crate::config::NormActivation;
 use crate::engine::Backend;
 use crate::error::{Error, ErrorCode, Result};
 use crate::packs::{ActivePack, Merged};
-
-/// Packs that take part.
-pub(super) struct Packs {
-    pub(super) tables: PackTables,
-    /// What they hold: training goes on beside it.
-    pub(super) merged: Merged,
-    /// What the model's plan has without packs.
-    pub(super) layers: LayerStages,
-    /// Who made decode steps without packs.
-    base: Option<Persistent>,
-}
 
 impl GpuModel {
     /// See [`Backend::set_packs`].

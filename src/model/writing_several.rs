@@ -101,7 +101,8 @@ impl GpuModel {
             self.plan.embed.record(&mut pass, 0, count);
             plan.layers.record(&mut pass, longest, count);
             plan.logits.record(&mut pass, longest, count);
-            plan.choose.iter().take(count).for_each(|choose| choose.record(&mut pass, longest, 1));
+            let own = plan.choose.iter().zip(&*texts);
+            own.for_each(|(choose, text)| choose.record(&mut pass, text.choosing.compared()));
         }
         let copied: Vec<Option<GpuBuffer>> = texts
             .iter_mut()

@@ -10,8 +10,11 @@
 //! is a factor, and without packs everything is as it was, bit by bit. Where ‖s‖ = 0, packs add 0 as well. They are
 //! summed in the order of their names, so that the order in which they were added never shows.
 
+mod file;
+mod fresh;
 mod merged;
 
+pub use file::{PackAbout, PackBase, PackFile};
 pub use merged::{Merged, MergedTokens};
 
 use crate::config::{ModelConfig, NormActivation};

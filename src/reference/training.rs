@@ -143,14 +143,11 @@ impl Training {
     pub(super) fn new(reference: &Reference, state: &TrainState, options: &AdamW, room: TrainRoom) -> Result<Self> {
         check_activation(&reference.config)?;
         state.tokens.check(&reference.config)?;
-        let mut state = state.clone();
-        for moments in &mut state.moments {
-            if moments.layers.is_empty() {
-                *moments = state.tokens.zeros();
-            }
-            moments.check(&reference.config)?;
+        let lengths = |pack: &Pack| pack.slices().map(<[f32]>::len).collect::<Vec<_>>();
+        if state.moments.iter().any(|moments| lengths(moments) != lengths(&state.tokens)) {
+            return Err(Error::invalid_argument("The moments are of other tokens than those that are trained."));
         }
-        Ok(Self { state, options: options.clone(), room })
+        Ok(Self { state: state.clone(), options: options.clone(), room })
     }
 
     /// A step; its loss before the update.

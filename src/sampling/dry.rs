@@ -8,16 +8,28 @@ const LARGEST_EXPONENT: f32 = 88.0;
 
 /// What is subtracted from which ids, given the text so far.
 pub fn dry_penalties(options: &SamplingOptions, text: &[u32]) -> Vec<(u32, f32)> {
+    let matches = dry_matches(options, text).into_iter();
+    matches.map(|(id, length)| (id, dry_penalty(options, length))).collect()
+}
+
+/// What is subtracted from the logit of a token that would continue a match of so many tokens.
+pub fn dry_penalty(options: &SamplingOptions, length: usize) -> f32 {
+    let dry = &options.dry;
+    let exponent = (length - dry.allowed_length as usize) as f32 * dry.base.ln();
+    dry.multiplier * exponent.min(LARGEST_EXPONENT).exp()
+}
+
+/// Which ids would continue a match, and how many tokens the longest of them has, if that is long enough to count.
+pub fn dry_matches(options: &SamplingOptions, text: &[u32]) -> Vec<(u32, usize)> {
     let dry = &options.dry;
     if dry.multiplier <= 0.0 {
         return Vec::new();
     }
-    let breaks = |id: u32| options.dry_breakers.as_ref().is_some_and(|ids| ids.get(id as usize) == Some(&true));
     let from = if dry.range == 0 { 0 } else { text.len().saturating_sub(dry.range as usize) };
     // Newest first: what repeats the end of the text begins as this does.
     let newest: Vec<u32> = text[from..].iter().rev().copied().collect();
     // A match reaches at most from the end to the last breaker.
-    let longest = newest.iter().position(|id| breaks(*id)).unwrap_or(newest.len());
+    let longest = newest.iter().position(|id| options.breaks(*id)).unwrap_or(newest.len());
     let allowed = dry.allowed_length as usize;
     if longest < allowed {
         return Vec::new();
@@ -27,15 +39,11 @@ pub fn dry_penalties(options: &SamplingOptions, text: &[u32]) -> Vec<(u32, f32)>
         .enumerate()
         .skip(1)
         .map(|(at, length)| (newest[at - 1], length.min(longest)))
-        .filter(|(id, length)| *length >= allowed && !breaks(*id))
+        .filter(|(id, length)| *length >= allowed && !options.breaks(*id))
         .collect();
     found.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
     found.dedup_by_key(|(id, _)| *id);
-    let penalty = |length: usize| {
-        let exponent = (length - allowed) as f32 * dry.base.ln();
-        dry.multiplier * exponent.min(LARGEST_EXPONENT).exp()
-    };
-    found.into_iter().map(|(id, length)| (id, penalty(length))).collect()
+    found
 }
 
 /// How many values from each place on are those that the list begins with: the Z function (Gusfield 1997), in linear time.

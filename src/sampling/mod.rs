@@ -9,10 +9,9 @@ mod logprobs;
 mod options;
 mod rng;
 mod seen;
-#[cfg(not(target_arch = "wasm32"))]
-pub use rng::below;
+pub use rng::{below, normals};
 
-pub use dry::dry_penalties;
+pub use dry::{dry_matches, dry_penalties, dry_penalty};
 pub use logprobs::{LogProbs, TokenLogprob};
 pub use options::*;
 pub use seen::Seen;

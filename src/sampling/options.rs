@@ -18,6 +18,11 @@ impl SamplingOptions {
         self.temperature < COLDEST || self.top_k == 1
     }
 
+    /// Do DRY's matches end at this token?
+    pub fn breaks(&self, id: u32) -> bool {
+        self.dry_breakers.as_ref().is_some_and(|ids| ids.get(id as usize) == Some(&true))
+    }
+
     /// May the completion's token with this index have this id?
     pub fn allows(&self, index: u32, id: u32) -> bool {
         if id == END_OF_TEXT && index < self.min_tokens || self.bars.contains(&(index, id)) {

@@ -27,8 +27,20 @@ pub fn coin(seed: u64, index: u32) -> f32 {
     ((word >> 9) as f32 + 0.5) / (1 << 23) as f32
 }
 
+/// Four independent numbers of the standard normal distribution (Box and Muller, 1958): the `index`th four of a seed. `libm`
+/// computes them alike on every machine.
+pub fn normals(seed: u64, index: u32) -> [f32; 4] {
+    let words = philox4x32([index, 0, 3, 0], [seed as u32, (seed >> 32) as u32]);
+    let [a, b, c, d] = words.map(|word| (f64::from(word) + 0.5) / (1u64 << 32) as f64);
+    let pair = |u: f64, v: f64| {
+        let (radius, angle) = (libm::sqrt(-2.0 * libm::log(u)), 2.0 * std::f64::consts::PI * v);
+        [(radius * libm::cos(angle)) as f32, (radius * libm::sin(angle)) as f32]
+    };
+    let [[w, x], [y, z]] = [pair(a, b), pair(c, d)];
+    [w, x, y, z]
+}
+
 /// The `index`th of a sequence of integers below `n`, each as likely as any other.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn below(n: usize, seed: u64, index: u32) -> usize {
     let [word, ..] = philox4x32([index, 0, 1, 0], [seed as u32, (seed >> 32) as u32]);
     ((u64::from(word) * n as u64) >> 32) as usize
@@ -53,6 +65,17 @@ mod tests {
             let noise = gumbel(seed, index, id);
             assert!(noise > 15.0 && noise < 17.0, "{noise}");
         }
+    }
+
+    #[test]
+    fn normals_are_normal() {
+        let all: Vec<f64> = (0..25_000).flat_map(|i| normals(1 << 40, i)).map(f64::from).collect();
+        let mean = |power: i32| all.iter().map(|x| x.powi(power)).sum::<f64>() / all.len() as f64;
+        for (power, want) in [(1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)] {
+            assert!((mean(power) - want).abs() < 0.06, "moment {power}: {}", mean(power));
+        }
+        assert!(all.iter().all(|x| x.abs() < 6.8), "no word gives an infinite one");
+        assert_ne!(normals(1, 0), normals(1 << 32, 0));
     }
 
     #[test]

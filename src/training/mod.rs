@@ -1,5 +1,14 @@
 //! Teaching a model a text: the loop around an engine's [`Train`](crate::engine::Train).
+//!
+//! `options` are those of the public interface, `sequences` cuts texts, `watch` sees that the loss goes where it should, and
+//! `course` is the loop.
 
+mod course;
 mod options;
+mod sequences;
+#[cfg(test)]
+mod tests;
+mod watch;
 
+pub use course::{Progress, TrainedPack, Training, Validation};
 pub use options::{Length, Schedule, TrainOptions};

@@ -7,7 +7,7 @@ import { assertAccessible, assertFits, button, visitor } from "./visitor.mjs";
 
 let world;
 before(async () => {
-  world = await start();
+  world = await start({ zeroed: true });
 });
 after(() => world?.close());
 
@@ -21,6 +21,7 @@ const KERNELS = [
     "layernorm",
     "layers",
     "matmul",
+    "repeats",
     "sample_adjust",
   ],
   ...["sample_pick", "score", "sum_parts", "values", "weights"],

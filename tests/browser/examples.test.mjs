@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { importMap } from "../../scripts/release.mjs";
 import { serve } from "../../scripts/static-server.mjs";
-import { FULL, open, start } from "./harness.mjs";
+import { FULL, modulePage, open, start } from "./harness.mjs";
 import { filesWithPaths, inProject, install, pack, script, unpack } from "./package-project.mjs";
 
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
@@ -214,6 +214,37 @@ test("OpenAI's client, as its package is", async (t) => {
   assert.ok(text.length > 40);
   assert.equal(scored.map(([token]) => token).join(""), "The king had three daughters.");
   assert.ok(scored.every(([, logprob], i) => (i === 0 ? logprob === null : logprob < 0)));
+  assert.deepEqual(page.problems, []);
+  await page.close();
+});
+
+test("what README writes with the embedded model, as it stands there", async () => {
+  const blocks = [...readFileSync(path("README.md"), "utf8").matchAll(/^```js\n([^]*?)^```$/gm)].map(
+    ([, code]) => code,
+  );
+  const examples = ["generate", "alternatives", "completions"].map((call) =>
+    blocks.find((code) => code.includes("await TokenFormer.load();") && code.includes(`.${call}`)),
+  );
+  const page = await modulePage(world);
+  const written = await page.evaluate(async (examples) => {
+    const written = [];
+    const { log } = console;
+    for (const code of examples) {
+      document.body.textContent = "";
+      const lines = [];
+      console.log = (line) => lines.push(line);
+      // The module is here already.
+      await new Function(`return (async () => { ${code.replace(/^import .*$/m, "")} })();`)();
+      written.push({ body: document.body.textContent, lines });
+    }
+    console.log = log;
+    return written;
+  }, examples);
+  const [generated, several, completed] = written;
+  for (const { body } of [generated, completed]) assert.ok(body.length > 40, body);
+  assert.equal(several.lines.length, 1);
+  assert.ok(several.lines[0].length > 4 * 40, several.lines[0]);
+  assert.ok(several.lines[0].split("\n\n").length >= 4, several.lines[0]);
   assert.deepEqual(page.problems, []);
   await page.close();
 });

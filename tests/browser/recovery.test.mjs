@@ -186,47 +186,65 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
         const second = await model.complete([...prompt, ...first.tokenIds.slice(0, 11), 3], options);
         return [first.tokenIds, second.tokenIds, Array.from(await model.logits([5, 6, 7]))];
       };
+      /** Four texts at once, of one prompt. */
+      globalThis.writeSeveral = async (model) => {
+        await model.reset();
+        const texts = model.alternatives([7, 5, 3], { n: 4, seed: 6, maxTokens: 12, logitBias: { 0: -1000 } });
+        const chunks = [[], [], [], []];
+        for await (const { index, tokenId } of texts) chunks[index].push(tokenId);
+        return chunks;
+      };
     });
     /** Does `work` in the page, with the number of calls to the device that it took. */
     const counted = async (work) => {
       await destroyAfter(Infinity);
       return [await page.evaluate(work, folder), await evaluateInEngine(page, thread, () => calls())];
     };
-    await page.evaluate(async (folder) => {
+    const [, callsOfLoad] = await counted(async (folder) => {
       globalThis.model = await TokenFormer.load(folder);
-    }, folder);
-    let callsOfLoad;
+    });
     const [calm, callsOfText] = await counted(() => write(model));
+    const [several, callsOfSeveral] = await counted(() => writeSeveral(model));
     assert.equal(calm[0].length, 20);
+    assert.deepEqual(
+      several.map(({ length }) => length),
+      [12, 12, 12, 12],
+    );
 
     // Any moment, but for the last few calls: how many are made ahead of a reader is not always the same.
     const random = (calls) => 1 + Math.floor(Math.random() * (0.8 * calls));
     for (let i = 0; i < moments; i += 1) {
-      // Each on a model of its own: three losses within a minute would be too many.
-      const moment = random(callsOfText);
-      const before = await destroyed();
-      await page.evaluate(() => model.reset());
-      await destroyAfter(moment);
-      const text = await page.evaluate(() => write(model));
-      await destroyAfter(Infinity);
-      const now = (await destroyed()) - before;
-      assert.equal(now, 1, `a device was lost at call ${moment} of ${callsOfText}`);
-      assert.deepEqual(text, calm, `destroyed at call ${moment}`);
-      const notes = await page.evaluate(() => model.info.notes);
-      assert.ok(
-        notes.some((note) => /device was lost once/.test(note)),
-        `${notes}`,
-      );
-      [, callsOfLoad] = await counted(async (folder) => {
-        await model.dispose();
-        globalThis.model = await TokenFormer.load(folder);
-      });
+      // Two on each model: three losses within a minute would be too many.
+      if (i > 0)
+        await page.evaluate(async (folder) => {
+          await model.dispose();
+          globalThis.model = await TokenFormer.load(folder);
+        }, folder);
+      for (const [work, wanted, calls, times] of [
+        [() => write(model), calm, callsOfText, "once"],
+        [() => writeSeveral(model), several, callsOfSeveral, "2 times"],
+      ]) {
+        const moment = random(calls);
+        const before = await destroyed();
+        await page.evaluate(() => model.reset());
+        await destroyAfter(moment);
+        const texts = await page.evaluate(work);
+        await destroyAfter(Infinity);
+        const now = (await destroyed()) - before;
+        assert.equal(now, 1, `a device was lost at call ${moment} of ${calls} of ${work}`);
+        assert.deepEqual(texts, wanted, `destroyed at call ${moment} of ${calls} of ${work}`);
+        const notes = await page.evaluate(() => model.info.notes);
+        assert.ok(
+          notes.some((note) => note.includes(`device was lost ${times}`)),
+          `${notes}`,
+        );
+      }
     }
 
     // While loading: before, at, and after the weights are written.
     await page.evaluate(() => model.dispose());
     for (let i = 0; i < moments; i += 1) {
-      const moment = random(callsOfLoad);
+      const moment = random(0.8 * callsOfLoad); // the first one tried the GPU as well
       const before = await destroyed();
       await destroyAfter(moment);
       const text = await page.evaluate(async (folder) => {

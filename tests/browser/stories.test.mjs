@@ -215,10 +215,24 @@ test("a story is the same in a file, and in another browser by its link", async 
   await theirs.getByText(/^Opened “The keeper.* Not taken over: who wrote what/).waitFor();
   await openPanel(theirs);
   await panel(theirs).getByText("Versions at 4 places").click();
-  await panel(theirs).getByRole("button", { name: "A bell rang. Twice." }).click();
+  await panel(theirs).getByRole("button", { name: "A bell rang. Twice.", exact: true }).click();
   await panel(theirs).locator("[aria-current]:focus", { hasText: "A bell rang. Twice." }).waitFor();
   assert.equal(await text(theirs), "The keeper lit the lamp. A bell rang. Twice.");
   await assertAccessible(theirs, "versions");
+  // Those that are not taken can be deleted, and the last one comes back.
+  const deletions = panel(theirs).getByRole("button", { name: /^Delete / });
+  const ways = panel(theirs).locator(".version-open");
+  const [before, count] = [await ways.allTextContents(), await deletions.count()];
+  assert.equal(await panel(theirs).locator("li.version:has([aria-current]) .link").count(), 0);
+  await deletions.first().focus();
+  await theirs.keyboard.press("Enter");
+  await theirs.locator("#undo-version:focus").waitFor();
+  assert.equal(await deletions.count(), count - 1);
+  await assertAccessible(theirs, "a version deleted");
+  await theirs.keyboard.press("Enter");
+  await panel(theirs).locator(".version-open:focus").waitFor();
+  assert.deepEqual(await ways.allTextContents(), before);
+  assert.equal(await theirs.locator("#versions-status").textContent(), "It is back.");
   await panel(theirs)
     .getByRole("button", { name: /^The lamp was/ })
     .first()

@@ -1,9 +1,10 @@
-// The versions of the story that is there: at each place the ways in which it could go on, of which one is taken.
+// The versions of the story that is there: at each place the ways in which it could go on, of which one is taken; the others
+// can be deleted, and the one that was deleted last comes back as long as the panel is open.
 
 import { make } from "../lib/element/dom.js";
 import { byId } from "./elements.js";
 import { sliced, textOf } from "./stories/passages.js";
-import { alternativesAt, placesOf, taken } from "./stories/versions.js";
+import { alternativesAt, deleted, placesOf, putBack, taken } from "./stories/versions.js";
 
 /** @typedef {import("./stories/story.js").Story} Story */
 /** @typedef {ReturnType<typeof import("./state.js").keepState>} State */
@@ -14,15 +15,32 @@ const MOST_PLACES = 100;
 const BEFORE = 40;
 const AFTER = 90;
 
-/** Shows a story's versions, which are taken by a press. @param {State} state @param {Story} story */
-export function showVersions(state, story) {
+/**
+ * Shows a story's versions, which are taken by a press.
+ * @param {State} state
+ * @param {Story} story
+ * @param {{ told: string, gone: string | null }} [last] what was done last, and the version that can be put back
+ */
+export function showVersions(state, story, { told, gone } = { told: "", gone: null }) {
   const places = placesOf(story).slice(-MOST_PLACES);
   const details = byId("versions", HTMLDetailsElement);
-  details.hidden = places.length === 0;
+  details.hidden = places.length === 0 && gone === null;
   const summary = details.querySelector("summary");
   if (summary)
     summary.textContent = places.length === 1 ? "Versions at one place" : `Versions at ${places.length} places`;
   byId("version-list").replaceChildren(...places.map((at) => place(state, story, at)));
+  byId("versions-status").textContent = told;
+  const undo = byId("undo-version", HTMLButtonElement);
+  undo.hidden = gone === null;
+  undo.onclick = async () => {
+    if (gone === null) return;
+    await state.revise((story) => putBack(story, gone));
+    const story = await state.currentStory();
+    const isBack = placesOf(story).some((at) => alternativesAt(story, at).some(({ id }) => id === gone));
+    const told = isBack ? "It is back." : "It cannot be put back: the story was opened anew.";
+    showVersions(state, story, { told, gone: null });
+    focusOn(gone);
+  };
 }
 
 /** @param {State} state @param {Story} story @param {number} at */
@@ -36,14 +54,29 @@ function place(state, story, at) {
     way.addEventListener("click", async () => {
       await state.rework((story) => taken(story, id));
       showVersions(state, await state.currentStory());
-      // What was pressed was made anew: its place in the list is the same.
-      const same = [...byId("version-list").querySelectorAll("button")].find((one) => one.dataset.version === id);
-      same?.focus();
+      focusOn(id);
     });
     way.dataset.version = id;
-    return make("li", {}, way);
+    return make("li", { className: "version" }, way, ...(isTaken ? [] : [deleteButton(state, id, text)]));
   });
   return make("li", {}, make("p", { className: "small", text: name, dir: "auto" }), make("ul", {}, ...ways));
+}
+
+/** @param {State} state @param {string} id @param {string} text what the version begins with */
+function deleteButton(state, id, text) {
+  const button = make("button", { type: "button", className: "link", ariaLabel: `Delete ${text}` }, "Delete");
+  button.addEventListener("click", async () => {
+    await state.revise((story) => deleted(story, id));
+    showVersions(state, await state.currentStory(), { told: `Deleted “${text}”.`, gone: id });
+    byId("undo-version").focus();
+  });
+  return button;
+}
+
+/** What was pressed was made anew: its place in the list is the same. @param {string} id */
+function focusOn(id) {
+  const same = [...byId("version-list").querySelectorAll("button")].find((one) => one.dataset.version === id);
+  same?.focus();
 }
 
 /** In one line. @param {string} text */

@@ -4,10 +4,13 @@ use super::*;
 use crate::engine::AbortFlag;
 use crate::generate::tests::FakeBackend;
 use crate::generate::{FinishReason, GenerateOptions, Generation, Model, Overflow, Prompt, ScoreItem, Several};
+use crate::packs::{ActivePack, Pack};
 use pollster::block_on;
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
+
+mod training;
 
 type Losses = Rc<RefCell<VecDeque<usize>>>;
 
@@ -62,6 +65,8 @@ enum Use {
     Score(Vec<u32>),
     /// From now on steps are made in this way.
     Way(u32),
+    /// From now on packs of these strengths take part.
+    Packs(Vec<u8>),
 }
 
 fn any_use() -> impl Strategy<Value = Use> {
@@ -73,7 +78,8 @@ fn any_use() -> impl Strategy<Value = Use> {
     });
     let several = (prop::collection::vec(prompt(), 1..12), 0..60usize, 0..2usize)
         .prop_map(|(prompts, take, logprobs)| Use::Several { prompts, take, logprobs });
-    prop_oneof![3 => complete, 3 => several, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score), 1 => (0..3u32).prop_map(Use::Way)]
+    prop_oneof![3 => complete, 3 => several, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score), 1 => (0..3u32).prop_map(Use::Way),
+        1 => prop::collection::vec(1..5u8, 0..3).prop_map(Use::Packs)]
 }
 
 fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Result<String> {
@@ -85,6 +91,17 @@ fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Resul
             Use::Way(way) => {
                 model.backend_mut().engine_mut().way = *way;
                 String::new()
+            }
+            Use::Packs(strengths) => {
+                let pack = |strength: &u8| ActivePack {
+                    name: format!("{strength}"),
+                    strength: f32::from(*strength),
+                    pack: Rc::new(Pack::default()),
+                };
+                let packs: Vec<ActivePack> = strengths.iter().map(pack).collect();
+                model.reset();
+                block_on(model.backend_mut().set_packs(&packs))?;
+                format!("{} packs, {} tokens; ", packs.len(), model.backend().len())
             }
             Use::Logits(ids) => format!("{:?}", block_on(model.logits(ids, &abort))?),
             Use::Score(ids) => {

@@ -13,8 +13,8 @@ pub(super) struct Learning {
     adamw: AdamW,
     room: TrainRoom,
     /// What was read back last, and the steps since.
-    state: TrainState,
-    since: Vec<TrainStep>,
+    pub(super) state: TrainState,
+    pub(super) since: Vec<TrainStep>,
     /// The engine is another than the one that the steps were made on.
     pub(super) is_behind: bool,
 }

@@ -3,6 +3,7 @@
 use crate::config::{ModelConfig, PartialConfig};
 use crate::engine::*;
 use crate::error::{Error, ErrorCode, Result};
+use crate::packs::ActivePack;
 use crate::sampling::SamplingOptions;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -43,6 +44,10 @@ pub struct FakeBackend {
     pub is_lost: bool,
     /// In what way single steps are made.
     pub way: u32,
+    /// Packs that take part; names and strengths count in the logits.
+    pub packs: Vec<ActivePack>,
+    /// A training that runs.
+    pub training: Option<TrainState>,
 }
 
 impl FakeBackend {
@@ -73,11 +78,13 @@ impl FakeBackend {
             until_lost: Rc::default(),
             is_lost: false,
             way: 0,
+            packs: Vec::new(),
+            training: None,
         }
     }
 
     /// Fails once the device is lost.
-    fn check(&mut self) -> Result<()> {
+    pub fn check(&mut self) -> Result<()> {
         let mut until = self.until_lost.borrow_mut();
         match until.front_mut() {
             _ if self.is_lost => {}
@@ -120,7 +127,10 @@ impl FakeBackend {
             logits[ids.get(at).copied().unwrap_or(0) as usize] = 100.0;
             return logits;
         }
-        let hash = self.tokens[..len].iter().fold(17u32, |h, t| (h ^ t).wrapping_mul(0x0100_0193).rotate_left(5));
+        let of_pack =
+            |seed: u32, pack: &ActivePack| seed.rotate_left(7) ^ pack.strength.to_bits() ^ pack.name.len() as u32;
+        let seed = self.packs.iter().fold(17, of_pack);
+        let hash = self.tokens[..len].iter().fold(seed, |h, t| (h ^ t).wrapping_mul(0x0100_0193).rotate_left(5));
         (0..vocab as u32).map(|i| ((hash ^ i).wrapping_mul(0x9E37_79B9) >> 20) as f32 / 400.0).collect()
     }
 }
@@ -252,6 +262,14 @@ impl Backend for FakeBackend {
 
     fn drop_tails(&mut self) {
         (self.tails, self.room) = (Vec::new(), 0);
+    }
+
+    async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        self.check()?;
+        self.tokens.clear();
+        self.drop_tails();
+        self.packs = packs.to_vec();
+        Ok(())
     }
 }
 

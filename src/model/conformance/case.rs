@@ -33,6 +33,15 @@ pub struct Case {
     pub build: Build,
 }
 
+impl Case {
+    /// Where its numbers begin: they are the same whatever other cases there are (FNV-1a of what it is called).
+    pub fn seed(&self) -> u64 {
+        let text = format!("{} {} {:?} {}", self.kernel, self.size, self.format, self.variant);
+        text.bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    }
+}
+
 /// What of a device a kernel depends on: it is run as on each kind that differs in that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DependsOn {

@@ -1,18 +1,20 @@
-//! Cases of the kernels that choose and judge tokens: `score`, `sample_adjust`, `sample_pick`. The latter two are compared
-//! with `src/sampling`, which chooses on the CPU.
+//! Cases of the kernels that choose and judge tokens: `score`, `repeats`, `sample_adjust`, `sample_pick`. The latter three are
+//! compared with `src/sampling`, which chooses on the CPU.
 
 use super::case::{Cases, DependsOn, SIZES};
 use super::lab::{DIRT, Lab};
 use crate::error::Result;
 use crate::model::kernels::leaving;
+use crate::model::kernels::repeats::TEXT;
 use crate::model::kernels::sample_adjust::TOKENS;
 use crate::model::kernels::sample_pick::RING;
-use crate::model::kernels::sampling::{BARRED, Sampling, bias_of, seen_words};
+use crate::model::kernels::sampling::{BARRED, BREAKS, Sampling, bias_of, seen_words, text_words};
 use crate::model::kernels::{
-    SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Step,
+    Repeats, RepeatsBuffers, SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers,
+    Step,
 };
 use crate::reference::math;
-use crate::sampling::{END_OF_TEXT, Sampler, SamplingOptions, Seen, Xtc, best};
+use crate::sampling::{Dry, END_OF_TEXT, Sampler, SamplingOptions, Seen, Xtc, best, dry_matches, dry_penalty};
 
 /// What has no chance of being drawn (LOWEST of the shader).
 const LOWEST: f32 = -3.4e38;
@@ -28,6 +30,12 @@ pub fn add(cases: &mut Cases) {
             cases.add(("sample_adjust", size, None), variant, DependsOn::Nothing, move |lab| {
                 adjust(lab, vocab, &options, index)
             });
+        }
+    }
+    for tokens in SIZES.into_iter().chain([1540]) {
+        for (variant, options) in repeating() {
+            let size = format!("{tokens} of 40");
+            cases.add(("repeats", size, None), variant, DependsOn::Nothing, move |lab| repeats(lab, tokens, &options));
         }
     }
     for (i, vocab) in vocabularies().enumerate() {
@@ -55,6 +63,7 @@ fn adjustments() -> Vec<(&'static str, SamplingOptions, u32)> {
     };
     let first = SamplingOptions { first: Some((0..50_304).map(|id| id % 9 == 0).collect()), ..base.clone() };
     let sigma = SamplingOptions { top_n_sigma: 1.0, min_tokens: 5, ..first.clone() };
+    let dry_breakers = Some((0..50_304).map(|id| id % 4 == 0).collect());
     vec![
         ("greedy", SamplingOptions { temperature: 0.0, ..base.clone() }, 0),
         ("penalties", penalties, 0),
@@ -62,10 +71,29 @@ fn adjustments() -> Vec<(&'static str, SamplingOptions, u32)> {
         // What the first token may not be, a later one may; and its noise is another.
         ("not first", first, 70),
         // Before it is known which tokens stay in the draw, there is no noise.
-        ("top-k", SamplingOptions { top_k: 7, ..base }, 70),
+        ("top-k", SamplingOptions { top_k: 7, ..base.clone() }, 70),
         // The end of the text may not come yet, wherever the completion began.
         ("top-n-sigma", sigma, 3),
+        ("dry", SamplingOptions { frequency_penalty: 0.5, dry: dry(3, 0), dry_breakers, ..base }, 70),
     ]
+}
+
+/// What no place of the text is a breaker of, or every seventh.
+fn repeating() -> Vec<(&'static str, SamplingOptions)> {
+    let base = SamplingOptions { dry: dry(2, 0), ..Default::default() };
+    let breakers = Some((0..40).map(|id| id % 7 == 3).collect());
+    vec![
+        ("", base.clone()),
+        ("range", SamplingOptions { dry: dry(1, 25), ..base.clone() }),
+        ("breakers", SamplingOptions { dry: dry(1, 0), dry_breakers: breakers, ..base.clone() }),
+        // So steep that a match counts no more tokens than it has to have.
+        ("steep", SamplingOptions { dry: Dry { base: 1e30, ..dry(1, 0) }, ..base.clone() }),
+        ("flat", SamplingOptions { dry: Dry { base: 1.0, ..dry(4, 0) }, ..base }),
+    ]
+}
+
+fn dry(allowed_length: u32, range: u32) -> Dry {
+    Dry { multiplier: 0.8, allowed_length, range, ..Dry::default() }
 }
 
 fn draws() -> Vec<(&'static str, SamplingOptions)> {
@@ -110,6 +138,40 @@ fn score(lab: &mut Lab<'_>, vocab: usize) -> Result<()> {
     Ok(())
 }
 
+fn repeats(lab: &mut Lab<'_>, tokens: usize, options: &SamplingOptions) -> Result<()> {
+    let vocab = 40;
+    // A text of phrases that come again, and the beginning of one at its end.
+    let phrases: Vec<Vec<u32>> = [1, 3, 8, 20].iter().map(|n| lab.random.ids(*n, vocab)).collect();
+    let mut text: Vec<u32> = Vec::new();
+    while text.len() < tokens {
+        let which = lab.random.ids(1, phrases.len())[0] as usize;
+        text.extend(&phrases[which]);
+    }
+    text.truncate(tokens);
+    let prompt = tokens / 3;
+    let mut words = text_words(options, &text);
+    // What stands behind the text is of no concern.
+    words.resize(TEXT.min(tokens + 300), 7);
+    // Once its penalty grows no more, a longer match need not be told from a shorter.
+    let most = options.dry.allowed_length as usize + (88.0 / options.dry.base.ln().max(1e-3)).ceil() as usize;
+    let mut wanted = vec![0; vocab];
+    for (id, length) in dry_matches(options, &text) {
+        wanted[id as usize] = length.min(most) as u32;
+    }
+    let step = lab.step(Step { index: (tokens - prompt) as u32, ..Step::new(0, tokens) });
+    let sampling = lab.uniform(&Sampling::new(options, vocab, prompt, 0));
+    let (text, lengths) = (lab.input(&words), lab.in_out(&vec![0u32; vocab]));
+    let buffers = RepeatsBuffers {
+        step: step.as_entire_buffer_binding(),
+        sampling: &sampling,
+        text: &text,
+        lengths: &lengths.buffer,
+    };
+    lab.run(&Repeats.dispatch(&buffers))?;
+    lab.expect_words(&lengths, wanted.into_iter().map(Some).collect());
+    Ok(())
+}
+
 fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32) -> Result<()> {
     let real_ids = vocab - vocab / 8;
     let logits = lab.numbers(vocab, 6.0);
@@ -119,16 +181,23 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     // Some tokens of the prompt are in the output, too.
     prompt.iter().step_by(3).for_each(|id| counts.note(*id));
     for (word, [all, output]) in seen.iter_mut().zip(counts.counts()) {
-        *word = [word[0] & BARRED | all, *output];
+        *word = [word[0] & BARRED | all, word[1] | output];
     }
     let bias = bias_of(options, vocab);
+    // As if some tokens would continue repeats.
+    let lengths: Vec<u32> =
+        (0..vocab as u32).map(|id| if id % 5 == 2 { options.dry.allowed_length + id % 9 } else { 0 }).collect();
+    let lengths = if options.dry.multiplier > 0.0 { lengths } else { vec![0; vocab] };
     let of = |id: usize| {
-        let (mut x, [all, count]) = (logits[id], seen[id]);
+        let (mut x, [all, count]) = (logits[id], [seen[id][0], seen[id][1] & !BREAKS]);
         if all & !BARRED != 0 {
             x = if x > 0.0 { x / options.repetition_penalty } else { x * options.repetition_penalty };
         }
         if count > 0 {
             x -= options.presence_penalty + options.frequency_penalty * count as f32;
+        }
+        if lengths[id] > 0 {
+            x -= dry_penalty(options, lengths[id] as usize);
         }
         x += bias[id];
         let x = if options.is_greedy() { x } else { x / options.temperature };
@@ -159,10 +228,11 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     let numbers = adjusted.chunks(TOKENS).flat_map(|values| partials_of(values, options)).collect();
     adjusted.resize(vocab.next_multiple_of(4), LOWEST);
     let step = lab.step(Step { index, ..Step::new(0, 1) });
-    let sampling = lab.uniform(&Sampling::new(options, real_ids, 0));
+    let sampling = lab.uniform(&Sampling::new(options, real_ids, prompt.len(), 0));
     let (logits, seen, bias) = (lab.input(&logits), lab.input(&seen), lab.input(&bias));
     let kernel = SampleAdjust { vocab };
     let (out, partials) = (lab.output(adjusted.len()), lab.output(8 * kernel.partials()));
+    let lengths = lab.in_out(&lengths);
     let buffers = SampleAdjustBuffers {
         step: step.as_entire_buffer_binding(),
         sampling: &sampling,
@@ -171,8 +241,10 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
         bias: &bias,
         adjusted: &out.buffer,
         partials: &partials.buffer,
+        lengths: &lengths.buffer,
     };
     lab.run(&kernel.dispatch(&buffers))?;
+    lab.expect_words(&lengths, vec![Some(0); vocab]);
     // What cannot be drawn is the lowest there is, so numbers are compared word by word where that is to be exact.
     let is_exact = |x: &f32| (*x == LOWEST).then_some(x.to_bits());
     lab.expect_words(&out, adjusted.iter().map(is_exact).collect());
@@ -232,7 +304,8 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
         })
         .collect();
     adjusted.resize(vocab.next_multiple_of(4), LOWEST);
-    let mut seen: Vec<[u32; 2]> = ids.iter().map(|id| [id % 3 + 2, id % 3 + 1]).collect();
+    let breaks = |id: u32| if id % 2 == 0 { BREAKS } else { 0 };
+    let mut seen: Vec<[u32; 2]> = ids.iter().map(|id| [id % 3 + 2, id % 3 + 1 | breaks(*id)]).collect();
     // Once the GPU looks up itself which token is counted no more, once it is told.
     let left = 1 % vocab as u32;
     let mut ring = vec![DIRT; RING];
@@ -245,9 +318,13 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
         }
     };
     let step = lab.step(Step { index, leaving, xtc: options.has_xtc_at(index).into(), ..Step::new(0, 1) });
-    let sampling = lab.uniform(&Sampling::new(options, real_ids, 0));
+    // The token is written behind the text, with the mark of a breaker where it is one.
+    let prompt = 5;
+    let mut text = vec![DIRT; TEXT];
+    let sampling = lab.uniform(&Sampling::new(options, real_ids, prompt, 0));
     let (adjusted, partials) = (lab.input(&adjusted), lab.input(&partials));
     let (counts, chosen, tokens) = (lab.in_out(&seen), lab.output(1), lab.in_out(&ring));
+    let written = lab.in_out(&text);
     let buffers = SamplePickBuffers {
         step: step.as_entire_buffer_binding(),
         sampling: &sampling,
@@ -256,6 +333,7 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
         seen: &counts.buffer,
         ids: &chosen.buffer,
         tokens: &tokens.buffer,
+        text: &written.buffer,
     };
     lab.run(&SamplePick::new(lab.gpu, vocab).dispatch(&buffers))?;
     if leaving != leaving::NONE {
@@ -264,7 +342,8 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
     }
     seen[token as usize] = seen[token as usize].map(|n| n + 1);
     ring[index as usize % RING] = token;
-    for (out, words) in [(&chosen, vec![token]), (&tokens, ring), (&counts, seen.concat())] {
+    text[prompt + index as usize] = token | breaks(token);
+    for (out, words) in [(&chosen, vec![token]), (&tokens, ring), (&counts, seen.concat()), (&written, text)] {
         lab.expect_words(out, words.into_iter().map(Some).collect());
     }
     Ok(())

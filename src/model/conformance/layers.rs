@@ -76,7 +76,7 @@ pub fn add(cases: &mut Cases) {
             (Small { arithmetic: f32s, activation: softmax, format: TableFormat::Q8, ..long }, DependsOn::Sums),
             (Small { arithmetic: f32s, format: TableFormat::F16, threads: 256, ..long }, DependsOn::Sums),
             (Small { arithmetic: f32s, format: TableFormat::Q8, packs: [16, 4, 300], ..small }, DependsOn::Sums),
-            (Small { arithmetic: Arithmetic::F16, packs: [0, 36, 0], ..small }, DependsOn::Sums),
+            (Small { arithmetic: f32s, packs: [0, 36, 0], ..small }, DependsOn::Sums),
             (Small { arithmetic: f32s, format: TableFormat::F16, packs: [132, 0, 16], ..long }, DependsOn::Sums),
         ]);
     }

@@ -90,8 +90,8 @@ pub async fn run(tier: Tier, kernels: &[String], mut tell: impl FnMut(Row)) -> R
         let mut compiled = Kernels::default();
         let is_wanted = |case: &Case| kernels.is_empty() || kernels.iter().any(|name| name == case.kernel);
         let runs = |case: &Case| kind.runs(case.depends_on) && is_wanted(case);
-        for (seed, case) in cases(tier).into_iter().enumerate().filter(|(_, case)| runs(case)) {
-            let lab = Lab::new(&gpu, &mut compiled, seed as u64, is_program);
+        for case in cases(tier).into_iter().filter(runs) {
+            let lab = Lab::new(&gpu, &mut compiled, case.seed(), is_program);
             match run_case(lab, kind, &case).await? {
                 Ok(row) => {
                     summary.run += 1;

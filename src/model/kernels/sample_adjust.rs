@@ -28,6 +28,8 @@ pub struct SampleAdjustBuffers<'a> {
     pub adjusted: &'a wgpu::Buffer,
     /// Two vec4<f32> for every workgroup.
     pub partials: &'a wgpu::Buffer,
+    /// What `repeats` found, u32 [V]; 0 afterwards.
+    pub lengths: &'a wgpu::Buffer,
 }
 
 impl SampleAdjust {
@@ -46,6 +48,7 @@ impl SampleAdjust {
             read(4, buffers.bias),
             write(5, buffers.adjusted),
             write(6, buffers.partials),
+            write(7, buffers.lengths),
         ];
         Dispatch {
             shader: ShaderSpec::new("sample_adjust").with("WG", THREADS).with("V", self.vocab),

@@ -1,6 +1,7 @@
 //! Second half of choosing a token: the filters and the draw (`shaders/sample_pick.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, read, uniform, uniform_range, write};
+use super::repeats::TEXT;
 use super::sample_adjust::TOKENS;
 use crate::gpu::Gpu;
 use crate::gpu::shader::ShaderSpec;
@@ -32,6 +33,8 @@ pub struct SamplePickBuffers<'a> {
     pub ids: &'a wgpu::Buffer,
     /// The token, at the step's index modulo [`RING`], u32 [RING].
     pub tokens: &'a wgpu::Buffer,
+    /// The token, behind prompt and output, u32 [TEXT].
+    pub text: &'a wgpu::Buffer,
 }
 
 impl SamplePick {
@@ -49,7 +52,8 @@ impl SamplePick {
             .with("WG", self.threads)
             .with("V", self.vocab)
             .with("PARTIALS", self.vocab.div_ceil(TOKENS))
-            .with("RING", RING);
+            .with("RING", RING)
+            .with("TEXT", TEXT);
         let bindings = vec![
             uniform_range(0, &buffers.step),
             uniform(1, buffers.sampling),
@@ -58,6 +62,7 @@ impl SamplePick {
             write(4, buffers.seen),
             write(5, buffers.ids),
             write(6, buffers.tokens),
+            write(7, buffers.text),
         ];
         Dispatch { shader, grid: Grid::Fixed([1, 1, 1]), bindings }
     }

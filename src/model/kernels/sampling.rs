@@ -4,6 +4,8 @@ use crate::sampling::{SamplingOptions, Seen};
 
 /// Bit of what `seen` counts of prompt and output: the next token may not be this one, but later ones.
 pub const BARRED: u32 = 1 << 31;
+/// Bit of what `seen` counts of the output, and of the ids of a text: DRY's matches end at this token.
+pub const BREAKS: u32 = 1 << 31;
 
 /// `Sampling` of the shaders: word after word what the options say, made with the struct itself by `build.rs`.
 #[repr(transparent)]
@@ -11,20 +13,30 @@ pub const BARRED: u32 = 1 << 31;
 pub struct Sampling([u32; WORDS]);
 
 impl Sampling {
-    /// The options of a completion that draws ids below `real_ids`, and goes on with its token number `begin`.
-    pub fn new(options: &SamplingOptions, real_ids: usize, begin: usize) -> Self {
-        Self(words(options, real_ids as u32, options.keeps_all().into(), begin as u32))
+    /// The options of a completion that draws ids below `real_ids`, and goes on with its token number `begin` after a prompt of
+    /// `prompt` tokens.
+    pub fn new(options: &SamplingOptions, real_ids: usize, prompt: usize, begin: usize) -> Self {
+        Self(words(options, real_ids as u32, options.keeps_all().into(), prompt as u32, begin as u32))
     }
 }
 
 include!(concat!(env!("OUT_DIR"), "/sampling_words.rs"));
 
 /// What the shaders' `seen` holds where a text goes on, [u32; 2] for each id: how often the counted part of prompt and output
-/// hold it, with [`BARRED`], and how often that of the output does.
+/// hold it, with [`BARRED`], and how often that of the output does, with [`BREAKS`].
 pub fn seen_words(options: &SamplingOptions, seen: &Seen) -> Vec<[u32; 2]> {
     let index = seen.written() as u32;
     let bar = |id| if options.allows(index, id) { 0 } else { BARRED };
-    (0..).zip(seen.counts()).map(|(id, [all, output])| [all | bar(id), *output]).collect()
+    (0..).zip(seen.counts()).map(|(id, [all, output])| [all | bar(id), *output | breaks(options, id)]).collect()
+}
+
+/// The ids of a text as the shaders look for repeats in it, with [`BREAKS`].
+pub fn text_words(options: &SamplingOptions, text: &[u32]) -> Vec<u32> {
+    text.iter().map(|id| id | breaks(options, *id)).collect()
+}
+
+fn breaks(options: &SamplingOptions, id: u32) -> u32 {
+    if options.breaks(id) { BREAKS } else { 0 }
 }
 
 /// The bias of every token, f32 [vocab].

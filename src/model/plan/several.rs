@@ -1,6 +1,6 @@
 //! The dispatches of a step of several texts: one token of each, through every layer.
 
-use super::{Builder, Parts};
+use super::{Builder, Choose, Parts};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
 use crate::model::kernels::{
@@ -34,7 +34,7 @@ pub struct SeveralPlan {
     /// Logits of every text, [`logits_stride`] apart.
     pub logits: Stages,
     /// Choosing the token of each text.
-    pub choose: Vec<Stages>,
+    pub choose: Vec<Choose>,
     _uniforms: Vec<GpuBuffer>,
 }
 

@@ -5,6 +5,7 @@ use crate::engine::{AbortFlag, Text};
 use crate::generate::tests::long;
 use crate::generate::{GenerateOptions, Generation, Model, Prompt, healing};
 use crate::gpu::GpuBuffer;
+use crate::model::kernels::repeats::TEXT;
 use crate::sampling::{Dry, Sampler, SamplingOptions, Xtc};
 
 /// Tokens that the GPU chooses, and at how many of these steps the host's sampler, given the same logits and the
@@ -76,7 +77,8 @@ fn tokens_are_chosen_as_the_host_would() {
         SamplingOptions { penalty_range: 10, ..penalties.clone() },
         SamplingOptions { penalty_range: 500, ..penalties },
         SamplingOptions { dry: dry.clone(), ..base.clone() },
-        SamplingOptions { dry, temperature: 0.0, ..base.clone() },
+        SamplingOptions { dry: dry.clone(), temperature: 0.0, ..base.clone() },
+        SamplingOptions { dry: Dry { range: 4, base: 1.0, ..dry }, temperature: 0.0, ..base.clone() },
         SamplingOptions { top_n_sigma: 1.5, temperature: 3.0, ..base.clone() },
         SamplingOptions { top_n_sigma: 2.0, top_k: 30, top_p: 0.9, ..base.clone() },
         SamplingOptions { xtc: Xtc { probability: 0.5, threshold: 0.01 }, ..base.clone() },
@@ -111,6 +113,41 @@ fn tokens_are_chosen_as_the_host_would() {
     }
     // Logarithms are rounded otherwise on a GPU: once in a while two tokens are as good as each other.
     assert!(differing * 100 <= steps, "{differing} of {steps} steps differ");
+}
+
+#[test]
+fn repeats_are_found_where_a_text_becomes_too_long_for_the_gpu() {
+    const STEPS: usize = 24;
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let mut c = config(UNEVEN);
+    (c.num_layers, c.padded_vocab_size) = (1, 277);
+    let (mut engine, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 60));
+    // Some of the steps before it is too long are ahead of what the host knows.
+    let prompt = ids(TEXT - 9, 277);
+    let dry = Dry { multiplier: 2.0, allowed_length: 1, ..Dry::default() };
+    let dry_breakers = Some((0..277).map(|id| id % 5 == 1).collect());
+    let options = SamplingOptions { temperature: 0.0, dry, dry_breakers, ..Default::default() };
+    let mut sampler = Sampler::new(options.clone(), &prompt, 277);
+    let mut tokens = Vec::new();
+    pollster::block_on(async {
+        engine.begin_choosing(&options, Text::after(&prompt), 277, false);
+        engine.choose_after(&prompt[..3]).await.expect("a step");
+        let mut made = 1;
+        while tokens.len() < STEPS {
+            while made < STEPS && made - tokens.len() < engine.steps_ahead() {
+                engine.choose_next().await.expect("a step");
+                made += 1;
+            }
+            tokens.push(engine.chosen().await.expect("a token").id);
+        }
+    });
+    engine.stop_choosing();
+    for (i, token) in tokens.iter().enumerate() {
+        engine.truncate(0);
+        let before = [&prompt[..3], &tokens[..i]].concat();
+        let logits = pollster::block_on(engine.forward(&before, Logits::Last)).expect("logits");
+        assert_eq!(sampler.next(&logits), *token, "{i}");
+    }
 }
 
 #[test]

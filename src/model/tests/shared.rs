@@ -6,7 +6,7 @@ use crate::model::kernels::attention_parts::AttentionParts;
 use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedPacks, PlacedTable, STRETCH, Storage};
 use crate::model::kernels::leaving;
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
-use crate::model::kernels::sampling::{BARRED, Sampling};
+use crate::model::kernels::sampling::{BARRED, BREAKS, Sampling};
 use crate::model::kernels::score::TargetScore;
 use crate::model::kernels::{
     Batch, GemmShape, PREFILL_TILE, PackShape, SUMS, Step, TextStep, Update, gemm, matmul_transposed,
@@ -141,6 +141,7 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     let adjust = source(ShaderSpec::new("sample_adjust").with("WG", 128).with("V", 9));
     for (name, value) in [
         ("BARRED", BARRED),
+        ("BREAKS", BREAKS),
         ("LEFT_OUTPUT", leaving::OUTPUT),
         ("LEFT_CHOSEN", leaving::CHOSEN),
         ("LEFT_NONE", leaving::NONE),
@@ -149,7 +150,7 @@ fn constants_and_structs_are_the_same_on_both_sides() {
         assert_eq!(constant(&adjust, name), value, "{name}");
     }
     let options = SamplingOptions { temperature: 0.5, min_p: 0.25, seed: (3 << 32) + 2, ..Default::default() };
-    let sampling = Sampling::new(&options, 99, 5);
+    let sampling = Sampling::new(&options, 99, 13, 5);
     let sampling: &[u32] = bytemuck::cast_slice(bytemuck::bytes_of(&sampling));
     let found: HashMap<_, _> = members(&adjust, "Sampling").into_iter().map(|(n, at)| (n, sampling[at / 4])).collect();
     let float = f32::to_bits;
@@ -157,6 +158,7 @@ fn constants_and_structs_are_the_same_on_both_sides() {
         ("temperature", float(0.5)),
         ("min_p", float(0.25)),
         ("real_ids", 99),
+        ("prompt", 13),
         ("begin", 5),
         ("keeps_all", 0),
         ("seed", 2),

@@ -62,7 +62,7 @@ fn the_shaders_get_every_number() {
         r#"{ "share": 0.5, "fewest": 6, "key": 4294967298, "isStrict": true, "overflow": "slide",
              "dry": { "multiplier": 0.75, "base": 2, "allowedLength": 4 } }"#,
     );
-    let words = words(&options, 99, 1, 7);
+    let words = words(&options, 99, 1, 13, 7);
     assert!(words.len() * 4 >= *span as usize && words.len().is_multiple_of(4));
     let found: Vec<_> =
         members.iter().map(|m| (m.name.as_deref().unwrap_or_default(), words[m.offset as usize / 4])).collect();
@@ -71,6 +71,7 @@ fn the_shaders_get_every_number() {
         ("key", 2),
         ("real_ids", 99),
         ("keeps_all", 1),
+        ("prompt", 13),
         ("begin", 7),
         ("share", float(0.5)),
         ("fewest", 6),

@@ -26,7 +26,11 @@ export async function composedPlan(plan, compose, model) {
 }
 
 /**
- * The tokens that stay before every text of the model's: those of the prompt that `keep` holds.
+ * The tokens that stay before every text of the model's: those of the prompt that `keep` holds. The scores of the token view
+ * are read behind these alone, and not behind what a page puts between the lines, as an author's note some lines before the
+ * end. A token that the model wrote has its own score, with the note where it stood then. What a visitor typed was never
+ * read with the note in one place: it stands before the last lines of each prompt, so that with every line that is added
+ * it would pass another one, whose scores would change though its text did not.
  * @param {string} text
  * @param {Compose | null} compose
  * @param {import("../api/model.js").TokenFormer} model

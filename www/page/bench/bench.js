@@ -3,7 +3,9 @@
 // bench.html?models=150M,450M&run=1&report=/result starts at once and posts its JSON to that address. subgroups=0 does
 // without that feature, and f16=0; workgroups=128&threads=256&arithmetic=int8 (f16, f32) says how decode steps are made,
 // workgroups=0 by a dispatch per product, and without it that is tuned; probe=0 leaves out what bounds it, which takes a
-// minute on a CPU; several=4,8 adds so many texts at once, and samplers=1 each sampler alone; kernels=1 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU
+// minute on a CPU; several=4,8 adds so many texts at once, and samplers=1 each sampler alone;
+// train=30 trains a token pack in so many steps, and writes with it (packTokens=16);
+// kernels=decode,prefill:1024,several:8 adds the GPU's time per kernel; check=FOLDER,FOLDER compares logits with the CPU
 // reference's. Addresses are of the page's own origin.
 
 import { byId } from "../elements.js";
@@ -11,6 +13,7 @@ import { ownAddress } from "./address.js";
 import { checkLogits } from "./check.js";
 import { askForControl } from "../offline.js";
 import { probe, shareOfFloor } from "./probe.js";
+import { measurePacks } from "./packs.js";
 import { measureSampler, measureSeveral, SAMPLERS } from "./texts.js";
 import { TokenFormer } from "../../tokenformer.js";
 
@@ -101,7 +104,18 @@ async function measure() {
           results.push({ model: name, kind, ...(await measureSampler(model, { ...base, options })) });
           show({ results });
         }
-      if (query.has("kernels")) results.push({ model: name, kind: "kernels", kernels: await model.kernelTimes() });
+      if (query.has("train")) {
+        say(`${name}: training a token pack.`);
+        const options = { steps: number("train", 30), tokens: number("packTokens", 16), benchmark: base };
+        results.push({ model: name, kind: "token pack", ...(await measurePacks(model, options)) });
+        show({ results });
+      }
+      for (const timed of (query.get("kernels") ?? "").split(",").filter(Boolean)) {
+        const [step, count] = timed.split(":");
+        const kernels = await model.kernelTimes(timedOf(step, Number(count)));
+        results.push({ model: name, kind: `kernels of ${timed}`, kernels });
+        show({ results });
+      }
       await model.dispose();
     } catch (error) {
       const { code, message, cause } = /** @type {TokenFormerError} */ (error);
@@ -115,6 +129,12 @@ async function measure() {
     results.push({ kind: "check", ...(await check().catch((error) => ({ folder, error: String(error) }))) });
   }
   show({ probe: probed, results });
+}
+
+/** @param {string} step @param {number} count */
+function timedOf(step, count) {
+  if (step === "prefill") return { prefill: count };
+  return step === "several" ? { several: count } : "decode";
 }
 
 /** @param {string} text */
