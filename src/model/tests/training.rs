@@ -192,14 +192,14 @@ fn batches_on_quantized_tables_agree_with_the_reference() {
     let (d, vocab) = (c.hidden_size, c.padded_vocab_size);
     let mut random = Random(5);
     // Different numbers of tokens, kinds and layers without any, packs that stay as they are.
-    let shapes: [(&[[usize; 5]], &[[usize; 5]]); 5] = [
-        (&[[3; 5], [2, 5, 5, 1, 70]], &[]),
-        (&[[0; 5], [0, 0, 0, 0, 4]], &[]),
-        (&[[0, 0, 0, 0, 4], [0; 5]], &[]),
-        (&[[0, 0, 0, 2, 0], [0, 2, 0, 0, 0]], &[]),
-        (&[[2; 5], [0, 2, 0, 1, 0]], &[[1, 0, 3, 2, 2], [1, 1, 0, 0, 2]]),
+    let shapes: [[&[[usize; 5]]; 2]; 5] = [
+        [&[[3; 5], [2, 5, 5, 1, 70]], &[]],
+        [&[[0; 5], [0, 0, 0, 0, 4]], &[]],
+        [&[[0, 0, 0, 0, 4], [0; 5]], &[]],
+        [&[[0, 0, 0, 2, 0], [0, 2, 0, 0, 0]], &[]],
+        [&[[2; 5], [0, 2, 0, 1, 0]], &[[1, 0, 3, 2, 2], [1, 1, 0, 0, 2]]],
     ];
-    for (i, (counts, others)) in shapes.into_iter().enumerate() {
+    for (i, [counts, others]) in shapes.into_iter().enumerate() {
         let gpu = gpu_that_is(i == 1, &GpuOptions { no_subgroups: true, ..Default::default() });
         let q = Quantization::ALL[i % 3];
         let (mut model, mut reference) = block_on(build(&gpu, &c, q, 8));
