@@ -13,24 +13,25 @@
 // Grid: (ceil(n / TILE), ceil(m / TILE), products · parts) workgroups of 256 threads: product z % products, part
 // z / products. Constants: none.
 //
-// A thread makes 4 × 4 results. Its rows and columns lie 16 apart: neighbouring threads read neighbouring addresses.
+// A thread makes 4 × 4 results. Its rows and columns lie 16 apart: neighbouring threads read neighbouring addresses, and 32
+// of them 4 rows and 8 columns. What is different for each of a thread's reads is a number, not a variable: else every read
+// has a check of its bounds.
 
 #include "gemm_shape.wgsl"
 
 const TILE = 64u;
-// Of k, what is multiplied at a time, in vectors of four; and vectors from one to the next, two more than there are,
-// so that neighbouring threads write to different banks.
+// Of k, what is multiplied at a time, in vectors of four.
 const ROUND = 4u;
-const STRIDE = TILE + 2u;
 
 @group(0) @binding(0) var<uniform> shape: GemmShape;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 
-// [k · STRIDE + i] holds 4·k … 4·k + 3 of row i of A, or of column i of B.
-var<workgroup> rows: array<vec4<f32>, ROUND * STRIDE>;
-var<workgroup> columns: array<vec4<f32>, ROUND * STRIDE>;
+// [k][i / 16][i % 16] holds 4·k … 4·k + 3 of row i of A, or of column i of B. There is one more of each 16, so that
+// neighbouring threads write to different banks.
+var<workgroup> rows: array<array<array<vec4<f32>, 17>, 4>, 4>;
+var<workgroup> columns: array<array<array<vec4<f32>, 17>, 4>, 4>;
 
 fn start(operand: vec4<u32>, product: u32) -> u32 {
     return operand.x + product / shape.inner * operand.z + product % shape.inner * operand.w;
@@ -89,8 +90,8 @@ fn main(
     let b_from = b0 + min(j0 + bj, shape.n - 1u);
     let b_step = shape.b.y;
 #endif
-    let ti = local / 16u;
-    let tj = local % 16u;
+    let ti = local / 64u * 4u + local % 32u / 8u;
+    let tj = local / 32u % 2u * 8u + local % 8u;
     #unroll I 4
     #unroll J 4
     var c$I_$J = 0.0;
@@ -113,20 +114,20 @@ fn main(
         }
         #end
         workgroupBarrier();
-        rows[ak * STRIDE + ai] = va;
-        columns[bk * STRIDE + bj] = vb;
+        rows[ak][ai / 16u][ai % 16u] = va;
+        columns[bk][bj / 16u][bj % 16u] = vb;
         workgroupBarrier();
-        for (var k = 0u; k < ROUND; k++) {
-            #unroll I 4
-            let a$I = rows[k * STRIDE + ti + $Iu * 16u];
-            #end
-            #unroll J 4
-            let b$J = columns[k * STRIDE + tj + $Ju * 16u];
-            #unroll I 4
-            c$I_$J = fma(a$I.w, b$J.w, fma(a$I.z, b$J.z, fma(a$I.y, b$J.y, fma(a$I.x, b$J.x, c$I_$J))));
-            #end
-            #end
-        }
+        #unroll K 4
+        #unroll I 4
+        let a$K_$I = rows[$K][$I][ti];
+        #end
+        #unroll J 4
+        let b$K_$J = columns[$K][$J][tj];
+        #unroll I 4
+        c$I_$J = fma(a$K_$I.w, b$K_$J.w, fma(a$K_$I.z, b$K_$J.z, fma(a$K_$I.y, b$K_$J.y, fma(a$K_$I.x, b$K_$J.x, c$I_$J))));
+        #end
+        #end
+        #end
     }
 
     let c0 = start(shape.c, product) + part * shape.part_stride;

@@ -6,11 +6,11 @@ use super::several::Several;
 use super::stage::Stages;
 use crate::engine::{Backend, MOST_ROWS, Row};
 use crate::error::Result;
-use crate::gpu::GpuBuffer;
+use crate::gpu::{Gpu, GpuBuffer};
 use serde::{Deserialize, Serialize};
 
 /// Dispatches of a kernel that are timed together: one alone is as short as the clock's steps.
-const REPEATS: usize = 40;
+pub(super) const REPEATS: usize = 40;
 
 /// Whose kernels are timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -84,7 +84,7 @@ impl GpuModel {
                     let repeat = |pass: &mut wgpu::ComputePass<'_>| {
                         (0..REPEATS).for_each(|_| stage.record(pass, past, count));
                     };
-                    times.push(KernelTime { kernel, dispatches: 1, microseconds: self.time(repeat).await? });
+                    times.push(KernelTime { kernel, dispatches: 1, microseconds: time(&self.gpu, repeat).await? });
                 }
             }
         }
@@ -99,44 +99,43 @@ impl GpuModel {
         let all = [layers, &self.plan.embed, &self.plan.logits_of_row, &self.plan.choose.stages];
         let mut times = self.times_of(&all, past, 1).await?;
         if let Some(persistent) = &self.persistent {
-            let all = self.time(|pass| (0..REPEATS).for_each(|_| persistent.record(pass, past))).await?;
+            let all = time(&self.gpu, |pass| (0..REPEATS).for_each(|_| persistent.record(pass, past))).await?;
             let dispatches = persistent.len();
             let kernel = persistent.label().to_owned();
             times.push(KernelTime { kernel, dispatches, microseconds: all / dispatches as f64 });
         }
         Ok(times)
     }
+}
 
-    /// Microseconds of a [`REPEATS`]th of what `record` records.
-    async fn time(&self, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<f64> {
-        use wgpu::BufferUsages as U;
-        let gpu = &self.gpu;
-        let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
-            label: Some("kernel times"),
-            ty: wgpu::QueryType::Timestamp,
-            count: 2,
-        });
-        let resolved = GpuBuffer::new(gpu, "kernel times", 16, U::QUERY_RESOLVE | U::COPY_SRC);
-        let staging = GpuBuffer::new(gpu, "kernel times", 16, U::MAP_READ | U::COPY_DST);
-        let mut best = f64::INFINITY;
-        // The first rounds find the GPU asleep.
-        for _ in 0..4 {
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: None,
-                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                    query_set: &queries,
-                    beginning_of_pass_write_index: Some(0),
-                    end_of_pass_write_index: Some(1),
-                }),
-            }));
-            encoder.resolve_query_set(&queries, 0..2, &resolved.buffer, 0);
-            encoder.copy_buffer_to_buffer(&resolved.buffer, 0, &staging.buffer, 0, 16);
-            gpu.queue.submit([encoder.finish()]);
-            let ticks = gpu.read::<u64>(&staging.buffer, 16).await?;
-            let ns = ticks[1].saturating_sub(ticks[0]) as f64 * f64::from(gpu.queue.get_timestamp_period());
-            best = best.min(ns / 1e3 / REPEATS as f64);
-        }
-        Ok(best)
+/// Microseconds of a [`REPEATS`]th of what `record` records.
+pub(super) async fn time(gpu: &Gpu, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<f64> {
+    use wgpu::BufferUsages as U;
+    let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+        label: Some("kernel times"),
+        ty: wgpu::QueryType::Timestamp,
+        count: 2,
+    });
+    let resolved = GpuBuffer::new(gpu, "kernel times", 16, U::QUERY_RESOLVE | U::COPY_SRC);
+    let staging = GpuBuffer::new(gpu, "kernel times", 16, U::MAP_READ | U::COPY_DST);
+    let mut best = f64::INFINITY;
+    // The first rounds find the GPU asleep.
+    for _ in 0..4 {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: None,
+            timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                query_set: &queries,
+                beginning_of_pass_write_index: Some(0),
+                end_of_pass_write_index: Some(1),
+            }),
+        }));
+        encoder.resolve_query_set(&queries, 0..2, &resolved.buffer, 0);
+        encoder.copy_buffer_to_buffer(&resolved.buffer, 0, &staging.buffer, 0, 16);
+        gpu.queue.submit([encoder.finish()]);
+        let ticks = gpu.read::<u64>(&staging.buffer, 16).await?;
+        let ns = ticks[1].saturating_sub(ticks[0]) as f64 * f64::from(gpu.queue.get_timestamp_period());
+        best = best.min(ns / 1e3 / REPEATS as f64);
     }
+    Ok(best)
 }

@@ -28,17 +28,18 @@ impl GpuModel {
         // What was computed with other packs, or without, is worth nothing now.
         self.stop_choosing();
         self.truncate(0);
-        if let Some(Packs { tables, .. }) = self.packs.as_ref().filter(|packs| packs.tables.are_for(&counts)) {
-            tables.write(&self.gpu, &merged);
+        if let Some(packs) = self.packs.as_mut().filter(|packs| packs.tables.are_for(&counts)) {
+            packs.tables.write(&self.gpu, &merged);
+            packs.merged = merged;
             self.drop_tails();
             return Ok(());
         }
         self.drop_packs().await?;
-        if merged.is_empty() { Ok(()) } else { self.add_packs(&merged, counts).await }
+        if merged.is_empty() { Ok(()) } else { self.add_packs(merged, counts).await }
     }
 
     /// Makes room and compiles, where there are no packs yet.
-    async fn add_packs(&mut self, merged: &Merged, counts: Vec<[usize; 5]>) -> Result<()> {
+    async fn add_packs(&mut self, merged: Merged, counts: Vec<[usize; 5]>) -> Result<()> {
         let values: usize = counts.iter().flatten().map(|tokens| 2 * tokens * self.config.hidden_size).sum();
         let room = || PackTables::new(&self.gpu, &self.config, (&self.weights, &self.scratch), counts);
         let tables = match self.gpu.scoped("Making room for token packs", room).await {
@@ -47,7 +48,7 @@ impl GpuModel {
             }
             result => result?,
         };
-        tables.write(&self.gpu, merged);
+        tables.write(&self.gpu, &merged);
         let parts = super::plan::Parts { packs: Some(&tables), ..self.parts() };
         let mut kernels = LayerStages::kernels(parts)?;
         let team = self.team();
@@ -58,7 +59,7 @@ impl GpuModel {
             kernel.is_compiled().await;
         }
         let layers = self.gpu.scoped("Compiling the kernels for token packs", || LayerStages::new(parts)).await?;
-        self.packs = Some(Packs { tables, layers, base: self.persistent.take() });
+        self.packs = Some(Packs { tables, merged, layers, base: self.persistent.take() });
         let Some(team) = team else { return Ok(()) };
         // Another kernel than the one that was tried out.
         let tried = match self.logits_of_step().await {

@@ -9,6 +9,7 @@ mod case;
 mod choice;
 mod lab;
 mod layers;
+mod learning;
 mod packs;
 mod pattention;
 mod rows;

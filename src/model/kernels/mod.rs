@@ -23,7 +23,7 @@ mod layernorm_backward;
 pub mod layers;
 pub mod matmul;
 mod matmul_few;
-mod matmul_transposed;
+pub mod matmul_transposed;
 mod matvec;
 mod pack_shape;
 mod pack_weights;

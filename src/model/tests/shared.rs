@@ -8,7 +8,9 @@ use crate::model::kernels::leaving;
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::sampling::{BARRED, BREAKS, Sampling};
 use crate::model::kernels::score::TargetScore;
-use crate::model::kernels::{PREFILL_TILE, Step, TextStep};
+use crate::model::kernels::{
+    Batch, GemmShape, PREFILL_TILE, PackShape, SUMS, Step, TextStep, Update, gemm, matmul_transposed,
+};
 use crate::model::pack_tables::PackTables;
 use crate::model::plan::{LayerStages, Parts, Plan};
 use crate::model::weights::layer_shapes;
@@ -165,6 +167,21 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     }
     let score = source(ShaderSpec::new("score").with("WG", 128).with("V", 9));
     assert_eq!(members(&score, "Score"), offsets!(TargetScore, logprob, is_best));
+    let transposed = source(ShaderSpec::new("matmul_transposed").flag("Q4"));
+    assert_eq!(constant(&transposed, "TILE_T") as usize, matmul_transposed::TILE_TOKENS);
+    assert_eq!(constant(&transposed, "TILE_N") as usize, matmul_transposed::TILE_COLS);
+    let gemm = source(ShaderSpec::new("gemm"));
+    assert_eq!(constant(&gemm, "TILE") as usize, gemm::TILE);
+    assert_eq!(members(&gemm, "GemmShape"), offsets!(GemmShape, m, n, k, inner, parts, part_stride, scale, a, b, c));
+    let theta = ShaderSpec::new("theta_forward").with("WG", 128).with("SEGMENTS", 1).with("COLS", 32).with("SLOTS", 9);
+    let theta = source(theta.flag("L2_NORM_GELU").flag("PACKS"));
+    assert_eq!(members(&theta, "PackShape"), offsets!(PackShape, starts, tokens, parts));
+    let losses = source(ShaderSpec::new("sum_losses").with("WG", 128));
+    assert_eq!(members(&losses, "Batch"), offsets!(Batch, length, is_first, step, share));
+    let adamw = source(ShaderSpec::new("adamw_step").with("WG", 128).with("LAYERS", 2));
+    assert_eq!(constant(&adamw, "SUMS") as usize, SUMS);
+    let update = offsets!(Update, rate, beta1, beta2, epsilon, weight_decay, clip_norm, correction1, correction2);
+    assert_eq!(members(&adamw, "Update"), update);
     let team = Team { workgroups: 4, threads: 128, spin_limit: 9, arithmetic: Arithmetic::F32, subgroups: false };
     let kernel = layers("TokenFormer-150M", Quantization::Q4, team).expect("kernel");
     assert_eq!(constant(&source(kernel.shader(2, kernel.failed_at(2))), "STRETCH") as usize, STRETCH);

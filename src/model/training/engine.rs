@@ -3,12 +3,19 @@
 use super::steps::{Base, Training};
 use crate::engine::{AdamW, Train, TrainRoom, TrainState, TrainStep};
 use crate::error::{Error, Result};
-use crate::model::GpuModel;
-use crate::packs::Merged;
+use crate::model::{GpuModel, KernelTime};
 
 impl Train for GpuModel {
     async fn begin_training(&mut self, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<()> {
-        self.train_beside(&Merged::default(), state, adamw, room).await
+        self.gpu.check()?;
+        // What an earlier one took is free before this one is measured.
+        self.training = None;
+        let frozen = self.packs.as_ref().map(|packs| packs.merged.clone()).unwrap_or_default();
+        let Self { gpu, config, weights, scratch, .. } = self;
+        let base = Base { gpu, config, weights, scratch, frozen: &frozen };
+        let training = Training::new(base, state, adamw, room).await?;
+        self.training = Some(training);
+        Ok(())
     }
 
     async fn train(&mut self, steps: &[TrainStep]) -> Result<Vec<f32>> {
@@ -32,22 +39,12 @@ impl Train for GpuModel {
 }
 
 impl GpuModel {
-    /// Begins a training beside packs that take part and stay as they are; see [`Train::begin_training`].
-    pub(in crate::model) async fn train_beside(
-        &mut self,
-        frozen: &Merged,
-        state: &TrainState,
-        adamw: &AdamW,
-        room: TrainRoom,
-    ) -> Result<()> {
-        self.gpu.check()?;
-        // What an earlier one took is free before this one is measured.
-        self.training = None;
-        let Self { gpu, config, weights, scratch, .. } = self;
-        let base = Base { gpu, config, weights, scratch, frozen };
-        let training = Training::new(base, state, adamw, room).await?;
-        self.training = Some(training);
-        Ok(())
+    /// Times every kernel of a step of the training that has begun; see [`KernelTime`]. `None` without timestamps.
+    ///
+    /// # Errors
+    /// `invalid-argument` if none has begun, `device-lost`.
+    pub async fn training_times(&mut self) -> Result<Option<Vec<KernelTime>>> {
+        self.training.as_mut().ok_or_else(no_training)?.kernel_times(&self.gpu).await
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::scratch::{LOGIT_ROWS, MAX_CHUNK};
 
 /// Most bytes for a model's activations, for each of its parameters and in all.
 const BYTES_PER_PARAMETER: u64 = 3;
-const MOST_BYTES: u64 = 1_350_000_000;
+const MOST_BYTES: u64 = 1_450_000_000;
 /// Most bytes of the attention's probabilities; heads take turns where all of them have more.
 const MOST_PAIR_BYTES: usize = 32 << 20;
 /// Losses that are read at a time.
@@ -79,7 +79,7 @@ impl Sizes {
     /// Parts of the sum of a product with a table whose result has so many columns.
     pub fn parts(&self, rows: usize, columns: usize) -> usize {
         let tiles = columns.div_ceil(TILE_ROWS) * rows.div_ceil(TILE_TOKENS);
-        if self.is_software { 1 } else { (ENOUGH_TILES / tiles).clamp(1, if rows > LOGIT_ROWS { 4 } else { 32 }) }
+        if self.is_software { 1 } else { (ENOUGH_TILES / tiles).clamp(1, if rows > LOGIT_ROWS { 4 } else { 64 }) }
     }
 
     /// Parts of a product with so many tokens.

@@ -286,6 +286,29 @@ impl Training {
         }
     }
 
+    /// All dispatches of a step as large as there is room for: with rows, length, and how often they are made.
+    pub(super) fn stages_of_step(&mut self, gpu: &Gpu) -> Vec<(&Stages, usize, usize, usize)> {
+        let (rows, length) = (self.sizes.rows, self.sizes.length);
+        self.plan.shapes.write(gpu, rows, length);
+        let (b, plan, layers) = (&self.buffers, &self.plan, self.plan.layers.len());
+        let write = |to: &GpuBuffer, bytes: &[u8]| gpu.queue.write_buffer(&to.buffer, 0, bytes);
+        let chunk = LOGIT_ROWS.min(rows);
+        write(&b.step, bytemuck::bytes_of(&Step::new(0, rows)));
+        write(&b.chunk, bytemuck::bytes_of(&Step::new(0, chunk)));
+        write(&b.batch, bytemuck::bytes_of(&Batch { length: length as u32, is_first: 1, ..Default::default() }));
+        // Layers are alike but for the first, which has nothing below.
+        let layer = &plan.layers[layers - 1];
+        let again = (0..layers).filter(|layer| !b.are_kept(*layer)).count();
+        vec![
+            (&plan.embed, rows, length, 1),
+            (&layer.activations, rows, length, layers + again),
+            (&layer.output, rows, length, layers),
+            (&plan.logits, chunk, length, rows.div_ceil(LOGIT_ROWS)),
+            (&plan.sum, rows, length, 1),
+            (&layer.backward, rows, length, layers),
+        ]
+    }
+
     /// The first `n` of the losses that are read together.
     async fn read_sums(&self, gpu: &Gpu, n: usize) -> Result<Vec<f32>> {
         let (sums, staging) = (&self.buffers.sums.buffer, &self.buffers.staging.buffer);
