@@ -10,6 +10,9 @@ use half::f16;
 #[allow(unsafe_code)]
 pub fn matmul_transposed(x: &[f32], w: &[f32], cols: usize) -> Vec<f32> {
     let (t, rows) = (x.len() / cols, w.len() / cols);
+    if t <= FEW {
+        return x.chunks_exact(cols).flat_map(|x| w.chunks_exact(cols).map(|w| dot_in_lanes(x, w))).collect();
+    }
     let mut y = vec![0.0f32; t * rows];
     let (s, r) = (cols as isize, rows as isize);
     // SAFETY: x holds t·cols, w rows·cols and y t·rows elements; the strides address exactly those
@@ -18,6 +21,24 @@ pub fn matmul_transposed(x: &[f32], w: &[f32], cols: usize) -> Vec<f32> {
         matrixmultiply::sgemm(t, cols, rows, 1.0, x.as_ptr(), s, 1, w.as_ptr(), 1, s, 0.0, y.as_mut_ptr(), r, 1);
     }
     y
+}
+
+/// Up to so many rows are multiplied by plain loops: `sgemm` packs all weights first, which then takes longer than the sums.
+#[cfg(not(target_arch = "wasm32"))]
+const FEW: usize = 2;
+
+/// Inner product in as many sums as fit registers: additions of one sum wait for each other.
+#[cfg(not(target_arch = "wasm32"))]
+fn dot_in_lanes(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0.0f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum::<f32>() + dot(rest_a, rest_b)
 }
 
 /// LayerNorm without weight or bias of each row of `x[T, d]`.

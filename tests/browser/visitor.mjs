@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { serve } from "../../scripts/static-server.mjs";
-import { open, SUB_PATH } from "./harness.mjs";
+import { FULL, open, OUTPUT, SUB_PATH } from "./harness.mjs";
 
 const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
 const AXE = createRequire(import.meta.url)("axe-core").source;
@@ -84,16 +84,16 @@ export async function written(page, act) {
   return page.evaluate(() => globalThis.ended);
 }
 
-/** Waits until nothing moves: colours in the middle of a transition are nobody's choice. */
+/** Waits until nothing moves: colours in the middle of a transition are nobody's choice. One may begin where another ends. */
 export async function settled(page) {
-  await page.evaluate(() =>
-    Promise.allSettled(
+  await page.evaluate(async () => {
+    const moving = () =>
       document
         .getAnimations()
-        .filter((a) => a.effect.getComputedTiming().endTime < 1e4)
-        .map((a) => a.finished),
-    ),
-  );
+        .filter((a) => a.playState === "running" && a.effect.getComputedTiming().endTime < 1e4)
+        .map((a) => a.finished);
+    for (let all = moving(); all.length > 0; all = moving()) await Promise.allSettled(all);
+  });
 }
 
 /**
@@ -102,7 +102,7 @@ export async function settled(page) {
  */
 const LEFT_OPEN = [
   ["color-contrast", "nonBmp"],
-  ["color-contrast", "elmPartiallyObscuring", /^#writer .*(span|\.written|\.fresh)/], // axe-core names them in several ways
+  ["color-contrast", "elmPartiallyObscuring", /^#writer .*(span|\.written|\.fresh|\.seen-from)/], // axe-core names them in several ways
   ["color-contrast", "equalRatio", /#text/],
   ["color-contrast", "bgOverlap", /#text/], // by the line where the model's memory begins
   ["label-content-name-mismatch", undefined, /\.close/],
@@ -114,8 +114,36 @@ const LEFT_OPEN = [
   ["color-contrast", "elmPartiallyObscuring", /^#writer .written/],
 ];
 
+/** What `assertAccessible` looks at besides the page as it is: with the full tests every state at every width, light and dark. */
+const LOOKS = (FULL || process.env.TOKENFORMER_LOOKS === "1" ? [360, 768, 1280] : []).flatMap((width) =>
+  ["light", "dark"].map((colorScheme) => ({ width, colorScheme })),
+);
+
 /** Fails where axe-core finds anything, or does not know, in the page or in the element's shadow tree. */
 export async function assertAccessible(page, state) {
+  await assertAccessibleNow(page, state);
+  if (LOOKS.length === 0) return;
+  const size = page.viewportSize();
+  const [isDark, shifts] = await page.evaluate(() => [
+    matchMedia("(prefers-color-scheme: dark)").matches,
+    globalThis.shifts?.slice(),
+  ]);
+  for (const { width, colorScheme } of LOOKS) {
+    await page.setViewportSize({ width, height: size.height });
+    await page.emulateMedia({ colorScheme });
+    const look = `${state}, ${width} px, ${colorScheme}`;
+    await assertAccessibleNow(page, look);
+    await assertFits(page, look);
+    await page.screenshot({ path: `${OUTPUT}looks/${look.replace(/\W+/g, "-")}.png` });
+  }
+  await page.setViewportSize(size);
+  await page.emulateMedia({ colorScheme: isDark ? "dark" : "light" });
+  await settled(page);
+  // What moved meanwhile has moved because of that.
+  await page.evaluate((before) => (globalThis.shifts = before), shifts);
+}
+
+async function assertAccessibleNow(page, state) {
   await settled(page);
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
   // In a window so high that nothing lies behind what sticks to an edge.
