@@ -1,5 +1,5 @@
 // Writes what README.md and tokenformer.d.ts say of options, by the tables that the code checks by: after a change of
-// www/lib/api/generate-options.js or of LOAD_OPTIONS.
+// www/lib/api/generate-options.js, www/lib/api/train-options.js or of LOAD_OPTIONS.
 //
 //     node scripts/options.mjs
 //
@@ -7,7 +7,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords } from "../www/lib/api/options.js";
+import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords, TRAIN_OPTIONS } from "../www/lib/api/options.js";
 import { attributeName } from "../www/lib/element/attributes.js";
 
 /** Types as the README tells them, and as TypeScript does. */
@@ -18,6 +18,8 @@ const TYPES = {
   shape: ["object", "Partial<ModelConfig>"],
   texts: ["array of strings", "readonly string[]"],
   biases: ["object { id: number }", "Readonly<Record<number, number>>"],
+  pack: ["token pack", "PackSource"],
+  packs: ["array of token packs", "readonly PackSource[]"],
   signal: ["AbortSignal", "AbortSignal"],
   signals: ["array of AbortSignals", "readonly (AbortSignal | null | undefined)[]"],
   function: ["function", "Function"],
@@ -46,7 +48,9 @@ function typeInTypes({ type, values, fields }) {
 
 /** An option as the README's table shows it. */
 export function optionRow(name, option, { hasAttribute = true } = {}) {
-  const attribute = ["signal", "signals", "function"].includes(option.type) ? "" : `\`${attributeName(name, option)}\``;
+  const attribute = ["pack", "signal", "signals", "function"].includes(option.type)
+    ? ""
+    : `\`${attributeName(name, option)}\``;
   const standard = option.default === undefined ? "" : `\`${JSON.stringify(option.default)}\``;
   return `| \`${name}\` | ${hasAttribute ? `${attribute} | ` : ""}${typeInWords(option)} | ${standard} | ${option.about} |`;
 }
@@ -84,13 +88,22 @@ export function writtenReadme(readme) {
   const withLoad = between(readme, `### Options of \`load\`${head}`, "\n\n", rows(LOAD_OPTIONS).join("\n"));
   const title = `### Options of \`generate\` and \`complete\`${head}`;
   const withGenerate = between(withLoad, title, "\n\n", rows(GENERATE_OPTIONS).join("\n"));
-  return between(withGenerate, "They apply in this order: ", ", draw.", orderInWords(GENERATE_OPTIONS));
+  const trainHead = "\n\n| option | type | default | |\n|---|---|---|---|\n";
+  const trainRows = Object.entries(TRAIN_OPTIONS).map(([name, option]) =>
+    optionRow(name, option, { hasAttribute: false }),
+  );
+  const withTrain = between(withGenerate, `### Options of \`train\`${trainHead}`, "\n\n", trainRows.join("\n"));
+  return between(withTrain, "They apply in this order: ", ", draw.", orderInWords(GENERATE_OPTIONS));
 }
 
 /** tokenformer.d.ts with the options of today. */
 export function writtenTypes(types) {
-  const members = Object.entries(GENERATE_OPTIONS).map(([name, option]) => optionMember(name, option));
-  return between(types, "export interface GenerateOptions {\n", "}\n\n", members.join(""));
+  const members = (table) => table.map(([name, option]) => optionMember(name, option)).join("");
+  const generate = members(Object.entries(GENERATE_OPTIONS));
+  const withGenerate = between(types, "export interface GenerateOptions {\n", "}\n\n", generate);
+  const train = members(Object.entries(TRAIN_OPTIONS).filter(([, option]) => option.doc));
+  const last = "  /** A pack to go on from";
+  return between(withGenerate, "export interface TrainOptions {\n", last, train);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

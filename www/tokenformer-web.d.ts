@@ -8,7 +8,9 @@ import type {
   GenerateResult,
   LoadProgress,
   ModelInfo,
+  PackTraining,
   ScoreResult,
+  TrainProgress,
 } from "./tokenformer.js";
 
 /** What `Engine.load` and `Engine.random` take. */
@@ -27,7 +29,7 @@ export interface Candidate {
 export class Engine {
   static load(request: Request, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<Engine>;
   static random(request: Request): Promise<Engine>;
-  info(): Omit<ModelInfo, "thread">;
+  info(): Omit<ModelInfo, "thread" | "packs">;
   device?(): GPUDevice | undefined;
   encode(text: string): Uint32Array;
   decode(ids: Uint32Array): string;
@@ -37,6 +39,12 @@ export class Engine {
   score(items: { text: Prompt; context: Prompt }[]): Promise<ScoreResult[]>;
   logits(ids: Uint32Array): Promise<Float32Array>;
   context(): Uint32Array;
+  /** Has a pack take part, in the place of one of that name. `bytes`: its file. The context is forgotten, as by the other two. */
+  addPack(bytes: Uint8Array, options: { name: string; strength: number }): Promise<void>;
+  setPack(name: string, strength: number): Promise<void>;
+  removePack(name: string): Promise<void>;
+  /** Begins to train a pack; `options` are those of `train`, all there, all checked. `pack`: the file of tokens to go on from. */
+  startTraining(documents: Prompt[], options: object, pack?: Uint8Array): Promise<Training>;
   settle(): Promise<void>;
   stepInfo(): Pick<BenchmarkResult, "dispatchesPerToken" | "bytesPerToken">;
   kernelTimes(): Promise<KernelTime[] | null>;
@@ -66,6 +74,33 @@ export class Several {
   abortOne(index: number): void;
   /** The same for all. */
   abort(): void;
+  free(): void;
+}
+
+/** What is told of a training as it goes. */
+export interface TrainingProgress extends Omit<TrainProgress, "loss"> {
+  /** Of the steps since it was told last. */
+  losses: number[];
+  /** The loss of the text that is kept back, where it was measured just now. */
+  validation: number | null;
+  /** Whether the text was read to its end by the last step. */
+  isEpochEnd: boolean;
+}
+
+/** What was learnt: the pack's file, and how. */
+export interface Learnt {
+  bytes: Uint8Array;
+  report: PackTraining;
+}
+
+/** A pack that is being trained. */
+export class Training {
+  /** Makes some steps; undefined once all are made, or the engine was told to abort. */
+  next(): Promise<TrainingProgress | undefined>;
+  /** What was learnt so far. Until the next `next` the engine may do something else, and packs may come and go. */
+  pause(): Promise<Learnt>;
+  /** Ends it: what was learnt, at the end the best of it. */
+  result(): Promise<Learnt>;
   free(): void;
 }
 

@@ -82,6 +82,8 @@ export interface LoadOptions {
   cache?: boolean;
   /** Where it computes: "auto" takes the CPU for models of up to 200 million parameters without usable WebGPU, "webgpu" never does. Default: "auto". */
   backend?: "auto" | "webgpu" | "cpu";
+  /** Token packs that take part: what `addPack` takes, or objects `{ pack, strength }`; at most 16. Default: []. */
+  packs?: readonly (PackSource | { pack: PackSource; strength?: number })[];
   /** Aborts loading, which then rejects with `aborted`. Default: none. */
   signal?: AbortSignal;
   /** Called with every step of loading. Default: none. */
@@ -310,6 +312,128 @@ export interface Adapter {
   description: string;
 }
 
+/** Where in a layer a token pack has tokens. */
+export type PackKind = "query" | "key" | "value" | "proj" | "mlp";
+
+/** The model that a pack was trained for. */
+export interface PackBase {
+  id?: string;
+  revision?: string;
+  /** Its shape, in the field names of config.json. */
+  shape?: Partial<ModelConfig>;
+}
+
+/** How a pack was trained. Losses are means over tokens of the negative natural logarithm of their probability. */
+export interface PackTraining {
+  /** Tokens that were read, each as often as it was read. */
+  tokensSeen: number;
+  tokensPerSecond: number;
+  /** Of each step, the mean over its batch, before the step changed anything. */
+  loss: number[];
+  /** The loss of the text that was kept back; null where none was. */
+  validation: { before: number; after: number } | null;
+  /** Why it was stopped early, as where the loss rose; null where it was not. */
+  message?: string | null;
+}
+
+/** Parameter tokens that a model learnt, which take part in another one of the same shape. It does not change. */
+export interface TokenPack {
+  /** What it goes by in a model. */
+  readonly name: string;
+  /** How much it counts: 1 as it was learnt, 0 not at all. */
+  readonly strength: number;
+  readonly kinds: readonly PackKind[];
+  /** Tokens that a layer gets of each kind. */
+  readonly tokens: number;
+  /** Size of its file. */
+  readonly bytes: number;
+  /** null where its file does not tell. */
+  readonly base: PackBase | null;
+  /** null where its file does not tell. */
+  readonly training: PackTraining | null;
+  /** Its file: a safetensors file. */
+  toBlob(): Blob;
+}
+
+/** A pack, its file, the file's address, or a repository "owner/name" of the hub, which has it as pack.safetensors. */
+export type PackSource = TokenPack | Blob | string;
+
+export interface PackOptions {
+  /** How much the pack counts, -4 to 4: 0 is off, below 0 the opposite. Default: what its file says, else 1. */
+  strength?: number;
+  /** What the pack goes by, 1 to 120 characters. Default: as its file says or is called. */
+  name?: string;
+}
+
+/** Where a training is. */
+export interface TrainProgress {
+  /** Steps that are made. */
+  step: number;
+  steps: number;
+  /** The epoch of the step, from 1; 0 before the first step. */
+  epoch: number;
+  /** The loss of the step's batch, before the step changed anything; null before the first step. */
+  loss: number | null;
+  /** The loss of the text that is kept back, as it was measured last; null where there is none. */
+  validation: number | null;
+  tokensPerSecond: number;
+  /** An estimate; null before the first step. */
+  secondsLeft: number | null;
+}
+
+/** What was learnt until an epoch's end. */
+export interface TrainEpoch {
+  epoch: number;
+  step: number;
+  steps: number;
+  pack: TokenPack;
+}
+
+export interface TrainOptions {
+  /** Parameter tokens to add to each Pattention; an integer from 1 to 256. Default: 16. */
+  tokens?: number;
+  /** Which Pattentions get tokens. Default: ["query","key","value","proj","mlp"]. */
+  kinds?: readonly string[];
+  /** How often the text is read; an integer, at least 1. Not together with `steps`. Default: 4, unless `steps` is given. */
+  epochs?: number;
+  /** How many steps are made; an integer, at least 1. Not together with `epochs`. Default: what `epochs` come to. */
+  steps?: number;
+  /** Tokens of a sequence, of which all but the first are predicted; an integer, at least 2, at most the context's length. Default: 256. */
+  sequenceLength?: number;
+  /** Sequences of a step; an integer from 1 to 256. Default: 4. */
+  batch?: number;
+  /** AdamW's learning rate; above 0. Default: 0.003. */
+  learningRate?: number;
+  /** How the learning rate goes on after the warm-up: down to 0 along a cosine, or constant. Default: "cosine". */
+  schedule?: "cosine" | "constant";
+  /** Steps in which the learning rate rises from 0; an integer, at least 0. Default: 10. */
+  warmup?: number;
+  /** AdamW's weight decay; from 0. Default: 0. */
+  weightDecay?: number;
+  /** Gradients whose norm is larger are scaled down to it; from 0, which is off. Default: 1. */
+  clipNorm?: number;
+  /** AdamW's β₁; from 0, below 1. Default: 0.9. */
+  beta1?: number;
+  /** AdamW's β₂; from 0, below 1. Default: 0.95. */
+  beta2?: number;
+  /** AdamW's ε; above 0. Default: 1e-8. */
+  epsilon?: number;
+  /** Share of the text, from its end, that is kept to see which epoch was best; from 0, which keeps none, below 1. Default: 0.1. */
+  validation?: number;
+  /** Seed of what new tokens begin with and of the order of sequences; an integer from 0 to 2^53 − 1. Default: a random one. */
+  seed?: number;
+  /** A pack to go on from, which decides `tokens` and `kinds`. Default: none. */
+  pack?: PackSource;
+  /** What the pack goes by, 1 to 120 characters. Default: that of `pack`, else a free one. */
+  name?: string;
+  /** Ends training with what was learnt so far. Default: none. */
+  signal?: AbortSignal;
+  /** Called as steps are made. Default: none. */
+  onProgress?: (progress: TrainProgress) => void;
+  /** Called after each epoch with what was learnt so far; training waits for it, and the model can be used. Default: none. */
+  onEpoch?: (learnt: TrainEpoch) => unknown;
+}
+
 /** A snapshot. */
 export interface ModelInfo {
   /** "owner/name", the folder's address, or the embedded model's name. */
@@ -328,6 +452,8 @@ export interface ModelInfo {
   /** Which variants of the kernels were chosen. */
   variants: string[];
   notes: string[];
+  /** The token packs that take part. */
+  packs: { name: string; strength: number; tokens: number; bytes: number }[];
   contextLength: number;
   weightBytes: number;
   kvBytes: number;
@@ -523,6 +649,27 @@ export class TokenFormer {
 
   encode(text: string): Promise<number[]>;
   decode(tokenIds: TokenIds): Promise<string>;
+
+  /** The token packs that take part, in the order of their names. */
+  readonly packs: readonly TokenPack[];
+
+  /**
+   * Has a token pack take part, in the place of one of the same name; resolves to it. At most 16 do. The context is
+   * forgotten, as by the next two. The order of adding makes no difference.
+   */
+  addPack(pack: PackSource, options?: PackOptions): Promise<TokenPack>;
+
+  /** Changes how much a pack counts, -4 to 4; at 0 the model is exactly as without it. */
+  setPack(name: string, options: { strength: number }): Promise<void>;
+
+  /** Takes a pack away. */
+  removePack(name: string): Promise<void>;
+
+  /**
+   * Learns the manner of a text: trains parameter tokens beside the model's own, which stay as they are, and so do packs that
+   * take part. Resolves to the pack, which is not added; after an abort, to what was learnt until then.
+   */
+  train(text: string | TokenIds | readonly { text: string }[], options?: TrainOptions): Promise<TokenPack>;
 
   /** Measures how fast the model is here, with prompts of arbitrary tokens. The context is forgotten. */
   benchmark(options?: BenchmarkOptions): Promise<BenchmarkResult>;

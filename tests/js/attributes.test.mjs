@@ -22,6 +22,7 @@ test("attributes mirror the options in kebab case", () => {
     "context-length",
     "no-cache",
     "backend",
+    "packs",
   ]);
   assert.deepEqual(ATTRIBUTES.slice(LOADING_ATTRIBUTES.length), [
     "max-tokens",
@@ -68,6 +69,14 @@ test("load attributes are read", () => {
     { revision: "v1", contextLength: 64, cache: false, backend: "cpu", config: { num_layers: 2 } },
   );
   assert.deepEqual(readLoadAttributes(from({ "no-cache": "false" })), { cache: false }); // as boolean attributes are
+});
+
+test("packs are addresses with spaces between, or JSON", () => {
+  const read = (packs) => readLoadAttributes(from({ packs })).packs;
+  assert.deepEqual(read(""), []);
+  assert.deepEqual(read(" o/n\n ./a.safetensors"), ["o/n", "./a.safetensors"]);
+  assert.deepEqual(read('["o/n", {"pack": "o/m", "strength": 0.5}]'), ["o/n", { pack: "o/m", strength: 0.5 }]);
+  assert.throws(() => read("[o/n]"), { code: "invalid-argument", hint: `Write it like this: packs='["owner/name"]'.` });
 });
 
 test("generate attributes are read", () => {

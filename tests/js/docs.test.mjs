@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { COMPLETION_OPTIONS } from "../../www/lib/api/completions.js";
 import { ERROR_CODES } from "../../www/lib/errors.js";
-import { ALTERNATIVES_OPTIONS, complete, LOAD_OPTIONS } from "../../www/lib/api/options.js";
+import { ALTERNATIVES_OPTIONS, complete, LOAD_OPTIONS, TRAIN_OPTIONS } from "../../www/lib/api/options.js";
 import { optionMember, optionRow, orderInWords, writtenReadme, writtenTypes } from "../../scripts/options.mjs";
 import { ROWS } from "../fixtures/every-option.js";
 
@@ -60,6 +60,7 @@ test("the README's tables of completions' parameters and of alternatives are the
 for (const [type, table] of [
   ["CompletionParams", COMPLETION_OPTIONS],
   ["AlternativesOptions extends GenerateOptions", ALTERNATIVES_OPTIONS],
+  ["TrainOptions", TRAIN_OPTIONS],
 ])
   test(`the types name every parameter of ${type} and its default`, () => {
     const [, body] = read("www/tokenformer.d.ts").split(`export interface ${type} {`);

@@ -11,6 +11,7 @@ import { EngineService } from "../../www/lib/engine/service.js";
 import { engineModule, engines } from "../../www/lib/engine/engines.js";
 import { enginesOf } from "../../www/lib/engine/engines-of.js";
 import { FakeSeveral } from "./fake-several.mjs";
+import { FakeTraining } from "./fake-training.mjs";
 
 const soon = () => new Promise((resolve) => setTimeout(resolve, 1));
 const coded = (code, message) => Object.assign(new Error(message), { code, hint: "" });
@@ -126,6 +127,30 @@ export class FakeEngine {
     if (this.busy) throw new Error(`context while ${this.busy}`);
     this.log.push("context");
     return Uint32Array.of(65, 66);
+  }
+
+  addPack(bytes, { name, strength }) {
+    return this.exclusive(`add ${name} ${strength}`, async () => {
+      await soon();
+      if (this.refuses === name) throw coded("invalid-config", "The pack is of another shape.");
+      this.added = bytes;
+    });
+  }
+
+  setPack(name, strength) {
+    return this.exclusive(`set ${name} ${strength}`, soon);
+  }
+
+  removePack(name) {
+    return this.exclusive(`remove ${name}`, soon);
+  }
+
+  startTraining(documents, options, pack) {
+    return this.exclusive("startTraining", async () => {
+      await soon();
+      if (documents[0] === "short") throw coded("invalid-argument", "The text is too short.");
+      return new FakeTraining(this, documents, options, pack);
+    });
   }
 
   abort() {

@@ -56,6 +56,7 @@ test("defaults are those of the contract", () => {
     contextLength: undefined,
     cache: true,
     backend: "auto",
+    packs: [],
     signal: undefined,
     onProgress: undefined,
   });
@@ -139,6 +140,15 @@ const LOAD_CASES = [
   ["contextLength", [1, 2048], [0, -1, 1.5, "2048"]],
   ["cache", [true, false], [0, 1, "false"]],
   ["backend", ["auto", "webgpu", "cpu"], ["gpu", 1]],
+  [
+    "packs",
+    [
+      [],
+      ["o/n", "./a.safetensors", "https://x.example/a", new Blob([])],
+      [{ pack: "o/n", strength: -4 }, { pack: new Blob([]) }],
+    ],
+    ["o/n", [5], [""], ["a pack"], [{ strength: 1 }], [{ pack: "o/n", strength: 4.1 }], Array(17).fill("o/n")],
+  ],
   ["signal", [signal], [{}, 1]],
   ["onProgress", [() => {}], [{}, "f"]],
 ];

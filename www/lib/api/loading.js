@@ -8,10 +8,35 @@ import { checkLoadOptions } from "./options.js";
 import { requestedPlace } from "./place.js";
 
 /** @typedef {import("../engine/port.js").Made} Made */
+/** @typedef {import("../../tokenformer.js").PackSource} PackSource */
 
-/** Checks everything before anything is fetched. @param {string | undefined} name @param {import("../../tokenformer.js").LoadOptions} [options] @returns {Promise<Made>} */
-export async function loadMade(name, options) {
-  const { signal, onProgress, ...rest } = checkLoadOptions(options);
+/** @typedef {import("./pack-sources.js").Hub} Hub */
+/** @typedef {import("./model.js").TokenFormer} TokenFormer */
+
+/**
+ * A model with the packs that it shall have. Everything is checked before anything is fetched.
+ * @param {string | undefined} name
+ * @param {import("../../tokenformer.js").LoadOptions | undefined} options
+ * @param {(made: Made, hub: Hub) => TokenFormer} modelOf
+ */
+export async function loadModel(name, options, modelOf) {
+  const { packs, ...checked } = checkLoadOptions(options);
+  const { endpoint, token, signal } = checked;
+  const model = modelOf(await loadMade(name, checked), { endpoint, token });
+  try {
+    for (const item of packs) {
+      const { pack, strength } = /** @type {{ pack: PackSource, strength?: number }} */ (item);
+      await unlessAborted(model.addPack(pack, { strength }), "Loading", signal);
+    }
+    return model;
+  } catch (error) {
+    model.dispose().catch(() => {}); // the first failure is the one to tell
+    throw error;
+  }
+}
+
+/** @param {string | undefined} name @param {Omit<import("./options.js").CheckedLoadOptions, "packs">} checked @returns {Promise<Made>} */
+async function loadMade(name, { signal, onProgress, ...rest }) {
   /** @type {import("../../tokenformer-web.js").Request} */
   const request = { ...rest, ...requestedPlace(name, rest) };
   if (setting(SOFTWARE_GPU)) request.takesSoftwareGpu = true;

@@ -14,10 +14,13 @@ import { assets, setAssets } from "../locations.js";
 import { checkIds, checkScoreArguments, checkText } from "./inputs.js";
 import { fetchOf } from "../http/endpoints.js";
 import { Lock } from "../engine/lock.js";
-import { loadMade } from "./loading.js";
+import { loadModel } from "./loading.js";
+import { DEFAULT_ENDPOINT } from "./names.js";
 import { checkBenchmarkOptions, checkRandomOptions } from "./options.js";
+import { Packs } from "./packs.js";
 import { deleteModel, persist, storage, storedModels } from "./storage.js";
 import { alternatives, oneText, severalTexts } from "./texts.js";
+import { checkTraining, train } from "./training.js";
 
 /** @typedef {import("../engine/port.js").Made} Made */
 /** @typedef {Made["engine"]} Engine */
@@ -60,12 +63,15 @@ export class TokenFormer {
   /** @type {Promise<void> | null} */
   #disposal = null;
   #lastInfo;
+  /** The hub that it was loaded from. */
+  #hub;
+  #packs;
   #completions = new Completions(this, (candidates, options) => this.#write(() => severalTexts(candidates, options)));
   /** For clients of OpenAI's API that take a `fetch`: answers in the place of a server. Needs no `this`. */
   fetch = fetchOf(this, () => this.#assertUsable());
 
-  /** Not for callers: use `TokenFormer.load`. @param {symbol} key @param {Made} made */
-  constructor(key, made) {
+  /** Not for callers: use `TokenFormer.load`. @param {symbol} key @param {Made} made @param {import("./pack-sources.js").Hub} [hub] */
+  constructor(key, made, hub = { endpoint: DEFAULT_ENDPOINT }) {
     if (key !== LOADED)
       throw invalidArgument("A model is made by TokenFormer.load().", "Write: await TokenFormer.load(name, options).");
     const { engine, thread, note, watch, discard } = made;
@@ -79,6 +85,8 @@ export class TokenFormer {
       if (model) model.#fail(stopped(error));
     });
     this.#discard = discard;
+    this.#hub = hub;
+    this.#packs = new Packs((name, work, how) => this.#invoke(name, work, how), hub);
   }
 
   /** The address of the folder that holds worker, glue, wasm and `models/`, where the page names one, else null. To be set before the first load. */
@@ -92,8 +100,8 @@ export class TokenFormer {
   }
 
   /** Loads a model: a hub repository "owner/name", a folder's address, or, without a name, the embedded one. @param {string} [name] @param {import("../../tokenformer.js").LoadOptions} [options] */
-  static async load(name, options) {
-    return new TokenFormer(LOADED, await loadMade(name, options));
+  static load(name, options) {
+    return loadModel(name, options, (made, hub) => new TokenFormer(LOADED, made, hub));
   }
 
   /** What `load` would find, without weights and engine: { state, downloadBytes, storedBytes, backend, reason }. @param {string} [name] @param {import("../../tokenformer.js").LoadOptions} [options] */
@@ -138,7 +146,49 @@ export class TokenFormer {
     if (this.#engine && !this.#failure) this.#lastInfo = this.#engine.info();
     const { notes } = this.#lastInfo;
     const told = this.#note ? { notes: [...(notes ?? []), this.#note] } : {};
-    return structuredClone({ ...this.#lastInfo, ...told, thread: this.#thread });
+    return structuredClone({ ...this.#lastInfo, ...told, packs: this.#packs.info, thread: this.#thread });
+  }
+
+  /** The token packs that take part, in the order of their names. */
+  get packs() {
+    return this.#packs.list;
+  }
+
+  /** Has a token pack take part, in the place of one of the same name. The context is forgotten. @param {import("../../tokenformer.js").PackSource} pack @param {import("../../tokenformer.js").PackOptions} [options] */
+  addPack(pack, options) {
+    return this.#packs.add(pack, options);
+  }
+
+  /** Changes how much a pack counts; 0 is off. The context is forgotten. @param {string} name @param {{ strength: number }} options */
+  setPack(name, options) {
+    return this.#packs.set(name, options);
+  }
+
+  /** Takes a pack away. The context is forgotten. @param {string} name */
+  removePack(name) {
+    return this.#packs.remove(name);
+  }
+
+  /** Learns from a text; resolves to a token pack, which is not added. The model stays as it is. @param {string | TokenIds | readonly { text: string }[]} text @param {import("../../tokenformer.js").TrainOptions} [options] */
+  async train(text, options) {
+    const asked = checkTraining(text, options);
+    this.#assertUsable();
+    const call = this.#begin(asked.signal);
+    try {
+      return await train(asked, {
+        signal: call.signal,
+        hub: this.#hub,
+        hasPack: (name) => this.#packs.has(name),
+        enter: () => this.#turns.acquire(call.signal),
+        step: (work) =>
+          this.#step(call, (engine) => {
+            this.#assertUsable();
+            return work(engine);
+          }),
+      });
+    } finally {
+      call.end();
+    }
   }
 
   /** For code that speaks the protocol of OpenAI's text completions: `completions.create(…)`. */
@@ -299,21 +349,23 @@ export class TokenFormer {
   }
 
   /**
-   * @template T
+   * @template T, [B=void]
    * @param {string} name
-   * @param {(engine: Engine) => T | Promise<T>} work
+   * @param {(engine: Engine, before: B) => T | Promise<T>} work
+   * @param {{ inTurn?: boolean, before?: (signal: AbortSignal) => Promise<B> }} [how] `before`: done in this turn, while the engine is free
    * @returns {Promise<T>}
    */
-  async #invoke(name, work, { inTurn = true } = {}) {
+  async #invoke(name, work, { inTurn = true, before } = {}) {
     this.#assertUsable();
     const call = this.#begin();
     let release = null;
     try {
       if (inTurn) release = await this.#turns.acquire(call.signal);
+      const made = /** @type {B} */ (call.signal.aborted ? undefined : await before?.(call.signal));
       return await this.#step(call, (engine) => {
         if (call.signal.aborted) throw aborted(name);
         if (this.#failure) throw this.#failure;
-        return work(engine);
+        return work(engine, made);
       });
     } finally {
       release?.();

@@ -91,6 +91,41 @@ function hubPage({ href }, endpoint) {
   return { id: repository, repository, folderUrl: null, ...(isRevision && { revision }) };
 }
 
+/**
+ * Resolves the name of a file; nothing is fetched.
+ *
+ * @param {string} what it is called in messages
+ * @param {string} name "owner/name", a page of a repository, or the file's address
+ * @param {{ baseUri?: string, endpoint?: string }} [where]
+ * @returns {{ repository: string | null, revision?: string, url: string | null }} a repository, in which the file has its
+ *   usual name, or the address of the file
+ */
+export function resolveFile(
+  what,
+  name,
+  {
+    baseUri = globalThis.document?.baseURI ?? globalThis.location?.href ?? workingFolder(),
+    endpoint = DEFAULT_ENDPOINT,
+  } = {},
+) {
+  if (REPOSITORY.test(name)) return { repository: name, url: null };
+  const hasFiles = readsDisk() && baseUri?.startsWith("file:") === true;
+  if (hasFiles && (RELATIVE.test(name) || DRIVE.test(name)))
+    return { repository: null, url: new URL(pathAddress(name, baseUri)).href };
+  const isAddress = RELATIVE.test(name) || ABSOLUTE.test(name);
+  const url = isAddress ? parseUrl(name, RELATIVE.test(name) ? baseUri : undefined, hasFiles) : undefined;
+  if (!url)
+    throw invalidArgument(
+      `${what}: ${JSON.stringify(name)} is neither a repository's name nor a file's address.`,
+      'Give "owner/name" for a hub repository, or the address of a file: absolute, or beginning with "/", "./" or "../".',
+    );
+  const page = ABSOLUTE.test(name) ? hubPage(url, endpoint) : null;
+  if (page && !FILE.test(url.pathname)) return { ...page, url: null };
+  // What a person sees of a file, and the file.
+  if (page) url.pathname = url.pathname.replace(/^((?:\/[^/]+)*?\/[^/]+\/[^/]+)\/blob\//, "$1/resolve/");
+  return { repository: null, url: url.href };
+}
+
 /** @param {string} text */
 function decodeSegment(text) {
   try {

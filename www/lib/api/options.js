@@ -5,11 +5,14 @@ import { invalidArgument } from "../errors.js";
 import { ROWS } from "./generate-options.js";
 import { checkText, isPlainObject, typeName } from "./inputs.js";
 import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
+import { KINDS } from "./pack-file.js";
+import { packReader } from "./pack-sources.js";
+import { ROWS as TRAIN_ROWS } from "./train-options.js";
 
 /**
  * A row of the table.
  * @typedef {object} Option
- * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"object"|"signal"|"signals"|"function"} type
+ * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"object"|"pack"|"packs"|"signal"|"signals"|"function"} type
  * @property {unknown} [default] undefined: described in `about`
  * @property {string} [about] one line for people
  * @property {readonly unknown[]} [values] of an enum
@@ -31,7 +34,9 @@ import { DEFAULT_ENDPOINT, normalizeEndpoint } from "./names.js";
 /** @typedef {Readonly<Record<string, Readonly<Option>>>} Table */
 /** @typedef {import("../../tokenformer.js").LoadOptions} LoadOptions */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
-/** @typedef {LoadOptions & Required<Pick<LoadOptions, "revision" | "endpoint" | "cache" | "backend">>} CheckedLoadOptions */
+/** @typedef {LoadOptions & Required<Pick<LoadOptions, "revision" | "endpoint" | "cache" | "backend" | "packs">>} CheckedLoadOptions */
+/** @typedef {import("../../tokenformer.js").TrainOptions} TrainOptions */
+/** @typedef {TrainOptions & Required<Omit<TrainOptions, "epochs" | "steps" | "seed" | "pack" | "name" | "signal" | "onProgress" | "onEpoch">>} CheckedTrainOptions */
 /** @typedef {GenerateOptions & Required<Omit<GenerateOptions, "seed" | "signal">>} CheckedGenerateOptions */
 /** @typedef {CheckedGenerateOptions & { n: number, signals: (AbortSignal | null | undefined)[] }} CheckedAlternativesOptions */
 
@@ -104,6 +109,11 @@ export const LOAD_OPTIONS = Object.freeze({
     about:
       'where the model computes: "auto" takes the CPU for small models where there is no usable WebGPU, "webgpu" never does',
   },
+  packs: {
+    type: "packs",
+    default: Object.freeze([]),
+    about: "token packs that take part: what `addPack` takes, or objects `{ pack, strength }`",
+  },
   signal: { type: "signal", default: undefined, about: "aborts loading" },
   onProgress: { type: "function", default: undefined, about: "called with every step of loading" },
 });
@@ -121,6 +131,45 @@ export const ALTERNATIVES_OPTIONS = Object.freeze({
     about: "how many texts to write; the next one takes the next seed",
   },
   signals: { type: "signals", default: undefined, about: "each ends the text of its own index alone; at most `n`" },
+});
+
+/** Largest magnitude of a pack's strength. */
+const MOST_STRENGTH = 4;
+/** Packs that a model has at most. */
+export const MOST_PACKS = 16;
+
+/** @type {Readonly<Option>} */
+const strength = {
+  type: "number",
+  min: -MOST_STRENGTH,
+  max: MOST_STRENGTH,
+  default: undefined,
+  about: "how much the pack counts: 0 is off, below 0 the opposite; left out, what its file says, else 1",
+};
+/** @type {Readonly<Option>} */
+const packName = {
+  type: "string",
+  default: undefined,
+  pattern: /^(?=.*\S).{1,120}$/su,
+  shape: "a name of 1 to 120 characters",
+  about: "what the pack goes by; left out, as its file says or is called",
+};
+
+/** What `addPack` takes. @type {Readonly<Record<string, Readonly<Option>>>} */
+export const PACK_OPTIONS = Object.freeze({ strength, name: packName });
+
+/** @type {Readonly<Record<string, Readonly<Option>>>} */
+export const TRAIN_OPTIONS = Object.freeze({
+  ...complete(TRAIN_ROWS),
+  pack: { type: "pack", default: undefined, about: "a pack to go on from, which decides `tokens` and `kinds`" },
+  name: { ...packName, about: "what the pack goes by; left out, that of `pack`, else a free one" },
+  signal: { type: "signal", default: undefined, about: "ends training with what was learnt so far" },
+  onProgress: { type: "function", default: undefined, about: "called as steps are made" },
+  onEpoch: {
+    type: "function",
+    default: undefined,
+    about: "called after each epoch with what was learnt so far; training waits for it, and the model can be used",
+  },
 });
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
@@ -220,6 +269,34 @@ export function checkDeleteOptions(options) {
   return checkOptions(DELETE_OPTIONS, options);
 }
 
+/** Options of `addPack`, checked. Throws `invalid-argument`. @param {unknown} [options] @returns {import("../../tokenformer.js").PackOptions} */
+export function checkPackOptions(options) {
+  return checkOptions(PACK_OPTIONS, options);
+}
+
+/** The strength that `setPack` is given. Throws `invalid-argument`. @param {unknown} options @returns {number} */
+export function checkStrength(options) {
+  const checked = checkOptions({ strength }, options);
+  if (checked.strength === undefined)
+    throw invalidArgument("setPack needs a strength.", "Write: await model.setPack(name, { strength: 0.5 }).");
+  return /** @type {number} */ (checked.strength);
+}
+
+/** Options of `train`, checked. Throws `invalid-argument`. @param {unknown} [options] @returns {CheckedTrainOptions} */
+export function checkTrainOptions(options) {
+  const checked = /** @type {CheckedTrainOptions} */ (/** @type {unknown} */ (checkOptions(TRAIN_OPTIONS, options)));
+  if (checked.epochs !== undefined && checked.steps !== undefined)
+    throw invalidArgument("epochs and steps cannot be given together.", "Leave one of them out.");
+  const { kinds } = checked;
+  const unknown = kinds.find((kind) => !KINDS.some((known) => known === kind));
+  if (unknown !== undefined || kinds.length === 0)
+    throw invalidArgument(
+      unknown === undefined ? "kinds is empty." : `kinds: there is no ${JSON.stringify(unknown)}.`,
+      `Give some of ${KINDS.join(", ")}, or leave it out.`,
+    );
+  return checked;
+}
+
 /** Options checked against a table, and complete. Throws `invalid-argument`. @param {Table} table @param {unknown} [options] @param {string} [path] of an object's fields, in messages: "dry." */
 export function checkOptions(table, options = {}, path = "") {
   if (!isPlainObject(options)) throw invalidArgument(`The options must be a plain object, not ${typeName(options)}.`);
@@ -297,6 +374,23 @@ const CHECKS = {
   object(name, value, { fields = {} }) {
     if (!isPlainObject(value)) throw wrong(name, "a plain object", value);
     return checkOptions(fields, value, `${name}.`);
+  },
+  pack(name, value) {
+    packReader(name, value);
+    return value;
+  },
+  packs(name, value) {
+    if (!Array.isArray(value)) throw wrong(name, "an array of token packs", value);
+    if (value.length > MOST_PACKS)
+      throw invalidArgument(`${name} has ${value.length} packs; a model has at most ${MOST_PACKS}.`);
+    return Array.from(value, (item, i) => {
+      const at = `${name}[${i}]`;
+      const given = isPlainObject(item)
+        ? checkOptions({ pack: { type: "pack" }, strength }, item, `${at}.`)
+        : { pack: item };
+      packReader(at, given.pack);
+      return given;
+    });
   },
   signal(name, value) {
     // By its tag: a signal may come from another frame.

@@ -6,6 +6,7 @@ import { isUsable, TokenFormer } from "./model.js";
 import { assets } from "../locations.js";
 import { resolveName } from "./names.js";
 import { checkLoadOptions } from "./options.js";
+import { isObjectSource } from "./pack-sources.js";
 
 /** @typedef {import("../../tokenformer.js").LoadOptions} LoadOptions */
 /** @typedef {NonNullable<LoadOptions["onProgress"]>} OnProgress */
@@ -45,9 +46,21 @@ function keyOf(name, options) {
   // Where the embedded model was found is not known before its first load.
   const place = name === undefined ? assets()?.href : resolveName(name, undefined, checked.endpoint);
   return JSON.stringify([place ?? null, checked], (_, value) => {
+    if (isObjectSource(value)) return numberOf(value);
     const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
     return isMap ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
   });
+}
+
+/** Token packs and files are what they are, whatever they say. @type {WeakMap<object, number>} */
+const numbers = new WeakMap();
+let lastNumber = 0;
+
+/** @param {object} source */
+function numberOf(source) {
+  const number = numbers.get(source) ?? (lastNumber += 1);
+  numbers.set(source, number);
+  return number;
 }
 
 class Entry {

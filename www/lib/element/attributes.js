@@ -5,7 +5,7 @@ import { GENERATE_OPTIONS, LOAD_OPTIONS } from "../api/options.js";
 
 /** @typedef {import("../api/options.js").Option} Option */
 /** What reads an attribute: its text, or null without it. @typedef {(attribute: string) => string | null} Get */
-/** How an attribute's text is read. @typedef {"text" | "number" | "boolean" | "json"} Kind */
+/** How an attribute's text is read. @typedef {"text" | "number" | "boolean" | "json" | "list"} Kind */
 /** `name`: the option's. @typedef {{ name: string, option: Readonly<Option>, attribute: string }} Row */
 /**
  * An attribute with the property that sets it, in one line for people.
@@ -128,6 +128,8 @@ function kindOf({ type }) {
     case "biases":
     case "object":
       return "json";
+    case "packs":
+      return "list";
     default:
       return "text";
   }
@@ -149,6 +151,8 @@ export function parse(attribute, text, kind, option = {}) {
       return parseNumber(attribute, text);
     case "json":
       return parseJson(attribute, text, option);
+    case "list":
+      return /^\s*\[/.test(text) ? parseJson(attribute, text, option) : text.split(/\s+/).filter((word) => word !== "");
     default:
       return text;
   }
@@ -168,7 +172,8 @@ function parseJson(attribute, text, { type, default: standard }) {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const json = type === "texts" ? `["\\n\\n"]` : type === "object" ? JSON.stringify(standard) : `{"11": -5}`;
+    const json =
+      { texts: `["\\n\\n"]`, object: JSON.stringify(standard), packs: `["owner/name"]` }[String(type)] ?? `{"11": -5}`;
     throw invalidArgument(
       `The attribute ${attribute} is not JSON: ${/** @type {Error} */ (cause).message}`,
       attribute === "config"

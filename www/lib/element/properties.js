@@ -37,7 +37,15 @@ function asText({ attribute, kind }, value) {
   if (kind === "number" && typeof value === "number") return String(value);
   if (kind === "text" && Object.prototype.toString.call(value) === "[object URL]") return String(value); // of whatever frame
   if (kind === "json" && (Array.isArray(value) || isPlainObject(value))) return json(attribute, value);
-  const wanted = { text: "a string", number: "a number", json: "an array, an object, or JSON" }[kind];
+  // What no address names is no attribute: model.addPack takes it.
+  const isListed = (/** @type {unknown} */ item) => typeof item === "string" || typeof Object(item).pack === "string";
+  if (kind === "list" && Array.isArray(value) && value.every(isListed)) return json(attribute, value);
+  const wanted = {
+    text: "a string",
+    number: "a number",
+    json: "an array, an object, or JSON",
+    list: "an array of addresses",
+  }[kind];
   throw invalidArgument(`${attribute} must be ${wanted}, not ${typeName(value)}.`);
 }
 

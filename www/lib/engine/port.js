@@ -117,6 +117,7 @@ export class EnginePort {
         return /** @type {never} */ (value);
       },
       start: (name, args, count) => this.#start(id, state, name, args, count),
+      train: (args) => this.#train(id, state, args),
       abort: () => this.#post({ type: "abort engine", engine: id }),
       free: () => this.#free(id),
     });
@@ -151,6 +152,19 @@ export class EnginePort {
     );
     this.#writings.set(id, writing);
     return writing;
+  }
+
+  /** @param {number} engine @param {State} state @param {unknown[]} args */
+  async #train(engine, state, args) {
+    const { value } = await this.#ask({ type: "engine", engine, name: "startTraining", args }, { state });
+    const training = /** @type {number} */ (value);
+    return new PortTraining(
+      async (name) => {
+        const { value } = await this.#ask({ type: "training", training, name }, { state });
+        return /** @type {never} */ (value);
+      },
+      () => this.#post({ type: "free training", training }),
+    );
   }
 
   /**
@@ -276,9 +290,36 @@ function tellPage(listener, progress) {
  * @typedef {object} EngineCalls
  * @property {<T>(name: string, args: unknown[]) => Promise<T>} invoke
  * @property {(name: "start" | "startSeveral", args: unknown[], count: number) => Promise<any>} start a Writing of so many texts
+ * @property {(args: unknown[]) => Promise<PortTraining>} train
  * @property {() => void} abort
  * @property {() => void} free
  */
+
+/** The class `Training` of src/api, elsewhere. */
+export class PortTraining {
+  #invoke;
+
+  /** @param {<T>(name: "next" | "pause" | "result") => Promise<T>} invoke @param {() => void} free */
+  constructor(invoke, free) {
+    this.#invoke = invoke;
+    this.free = free;
+  }
+
+  /** @returns {ReturnType<import("../../tokenformer-web.js").Training["next"]>} */
+  next() {
+    return this.#invoke("next");
+  }
+
+  /** @returns {ReturnType<import("../../tokenformer-web.js").Training["pause"]>} */
+  pause() {
+    return this.#invoke("pause");
+  }
+
+  /** @returns {ReturnType<import("../../tokenformer-web.js").Training["result"]>} */
+  result() {
+    return this.#invoke("result");
+  }
+}
 
 /** The class `Engine` of src/api, elsewhere. */
 class PortEngine {
@@ -329,6 +370,26 @@ class PortEngine {
   /** @returns {Promise<Uint32Array>} */
   context() {
     return this.#calls.invoke("context", []);
+  }
+
+  /** @param {Uint8Array} bytes @param {{ name: string, strength: number }} options @returns {Promise<void>} */
+  addPack(bytes, options) {
+    return this.#calls.invoke("addPack", [bytes, options]);
+  }
+
+  /** @param {string} name @param {number} strength @returns {Promise<void>} */
+  setPack(name, strength) {
+    return this.#calls.invoke("setPack", [name, strength]);
+  }
+
+  /** @param {string} name @returns {Promise<void>} */
+  removePack(name) {
+    return this.#calls.invoke("removePack", [name]);
+  }
+
+  /** @param {Prompt[]} documents @param {object} options @param {Uint8Array} [pack] @returns {Promise<PortTraining>} */
+  startTraining(documents, options, pack) {
+    return this.#calls.train([documents, options, pack]);
   }
 
   /** @returns {Promise<void>} */

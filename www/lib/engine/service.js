@@ -6,6 +6,8 @@
 //     { type: "abort engine" | "free engine", engine }
 //     { type: "allow", writing, count } { type: "close", writing, taken } { type: "free", writing }   see write-ahead.js
 //     { type: "abort one", writing, index }      one of several texts
+//     { type: "training", training, name, call } a method of a training, which the engine's `startTraining` answered with
+//     { type: "free training", training }
 //
 // An answer has `value` or `error`, and `info` where it is an engine's. `{ type: "progress", call, progress }` and
 // `{ type: "chunks", writing, engine, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all;
@@ -25,6 +27,7 @@ import { AHEAD, paceOf, WriteAhead } from "./write-ahead.js";
 /**
  * What is answered.
  * @typedef {{ type: "load" | "random", args: [import("../../tokenformer-web.js").Request] }
+ *   | { type: "training", training: number, name: "next" | "pause" | "result" }
  *   | ({ type: "engine" } & Invocation)} Question
  */
 /**
@@ -34,7 +37,8 @@ import { AHEAD, paceOf, WriteAhead } from "./write-ahead.js";
  *   | { type: "allow", writing: number, count: number }
  *   | { type: "close", writing: number, taken: number }
  *   | { type: "abort one", writing: number, index: number }
- *   | { type: "free", writing: number }} ToEngine
+ *   | { type: "free", writing: number }
+ *   | { type: "free training", training: number }} ToEngine
  */
 /** @typedef {{ value?: unknown, info?: Info }} Answer */
 /** @typedef {import("./write-ahead.js").End & { chunks: import("./write-ahead.js").Chunk[] }} Told */
@@ -53,6 +57,8 @@ export class EngineService {
   #loaded = new Map();
   /** @type {Map<number, WriteAhead>} */
   #writings = new Map();
+  /** @type {Map<number, { engine: number, training: import("../../tokenformer-web.js").Training }>} */
+  #trainings = new Map();
   /** AbortControllers of the loads that run, by call. @type {Map<number, AbortController>} */
   #loads = new Map();
   #isStopped = false;
@@ -81,6 +87,10 @@ export class EngineService {
         return this.#loads.get(message.call)?.abort();
       case "engine":
         return this.#answer(message.call, () => this.#invoke(message));
+      case "training":
+        return this.#answer(message.call, () => this.#train(message.training, message.name));
+      case "free training":
+        return this.#freeTraining(message.training);
       case "abort engine":
         return this.#loaded.get(message.engine)?.made.engine.abort();
       case "free engine":
@@ -108,7 +118,9 @@ export class EngineService {
   async #answer(call, work) {
     try {
       const { begin, ...answer } = await work();
-      const transfer = answer.value instanceof Float32Array ? [answer.value.buffer] : [];
+      const { bytes } = /** @type {{ bytes?: unknown }} */ (Object(answer.value));
+      const large = bytes instanceof Uint8Array ? bytes : answer.value;
+      const transfer = large instanceof Float32Array || large instanceof Uint8Array ? [large.buffer] : [];
       this.#post({ type: "answer", call, ...answer }, transfer);
       begin?.(); // what it tells must not come before the answer
     } catch (error) {
@@ -158,11 +170,47 @@ export class EngineService {
       /** @type {Answer & { begin?: () => void }} */
       let answer = { value };
       if (name === "start") answer = this.#write(id, value, lock, 1);
+      if (name === "startTraining") answer = this.#keepTraining(id, value);
       if (name === "startSeveral") answer = this.#write(id, value, lock, /** @type {unknown[]} */ (args[0]).length);
       return { ...answer, info: engine.info() };
     } finally {
       release?.();
       this.#renewDevice(loaded);
+    }
+  }
+
+  /** @param {number} engine @param {import("../../tokenformer-web.js").Training} training */
+  #keepTraining(engine, training) {
+    const id = (this.#lastId += 1);
+    this.#trainings.set(id, { engine, training });
+    return { value: id };
+  }
+
+  /** @param {number} id @param {"next" | "pause" | "result"} name @returns {Promise<Answer>} */
+  async #train(id, name) {
+    const kept = this.#trainings.get(id);
+    if (!kept) throw stopped("the training was freed");
+    const loaded = this.#engine(kept.engine);
+    const release = await loaded.lock.acquire();
+    try {
+      return { value: await kept.training[name](), info: loaded.made.engine.info() };
+    } finally {
+      release?.();
+      this.#renewDevice(loaded);
+    }
+  }
+
+  /** @param {number} id */
+  async #freeTraining(id) {
+    const kept = this.#trainings.get(id);
+    this.#trainings.delete(id);
+    const release = await (kept && this.#loaded.get(kept.engine)?.lock.acquire());
+    try {
+      kept?.training.free();
+    } catch (error) {
+      this.#noteTrap(error);
+    } finally {
+      release?.();
     }
   }
 
