@@ -67,6 +67,12 @@ impl AnyModel {
         self.on_gpu().map(GpuModel::notes).unwrap_or_default()
     }
 
+    /// # Errors
+    /// `webgpu-unavailable` for an engine that does not train.
+    pub fn check_training(&self) -> Result<()> {
+        self.on_gpu().map(drop).ok_or_else(needs_gpu)
+    }
+
     /// In what ways steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
         either!(self, m => m.variants())

@@ -1,7 +1,7 @@
 //! The class `Engine`, which the JavaScript module drives: a loaded model.
 
 use super::generation::Generation;
-use super::inner::{Adapter, Info, Inner, memory};
+use super::inner::{Adapter, HeldPack, Info, Inner, memory};
 use super::js;
 use super::loading::{Loaded, LoadedModel, load};
 use super::packs::HeldPack;
@@ -281,7 +281,7 @@ fn as_options(options: &JsValue) -> crate::error::Result<GenerateOptions> {
     Ok(read)
 }
 
-fn as_prompt(v: &JsValue) -> crate::error::Result<Prompt> {
+pub(super) fn as_prompt(v: &JsValue) -> crate::error::Result<Prompt> {
     if let Some(text) = v.as_string() {
         return Ok(Prompt::Text(text));
     }

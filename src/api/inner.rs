@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorCode};
 use crate::generate::Model;
 use crate::gpu::Memory;
 use crate::load::reload::Reload;
+use crate::packs::ActivePack;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -32,6 +33,14 @@ pub(super) struct Inner {
     pub(super) packs: RefCell<Vec<HeldPack>>,
     /// Where the model comes from if its device is lost.
     pub(super) reload: Rc<Reload>,
+}
+
+/// A pack that takes part.
+#[derive(Clone)]
+pub(super) struct HeldPack {
+    pub(super) active: ActivePack,
+    /// What is to be told of it: that it was made for another model, say.
+    pub(super) note: Option<String>,
 }
 
 /// The contract's `info`.

@@ -1,21 +1,13 @@
 //! Token packs of an `Engine`: which take part, and how much.
 
 use super::engine::Engine;
-use super::inner::Inner;
+use super::inner::{HeldPack, Inner};
 use super::js;
 use crate::error::{Error, Result};
 use crate::packs::{ActivePack, MOST_PACKS, MOST_STRENGTH, PackFile, check_activation};
 use serde::Deserialize;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-
-/// A pack that takes part.
-#[derive(Clone)]
-pub(super) struct HeldPack {
-    active: ActivePack,
-    /// What is to be told of it: that it was made for another model, say.
-    pub(super) note: Option<String>,
-}
 
 /// What `addPack` takes: both there.
 #[derive(Deserialize)]

@@ -305,7 +305,10 @@ for (const [thread, use] of [
       const { model, engine } = await loaded();
       const controller = new AbortController();
       const onProgress = ({ step }) => step === 3 && controller.abort();
-      const pack = await model.train(text, { epochs: 100, signal: controller.signal, onProgress });
+      const ended = [];
+      const onEpoch = ({ epoch }) => ended.push(epoch);
+      const pack = await model.train(text, { epochs: 100, signal: controller.signal, onProgress, onEpoch });
+      assert.deepEqual(ended, [1]); // the second one ended with the abort
       const { length } = pack.training.loss;
       assert.ok(length >= 3 && length < 10, `${length} steps`);
       await rejects(model.train(text, { signal: AbortSignal.abort() }), "aborted");

@@ -31,7 +31,7 @@ const pack = (about) => new TokenPack(packFile(about));
 const names = (model) => model.packs.map(({ name, strength }) => `${name} ${strength}`);
 
 test("packs are on at once, kept if asked for, and there again at the next visit", async () => {
-  const { model } = await loadFake();
+  const { model, engine } = await loadFake();
   const records = memory();
   const shelf = shelfOf(records);
   await shelf.attach(model);
@@ -43,6 +43,7 @@ test("packs are on at once, kept if asked for, and there again at the next visit
   await shelf.change(other.id, { strength: -1 });
   await shelf.change(one.id, { isOn: false });
   assert.deepEqual(names(model), ["one 2 -1"]);
+  assert.deepEqual(engine.log, ["add one 1", "add one 2 0.5", "set one 2 -1", "remove one"]);
 
   const { model: next } = await loadFake();
   const again = shelfOf(records);

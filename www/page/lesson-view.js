@@ -46,6 +46,7 @@ export class LessonView {
     const { step, steps, epoch, tokensPerSecond, secondsLeft } = now;
     const round = Math.min(this.#rounds, Math.max(1, Math.ceil(epoch)));
     const share = Math.floor((100 * step) / Math.max(steps, 1));
+    byId("lesson-share").textContent = ` · ${share} %`;
     byId("lesson-progress", HTMLProgressElement).value = step / Math.max(steps, 1);
     byId("lesson-words").textContent = [
       `Round ${round} of ${this.#rounds} (${share} %)`,
@@ -78,6 +79,7 @@ export class LessonView {
   end(verdict, hasPack) {
     if (this.#frame) cancelAnimationFrame(this.#frame);
     this.#draw();
+    byId("lesson-share").textContent = "";
     byId("lesson-verdict").textContent = verdict;
     byId("lesson-end").hidden = !hasPack;
     if (!hasPack) byId("lesson-view").hidden = true;

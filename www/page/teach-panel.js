@@ -25,6 +25,7 @@ const TEXT_FILE = /\.(txt|md|markdown|text)$/i;
 
 export class TeachPanel {
   #writer;
+  #remark;
   #view = new LessonView();
   #shelf;
   #rows;
@@ -38,6 +39,7 @@ export class TeachPanel {
   /** @param {TokenFormerElement} writer @param {{ title: () => Promise<string>, remark: (text: string) => void }} page `title`: of the story that is there */
   constructor(writer, { title, remark }) {
     this.#writer = writer;
+    this.#remark = remark;
     const records = /** @type {BrowserRecords<import("./packs/shelf.js").Kept>} */ (
       new BrowserRecords("tokenformer-packs", "packs")
     );
@@ -192,7 +194,7 @@ export class TeachPanel {
     try {
       byId("lesson-verdict").textContent = "Loading the model.";
       const model = await this.#writer.load();
-      if (signal.aborted) return;
+      if (signal.aborted) return void (byId("lesson-verdict").textContent = "Stopped.");
       byId("lesson-verdict").textContent = "The lesson has begun.";
       this.#view.begin(beginning, rounds);
       byId("lesson-view").scrollIntoView({ block: "nearest" });
@@ -208,7 +210,8 @@ export class TeachPanel {
       if (pack) this.#learnt = (await this.#shelf.add(pack)).id;
       const stopped = signal.aborted ? "Stopped. " : "";
       this.#view.end(pack ? stopped + verdictOf(pack.training) : "Stopped.", pack !== null);
-      if (pack) byId("keep-lesson").focus();
+      if (pack && document.activeElement === byId("stop-teaching")) byId("keep-lesson").focus();
+      if (!this.isOpen) this.#remark("The lesson has ended: see Teach.");
     } catch (thrown) {
       this.#view.end("", false);
       this.#showFault(toTokenFormerError(thrown));
@@ -262,7 +265,11 @@ export class TeachPanel {
 
   #showPacks() {
     this.#rows.show();
-    if (this.#learnt !== null && !this.#shelf.get(this.#learnt)) this.#learnt = null;
+    const learnt = this.#learnt === null ? null : this.#shelf.get(this.#learnt);
+    if (learnt === null || (learnt && !learnt.isKept)) return;
+    // Kept, or deleted, in the list.
+    this.#learnt = null;
+    this.#view.close();
   }
 
   /** @param {string} sentence @param {() => Promise<void>} [undo] */
