@@ -196,12 +196,14 @@ impl AnyModel {
     /// # Errors
     /// `webgpu-unavailable` for a model on the CPU, where training would take longer than anyone waits.
     fn trainer(&mut self) -> Result<&mut GpuModel> {
-        let message = "Training a token pack needs WebGPU, and this model runs on the CPU.";
-        self.on_gpu_mut().ok_or_else(|| {
-            Error::new(ErrorCode::WebgpuUnavailable, message)
-                .hint("Use a browser with WebGPU and hardware acceleration. The pack it makes can be used on the CPU.")
-        })
+        self.on_gpu_mut().ok_or_else(needs_gpu)
     }
+}
+
+fn needs_gpu() -> Error {
+    let message = "Training a token pack needs WebGPU, and this model runs on the CPU.";
+    Error::new(ErrorCode::WebgpuUnavailable, message)
+        .hint("Use a browser with WebGPU and hardware acceleration. The pack it makes can be used on the CPU.")
 }
 
 impl Train for AnyModel {

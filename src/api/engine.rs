@@ -4,7 +4,6 @@ use super::generation::Generation;
 use super::inner::{Adapter, HeldPack, Info, Inner, memory};
 use super::js;
 use super::loading::{Loaded, LoadedModel, load};
-use super::packs::HeldPack;
 use super::several::Several;
 use super::tuning::Tuning;
 use crate::any_model::AnyModel;

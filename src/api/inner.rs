@@ -2,7 +2,6 @@
 
 use super::js;
 use super::loading::LoadedModel;
-use super::packs::HeldPack;
 use super::tuning::Tuning;
 use crate::any_model::AnyModel;
 use crate::checkpoint::layout::Quantization;

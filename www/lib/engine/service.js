@@ -259,7 +259,6 @@ export class EngineService {
     const { made, lock, unwatch } = this.#engine(id);
     const release = await lock.acquire();
     this.#loaded.delete(id);
-    for (const [number, { engine }] of this.#trainings) if (engine === id) this.#freeTraining(number);
     unwatch();
     try {
       made.engine.free?.();
