@@ -123,9 +123,9 @@ export class PortEngine {
     return this.#calls.invoke("stepInfo", []);
   }
 
-  /** @returns {ReturnType<Engine["kernelTimes"]>} */
-  kernelTimes() {
-    return this.#calls.invoke("kernelTimes", []);
+  /** @param {unknown} timed @returns {ReturnType<Engine["kernelTimes"]>} */
+  kernelTimes(timed) {
+    return this.#calls.invoke("kernelTimes", [timed]);
   }
 
   /** @returns {Promise<void>} */
