@@ -16,6 +16,7 @@ const FLOORS = [
   ["lib/element", "lib/ai-sdk"],
   ["tokenformer.js", "ai-sdk.js", "requests.js"],
   ["page/stories"],
+  ["page/packs"],
   ["page"],
   ["page/evaluate", "page/bench"],
 ];

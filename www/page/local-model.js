@@ -13,7 +13,7 @@ const folders = new Map();
  * Calls `choose(address)` for every model that the visitor gives. Returns the function that takes the files of one;
  * `drops` are taken unless the page has its own use for what is dropped on it; `others` takes some of it that is no model, and says so.
  * @param {(address: string) => void} choose
- * @param {{ drops?: boolean, others?: (entries: Entry[]) => boolean }} [page]
+ * @param {{ drops?: boolean, others?: (entries: Entry[]) => boolean | Promise<boolean> }} [page]
  * @returns {(entries: Entry[]) => void}
  */
 export function acceptLocalModels(choose, { drops = true, others = () => false } = {}) {
@@ -52,7 +52,7 @@ export function acceptLocalModels(choose, { drops = true, others = () => false }
     const showPanel = () => byId("model", HTMLDialogElement).open || byId("open-model").click();
     try {
       const entries = await reading;
-      if (others(entries)) return;
+      if (await others(entries)) return;
       showPanel();
       await take(entries);
     } catch {

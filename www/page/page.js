@@ -35,6 +35,7 @@ import { BrowserRecords } from "./stories/records.js";
 import { sheetsOf } from "./stories/sheets.js";
 import { titleOf } from "./stories/story.js";
 import { keepFiles } from "./story-files.js";
+import { TeachPanel } from "./teach-panel.js";
 import { chooseWays } from "./ways.js";
 
 const writer = /** @type {import("../tokenformer.js").TokenFormerElement} */ (byId("writer"));
@@ -97,9 +98,14 @@ const stories = new StoriesPanel(state, library, onOpened);
 const openFiles = keepFiles(state, library, { copy, onOpened });
 showSharedStories(state, { onOpened, onFault: (sentence) => remark("from-link", sentence) });
 receiveShared(state, onOpened);
+const teach = new TeachPanel(writer, {
+  title: async () => titleOf(await state.currentStory()),
+  remark: (text) => remark("from-link", text),
+});
 openPanels({
   model: () => models.open(),
   stories: () => stories.open(),
+  teach: () => teach.open(),
   memory: () => memory.open(),
   seen: () => seen.open(),
   settings: () => settings.open(),
@@ -110,9 +116,11 @@ followText(writer);
 keepShell(writer);
 offerModel(writer);
 acceptLocalModels((name) => models.choose(name), {
-  others(entries) {
+  async others(entries) {
+    const files = entries.map(({ file }) => file);
+    if (await teach.wants(files)) return (teach.take(files), true);
     if (!areStories(entries.map(({ path }) => path))) return false;
-    openFiles(entries.map(({ file }) => file));
+    openFiles(files);
     return true;
   },
 });

@@ -2,6 +2,7 @@
 
 import { toTokenFormerError } from "../lib/errors.js";
 import { byId } from "./elements.js";
+import { saveFile } from "./save-file.js";
 import { ACCEPTED, fileName, FILES, missingInFile, openFile } from "./stories/files.js";
 import { canShare, LONGEST_LINK } from "./stories/link.js";
 import { textOf } from "./stories/passages.js";
@@ -13,9 +14,6 @@ import { titleOf } from "./stories/story.js";
 /** @typedef {import("./stories/reading.js").Opened} Opened */
 /** @typedef {import("./stories/story.js").Story} Story */
 /** @typedef {ReturnType<typeof import("./state.js").keepState>} State */
-
-/** How long a file that is being saved must stay at hand: browsers fetch it after the click. */
-const SAVING_MS = 60_000;
 
 /**
  * @param {State} state
@@ -32,7 +30,8 @@ export function keepFiles(state, library, { copy, onOpened }) {
     button.addEventListener("click", async () => {
       const extension = /** @type {Extension} */ (button.getAttribute("data-save"));
       const story = await state.currentStory();
-      save(FILES[extension].write(story), fileName(story, extension), FILES[extension].type);
+      const type = `${FILES[extension].type};charset=utf-8`;
+      saveFile(new Blob([FILES[extension].write(story)], { type }), fileName(story, extension));
       const missing = missingInFile(story, extension);
       tell(missing ? `Saved. Not in it: ${missing}.` : "Saved.");
     });
@@ -108,12 +107,4 @@ async function readAll(files) {
   }
   const lacks = dropped.size > 0 ? [`Not taken over: ${[...dropped].join("; ")}.`] : [];
   return { stories, told: [...wrong, ...lacks].join(" ") };
-}
-
-/** @param {string} text @param {string} name @param {string} type */
-function save(text, name, type) {
-  const address = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
-  const link = Object.assign(document.createElement("a"), { href: address, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), SAVING_MS);
 }

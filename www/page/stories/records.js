@@ -1,5 +1,5 @@
-// Where stories are kept: a database of the browser's, one record for each story. What goes wrong rejects with what the
-// browser threw; the library (library.js) makes sentences of it.
+// Where stories are kept: a database of the browser's, one record for each story. Packs are kept so, too (../packs). What goes
+// wrong rejects with what the browser threw; the library (library.js) makes sentences of it.
 
 import { inTime } from "../../lib/in-time.js";
 
@@ -9,37 +9,51 @@ import { inTime } from "../../lib/in-time.js";
  * @typedef {{ id: string, mark: string, story: Story }} Entry
  */
 /**
+ * @template {{ id: string }} [E=Entry]
  * @typedef {object} Records
- * @property {() => Promise<Entry[]>} all
- * @property {(id: string) => Promise<Entry | undefined>} get
- * @property {(id: string, change: (entry: Entry | undefined) => Entry | undefined) => Promise<Entry | undefined>} update
+ * @property {() => Promise<E[]>} all
+ * @property {(id: string) => Promise<E | undefined>} get
+ * @property {(id: string, change: (entry: E | undefined) => E | undefined) => Promise<E | undefined>} update
  *     puts what `change` makes of an entry into its place, before anybody else can; undefined leaves it. Resolves to what was there
  * @property {(id: string) => Promise<void>} remove
  */
 
 /** Not as the engine's databases are called, which models are looked for in. */
 const NAME = "tokenformer-stories";
-const VERSION = 1;
 const STORE = "stories";
+const VERSION = 1;
 /** A browser that does not answer at all must not keep the page waiting: for its database, for a transaction. */
 const PATIENCE_MS = 5000;
 const TRANSACTION_MS = 30_000;
 
-/** The records of this browser. @implements {Records} */
+/**
+ * The records of this browser.
+ * @template {{ id: string }} [E=Entry]
+ * @implements {Records<E>}
+ */
 export class BrowserRecords {
   /** @type {Promise<IDBDatabase> | null} */
   #opening = null;
+  #name;
+  #store;
 
+  /** @param {string} [name] the database's @param {string} [store] the one that it has */
+  constructor(name = NAME, store = STORE) {
+    this.#name = name;
+    this.#store = store;
+  }
+
+  /** @returns {Promise<E[]>} */
   async all() {
     return this.#in("readonly", (store) => answered(store.getAll()));
   }
 
-  /** @param {string} id */
+  /** @param {string} id @returns {Promise<E | undefined>} */
   async get(id) {
     return this.#in("readonly", (store) => answered(store.get(id)));
   }
 
-  /** @param {string} id @param {(entry: Entry | undefined) => Entry | undefined} change */
+  /** @param {string} id @param {(entry: E | undefined) => E | undefined} change */
   async update(id, change) {
     return this.#in("readwrite", async (store) => {
       const before = await answered(store.get(id));
@@ -62,13 +76,13 @@ export class BrowserRecords {
    * @returns {Promise<T>}
    */
   async #in(mode, act) {
-    this.#opening ??= opened(() => (this.#opening = null));
+    this.#opening ??= opened(this.#name, this.#store, () => (this.#opening = null));
     const opening = this.#opening;
     try {
-      const transaction = (await opening).transaction(STORE, mode);
+      const transaction = (await opening).transaction(this.#store, mode);
       const done = ended(transaction);
       done.catch(() => {}); // `act` fails for the same reason
-      const work = act(transaction.objectStore(STORE)).then(async (result) => (await done, { result }));
+      const work = act(transaction.objectStore(this.#store)).then(async (result) => (await done, { result }));
       const end = await inTime(work, TRANSACTION_MS);
       if (!end) throw new Error("The browser's storage does not answer.");
       return end.result;
@@ -79,13 +93,13 @@ export class BrowserRecords {
   }
 }
 
-/** @param {() => void} onClose @returns {Promise<IDBDatabase>} */
-function opened(onClose) {
+/** @param {string} name @param {string} store @param {() => void} onClose @returns {Promise<IDBDatabase>} */
+function opened(name, store, onClose) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("The browser does not open its storage.")), PATIENCE_MS);
     // Where storage is switched off, to ask for it throws, or it is not there at all.
-    const request = indexedDB.open(NAME, VERSION);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
+    const request = indexedDB.open(name, VERSION);
+    request.onupgradeneeded = () => request.result.createObjectStore(store, { keyPath: "id" });
     request.onerror = () => (clearTimeout(timer), reject(request.error));
     request.onsuccess = () => {
       clearTimeout(timer);
