@@ -1,7 +1,7 @@
 //! The class `Engine`, which the JavaScript module drives: a loaded model.
 
 use super::generation::Generation;
-use super::inner::{Adapter, Info, Inner, memory};
+use super::inner::{Adapter, HeldPack, Info, Inner, memory};
 use super::js;
 use super::loading::{Loaded, LoadedModel, load};
 use super::several::Several;
@@ -23,6 +23,11 @@ use web_sys::AbortSignal;
 pub struct Engine(Rc<Inner>);
 
 impl Engine {
+    /// What its generations share.
+    pub(super) fn inner(&self) -> &Rc<Inner> {
+        &self.0
+    }
+
     /// Takes the model out for an asynchronous call.
     pub(super) fn take_model(&self) -> Result<Model<LoadedModel>, JsValue> {
         self.0.take()
@@ -76,7 +81,7 @@ impl Engine {
             adapter: adapter(backend),
             features: features(backend),
             variants: backend.variants(),
-            notes: notes_with(&notes, model.backend()),
+            notes: notes_with(&notes, model.backend(), &[]),
             context_length: backend.context_length(),
             weight_bytes: backend.weight_bytes(),
             kv_bytes: backend.kv_bytes(),
@@ -87,7 +92,8 @@ impl Engine {
         let memory = RefCell::new(memory(backend));
         let model = RefCell::new(Some(model));
         let (abort, is_disposed, info) = (reload.flag(), Cell::new(false), RefCell::new(info));
-        Self(Rc::new(Inner { model, abort, is_disposed, info, load_notes: notes, tuning, memory, reload }))
+        let packs = RefCell::default();
+        Self(Rc::new(Inner { model, abort, is_disposed, info, load_notes: notes, tuning, memory, packs, reload }))
     }
 
     /// What the model is and what it occupies.
@@ -100,7 +106,7 @@ impl Engine {
         {
             let (backend, engine) = (model.backend(), model.backend().engine());
             info.variants = engine.variants();
-            info.notes = notes_with(&self.0.load_notes, backend);
+            info.notes = notes_with(&self.0.load_notes, backend, &self.0.packs.borrow());
             if info.device_losses != backend.losses() {
                 info.device_losses = backend.losses();
                 // It may be another GPU.
@@ -231,14 +237,15 @@ impl Engine {
 }
 
 /// The notes of loading, and what there is to tell since.
-fn notes_with(load_notes: &[String], model: &LoadedModel) -> Vec<String> {
+fn notes_with(load_notes: &[String], model: &LoadedModel, packs: &[HeldPack]) -> Vec<String> {
     let lost = match model.losses() {
         0 => None,
         1 => Some("once".to_owned()),
         n => Some(format!("{n} times")),
     };
     let lost = lost.map(|times| format!("The GPU device was lost {times}; the text went on, on a new one."));
-    load_notes.iter().cloned().chain(model.engine().notes()).chain(lost).collect()
+    let of_packs = packs.iter().filter_map(|held| held.note.clone());
+    load_notes.iter().cloned().chain(model.engine().notes()).chain(of_packs).chain(lost).collect()
 }
 
 /// The optional features of WebGPU, or of WebAssembly, that kernels may use.

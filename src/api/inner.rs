@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorCode};
 use crate::generate::Model;
 use crate::gpu::Memory;
 use crate::load::reload::Reload;
+use crate::packs::ActivePack;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -27,8 +28,18 @@ pub(super) struct Inner {
     pub(super) tuning: Option<Tuning>,
     /// Outlives the model, so that `info` tells what `dispose` left.
     pub(super) memory: RefCell<Option<Rc<Memory>>>,
+    /// The token packs that take part.
+    pub(super) packs: RefCell<Vec<HeldPack>>,
     /// Where the model comes from if its device is lost.
     pub(super) reload: Rc<Reload>,
+}
+
+/// A pack that takes part.
+#[derive(Clone)]
+pub(super) struct HeldPack {
+    pub(super) active: ActivePack,
+    /// What is to be told of it: that it was made for another model, say.
+    pub(super) note: Option<String>,
 }
 
 /// The contract's `info`.

@@ -8,5 +8,6 @@ mod generation;
 mod inner;
 pub mod js;
 mod loading;
+mod packs;
 mod several;
 mod tuning;

@@ -3,6 +3,7 @@
 use super::options::Prompt;
 use crate::engine::{AbortFlag, Backend, Chosen, Logits, Row, Text, TokenScore};
 use crate::error::{Error, Result};
+use crate::packs::ActivePack;
 use crate::sampling::{Dry, SamplingOptions};
 use crate::tokenizer::Tokenizer;
 use std::cell::OnceCell;
@@ -157,6 +158,15 @@ impl<B: Backend> Model<B> {
     /// Forgets the context.
     pub fn reset(&mut self) {
         self.reuse(&[], 0);
+    }
+
+    /// Has these token packs take part from now on, and none besides; the context is forgotten.
+    ///
+    /// # Errors
+    /// The engine's; then none takes part.
+    pub async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+        self.reset();
+        self.backend.set_packs(packs).await
     }
 
     /// One step of the engine, at most [`Backend::max_chunk`] tokens.

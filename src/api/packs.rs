@@ -1,0 +1,105 @@
+//! Token packs of an `Engine`: which take part, and how much.
+
+use super::engine::Engine;
+use super::inner::{HeldPack, Inner};
+use super::js;
+use crate::error::{Error, Result};
+use crate::packs::{ActivePack, MOST_PACKS, MOST_STRENGTH, PackFile, check_activation};
+use serde::Deserialize;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+
+/// What `addPack` takes: both there.
+#[derive(Deserialize)]
+struct AddOptions {
+    name: String,
+    strength: f32,
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// Has a pack take part, in the place of one of that name; `bytes` are its file. The context is forgotten.
+    #[wasm_bindgen(js_name = addPack)]
+    pub async fn add_pack(&self, bytes: Vec<u8>, options: JsValue) -> std::result::Result<(), JsValue> {
+        let added = js::parse(options).and_then(|options: AddOptions| self.inner().with_pack(&bytes, options));
+        drop(bytes); // the tokens are read
+        self.inner().use_packs(added).await
+    }
+
+    /// Changes how much a pack counts. The context is forgotten.
+    #[wasm_bindgen(js_name = setPack)]
+    pub async fn set_pack(&self, name: String, strength: f32) -> std::result::Result<(), JsValue> {
+        let changed = check_strength(strength).and_then(|()| {
+            let mut packs = self.inner().packs_with(&name)?;
+            packs.iter_mut().filter(|held| held.active.name == name).for_each(|held| held.active.strength = strength);
+            Ok(packs)
+        });
+        self.inner().use_packs(changed).await
+    }
+
+    /// Takes a pack away. The context is forgotten.
+    #[wasm_bindgen(js_name = removePack)]
+    pub async fn remove_pack(&self, name: String) -> std::result::Result<(), JsValue> {
+        let mut left = self.inner().packs_with(&name);
+        if let Ok(packs) = &mut left {
+            packs.retain(|held| held.active.name != name);
+        }
+        self.inner().use_packs(left).await
+    }
+}
+
+fn check_strength(strength: f32) -> Result<()> {
+    if strength.abs() <= MOST_STRENGTH {
+        return Ok(());
+    }
+    let message = format!("strength is {strength}; it must be between -{MOST_STRENGTH} and {MOST_STRENGTH}.");
+    Err(Error::invalid_argument(message))
+}
+
+impl Inner {
+    /// The packs of now and another one.
+    fn with_pack(&self, bytes: &[u8], AddOptions { name, strength }: AddOptions) -> Result<Vec<HeldPack>> {
+        check_strength(strength)?;
+        let mut packs = self.packs.borrow().clone();
+        packs.retain(|held| held.active.name != name);
+        if packs.len() >= MOST_PACKS {
+            let message = format!("The model has {MOST_PACKS} packs, and more cannot be.");
+            return Err(Error::invalid_argument(message).hint("Remove one first."));
+        }
+        let info = self.info.borrow();
+        check_activation(&info.config)?;
+        let PackFile { mut about, pack } = PackFile::read(bytes, &info.config)?;
+        about.name = Some(name.clone());
+        let note = about.note(&info.id, &info.revision);
+        packs.push(HeldPack { active: ActivePack { name, strength, pack: Rc::new(pack) }, note });
+        Ok(packs)
+    }
+
+    /// The packs of now, one of which is called so.
+    fn packs_with(&self, name: &str) -> Result<Vec<HeldPack>> {
+        let packs = self.packs.borrow().clone();
+        if packs.iter().any(|held| held.active.name == name) {
+            return Ok(packs);
+        }
+        Err(Error::invalid_argument(format!("The model has no pack {name:?}.")))
+    }
+
+    /// Has these take part from now on, and none besides. Where that fails, it is as it was before.
+    async fn use_packs(&self, packs: Result<Vec<HeldPack>>) -> std::result::Result<(), JsValue> {
+        let packs = packs.map_err(|e| js::error(&e))?;
+        let active = |packs: &[HeldPack]| packs.iter().map(|held| held.active.clone()).collect::<Vec<_>>();
+        self.abort.clear();
+        let mut model = self.take()?;
+        let mut result = model.set_packs(&active(&packs)).await;
+        if result.is_ok() {
+            *self.packs.borrow_mut() = packs;
+        } else {
+            let before = active(&self.packs.borrow());
+            if let Err(e) = model.set_packs(&before).await {
+                result = Err(e);
+            }
+        }
+        self.put_back(model);
+        result.map_err(|e| js::error(&e))
+    }
+}
