@@ -9,7 +9,7 @@ import { packReader } from "./pack-sources.js";
 import { TokenPack } from "./token-pack.js";
 
 /** @typedef {import("../engine/port.js").Made["engine"]} Engine */
-/** @typedef {import("../engine/port.js").PortTraining} PortTraining */
+/** @typedef {import("../engine/port-engine.js").PortTraining} PortTraining */
 /** @typedef {import("./pack-sources.js").Hub} Hub */
 /** @typedef {ReturnType<typeof checkTraining>} Asked */
 /**
