@@ -2,8 +2,9 @@
 
 use crate::config::ModelConfig;
 use crate::cpu::CpuModel;
-use crate::engine::{Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
-use crate::error::Result;
+use crate::engine::{AdamW, Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
+use crate::engine::{Train, TrainRoom, TrainState, TrainStep};
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::{GpuModel, Team};
 use crate::packs::ActivePack;
 use crate::sampling::SamplingOptions;
@@ -64,6 +65,12 @@ impl AnyModel {
     /// What is not used since it does not work here: for `info`.
     pub fn notes(&self) -> Vec<String> {
         self.on_gpu().map(GpuModel::notes).unwrap_or_default()
+    }
+
+    /// # Errors
+    /// `webgpu-unavailable` for an engine that does not train.
+    pub fn check_training(&self) -> Result<()> {
+        self.on_gpu().map(drop).ok_or_else(needs_gpu)
     }
 
     /// In what ways steps are made: for `info`.
@@ -182,5 +189,40 @@ impl Resume for AnyModel {
 
     fn resume_choosing(&mut self, emitted: &[u32]) {
         either!(self, m => m.resume_choosing(emitted));
+    }
+}
+
+/// The CPU engine does not train.
+fn needs_gpu() -> Error {
+    Error::new(ErrorCode::WebgpuUnavailable, "Training needs WebGPU; this model runs on the CPU.").hint(
+        "Use a browser with WebGPU, over https or on localhost. Packs that are trained already run on the CPU as well.",
+    )
+}
+
+impl Train for AnyModel {
+    async fn begin_training(&mut self, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<()> {
+        let Self::Gpu(model) = self else { return Err(needs_gpu()) };
+        model.begin_training(state, adamw, room).await
+    }
+
+    async fn train(&mut self, steps: &[TrainStep]) -> Result<Vec<f32>> {
+        let Self::Gpu(model) = self else { return Err(needs_gpu()) };
+        model.train(steps).await
+    }
+
+    async fn loss(&mut self, sequences: &[Vec<u32>]) -> Result<f64> {
+        let Self::Gpu(model) = self else { return Err(needs_gpu()) };
+        model.loss(sequences).await
+    }
+
+    async fn learnt(&mut self) -> Result<TrainState> {
+        let Self::Gpu(model) = self else { return Err(needs_gpu()) };
+        model.learnt().await
+    }
+
+    fn end_training(&mut self) {
+        if let Self::Gpu(model) = self {
+            model.end_training();
+        }
     }
 }

@@ -280,7 +280,7 @@ fn as_options(options: &JsValue) -> crate::error::Result<GenerateOptions> {
     Ok(read)
 }
 
-fn as_prompt(v: &JsValue) -> crate::error::Result<Prompt> {
+pub(super) fn as_prompt(v: &JsValue) -> crate::error::Result<Prompt> {
     if let Some(text) = v.as_string() {
         return Ok(Prompt::Text(text));
     }

@@ -10,4 +10,5 @@ pub mod js;
 mod loading;
 mod packs;
 mod several;
+mod training;
 mod tuning;

@@ -33,6 +33,8 @@ pub struct Training {
     steps: usize,
     start: Pack,
     has_begun: bool,
+    /// Where it stands, while it holds nothing of the engine.
+    paused: Option<TrainState>,
     watch: Watch,
     trouble: Option<Trouble>,
     /// Sequences of this epoch, in their order.
@@ -154,6 +156,7 @@ impl Training {
             steps: steps.min(u32::MAX as usize),
             start,
             has_begun: false,
+            paused: None,
             trouble: None,
             order: Vec::new(),
             before: None,
@@ -203,6 +206,7 @@ impl Training {
                 return Ok((0, self.before));
             }
         }
+        self.resume(model).await?;
         let made = self.watch.losses.len();
         let end_of_epoch = (made / self.per_epoch + 1).saturating_mul(self.per_epoch).min(self.steps);
         if made.is_multiple_of(self.per_epoch) {
@@ -280,6 +284,47 @@ impl Training {
         if self.learning_seconds > 0.0 { self.tokens_seen as f64 / self.learning_seconds } else { 0.0 }
     }
 
+    /// Whether the last step was the last of an epoch, or of all.
+    pub fn is_epoch_end(&self) -> bool {
+        let made = self.watch.losses.len();
+        made > 0 && (made.is_multiple_of(self.per_epoch) || made >= self.steps)
+    }
+
+    /// What was learnt so far, without a measure of it. Frees what it took until the next step, so that the engine may do
+    /// something else, with other packs, too.
+    ///
+    /// # Errors
+    /// The engine's; then the training has ended.
+    pub async fn pause<B: Train>(&mut self, model: &mut B) -> Result<TrainedPack> {
+        let state = match self.paused.take() {
+            Some(state) => state,
+            None if self.has_begun => model.learnt().await?,
+            None => TrainState::new(self.start.clone()),
+        };
+        model.end_training();
+        let pack = state.tokens.clone();
+        self.paused = self.has_begun.then_some(state);
+        Ok(TrainedPack {
+            pack,
+            losses: self.watch.losses.clone(),
+            validation: None,
+            best_epoch: None,
+            tokens_seen: self.tokens_seen,
+            tokens_per_second: self.tokens_per_second(),
+            seconds: self.seconds,
+            message: None,
+        })
+    }
+
+    /// Takes a paused training up again.
+    async fn resume<B: Train>(&mut self, model: &mut B) -> Result<()> {
+        if let Some(state) = self.paused.take() {
+            let room = TrainRoom { length: self.options.sequence_length, batch: self.options.batch };
+            model.begin_training(&state, &self.options.adamw(), room).await?;
+        }
+        Ok(())
+    }
+
     /// Ends it, wherever it is, and frees what it took: what was learnt so far.
     ///
     /// # Errors
@@ -306,6 +351,7 @@ impl Training {
         if let Some(Best { loss, epoch, tokens }) = self.best.take() {
             return Ok((tokens, Some(loss), Some(epoch)));
         }
+        self.resume(model).await?;
         let tokens = match self.trouble {
             _ if !self.has_begun => self.start.clone(),
             Some(trouble) => self.watch.good(trouble).clone(),

@@ -179,3 +179,31 @@ fn what_cannot_be_learnt_is_refused() {
     let e = Training::start(&softmax, &[text(200)], options(), None, AbortFlag::default()).err().expect("softmax");
     assert_eq!(e.code, ErrorCode::UnsupportedCheckpoint);
 }
+
+#[test]
+fn a_pause_gives_what_was_learnt_so_far_and_changes_nothing() {
+    let mut model = engine();
+    let (whole, told) = run(&mut model, &options());
+    let mut training = start(&model, &options());
+    let so_far = block_on(training.pause(&mut model)).expect("before the first step");
+    assert!(so_far.pack.slices().step_by(2).flatten().all(|key| *key == 0.0), "keys begin at zero");
+    let mut ends = Vec::new();
+    for want in told {
+        let got = block_on(training.next(&mut model)).expect("next").expect("progress");
+        assert_eq!((got.losses, got.validation), (want.losses, want.validation));
+        ends.push(training.is_epoch_end());
+        for _ in 0..2 {
+            let so_far = block_on(training.pause(&mut model)).expect("pause");
+            assert_eq!((so_far.losses.len(), so_far.validation), (got.step, None));
+            // Others use the engine meanwhile, with that pack.
+            let pack = std::rc::Rc::new(so_far.pack);
+            let active = crate::packs::ActivePack { name: "so far".into(), strength: 1.0, pack };
+            block_on(model.set_packs(&[active])).expect("a pack");
+            block_on(model.set_packs(&[])).expect("no pack");
+        }
+    }
+    assert_eq!(ends, [false, true, true, true, true]);
+    assert_eq!(block_on(training.next(&mut model)).expect("the end"), None);
+    let trained = block_on(training.finish(&mut model)).expect("finish");
+    assert_eq!((trained.pack, trained.validation), (whole.pack, whole.validation));
+}
