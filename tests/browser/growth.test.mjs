@@ -1,0 +1,114 @@
+// Token packs in the browser against float64 (tests/fixtures/growth): the losses of thirty steps of training, and logits with
+// packs. Gradients alone are compared natively, on the same kernels.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { FULL, modulePage, relativeError, start } from "./harness.mjs";
+
+/** Of a loss, of which at least this much. */
+const LOSS = { share: 0.01, least: 0.05 };
+const LOGITS = 2e-3;
+const KINDS = ["query", "key", "value", "proj", "mlp"];
+
+let world;
+let page;
+before(async () => {
+  world = await start();
+  page = await modulePage(world);
+});
+after(() => world?.close());
+
+/** The tensors of a safetensors file: shape and bytes by name. */
+function tensorsOf(file) {
+  const length = Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.subarray(8, 8 + length));
+  return (name) => {
+    const { dtype, shape, data_offsets: offsets } = header[name];
+    return { dtype, shape, bytes: file.subarray(...offsets.map((at) => at + 8 + length)) };
+  };
+}
+
+/** A pack's file, of the tensors `{set}.{layer}.{kind}.{key|value}`. */
+function packFile(tensors, set, layers, kinds = KINDS) {
+  const header = { __metadata__: { format: "tokenformer-pack", version: "1" } };
+  const parts = [];
+  let end = 0;
+  for (let layer = 0; layer < layers; layer++)
+    for (const kind of kinds)
+      for (const side of ["key", "value"]) {
+        const { dtype, shape, bytes } = tensors(`${set}.${layer}.${kind}.${side}`);
+        header[`layers.${layer}.${kind}.${side}_tokens`] = { dtype, shape, data_offsets: [end, end + bytes.length] };
+        end += bytes.length;
+        parts.push(bytes);
+      }
+  const text = Buffer.from(JSON.stringify(header));
+  const padded = Buffer.concat([text, Buffer.alloc((8 - (text.length % 8)) % 8, " ")]);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  return Buffer.concat([length, padded, ...parts]).toString("base64");
+}
+
+for (const name of FULL ? ["head64", "head80", "uneven-slots"] : ["uneven-slots"])
+  test(`${name}: thirty steps, and logits with packs, agree with float64`, async () => {
+    const folder = new URL(`../fixtures/growth/${name}/`, import.meta.url);
+    const growth = JSON.parse(readFileSync(new URL("growth.json", folder), "utf8"));
+    const config = JSON.parse(readFileSync(new URL(`../fixtures/${name}/config.json`, import.meta.url), "utf8"));
+    const tensors = tensorsOf(readFileSync(new URL("growth.safetensors", folder)));
+    const read = (/** @type {string} */ tensor, Type) => {
+      const { bytes } = tensors(tensor);
+      return Array.from(new Type(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)));
+    };
+    const layers = config.num_layers;
+    const files = {
+      zero: packFile(tensors, "zero.tokens", layers),
+      trained: packFile(tensors, "trained.tokens", layers),
+      some: packFile(tensors, "some.tokens", layers, ["proj", "mlp"]),
+    };
+    const ids = read("input_ids", Int32Array);
+    const { adamw } = growth;
+    const options = {
+      steps: adamw.steps,
+      sequenceLength: ids.length,
+      batch: 1,
+      learningRate: adamw.lr,
+      schedule: "constant",
+      warmup: 0,
+      weightDecay: adamw.weight_decay,
+      clipNorm: adamw.clip_norm,
+      beta1: adamw.beta1,
+      beta2: adamw.beta2,
+      epsilon: adamw.eps,
+      validation: 0,
+    };
+    const got = await page.evaluate(
+      async ({ address, files, ids, options }) => {
+        const blob = (text) => new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))]);
+        const model = await TokenFormer.load(address);
+        const base = Array.from(await model.logits(ids));
+        const { training } = await model.train(ids, { ...options, pack: blob(files.zero) });
+        await model.addPack(blob(files.trained), { name: "trained" });
+        const trained = Array.from(await model.logits(ids));
+        // By their names, the other way round.
+        await model.addPack(blob(files.some), { name: "a part of some", strength: 0.5 });
+        const stack = Array.from(await model.logits(ids));
+        for (const { name } of model.packs) await model.removePack(name);
+        const again = Array.from(await model.logits(ids));
+        await model.dispose();
+        return { losses: training.loss, trained, stack, isBase: again.every((x, i) => x === base[i]) };
+      },
+      { address: `${world.server.origin}/oracle/fixtures/${name}-f16/`, files, ids, options },
+    );
+    assert.equal(got.losses.length, adamw.steps);
+    got.losses.forEach((loss, i) => {
+      const want = growth.losses[i];
+      const error = Math.abs(loss - want);
+      assert.ok(error < LOSS.share * Math.max(want, LOSS.least), `step ${i}: ${loss}, not ${want}`);
+    });
+    const last = (values) => values.slice(-config.padded_vocab_size);
+    for (const set of ["trained", "stack"]) {
+      const error = relativeError(got[set], last(read(`${set}.logits`, Float32Array)));
+      assert.ok(error < LOGITS, `logits of ${set}: ${error}`);
+    }
+    assert.ok(got.isBase, "without packs it is the base, to the last bit");
+  });
