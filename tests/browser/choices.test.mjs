@@ -70,9 +70,10 @@ async function goThrough(page, mark, from) {
 
 test("four are written, one is taken, another gone back to, and each is found again after a reload", async (t) => {
   const { page, url } = await begin(t, 10);
-  await page.getByRole("textbox").focus();
+  await button(page, "Undo").focus(); // which cannot be pressed while a text is written
   await page.keyboard.press("Control+Enter");
   await offered(page, 4);
+  await page.locator("#writer:focus").waitFor();
   assert.equal(await text(page), OWN);
   for (const width of [360, 1280]) {
     await page.setViewportSize({ width, height: 800 });
@@ -136,8 +137,10 @@ test("four are written, one is taken, another gone back to, and each is found ag
   await assertFits(page, "inside the text");
   await settled(page);
   await page.screenshot({ path: `${OUTPUT}choices-inside-360.png` });
-  await page.keyboard.press("Control+Shift+Enter");
+  await button(page, "Continue from here").focus(); // which is gone then
+  await page.keyboard.press("Enter");
   await offered(page, 4);
+  await page.locator("#writer:focus").waitFor();
   assert.equal(await text(page), (OWN + first).slice(0, middle));
   await page.locator(".way").nth(1).click();
   await isMarked(page, ["1/4", "3/5"]);

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { EMBEDDED } from "../../www/lib/embedded.js";
-import { OUTPUT, start, until } from "./harness.mjs";
+import { FULL, OUTPUT, start, until } from "./harness.mjs";
 import { withTokenizer } from "./small-models.mjs";
 import { assertAccessible, assertFits, assertStill, button, settled, visitor } from "./visitor.mjs";
 
@@ -73,10 +73,12 @@ async function chooseCheckpoint(page, ...precisions) {
     await page.getByLabel(new RegExp(`^${name}`)).setChecked(precisions.includes(name));
 }
 
-for (const [width, colorScheme] of [
+const SIZES = [
   [1280, "light"],
   [360, "dark"],
-]) {
+];
+// In the short tier a telephone only looks at the results.
+for (const [width, colorScheme] of FULL ? SIZES : SIZES.slice(0, 1)) {
   test(`a text is evaluated, ${width} px wide`, async (t) => {
     const visit = await evaluatePage(t, { width, colorScheme });
     const { page, requests, url } = visit;
@@ -183,10 +185,14 @@ for (const [width, colorScheme] of [
 
     await t.test("all of it is accessible and fits", async () => {
       for (const summary of await page.locator("summary").all()) await summary.click();
-      await assertAccessible(page, "results");
-      await assertFits(page, "results");
-      await settled(page);
-      await page.screenshot({ path: `${OUTPUT}evaluate-${width}.png`, fullPage: true });
+      for (const [width, colorScheme] of FULL ? [[width, colorScheme]] : SIZES.toReversed()) {
+        await page.setViewportSize({ width, height: 800 });
+        await page.emulateMedia({ colorScheme });
+        await assertAccessible(page, `results ${width}`);
+        await assertFits(page, `results ${width}`);
+        await settled(page);
+        await page.screenshot({ path: `${OUTPUT}evaluate-${width}.png`, fullPage: true });
+      }
       assert.deepEqual(page.problems, []);
     });
 

@@ -161,10 +161,15 @@ async function assertAccessibleNow(page, state) {
           summary: n.failureSummary,
         })),
       );
-    return { violations: nodes(violations), incomplete: nodes(incomplete) };
+    const hasCard = [...document.querySelectorAll("token-former")].some(({ shadowRoot }) =>
+      shadowRoot.querySelector("[part=card]:not([hidden])"),
+    );
+    return { violations: nodes(violations), incomplete: nodes(incomplete), hasCard };
   });
   await page.setViewportSize(size);
+  // What lies behind the card of a token is seen where there is none.
   const isLeftOpen = ({ id, key, target }) =>
+    (found.hasCard && id === "color-contrast" && key === "bgOverlap") ||
     LEFT_OPEN.some(([rule, why, where = /^/]) => rule === id && why === key && where.test(target));
   const told = [...found.violations, ...found.incomplete.filter((node) => !isLeftOpen(node))].map(
     ({ id, help, target, summary }) => `${id}: ${help}\n  ${target} ${summary}`,

@@ -13,7 +13,12 @@ export function offerHere(writer, choices) {
   let isPlaced = false;
   const isWithin = () =>
     isPlaced && !writer.hasAttribute("token-view") && writer.selectionStart < writer.text.trimEnd().length;
-  const show = () => (byId("here").hidden = !isWithin() || writer.state !== "idle" || choices.isOpen);
+  const show = () => {
+    const here = byId("here");
+    const hadFocus = here.contains(document.activeElement);
+    here.hidden = !isWithin() || writer.state !== "idle" || choices.isOpen;
+    if (here.hidden && hadFocus) writer.focus({ preventScroll: true });
+  };
 
   writer.addEventListener("focusin", (event) => {
     isPlaced ||= event.composedPath()[0] instanceof HTMLTextAreaElement;
@@ -27,7 +32,6 @@ export function offerHere(writer, choices) {
   async function act(what) {
     await what();
     show();
-    if (document.activeElement === document.body) writer.focus({ preventScroll: true });
   }
   addEventListener(
     "keydown",

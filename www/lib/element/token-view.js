@@ -83,6 +83,8 @@ export class TokenView {
       (event) => this.#node.contains(/** @type {Node | null} */ (event.relatedTarget)) || this.close(),
     );
     this.#list.addEventListener("scroll", () => this.#isSheet || this.close(), { passive: true });
+    // A window that becomes narrower, or is turned, must not leave the card outside.
+    if (globalThis.ResizeObserver) new ResizeObserver(() => this.#placeAgain()).observe(this.#node);
     this.#node.addEventListener("keydown", (event) => {
       const step = STEPS[event.key];
       if (event.key === "Escape" && !this.#card.hidden) this.#leaveCard();
@@ -248,6 +250,11 @@ export class TokenView {
     this.#card.setAttribute("aria-label", "What else was likely here");
     if (item.token?.logprob !== null && !item.token?.topLogprobs) this.#onLook(index);
     this.#place(target);
+  }
+
+  #placeAgain() {
+    const target = /** @type {HTMLElement | undefined} */ (this.#list.children[this.#chosen]);
+    if (target && !this.#card.hidden && !this.#isSheet) this.#place(target);
   }
 
   /** Under the token, inside the view's width; above it where the window ends before the card does. @param {HTMLElement} target */

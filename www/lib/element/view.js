@@ -387,7 +387,8 @@ export class ElementView {
     this.#showControls();
     // The button that was pressed goes away: the keyboard stays where it was, and so does what is seen.
     const isStill = { preventScroll: true };
-    if ((focused === this.#generate || focused === this.#regenerate) && busy) this.#stop.focus(isStill);
+    const isGone = focused === this.#generate || focused === this.#regenerate || focused === this.#undo;
+    if (isGone && busy) this.#stop.focus(isStill);
     if (focused === this.#stop && !busy) this.#generate.focus(isStill);
   }
 }
