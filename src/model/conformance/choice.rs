@@ -304,8 +304,8 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
         })
         .collect();
     adjusted.resize(vocab.next_multiple_of(4), LOWEST);
-    let breaks = |id: u32| if id % 2 == 0 { BREAKS } else { 0 };
-    let mut seen: Vec<[u32; 2]> = ids.iter().map(|id| [id % 3 + 2, id % 3 + 1 | breaks(*id)]).collect();
+    let breaks = |id: u32| if id.is_multiple_of(2) { BREAKS } else { 0 };
+    let mut seen: Vec<[u32; 2]> = ids.iter().map(|id| [id % 3 + 2, (id % 3 + 1) | breaks(*id)]).collect();
     // Once the GPU looks up itself which token is counted no more, once it is told.
     let left = 1 % vocab as u32;
     let mut ring = vec![DIRT; RING];

@@ -4,6 +4,7 @@ import { arbitraryIds } from "../../lib/api/benchmark.js";
 
 /** @typedef {import("../../tokenformer.js").TokenFormer} TokenFormer */
 /** @typedef {import("../../tokenformer.js").BenchmarkOptions} BenchmarkOptions */
+/** @typedef {import("../../tokenformer.js").PackTraining} PackTraining */
 
 /**
  * Trained tokens per second at the defaults of `train`, after one step that compiles; then writing with that pack.
@@ -21,7 +22,7 @@ export async function measurePacks(model, { steps, tokens, benchmark }) {
   const { decodeTokensPerSecond, prefillTokensPerSecond } = await model.benchmark(benchmark);
   const { gpuBytes, variants } = model.info;
   await model.removePack("bench");
-  const { tokensPerSecond, tokensSeen, loss } = pack.training;
+  const { tokensPerSecond, tokensSeen, loss } = /** @type {PackTraining} */ (pack.training);
   return {
     trainedTokensPerSecond: tokensPerSecond,
     tokensSeen,
