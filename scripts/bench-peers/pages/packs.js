@@ -1,7 +1,7 @@
 // What a token pack brings: the loss of text that was held out, before and after the embedded model of a build learnt the
 // beginning of the same text, and what another text loses by it. Query: build=ADDRESS of the build's folder, relative to
 // this page; texts=ADDRESS,ADDRESS of plain texts, each taught from its beginning and measured on its end, with the other
-// as what is lost; report=ADDRESS to post to. Speeds are those of `train` itself.
+// as what is lost; trials=0 teaches nothing; report=ADDRESS to post to. Speeds are those of `train` itself.
 
 import { post, query } from "./compare.js";
 
@@ -56,7 +56,8 @@ try {
     const inPrompt = await lossOf(model, text.windows.slice(0, 8), shown);
     const beside = await lossOf(model, text.windows.slice(0, 8));
     report.rows.push({ text: text.name, shown: shown.length, inPrompt, beside });
-    for (const { length, ...options } of TRIALS) {
+    await post("log", report.rows.at(-1));
+    for (const { length, ...options } of query.get("trials") === "0" ? [] : TRIALS) {
       const started = performance.now();
       const { training, bytes } = await model
         .train(text.ids.slice(0, length), { ...options, seed: SEED })
