@@ -13,7 +13,7 @@
 // Grid: (ceil(segment_rows / TILE_N), ceil(T / TILE_T), segments · parts) workgroups of 128 threads.
 //
 // A thread makes 8 × 8 results, so that of four columns 16 reads of workgroup memory feed 256 multiplications. Its
-// tokens and rows lie 8 and 16 apart: neighbouring threads read neighbouring addresses, and 32 of them 4 tokens and 8 rows.
+// tokens and rows lie 8 and 16 apart: neighbouring threads read neighbouring addresses.
 // What is different for each of a thread's reads is a number, not a variable: else every read has a check of its bounds.
 
 #include "table_octet.wgsl"
@@ -38,8 +38,8 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     let part = group.z / shape.segments;
     let n0 = group.x * TILE_N;
     let t0 = group.y * TILE_T;
-    let tq = local / 32u % 2u * 4u + local % 32u / 8u; // tokens t0 + tq, + 8, …
-    let nq = local / 64u * 8u + local % 8u; // rows n0 + nq, + 16, …
+    let tq = local / 16u; // tokens t0 + tq, + 8, …
+    let nq = local % 16u; // rows n0 + nq, + 16, …
     // Tokens and rows past the end are copies of the last and are never stored.
     let row = (segment * shape.segment_rows + min(n0 + local, shape.segment_rows - 1u)) * shape.groups;
     #unroll I 2
