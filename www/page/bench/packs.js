@@ -14,7 +14,12 @@ import { arbitraryIds } from "../../lib/api/benchmark.js";
 export async function measurePacks(model, { steps, tokens, benchmark }) {
   const ids = arbitraryIds(1024 * Math.min(steps, 16), model.info.config.padded_vocab_size);
   const options = { steps, tokens, validation: 0, seed: 1 };
-  await model.train(ids, { ...options, steps: 1 });
+  const baseBytes = model.info.gpuBytes;
+  let trainingBytes = 0;
+  const onProgress = () => {
+    trainingBytes = Math.max(trainingBytes, model.info.gpuBytes - baseBytes);
+  };
+  await model.train(ids, { ...options, steps: 1, onProgress });
   const before = performance.now();
   const pack = await model.train(ids, options);
   const seconds = (performance.now() - before) / 1000;
@@ -29,6 +34,7 @@ export async function measurePacks(model, { steps, tokens, benchmark }) {
     seconds,
     loss: [loss[0], loss[loss.length - 1]],
     packBytes: pack.bytes,
+    trainingBytes,
     gpuBytes,
     variants,
     decodeTokensPerSecond,
