@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { enginePage, evaluateInEngine, FULL, modulePage, OUTPUT, start } from "./harness.mjs";
+import { enginePage, evaluateInEngine, FULL, modulePage, OUTPUT, relativeError, start } from "./harness.mjs";
 import { withTokenizer } from "./small-models.mjs";
 
 let world;
@@ -264,6 +264,49 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
 
 // Here five devices compile; src/engine/recover/tests.rs has the same over a made-up one.
 const inFull = FULL ? test : () => {};
+inFull("a training whose device is lost, whenever, ends in the same pack", async (t) => {
+  const page = await pageWith("worker", losesDevices);
+  const folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
+  const destroyAfter = (calls) => evaluateInEngine(page, "worker", (calls) => destroyAfter(calls), calls);
+  /** Teaches 12 steps: losses, and the pack's values. */
+  const teach = () =>
+    page.evaluate(async () => {
+      const ids = Array.from({ length: 100 }, (_, i) => (i * 31) % 200);
+      const options = { steps: 12, sequenceLength: 20, batch: 1, tokens: 3, warmup: 0, validation: 0, seed: 5 };
+      const pack = await model.train(ids, options);
+      const bytes = await pack.toBlob().arrayBuffer();
+      const header = Number(new DataView(bytes).getBigUint64(0, true));
+      return [pack.training.loss, Array.from(new Float16Array(bytes.slice(8 + header)))];
+    });
+  await page.evaluate(async (folder) => {
+    globalThis.model = await TokenFormer.load(folder);
+  }, folder);
+  await destroyAfter(Infinity);
+  const calm = await teach();
+  const calls = await evaluateInEngine(page, "worker", () => calls());
+  assert.equal(calm[0].length, 12);
+  for (let i = 0; i < 10; i += 1) {
+    // Two on each model: three losses within a minute would be too many.
+    if (i % 2 === 0 && i > 0)
+      await page.evaluate(async (folder) => {
+        await model.dispose();
+        globalThis.model = await TokenFormer.load(folder);
+      }, folder);
+    const moment = 1 + Math.floor(Math.random() * 0.95 * calls);
+    const before = await evaluateInEngine(page, "worker", () => destroyed());
+    await destroyAfter(moment);
+    const got = await teach();
+    await destroyAfter(Infinity);
+    assert.equal((await evaluateInEngine(page, "worker", () => destroyed())) - before, 1, `call ${moment} of ${calls}`);
+    for (const [which, values] of got.entries()) {
+      const error = relativeError(values, calm[which]);
+      assert.ok(error < 1e-3, `destroyed at call ${moment} of ${calls}: ${error}`);
+    }
+  }
+  t.diagnostic(`${calls} calls of a training`);
+  await page.context().close();
+});
+
 inFull("while idle, and three times within a minute", async () => {
   const page = await pageWith("main", losesDevices);
   // However long a busy machine takes to compile.
