@@ -102,7 +102,7 @@ impl PartialConfig {
         use serde_json::{Number, Value};
         let unreadable = |e: serde_json::Error| {
             Error::invalid_config(format!("config.json cannot be read: {e}."))
-                .hint("It must be a JSON object with the fields that the README names under \"Convert a model\".")
+                .hint("It must be a JSON object with the fields that docs/models.md names under \"Convert a model\".")
                 .caused_by(e)
         };
         let mut value: Value = serde_json::from_slice(json).map_err(unreadable)?;

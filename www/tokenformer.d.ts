@@ -2,20 +2,35 @@
 
 /** Stable codes of {@link TokenFormerError}. */
 export type ErrorCode =
+  /** The model needs WebGPU, and there is no usable GPU, or the page's policy forbids WebAssembly. */
   | "webgpu-unavailable"
+  /** There is no such repository, revision or file, or it is private. */
   | "model-not-found"
+  /** The hub requires a token, or this token may not read the model. */
   | "unauthorized"
+  /** The hub is limiting requests. */
   | "rate-limited"
+  /** A request failed. */
   | "network"
+  /** The bytes received are not the right ones, or files of two builds were mixed. */
   | "integrity"
+  /** The browser's storage is full. */
   | "quota"
+  /** The file is of a kind that this module does not read. */
   | "unsupported-checkpoint"
+  /** Configuration, tokenizer and tensors contradict each other, or text was given to a model without a tokenizer. */
   | "invalid-config"
+  /** An argument cannot be used; the message names it. */
   | "invalid-argument"
+  /** The GPU has no room for the weights, or for the context you asked for; the hint says what fits. */
   | "out-of-memory"
+  /** The GPU was lost three times within a minute, or the engine stopped. */
   | "device-lost"
+  /** You aborted the call. */
   | "aborted"
+  /** The model has been disposed. */
   | "disposed"
+  /** A bug in this module. */
   | "internal";
 
 /** What every call of the interface throws or rejects with. `message` is a sentence for people. */
@@ -181,51 +196,51 @@ export interface DeleteOptions {
 }
 
 export interface GenerateOptions {
-  /** Most tokens to write; an integer, at least 1. Default: 256. */
+  /** Maximum number of tokens to write; an integer, at least 1. Default: 256. */
   maxTokens?: number;
-  /** From 0, which always takes the likeliest token. Default: 0.8. */
+  /** Higher is more surprising; 0 always takes the most likely token. Default: 0.8. */
   temperature?: number;
-  /** Drop logits more than so many standard deviations below the highest; from 0, which is off. Default: 0. */
+  /** Keep logits within this many standard deviations of the highest; 0 is off. Default: 0. */
   topNSigma?: number;
-  /** Draw from the k likeliest tokens; an integer from 0, which is off. Default: 0. */
+  /** Sample from the k most likely tokens only; an integer, 0 is off. Default: 0. */
   topK?: number;
-  /** Draw from the likeliest tokens that make up this much probability; above 0, at most 1. Default: 0.95. */
+  /** Sample from the most likely tokens that together have this probability; above 0, at most 1. Default: 0.95. */
   topP?: number;
-  /** Drop tokens below this share of the likeliest one's probability; from 0, below 1. Default: 0. */
+  /** Drop tokens below this fraction of the most likely token's probability; at least 0, below 1. Default: 0. */
   minP?: number;
   /** XTC: with this probability at each token, keep only the least likely of those at or above the threshold. Default: {"probability":0,"threshold":0.1}. */
   xtc?: { probability?: number; threshold?: number };
-  /** Above 1 discourages tokens of prompt and output; above 0. Default: 1. */
+  /** Above 1 discourages tokens already in the prompt or the output; must be above 0. Default: 1. */
   repetitionPenalty?: number;
-  /** Lowers every token that the output has already; -2 to 2. Default: 0. */
+  /** Lowers every token already in the output; -2 to 2. Default: 0. */
   presencePenalty?: number;
-  /** Lowers tokens by how often the output has them; -2 to 2. Default: 0. */
+  /** Lowers tokens by how often the output contains them; -2 to 2. Default: 0. */
   frequencyPenalty?: number;
-  /** The three penalties count so many of the last tokens; an integer from 0, which counts all. Default: 0. */
+  /** How many of the last tokens the three penalties look at; an integer, 0 means all. Default: 0. */
   penaltyRange?: number;
-  /** DRY: lowers what would continue a repeat by multiplier * base^(length - allowedLength), from allowedLength on. Default: {"multiplier":0,"base":1.75,"allowedLength":2,"range":0,"breakers":["\n",":","\"","*"]}. */
+  /** DRY: lowers what would continue a repetition of allowedLength or more by multiplier * base^(length - allowedLength). Default: {"multiplier":0,"base":1.75,"allowedLength":2,"range":0,"breakers":["\n",":","\"","*"]}. */
   dry?: { multiplier?: number; base?: number; allowedLength?: number; range?: number; breakers?: readonly string[] };
-  /** An integer from 0, below 2^53. Default: a random one, which the result tells. */
+  /** An integer from 0, below 2^53. Default: a random one, returned with the result. */
   seed?: number;
-  /** Texts that end the output and are not part of it; none may be empty. Default: []. */
+  /** Strings that end the output and are not part of it; none may be empty. Default: []. */
   stop?: readonly string[];
   /** Numbers added to the logits of token ids. Default: {}. */
   logitBias?: Readonly<Record<number, number>>;
-  /** How many likeliest tokens to report with every token; 0 to 20. Default: 0. */
+  /** How many of the most likely tokens to report with each token; 0 to 20. Default: 0. */
   logprobs?: number;
-  /** A text that ends in a space goes on with a token that begins with it, and the space is not written twice. Default: true. */
+  /** Read a prompt without its trailing space, and do not write that space twice. Default: true. */
   heal?: boolean;
-  /** Tokens before which neither the end of the text is drawn nor stop texts end it; an integer from 0 to maxTokens. Default: 0. */
+  /** Before this many tokens neither the model nor a stop string ends the text; an integer from 0 to maxTokens. Default: 0. */
   minTokens?: number;
-  /** At maxTokens, go on to the end of the sentence, for at most 64 tokens. Default: false. */
+  /** At maxTokens, continue to the end of the sentence, for at most 64 tokens. Default: false. */
   finishSentence?: boolean;
-  /** Phrases that the output must not hold, whatever their case; it is written otherwise from where one begins. Default: []. */
+  /** Phrases that never appear in the output, in upper or lower case: the text is rewritten from where one begins. Default: []. */
   banned?: readonly string[];
-  /** When the context is full: end, or go on with its newest half; "slide" takes prompts of any length. Default: "stop". */
+  /** When the context is full: end the text, or drop its older half and continue. "slide" also takes prompts of any length. Default: "stop". */
   overflow?: "stop" | "slide";
-  /** First tokens that stay in the context when it slides; an integer from 0, below a quarter of it. Default: 0. */
+  /** How many first tokens stay when the context slides; an integer from 0, below a quarter of it. Default: 0. */
   keep?: number;
-  /** Ends writing early, normally, with finishReason "abort". Default: none. */
+  /** Ends the text early, without an error; finishReason is "abort". Default: none. */
   signal?: AbortSignal;
 }
 
@@ -396,21 +411,21 @@ export interface TrainOptions {
   kinds?: readonly string[];
   /** How often the text is read; an integer, at least 1. Not together with `steps`. Default: 4, unless `steps` is given. */
   epochs?: number;
-  /** How many steps are made; an integer, at least 1. Not together with `epochs`. Default: what `epochs` come to. */
+  /** How many steps to train; an integer, at least 1. Not together with `epochs`. Default: as many as `epochs` take. */
   steps?: number;
-  /** Tokens of a sequence, of which all but the first are predicted; an integer, at least 2, at most the context's length. Default: 256. */
+  /** Tokens per sequence, all but the first of which are predicted; an integer from 2 to the context length. Default: 256. */
   sequenceLength?: number;
-  /** Sequences of a step; an integer from 1 to 256. Default: 4. */
+  /** Sequences per step; an integer from 1 to 256. Default: 4. */
   batch?: number;
   /** AdamW's learning rate; above 0. Default: 0.003. */
   learningRate?: number;
-  /** How the learning rate goes on after the warm-up: down to 0 along a cosine, or constant. Default: "cosine". */
+  /** The learning rate after the warm-up: down to 0 along a cosine, or constant. Default: "cosine". */
   schedule?: "cosine" | "constant";
   /** Steps in which the learning rate rises from 0; an integer, at least 0. Default: 10. */
   warmup?: number;
   /** AdamW's weight decay; from 0. Default: 0. */
   weightDecay?: number;
-  /** Gradients whose norm is larger are scaled down to it; from 0, which is off. Default: 1. */
+  /** Scale larger gradients down to this norm; 0 is off. Default: 1. */
   clipNorm?: number;
   /** AdamW's β₁; from 0, below 1. Default: 0.9. */
   beta1?: number;
@@ -418,9 +433,9 @@ export interface TrainOptions {
   beta2?: number;
   /** AdamW's ε; above 0. Default: 1e-8. */
   epsilon?: number;
-  /** Share of the text, from its end, that is kept to see which epoch was best; from 0, which keeps none, below 1. Default: 0.1. */
+  /** Fraction at the end of the text held out to find the best epoch; at least 0 (none), below 1. Default: 0.1. */
   validation?: number;
-  /** Seed of what new tokens begin with and of the order of sequences; an integer from 0 to 2^53 − 1. Default: a random one. */
+  /** Seed of the first values and of the order of sequences; an integer from 0 to 2^53 − 1. Default: a random one. */
   seed?: number;
   /** A pack to go on from, which decides `tokens` and `kinds`. Default: none. */
   pack?: PackSource;
