@@ -145,7 +145,7 @@ export function writtenTypes(types) {
   const generate = members(Object.entries(GENERATE_OPTIONS));
   const withGenerate = between(types, "export interface GenerateOptions {\n", "}\n\n", generate);
   const train = members(Object.entries(TRAIN_OPTIONS).filter(([, option]) => option.doc));
-  const last = "  /** A pack to go on from";
+  const last = "  /** A pack to continue training";
   return between(withGenerate, "export interface TrainOptions {\n", last, train);
 }
 

@@ -72,9 +72,9 @@ export interface LoadProgress {
   /** null between files. */
   file: string | null;
   fromCache: boolean;
-  /** Of the last seconds; null but while downloading. */
+  /** Over the last seconds; null except while downloading. */
   bytesPerSecond: number | null;
-  /** An estimate; null but while downloading. */
+  /** An estimate; null except while downloading. */
   secondsLeft: number | null;
   /** What loading waits for, in a sentence: a hub that asks to wait, a host that does not answer. null: nothing. */
   waitingFor: string | null;
@@ -112,7 +112,7 @@ export interface StoredModel {
   revision: string;
   quantization: Quantization;
   bytes: number;
-  /** False while a part of it is missing: the next load goes on with it. */
+  /** False while a part of it is missing: the next load resumes it. */
   complete: boolean;
   /** Milliseconds since 1970. */
   lastUsed: number;
@@ -122,7 +122,7 @@ export interface StoredModel {
 export interface Availability {
   /** "stored": nothing is downloaded. "unavailable": `reason` says why. */
   state: "stored" | "downloadable" | "unavailable";
-  /** Bytes that are still to be downloaded; of a checkpoint its file's, as long as nothing is stored. Null where nobody tells. */
+  /** Bytes that are still to be downloaded; of a checkpoint its file's, as long as nothing is stored. Null where the host does not say. */
   downloadBytes: number | null;
   /** Bytes in this browser's storage. */
   storedBytes: number;
@@ -313,13 +313,13 @@ export interface ScoreResult {
   tokenIds: number[];
   /** Natural logarithms; the first is null where the context is empty. */
   logprobs: (number | null)[];
-  /** Whether every scored token is the likeliest one. */
+  /** Whether every scored token is the most likely one. */
   isGreedy: boolean;
   /** null where nothing was scored. */
   perplexity: number | null;
 }
 
-/** What the browser tells of the GPU; empty texts where it tells nothing, and on the CPU. */
+/** What the browser says about the GPU; empty strings where it says nothing, and on the CPU. */
 export interface Adapter {
   vendor: string;
   architecture: string;
@@ -437,7 +437,7 @@ export interface TrainOptions {
   validation?: number;
   /** Seed of the first values and of the order of sequences; an integer from 0 to 2^53 − 1. Default: a random one. */
   seed?: number;
-  /** A pack to go on from, which decides `tokens` and `kinds`. Default: none. */
+  /** A pack to continue training, which decides `tokens` and `kinds`. Default: none. */
   pack?: PackSource;
   /** What the pack goes by, 1 to 120 characters. Default: that of `pack`, else a free one. */
   name?: string;
@@ -459,7 +459,7 @@ export interface ModelInfo {
   quantization: Quantization;
   /** Where it computes: on the CPU it is slower, and `notes` say why it is there. */
   backend: "webgpu" | "cpu";
-  /** Where the engine runs: in a worker, or, where none can be had, on the thread that loaded the model. */
+  /** Where the engine runs: in a worker, or, where that is not possible, on the thread that loaded the model. */
   thread: "worker" | "main";
   adapter: Adapter;
   /** What is used that not every device has: "subgroups" and "shader-f16" of WebGPU, "simd128" on the CPU. */
@@ -483,9 +483,9 @@ export interface CompletionParams {
   model?: string | null;
   /** A text, token ids, or an array of either. Default: "", which stands for the beginning of a text. */
   prompt?: string | TokenIds | readonly string[] | readonly TokenIds[] | null;
-  /** Most tokens to write; an integer, 0 only together with `echo`. Default: 16. */
+  /** Maximum number of tokens to write; an integer, 0 only with `echo`. Default: 16. */
   max_tokens?: number | null;
-  /** From 0, which always takes the likeliest token. Default: 1. */
+  /** Higher is more surprising; 0 always takes the most likely token. Default: 1. */
   temperature?: number | null;
   /** Above 0, at most 1. Default: 1. */
   top_p?: number | null;
@@ -493,9 +493,9 @@ export interface CompletionParams {
   n?: number | null;
   /** Resolve to an async iterable of chunks. Default: false. */
   stream?: boolean | null;
-  /** With `stream`: whether a last chunk tells the usage. */
+  /** With `stream`: whether a last chunk reports the usage. */
   stream_options?: { include_usage?: boolean } | null;
-  /** How many likeliest tokens to report, 0 to 20; 0 reports the chosen one alone. Default: none. */
+  /** How many of the most likely tokens to report, 0 to 20; 0 reports only the chosen one. Default: none. */
   logprobs?: number | null;
   /** Begin the text, and `logprobs`, with the prompt. Default: false. */
   echo?: boolean | null;
@@ -517,7 +517,7 @@ export interface CompletionParams {
   repetition_penalty?: number | null;
   /** Not of the protocol: as `heal` of `generate`. Default: true. */
   heal?: boolean | null;
-  /** Goes nowhere: there is no server that could want to know. */
+  /** Ignored: there is no server that could use it. */
   user?: string | null;
   /** Only the same as `n`. */
   best_of?: number | null;
@@ -530,7 +530,7 @@ export interface CompletionLogprobs {
   tokens: string[];
   /** Natural logarithms; null for the first token of a prompt, which follows nothing. */
   token_logprobs: (number | null)[];
-  /** The likeliest tokens by their texts, and the chosen one; null where none was asked for, and for that first token. */
+  /** The most likely tokens by their texts, and the chosen one; null where none was asked for, and for that first token. */
   top_logprobs: (Record<string, number> | null)[];
   /** Where each token's text begins in the choice's. */
   text_offset: number[];
@@ -573,7 +573,7 @@ export interface Completions {
     params: CompletionParams & { stream?: false | null },
     request?: { signal?: AbortSignal },
   ): Promise<TextCompletion & { usage: CompletionUsage }>;
-  /** Where only the run tells which. */
+  /** Where only the value of `stream` decides. */
   create(
     params: CompletionParams,
     request?: { signal?: AbortSignal },
@@ -591,7 +591,7 @@ export class TokenFormer {
   /**
    * The address of the folder that holds worker, glue, wasm and `models/`, to be set before the first load: a string or
    * a URL, relative to the page; null takes it back. Left out, it is what a script tag of the page has in `data-assets`,
-   * or what the module's own address tells. Reads as an absolute address, or null.
+   * or the folder of the module's own address. Reads as an absolute address, or null.
    */
   static get assets(): string | null;
   static set assets(folder: string | URL | null);
@@ -620,23 +620,23 @@ export class TokenFormer {
   /** Deletes what is stored of a model and resolves to the bytes that this freed. */
   static delete(id: string, options?: DeleteOptions): Promise<number>;
 
-  /** Bytes that this origin uses and may use, and whether the browser keeps them when space gets short. */
+  /** Bytes that this origin uses and may use, and whether they are protected from automatic clean-up. */
   static storage(): Promise<{ usage: number; quota: number; persisted: boolean }>;
 
-  /** Asks the browser to keep what is stored. Firefox asks the visitor: do not wait for it while loading. */
+  /** Asks the browser to protect what is stored from automatic clean-up. Firefox asks the visitor: do not wait for it while loading. */
   static persist(): Promise<boolean>;
 
   /** Always allowed, also after `dispose`. */
   readonly info: ModelInfo;
 
-  /** Writes on from a prompt. Mistakes in the arguments reject the first `next`. Leaving the loop early frees everything. */
+  /** Continues a prompt. Mistakes in the arguments reject the first `next`. Leaving the loop early frees everything. */
   generate(prompt: string | TokenIds, options?: GenerateOptions): AsyncGenerator<Chunk, GenerateResult, undefined>;
 
-  /** Writes on from a prompt and resolves to the whole. */
+  /** Continues a prompt and resolves to the whole. */
   complete(prompt: string | TokenIds, options?: GenerateOptions): Promise<GenerateResult>;
 
   /**
-   * Writes a prompt on in `n` ways at once, in less time than one after another. Text i is that of `complete` with the seed
+   * Continues a prompt in `n` ways at once, in less time than one after another. Text i is that of `complete` with the seed
    * `seed + i`; after 2^53 - 1 comes 0. Chunks of all texts come mixed; the results are in the order of `index`. After an
    * abort comes what was written until then. Leaving the loop early frees everything.
    */
@@ -669,20 +669,20 @@ export class TokenFormer {
   readonly packs: readonly TokenPack[];
 
   /**
-   * Has a token pack take part, in the place of one of the same name; resolves to it. At most 16 do. The context is
-   * forgotten, as by the next two. The order of adding makes no difference.
+   * Adds a token pack, replacing one of the same name; resolves to it. At most 16 can be added, in any order. The context
+   * is forgotten, as by the next two.
    */
   addPack(pack: PackSource, options?: PackOptions): Promise<TokenPack>;
 
   /** Changes how much a pack counts, -4 to 4; at 0 the model is exactly as without it. */
   setPack(name: string, options: { strength: number }): Promise<void>;
 
-  /** Takes a pack away. */
+  /** Removes a pack. */
   removePack(name: string): Promise<void>;
 
   /**
-   * Learns the manner of a text: trains parameter tokens beside the model's own, which stay as they are, and so do packs that
-   * take part. Resolves to the pack, which is not added; after an abort, to what was learnt until then.
+   * Learns the manner of a text: trains parameter tokens beside the model's own, which stay as they are, and so do packs
+   * already added. Resolves to the pack, which is not added; after an abort, to what was learnt until then.
    */
   train(text: string | TokenIds | readonly { text: string }[], options?: TrainOptions): Promise<TokenPack>;
 
@@ -705,7 +705,7 @@ export class TokenFormer {
   dispose(): Promise<void>;
 }
 
-/** Events of <token-former>. None of them bubbles; `input`, which tells changes of the text, does. */
+/** Events of <token-former>. None of them bubbles; `input`, which reports changes of the text, does. */
 export interface TokenFormerEventMap {
   /** The model is loaded. */
   load: CustomEvent<TokenFormer>;
@@ -717,7 +717,7 @@ export interface TokenFormerEventMap {
   done: CustomEvent<GenerateResult>;
   /** A call failed; it rejects with the same. */
   error: CustomEvent<TokenFormerError>;
-  /** A token of one of several ways to go on was written, which `alternatives` writes. */
+  /** `alternatives` wrote a token of one of several continuations. */
   alternative: CustomEvent<AlternativeChunk>;
   /** A button or key is about to call what `detail` says; `preventDefault` keeps it from that. `start`: where it would write. */
   beforegenerate: CustomEvent<{ call: "generate" | "regenerate"; start: number }>;
@@ -742,23 +742,23 @@ type ElementOptions = Omit<LoadOptions, "cache" | "signal" | "onProgress"> &
  */
 export type TokenFormerOptionProperties = { -readonly [K in keyof ElementOptions]-?: ElementOptions[K] | null };
 
-/** What the model reads in the place of `text`, with options that go before the attributes; null: the text itself. */
+/** What the model reads instead of `text`, with options that go before the attributes; null: the text itself. */
 export type Compose = (text: string, model: TokenFormer) => Composed | null | Promise<Composed | null>;
 /** A prompt, alone or with options of `generate`. */
 export type Composed = string | ({ prompt: string } & GenerateOptions);
 
-/** The element <token-former>. Besides the events of the map it tells changes of its text by `input`, which bubbles. */
+/** The element <token-former>. Besides the events of the map it reports changes of its text by `input`, which bubbles. */
 export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProperties {
   /** The loaded model, or null. Setting it sets the attribute `model`, or removes it: frameworks assign properties. */
   get model(): TokenFormer | null;
   set model(name: string | URL | null);
   /** What it does. The same can be styled by: `token-former:state(writing)`. */
   readonly state: "idle" | "loading" | "writing";
-  /** The text to begin with. Setting another one is a beginning that is not undone. */
+  /** The text to start with. Setting another one starts over and cannot be undone. */
   prompt: string | null;
   /** Load the model as soon as the element is in a document. */
   autoload: boolean;
-  /** Show tokens in the place of the text that can be edited. */
+  /** Show tokens instead of the editable text. */
   tokenView: boolean;
   /** Do not keep downloaded models in the browser's storage. */
   noCache: boolean;
@@ -771,14 +771,14 @@ export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProper
   get text(): string;
   set text(text: string | null);
   /**
-   * The text with who wrote what, to be kept and set again. Setting others is a beginning that is not undone; setting the
+   * The text with who wrote what, to be kept and set again. Setting others starts over and cannot be undone; setting the
    * same changes nothing.
    */
   get passages(): Passage[];
   set passages(passages: Iterable<Passage> | null);
   /**
-   * Makes of a text what the model reads in its place, such as a memory before it, and other options for that; null, which it
-   * returns as well: the text itself. It is asked for each text that is written.
+   * Makes of a text what the model reads instead, such as a memory before it, and other options for that; null stands for
+   * the text itself. It is called for each text that is written.
    */
   compose: Compose | null;
   /**
@@ -792,19 +792,18 @@ export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProper
   ondone: ((this: TokenFormerElement, event: CustomEvent<GenerateResult>) => unknown) | null;
   /** Loads the model that the attributes name, unless it is the loaded one. */
   load(): Promise<TokenFormer>;
-  /** Writes on from `prompt`, which becomes the text, or from the text as it stands; loads first if needed. */
+  /** Continues `prompt`, which becomes the text, or the text itself; loads first if needed. */
   generate(prompt?: string | TokenIds): Promise<GenerateResult>;
   /**
-   * Writes the model's last passage anew, in the place of it and of all that follows it; without one, as `generate`.
-   * `undo` brings back what was there.
+   * Replaces the model's last passage, and removes what follows it; without one, as `generate`. `undo` brings both back.
    */
   regenerate(): Promise<GenerateResult>;
   /**
-   * Writes `n` ways to go on from `prompt`, or from the text, side by side. None comes into the text: the event `alternative`
-   * tells of every token, and `splice` puts there what is chosen.
+   * Writes `n` continuations of `prompt`, or of the text, side by side. None enters the text: the event `alternative`
+   * reports every token, and `splice` inserts the chosen one.
    */
   alternatives(options: AlternativesOptions & { prompt?: string }): Promise<GenerateResult[]>;
-  /** Puts passages, or tokens of the model's, in the place of what stands from `start` to `end`; `undo` takes it back. */
+  /** Replaces the text from `start` to `end` with passages, or tokens of the model's; `undo` takes it back. */
   splice(start: number, end: number, parts: Iterable<Part>): void;
   /** Where the caret stands in the text, in UTF-16 code units, or what is selected begins. */
   selectionStart: number;

@@ -135,7 +135,7 @@ export class Completions {
     if (user !== undefined && typeof user !== "string")
       throw invalidArgument(`user must be a string, not ${typeName(user)}.`);
     if (suffix !== undefined && suffix !== "")
-      throw invalidArgument("suffix is not supported: these models only write on.", "Leave it out.");
+      throw invalidArgument("suffix is not supported: these models only continue text.", "Leave it out.");
     if (bestOf !== undefined && bestOf !== checked.n)
       throw invalidArgument("best_of is not supported.", "Leave it out, and choose among n yourself.");
     if (checked.max_tokens === 0 && !checked.echo) {

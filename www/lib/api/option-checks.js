@@ -24,7 +24,7 @@ import { packReader } from "./pack-sources.js";
  * @property {boolean} [isWide] of an integer: Rust needs all of its 53 bits; others count as 2^32 - 1 there if they are larger
  * @property {string} [doc] the comment in tokenformer.d.ts, without the default
  * @property {string} [leftOut] what that comment says instead of a default
- * @property {readonly [number, string]} [step] where it has a place in the order of the sampling, and its name in the README
+ * @property {readonly [number, string]} [step] where it has a place in the order of the sampling, and its name in the documentation
  */
 
 /** @typedef {Readonly<Record<string, Readonly<Option>>>} Table */
