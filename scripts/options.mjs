@@ -102,7 +102,7 @@ function between(text, before, after, middle) {
 }
 
 const ofOptions = (table) => ({
-  head: ["option", "type", "default", ""],
+  head: ["option", "type", "default", "what it does"],
   rows: () => Object.entries(table).flatMap(([name, option]) => optionRows(name, option)),
 });
 
@@ -113,7 +113,7 @@ const TABLES = {
   alternatives: ofOptions(ALTERNATIVES_OPTIONS),
   train: ofOptions(TRAIN_OPTIONS),
   completions: ofOptions(COMPLETION_OPTIONS),
-  attributes: { head: ["attribute", "value", "default", ""], rows: () => ATTRIBUTE_TABLE.map(attributeRow) },
+  attributes: { head: ["attribute", "value", "default", "what it does"], rows: () => ATTRIBUTE_TABLE.map(attributeRow) },
   errors: {
     head: ["code", "what happened", "what to do"],
     rows: (types) => Object.keys(REMEDIES).map((code) => errorRow(code, types)),

@@ -228,7 +228,7 @@ export interface GenerateOptions {
   logitBias?: Readonly<Record<number, number>>;
   /** How many of the most likely tokens to report with each token; 0 to 20. Default: 0. */
   logprobs?: number;
-  /** Read a prompt without its trailing space, and do not write that space twice. Default: true. */
+  /** Join a prompt's trailing space with the first token, so that it is not written twice. Default: true. */
   heal?: boolean;
   /** Before this many tokens neither the model nor a stop string ends the text; an integer from 0 to maxTokens. Default: 0. */
   minTokens?: number;

@@ -12,7 +12,7 @@ import ts from "typescript";
 const BANNED = [
   [/\b(is|are|was|be) had\b/i, "is available; can be downloaded"],
   [/\b(goes|go|going|went) on (with|where|by|from|to|until|as|in)\b/i, "continues, resumes"],
-  [/\bwrit(es?|ing|ten) on\b/i, "continues"],
+  [/\bwrit(es?|ing|ten) (a text )?on\b/i, "continues"],
   [/\bgoes on\b/i, "continues, resumes"],
   [/\btells\b/i, "says, shows, reports"],
   [/\bis told\b|\bare told\b/i, "is reported, is passed"],

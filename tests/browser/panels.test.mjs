@@ -184,7 +184,7 @@ test("what the model is told and sees, after each slide, and what it expected of
   await page.getByRole("textbox", { name: "Memory" }).fill("Lily has a boat.");
   await button(page, "Add a name").click();
   await page.getByRole("textbox", { name: "Names" }).fill("Lily, girl");
-  await page.getByRole("textbox", { name: "What the model is to know" }).fill("She can swim.");
+  await page.getByRole("textbox", { name: "What the model should know" }).fill("She can swim.");
   await assertAccessible(page, "memory");
   await page.keyboard.press("Escape");
   await page.getByRole("textbox").press("Control+End");

@@ -153,7 +153,7 @@ function detailsOf({
     ],
     ["Precision", quantization],
     ["Backend", BACKENDS[backend]],
-    ["Adapter", backend === "webgpu" && (adapterInWords(adapter) || "not told by the browser")],
+    ["Adapter", backend === "webgpu" && (adapterInWords(adapter) || "not reported by the browser")],
     ["Runs", THREADS[thread]],
     ["Features", features?.join(", ") || "none"],
     ["Kernels", variants?.join(", ")],

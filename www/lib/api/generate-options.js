@@ -112,13 +112,13 @@ export const ROWS = {
     "doc": "How many of the most likely tokens to report with each token; 0 to 20."
   },
   "heal": {
-    "type": "boolean", "default": true, "room": "text", "step": [10, "first tokens that do not begin with the space barred (`heal`)"],
-    "about": "read a prompt without its trailing space, and do not write that space twice",
-    "doc": "Read a prompt without its trailing space, and do not write that space twice."
+    "type": "boolean", "default": true, "room": "text", "step": [10, "bar first tokens without the space (`heal`)"],
+    "about": "join a prompt's trailing space with the first token",
+    "doc": "Join a prompt's trailing space with the first token, so that it is not written twice."
   },
   "minTokens": {
     "type": "integer", "min": 0, "max": 9007199254740991, "default": 0, "room": "sampling",
-    "step": [12, "the end of the text barred (`minTokens`)"],
+    "step": [12, "bar the end of the text (`minTokens`)"],
     "about": "before this many tokens nothing ends the text; at most `maxTokens`",
     "doc": "Before this many tokens neither the model nor a stop string ends the text; an integer from 0 to maxTokens."
   },

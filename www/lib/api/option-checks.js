@@ -60,7 +60,7 @@ export const STRENGTH = {
   min: -MOST_STRENGTH,
   max: MOST_STRENGTH,
   default: undefined,
-  about: "how much the pack counts: 0 is off, below 0 the opposite; left out, what its file says, else 1",
+  about: "weight of the pack: 0 is off, below 0 the opposite; by default what its file says, else 1",
 };
 /** Options checked against a table, and complete. Throws `invalid-argument`. @param {Table} table @param {unknown} [options] @param {string} [path] of an object's fields, in messages: "dry." */
 export function checkOptions(table, options = {}, path = "") {
