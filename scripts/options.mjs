@@ -113,7 +113,10 @@ const TABLES = {
   alternatives: ofOptions(ALTERNATIVES_OPTIONS),
   train: ofOptions(TRAIN_OPTIONS),
   completions: ofOptions(COMPLETION_OPTIONS),
-  attributes: { head: ["attribute", "value", "default", "what it does"], rows: () => ATTRIBUTE_TABLE.map(attributeRow) },
+  attributes: {
+    head: ["attribute", "value", "default", "what it does"],
+    rows: () => ATTRIBUTE_TABLE.map(attributeRow),
+  },
   errors: {
     head: ["code", "what happened", "what to do"],
     rows: (types) => Object.keys(REMEDIES).map((code) => errorRow(code, types)),

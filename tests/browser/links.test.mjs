@@ -63,7 +63,7 @@ test("a link holds what stands there now, and says what it does not hold", async
   t.after(() => visit.close());
   const { page, url } = visit;
   const copied = async () => {
-    await button(page, /copy a link/i).click();
+    await button(page, /share this opening/i).click();
     await page.locator("#link-status", { hasText: "." }).waitFor();
     const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
     return {
@@ -96,7 +96,7 @@ test("a link holds what stands there now, and says what it does not hold", async
   assert.deepEqual([...second.query.keys()], ["top-p"]);
   // As on a page that is not secure.
   await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined, configurable: true }));
-  await button(page, /copy a link/i).click();
+  await button(page, /share this opening/i).click();
   await page.locator("#link-status", { hasText: "The link is in the address bar. Not in it: " }).waitFor();
   assert.deepEqual(page.problems, []);
 });

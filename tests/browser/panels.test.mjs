@@ -261,11 +261,11 @@ test("what is kept can be asked to stay", async (t) => {
   await dialog.getByText("Nothing is loaded.").waitFor();
   // Headless browsers refuse: the answer is put in their mouth, each of both.
   await page.evaluate(() => (navigator.storage.persist = async () => false));
-  await dialog.getByRole("button", { name: /keep them/i }).click();
-  await dialog.getByText(/does not promise it/).waitFor();
+  await dialog.getByRole("button", { name: /protect from/i }).click();
+  await dialog.getByText(/said no for now/).waitFor();
   await page.evaluate(() => (navigator.storage.persist = navigator.storage.persisted = async () => true));
-  await dialog.getByRole("button", { name: /keep them/i }).click();
+  await dialog.getByRole("button", { name: /protect from/i }).click();
   await dialog.getByText(/Protected from automatic clean-up\./).waitFor();
-  await dialog.getByRole("button", { name: /keep them/i }).waitFor({ state: "hidden" });
+  await dialog.getByRole("button", { name: /protect from/i }).waitFor({ state: "hidden" });
   assert.deepEqual(page.problems, []);
 });
