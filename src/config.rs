@@ -227,7 +227,7 @@ impl PartialConfig {
             ));
         }
         let need = |value: Option<usize>, name: &str, max: usize| match value {
-            None => Err(Error::invalid_config(format!("Neither the checkpoint nor config.json tells {name}."))
+            None => Err(Error::invalid_config(format!("Neither the checkpoint nor config.json contains {name}."))
                 .hint(format!("Pass it: config: {{ {name}: … }}."))),
             Some(v) if v == 0 || v > max => {
                 Err(Error::invalid_config(format!("{name} is {v}; it must be between 1 and {max}.")))

@@ -1,4 +1,5 @@
-// Checks the words that users read: README, docs/, what www/ shows and says, and the comments of the published types. It
+// Checks the words that users read: README, docs/, what www/ shows, messages of www/ and src/, and the comments of the
+// published types. It
 // finds phrases that stop a native reader, and sentences of the interface that are too long.
 //
 //     node scripts/lint/words.mjs
@@ -40,7 +41,8 @@ const BANNED = [
 ];
 const MOST_WORDS = 25;
 /** Others' words, and what no user reads: the types of the engine's glue. */
-const APART = /node_modules|www\/models|\.vitepress|evaluate\/samples\.js|tokenformer-web\.d\.ts/;
+const APART =
+  /node_modules|www\/models|\.vitepress|evaluate\/samples\.js|tokenformer-web\.d\.ts|tests?\.rs|\/(tests|scripted|conformance)\//;
 
 /**
  * What is wrong with a piece of text: "phrase: instead". `isInterface`: sentences have a longest length.
@@ -91,6 +93,14 @@ export function stringsOf(code) {
   return found.filter((text) => /[a-z] [a-z]/i.test(text) && !/[{};]\s*\n|^\s*@|<!doctype/.test(text));
 }
 
+/** The strings of a Rust file that are sentences, or parts of one; its tests' are not. @param {string} code */
+export function rustStringsOf(code) {
+  const [own] = code.split("#[cfg(test)]");
+  const strings = own.replace(/^\s*\/\/.*$/gm, "").matchAll(/"((?:[^"\\]|\\[^])*)"/g);
+  const found = [...strings].map(([, text]) => text.replace(/\\\n\s*/g, "").replaceAll("\\n", "\n"));
+  return found.filter((text) => /[a-z] [a-z]/i.test(text));
+}
+
 /** The comments of a file of types. @param {string} types */
 export function commentsOf(types) {
   return [...types.matchAll(/\/\*\*([^]*?)\*\//g)].map(([, comment]) =>
@@ -108,6 +118,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     [["README.md", ...below("docs", ".md")], proseOf, {}],
     [["index.html", ...below("www", ".html")], shownBy, { isInterface: true }],
     [below("www", ".js"), stringsOf, { isInterface: true }],
+    [below("src", ".rs"), rustStringsOf, { isInterface: true }],
     [below("www", ".d.ts"), commentsOf, {}],
   ];
   for (const [paths, partsOf, options] of kinds)

@@ -217,7 +217,7 @@ pub fn stored_instead(e: &Error) -> Option<String> {
         ErrorCode::Network => "The server cannot be reached".to_owned(),
         ErrorCode::RateLimited => "The hub asks to wait before more is requested".to_owned(),
         ErrorCode::ModelNotFound | ErrorCode::Unauthorized => {
-            format!("The model cannot be had there any more ({})", e.message.trim_end_matches('.'))
+            format!("The model is no longer available there ({})", e.message.trim_end_matches('.'))
         }
         _ => return None,
     };

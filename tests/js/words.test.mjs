@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { commentsOf, faultsOf, proseOf, shownBy, stringsOf } from "../../scripts/lint/words.mjs";
+import { commentsOf, faultsOf, proseOf, rustStringsOf, shownBy, stringsOf } from "../../scripts/lint/words.mjs";
 
 test("phrases that stop a reader are found, and what to write instead is said", () => {
   assert.deepEqual(faultsOf("The model goes on.\nIt is fast."), ['"goes on": write continues, resumes']);
@@ -27,6 +27,7 @@ test("what users read is found in pages, scripts, types and documents", () => {
     "one text",
     "two X texts",
   ]);
+  assert.deepEqual(rustStringsOf('// "no text"\nlet a = "one text";\n#[cfg(test)]\nlet b = "a test";'), ["one text"]);
   assert.deepEqual(commentsOf("/** What `x` is. */\nx: string; // no"), [" What X is. "]);
   assert.deepEqual(proseOf("# A\n\nb `goes on`\n\n```js\ngoes on\n```\n- c\n- d"), ["# A", "b X", "- c", "- d"]);
 });
