@@ -34,6 +34,7 @@ export default [
     languageOptions: { globals: globals.browser, parserOptions: { ecmaFeatures: { jsx: true } } },
     rules: { "no-unused-vars": "off" }, // JSX uses names that this rule does not see
   },
+  { files: ["docs/**"], languageOptions: { globals: { ...globals.browser, ...globals.node } } },
   { files: ["www/service-worker.js"], languageOptions: { globals: globals.serviceworker } },
   { files: ["examples/extension/*.js"], languageOptions: { globals: globals.webextensions } },
   { files: ["scripts/**", "tests/**", "examples/**/*.mjs", "*.js"], languageOptions: { globals: globals.node } },

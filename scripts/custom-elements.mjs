@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Writes www/custom-elements.json, the manifest by which editors and documentation tools know <token-former>: from the
-// element's table of attributes, the types and README.md. tests/js/custom-elements.test.mjs says when it is out of date.
+// element's table of attributes, the types and docs/element.md. tests/js/custom-elements.test.mjs says when it is out of date.
 //
 //     node scripts/custom-elements.mjs
 
@@ -147,10 +147,10 @@ function fromTypes() {
   }
 }
 
-/** README's table of custom properties. */
+/** The documentation's table of custom properties. */
 function customProperties() {
-  const readme = readFileSync(path("README.md"), "utf8");
-  return [...readme.matchAll(/^\| `(--token-former-[\w-]+)` \| (.+?) \| (.+?) \|$/gm)].map(
+  const page = readFileSync(path("docs/element.md"), "utf8");
+  return [...page.matchAll(/^\| `(--token-former-[\w-]+)` \| (.+?) \| (.+?) \|$/gm)].map(
     ([, name, standard, about]) => ({
       name,
       default: standard.replaceAll("`", ""),

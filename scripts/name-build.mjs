@@ -17,8 +17,11 @@ const root = fileURLToPath(new URL("../", import.meta.url));
 const NAME = "[0-9a-f]{12}";
 const SECTION = "tokenformer-web build";
 const SERVICE_WORKER = "service-worker.js";
-/** What is no part of the program: models have hashes of their own, and the single file is made of the others once they have their name. */
-const APART = ["models", SINGLE_FILE];
+/**
+ * What is no part of the program: models have hashes of their own, the documentation is a site of its own, and the single
+ * file is made of the others once they have their name.
+ */
+const APART = ["models", "docs", SINGLE_FILE];
 /** Fetched once a model is loaded. */
 const WASM = "tokenformer-web_bg.wasm";
 const ENGINE = ["tokenformer-web.js", WASM];

@@ -1,16 +1,26 @@
-// Writes what README.md and tokenformer.d.ts say of options, by the tables that the code checks by: after a change of
-// www/lib/api/generate-options.js, www/lib/api/train-options.js or of LOAD_OPTIONS.
+// Writes the tables of options, attributes and errors in docs/, and the options in tokenformer.d.ts, from what the code
+// checks by: after a change of www/lib/api/generate-options.js, www/lib/api/train-options.js, LOAD_OPTIONS or an error's
+// remedy.
 //
 //     node scripts/options.mjs
 //
+// A table stands in a page between `<!-- scripts/options.mjs: NAME -->` and `<!-- end -->`; NAME is a key of TABLES.
 // tests/js/docs.test.mjs fails where that was not done.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { GENERATE_OPTIONS, LOAD_OPTIONS, rangeInWords, TRAIN_OPTIONS } from "../www/lib/api/options.js";
-import { attributeName } from "../www/lib/element/attributes.js";
+import { COMPLETION_OPTIONS } from "../www/lib/api/completions.js";
+import {
+  ALTERNATIVES_OPTIONS,
+  GENERATE_OPTIONS,
+  LOAD_OPTIONS,
+  rangeInWords,
+  TRAIN_OPTIONS,
+} from "../www/lib/api/options.js";
+import { ATTRIBUTE_TABLE } from "../www/lib/element/attributes.js";
+import { REMEDIES } from "../www/lib/errors.js";
 
-/** Types as the README tells them, and as TypeScript does. */
+/** Types as the documentation names them, and as TypeScript does. */
 const TYPES = {
   string: ["string", "string"],
   url: ["http(s) address", "string"],
@@ -26,14 +36,11 @@ const TYPES = {
 };
 
 function typeInWords(option) {
-  const { type, values, fields } = option;
-  if (type === "enum") return values.map((v) => `"${v}"`).join(", ");
-  if (type === "integer" || type === "number") return `${type} ${rangeInWords(option)}`;
-  if (type === "object")
-    return `object { ${Object.entries(fields)
-      .map(([name, field]) => `${name}: ${typeInWords(field)}`)
-      .join("; ")} }`;
-  return TYPES[type][0];
+  const { type, values } = option;
+  if (type === "enum") return values.map((v) => `\`"${v}"\``).join(", ");
+  // What JavaScript holds exactly is no limit that anybody meets.
+  if (type === "integer" || type === "number") return `${type} ${rangeInWords(option).replace(", below 2^53", "")}`;
+  return type === "object" ? "object" : TYPES[type][0];
 }
 
 function typeInTypes({ type, values, fields }) {
@@ -46,13 +53,28 @@ function typeInTypes({ type, values, fields }) {
   return TYPES[type][1];
 }
 
-/** An option as the README's table shows it. */
-export function optionRow(name, option, { hasAttribute = true } = {}) {
-  const attribute = ["pack", "signal", "signals", "function"].includes(option.type)
-    ? ""
-    : `\`${attributeName(name, option)}\``;
-  const standard = option.default === undefined ? "" : `\`${JSON.stringify(option.default)}\``;
-  return `| \`${name}\` | ${hasAttribute ? `${attribute} | ` : ""}${typeInWords(option)} | ${standard} | ${option.about} |`;
+/** An option as a table shows it: a row, and one more for each field of an object. */
+export function optionRows(name, option) {
+  const { fields = {}, default: standard, about } = option;
+  const told = standard === undefined || option.fields ? "" : `\`${JSON.stringify(standard)}\``;
+  const own = `| \`${name}\` | ${typeInWords(option)} | ${told} | ${about} |`;
+  return [own, ...Object.entries(fields).flatMap(([field, its]) => optionRows(`${name}.${field}`, its))];
+}
+
+/** An attribute of <token-former> as a table shows it. */
+export function attributeRow({ attribute, kind, values, default: standard, about }) {
+  const kinds = { text: "text", number: "number", boolean: "on or off", json: "JSON", list: "addresses, or JSON" };
+  const type = values?.map((value) => `\`${value}\``).join(", ") ?? kinds[kind];
+  // Text and numbers stand in an attribute as they are.
+  const told = standard === undefined || kind === "json" || kind === "list" ? "" : `\`${standard}\``;
+  return `| \`${attribute}\` | ${type} | ${told} | ${about} |`;
+}
+
+/** An error code as a table shows it: what its comment in tokenformer.d.ts says happened, and the usual remedy. */
+export function errorRow(code, types) {
+  const [, happened] = types.match(new RegExp(`/\\*\\* (.+)\\. \\*/\\n  \\| "${code}"`)) ?? [];
+  if (!happened) throw new Error(`tokenformer.d.ts does not say what ${code} means.`);
+  return `| \`${code}\` | ${happened} | ${REMEDIES[code]} |`;
 }
 
 /** An option as a member of an interface. */
@@ -64,13 +86,11 @@ export function optionMember(name, option) {
   return `  /** ${doc} Default: ${told}. */\n  ${name}?: ${typeInTypes(option)};\n`;
 }
 
-/** The order in which options change the choice of a token, in words. */
+/** The order in which options change the choice of a token: a numbered list. */
 export function orderInWords(table) {
   const steps = Object.values(table).flatMap(({ step }) => (step ? [step] : []));
-  return steps
-    .toSorted(([a], [b]) => a - b)
-    .map(([, name]) => name)
-    .join(", ");
+  const names = steps.toSorted(([a], [b]) => a - b).map(([, name]) => name);
+  return names.map((name, i) => `${i + 1}. ${name}\n`).join("");
 }
 
 /** `text` with what stands between two parts of it replaced. */
@@ -81,19 +101,45 @@ function between(text, before, after, middle) {
   return text.slice(0, start) + middle + text.slice(end);
 }
 
-/** README.md with the tables of today. */
-export function writtenReadme(readme) {
-  const head = "\n\n| option | attribute | type | default | |\n|---|---|---|---|---|\n";
-  const rows = (table) => Object.entries(table).map(([name, option]) => optionRow(name, option));
-  const withLoad = between(readme, `### Options of \`load\`${head}`, "\n\n", rows(LOAD_OPTIONS).join("\n"));
-  const title = `### Options of \`generate\` and \`complete\`${head}`;
-  const withGenerate = between(withLoad, title, "\n\n", rows(GENERATE_OPTIONS).join("\n"));
-  const trainHead = "\n\n| option | type | default | |\n|---|---|---|---|\n";
-  const trainRows = Object.entries(TRAIN_OPTIONS).map(([name, option]) =>
-    optionRow(name, option, { hasAttribute: false }),
-  );
-  const withTrain = between(withGenerate, `### Options of \`train\`${trainHead}`, "\n\n", trainRows.join("\n"));
-  return between(withTrain, "They apply in this order: ", ", draw.", orderInWords(GENERATE_OPTIONS));
+const ofOptions = (table) => ({
+  head: ["option", "type", "default", "what it does"],
+  rows: () => Object.entries(table).flatMap(([name, option]) => optionRows(name, option)),
+});
+
+/** The tables by their names. */
+const TABLES = {
+  load: ofOptions(LOAD_OPTIONS),
+  generate: ofOptions(GENERATE_OPTIONS),
+  alternatives: ofOptions(ALTERNATIVES_OPTIONS),
+  train: ofOptions(TRAIN_OPTIONS),
+  completions: ofOptions(COMPLETION_OPTIONS),
+  attributes: {
+    head: ["attribute", "value", "default", "what it does"],
+    rows: () => ATTRIBUTE_TABLE.map(attributeRow),
+  },
+  errors: {
+    head: ["code", "what happened", "what to do"],
+    rows: (types) => Object.keys(REMEDIES).map((code) => errorRow(code, types)),
+  },
+};
+const PLACE = /(<!-- scripts\/options\.mjs: ([\w-]+) -->\n)[^]*?(<!-- end -->)/g;
+
+/** The pages that have tables. */
+export const PAGES = ["docs/api.md", "docs/element.md", "docs/openai.md", "docs/packs.md", "docs/troubleshooting.md"];
+
+/** A page with the tables of today. */
+export function writtenPage(page, types) {
+  return page.replace(PLACE, (_, begin, name, end) => {
+    if (name === "order") return `${begin}\n${orderInWords(GENERATE_OPTIONS)}\n${end}`;
+    const { head, rows } = TABLES[name];
+    const lines = [`| ${head.join(" | ")} |`, `|${"---|".repeat(head.length)}`, ...rows(types)];
+    return `${begin}\n${lines.join("\n")}\n\n${end}`;
+  });
+}
+
+/** The tables that a page has. */
+export function tablesOf(page) {
+  return [...page.matchAll(PLACE)].map(([, , name]) => name);
 }
 
 /** tokenformer.d.ts with the options of today. */
@@ -102,16 +148,14 @@ export function writtenTypes(types) {
   const generate = members(Object.entries(GENERATE_OPTIONS));
   const withGenerate = between(types, "export interface GenerateOptions {\n", "}\n\n", generate);
   const train = members(Object.entries(TRAIN_OPTIONS).filter(([, option]) => option.doc));
-  const last = "  /** A pack to go on from";
+  const last = "  /** A pack to continue training";
   return between(withGenerate, "export interface TrainOptions {\n", last, train);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [path, written] of [
-    ["README.md", writtenReadme],
-    ["www/tokenformer.d.ts", writtenTypes],
-  ]) {
-    const file = new URL(`../${path}`, import.meta.url);
-    writeFileSync(file, written(readFileSync(file, "utf8")));
-  }
+  const at = (path) => new URL(`../${path}`, import.meta.url);
+  const edit = (path, written) => writeFileSync(at(path), written(readFileSync(at(path), "utf8")));
+  edit("www/tokenformer.d.ts", writtenTypes);
+  const types = readFileSync(at("www/tokenformer.d.ts"), "utf8");
+  for (const path of PAGES) edit(path, (page) => writtenPage(page, types));
 }

@@ -39,7 +39,7 @@ const card = {
   height: 630,
   body: `<body style="margin:0;height:630px;box-sizing:border-box;padding:80px 90px;background:#fbf8f3;${ink};font-family:Georgia,serif">
     <p style="display:flex;align-items:center;gap:22px;margin:0;${quiet}"><img src="${address}" style="width:56px">TokenFormer</p>
-    <p style="margin:34px 0 30px;font-size:68px;line-height:1.2;letter-spacing:-.01em">You begin, it goes on.</p>
+    <p style="margin:34px 0 30px;font-size:68px;line-height:1.2;letter-spacing:-.01em">Start a story. It writes the rest.</p>
     <p style="margin:0;padding:26px 34px;border:1px solid #ddd5c8;border-radius:10px;background:#fffdf9;font-size:40px;line-height:1.5">Once upon a time, there was a little girl who <span style="color:#35496a">lived in a house by the sea</span><span style="border-inline-end:4px solid ${accent};margin-inline-start:4px"></span></p>
     <p style="position:absolute;inset-block-end:66px;margin:0;${quiet}">A small language model, in your browser. Nothing is sent anywhere.</p>`,
 };

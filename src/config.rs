@@ -102,7 +102,7 @@ impl PartialConfig {
         use serde_json::{Number, Value};
         let unreadable = |e: serde_json::Error| {
             Error::invalid_config(format!("config.json cannot be read: {e}."))
-                .hint("It must be a JSON object with the fields that the README names under \"Convert a model\".")
+                .hint("It must be a JSON object with the fields that docs/models.md names under \"Convert a model\".")
                 .caused_by(e)
         };
         let mut value: Value = serde_json::from_slice(json).map_err(unreadable)?;
@@ -227,7 +227,7 @@ impl PartialConfig {
             ));
         }
         let need = |value: Option<usize>, name: &str, max: usize| match value {
-            None => Err(Error::invalid_config(format!("Neither the checkpoint nor config.json tells {name}."))
+            None => Err(Error::invalid_config(format!("Neither the checkpoint nor config.json contains {name}."))
                 .hint(format!("Pass it: config: {{ {name}: … }}."))),
             Some(v) if v == 0 || v > max => {
                 Err(Error::invalid_config(format!("{name} is {v}; it must be between 1 and {max}.")))

@@ -15,8 +15,8 @@ pub fn check_untold(file: &str, bytes: u64) -> Result<()> {
     if bytes <= MAX_UNTOLD_BYTES {
         return Ok(());
     }
-    Err(Error::unsupported(format!("{file} did not end after {bytes} bytes, and its server tells no size."))
-        .hint("Load it from a host that answers requests for ranges, or that tells sizes."))
+    Err(Error::unsupported(format!("{file} did not end after {bytes} bytes, and its server reports no size."))
+        .hint("Load it from a host that answers requests for ranges, or that reports sizes."))
 }
 
 /// # Errors
@@ -26,7 +26,7 @@ pub fn check_size(file: &str, bytes: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::unsupported(format!("{file} is said to have {bytes} bytes; at most {MAX_FILE_BYTES} are read."))
-        .hint("Whoever publishes the model must correct what is said of its files."))
+        .hint("The model's publisher must correct what is said about its files."))
 }
 
 /// Smallest and largest unit of a file, in bytes; see [`unit_bytes`].

@@ -5,7 +5,7 @@ import type { GenerateOptions, LoadOptions, TokenFormer } from "./tokenformer.js
 
 /**
  * A provider for the Vercel AI SDK 7. Its models are base models: they take the texts of all messages as one text, with
- * nothing between them, and write on. They warn about tools, JSON and parts that are no text.
+ * nothing between them, and continue. They warn about tools, JSON and parts that are no text.
  *
  * Options of `generate` that the SDK has no name for stand in `providerOptions: { tokenformer: { … } }`.
  */

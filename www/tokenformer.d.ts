@@ -2,20 +2,35 @@
 
 /** Stable codes of {@link TokenFormerError}. */
 export type ErrorCode =
+  /** The model needs WebGPU, and there is no usable GPU, or the page's policy forbids WebAssembly. */
   | "webgpu-unavailable"
+  /** There is no such repository, revision or file, or it is private. */
   | "model-not-found"
+  /** The hub requires a token, or this token may not read the model. */
   | "unauthorized"
+  /** The hub is limiting requests. */
   | "rate-limited"
+  /** A request failed. */
   | "network"
+  /** The bytes received are not the right ones, or files of two builds were mixed. */
   | "integrity"
+  /** The browser's storage is full. */
   | "quota"
+  /** The file is of a kind that this module does not read. */
   | "unsupported-checkpoint"
+  /** Configuration, tokenizer and tensors contradict each other, or text was given to a model without a tokenizer. */
   | "invalid-config"
+  /** An argument cannot be used; the message names it. */
   | "invalid-argument"
+  /** The GPU has no room for the weights, or for the context you asked for; the hint says what fits. */
   | "out-of-memory"
+  /** The GPU was lost three times within a minute, or the engine stopped. */
   | "device-lost"
+  /** You aborted the call. */
   | "aborted"
+  /** The model has been disposed. */
   | "disposed"
+  /** A bug in this module. */
   | "internal";
 
 /** What every call of the interface throws or rejects with. `message` is a sentence for people. */
@@ -57,9 +72,9 @@ export interface LoadProgress {
   /** null between files. */
   file: string | null;
   fromCache: boolean;
-  /** Of the last seconds; null but while downloading. */
+  /** Over the last seconds; null except while downloading. */
   bytesPerSecond: number | null;
-  /** An estimate; null but while downloading. */
+  /** An estimate; null except while downloading. */
   secondsLeft: number | null;
   /** What loading waits for, in a sentence: a hub that asks to wait, a host that does not answer. null: nothing. */
   waitingFor: string | null;
@@ -97,7 +112,7 @@ export interface StoredModel {
   revision: string;
   quantization: Quantization;
   bytes: number;
-  /** False while a part of it is missing: the next load goes on with it. */
+  /** False while a part of it is missing: the next load resumes it. */
   complete: boolean;
   /** Milliseconds since 1970. */
   lastUsed: number;
@@ -107,7 +122,7 @@ export interface StoredModel {
 export interface Availability {
   /** "stored": nothing is downloaded. "unavailable": `reason` says why. */
   state: "stored" | "downloadable" | "unavailable";
-  /** Bytes that are still to be downloaded; of a checkpoint its file's, as long as nothing is stored. Null where nobody tells. */
+  /** Bytes that are still to be downloaded; of a checkpoint its file's, as long as nothing is stored. Null where the host does not say. */
   downloadBytes: number | null;
   /** Bytes in this browser's storage. */
   storedBytes: number;
@@ -181,51 +196,51 @@ export interface DeleteOptions {
 }
 
 export interface GenerateOptions {
-  /** Most tokens to write; an integer, at least 1. Default: 256. */
+  /** Maximum number of tokens to write; an integer, at least 1. Default: 256. */
   maxTokens?: number;
-  /** From 0, which always takes the likeliest token. Default: 0.8. */
+  /** Higher is more surprising; 0 always takes the most likely token. Default: 0.8. */
   temperature?: number;
-  /** Drop logits more than so many standard deviations below the highest; from 0, which is off. Default: 0. */
+  /** Keep logits within this many standard deviations of the highest; 0 is off. Default: 0. */
   topNSigma?: number;
-  /** Draw from the k likeliest tokens; an integer from 0, which is off. Default: 0. */
+  /** Sample from the k most likely tokens only; an integer, 0 is off. Default: 0. */
   topK?: number;
-  /** Draw from the likeliest tokens that make up this much probability; above 0, at most 1. Default: 0.95. */
+  /** Sample from the most likely tokens that together have this probability; above 0, at most 1. Default: 0.95. */
   topP?: number;
-  /** Drop tokens below this share of the likeliest one's probability; from 0, below 1. Default: 0. */
+  /** Drop tokens below this fraction of the most likely token's probability; at least 0, below 1. Default: 0. */
   minP?: number;
   /** XTC: with this probability at each token, keep only the least likely of those at or above the threshold. Default: {"probability":0,"threshold":0.1}. */
   xtc?: { probability?: number; threshold?: number };
-  /** Above 1 discourages tokens of prompt and output; above 0. Default: 1. */
+  /** Above 1 discourages tokens already in the prompt or the output; must be above 0. Default: 1. */
   repetitionPenalty?: number;
-  /** Lowers every token that the output has already; -2 to 2. Default: 0. */
+  /** Lowers every token already in the output; -2 to 2. Default: 0. */
   presencePenalty?: number;
-  /** Lowers tokens by how often the output has them; -2 to 2. Default: 0. */
+  /** Lowers tokens by how often the output contains them; -2 to 2. Default: 0. */
   frequencyPenalty?: number;
-  /** The three penalties count so many of the last tokens; an integer from 0, which counts all. Default: 0. */
+  /** How many of the last tokens the three penalties look at; an integer, 0 means all. Default: 0. */
   penaltyRange?: number;
-  /** DRY: lowers what would continue a repeat by multiplier * base^(length - allowedLength), from allowedLength on. Default: {"multiplier":0,"base":1.75,"allowedLength":2,"range":0,"breakers":["\n",":","\"","*"]}. */
+  /** DRY: lowers what would continue a repetition of allowedLength or more by multiplier * base^(length - allowedLength). Default: {"multiplier":0,"base":1.75,"allowedLength":2,"range":0,"breakers":["\n",":","\"","*"]}. */
   dry?: { multiplier?: number; base?: number; allowedLength?: number; range?: number; breakers?: readonly string[] };
-  /** An integer from 0, below 2^53. Default: a random one, which the result tells. */
+  /** An integer from 0, below 2^53. Default: a random one, returned with the result. */
   seed?: number;
-  /** Texts that end the output and are not part of it; none may be empty. Default: []. */
+  /** Strings that end the output and are not part of it; none may be empty. Default: []. */
   stop?: readonly string[];
   /** Numbers added to the logits of token ids. Default: {}. */
   logitBias?: Readonly<Record<number, number>>;
-  /** How many likeliest tokens to report with every token; 0 to 20. Default: 0. */
+  /** How many of the most likely tokens to report with each token; 0 to 20. Default: 0. */
   logprobs?: number;
-  /** A text that ends in a space goes on with a token that begins with it, and the space is not written twice. Default: true. */
+  /** Join a prompt's trailing space with the first token, so that it is not written twice. Default: true. */
   heal?: boolean;
-  /** Tokens before which neither the end of the text is drawn nor stop texts end it; an integer from 0 to maxTokens. Default: 0. */
+  /** Before this many tokens neither the model nor a stop string ends the text; an integer from 0 to maxTokens. Default: 0. */
   minTokens?: number;
-  /** At maxTokens, go on to the end of the sentence, for at most 64 tokens. Default: false. */
+  /** At maxTokens, continue to the end of the sentence, for at most 64 tokens. Default: false. */
   finishSentence?: boolean;
-  /** Phrases that the output must not hold, whatever their case; it is written otherwise from where one begins. Default: []. */
+  /** Phrases that never appear in the output, in upper or lower case: the text is rewritten from where one begins. Default: []. */
   banned?: readonly string[];
-  /** When the context is full: end, or go on with its newest half; "slide" takes prompts of any length. Default: "stop". */
+  /** When the context is full: end the text, or drop its older half and continue. "slide" also takes prompts of any length. Default: "stop". */
   overflow?: "stop" | "slide";
-  /** First tokens that stay in the context when it slides; an integer from 0, below a quarter of it. Default: 0. */
+  /** How many first tokens stay when the context slides; an integer from 0, below a quarter of it. Default: 0. */
   keep?: number;
-  /** Ends writing early, normally, with finishReason "abort". Default: none. */
+  /** Ends the text early, without an error; finishReason is "abort". Default: none. */
   signal?: AbortSignal;
 }
 
@@ -298,13 +313,13 @@ export interface ScoreResult {
   tokenIds: number[];
   /** Natural logarithms; the first is null where the context is empty. */
   logprobs: (number | null)[];
-  /** Whether every scored token is the likeliest one. */
+  /** Whether every scored token is the most likely one. */
   isGreedy: boolean;
   /** null where nothing was scored. */
   perplexity: number | null;
 }
 
-/** What the browser tells of the GPU; empty texts where it tells nothing, and on the CPU. */
+/** What the browser says about the GPU; empty strings where it says nothing, and on the CPU. */
 export interface Adapter {
   vendor: string;
   architecture: string;
@@ -396,21 +411,21 @@ export interface TrainOptions {
   kinds?: readonly string[];
   /** How often the text is read; an integer, at least 1. Not together with `steps`. Default: 4, unless `steps` is given. */
   epochs?: number;
-  /** How many steps are made; an integer, at least 1. Not together with `epochs`. Default: what `epochs` come to. */
+  /** How many steps to train; an integer, at least 1. Not together with `epochs`. Default: as many as `epochs` take. */
   steps?: number;
-  /** Tokens of a sequence, of which all but the first are predicted; an integer, at least 2, at most the context's length. Default: 256. */
+  /** Tokens per sequence, all but the first of which are predicted; an integer from 2 to the context length. Default: 256. */
   sequenceLength?: number;
-  /** Sequences of a step; an integer from 1 to 256. Default: 4. */
+  /** Sequences per step; an integer from 1 to 256. Default: 4. */
   batch?: number;
   /** AdamW's learning rate; above 0. Default: 0.003. */
   learningRate?: number;
-  /** How the learning rate goes on after the warm-up: down to 0 along a cosine, or constant. Default: "cosine". */
+  /** The learning rate after the warm-up: down to 0 along a cosine, or constant. Default: "cosine". */
   schedule?: "cosine" | "constant";
   /** Steps in which the learning rate rises from 0; an integer, at least 0. Default: 10. */
   warmup?: number;
   /** AdamW's weight decay; from 0. Default: 0. */
   weightDecay?: number;
-  /** Gradients whose norm is larger are scaled down to it; from 0, which is off. Default: 1. */
+  /** Scale larger gradients down to this norm; 0 is off. Default: 1. */
   clipNorm?: number;
   /** AdamW's β₁; from 0, below 1. Default: 0.9. */
   beta1?: number;
@@ -418,11 +433,11 @@ export interface TrainOptions {
   beta2?: number;
   /** AdamW's ε; above 0. Default: 1e-8. */
   epsilon?: number;
-  /** Share of the text, from its end, that is kept to see which epoch was best; from 0, which keeps none, below 1. Default: 0.1. */
+  /** Fraction at the end of the text held out to find the best epoch; at least 0 (none), below 1. Default: 0.1. */
   validation?: number;
-  /** Seed of what new tokens begin with and of the order of sequences; an integer from 0 to 2^53 − 1. Default: a random one. */
+  /** Seed of the first values and of the order of sequences; an integer from 0 to 2^53 − 1. Default: a random one. */
   seed?: number;
-  /** A pack to go on from, which decides `tokens` and `kinds`. Default: none. */
+  /** A pack to continue training, which decides `tokens` and `kinds`. Default: none. */
   pack?: PackSource;
   /** What the pack goes by, 1 to 120 characters. Default: that of `pack`, else a free one. */
   name?: string;
@@ -444,7 +459,7 @@ export interface ModelInfo {
   quantization: Quantization;
   /** Where it computes: on the CPU it is slower, and `notes` say why it is there. */
   backend: "webgpu" | "cpu";
-  /** Where the engine runs: in a worker, or, where none can be had, on the thread that loaded the model. */
+  /** Where the engine runs: in a worker, or, where that is not possible, on the thread that loaded the model. */
   thread: "worker" | "main";
   adapter: Adapter;
   /** What is used that not every device has: "subgroups" and "shader-f16" of WebGPU, "simd128" on the CPU. */
@@ -468,9 +483,9 @@ export interface CompletionParams {
   model?: string | null;
   /** A text, token ids, or an array of either. Default: "", which stands for the beginning of a text. */
   prompt?: string | TokenIds | readonly string[] | readonly TokenIds[] | null;
-  /** Most tokens to write; an integer, 0 only together with `echo`. Default: 16. */
+  /** Maximum number of tokens to write; an integer, 0 only with `echo`. Default: 16. */
   max_tokens?: number | null;
-  /** From 0, which always takes the likeliest token. Default: 1. */
+  /** Higher is more surprising; 0 always takes the most likely token. Default: 1. */
   temperature?: number | null;
   /** Above 0, at most 1. Default: 1. */
   top_p?: number | null;
@@ -478,9 +493,9 @@ export interface CompletionParams {
   n?: number | null;
   /** Resolve to an async iterable of chunks. Default: false. */
   stream?: boolean | null;
-  /** With `stream`: whether a last chunk tells the usage. */
+  /** With `stream`: whether a last chunk reports the usage. */
   stream_options?: { include_usage?: boolean } | null;
-  /** How many likeliest tokens to report, 0 to 20; 0 reports the chosen one alone. Default: none. */
+  /** How many of the most likely tokens to report, 0 to 20; 0 reports only the chosen one. Default: none. */
   logprobs?: number | null;
   /** Begin the text, and `logprobs`, with the prompt. Default: false. */
   echo?: boolean | null;
@@ -502,7 +517,7 @@ export interface CompletionParams {
   repetition_penalty?: number | null;
   /** Not of the protocol: as `heal` of `generate`. Default: true. */
   heal?: boolean | null;
-  /** Goes nowhere: there is no server that could want to know. */
+  /** Ignored: there is no server that could use it. */
   user?: string | null;
   /** Only the same as `n`. */
   best_of?: number | null;
@@ -515,7 +530,7 @@ export interface CompletionLogprobs {
   tokens: string[];
   /** Natural logarithms; null for the first token of a prompt, which follows nothing. */
   token_logprobs: (number | null)[];
-  /** The likeliest tokens by their texts, and the chosen one; null where none was asked for, and for that first token. */
+  /** The most likely tokens by their texts, and the chosen one; null where none was asked for, and for that first token. */
   top_logprobs: (Record<string, number> | null)[];
   /** Where each token's text begins in the choice's. */
   text_offset: number[];
@@ -558,7 +573,7 @@ export interface Completions {
     params: CompletionParams & { stream?: false | null },
     request?: { signal?: AbortSignal },
   ): Promise<TextCompletion & { usage: CompletionUsage }>;
-  /** Where only the run tells which. */
+  /** Where only the value of `stream` decides. */
   create(
     params: CompletionParams,
     request?: { signal?: AbortSignal },
@@ -576,7 +591,7 @@ export class TokenFormer {
   /**
    * The address of the folder that holds worker, glue, wasm and `models/`, to be set before the first load: a string or
    * a URL, relative to the page; null takes it back. Left out, it is what a script tag of the page has in `data-assets`,
-   * or what the module's own address tells. Reads as an absolute address, or null.
+   * or the folder of the module's own address. Reads as an absolute address, or null.
    */
   static get assets(): string | null;
   static set assets(folder: string | URL | null);
@@ -605,23 +620,23 @@ export class TokenFormer {
   /** Deletes what is stored of a model and resolves to the bytes that this freed. */
   static delete(id: string, options?: DeleteOptions): Promise<number>;
 
-  /** Bytes that this origin uses and may use, and whether the browser keeps them when space gets short. */
+  /** Bytes that this origin uses and may use, and whether they are protected from automatic clean-up. */
   static storage(): Promise<{ usage: number; quota: number; persisted: boolean }>;
 
-  /** Asks the browser to keep what is stored. Firefox asks the visitor: do not wait for it while loading. */
+  /** Asks the browser to protect what is stored from automatic clean-up. Firefox asks the visitor: do not wait for it while loading. */
   static persist(): Promise<boolean>;
 
   /** Always allowed, also after `dispose`. */
   readonly info: ModelInfo;
 
-  /** Writes on from a prompt. Mistakes in the arguments reject the first `next`. Leaving the loop early frees everything. */
+  /** Continues a prompt. Mistakes in the arguments reject the first `next`. Leaving the loop early frees everything. */
   generate(prompt: string | TokenIds, options?: GenerateOptions): AsyncGenerator<Chunk, GenerateResult, undefined>;
 
-  /** Writes on from a prompt and resolves to the whole. */
+  /** Continues a prompt and resolves to the whole. */
   complete(prompt: string | TokenIds, options?: GenerateOptions): Promise<GenerateResult>;
 
   /**
-   * Writes a prompt on in `n` ways at once, in less time than one after another. Text i is that of `complete` with the seed
+   * Continues a prompt in `n` ways at once, in less time than one after another. Text i is that of `complete` with the seed
    * `seed + i`; after 2^53 - 1 comes 0. Chunks of all texts come mixed; the results are in the order of `index`. After an
    * abort comes what was written until then. Leaving the loop early frees everything.
    */
@@ -654,20 +669,20 @@ export class TokenFormer {
   readonly packs: readonly TokenPack[];
 
   /**
-   * Has a token pack take part, in the place of one of the same name; resolves to it. At most 16 do. The context is
-   * forgotten, as by the next two. The order of adding makes no difference.
+   * Adds a token pack, replacing one of the same name; resolves to it. At most 16 can be added, in any order. The context
+   * is forgotten, as by the next two.
    */
   addPack(pack: PackSource, options?: PackOptions): Promise<TokenPack>;
 
   /** Changes how much a pack counts, -4 to 4; at 0 the model is exactly as without it. */
   setPack(name: string, options: { strength: number }): Promise<void>;
 
-  /** Takes a pack away. */
+  /** Removes a pack. */
   removePack(name: string): Promise<void>;
 
   /**
-   * Learns the manner of a text: trains parameter tokens beside the model's own, which stay as they are, and so do packs that
-   * take part. Resolves to the pack, which is not added; after an abort, to what was learnt until then.
+   * Learns the manner of a text: trains parameter tokens beside the model's own, which stay as they are, and so do packs
+   * already added. Resolves to the pack, which is not added; after an abort, to what was learnt until then.
    */
   train(text: string | TokenIds | readonly { text: string }[], options?: TrainOptions): Promise<TokenPack>;
 
@@ -690,7 +705,7 @@ export class TokenFormer {
   dispose(): Promise<void>;
 }
 
-/** Events of <token-former>. None of them bubbles; `input`, which tells changes of the text, does. */
+/** Events of <token-former>. None of them bubbles; `input`, which reports changes of the text, does. */
 export interface TokenFormerEventMap {
   /** The model is loaded. */
   load: CustomEvent<TokenFormer>;
@@ -702,7 +717,7 @@ export interface TokenFormerEventMap {
   done: CustomEvent<GenerateResult>;
   /** A call failed; it rejects with the same. */
   error: CustomEvent<TokenFormerError>;
-  /** A token of one of several ways to go on was written, which `alternatives` writes. */
+  /** `alternatives` wrote a token of one of several continuations. */
   alternative: CustomEvent<AlternativeChunk>;
   /** A button or key is about to call what `detail` says; `preventDefault` keeps it from that. `start`: where it would write. */
   beforegenerate: CustomEvent<{ call: "generate" | "regenerate"; start: number }>;
@@ -727,23 +742,23 @@ type ElementOptions = Omit<LoadOptions, "cache" | "signal" | "onProgress"> &
  */
 export type TokenFormerOptionProperties = { -readonly [K in keyof ElementOptions]-?: ElementOptions[K] | null };
 
-/** What the model reads in the place of `text`, with options that go before the attributes; null: the text itself. */
+/** What the model reads instead of `text`, with options that go before the attributes; null: the text itself. */
 export type Compose = (text: string, model: TokenFormer) => Composed | null | Promise<Composed | null>;
 /** A prompt, alone or with options of `generate`. */
 export type Composed = string | ({ prompt: string } & GenerateOptions);
 
-/** The element <token-former>. Besides the events of the map it tells changes of its text by `input`, which bubbles. */
+/** The element <token-former>. Besides the events of the map it reports changes of its text by `input`, which bubbles. */
 export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProperties {
   /** The loaded model, or null. Setting it sets the attribute `model`, or removes it: frameworks assign properties. */
   get model(): TokenFormer | null;
   set model(name: string | URL | null);
   /** What it does. The same can be styled by: `token-former:state(writing)`. */
   readonly state: "idle" | "loading" | "writing";
-  /** The text to begin with. Setting another one is a beginning that is not undone. */
+  /** The text to start with. Setting another one starts over and cannot be undone. */
   prompt: string | null;
   /** Load the model as soon as the element is in a document. */
   autoload: boolean;
-  /** Show tokens in the place of the text that can be edited. */
+  /** Show tokens instead of the editable text. */
   tokenView: boolean;
   /** Do not keep downloaded models in the browser's storage. */
   noCache: boolean;
@@ -756,14 +771,14 @@ export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProper
   get text(): string;
   set text(text: string | null);
   /**
-   * The text with who wrote what, to be kept and set again. Setting others is a beginning that is not undone; setting the
+   * The text with who wrote what, to be kept and set again. Setting others starts over and cannot be undone; setting the
    * same changes nothing.
    */
   get passages(): Passage[];
   set passages(passages: Iterable<Passage> | null);
   /**
-   * Makes of a text what the model reads in its place, such as a memory before it, and other options for that; null, which it
-   * returns as well: the text itself. It is asked for each text that is written.
+   * Makes of a text what the model reads instead, such as a memory before it, and other options for that; null stands for
+   * the text itself. It is called for each text that is written.
    */
   compose: Compose | null;
   /**
@@ -777,19 +792,18 @@ export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProper
   ondone: ((this: TokenFormerElement, event: CustomEvent<GenerateResult>) => unknown) | null;
   /** Loads the model that the attributes name, unless it is the loaded one. */
   load(): Promise<TokenFormer>;
-  /** Writes on from `prompt`, which becomes the text, or from the text as it stands; loads first if needed. */
+  /** Continues `prompt`, which becomes the text, or the text itself; loads first if needed. */
   generate(prompt?: string | TokenIds): Promise<GenerateResult>;
   /**
-   * Writes the model's last passage anew, in the place of it and of all that follows it; without one, as `generate`.
-   * `undo` brings back what was there.
+   * Replaces the model's last passage, and removes what follows it; without one, as `generate`. `undo` brings both back.
    */
   regenerate(): Promise<GenerateResult>;
   /**
-   * Writes `n` ways to go on from `prompt`, or from the text, side by side. None comes into the text: the event `alternative`
-   * tells of every token, and `splice` puts there what is chosen.
+   * Writes `n` continuations of `prompt`, or of the text, side by side. None enters the text: the event `alternative`
+   * reports every token, and `splice` inserts the chosen one.
    */
   alternatives(options: AlternativesOptions & { prompt?: string }): Promise<GenerateResult[]>;
-  /** Puts passages, or tokens of the model's, in the place of what stands from `start` to `end`; `undo` takes it back. */
+  /** Replaces the text from `start` to `end` with passages, or tokens of the model's; `undo` takes it back. */
   splice(start: number, end: number, parts: Iterable<Part>): void;
   /** Where the caret stands in the text, in UTF-16 code units, or what is selected begins. */
   selectionStart: number;

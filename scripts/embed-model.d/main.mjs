@@ -16,7 +16,7 @@ import {
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { read, Refused } from "./options.mjs";
-import { card, factsOf, parametersOf, readme, withFacts, withSettings } from "./written.mjs";
+import { card, evaluation, factsOf, parametersOf, readme, withFacts, withSettings } from "./written.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const at = (path) => join(root, path);
@@ -30,7 +30,9 @@ const TEXT = {
   characters: 40_000,
 };
 /** What begins with the model's settings, or names it. */
-const PAGES = ["index.html", "examples/plain/index.html", "examples/vite/src/main.ts", "README.md"];
+const PAGES = ["index.html", "examples/plain/index.html", "examples/vite/src/main.ts", "README.md"].concat(
+  ["index", "element", "api"].map((name) => `docs/${name}.md`),
+);
 const NEEDED = ["pytorch_model.bin", "config.json", "tokenizer.json", "README.md", "golden.json"];
 
 const say = (text) => console.error(`embed-model: ${text}`);
@@ -160,7 +162,8 @@ function write(folder, output, facts, rows, before) {
   const edit = (path, change) => writeFileSync(path, change(readFileSync(path, "utf8")));
   edit(FACTS, (text) => withFacts(text, facts));
   for (const page of PAGES) edit(at(page), (text) => withSettings(text, facts));
-  edit(at("README.md"), (text) => readme(text, before, facts, rows));
+  edit(at("README.md"), (text) => readme(text, before, facts));
+  edit(at("docs/evaluation.md"), (text) => evaluation(text, facts, rows));
 }
 
 try {

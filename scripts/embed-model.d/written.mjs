@@ -72,19 +72,23 @@ ${table(quantization, rows)}
 `;
 }
 
-/** README.md with another table, and with the name of the model that there is now. */
-export function readme(text, from, facts, rows) {
+/** docs/evaluation.md with another table. */
+export function evaluation(text, facts, rows) {
   const [before, rest] = cut(text, BEGIN);
   const [, after] = cut(rest, END);
   const { name, quantization, weightBytes } = facts;
   const lead = `The embedded model, \`${name}\`, ships as \`${quantization}\`: ${megabytes(weightBytes)} of weights.`;
-  const all = `${before}${BEGIN}\n\n${lead}\n\n${table(quantization, rows)}\n\n${END}${after}`;
-  return all.replaceAll(`www/models/${from}/`, `www/models/${name}/`);
+  return `${before}${BEGIN}\n\n${lead}\n\n${table(quantization, rows)}\n\n${END}${after}`;
+}
+
+/** README.md with the name of the model that there is now. */
+export function readme(text, from, { name }) {
+  return text.replaceAll(`www/models/${from}/`, `www/models/${name}/`);
 }
 
 function cut(text, mark) {
   const at = text.indexOf(mark);
-  if (at < 0) throw new Error(`README.md lacks the line ${mark}.`);
+  if (at < 0) throw new Error(`docs/evaluation.md lacks the line ${mark}.`);
   return [text.slice(0, at), text.slice(at + mark.length)];
 }
 

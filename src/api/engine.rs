@@ -170,7 +170,7 @@ impl Engine {
         Ok(Several::of(&self.0, several))
     }
 
-    /// Waits until it is found out how decode steps are made fastest here.
+    /// Waits for the tuning of decode steps.
     pub async fn settle(&self) -> Result<(), JsValue> {
         self.0.abort.clear();
         if let Some(tuning) = &self.0.tuning {

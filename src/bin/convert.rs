@@ -37,10 +37,10 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
   --output        the folder to make; it must not exist, or be empty
   --config        default: config.json beside the input, if there is one
   --tokenizer     default: tokenizer.json beside the input, if there is one
-  --calibrate     round such that products with what so many tokens make of the layers are least off: random tokens
-                  and such as the model writes, in sequences of 256; take thousands. Better with 4 bits, above
-                  all on texts unlike those of the training; no text is needed. 32768 take seven minutes for a
-                  model of 38M parameters on two cores, and far longer for larger ones
+  --calibrate     number of tokens by which to calibrate the rounding, in the thousands: 32768 is good. The model
+                  writes them itself; no text is needed. It makes a better q4, above all on texts unlike the
+                  training's. A model of 38M parameters takes seven minutes on two cores; larger ones take
+                  far longer.
   --shard-bytes   largest file to write (default 1900000000)";
 
     struct Arguments {

@@ -43,7 +43,7 @@ fn read_range<R: Read + Seek>(reader: &mut R, range: Range<u64>) -> Result<Vec<u
         .map_err(|e| Error::new(ErrorCode::OutOfMemory, "A tensor is too large for this machine.").caused_by(e))?;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|e| {
-        Error::new(ErrorCode::OutOfMemory, format!("{len} bytes of memory cannot be had.")).caused_by(e)
+        Error::new(ErrorCode::OutOfMemory, format!("{len} bytes of memory are not available.")).caused_by(e)
     })?;
     reader.seek(SeekFrom::Start(range.start)).map_err(unreadable)?;
     let read = reader.take(len as u64).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -1,5 +1,5 @@
 //! Compiling a pipeline without holding up what runs: a browser can, and wgpu does not ask it to. The pipeline that is
-//! made here is thrown away; while it lives, the browser has its like at once.
+//! made here is thrown away; while it is alive, creating the same pipeline again is instant.
 
 use super::binding::Access;
 use super::device::Gpu;

@@ -159,7 +159,7 @@ pub fn unreachable(what: &str, url: &str, own_origin: &str, is_offline: bool) ->
     if url.starts_with("file:") {
         let error = format!("{what} was looked for at {url}, and pages may not read such addresses.");
         return Error::new(ErrorCode::Network, error).hint(
-            "Serve the page and the module's files from a web server. A bundler must copy them too: see the README.",
+            "Serve the page and the module's files from a web server. A bundler must copy them too: see docs/install.md.",
         );
     }
     if is_offline {
@@ -217,7 +217,7 @@ pub fn stored_instead(e: &Error) -> Option<String> {
         ErrorCode::Network => "The server cannot be reached".to_owned(),
         ErrorCode::RateLimited => "The hub asks to wait before more is requested".to_owned(),
         ErrorCode::ModelNotFound | ErrorCode::Unauthorized => {
-            format!("The model cannot be had there any more ({})", e.message.trim_end_matches('.'))
+            format!("The model is no longer available there ({})", e.message.trim_end_matches('.'))
         }
         _ => return None,
     };

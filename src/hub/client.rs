@@ -257,9 +257,9 @@ impl<P: Platform> Client<P> {
     /// # Errors
     /// Those of [`Answer::refusal`], `network` and `aborted`.
     pub async fn api(&self, url: &str) -> Result<Option<(Vec<u8>, Option<String>)>> {
-        let what = format!("What the hub tells of {}", self.location);
+        let what = format!("What the hub says about {}", self.location);
         if !self.is_endpoint(url) {
-            return Err(Error::new(ErrorCode::Network, "The hub's list of files goes on at another host."));
+            return Err(Error::new(ErrorCode::Network, "The hub's list of files continues on another host."));
         }
         self.retry(async || {
             let response = self.send(url, None, true).await.map_err(|lost| {

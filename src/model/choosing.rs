@@ -20,7 +20,7 @@ use web_time::Instant;
 
 /// Most steps whose tokens are read at a time.
 const MOST_AT_A_TIME: usize = 16;
-/// Tokens shall not come in gusts: so many seconds of steps at most are read at a time.
+/// Upper bound on the decode time that one readback covers, in seconds: tokens should arrive evenly.
 const GUST: f64 = 0.03;
 
 /// Words of a flight besides the ring: what tells of workgroups that timed out.

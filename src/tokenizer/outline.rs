@@ -151,7 +151,7 @@ impl Model {
             ("end_of_word_suffix", self.end_of_word_suffix),
         ] {
             if affix.is_some_and(|affix| !affix.is_empty()) {
-                return Err(format!("has a {name}, which byte-level tokens have not"));
+                return Err(format!("has a {name}, which byte-level tokenizers do not use"));
             }
         }
         let Vocabulary(vocab) = self.vocab;

@@ -22,7 +22,7 @@ impl Trouble {
     /// For people, after so many steps.
     pub(super) fn message(self, steps: usize) -> String {
         let what = match self {
-            Self::NotFinite => "the loss is no number any more",
+            Self::NotFinite => "the loss is no longer a number",
             Self::Rising => "the loss rises instead of falling",
         };
         format!(

@@ -15,7 +15,7 @@ test("the benchmark is opened from the page, and measures what it is told to", a
   const visit = await visitor(world, { width: 360, colorScheme: "dark" });
   t.after(() => visit.close());
   const { page, url, requests } = visit;
-  await page.getByRole("link", { name: "How fast is it here?" }).click();
+  await page.getByRole("link", { name: "Benchmark" }).click();
   await page.getByRole("heading", { name: "Benchmark" }).waitFor();
   assert.ok(page.url().startsWith(`${url}bench.html`));
   await assertAccessible(page, "benchmark");

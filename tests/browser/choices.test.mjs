@@ -39,7 +39,7 @@ async function begin(t, tokens, options) {
   const visit = await visitor(world, options);
   t.after(() => visit.close());
   const { page } = visit;
-  await page.getByLabel("How many versions are written").selectOption("4");
+  await page.getByLabel("Number of versions").selectOption("4");
   await page.evaluate(
     ([tokens, own]) => {
       const writer = document.querySelector("token-former");

@@ -340,7 +340,7 @@ test("the page and its element say that it is the CPU", async () => {
     () => document.getElementById("writer").shadowRoot.querySelector("[part=status]").textContent,
   );
   assert.match(status, /3 tokens · .*on the CPU/);
-  assert.match(await page.textContent("#notice"), /write on the processor, slower/);
+  assert.match(await page.textContent("#notice"), /runs on your CPU/);
   assert.equal(await page.isVisible("#notice"), true);
   await page.evaluate(() => document.getElementById("machine").showModal?.());
   await context.close();
@@ -368,6 +368,6 @@ test("models that need a GPU are not offered, and say why; one of this computer 
   await page.getByRole("radio", { name: EMBEDDED.name }).waitFor();
   await page.getByLabel("Text to evaluate").fill("Once upon a time there was a little girl.");
   await page.getByRole("button", { name: "Start" }).click();
-  await page.getByRole("heading", { name: `Results: ${EMBEDDED.name} (this computer), 1 document` }).waitFor();
+  await page.getByRole("heading", { name: `Results: ${EMBEDDED.name} (this device), 1 document` }).waitFor();
   assert.deepEqual(page.problems, []);
 });

@@ -63,13 +63,13 @@ async function report(page) {
 
 /** Chooses the checkpoint of `makeCheckpoint`, and precisions of it. */
 async function chooseCheckpoint(page, ...precisions) {
-  await page.getByLabel("Another one").fill(`${world.server.origin}/out/evaluate-model/`);
+  await page.getByLabel("Other model").fill(`${world.server.origin}/out/evaluate-model/`);
   await page.getByRole("button", { name: "Choose", exact: true }).click();
   await page
     .getByRole("radio", { name: /evaluate-model/ })
     .and(page.locator(":checked"))
     .waitFor();
-  for (const name of ["as it comes", "q4", "q8", "f16"])
+  for (const name of ["as published", "q4", "q8", "f16"])
     await page.getByLabel(new RegExp(`^${name}`)).setChecked(precisions.includes(name));
 }
 
@@ -85,8 +85,8 @@ for (const [width, colorScheme] of FULL ? SIZES : SIZES.slice(0, 1)) {
     await t.test("it is reached from the page, and downloads nothing before it is told to", async () => {
       await page.goto(url);
       await page.waitForFunction(() => navigator.serviceWorker.controller);
-      await page.getByRole("link", { name: "How good is it?" }).click();
-      await page.getByRole("heading", { name: "How good is it?" }).waitFor();
+      await page.getByRole("link", { name: "Evaluate a model" }).click();
+      await page.getByRole("heading", { name: "Evaluate a model" }).waitFor();
       await page.getByText(/^This model comes as q/).waitFor();
       await assertAccessible(page, "before");
       await assertFits(page, "before");
@@ -452,7 +452,7 @@ test("what was stopped keeps its part, marked as such", async (t) => {
 test("a precision that cannot be had costs the others nothing, and a model without a tokenizer says so", async (t) => {
   const { page, url } = await evaluatePage(t, { mayAsk: [world.server.origin] });
   const choose = async (name) => {
-    await page.getByLabel("Another one").fill(name);
+    await page.getByLabel("Other model").fill(name);
     await page.getByRole("button", { name: "Choose", exact: true }).click();
   };
   await give(page, PROMPT.text);

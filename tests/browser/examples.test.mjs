@@ -1,13 +1,15 @@
 // The examples, each as a newcomer tries it: in an empty folder outside of the repository, with the packed packages.
 
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { liveDocument } from "../../docs/.vitepress/live-document.mjs";
 import { importMap } from "../../scripts/release.mjs";
 import { serve } from "../../scripts/static-server.mjs";
-import { FULL, modulePage, open, start } from "./harness.mjs";
+import { blocksOf } from "../snippets.mjs";
+import { FULL, open, start, SUB_PATH } from "./harness.mjs";
 import { filesWithPaths, inProject, install, pack, script, unpack } from "./package-project.mjs";
 
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
@@ -218,35 +220,57 @@ test("OpenAI's client, as its package is", async (t) => {
   await page.close();
 });
 
-test("what README writes with the embedded model, as it stands there", async () => {
-  const blocks = [...readFileSync(path("README.md"), "utf8").matchAll(/^```js\n([^]*?)^```$/gm)].map(
-    ([, code]) => code,
-  );
-  const examples = ["generate", "alternatives", "completions"].map((call) =>
-    blocks.find((code) => code.includes("await TokenFormer.load();") && code.includes(`.${call}`)),
-  );
-  const page = await modulePage(world);
-  const written = await page.evaluate(async (examples) => {
-    const written = [];
-    const { log } = console;
-    for (const code of examples) {
-      document.body.textContent = "";
-      const lines = [];
-      console.log = (line) => lines.push(line);
-      // The module is here already.
-      await new Function(`return (async () => { ${code.replace(/^import .*$/m, "")} })();`)();
-      written.push({ body: document.body.textContent, lines });
-    }
-    console.log = log;
-    return written;
-  }, examples);
-  const [generated, several, completed] = written;
-  for (const { body } of [generated, completed]) assert.ok(body.length > 40, body);
-  assert.equal(several.lines.length, 1);
-  assert.ok(several.lines[0].length > 4 * 40, several.lines[0]);
-  assert.ok(several.lines[0].split("\n\n").length >= 4, several.lines[0]);
+test("README's page, in a folder of its own beside dist/", async (t) => {
+  const folder = join(packed.folder, "readme");
+  mkdirSync(folder);
+  const [{ code }] = blocksOf(readFileSync(path("README.md"), "utf8")).filter(({ kind }) => kind === "html");
+  writeFileSync(join(folder, "index.html"), code);
+  const site = await serve({ "/a/": folder, "/a/dist/": path("dist"), "/favicon.ico": path("www/page/icon.svg") });
+  t.after(() => site.close());
+  const page = await open(world, `${site.origin}/a/`);
+  await page.getByRole("button", { name: /generate/i }).click();
+  await page.waitForFunction(() => document.querySelector("token-former").text.length > 60);
   assert.deepEqual(page.problems, []);
   await page.close();
+});
+
+/** Whether an example can be run on the site, and by a browser without a GPU, which cannot train. */
+const isForAll = ({ isLive, code }) => isLive && !code.includes(".train(");
+
+/** The examples that can be run, by page and line, and README's. In the short tier only some. */
+function liveExamples() {
+  const all = readdirSync(path("docs"))
+    .filter((name) => name.endsWith(".md"))
+    .flatMap((name) => {
+      const blocks = blocksOf(readFileSync(path(`docs/${name}`), "utf8")).filter(isForAll);
+      return blocks.map((block) => ({ ...block, at: `docs/${name}:${block.line}` }));
+    });
+  const own = blocksOf(readFileSync(path("README.md"), "utf8")).filter(({ kind }) => kind === "js");
+  const written = [...own.map((block) => ({ ...block, at: "README.md" })), ...all];
+  assert.ok(written.length > 10, `only ${written.length} examples`);
+  if (FULL) return written;
+  return ["model.generate", "model.alternatives", "await fetch("].map((call) =>
+    written.find(({ code }) => code.includes(call)),
+  );
+}
+
+test("the documentation's examples, as the site runs them", async () => {
+  const context = await world.browser.newContext(); // one download for all
+  for (const { at, kind, code } of liveExamples()) {
+    const page = await open(world, `${world.server.origin}/blank/`, { context });
+    const end = kind === "js" ? `${code}\ndocument.documentElement.dataset.ended = "";` : code;
+    await page.setContent(liveDocument(kind, end, `${world.server.origin}${SUB_PATH}tokenformer.js`));
+    if (kind === "html") {
+      await page.getByRole("button", { name: /generate/i }).click();
+      await page.waitForFunction(() => /\S{3}.{40}$/s.test(document.querySelector("token-former").text));
+    } else await page.waitForSelector("html[data-ended], .failed", { state: "attached" });
+    assert.equal(await page.locator(".failed").allTextContents().then(String), "", at);
+    const shown = await page.locator("body").innerText();
+    if (kind === "js") assert.ok(shown.length > 3, `${at} shows only ${JSON.stringify(shown)}`);
+    assert.deepEqual(page.problems, [], at);
+    await page.close();
+  }
+  await context.close();
 });
 
 /** Copies an example that nothing is installed for, with a change of its page. */

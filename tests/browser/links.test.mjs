@@ -63,7 +63,7 @@ test("a link holds what stands there now, and says what it does not hold", async
   t.after(() => visit.close());
   const { page, url } = visit;
   const copied = async () => {
-    await button(page, /copy a link/i).click();
+    await button(page, /share this opening/i).click();
     await page.locator("#link-status", { hasText: "." }).waitFor();
     const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
     return {
@@ -91,13 +91,13 @@ test("a link holds what stands there now, and says what it does not hold", async
   const second = await copied();
   assert.equal(
     second.told,
-    "Copied. Not in it: the beginning, which is too long for one; the model, which is on this computer only; the hub's address.",
+    "Copied. Not in it: the beginning, which is too long for one; the model, which is only on this device; the hub's address.",
   );
   assert.deepEqual([...second.query.keys()], ["top-p"]);
   // As on a page that is not secure.
   await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined, configurable: true }));
-  await button(page, /copy a link/i).click();
-  await page.locator("#link-status", { hasText: "The link stands in the address bar. Not in it: " }).waitFor();
+  await button(page, /share this opening/i).click();
+  await page.locator("#link-status", { hasText: "The link is in the address bar. Not in it: " }).waitFor();
   assert.deepEqual(page.problems, []);
 });
 

@@ -132,7 +132,7 @@ test("what is written moves nothing but itself: neither button nor status nor ca
         generate.textContent = word;
         return width("generate");
       });
-      const heights = ["", "256 tokens · 310 tokens/s · first after 24 ms"].map((words) => {
+      const heights = ["", "256 tokens · 310 tokens/s · first token 24 ms"].map((words) => {
         status.textContent = words;
         return root.querySelector(".controls").getBoundingClientRect().height;
       });

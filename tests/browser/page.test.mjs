@@ -45,7 +45,7 @@ for (const width of [1280, 360]) {
       await page.getByRole("heading", { level: 1 }).waitFor();
       await button(page, /^generate/i).waitFor();
       // To see what is stored takes no engine where nothing is.
-      await button(page, "This computer").click();
+      await button(page, "This device").click();
       await page.getByRole("dialog").getByText("None yet.").waitFor();
       await close();
       // What the first press downloads is asked for, and nothing of it comes.
@@ -65,7 +65,7 @@ for (const width of [1280, 360]) {
 
     await t.test("an opening loads with progress, writes at once, stops, and is undone", async () => {
       const before = await text(page);
-      const openings = page.getByRole("region", { name: /writes at once/ });
+      const openings = page.getByRole("region", { name: /starts right away/ });
       const opening = openings.getByRole("button", { name: "lighthouse" });
       const began = await opening.textContent();
       assert.ok((await openings.getByRole("button").allTextContents()).every((line) => line.trim() === line));
@@ -114,7 +114,7 @@ for (const width of [1280, 360]) {
       const phases = await page.evaluate(() => progress);
       assert.ok(phases.includes("download") && phases.at(-1) === "ready", phases.join());
       assert.equal(await page.locator("#cost").textContent(), "");
-      assert.match(await page.locator("[part=status]").textContent(), /\d+ tokens? · (.* · )?first after .* · stopped/);
+      assert.match(await page.locator("[part=status]").textContent(), /\d+ tokens? · (.* · )?first token .* · stopped/);
       await page.getByText(new RegExp(`^\\d+ of ${EMBEDDED.contextLength.toLocaleString("en")} tokens$`)).waitFor();
       // These are what the page says that the first text downloads.
       const { files } = JSON.parse(readFileSync(`${MODEL}/manifest.json`, "utf8"));
@@ -204,7 +204,7 @@ for (const width of [1280, 360]) {
       assert.equal(await text(page), before);
       await assertAccessible(page, "written");
       await shot("done");
-      await button(page, "This computer").click();
+      await button(page, "This device").click();
       await page
         .getByRole("dialog")
         .getByText(FULL ? /swiftshader/i : "on the CPU", { exact: false })
@@ -219,7 +219,7 @@ for (const width of [1280, 360]) {
       const tokens = page.getByRole("button", { name: / %$/ }); // "said, 12 %"
       assert.ok((await tokens.count()) >= 4, added);
       await tokens.last().click();
-      const rows = page.getByRole("list", { name: "Likeliest tokens here" }).getByRole("listitem");
+      const rows = page.getByRole("list", { name: "Most likely tokens here" }).getByRole("listitem");
       assert.ok([10, 11].includes(await rows.count()), "the ten likeliest, and the one that was drawn");
       const { y, height } = await page.locator("[part=card]").boundingBox();
       assert.ok(y >= 0 && y + height <= page.viewportSize().height, `the card is in the window: ${y}, ${height}`);
@@ -251,19 +251,19 @@ for (const width of [1280, 360]) {
     await t.test("another model is chosen by its address", async () => {
       await button(page, /^model/i).click();
       const dialog = page.getByRole("dialog");
-      await dialog.getByText(`Kept here: ${kept}`).waitFor();
+      await dialog.getByText(`Saved: ${kept}`).waitFor();
       await assertAccessible(page, "models");
       await assertFits(page, "models");
       await shot("models");
-      await dialog.getByLabel("Another one").fill("not a name");
+      await dialog.getByLabel("Other model").fill("not a name");
       await dialog.getByRole("button", { name: "Choose", exact: true }).click();
       await dialog.getByText(/neither a repository's name nor a folder's address/).waitFor();
-      await dialog.getByLabel("Another one").fill(`./models/${EMBEDDED.name}`);
+      await dialog.getByLabel("Other model").fill(`./models/${EMBEDDED.name}`);
       await dialog.getByRole("button", { name: "Choose", exact: true }).click();
       await close();
       await button(page, new RegExp(EMBEDDED.name)).waitFor();
       // What stands in the details while one model has gone and the other one has not come.
-      await button(page, "This computer").click();
+      await button(page, "This device").click();
       await page.evaluate(() => {
         const [none, details] = ["details-none", "details"].map((id) => document.getElementById(id));
         globalThis.details = [];
@@ -296,7 +296,7 @@ for (const width of [1280, 360]) {
       );
       await page.reload();
       assert.equal(await text(page), before);
-      await page.getByText("The model is stored here: nothing more to download.").waitFor();
+      await page.getByText("The model is saved: nothing more to download.").waitFor();
       await button(page, "Settings").click();
       await unfold();
       assert.deepEqual([await setting("Length").inputValue(), await setting("Seed").inputValue()], ["4", "5"]);
@@ -304,7 +304,7 @@ for (const width of [1280, 360]) {
     });
 
     await t.test("a stored model is deleted", async () => {
-      await button(page, "This computer").click();
+      await button(page, "This device").click();
       const dialog = page.getByRole("dialog");
       await dialog
         .getByRole("listitem")
@@ -317,7 +317,7 @@ for (const width of [1280, 360]) {
       await shot("storage");
       await dialog.getByRole("button", { name: `Delete ${visit.url}` }).click();
       await dialog.getByRole("button", { name: `Delete ${kept}?` }).click();
-      await dialog.getByText(`is deleted: ${kept} are free again`).waitFor();
+      await dialog.getByText(`: ${kept} freed`).waitFor();
       assert.deepEqual(
         await page.evaluate(async () =>
           (await (await import("./tokenformer.js")).TokenFormer.models()).map((m) => m.id),
@@ -343,15 +343,15 @@ for (const width of [1280, 360]) {
       await visit.server.close();
       const problems = page.problems.splice(0);
       await page.reload();
-      await page.getByText("The model is stored here: nothing more to download.").waitFor();
+      await page.getByText("The model is saved: nothing more to download.").waitFor();
       const before = await text(page);
       const { text: added } = await written(page, () => button(page, /continue/i).click());
       assert.equal(await text(page), before + added);
       await shot("offline");
-      await button(page, "This computer").click();
+      await button(page, "This device").click();
       await page.getByRole("button", { name: `Delete ${EMBEDDED.label}` }).click();
       await page.getByRole("button", { name: `Delete ${kept}?` }).click();
-      await page.getByText("None yet.").waitFor();
+      await page.locator("#stored").getByText("None yet.").waitFor();
       // The page by its other name, by which nobody has asked for it before.
       await page.goto(`${visit.url}index.html`);
       assert.equal(await text(page), before + added);

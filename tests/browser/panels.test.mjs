@@ -103,7 +103,7 @@ test("another model can be loaded while one is", async (t) => {
   await button(page, "Load now").click();
   await page.locator("#load-now:disabled").waitFor();
   // By its name: those of the list that take a GPU are not to be chosen here.
-  await page.getByLabel("Another one").fill("owner/another");
+  await page.getByLabel("Other model").fill("owner/another");
   await page.getByRole("button", { name: "Choose", exact: true }).click();
   await page.locator("#load-now:enabled").click();
   // The first loading, which ends now, leaves the button alone. No error event tells it: nothing went wrong.
@@ -121,7 +121,7 @@ test("a folder of this computer is a model", async (t) => {
   await page
     .locator("#folder-input")
     .setInputFiles(new URL(`../../www/models/${EMBEDDED.name}`, import.meta.url).pathname);
-  await page.getByText(/They stay on this computer/).waitFor();
+  await page.getByText(/They stay on this device/).waitFor();
   await button(page, "Load now").click();
   await page.getByRole("dialog").getByText("Loaded.").waitFor();
   await page.keyboard.press("Escape");
@@ -184,7 +184,7 @@ test("what the model is told and sees, after each slide, and what it expected of
   await page.getByRole("textbox", { name: "Memory" }).fill("Lily has a boat.");
   await button(page, "Add a name").click();
   await page.getByRole("textbox", { name: "Names" }).fill("Lily, girl");
-  await page.getByRole("textbox", { name: "What the model is to know" }).fill("She can swim.");
+  await page.getByRole("textbox", { name: "What the model should know" }).fill("She can swim.");
   await assertAccessible(page, "memory");
   await page.keyboard.press("Escape");
   await page.getByRole("textbox").press("Control+End");
@@ -255,17 +255,17 @@ test("what is kept can be asked to stay", async (t) => {
   const visit = await visitor(world);
   t.after(() => visit.close());
   const { page } = visit;
-  await button(page, "This computer").click();
+  await button(page, "This device").click();
   const dialog = page.getByRole("dialog");
   await dialog.getByText("None yet.").waitFor();
   await dialog.getByText("Nothing is loaded.").waitFor();
   // Headless browsers refuse: the answer is put in their mouth, each of both.
   await page.evaluate(() => (navigator.storage.persist = async () => false));
-  await dialog.getByRole("button", { name: /keep them/i }).click();
-  await dialog.getByText(/does not promise it/).waitFor();
+  await dialog.getByRole("button", { name: /protect from/i }).click();
+  await dialog.getByText(/said no for now/).waitFor();
   await page.evaluate(() => (navigator.storage.persist = navigator.storage.persisted = async () => true));
-  await dialog.getByRole("button", { name: /keep them/i }).click();
-  await dialog.getByText(/It keeps them when space gets short\./).waitFor();
-  await dialog.getByRole("button", { name: /keep them/i }).waitFor({ state: "hidden" });
+  await dialog.getByRole("button", { name: /protect from/i }).click();
+  await dialog.getByText(/Protected from automatic clean-up\./).waitFor();
+  await dialog.getByRole("button", { name: /protect from/i }).waitFor({ state: "hidden" });
   assert.deepEqual(page.problems, []);
 });

@@ -232,7 +232,7 @@ test("a story is the same in a file, and in another browser by its link", async 
   await theirs.keyboard.press("Enter");
   await panel(theirs).locator(".version-open:focus").waitFor();
   assert.deepEqual(await ways.allTextContents(), before);
-  assert.equal(await theirs.locator("#versions-status").textContent(), "It is back.");
+  assert.equal(await theirs.locator("#versions-status").textContent(), "Restored.");
   await panel(theirs)
     .getByRole("button", { name: /^The lamp was/ })
     .first()
@@ -258,7 +258,7 @@ test("two tabs with one story make two of it, and a tab closed in the middle los
   await write(page, "The beginning, and one end");
   await other.getByRole("textbox").fill("The beginning, and another end");
   await other
-    .getByText(/Another tab has written this story, too\. Yours goes on as “The beginning, and another end \(other/)
+    .getByText(/Another tab changed this story, too\. Yours continues as “The beginning, and another end \(other/)
     .waitFor();
   await openPanel(page);
   await listed(page).nth(1).waitFor();

@@ -106,7 +106,7 @@ test("what is shared becomes a new story; what was being written stays one", asy
 test("the first view says what the press downloads, and where it runs", () => {
   const model = { state: "downloadable", downloadBytes: 28_600_000 };
   assert.equal(costInWords(model, 3_500_000), "The first press downloads 32 MB, once.");
-  assert.match(costInWords({ state: "stored", downloadBytes: 0 }, 3_500_000), /stored here/);
+  assert.match(costInWords({ state: "stored", downloadBytes: 0 }, 3_500_000), /is saved/);
   for (const nothing of [
     { state: "unavailable", downloadBytes: null },
     { state: "downloadable", downloadBytes: null },
@@ -120,13 +120,13 @@ test("the first view says what the press downloads, and where it runs", () => {
   assert.equal(slownessInWords("webgpu", "gpu", page), "");
   assert.match(
     slownessInWords("cpu", "none", page),
-    /^No GPU found: small models write on the processor, slower\. .*WebGPU\.$/,
+    /^No GPU available, so the small model runs on your CPU\. .*WebGPU\.$/,
   );
   assert.match(slownessInWords("cpu", "none", { ...page, isSecure: false }), /over https/);
-  assert.match(slownessInWords(null, "none", page), /^No GPU found/);
+  assert.match(slownessInWords(null, "none", page), /^No GPU available/);
   assert.equal(slownessInWords("cpu", "none", { ...page, isAsked: true }), "");
-  assert.match(slownessInWords("cpu", "software", page), /a program in its place: it writes on the processor/);
-  assert.match(slownessInWords("webgpu", "software", page), /GPU is a program: it writes slowly/);
+  assert.match(slownessInWords("cpu", "software", page), /only a software GPU, so the model runs on your CPU/);
+  assert.match(slownessInWords("webgpu", "software", page), /software GPU, which is slow/);
 });
 
 test("which preset is chosen follows from the settings", () => {

@@ -81,7 +81,7 @@ describe("openai-node", () => {
     await assert.rejects(refused, (error) => {
       assert.ok(error instanceof OpenAI.BadRequestError);
       assert.deepEqual([error.param, error.code], ["suffix", "invalid-argument"]);
-      assert.match(error.message, /only write on/);
+      assert.match(error.message, /only continue text/);
       return true;
     });
     await assert.rejects(client.chat.completions.create({ model: "x", messages: [] }), OpenAI.NotFoundError);

@@ -16,7 +16,7 @@ const source = readdirSync(room)
 const inSource = (pattern) =>
   [...new Set([...source.matchAll(pattern)].flatMap(([, found]) => found.split(" ")))].sort();
 
-test("the manifest is what the code, the types and the README say", () => {
+test("the manifest is what the code, the types and the documentation say", () => {
   assert.equal(text, manifestText(), "Run node scripts/custom-elements.mjs.");
 });
 

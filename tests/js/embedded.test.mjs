@@ -10,6 +10,7 @@ import { read, Refused } from "../../scripts/embed-model.d/options.mjs";
 import {
   card,
   difference,
+  evaluation,
   factsOf,
   parametersOf,
   readme,
@@ -40,12 +41,21 @@ test("there is one model, and embedded.js says what it is", () => {
 test("what depends on it is as scripts/embed-model writes it", () => {
   assert.equal(withFacts(text("www/lib/embedded.js"), EMBEDDED), text("www/lib/embedded.js"));
   assert.deepEqual(factsOf(text("www/lib/embedded.js")), EMBEDDED);
-  for (const page of ["index.html", "examples/plain/index.html", "examples/vite/src/main.ts", "README.md"])
+  for (const page of [
+    "index.html",
+    "examples/plain/index.html",
+    "examples/vite/src/main.ts",
+    "README.md",
+    "docs/index.md",
+    "docs/element.md",
+    "docs/api.md",
+  ])
     assert.ok(withSettings(text(page), EMBEDDED) === text(page), `${page} has other settings, or another label`);
   const [, measured] = text(`${FOLDER}/README.md`).split("\n## In this build\n");
   const rows = measured.split("\n").filter((line) => / % \|/.test(line));
   assert.notEqual(rows.length, 0);
-  for (const row of rows) assert.ok(text("README.md").includes(row), `README.md lacks this row of the card:\n${row}`);
+  const page = text("docs/evaluation.md");
+  for (const row of rows) assert.ok(page.includes(row), `docs/evaluation.md lacks this row of the card:\n${row}`);
 });
 
 test("what the page links of it is there", () => {
@@ -61,7 +71,7 @@ test("nothing else names the model", () => {
       const path = join(entry.parentPath ?? entry.path, entry.name);
       if (!entry.isFile() || /node_modules|\/\.venv\/|\/target\/|\/tests\/out\/|\.(bin|safetensors|png)$/.test(path))
         continue;
-      if (path.startsWith(at(FOLDER)) || path === at("www/lib/embedded.js")) continue;
+      if (path.startsWith(at(FOLDER)) || [at("www/lib/embedded.js"), at("docs/evaluation.md")].includes(path)) continue;
       if (/tokenformer-\d+m-[a-z]/.test(readFileSync(path, "utf8"))) named.push(path);
     }
   assert.deepEqual(named, []);
@@ -135,7 +145,7 @@ test("the difference is paired over windows", () => {
   assert.equal(difference(measured(20), measured(19)).error, 0);
 });
 
-test("table, card and README", () => {
+test("table, card, README and documentation", () => {
   const rows = [
     { name: "A book", exact: measured(20, 30), shipped: measured(21, 33) },
     { name: "B", exact: measured(20), shipped: measured(19) },
@@ -154,9 +164,11 @@ test("table, card and README", () => {
   const whole = card("# A model\n\n", facts, rows);
   assert.ok(whole.startsWith("# A model\n\n## In this build\n") && whole.includes(first) && whole.endsWith("|\n"));
   assert.match(whole, /by what 5,000 tokens make .*; 31\.0 MB of weights, 33\.6 MB to\ndownload/);
-  const other = readme(text("README.md"), EMBEDDED.name, facts, rows);
-  assert.ok(other.includes(first) && other.includes("www/models/new/") && !other.includes(EMBEDDED.name));
-  assert.equal(readme(other, "new", facts, rows), other, "twice is once");
-  assert.throws(() => readme("", "a", facts, rows), /lacks the line/);
+  const page = evaluation(text("docs/evaluation.md"), facts, rows);
+  assert.ok(page.includes(first) && page.includes("`new`") && !page.includes(EMBEDDED.name));
+  assert.equal(evaluation(page, facts, rows), page, "twice is once");
+  assert.throws(() => evaluation("", facts, rows), /lacks the line/);
+  const other = readme(text("README.md"), EMBEDDED.name, facts);
+  assert.ok(other.includes("www/models/new/") && !other.includes(EMBEDDED.name));
   assert.match(text("README.md"), new RegExp(`www/models/${EMBEDDED.name}/README.md`));
 });

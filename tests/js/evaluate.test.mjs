@@ -194,6 +194,6 @@ test("a report has every document, what it differs by, and what failed", () => {
     [told[0].difference.against, told[1].isComplete, told[2].error.code, told[2].documents],
     ["q8", false, "network", undefined],
   );
-  assert.match(notesOf(runs, "texts"), /over the 2 documents\..*Of a part, only what both have scored is compared\./);
+  assert.match(notesOf(runs, "texts"), /over the 2 documents\..*Only what both have scored is compared\./);
   assert.ok(!JSON.stringify(told).includes("texts"), "the text itself is not in it");
 });

@@ -118,7 +118,7 @@ test("what a link does not hold is said", () => {
   assert.match(missing([], defaults), /^a beginning/);
   assert.match(
     missing([{ text: "a", written: true }], local),
-    /^a beginning.*; the model, which is on this computer only$/,
+    /^a beginning.*; the model, which is only on this device$/,
   );
   assert.equal(missing(own("Once"), { ...defaults, endpoint: "https://hub.example" }), "the hub's address");
 });
@@ -295,7 +295,7 @@ test("a model's host is told whatever its address says, and its name shows what 
         "huggingface.co.evil.example | huggingface.co.evil.example",
         "mine | site.example",
         "m | other.example",
-        "my model | this computer",
+        "my model | this device",
         "%E0%A4%A | a.example",
       ],
     );

@@ -1,4 +1,4 @@
-// The page's policy, what the README recommends, and that the code needs nothing more than these allow.
+// The page's policy, what the documentation recommends, and that the code needs nothing more than these allow.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -25,15 +25,15 @@ const STRICT = {
   "form-action": "'none'",
 };
 
-test("the pages run under a strict policy, and the README recommends the same", () => {
+test("the pages run under a strict policy, and the documentation recommends the same", () => {
   const withEngine = { ...STRICT, "worker-src": "'self'", "connect-src": `'self' ${HUB}` };
   assert.deepEqual(policyOf("index.html"), { ...withEngine, "manifest-src": "'self'" });
   assert.deepEqual(policyOf("www/evaluate.html"), withEngine);
   for (const page of ["www/bench.html", "www/conformance.html"])
     assert.deepEqual(policyOf(page), { ...STRICT, "connect-src": "'self'" });
-  const readme = read("README.md");
+  const page = read("docs/hosting.md");
   for (const part of [`connect-src 'self' ${HUB}`, "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'"]) {
-    assert.ok(readme.includes(part), part);
+    assert.ok(page.includes(part), part);
   }
 });
 

@@ -56,9 +56,9 @@ test("progress in words", () => {
 
 test("results in words", () => {
   assert.equal(writingInWords(1, 0), "1 token");
-  assert.equal(writingInWords(2, 0.25, 13805), "2 tokens · 0.3 tokens/s · first after 13.8 s");
+  assert.equal(writingInWords(2, 0.25, 13805), "2 tokens · 0.3 tokens/s · first token 13.8 s");
   const usage = { completionTokens: 256, decodeTokensPerSecond: 1204.4, timeToFirstTokenMs: 24.2 };
-  assert.equal(resultInWords({ usage, finishReason: "length" }), "256 tokens · 1,204 tokens/s · first after 24 ms");
+  assert.equal(resultInWords({ usage, finishReason: "length" }), "256 tokens · 1,204 tokens/s · first token 24 ms");
   assert.equal(
     resultInWords({
       usage: { ...usage, timeToFirstTokenMs: null, decodeTokensPerSecond: null },
@@ -86,7 +86,7 @@ test("a model on the CPU says so", () => {
   assert.equal(readyInWords(cpu), "Ready on the CPU");
   assert.equal(
     writingInWords(2, 12, 240, placeInWords(cpu)),
-    "2 tokens · 12 tokens/s · first after 240 ms · on the CPU",
+    "2 tokens · 12 tokens/s · first token 240 ms · on the CPU",
   );
 });
 

@@ -125,7 +125,7 @@ export function missingInWords(passages, attributes, defaults) {
   const missing = [
     beginning.length > LONGEST_BEGINNING && "the beginning, which is too long for one",
     beginning === "" && "a beginning, since the text has none of yours",
-    !isShareable("model", attributes.model) && "the model, which is on this computer only",
+    !isShareable("model", attributes.model) && "the model, which is only on this device",
     attributes.endpoint !== defaults.endpoint && "the hub's address",
   ];
   return missing.filter(Boolean).join("; ");

@@ -154,11 +154,11 @@ export class Choices {
   #show(n, isBetween) {
     byId("choices-words").textContent = isBetween
       ? "Each leads to your ending, which stays."
-      : "Choose how it goes on.";
+      : "Choose a continuation.";
     byId("choices-keys").textContent = `Keys 1 to ${n} take one, Esc takes none.`;
     this.#cards.open(n);
     byId("choices").hidden = false;
-    this.#tell(`Writing ${n} ways to go on. Keys 1 to ${n} take one, Escape none.`);
+    this.#tell(`Writing ${n} continuations. Keys 1 to ${n} take one, Escape none.`);
     this.#onChange();
     this.#bringIntoSight();
   }

@@ -21,7 +21,7 @@ import { OFFERED, size } from "./published.js";
  * @param {number} engineBytes
  */
 export function costInWords({ state, downloadBytes }, engineBytes) {
-  if (state === "stored") return "The model is stored here: nothing more to download.";
+  if (state === "stored") return "The model is saved: nothing more to download.";
   // Where nobody tells, it is better to say nothing than something wrong.
   if (state === "unavailable" || downloadBytes === null) return "";
   return `The first press downloads ${size(downloadBytes + engineBytes)}, once.`;
@@ -42,11 +42,11 @@ export function placeInWords(backend) {
 export function slownessInWords(backend, gpu, { isSecure, isAsked }) {
   if (gpu === "software")
     return backend === "cpu"
-      ? "This browser has no GPU, only a program in its place: it writes on the processor, slower."
-      : "This browser’s GPU is a program: it writes slowly.";
+      ? "This browser has only a software GPU, so the model runs on your CPU, which is slower."
+      : "This browser has only a software GPU, which is slow.";
   if (gpu === "gpu" || isAsked) return "";
-  const where = isSecure ? "" : " Browsers offer it over https and on localhost only.";
-  return `No GPU found: small models write on the processor, slower. Larger ones need WebGPU.${where}`;
+  const where = isSecure ? "" : " Browsers offer it only over https and on localhost.";
+  return `No GPU available, so the small model runs on your CPU. Larger models need WebGPU.${where}`;
 }
 
 /** @param {import("../tokenformer.js").TokenFormerElement} writer */

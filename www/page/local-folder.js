@@ -18,7 +18,7 @@ export function isLocal(name) {
  */
 export function remedyFor({ code }, name) {
   return code === "network" && isLocal(name)
-    ? "This model's files are on this computer: choose the folder again, under Model."
+    ? "This model's files are on this device: choose the folder again under Model."
     : null;
 }
 

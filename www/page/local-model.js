@@ -20,7 +20,7 @@ export function acceptLocalModels(choose, { drops = true, others = () => false }
   const tell = (/** @type {string} */ text) => void (byId("local-status").textContent = text);
   const workers = serviceWorkers();
   if (!workers) {
-    tell("Files of this computer need a service worker, which this browser or this kind of page does not have.");
+    tell("Files on this device need a service worker, which is not available in this browser or on this kind of page.");
     for (const id of ["pick-folder", "pick-files"]) byId(id, HTMLButtonElement).disabled = true;
     return () => {};
   }
@@ -35,7 +35,7 @@ export function acceptLocalModels(choose, { drops = true, others = () => false }
     if (!(await isControlled()))
       return tell("The service worker that reads files is not running: reload the page, without Shift.");
     await hold(new URL(address, document.baseURI).href, files);
-    tell(`${files.size} files are at hand. They stay on this computer.`);
+    tell(`${files.size} files are ready. They stay on this device.`);
     choose(address);
   }
 

@@ -26,9 +26,7 @@ export class MachinePanel {
     byId("persist").addEventListener("click", async () => {
       this.#tell("Asking the browser …");
       const kept = await TokenFormer.persist();
-      this.#tell(
-        kept ? "The browser keeps them." : "The browser does not promise it: it decides by how often you come here.",
-      );
+      this.#tell(kept ? "Protected." : "Your browser said no for now; it usually agrees for sites you visit often.");
       this.#showStorage();
     });
     const refresh = () => isOpen() && this.open();
@@ -52,8 +50,8 @@ export class MachinePanel {
     else list.replaceChildren(...models.map((model) => this.#item(model)));
     byId("quota").textContent =
       storage.quota > 0
-        ? `${size(storage.usage)} used of the ${size(storage.quota)} that the browser allows this site.${storage.persisted ? " It keeps them when space gets short." : ""}`
-        : "The browser does not tell how much room there is.";
+        ? `${size(storage.usage)} used of the ${size(storage.quota)} that the browser allows this site.${storage.persisted ? " Protected from automatic clean-up." : ""}`
+        : "The browser does not say how much space there is.";
     byId("persist").hidden = storage.persisted;
   }
 
@@ -76,7 +74,7 @@ export class MachinePanel {
       remove.disabled = true;
       try {
         const freed = await TokenFormer.delete(id, { revision, quantization });
-        this.#tell(`${nameOf(id)} is deleted: ${size(freed)} are free again.`);
+        this.#tell(`Deleted ${nameOf(id)}: ${size(freed)} freed.`);
       } catch (error) {
         const { message, hint } = toTokenFormerError(error);
         this.#tell(`${message} ${hint}`);
@@ -99,7 +97,7 @@ export class MachinePanel {
       make("span", { text: nameOf(id) }),
       make("span", {
         className: "about",
-        text: `${size(bytes)} · ${quantization} · ${complete ? "" : "not complete · "}last used ${used}`,
+        text: `${size(bytes)} · ${quantization} · ${complete ? "" : "incomplete · "}last used ${used}`,
       }),
       remove,
     );
@@ -155,7 +153,7 @@ function detailsOf({
     ],
     ["Precision", quantization],
     ["Backend", BACKENDS[backend]],
-    ["Adapter", backend === "webgpu" && (adapterInWords(adapter) || "not told by the browser")],
+    ["Adapter", backend === "webgpu" && (adapterInWords(adapter) || "not reported by the browser")],
     ["Runs", THREADS[thread]],
     ["Features", features?.join(", ") || "none"],
     ["Kernels", variants?.join(", ")],
@@ -170,5 +168,5 @@ function detailsOf({
 /** @param {string} id */
 function nameOf(id) {
   if (id === EMBEDDED_MODEL) return describeModel(null).label;
-  return isLocal(id) ? `${describeModel(id).label}, from this computer` : id;
+  return isLocal(id) ? `${describeModel(id).label}, from this device` : id;
 }

@@ -1,4 +1,4 @@
-// What the model is to know of a story besides its text: its memory, the author's note, and names with what belongs to them.
+// What the model should know of a story besides its text: its memory, the author's note, and names with what belongs to them.
 
 import { make } from "../lib/element/dom.js";
 import { byId } from "./elements.js";
@@ -93,7 +93,7 @@ export class MemoryPanel {
         "Names, with commas between",
         make("input", { type: "text", value: names.join(", "), autocomplete: "off" }),
       ),
-      labelled("What the model is to know", make("textarea", { rows: 2, value: text, dir: "auto" })),
+      labelled("What the model should know", make("textarea", { rows: 2, value: text, dir: "auto" })),
       make(
         "div",
         { className: "row lore-foot" },

@@ -23,7 +23,7 @@ export const KNOWN = [EMBEDDED, ...OFFERED];
 /** The known models, and the one with this name if it is none of them. @param {string} name @returns {Choice[]} */
 export function withModel(name) {
   if (KNOWN.some((known) => known.name === name)) return KNOWN;
-  const parameters = isLocal(name) ? "from this computer" : name;
+  const parameters = isLocal(name) ? "from this device" : name;
   return [...KNOWN, { name, label: describeModel(name).label, parameters }];
 }
 
@@ -37,7 +37,7 @@ export function showChoices(choices) {
   if (focused) chosen?.focus();
 }
 
-/** Has `choose` told the model that is chosen of the list; null for the embedded one. @param {(name: string | null) => void} choose */
+/** Passes the model chosen in the list to `choose`; null for the embedded one. @param {(name: string | null) => void} choose */
 export function onChosen(choose) {
   byId("models").addEventListener("change", ({ target }) => {
     if (target instanceof HTMLInputElement) choose(target.value || null);
@@ -45,7 +45,7 @@ export function onChosen(choose) {
 }
 
 /**
- * Has `choose` told the name or address that the form of the page asks for; one that is none is told beside the form.
+ * Passes the entered name to `choose`; shows an error beside the form if it is invalid.
  * @param {(name: string) => void} choose
  */
 export function onOtherModel(choose) {
@@ -100,13 +100,13 @@ export function loadRows(element, without = []) {
       "quantization",
       "quantization",
       "Precision",
-      select(["", "as it comes"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"]),
+      select(["", "as published"], ["q4", "4 bits"], ["q8", "8 bits"], ["f16", "16 bits"]),
     ),
     row("context-length", "contextLength", "Context", make("input", { type: "number", placeholder: "auto" })),
     row("revision", "revision", "Revision", make("input", { type: "text", placeholder: "main" })),
     row("endpoint", "endpoint", "Hub", make("input", { type: "text", placeholder: DEFAULT_ENDPOINT })),
     tokenRow,
-    row("no-cache", "cache", "Keep in this browser", select(["", "yes"], ["off", "no"]), {
+    row("no-cache", "cache", "Save in this browser", select(["", "yes"], ["off", "no"]), {
       toText: (value) => (value === null ? "" : "off"),
     }),
   ];

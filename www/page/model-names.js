@@ -18,7 +18,7 @@ const UNSEEN = /[\p{C}\p{Z}\s]+/gu;
  */
 export function describeModel(name, endpoint = null) {
   if (name === EMBEDDED.name) return { label: EMBEDDED.label, host: "" };
-  if (isLocal(name)) return { label: shown(localName(lastOf(name))), host: "this computer" };
+  if (isLocal(name)) return { label: shown(localName(lastOf(name))), host: "this device" };
   const known = OFFERED.find((model) => model.name === name);
   const isAddress = /^(\/|\.\.?\/)|^[a-z][a-z0-9+.-]*:/i.test(name);
   if (!isAddress) return { label: known?.label ?? shown(name), host: hostOf(endpointOf(endpoint)) };

@@ -96,8 +96,8 @@ export class ModelPanel {
       : make("span", {
           className: "kept",
           text: stored.complete
-            ? `Kept here: ${size(stored.bytes)}, ${stored.quantization}`
-            : `Partly here: ${size(stored.bytes)}`,
+            ? `Saved: ${size(stored.bytes)}, ${stored.quantization}`
+            : `Partly saved: ${size(stored.bytes)}`,
         });
     const what = make("span", { className: "what" }, [parameters, ...more].join(" · "));
     if (state) what.append(" · ", state);

@@ -56,7 +56,7 @@ const library = new Library(new BrowserRecords(), {
   onChange: () => stories.showChange(),
 });
 const sheets = sheetsOf(library, (story) =>
-  remark("from-link", `Another tab has written this story, too. Yours goes on as “${titleOf(story)}”.`),
+  remark("from-link", `Another tab changed this story, too. Yours continues as “${titleOf(story)}”.`),
 );
 /** @type {Margin | null} */
 let margin = null;
@@ -164,6 +164,6 @@ async function copy(text) {
 
 byId("copy-link").addEventListener("click", async () => {
   const { href, missing } = state.link();
-  const done = (await copy(href)) ? "Copied" : "The link stands in the address bar";
+  const done = (await copy(href)) ? "Copied" : "The link is in the address bar";
   remark("link-status", missing ? `${done}. Not in it: ${missing}.` : `${done}.`);
 });

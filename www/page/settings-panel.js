@@ -37,9 +37,9 @@ export const SETTINGS = Object.freeze(ROWS.map(([name]) => nameOf(name)));
 const PLACEHOLDERS = { seed: "random", stop: "\\n\\n | THE END", logitBias: "11: -5, 42: 2" };
 /** @type {Record<string, string>} */
 const HOW = {
-  stop: "texts that end the output and are not part of it; \\n is a new line, \\s a space at an end, | stands between two, \\| for itself",
+  stop: "strings that end the output, separated by |; \\n is a new line, \\s a space at an end, \\| a bar",
   logitBias: "numbers added to the logits of token ids",
-  logprobs: "how many likeliest tokens to keep with every token, for the token view",
+  logprobs: "how many of the most likely tokens to keep with each token, for the token view",
 };
 
 export class SettingsPanel {

@@ -37,7 +37,7 @@ export function showVersions(state, story, { told, gone } = { told: "", gone: nu
     await state.revise((story) => putBack(story, gone));
     const story = await state.currentStory();
     const isBack = placesOf(story).some((at) => alternativesAt(story, at).some(({ id }) => id === gone));
-    const told = isBack ? "It is back." : "It cannot be put back: the story was opened anew.";
+    const told = isBack ? "Restored." : "It cannot be restored: the story was opened again.";
     showVersions(state, story, { told, gone: null });
     focusOn(gone);
   };

@@ -55,9 +55,9 @@ fn a_stored_model_stands_in_for_what_gives_no_answer() {
         (Kind::status(429), "asks to wait"),
         (Kind::status(503), "cannot be reached"),
         (Kind::Silent, "cannot be reached"),
-        (Kind::Status { status: 404, code: Some("RepoNotFound"), retry_after: None }, "cannot be had there any more"),
-        (Kind::status(401), "cannot be had there any more"),
-        (Kind::status(403), "cannot be had there any more"),
+        (Kind::Status { status: 404, code: Some("RepoNotFound"), retry_after: None }, "is no longer available there"),
+        (Kind::status(401), "is no longer available there"),
+        (Kind::status(403), "is no longer available there"),
     ] {
         visit.hub.requests.take();
         visit.hub.fail(Fault::always(kind.clone()).hub("api"));

@@ -36,7 +36,7 @@ export function translate(call, defaults) {
   const { tools = [], responseFormat, reasoning = "provider-default" } = call;
   if (tools.length > 0) unsupported("tools", "A base model calls none; they are left out.");
   if (responseFormat?.type === "json")
-    unsupported("responseFormat", "A base model writes a text on; nothing makes it JSON.");
+    unsupported("responseFormat", "A base model continues text; nothing makes it JSON.");
   if (!["provider-default", "none"].includes(reasoning)) unsupported("reasoning", "A base model does not reason.");
   if (call.prompt.length > 1) {
     const message =

@@ -48,7 +48,7 @@ const {
 
 /** Parameters that are checked like options; defaults are those of the protocol. @type {import("./options.js").Table} */
 export const COMPLETION_OPTIONS = Object.freeze({
-  max_tokens: { ...maxTokens, min: 0, default: 16, about: "most tokens to write; 0 only together with echo" },
+  max_tokens: { ...maxTokens, min: 0, default: 16, about: "maximum number of tokens to write; 0 only with `echo`" },
   temperature: { ...temperature, default: 1 },
   top_p: { ...topP, default: 1 },
   n: {
@@ -56,15 +56,15 @@ export const COMPLETION_OPTIONS = Object.freeze({
     min: 1,
     max: 128,
     default: 1,
-    about: "how many choices to write for each prompt; with a seed, the next one takes the next seed",
+    about: "choices per prompt; with a seed, each takes the next seed",
   },
   stream: { type: "boolean", default: false, about: "resolve to an async iterable of chunks" },
   logprobs: {
     ...logprobs,
     default: undefined,
-    about: "how many likeliest tokens to report; 0 reports the chosen one alone",
+    about: "how many of the most likely tokens to report; 0 reports only the chosen one",
   },
-  echo: { type: "boolean", default: false, about: "begin the text, and logprobs, with the prompt" },
+  echo: { type: "boolean", default: false, about: "begin the text, and `logprobs`, with the prompt" },
   presence_penalty: presencePenalty,
   frequency_penalty: frequencyPenalty,
   logit_bias: logitBias,
@@ -135,7 +135,7 @@ export class Completions {
     if (user !== undefined && typeof user !== "string")
       throw invalidArgument(`user must be a string, not ${typeName(user)}.`);
     if (suffix !== undefined && suffix !== "")
-      throw invalidArgument("suffix is not supported: these models only write on.", "Leave it out.");
+      throw invalidArgument("suffix is not supported: these models only continue text.", "Leave it out.");
     if (bestOf !== undefined && bestOf !== checked.n)
       throw invalidArgument("best_of is not supported.", "Leave it out, and choose among n yourself.");
     if (checked.max_tokens === 0 && !checked.echo) {

@@ -24,7 +24,7 @@ import { packReader } from "./pack-sources.js";
  * @property {boolean} [isWide] of an integer: Rust needs all of its 53 bits; others count as 2^32 - 1 there if they are larger
  * @property {string} [doc] the comment in tokenformer.d.ts, without the default
  * @property {string} [leftOut] what that comment says instead of a default
- * @property {readonly [number, string]} [step] where it has a place in the order of the sampling, and its name in the README
+ * @property {readonly [number, string]} [step] where it has a place in the order of the sampling, and its name in the documentation
  */
 
 /** @typedef {Readonly<Record<string, Readonly<Option>>>} Table */
@@ -60,7 +60,7 @@ export const STRENGTH = {
   min: -MOST_STRENGTH,
   max: MOST_STRENGTH,
   default: undefined,
-  about: "how much the pack counts: 0 is off, below 0 the opposite; left out, what its file says, else 1",
+  about: "weight of the pack: 0 is off, below 0 the opposite; by default what its file says, else 1",
 };
 /** Options checked against a table, and complete. Throws `invalid-argument`. @param {Table} table @param {unknown} [options] @param {string} [path] of an object's fields, in messages: "dry." */
 export function checkOptions(table, options = {}, path = "") {

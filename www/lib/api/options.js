@@ -46,35 +46,34 @@ export const LOAD_OPTIONS = Object.freeze({
     type: "enum",
     values: ["q4", "q8", "f16"],
     default: undefined,
-    about: "precision of the weights; left out, that of the folder, q4 for a checkpoint that is not quantized yet",
+    about: "precision of the weights; by default the folder's, or q4 for a full-precision checkpoint",
   },
   config: {
     type: "shape",
     default: undefined,
-    about: "the model's shape in the field names of config.json, where the folder has none; for this load only",
+    about: "the model's shape, in the fields of config.json, where the folder has none; for this load only",
   },
   contextLength: {
     type: "integer",
     min: 1,
     max: 2 ** 20,
     default: undefined,
-    about: "tokens of context; left out, the smaller of 2048 and what the model was trained for",
+    about: "tokens of context; by default 2048, or what the model was trained for if that is less",
   },
   cache: { type: "boolean", default: true, about: "keep downloaded models in the browser's storage" },
   backend: {
     type: "enum",
     values: ["auto", "webgpu", "cpu"],
     default: "auto",
-    about:
-      'where the model computes: "auto" takes the CPU for small models where there is no usable WebGPU, "webgpu" never does',
+    about: 'where the model runs; "auto" runs small models on the CPU where WebGPU is missing',
   },
   packs: {
     type: "packs",
     default: Object.freeze([]),
-    about: "token packs that take part: what `addPack` takes, or objects `{ pack, strength }`",
+    about: "token packs to add: what `addPack` takes, or objects `{ pack, strength }`",
   },
   signal: { type: "signal", default: undefined, about: "aborts loading" },
-  onProgress: { type: "function", default: undefined, about: "called with every step of loading" },
+  onProgress: { type: "function", default: undefined, about: "called as loading proceeds" },
 });
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
@@ -87,9 +86,9 @@ export const ALTERNATIVES_OPTIONS = Object.freeze({
     min: 1,
     max: 128,
     default: 1,
-    about: "how many texts to write; the next one takes the next seed",
+    about: "how many texts to write; each takes the next seed",
   },
-  signals: { type: "signals", default: undefined, about: "each ends the text of its own index alone; at most `n`" },
+  signals: { type: "signals", default: undefined, about: "each ends only the text with its index; at most `n`" },
 });
 
 /** @type {Readonly<Option>} */
@@ -98,7 +97,7 @@ const packName = {
   default: undefined,
   pattern: /^(?=.*\S).{1,120}$/su,
   shape: "a name of 1 to 120 characters",
-  about: "what the pack goes by; left out, as its file says or is called",
+  about: "the pack's name; by default what its file says or is called",
 };
 
 /** What `addPack` takes. @type {Readonly<Record<string, Readonly<Option>>>} */
@@ -107,14 +106,14 @@ export const PACK_OPTIONS = Object.freeze({ strength: STRENGTH, name: packName }
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const TRAIN_OPTIONS = Object.freeze({
   ...complete(TRAIN_ROWS),
-  pack: { type: "pack", default: undefined, about: "a pack to go on from, which decides `tokens` and `kinds`" },
-  name: { ...packName, about: "what the pack goes by; left out, that of `pack`, else a free one" },
-  signal: { type: "signal", default: undefined, about: "ends training with what was learnt so far" },
-  onProgress: { type: "function", default: undefined, about: "called as steps are made" },
+  pack: { type: "pack", default: undefined, about: "a pack to continue training; it decides `tokens` and `kinds`" },
+  name: { ...packName, about: "the pack's name; by default that of `pack`, or an unused one" },
+  signal: { type: "signal", default: undefined, about: "ends training; the pack holds what was learned so far" },
+  onProgress: { type: "function", default: undefined, about: "called as training proceeds" },
   onEpoch: {
     type: "function",
     default: undefined,
-    about: "called after each epoch with what was learnt so far; training waits for it, and the model can be used",
+    about: "called after each epoch with the pack so far; training waits for it",
   },
 });
 

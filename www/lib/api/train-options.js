@@ -26,28 +26,28 @@ export const ROWS = {
   },
   "steps": {
     "type": "integer", "min": 1, "max": 4294967295, "room": "training",
-    "about": "how many steps are made, instead of `epochs`",
-    "doc": "How many steps are made; an integer, at least 1. Not together with `epochs`.", "leftOut": "what `epochs` come to"
+    "about": "how many steps to train, instead of `epochs`",
+    "doc": "How many steps to train; an integer, at least 1. Not together with `epochs`.", "leftOut": "as many as `epochs` take"
   },
   "sequenceLength": {
     "type": "integer", "min": 2, "max": 9007199254740991, "default": 256, "room": "training",
-    "about": "tokens of a sequence; all but the first are predicted",
-    "doc": "Tokens of a sequence, of which all but the first are predicted; an integer, at least 2, at most the context's length."
+    "about": "tokens per sequence; all but the first are predicted",
+    "doc": "Tokens per sequence, all but the first of which are predicted; an integer from 2 to the context length."
   },
   "batch": {
     "type": "integer", "min": 1, "max": 256, "default": 4, "room": "training",
-    "about": "sequences of a step",
-    "doc": "Sequences of a step; an integer from 1 to 256."
+    "about": "sequences per step",
+    "doc": "Sequences per step; an integer from 1 to 256."
   },
   "learningRate": {
     "type": "number", "min": 0, "aboveMin": true, "default": 0.003, "room": "training",
-    "about": "how far a step goes: AdamW's learning rate",
+    "about": "AdamW's learning rate",
     "doc": "AdamW's learning rate; above 0."
   },
   "schedule": {
     "type": "enum", "values": ["cosine", "constant"], "default": "cosine", "room": "training",
-    "about": "how the learning rate goes on after the warm-up: down to 0 along a cosine, or constant",
-    "doc": "How the learning rate goes on after the warm-up: down to 0 along a cosine, or constant."
+    "about": "the learning rate after the warm-up: down to 0 along a cosine, or constant",
+    "doc": "The learning rate after the warm-up: down to 0 along a cosine, or constant."
   },
   "warmup": {
     "type": "integer", "min": 0, "max": 4294967295, "default": 10, "room": "training",
@@ -61,8 +61,8 @@ export const ROWS = {
   },
   "clipNorm": {
     "type": "number", "min": 0, "default": 1, "room": "training",
-    "about": "gradients whose norm is larger are scaled down to it; 0 is off",
-    "doc": "Gradients whose norm is larger are scaled down to it; from 0, which is off."
+    "about": "scale larger gradients down to this norm; 0 is off",
+    "doc": "Scale larger gradients down to this norm; 0 is off."
   },
   "beta1": {
     "type": "number", "min": 0, "max": 1, "belowMax": true, "default": 0.9, "room": "training",
@@ -81,12 +81,12 @@ export const ROWS = {
   },
   "validation": {
     "type": "number", "min": 0, "max": 1, "belowMax": true, "default": 0.1, "room": "training",
-    "about": "share of the text, from its end, that is kept to see when to stop; 0 keeps none",
-    "doc": "Share of the text, from its end, that is kept to see which epoch was best; from 0, which keeps none, below 1."
+    "about": "fraction at the end of the text held out to find the best epoch; 0 holds out none",
+    "doc": "Fraction at the end of the text held out to find the best epoch; at least 0 (none), below 1."
   },
   "seed": {
     "type": "integer", "min": 0, "max": 9007199254740991, "isWide": true, "room": "training",
-    "about": "what new tokens begin with and the order of sequences are drawn from; a random one if left out",
-    "doc": "Seed of what new tokens begin with and of the order of sequences; an integer from 0 to 2^53 − 1.", "leftOut": "a random one"
+    "about": "seed of the first values and of the order of sequences; by default a random one",
+    "doc": "Seed of the first values and of the order of sequences; an integer from 0 to 2^53 − 1.", "leftOut": "a random one"
   }
 }

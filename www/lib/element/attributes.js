@@ -42,21 +42,21 @@ const OWN = Object.freeze([
     attribute: "model",
     property: "model",
     kind: "text",
-    about: "the model's name: a repository of the hub, or the address of a folder; left out, the embedded one",
+    about: "a hub repository or the URL of a folder; without it, the embedded model",
   },
   {
     attribute: "assets",
     property: "assets",
     kind: "text",
-    about: "address of the folder that holds worker, wasm and models; of the first element that loads, for all",
+    about: "URL of the folder with worker, wasm and models; the first element to load sets it for all",
   },
-  { attribute: "prompt", property: "prompt", kind: "text", about: "the text to begin with" },
-  { attribute: "autoload", property: "autoload", kind: "boolean", about: "load the model at once" },
+  { attribute: "prompt", property: "prompt", kind: "text", about: "the text to start with" },
+  { attribute: "autoload", property: "autoload", kind: "boolean", about: "load the model right away" },
   {
     attribute: "token-view",
     property: "tokenView",
     kind: "boolean",
-    about: "show tokens in the place of the text that can be edited",
+    about: "show tokens instead of the editable text",
   },
 ]);
 

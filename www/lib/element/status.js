@@ -62,7 +62,7 @@ function duration(ms) {
 }
 
 /**
- * "42 tokens · 310 tokens/s · first after 24 ms": while writing. What is not known, or goes without saying, is left out.
+ * "42 tokens · 310 tokens/s · first token 24 ms": while writing. What is not known, or goes without saying, is left out.
  * @param {number} tokens
  * @param {number | null} tokensPerSecond
  * @param {number | null} firstAfterMs
@@ -70,7 +70,7 @@ function duration(ms) {
 export function writingInWords(tokens, tokensPerSecond, firstAfterMs, place = "") {
   const parts = [tokens === 1 ? "1 token" : `${tokens.toLocaleString("en")} tokens`];
   if (tokensPerSecond !== null && tokensPerSecond > 0) parts.push(`${rate(tokensPerSecond)} tokens/s`);
-  if (firstAfterMs !== null && firstAfterMs > 0) parts.push(`first after ${duration(firstAfterMs)}`);
+  if (firstAfterMs !== null && firstAfterMs > 0) parts.push(`first token ${duration(firstAfterMs)}`);
   if (place) parts.push(place);
   return parts.join(" · ");
 }
@@ -95,7 +95,7 @@ export function readyInWords(info) {
 /** @type {Record<string, string>} */
 const ENDINGS = { abort: "stopped", context: "the context is full", stop: "the text ended" };
 
-/** "256 tokens · 310 tokens/s · first after 24 ms · stopped": after writing. @param {import("../../tokenformer.js").GenerateResult} result */
+/** "256 tokens · 310 tokens/s · first token 24 ms · stopped": after writing. @param {import("../../tokenformer.js").GenerateResult} result */
 export function resultInWords({ usage, finishReason }, place = "") {
   const parts = [writingInWords(usage.completionTokens, usage.decodeTokensPerSecond, usage.timeToFirstTokenMs, place)];
   if (ENDINGS[finishReason]) parts.push(ENDINGS[finishReason]);

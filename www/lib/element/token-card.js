@@ -22,7 +22,7 @@ export function cardOf(item, onChoose) {
     bar.style?.setProperty("--share", String(Math.exp(alternative.logprob)));
     const row = make(
       "button",
-      { type: "button", className: "alternative", title: "Write on from here with this token" },
+      { type: "button", className: "alternative", title: "Continue from here with this token" },
       make("span", { className: "token-text", text: visible(alternative.text), ariaHidden: "true" }),
       make("span", { className: "unseen", text: spoken(alternative.text) }),
       bar,
@@ -32,7 +32,7 @@ export function cardOf(item, onChoose) {
     row.addEventListener("click", () => onChoose({ ...alternative, topLogprobs }));
     return make("li", {}, row);
   });
-  return [...told, make("ol", { ariaLabel: "Likeliest tokens here" }, ...rows)];
+  return [...told, make("ol", { ariaLabel: "Most likely tokens here" }, ...rows)];
 }
 
 /** In a sentence, where its sign must not begin a line. @param {number} logprob */

@@ -57,14 +57,14 @@ export class ElementView {
     type: "button",
     className: "plain",
     text: "Regenerate",
-    title: "Another version of the last passage, in the place of all that follows it",
+    title: "Replace the last passage and what follows it with another version",
   });
   #undo = make("button", {
     part: "button undo",
     type: "button",
     className: "plain",
     text: "Undo",
-    title: "Take back the last change (Ctrl+Z)",
+    title: "Undo the last change (Ctrl+Z)",
   });
   #progress = make("progress", { part: "progress", max: 1, hidden: true, ariaLabel: "Loading the model" });
   #status = make("span", { part: "status", className: "status" });

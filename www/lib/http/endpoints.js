@@ -79,7 +79,7 @@ function endpointOf({ url, method }) {
     throw new RequestError(
       404,
       "unknown_url",
-      "There is no chat here: a base model writes a text on and knows no messages. Send a text to /v1/completions.",
+      "There is no chat here: a base model continues text and knows no messages. Send a text to /v1/completions.",
     );
   }
   throw new RequestError(

@@ -62,7 +62,7 @@ class Look {
 
   /** The commit and its files, where the endpoint is a hub. */
   async #list() {
-    const about = { what: "What the hub tells of the model", signal: this.#signal };
+    const about = { what: "What the hub says about the model", signal: this.#signal };
     const answer = await ask(this.#place, apiUrl(this.#place, "revision"), about);
     if (!answer) return;
     const { sha } = await bodyOf(answer, about.what);

@@ -55,8 +55,7 @@ async function run() {
 
 async function measure() {
   const number = (/** @type {string} */ name, fallback = 0) => Number(query.get(name) ?? fallback);
-  if (query.get("probe") !== "0")
-    say("Measuring what this browser allows. On a GPU that is a program this takes minutes.");
+  if (query.get("probe") !== "0") say("Measuring what this browser allows. On a software GPU this takes minutes.");
   const probed = query.get("probe") === "0" ? undefined : await probe();
   const names = (query.get("models") ?? byId("models", HTMLInputElement).value).split(",");
   for (const name of names) {

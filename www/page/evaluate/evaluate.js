@@ -90,7 +90,7 @@ async function start() {
 async function evaluateAll(chosen, task) {
   for (const [i, quantization] of chosen.precisions.entries()) {
     /** @type {Run} */
-    const run = { label: quantization ?? "as it comes", info: null, result: null, error: null };
+    const run = { label: quantization ?? "as published", info: null, result: null, error: null };
     // "As it comes" was this one.
     if (runs.some(({ info }) => info?.quantization === quantization)) continue;
     runs.push(run);

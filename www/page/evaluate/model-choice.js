@@ -19,7 +19,7 @@ import { EMBEDDED, size, whyNot } from "../published.js";
  */
 
 /** "" is what the folder has, or q4 of a checkpoint. @type {Record<string, string>} */
-const PRECISIONS = { "": "as it comes", q4: "q4 · 4 bits", q8: "q8 · 8 bits", f16: "f16 · 16 bits" };
+const PRECISIONS = { "": "as published", q4: "q4 · 4 bits", q8: "q8 · 8 bits", f16: "f16 · 16 bits" };
 
 export class ModelChoice {
   /** As for TokenFormer.load; null for the embedded one. @type {string | null} */
@@ -97,7 +97,7 @@ export class ModelChoice {
           "label",
           {},
           input,
-          isEmbedded ? `as it comes: ${PRECISIONS[EMBEDDED.quantization]}` : PRECISIONS[value],
+          isEmbedded ? `as published: ${PRECISIONS[EMBEDDED.quantization]}` : PRECISIONS[value],
         );
       }),
     );
@@ -105,7 +105,7 @@ export class ModelChoice {
       ? `This model comes as ${EMBEDDED.quantization} only, so there is nothing of it at another precision to compare with.`
       : known?.download
         ? `Each precision that this browser does not keep yet downloads the whole checkpoint, ${size(known.download)}, and makes it smaller while it arrives.`
-        : "A folder that is quantized already runs as it comes only. A published checkpoint can be had at each precision, and is q4 as it comes; each one that this browser does not keep yet downloads all of it.";
+        : "An already quantized folder runs at its own precision only. A published checkpoint runs at each, q4 by default. Each precision that is not saved yet downloads the whole checkpoint.";
   }
 
   /** Of the precisions that the model has. @param {string[]} precisions */

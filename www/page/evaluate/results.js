@@ -192,15 +192,14 @@ export function notesOf(runs, kind) {
     notes.push(
       least > 1
         ? `That of a difference is over the differences of ${whole(least)} ${UNITS[units][1]}.`
-        : `One ${UNITS[units][0]} tells nothing of how much a difference may vary.`,
+        : `One ${UNITS[units][0]} says nothing about how much a difference may vary.`,
     );
   }
   if (differences.some(({ hasSameWindows }) => !hasSameWindows))
     notes.push(
       "The contexts are of different lengths, which makes a difference of its own: set one that all precisions have room for.",
     );
-  if (measured.some(({ result }) => !result.isComplete))
-    notes.push("Of a part, only what both have scored is compared.");
+  if (measured.some(({ result }) => !result.isComplete)) notes.push("Only what both have scored is compared.");
   const cut = Math.max(
     0,
     ...measured.map(({ result }) => result.documents.filter(({ leftOut = 0 }) => leftOut > 0).length),
