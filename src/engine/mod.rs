@@ -7,6 +7,7 @@
 mod abort;
 mod backend;
 mod host_rows;
+mod inspect;
 mod on_host;
 mod recover;
 mod rows;
@@ -15,7 +16,10 @@ mod train;
 pub use abort::AbortFlag;
 pub use backend::{Backend, Chosen, Logits, Text, TokenScore};
 pub use host_rows::{HostRows, read_tails};
-pub use on_host::{HostChoice, OnHost};
+#[cfg(test)]
+pub(crate) use inspect::agreement;
+pub use inspect::{Candidate, FiredToken, InspectRequest, strongest};
+pub use on_host::{Changes, HostChoice, OnHost};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};
 pub use rows::{MOST_ROWS, Row, RowInput, room_for};
 pub use train::{AdamW, Train, TrainRoom, TrainState, TrainStep};

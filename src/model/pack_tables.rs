@@ -222,7 +222,7 @@ impl PackTables {
             for (table, kinds) in tables.iter().zip(KINDS) {
                 let Some(PackTable { keys, values, tokens, .. }) = table else { continue };
                 let cols = values.shape().cols;
-                for (segment, MergedTokens { keys: k, values: v, strengths }) in layer[kinds].iter().enumerate() {
+                for (segment, MergedTokens { keys: k, values: v, strengths, .. }) in layer[kinds].iter().enumerate() {
                     write(gpu, keys, segment * tokens, k);
                     let mut transposed = vec![0.0; d * cols];
                     for (j, (row, strength)) in v.chunks_exact(d).zip(strengths).enumerate() {

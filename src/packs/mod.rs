@@ -10,10 +10,12 @@
 //! is a factor, and without packs everything is as it was, bit by bit. Where ‖s‖ = 0, packs add 0 as well. They are
 //! summed in the order of their names, so that the order in which they were added never shows.
 
+mod ablation;
 mod file;
 mod fresh;
 mod merged;
 
+pub use ablation::{Ablation, MOST_ABLATIONS, MOST_SCALE, ParameterToken, ablated_base, check_ablations};
 pub use file::{PackAbout, PackBase, PackFile};
 pub use merged::{Merged, MergedTokens};
 
