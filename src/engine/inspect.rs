@@ -4,6 +4,9 @@ use crate::packs::MergedTokens;
 use crate::pattention::Pattention;
 use std::rc::Rc;
 
+/// Most parameter tokens of one place that can be asked for.
+pub const MOST_TOP: usize = 64;
+
 /// What is to be looked at while tokens are read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InspectRequest {
@@ -13,7 +16,7 @@ pub struct InspectRequest {
     pub layers: Vec<usize>,
     /// Pattentions of each of them.
     pub kinds: Vec<Pattention>,
-    /// How many parameter tokens of each, those that contribute most.
+    /// How many parameter tokens of each, those that contribute most; up to [`MOST_TOP`].
     pub top: usize,
 }
 

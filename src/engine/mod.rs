@@ -6,6 +6,7 @@
 
 mod abort;
 mod backend;
+mod changes;
 mod host_rows;
 mod inspect;
 mod on_host;
@@ -15,11 +16,12 @@ mod train;
 
 pub use abort::AbortFlag;
 pub use backend::{Backend, Chosen, Logits, Text, TokenScore};
+pub use changes::Changes;
 pub use host_rows::{HostRows, read_tails};
 #[cfg(test)]
 pub(crate) use inspect::agreement;
-pub use inspect::{Candidate, FiredToken, InspectRequest, strongest};
-pub use on_host::{Changes, HostChoice, OnHost};
+pub use inspect::{Candidate, FiredToken, InspectRequest, MOST_TOP, strongest};
+pub use on_host::{HostChoice, OnHost};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};
 pub use rows::{MOST_ROWS, Row, RowInput, room_for};
 pub use train::{AdamW, Train, TrainRoom, TrainState, TrainStep};

@@ -1,6 +1,7 @@
 //! Choosing tokens on the host, for engines whose logits are there anyway.
 
 use super::backend::{Backend, Chosen, Logits, Text};
+use super::changes::Changes;
 use super::host_rows::{HostRows, nothing_chosen, read_tails};
 use super::inspect::{FiredToken, InspectRequest};
 use super::rows::{Row, RowInput, room_for};
@@ -55,13 +56,6 @@ impl HostChoice {
         emitted.iter().for_each(|id| self.sampler.note(*id));
         self.last = emitted.last().copied();
     }
-}
-
-/// Packs that take part, and tokens that are ablated.
-#[derive(Default)]
-pub struct Changes {
-    packs: Vec<ActivePack>,
-    ablations: Vec<Ablation>,
 }
 
 /// An engine that computes logits; tokens are chosen from them here. The methods are those of [`Backend`].
@@ -194,13 +188,13 @@ impl<E: OnHost> Backend for E {
     }
 
     async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
-        let ablations = std::mem::take(&mut self.changes().ablations);
-        change(self, Changes { packs: packs.to_vec(), ablations })
+        let changes = self.changes().with_packs(packs);
+        change(self, changes)
     }
 
     async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
-        let packs = std::mem::take(&mut self.changes().packs);
-        change(self, Changes { packs, ablations: ablations.to_vec() })
+        let changes = self.changes().with_ablations(ablations);
+        change(self, changes)
     }
 
     async fn base_tokens(&mut self, tokens: &[ParameterToken]) -> Result<Vec<PackTokens>> {
@@ -224,10 +218,10 @@ fn change<E: OnHost>(engine: &mut E, changes: Changes) -> Result<()> {
     (*engine.choice(), *OnHost::rows(engine)) = (None, None);
     *engine.changes() = Changes::default();
     OnHost::set_packs(engine, Merged::default())?;
-    let Changes { packs, ablations } = &changes;
-    if packs.is_empty() && ablations.is_empty() {
+    if changes.is_empty() {
         return Ok(());
     }
+    let Changes { packs, ablations } = &changes;
     let config = OnHost::config(engine);
     check_activation(config)?;
     packs.iter().try_for_each(|active| active.pack.check(config))?;

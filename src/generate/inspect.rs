@@ -8,9 +8,6 @@ use crate::packs::{Ablation, ActivePack, ParameterToken};
 use crate::pattention::Pattention;
 use serde::Serialize;
 
-/// Most parameter tokens of one place that can be asked for.
-pub const MOST_TOP: usize = 64;
-
 /// What is to be looked at in a text.
 #[derive(Clone, Debug, Default)]
 pub struct InspectOptions {

@@ -18,7 +18,7 @@ mod window;
 
 pub use crate::sampling::END_OF_TEXT;
 pub use completion::Generation;
-pub use inspect::{Fired, InspectOptions, Inspected, MOST_TOP, Promotes, Pushed};
+pub use inspect::{Fired, InspectOptions, Inspected, Promotes, Pushed};
 pub use model::Model;
 pub use options::{GenerateOptions, Overflow, Prompt};
 pub use result::{Chunk, Completion, FinishReason, Logprob, Usage};

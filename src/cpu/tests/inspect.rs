@@ -1,9 +1,9 @@
 //! Looking inside the CPU engine, against the reference on the same tables.
 
-use super::packs::{logits, packs};
+use super::packs::logits;
 use super::*;
 use crate::engine::{InspectRequest, agreement};
-use crate::packs::{Ablation, ParameterToken};
+use crate::packs::{Ablation, ActivePack, ParameterToken};
 use crate::pattention::Pattention;
 
 fn token(layer: usize, kind: Pattention, slot: usize, pack: Option<&str>) -> ParameterToken {
@@ -17,11 +17,16 @@ fn ablations() -> Vec<Ablation> {
         of(token(0, Pattention::Mlp, 329, None), 0.0),
         of(token(0, Pattention::Mlp, 0, None), -2.0),
         of(token(1, Pattention::Query, 99, None), 0.0),
-        of(token(1, Pattention::Proj, 69, None), 3.0),
+        of(token(1, Pattention::Proj, 69, None), 1.5),
         of(token(1, Pattention::Key, 4, None), 1.0),
         of(token(0, Pattention::Mlp, 32, Some("less")), 0.0),
         of(token(1, Pattention::Value, 2, Some("everything")), 0.5),
     ]
+}
+
+/// Packs that the model is not beside itself with: errors of single scores are what is measured here.
+fn packs(config: &ModelConfig) -> [ActivePack; 3] {
+    super::packs::packs(config).map(|pack| ActivePack { strength: 0.3 * pack.strength, ..pack })
 }
 
 /// Everything at some rows, the reference's all tokens and the engine's strongest.
@@ -35,7 +40,7 @@ fn compare_fired(what: &str, model: &mut CpuModel, reference: &mut ReferenceEngi
     block_on(Backend::forward(reference, &ids[..9], Logits::None)).expect("prefill");
     let got = block_on(Backend::inspect(model, &ids[9..15], &request)).expect("inspect");
     let want = block_on(Backend::inspect(reference, &ids[9..15], &all)).expect("inspect");
-    agreement::check(what, &got, &want, 7, if what.contains("packs") { 3.0 } else { 1.0 });
+    agreement::check(what, &got, &want, 7, if what.contains("packs") { 2.0 } else { 1.0 });
     // What was read is in the context.
     assert_eq!(Backend::len(model), 15);
     let [got, want] = [
