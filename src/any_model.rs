@@ -2,11 +2,13 @@
 
 use crate::config::ModelConfig;
 use crate::cpu::CpuModel;
-use crate::engine::{AdamW, Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
+use crate::engine::{
+    AdamW, Backend, Chosen, FiredToken, InspectRequest, Logits, Resume, Row, RowInput, Text, TokenScore,
+};
 use crate::engine::{Train, TrainRoom, TrainState, TrainStep};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::{GpuModel, Team};
-use crate::packs::ActivePack;
+use crate::packs::{Ablation, ActivePack, PackTokens, ParameterToken};
 use crate::sampling::SamplingOptions;
 
 /// A model that can run.
@@ -170,6 +172,22 @@ impl Backend for AnyModel {
 
     async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
         either!(self, m => Backend::set_packs(m.as_mut(), packs).await)
+    }
+
+    async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
+        either!(self, m => m.ablate(ablations).await)
+    }
+
+    async fn base_tokens(&mut self, tokens: &[ParameterToken]) -> Result<Vec<PackTokens>> {
+        either!(self, m => m.base_tokens(tokens).await)
+    }
+
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        either!(self, m => Backend::inspect(m.as_mut(), ids, request).await)
+    }
+
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
+        either!(self, m => Backend::pushes(m.as_mut(), value).await)
     }
 }
 

@@ -33,6 +33,11 @@ impl Pattention {
         }
     }
 
+    /// The one that is called so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
     /// Path in the checkpoint's names.
     pub fn path(self) -> &'static str {
         match self {

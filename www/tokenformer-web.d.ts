@@ -6,9 +6,12 @@ import type {
   KernelTime,
   Chunk,
   GenerateResult,
+  Inspected,
   LoadProgress,
   ModelInfo,
+  PackKind,
   PackTraining,
+  Promotes,
   ScoreResult,
   TrainProgress,
 } from "./tokenformer.js";
@@ -25,6 +28,22 @@ export interface Candidate {
   seed: number;
 }
 
+/** A parameter token, checked. */
+export interface TokenPlace {
+  layer: number;
+  kind: PackKind;
+  slot: number;
+  pack?: string;
+}
+
+/** What `inspect` looks at; what is left out is all, of positions the last. */
+export interface InspectRequest {
+  positions?: number[];
+  layers?: number[];
+  kinds?: PackKind[];
+  top: number;
+}
+
 /** A loaded model. Not to be called twice at once. */
 export class Engine {
   static load(request: Request, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<Engine>;
@@ -38,6 +57,11 @@ export class Engine {
   startSeveral(candidates: Candidate[], options: object): Promise<Several>;
   score(items: { text: Prompt; context: Prompt }[]): Promise<ScoreResult[]>;
   logits(ids: Uint32Array): Promise<Float32Array>;
+  /** What was read from the first position on is forgotten. */
+  inspect(text: Prompt, request: InspectRequest): Promise<Inspected[]>;
+  promotes(token: TokenPlace, top: number): Promise<Promotes>;
+  /** The context is forgotten. */
+  ablate(ablations: (TokenPlace & { scale: number })[]): Promise<void>;
   context(): Uint32Array;
   /** Has a pack take part, in the place of one of that name. `bytes`: its file. The context is forgotten, as by the other two. */
   addPack(bytes: Uint8Array, options: { name: string; strength: number }): Promise<void>;

@@ -330,6 +330,64 @@ export interface Adapter {
 /** Where in a layer a token pack has tokens. */
 export type PackKind = "query" | "key" | "value" | "proj" | "mlp";
 
+/** A parameter token of a model. */
+export interface ParameterToken {
+  /** From 0. */
+  layer: number;
+  /** Which part of the layer it belongs to. */
+  kind: PackKind;
+  /** Its number there, from 0, among the model's own or those of a pack. */
+  slot: number;
+  /** The name of the pack that it belongs to. Default: none; it is one of the model's own. */
+  pack?: string;
+}
+
+export interface InspectOptions {
+  /** Layers to look at, from 0. Default: all. */
+  layers?: readonly number[];
+  /** Which parts of each layer. Default: all. */
+  kinds?: readonly PackKind[];
+  /** How many parameter tokens of each place, 1 to 64. Default: 8. */
+  top?: number;
+  /** A position in the text, in tokens from 0, or several. Position t writes token t + 1. Default: the last. */
+  position?: number | readonly number[];
+}
+
+/** A parameter token that takes part in what is written. */
+export interface FiredToken {
+  slot: number;
+  /** The pack that it belongs to, if it is none of the model's own. */
+  pack?: string;
+  /** How well its key fits: s / ‖s‖₂ · √n; with another activation than `l2_norm_gelu` just s. */
+  score: number;
+  /** What is made of that, times what `ablate` set: gelu of the score. */
+  activation: number;
+  /** How much it writes: the activation's magnitude times the length of its value, for a pack times its strength. */
+  contribution: number;
+}
+
+/** The strongest parameter tokens of a place. */
+export interface Inspected {
+  position: number;
+  layer: number;
+  kind: PackKind;
+  /** The one that contributes most comes first. */
+  top: FiredToken[];
+}
+
+/** What a parameter token pushes up and down most. `text` is empty without a tokenizer. */
+export interface Promotes {
+  /** The highest logit first. */
+  up: { tokenId: number; text: string; logit: number }[];
+  /** The lowest first. */
+  down: { tokenId: number; text: string; logit: number }[];
+}
+
+export interface Ablation extends ParameterToken {
+  /** What its activation is multiplied by, -1000 to 1000; 1 changes nothing. Default: 0. */
+  scale?: number;
+}
+
 /** The model that a pack was trained for. */
 export interface PackBase {
   id?: string;
@@ -685,6 +743,21 @@ export class TokenFormer {
    * already added. Resolves to the pack, which is not added; after an abort, to what was learnt until then.
    */
   train(text: string | TokenIds | readonly { text: string }[], options?: TrainOptions): Promise<TokenPack>;
+
+  /**
+   * Which parameter tokens write: those that contribute most at each position asked for, in each layer and kind, in the order
+   * of asking. What the model read from the first of the positions on is forgotten.
+   */
+  inspect(text: string | TokenIds, options?: InspectOptions): Promise<Inspected[]>;
+
+  /** The tokens that a parameter token of kind "proj" or "mlp" pushes up and down; `top`: 1 to 1000 each way, 10 if left out. */
+  promotes(token: ParameterToken, options?: { top?: number }): Promise<Promotes>;
+
+  /**
+   * Multiplies the activations of these parameter tokens until the next call, and of no others; scores are measured as before.
+   * An empty array gives exactly the model back. The context is forgotten. Packs may come and go meanwhile.
+   */
+  ablate(tokens: readonly Ablation[]): Promise<void>;
 
   /** Measures how fast the model is here, with prompts of arbitrary tokens. The context is forgotten. */
   benchmark(options?: BenchmarkOptions): Promise<BenchmarkResult>;

@@ -92,8 +92,19 @@ impl Engine {
         let memory = RefCell::new(memory(backend));
         let model = RefCell::new(Some(model));
         let (abort, is_disposed, info) = (reload.flag(), Cell::new(false), RefCell::new(info));
-        let packs = RefCell::default();
-        Self(Rc::new(Inner { model, abort, is_disposed, info, load_notes: notes, tuning, memory, packs, reload }))
+        let (packs, ablations) = Default::default();
+        Self(Rc::new(Inner {
+            model,
+            abort,
+            is_disposed,
+            info,
+            load_notes: notes,
+            tuning,
+            memory,
+            packs,
+            ablations,
+            reload,
+        }))
     }
 
     /// What the model is and what it occupies.

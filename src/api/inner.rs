@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorCode};
 use crate::generate::Model;
 use crate::gpu::Memory;
 use crate::load::reload::Reload;
-use crate::packs::ActivePack;
+use crate::packs::{Ablation, ActivePack};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,6 +30,8 @@ pub(super) struct Inner {
     pub(super) memory: RefCell<Option<Rc<Memory>>>,
     /// The token packs that take part.
     pub(super) packs: RefCell<Vec<HeldPack>>,
+    /// The parameter tokens whose activations are multiplied.
+    pub(super) ablations: RefCell<Vec<Ablation>>,
     /// Where the model comes from if its device is lost.
     pub(super) reload: Rc<Reload>,
 }

@@ -6,6 +6,7 @@ mod engine;
 mod files;
 mod generation;
 mod inner;
+mod inspect;
 pub mod js;
 mod loading;
 mod packs;

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::inner::{HeldPack, Inner};
 use super::js;
 use crate::error::{Error, Result};
-use crate::packs::{ActivePack, MOST_PACKS, MOST_STRENGTH, PackFile, check_activation};
+use crate::packs::{Ablation, ActivePack, MOST_PACKS, MOST_STRENGTH, PackFile, check_activation};
 use serde::Deserialize;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -84,22 +84,59 @@ impl Inner {
         Err(Error::invalid_argument(format!("The model has no pack {name:?}.")))
     }
 
-    /// Has these take part from now on, and none besides. Where that fails, it is as it was before.
+    /// The packs that take part, with their tokens.
+    pub(super) fn active_packs(&self) -> Vec<ActivePack> {
+        active(&self.packs.borrow())
+    }
+
+    /// Has these take part from now on, and none besides. Of what is ablated, that goes whose tokens are no more. Where that
+    /// fails, it is as it was before.
     async fn use_packs(&self, packs: Result<Vec<HeldPack>>) -> std::result::Result<(), JsValue> {
         let packs = packs.map_err(|e| js::error(&e))?;
-        let active = |packs: &[HeldPack]| packs.iter().map(|held| held.active.clone()).collect::<Vec<_>>();
+        let kept = {
+            let (info, packs) = (self.info.borrow(), active(&packs));
+            let is_there = |one: &&Ablation| one.token.check(&info.config, &packs, "").is_ok();
+            self.ablations.borrow().iter().filter(is_there).cloned().collect()
+        };
+        self.change(packs, kept).await
+    }
+
+    /// Has these packs take part and these tokens be ablated, and no others. Where that fails, it is as it was before.
+    pub(super) async fn change(
+        &self,
+        packs: Vec<HeldPack>,
+        ablations: Vec<Ablation>,
+    ) -> std::result::Result<(), JsValue> {
+        let before = (self.active_packs(), self.ablations.borrow().clone());
+        let wanted = active(&packs);
         self.abort.clear();
         let mut model = self.take()?;
-        let mut result = model.set_packs(&active(&packs)).await;
+        let changed = async {
+            if ablations != before.1 {
+                model.ablate(&ablations).await?;
+            }
+            if wanted != before.0 || ablations == before.1 {
+                model.set_packs(&wanted).await?;
+            }
+            Ok(())
+        };
+        let mut result: Result<()> = changed.await;
         if result.is_ok() {
-            *self.packs.borrow_mut() = packs;
+            (*self.packs.borrow_mut(), *self.ablations.borrow_mut()) = (packs, ablations);
         } else {
-            let before = active(&self.packs.borrow());
-            if let Err(e) = model.set_packs(&before).await {
+            let again = async {
+                model.ablate(&before.1).await?;
+                model.set_packs(&before.0).await
+            };
+            if let Err(e) = again.await {
                 result = Err(e);
             }
         }
         self.put_back(model);
         result.map_err(|e| js::error(&e))
     }
+}
+
+fn active(packs: &[HeldPack]) -> Vec<ActivePack> {
+    packs.iter().map(|held| held.active.clone()).collect()
 }

@@ -5,6 +5,7 @@
 //! get shared memory only from servers that send headers of their own for it.
 
 mod attention;
+mod inspect;
 mod lanes;
 mod limits;
 mod packs;
@@ -21,11 +22,12 @@ pub use limits::{Reason, check_parameters, runs};
 use crate::checkpoint::layout::{Quantization, TableFormat, TensorId, padded_slots};
 use crate::checkpoint::regions::Region;
 use crate::config::{ModelConfig, NormActivation};
-use crate::engine::{HostChoice, HostRows, Logits, OnHost, Resume, RowInput};
+use crate::engine::{Changes, FiredToken, HostChoice, HostRows, InspectRequest, Logits, OnHost, Resume, RowInput};
 use crate::error::{Error, Result};
-use crate::packs::{Merged, MergedTokens};
+use crate::packs::{Merged, MergedTokens, PackTokens, ParameterToken};
 use crate::pattention::Pattention;
 use attention::{Angles, Cache, Scratch};
+use inspect::{Norms, Watch};
 use products::{Activations, dequantized};
 use rows::{add, layer_norm, scales, theta};
 use std::cell::RefCell;
@@ -61,6 +63,10 @@ pub struct CpuModel {
     /// Several texts that are being written, and what each has after the common tokens.
     rows: Option<HostRows>,
     tails: Tails,
+    /// What takes part besides the base.
+    changes: Changes,
+    /// Lengths of the base's value tokens, where they were asked for.
+    norms: Norms,
 }
 
 /// Where the tokens of a forward pass stand.
@@ -73,6 +79,8 @@ enum Places<'a> {
 
 /// What a Pattention computes with.
 struct Tokens<'a> {
+    /// Its layer, and which one it is.
+    place: (usize, Pattention),
     /// The base's keys and values.
     base: &'a [Table; 2],
     /// Its n, padding not counted.
@@ -90,6 +98,8 @@ struct Work {
     angles: Angles,
     attention: Scratch,
     turns: Turns,
+    /// What looks at the scores of this pass.
+    watch: Option<Watch>,
 }
 
 impl Loading {
@@ -146,6 +156,7 @@ impl Loading {
             angles: Angles::default(),
             attention: Scratch::default(),
             turns: Turns::new(),
+            watch: None,
         };
         let weights = weights.into_inner();
         let tails = Tails::default();
@@ -161,6 +172,8 @@ impl Loading {
             choice: None,
             rows: None,
             tails,
+            changes: Changes::default(),
+            norms: Norms::default(),
         }
     }
 }
@@ -216,6 +229,7 @@ impl CpuModel {
         for (layer, cache) in caches.iter_mut().enumerate() {
             let of_layer = packs.layers.get(layer);
             let tables = |which| Tokens {
+                place: (layer, which),
                 base: weights.tokens(layer, which),
                 slots: which.slots(config),
                 packs: of_layer.map(|kinds| &kinds[which as usize]).filter(|tokens| !tokens.is_empty()),
@@ -274,12 +288,15 @@ impl CpuModel {
 
 impl Work {
     /// y[T, d] = Θ(x·Kᵀ)·P of the input, which is x, and what packs add; values are stored transposed.
-    async fn pattention(&mut self, Tokens { base, slots, packs }: Tokens<'_>, x: &[f32], y: &mut Vec<f32>) {
-        let [keys, values] = base;
+    async fn pattention(&mut self, tokens: Tokens<'_>, x: &[f32], y: &mut Vec<f32>) {
+        let Tokens { place, base: [keys, values], slots, packs } = tokens;
         let (tokens, padded, d) = (self.input.tokens(), padded_slots(slots), values.shape.rows);
         self.scores.resize(tokens * padded, 0.0);
         y.resize(tokens * d, 0.0);
         self.input.times(keys, &mut self.scores, padded, &self.turns).await;
+        if let Some(watch) = &mut self.watch {
+            watch.look(self.activation, place, (&self.scores, padded, slots), x, packs);
+        }
         let scales = packs.map(|_| scales(&self.scores, padded, slots));
         theta(self.activation, &mut self.scores, padded, slots);
         self.weights.set(&self.scores, padded, values.format);
@@ -353,6 +370,37 @@ impl OnHost for CpuModel {
     fn set_packs(&mut self, packs: Merged) -> Result<()> {
         self.packs = packs;
         Ok(())
+    }
+
+    fn changes(&mut self) -> &mut Changes {
+        &mut self.changes
+    }
+
+    fn base_token(&self, token: &ParameterToken) -> PackTokens {
+        inspect::token(&self.weights, token)
+    }
+
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        ids.iter().try_for_each(|id| self.check(*id))?;
+        self.norms.make(&self.weights, request, &self.work.turns).await;
+        self.work.watch = Some(Watch::new(request, std::mem::take(&mut self.norms)));
+        self.layers(ids, Places::Here).await;
+        self.len += ids.len();
+        let Some(watch) = self.work.watch.take() else { return Ok(Vec::new()) };
+        let (fired, norms) = watch.finish();
+        self.norms = norms;
+        Ok(fired)
+    }
+
+    /// As logits are made of a row, but without its LayerNorm and bias.
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
+        let Self { config, weights, work, .. } = self;
+        let [norm_weight, _] = &weights.norm;
+        let u: Vec<f32> = value.iter().zip(norm_weight).map(|(v, w)| v * w).collect();
+        let mut pushes = tables::zeros(config.padded_vocab_size)?;
+        work.input.set(&u, u.len(), weights.embedding.format);
+        work.input.times(&weights.embedding, &mut pushes, config.padded_vocab_size, &work.turns).await;
+        Ok(pushes)
     }
 
     async fn forward_rows(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>> {

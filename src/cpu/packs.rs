@@ -25,7 +25,7 @@ pub async fn add_packs(packs: &MergedTokens, x: &[f32], scales: &[f32], y: &mut 
 }
 
 /// Inner product of rows whose length is a multiple of 4.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let pairs = a.as_chunks::<4>().0.iter().zip(b.as_chunks::<4>().0);
     pairs.fold(F4::splat(0.0), |sum, (a, b)| sum + F4::of(a) * F4::of(b)).sum()
 }

@@ -1,5 +1,6 @@
 //! The whole model against the reference, on shapes that are not round numbers.
 
+mod inspect;
 mod packs;
 
 use super::tails::LEAST;

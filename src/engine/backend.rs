@@ -1,9 +1,10 @@
 //! What generation needs of an engine that computes logits: the GPU, or the CPU reference in tests.
 
+use super::inspect::{FiredToken, InspectRequest};
 use super::rows::{Row, RowInput};
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::packs::ActivePack;
+use crate::packs::{Ablation, ActivePack, PackTokens, ParameterToken};
 use crate::sampling::{LogProbs, SamplingOptions, best};
 
 /// Which logits a forward pass is to return.
@@ -114,14 +115,58 @@ pub trait Backend {
     /// Forgets all tails, and frees what they took.
     fn drop_tails(&mut self);
 
-    /// Has these packs take part from now on, and none that took part before; forgets the KV cache.
+    /// Has these packs take part from now on, and none that took part before; what is ablated stays so. Forgets the KV cache.
     ///
     /// # Errors
-    /// `out-of-memory`; then it is as if there were none.
+    /// `out-of-memory`; then no pack takes part, and nothing is ablated.
     async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
         let _ = packs;
         Err(Error::unsupported("This engine takes no token packs."))
     }
+
+    /// Multiplies the activations of these parameter tokens from now on, and of no others; packs stay. Forgets the KV cache.
+    /// Tokens of packs that take no part are left out. The base's own product is not touched, and what is taken from it is
+    /// computed beside it, in f32: where the base is multiplied in integers, a factor of 0 leaves a thousandth.
+    ///
+    /// # Errors
+    /// `unsupported-checkpoint` for another activation than `l2_norm_gelu`, `out-of-memory`; then no pack takes part, and
+    /// nothing is ablated.
+    async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
+        let _ = ablations;
+        Err(cannot_look_inside())
+    }
+
+    /// Key and value of some of the base's parameter tokens, as they are computed with.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    async fn base_tokens(&mut self, tokens: &[ParameterToken]) -> Result<Vec<PackTokens>> {
+        let _ = tokens;
+        Err(cannot_look_inside())
+    }
+
+    /// Appends `ids` as [`forward`](Self::forward) does, and tells for each row, layer and kind that is asked for which
+    /// parameter tokens contributed most: row by row, and in a row as [`InspectRequest::places`] has them.
+    ///
+    /// # Errors
+    /// `out-of-memory`, `device-lost`.
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        let _ = (ids, request);
+        Err(cannot_look_inside())
+    }
+
+    /// (v ∘ w)·Eᵀ for a `value` v\[d\], w being the weight of the final LayerNorm: V values.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
+        let _ = value;
+        Err(cannot_look_inside())
+    }
+}
+
+fn cannot_look_inside() -> Error {
+    Error::unsupported("This engine does not show its parameter tokens.")
 }
 
 /// A text that is written: what penalties count, and how many draws came before the next one.

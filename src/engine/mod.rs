@@ -6,7 +6,9 @@
 
 mod abort;
 mod backend;
+mod changes;
 mod host_rows;
+mod inspect;
 mod on_host;
 mod recover;
 mod rows;
@@ -14,7 +16,11 @@ mod train;
 
 pub use abort::AbortFlag;
 pub use backend::{Backend, Chosen, Logits, Text, TokenScore};
+pub use changes::Changes;
 pub use host_rows::{HostRows, read_tails};
+#[cfg(test)]
+pub(crate) use inspect::agreement;
+pub use inspect::{Candidate, FiredToken, InspectRequest, MOST_TOP, strongest};
 pub use on_host::{HostChoice, OnHost};
 pub use recover::{MOST_LOSSES, Recovering, Resume, Revive};
 pub use rows::{MOST_ROWS, Row, RowInput, room_for};

@@ -1,11 +1,13 @@
 //! Choosing tokens on the host, for engines whose logits are there anyway.
 
 use super::backend::{Backend, Chosen, Logits, Text};
+use super::changes::Changes;
 use super::host_rows::{HostRows, nothing_chosen, read_tails};
+use super::inspect::{FiredToken, InspectRequest};
 use super::rows::{Row, RowInput, room_for};
 use crate::config::ModelConfig;
 use crate::error::Result;
-use crate::packs::{ActivePack, Merged, check_activation};
+use crate::packs::{Ablation, ActivePack, Merged, PackTokens, ParameterToken, ablated_base, check_activation};
 use crate::sampling::{Sampler, SamplingOptions};
 use std::collections::VecDeque;
 
@@ -77,8 +79,13 @@ pub trait OnHost {
     fn drop_tails(&mut self);
     /// Takes what the KV cache holds from position `common` on for the tail of a place.
     fn keep_tail(&mut self, place: usize, common: usize);
+    /// Where the engine keeps what takes part besides the base.
+    fn changes(&mut self) -> &mut Changes;
     /// Has these take part; nothing is in the KV cache or in tails.
     fn set_packs(&mut self, packs: Merged) -> Result<()>;
+    fn base_token(&self, token: &ParameterToken) -> PackTokens;
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>>;
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>>;
     /// Appends a token to each of several tails; logits after each, [R, V].
     async fn forward_rows(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>>;
 }
@@ -181,16 +188,46 @@ impl<E: OnHost> Backend for E {
     }
 
     async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
-        OnHost::truncate(self, 0);
-        OnHost::drop_tails(self);
-        (*self.choice(), *OnHost::rows(self)) = (None, None);
-        OnHost::set_packs(self, Merged::default())?;
-        if packs.is_empty() {
-            return Ok(());
-        }
-        check_activation(OnHost::config(self))?;
-        packs.iter().try_for_each(|active| active.pack.check(OnHost::config(self)))?;
-        let merged = Merged::new(packs, OnHost::config(self).hidden_size);
-        OnHost::set_packs(self, merged)
+        let changes = self.changes().with_packs(packs);
+        change(self, changes)
     }
+
+    async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
+        let changes = self.changes().with_ablations(ablations);
+        change(self, changes)
+    }
+
+    async fn base_tokens(&mut self, tokens: &[ParameterToken]) -> Result<Vec<PackTokens>> {
+        Ok(tokens.iter().map(|token| self.base_token(token)).collect())
+    }
+
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        self.check_step(ids.len())?;
+        OnHost::inspect(self, ids, request).await
+    }
+
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
+        OnHost::pushes(self, value).await
+    }
+}
+
+/// Has these packs and ablations count from now on, and no others.
+fn change<E: OnHost>(engine: &mut E, changes: Changes) -> Result<()> {
+    OnHost::truncate(engine, 0);
+    OnHost::drop_tails(engine);
+    (*engine.choice(), *OnHost::rows(engine)) = (None, None);
+    *engine.changes() = Changes::default();
+    OnHost::set_packs(engine, Merged::default())?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let Changes { packs, ablations } = &changes;
+    let config = OnHost::config(engine);
+    check_activation(config)?;
+    packs.iter().try_for_each(|active| active.pack.check(config))?;
+    let base: Vec<PackTokens> = ablated_base(ablations).iter().map(|token| engine.base_token(token)).collect();
+    let merged = Merged::new(packs, config.hidden_size).ablated(ablations, &base);
+    OnHost::set_packs(engine, merged)?;
+    *engine.changes() = changes;
+    Ok(())
 }

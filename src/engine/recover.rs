@@ -6,10 +6,11 @@
 //! numbers are then the same, and so is the text.
 
 use super::backend::{Backend, Chosen, Logits, Text, TokenScore};
+use super::inspect::{FiredToken, InspectRequest};
 use super::rows::{MOST_ROWS, Row, RowInput};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
-use crate::packs::ActivePack;
+use crate::packs::{Ablation, ActivePack, PackTokens, ParameterToken};
 use crate::sampling::SamplingOptions;
 use std::collections::VecDeque;
 use web_time::{Duration, Instant};
@@ -168,6 +169,8 @@ pub struct Recovering<B: Resume, R> {
     tails: [Tail; MOST_ROWS],
     /// Token packs that take part.
     packs: Vec<ActivePack>,
+    /// Parameter tokens whose activations are multiplied.
+    ablations: Vec<Ablation>,
     /// A training that runs.
     learning: Option<Learning>,
     /// When devices were lost lately.
@@ -182,9 +185,22 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
     /// `engine`'s KV cache is empty.
     pub fn new(engine: B, revive: R) -> Self {
         let (steps, losses) = (Vec::new(), VecDeque::new());
-        let (tails, packs) = Default::default();
+        let (tails, packs, ablations) = Default::default();
         let (running, rows, learning) = (None, None, None);
-        Self { engine, revive, steps, running, rows, tails, packs, learning, losses, lost: 0, is_counted: false }
+        Self {
+            engine,
+            revive,
+            steps,
+            running,
+            rows,
+            tails,
+            packs,
+            ablations,
+            learning,
+            losses,
+            lost: 0,
+            is_counted: false,
+        }
     }
 
     /// The engine of now.
@@ -245,6 +261,9 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         if !self.packs.is_empty() {
             engine.set_packs(&self.packs).await?;
         }
+        if !self.ablations.is_empty() {
+            engine.ablate(&self.ablations).await?;
+        }
         for Step { ids, kept, logits, way } in &self.steps {
             self.revive.check()?;
             engine.go(way).await?;
@@ -275,6 +294,13 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
             learning.is_behind = true;
         }
         Ok(())
+    }
+
+    /// Whatever comes of a change of what takes part, the context is forgotten: another engine need not go through it first.
+    fn forget_all(&mut self) {
+        self.steps.clear();
+        (self.running, self.rows) = (None, None);
+        self.tails = Default::default();
     }
 
     /// Takes note of a step that was made.
@@ -453,13 +479,46 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
     }
 
     async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
-        // Whatever becomes of it, the context is forgotten: another engine need not go through it first.
-        self.steps.clear();
+        self.forget_all();
         self.packs.clear();
-        (self.running, self.rows) = (None, None);
-        self.tails = Default::default();
-        recovering!(self, self.engine.set_packs(packs));
-        self.packs = packs.to_vec();
-        Ok(())
+        let set: Result<()> = async {
+            recovering!(self, self.engine.set_packs(packs));
+            Ok(())
+        }
+        .await;
+        match set {
+            Ok(()) => self.packs = packs.to_vec(),
+            Err(_) => self.ablations.clear(),
+        }
+        set
+    }
+
+    async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
+        self.forget_all();
+        self.ablations.clear();
+        let set: Result<()> = async {
+            recovering!(self, self.engine.ablate(ablations));
+            Ok(())
+        }
+        .await;
+        match set {
+            Ok(()) => self.ablations = ablations.to_vec(),
+            Err(_) => self.packs.clear(),
+        }
+        set
+    }
+
+    async fn base_tokens(&mut self, tokens: &[ParameterToken]) -> Result<Vec<PackTokens>> {
+        Ok(recovering!(self, self.engine.base_tokens(tokens)))
+    }
+
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        let fired = recovering!(self, self.engine.inspect(ids, request));
+        self.note(ids, Logits::None);
+        Ok(fired)
+    }
+
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
+        Ok(recovering!(self, self.engine.pushes(value)))
     }
 }

@@ -3,6 +3,7 @@
 mod completion;
 #[cfg(test)]
 pub(crate) mod healing;
+mod inspect;
 mod model;
 mod options;
 mod phrases;
@@ -17,6 +18,7 @@ mod window;
 
 pub use crate::sampling::END_OF_TEXT;
 pub use completion::Generation;
+pub use inspect::{Fired, InspectOptions, Inspected, Promotes, Pushed};
 pub use model::Model;
 pub use options::{GenerateOptions, Overflow, Prompt};
 pub use result::{Chunk, Completion, FinishReason, Logprob, Usage};

@@ -1,7 +1,7 @@
 //! A backend with its tokenizer and the tokens that its KV cache holds.
 
 use super::options::Prompt;
-use crate::engine::{AbortFlag, Backend, Chosen, Logits, Row, Text, TokenScore};
+use crate::engine::{AbortFlag, Backend, Chosen, FiredToken, InspectRequest, Logits, Row, Text, TokenScore};
 use crate::error::{Error, Result};
 use crate::packs::ActivePack;
 use crate::sampling::{Dry, SamplingOptions};
@@ -160,10 +160,10 @@ impl<B: Backend> Model<B> {
         self.reuse(&[], 0);
     }
 
-    /// Has these token packs take part from now on, and none besides; the context is forgotten.
+    /// Has these token packs take part from now on, and none besides; what is ablated stays so. The context is forgotten.
     ///
     /// # Errors
-    /// The engine's; then none takes part.
+    /// The engine's; then none takes part, and nothing is ablated.
     pub async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
         self.reset();
         self.backend.set_packs(packs).await
@@ -179,6 +179,12 @@ impl<B: Backend> Model<B> {
     pub(super) async fn score_step(&mut self, ids: &[u32], targets: &[u32]) -> Result<Vec<TokenScore>> {
         let real_ids = self.real_ids();
         let result = self.backend.score(ids, targets, real_ids).await;
+        self.note(ids, result)
+    }
+
+    /// One step of the engine that tells which parameter tokens fired, at most [`Backend::max_chunk`] tokens.
+    pub(super) async fn inspect_step(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        let result = self.backend.inspect(ids, request).await;
         self.note(ids, result)
     }
 

@@ -7,10 +7,10 @@ use super::kernels::score::TargetScore;
 use super::scratch::{LOGIT_ROWS, MAX_CHUNK, STAGED_ROWS};
 use super::several::Several;
 use crate::config::ModelConfig;
-use crate::engine::{Backend, Chosen, Logits, Resume, Row, RowInput, Text, TokenScore};
+use crate::engine::{Backend, Chosen, FiredToken, InspectRequest, Logits, Resume, Row, RowInput, Text, TokenScore};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
-use crate::packs::ActivePack;
+use crate::packs::{Ablation, ActivePack, PackTokens, ParameterToken};
 use crate::sampling::SamplingOptions;
 
 impl Backend for GpuModel {
@@ -189,7 +189,24 @@ impl Backend for GpuModel {
     }
 
     async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
-        self.use_packs(packs).await
+        self.change(self.changes.with_packs(packs)).await
+    }
+
+    async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
+        self.change(self.changes.with_ablations(ablations)).await
+    }
+
+    async fn base_tokens(&mut self, tokens: &[ParameterToken]) -> Result<Vec<PackTokens>> {
+        self.gpu.check()?;
+        self.read_tokens(tokens).await
+    }
+
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        self.look(ids, request).await
+    }
+
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
+        self.push(value).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! A model that can run: what it consists of, and how a step is recorded and submitted.
 
 use super::choosing::Choosing;
+use super::inspecting::Inspecting;
 use super::kernels::Step;
 use super::kernels::layers::{FAILURE_WORDS, Team};
 use super::packs::Packs;
@@ -12,7 +13,7 @@ use super::training::Training;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
-use crate::engine::Backend;
+use crate::engine::{Backend, Changes};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use std::rc::Rc;
@@ -31,6 +32,10 @@ pub struct GpuModel {
     pub(super) persistent: Option<Persistent>,
     /// Packs that take part.
     pub(super) packs: Option<Packs>,
+    /// What takes part besides the base.
+    pub(super) changes: Changes,
+    /// What looking at parameter tokens takes, once it was done.
+    pub(super) inspecting: Option<Inspecting>,
     /// What was found to be wrong while ways of making steps were tried out.
     pub(super) dropped: Vec<String>,
     pub(super) choosing: Choosing,

@@ -9,6 +9,7 @@ use super::several::Several;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
+use crate::engine::Changes;
 use crate::error::{ErrorCode, Result};
 use crate::gpu::{Gpu, Warm};
 use std::cmp::Reverse;
@@ -85,6 +86,8 @@ impl Loading {
             plan,
             persistent,
             packs: None,
+            changes: Changes::default(),
+            inspecting: None,
             dropped,
             choosing,
             several: Several::default(),

@@ -8,6 +8,7 @@
 //! - `choosing`: tokens between GPU and host;
 //! - `several`: what several texts have that are written at once; `writing_several`: their steps;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
+//! - `inspecting`: what looking at parameter tokens takes; `look_inside`: looking at those of a model;
 //! - `training`: token packs are trained;
 //! - `conformance`: each kernel alone against plain arithmetic;
 //! - `tune`, `check`, `profile`: which way of making steps is fastest here, whether it is right, and how long kernels take.
@@ -17,9 +18,11 @@ mod check;
 mod choosing;
 pub mod conformance;
 mod gpu_model;
+mod inspecting;
 mod kernels;
 mod kv_cache;
 mod loading;
+mod look_inside;
 mod pack_tables;
 mod packs;
 mod persistent;

@@ -65,8 +65,6 @@ struct Layout {
 /// The tokens of all packs that take part.
 #[derive(Debug)]
 pub struct PackTables {
-    /// How many each Pattention of each layer has.
-    counts: Vec<[usize; 5]>,
     hidden: usize,
     layout: Layout,
     runs: Vec<Run>,
@@ -199,7 +197,6 @@ impl PackTables {
         let layers = places.map(of_layer).collect();
         let f32s = |label, n: usize| GpuBuffer::storage(gpu, label, n as u64 * 4);
         Ok(Self {
-            counts,
             hidden,
             layout,
             layers,
@@ -210,19 +207,26 @@ impl PackTables {
         })
     }
 
-    /// True if packs with so many tokens have room in just these tables.
+    /// True if so many tokens have room in just these tables: then there is nothing to compile.
     pub fn are_for(&self, counts: &[[usize; 5]]) -> bool {
-        self.counts == counts
+        let has_any = |tables: &LayerPacks, counts: &[usize; 5]| {
+            tables
+                .iter()
+                .zip(KINDS)
+                .all(|(table, kinds)| table.is_some() == counts[kinds].iter().any(|count| *count > 0))
+        };
+        Layout::new(counts, self.hidden, 0).tokens == self.layout.tokens
+            && self.layers.iter().zip(counts).all(|(tables, counts)| has_any(tables, counts))
     }
 
-    /// Writes tokens, of as many as there is room for.
+    /// Writes tokens, of as many as there is room for. What keys were behind them stay: their values are zeros.
     pub fn write(&self, gpu: &Gpu, merged: &Merged) {
         let d = self.hidden;
         for (tables, layer) in self.layers.iter().zip(&merged.layers) {
             for (table, kinds) in tables.iter().zip(KINDS) {
                 let Some(PackTable { keys, values, tokens, .. }) = table else { continue };
                 let cols = values.shape().cols;
-                for (segment, MergedTokens { keys: k, values: v, strengths }) in layer[kinds].iter().enumerate() {
+                for (segment, MergedTokens { keys: k, values: v, strengths, .. }) in layer[kinds].iter().enumerate() {
                     write(gpu, keys, segment * tokens, k);
                     let mut transposed = vec![0.0; d * cols];
                     for (j, (row, strength)) in v.chunks_exact(d).zip(strengths).enumerate() {

@@ -41,6 +41,8 @@ pub struct Plan {
     pub logits_of_row: Stages,
     /// Logits of up to [`super::scratch::LOGIT_ROWS`] rows of h.
     pub logits_of_rows: Stages,
+    /// Products of rows of u with the embedding, into the logits.
+    pub embedding_product: Stages,
     /// How likely tokens are, from the logits of such rows.
     pub score: Stages,
     /// Choosing a token from the logits of a row.
@@ -134,6 +136,7 @@ impl Plan {
             layers,
             logits_of_row: b.logits_of_row()?,
             logits_of_rows: b.logits_of_rows()?,
+            embedding_product: b.embedding_product()?,
             score: b.score()?,
             choose: b.choose(whole, &s.choose)?,
             _uniforms: std::mem::take(&mut b.uniforms),
@@ -216,12 +219,22 @@ impl Builder<'_> {
     }
 
     fn logits_of_rows(&mut self) -> Result<Stages> {
-        let Parts { config, weights, scratch: s, .. } = self.parts;
         let mut stages = Stages::default();
-        self.layernorm(&mut stages, Some(&weights.norm.buffer))?;
-        let logits = (&s.logits.buffer, config.padded_vocab_size);
-        self.product(&mut stages, &weights.embedding, 1, &s.u.buffer, logits, false)?;
+        self.layernorm(&mut stages, Some(&self.parts.weights.norm.buffer))?;
+        self.times_embedding(&mut stages)?;
         Ok(stages)
+    }
+
+    fn embedding_product(&mut self) -> Result<Stages> {
+        let mut stages = Stages::default();
+        self.times_embedding(&mut stages)?;
+        Ok(stages)
+    }
+
+    fn times_embedding(&mut self, stages: &mut Stages) -> Result<()> {
+        let Parts { config, weights, scratch: s, .. } = self.parts;
+        let logits = (&s.logits.buffer, config.padded_vocab_size);
+        self.product(stages, &weights.embedding, 1, &s.u.buffer, logits, false)
     }
 
     fn score(&mut self) -> Result<Stages> {

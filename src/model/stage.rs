@@ -3,6 +3,7 @@
 use super::kernels::{Dispatch, Grid};
 use crate::error::Result;
 use crate::gpu::{Gpu, Kernel, Kernels, Warm};
+use crate::pattention::Pattention;
 
 /// One dispatch of a plan.
 pub struct Stage {
@@ -29,7 +30,18 @@ impl Stage {
 
 /// Dispatches in order.
 #[derive(Default)]
-pub struct Stages(Vec<Stage>);
+pub struct Stages(Vec<Stage>, Vec<(usize, Mark)>);
+
+/// A place between dispatches where scores of a Pattention can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The layer.
+    pub layer: usize,
+    /// Which Pattention; `Query` for those of query, key and value.
+    pub pattention: Pattention,
+    /// Those of packs' tokens: the base's are weights by now.
+    pub of_packs: bool,
+}
 
 impl Stages {
     /// Records all dispatches for a step of `count` tokens after `past`.
@@ -37,6 +49,27 @@ impl Stages {
         for stage in &self.0 {
             stage.record(pass, past, count);
         }
+    }
+
+    /// Notes that scores can be looked at between the dispatches so far and those that follow.
+    pub fn mark(&mut self, mark: Mark) {
+        self.1.push((self.0.len(), mark));
+    }
+
+    /// Records all dispatches, and has `look` record something at each mark.
+    pub fn record_looking(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        (past, count): (usize, usize),
+        mut look: impl FnMut(&mut wgpu::ComputePass<'_>, Mark),
+    ) {
+        let mut done = 0;
+        for (at, mark) in &self.1 {
+            self.0[done..*at].iter().for_each(|stage| stage.record(pass, past, count));
+            done = *at;
+            look(pass, *mark);
+        }
+        self.0[done..].iter().for_each(|stage| stage.record(pass, past, count));
     }
 
     /// Records the dispatches of the first `part.0` of `part.1` layers, which are all alike.

@@ -7,27 +7,45 @@ use super::persistent;
 use super::plan::LayerStages;
 use super::several::Several;
 use crate::config::NormActivation;
-use crate::engine::Backend;
+use crate::engine::{Backend, Changes};
 use crate::error::{Error, ErrorCode, Result};
-use crate::packs::{ActivePack, Merged};
+use crate::packs::{Merged, ablated_base};
 
 impl GpuModel {
-    /// See [`Backend::set_packs`].
-    pub(super) async fn use_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
+    /// Has these packs and ablations count from now on, and no others; see [`Backend::set_packs`] and [`Backend::ablate`].
+    pub(super) async fn change(&mut self, changes: Changes) -> Result<()> {
         self.gpu.check()?;
-        let kind = self.config.norm_activation_type;
-        if !packs.is_empty() && kind != NormActivation::L2NormGelu {
-            return Err(Error::new(
-                ErrorCode::UnsupportedCheckpoint,
-                "Token packs need a model whose norm_activation_type is l2_norm_gelu.",
-            )
-            .hint("Use this model without packs, or another model."));
+        self.changes = Changes::default();
+        if let Err(e) = self.use_changes(&changes).await {
+            self.forget_context();
+            self.drop_packs().await?;
+            return Err(e);
         }
-        let merged = Merged::new(packs, self.config.hidden_size);
-        let counts = pack_tables::counts(&self.config, packs, &merged)?;
-        // What was computed with other packs, or without, is worth nothing now.
+        self.changes = changes;
+        Ok(())
+    }
+
+    /// What was computed with other packs, or without, is worth nothing now.
+    fn forget_context(&mut self) {
         self.stop_choosing();
         self.truncate(0);
+        self.inspecting = None;
+    }
+
+    async fn use_changes(&mut self, changes: &Changes) -> Result<()> {
+        let kind = self.config.norm_activation_type;
+        if !changes.is_empty() && kind != NormActivation::L2NormGelu {
+            return Err(Error::new(
+                ErrorCode::UnsupportedCheckpoint,
+                "Token packs and ablation need a model whose norm_activation_type is l2_norm_gelu.",
+            )
+            .hint("Use this model as it is, or another model."));
+        }
+        let Changes { packs, ablations } = changes;
+        let base = self.read_tokens(&ablated_base(ablations)).await?;
+        let merged = Merged::new(packs, self.config.hidden_size).ablated(ablations, &base);
+        let counts = pack_tables::counts(&self.config, packs, &merged)?;
+        self.forget_context();
         if let Some(packs) = self.packs.as_mut().filter(|packs| packs.tables.are_for(&counts)) {
             packs.tables.write(&self.gpu, &merged);
             packs.merged = merged;
@@ -81,7 +99,8 @@ impl GpuModel {
     /// # Errors
     /// `device-lost`.
     pub(super) async fn drop_packs(&mut self) -> Result<()> {
-        self.several = Several::default(); // its dispatches name the packs' tables
+        // Their dispatches name the packs' tables.
+        (self.several, self.inspecting) = (Several::default(), None);
         let Some(Packs { base, .. }) = self.packs.take() else { return Ok(()) };
         let with_packs = self.persistent.take().map(|persistent| persistent.team);
         match (with_packs, base) {

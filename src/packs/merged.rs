@@ -1,6 +1,7 @@
 //! All packs that take part, side by side: what an engine runs.
 
 use super::{ActivePack, LayerTokens};
+use std::rc::Rc;
 
 /// The tokens of all packs for one Pattention.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -9,8 +10,14 @@ pub struct MergedTokens {
     pub keys: Vec<f32>,
     /// Values, [m, d_out].
     pub values: Vec<f32>,
-    /// The strength of each token's pack, \[m\].
+    /// The strength of each token's pack times what its activation is multiplied by, \[m\].
     pub strengths: Vec<f32>,
+    /// The packs that have tokens here, and how many, in order. The tokens after theirs take from tokens of the base.
+    pub owners: Vec<(Rc<str>, usize)>,
+    /// Tokens of packs whose activations are multiplied: which of these, and by what.
+    pub scales: Vec<(usize, f32)>,
+    /// Slots of the base whose activations are multiplied, and by what: a token for each stands after those of packs.
+    pub base_scales: Vec<(usize, f32)>,
 }
 
 impl MergedTokens {
@@ -22,6 +29,39 @@ impl MergedTokens {
     /// True where no pack has tokens.
     pub fn is_empty(&self) -> bool {
         self.strengths.is_empty()
+    }
+
+    /// How many of them are tokens of packs: the first ones.
+    pub fn of_packs(&self) -> usize {
+        self.len() - self.base_scales.len()
+    }
+
+    /// What the activations of the base's `slots` tokens are multiplied by.
+    pub fn base_factors(&self, slots: usize) -> Vec<f32> {
+        let mut factors = vec![1.0; slots];
+        self.base_scales.iter().for_each(|(slot, scale)| factors[*slot] = *scale);
+        factors
+    }
+
+    /// The pack of a token, its number in it, and what its activation is multiplied by; `None` for none of a pack.
+    pub fn origin(&self, token: usize) -> Option<(&Rc<str>, usize, f32)> {
+        let mut slot = token;
+        for (name, tokens) in &self.owners {
+            if slot < *tokens {
+                let scale = self.scales.iter().find(|(of, _)| *of == token).map_or(1.0, |(_, scale)| *scale);
+                return Some((name, slot, scale));
+            }
+            slot -= tokens;
+        }
+        None
+    }
+
+    /// Multiplies what a token of a pack counts, if the pack has it here.
+    pub(super) fn scale(&mut self, pack: &str, slot: usize, scale: f32) {
+        let Some(at) = self.owners.iter().position(|(name, tokens)| **name == *pack && slot < *tokens) else { return };
+        let token = self.owners[..at].iter().map(|(_, tokens)| tokens).sum::<usize>() + slot;
+        self.strengths[token] *= scale;
+        self.scales.push((token, scale));
     }
 }
 
@@ -37,15 +77,18 @@ impl Merged {
     pub fn new(packs: &[ActivePack], hidden: usize) -> Self {
         let mut on: Vec<&ActivePack> = packs.iter().filter(|active| active.strength != 0.0).collect();
         on.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: Vec<Rc<str>> = on.iter().map(|active| active.name.as_str().into()).collect();
         let layers = on.iter().map(|active| active.pack.layers.len()).max().unwrap_or(0);
         let tokens = |layer: usize, kind: usize| {
             let mut merged = MergedTokens::default();
-            for active in &on {
+            for (active, name) in on.iter().zip(&names) {
                 let own = active.pack.layers.get(layer).and_then(|layer: &LayerTokens| layer[kind].as_ref());
                 let Some(own) = own else { continue };
                 merged.keys.extend(&own.keys);
                 merged.values.extend(&own.values);
-                merged.strengths.extend(vec![active.strength; own.keys.len() / hidden]);
+                let tokens = own.keys.len() / hidden;
+                merged.strengths.extend(vec![active.strength; tokens]);
+                merged.owners.push((name.clone(), tokens));
             }
             merged
         };
@@ -65,7 +108,6 @@ impl Merged {
 mod tests {
     use super::*;
     use crate::packs::{Pack, PackTokens};
-    use std::rc::Rc;
 
     fn pack(name: &str, strength: f32, kind: usize, value: f32) -> ActivePack {
         let mut layer: LayerTokens = Default::default();

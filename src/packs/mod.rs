@@ -10,10 +10,12 @@
 //! is a factor, and without packs everything is as it was, bit by bit. Where ‖s‖ = 0, packs add 0 as well. They are
 //! summed in the order of their names, so that the order in which they were added never shows.
 
+mod ablation;
 mod file;
 mod fresh;
 mod merged;
 
+pub use ablation::{Ablation, MOST_ABLATIONS, MOST_SCALE, ParameterToken, ablated_base, check_ablations};
 pub use file::{PackAbout, PackBase, PackFile};
 pub use merged::{Merged, MergedTokens};
 
@@ -142,4 +144,11 @@ pub struct ActivePack {
     pub strength: f32,
     /// Its tokens.
     pub pack: Rc<Pack>,
+}
+
+/// The same tokens, not only equal ones: comparing these would take long.
+impl PartialEq for ActivePack {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.strength == other.strength && Rc::ptr_eq(&self.pack, &other.pack)
+    }
 }

@@ -3,9 +3,10 @@
 use super::forward::{Cache, Reference};
 use super::training::Training;
 use crate::config::ModelConfig;
-use crate::engine::{AdamW, HostChoice, HostRows, Logits, OnHost, RowInput, Train, TrainRoom, TrainState, TrainStep};
+use crate::engine::{AdamW, Changes, FiredToken, HostChoice, HostRows, InspectRequest, Logits, OnHost, RowInput};
+use crate::engine::{Train, TrainRoom, TrainState, TrainStep};
 use crate::error::{Error, Result};
-use crate::packs::Merged;
+use crate::packs::{Merged, PackTokens, ParameterToken};
 
 /// Most tokens of a forward pass: the logits of all of them are in memory at a time.
 const MAX_CHUNK: usize = 256;
@@ -19,12 +20,14 @@ pub struct ReferenceEngine {
     /// Of several texts, by place: what comes after the common tokens, of each layer.
     tails: Vec<Vec<Cache>>,
     training: Option<Training>,
+    changes: Changes,
 }
 
 impl ReferenceEngine {
     /// An engine with room for `context_length` tokens.
     pub fn new(reference: Reference, context_length: usize) -> Self {
-        Self { reference, context_length, choice: None, rows: None, tails: Vec::new(), training: None }
+        let (tails, changes) = Default::default();
+        Self { reference, context_length, choice: None, rows: None, tails, training: None, changes }
     }
 
     /// The model itself.
@@ -100,6 +103,22 @@ impl OnHost for ReferenceEngine {
     fn set_packs(&mut self, packs: Merged) -> Result<()> {
         self.reference.packs = packs;
         Ok(())
+    }
+
+    fn changes(&mut self) -> &mut Changes {
+        &mut self.changes
+    }
+
+    fn base_token(&self, token: &ParameterToken) -> PackTokens {
+        self.reference.token(token.layer, token.kind, token.slot)
+    }
+
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        self.reference.inspect(ids, request)
+    }
+
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
+        Ok(self.reference.pushes(value))
     }
 
     /// A text after the other: its tail is put into the KV cache and taken out again.

@@ -103,6 +103,16 @@ impl Reference {
 
     /// Appends `ids` to the KV cache and runs them through all layers.
     pub fn forward(&mut self, ids: &[u32], keep_hidden: bool) -> Result<Forward> {
+        self.forward_watched(ids, keep_hidden, &mut |_, _, _| ())
+    }
+
+    /// The same, and tells what each layer's Pattentions are given: the layer, which one, x[T, d].
+    pub(super) fn forward_watched(
+        &mut self,
+        ids: &[u32],
+        keep_hidden: bool,
+        watch: &mut dyn FnMut(usize, Pattention, &[f32]),
+    ) -> Result<Forward> {
         let mut h = embed(&self.embedding, self.config.hidden_size, ids)?;
         let mut hidden = Vec::new();
         for (index, (layer, cache)) in self.layers.iter().zip(&mut self.caches).enumerate() {
@@ -111,7 +121,8 @@ impl Reference {
             }
             let caches = std::slice::from_mut(cache);
             let packs = self.packs.layers.get(index);
-            layer.forward(&self.config, packs, self.len, self.round_cache_to_f16, caches, &mut h);
+            let watch = &mut |which: Pattention, x: &[f32]| watch(index, which, x);
+            layer.forward_watched(&self.config, packs, (self.len, self.round_cache_to_f16), caches, &mut h, watch);
         }
         if keep_hidden {
             hidden.push(h.clone());
@@ -166,7 +177,21 @@ impl Layer {
         caches: &mut [Cache],
         h: &mut [f32],
     ) {
-        let pattention = |which: Pattention, x: &[f32]| {
+        self.forward_watched(config, packs, (past, round_to_f16), caches, h, &mut |_, _| ());
+    }
+
+    /// The same, and tells what each Pattention is given.
+    fn forward_watched(
+        &self,
+        config: &ModelConfig,
+        packs: Option<&[MergedTokens; 5]>,
+        (past, round_to_f16): (usize, bool),
+        caches: &mut [Cache],
+        h: &mut [f32],
+        watch: &mut dyn FnMut(Pattention, &[f32]),
+    ) {
+        let mut pattention = |which: Pattention, x: &[f32]| {
+            watch(which, x);
             self.tables[which as usize].apply(config, x, packs.map(|packs| &packs[which as usize]))
         };
         let u = layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32);

@@ -28,6 +28,8 @@ pub mod backward;
 mod engine;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod forward;
+#[cfg(not(target_arch = "wasm32"))]
+mod inspect;
 pub(crate) mod math;
 #[cfg(not(target_arch = "wasm32"))]
 mod training;

@@ -123,6 +123,25 @@ export class FakeEngine {
     return this.exclusive("logits", async () => new Float32Array(ids.length));
   }
 
+  inspect(text, request) {
+    return this.exclusive("inspect", async () => {
+      await soon();
+      if (text === "long") throw coded("invalid-argument", "The text does not fit.");
+      return [{ text, request }];
+    });
+  }
+
+  promotes(token, top) {
+    return this.exclusive("promotes", async () => ({ up: [{ token, top }], down: [] }));
+  }
+
+  ablate(ablations) {
+    return this.exclusive(`ablate ${ablations.length}`, async () => {
+      await soon();
+      this.ablations = ablations;
+    });
+  }
+
   context() {
     if (this.busy) throw new Error(`context while ${this.busy}`);
     this.log.push("context");

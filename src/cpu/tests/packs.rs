@@ -18,7 +18,7 @@ fn pack(config: &ModelConfig, name: &str, strength: f32, kinds: &[Pattention], t
     ActivePack { name: name.into(), strength, pack: Rc::new(pack) }
 }
 
-fn packs(config: &ModelConfig) -> [ActivePack; 3] {
+pub(super) fn packs(config: &ModelConfig) -> [ActivePack; 3] {
     [
         pack(config, "everything", 1.0, &Pattention::ALL, 5),
         pack(config, "less", -0.5, &[Pattention::Key, Pattention::Mlp], 33),
@@ -27,7 +27,7 @@ fn packs(config: &ModelConfig) -> [ActivePack; 3] {
 }
 
 /// Logits of all positions: a prefill in two chunks, and single steps.
-fn logits(model: &mut CpuModel, ids: &[u32]) -> Vec<f32> {
+pub(super) fn logits(model: &mut CpuModel, ids: &[u32]) -> Vec<f32> {
     model.truncate(0);
     let mut all = block_on(model.forward(&ids[..9], Logits::Each(9))).expect("prefill");
     all.extend(block_on(model.forward(&ids[9..13], Logits::Each(4))).expect("prefill"));

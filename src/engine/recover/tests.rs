@@ -3,8 +3,11 @@
 use super::*;
 use crate::engine::AbortFlag;
 use crate::generate::tests::FakeBackend;
-use crate::generate::{FinishReason, GenerateOptions, Generation, Model, Overflow, Prompt, ScoreItem, Several};
-use crate::packs::{ActivePack, Pack};
+use crate::generate::{
+    FinishReason, GenerateOptions, Generation, InspectOptions, Model, Overflow, Prompt, ScoreItem, Several,
+};
+use crate::packs::{Ablation, ActivePack, Pack, ParameterToken};
+use crate::pattention::Pattention;
 use pollster::block_on;
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -67,6 +70,10 @@ enum Use {
     Way(u32),
     /// From now on packs of these strengths take part.
     Packs(Vec<u8>),
+    /// From now on these parameter tokens are ablated.
+    Ablate(Vec<u8>),
+    /// Every second position is looked at, and what this one pushes.
+    Inspect(Vec<u32>, u8),
 }
 
 fn any_use() -> impl Strategy<Value = Use> {
@@ -79,7 +86,8 @@ fn any_use() -> impl Strategy<Value = Use> {
     let several = (prop::collection::vec(prompt(), 1..12), 0..60usize, 0..2usize)
         .prop_map(|(prompts, take, logprobs)| Use::Several { prompts, take, logprobs });
     prop_oneof![3 => complete, 3 => several, 1 => prompt().prop_map(Use::Logits), 1 => prompt().prop_map(Use::Score), 1 => (0..3u32).prop_map(Use::Way),
-        1 => prop::collection::vec(1..5u8, 0..3).prop_map(Use::Packs)]
+        1 => prop::collection::vec(1..5u8, 0..3).prop_map(Use::Packs), 1 => prop::collection::vec(0..5u8, 0..3).prop_map(Use::Ablate),
+        1 => (prompt(), 0..5u8).prop_map(|(prompt, slot)| Use::Inspect(prompt, slot))]
 }
 
 fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Result<String> {
@@ -102,6 +110,21 @@ fn run(model: &mut Model<Recovering<FakeBackend, Fakes>>, uses: &[Use]) -> Resul
                 model.reset();
                 block_on(model.backend_mut().set_packs(&packs))?;
                 format!("{} packs, {} tokens; ", packs.len(), model.backend().len())
+            }
+            Use::Ablate(slots) => {
+                let token =
+                    |slot: &u8| ParameterToken { layer: 0, kind: Pattention::Mlp, slot: (*slot).into(), pack: None };
+                let ablation = |slot: &u8| Ablation { token: token(slot), scale: 0.5 * f32::from(*slot) };
+                let ablations: Vec<Ablation> = slots.iter().map(ablation).collect();
+                block_on(model.ablate(&ablations))?;
+                format!("{} ablations, {} tokens; ", ablations.len(), model.backend().len())
+            }
+            Use::Inspect(ids, slot) => {
+                let positions = Some((0..ids.len()).step_by(2).collect());
+                let options = InspectOptions { positions, top: 3, ..Default::default() };
+                let told = block_on(model.inspect(&Prompt::Ids(ids.clone()), &options, &abort))?;
+                let token = ParameterToken { layer: 0, kind: Pattention::Proj, slot: (*slot).into(), pack: None };
+                format!("{told:?} {:?}", block_on(model.promotes(&token, &[], 2))?)
             }
             Use::Logits(ids) => format!("{:?}", block_on(model.logits(ids, &abort))?),
             Use::Score(ids) => {

@@ -3,7 +3,7 @@
 use crate::config::{ModelConfig, PartialConfig};
 use crate::engine::*;
 use crate::error::{Error, ErrorCode, Result};
-use crate::packs::ActivePack;
+use crate::packs::{Ablation, ActivePack, PackTokens, ParameterToken};
 use crate::sampling::SamplingOptions;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -46,6 +46,8 @@ pub struct FakeBackend {
     pub way: u32,
     /// Packs that take part; names and strengths count in the logits.
     pub packs: Vec<ActivePack>,
+    /// Parameter tokens whose activations are multiplied; slots and factors count in the logits.
+    pub ablations: Vec<Ablation>,
     /// A training that runs.
     pub training: Option<TrainState>,
 }
@@ -79,6 +81,7 @@ impl FakeBackend {
             is_lost: false,
             way: 0,
             packs: Vec::new(),
+            ablations: Vec::new(),
             training: None,
         }
     }
@@ -130,6 +133,8 @@ impl FakeBackend {
         let of_pack =
             |seed: u32, pack: &ActivePack| seed.rotate_left(7) ^ pack.strength.to_bits() ^ pack.name.len() as u32;
         let seed = self.packs.iter().fold(17, of_pack);
+        let of_ablation = |seed: u32, one: &Ablation| seed.rotate_left(9) ^ one.scale.to_bits() ^ one.token.slot as u32;
+        let seed = self.ablations.iter().fold(seed, of_ablation);
         let hash = self.tokens[..len].iter().fold(seed, |h, t| (h ^ t).wrapping_mul(0x0100_0193).rotate_left(5));
         (0..vocab as u32).map(|i| ((hash ^ i).wrapping_mul(0x9E37_79B9) >> 20) as f32 / 400.0).collect()
     }
@@ -270,6 +275,37 @@ impl Backend for FakeBackend {
         self.drop_tails();
         self.packs = packs.to_vec();
         Ok(())
+    }
+
+    async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
+        self.check()?;
+        self.tokens.clear();
+        self.drop_tails();
+        self.ablations = ablations.to_vec();
+        Ok(())
+    }
+
+    async fn base_tokens(&mut self, tokens: &[ParameterToken]) -> Result<Vec<PackTokens>> {
+        self.check()?;
+        let values = |slot: usize| (0..32).map(|i| (i + slot) as f32).collect();
+        Ok(tokens.iter().map(|token| PackTokens { keys: Vec::new(), values: values(token.slot) }).collect())
+    }
+
+    /// Tokens that are called by the id that was read, and by its position.
+    async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
+        let past = self.tokens.len();
+        self.forward(ids, Logits::None).await?;
+        let token = |slot: usize| FiredToken { slot, pack: None, score: 1.0, activation: 1.0, contribution: 1.0 };
+        let places = request.places().count();
+        let of_row = |row: &usize| vec![vec![token(ids[*row] as usize), token(past + row)]; places];
+        Ok(request.rows.iter().flat_map(of_row).collect())
+    }
+
+    /// The numbers from 0 on, from an id on that the value tells.
+    async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
+        self.check()?;
+        let vocab = self.config.padded_vocab_size;
+        Ok((0..vocab).map(|id| ((id + value[0] as usize) % vocab) as f32).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::kernels::{
     SumPartsBuffers,
 };
 use crate::model::pack_tables::PackTable;
-use crate::model::stage::Stages;
+use crate::model::stage::{Mark, Stages};
 use crate::model::tables::Table;
 use crate::model::weights::LayerTables;
 use crate::pattention::Pattention;
@@ -39,15 +39,22 @@ impl Builder<'_> {
             Some(tokens) => self.few(stages, keys, (1, tokens), u, to_scores, false)?,
             None => self.product(stages, keys, 1, u, to_scores, false)?,
         }
+        let mark = |of_packs| Mark { layer, pattention: p, of_packs };
+        if few.is_none() {
+            stages.mark(mark(false));
+        }
         self.slot_weights(stages, p, segments, table.is_some())?;
         match few {
             Some(tokens) => self.few(stages, values, (segments, tokens), scores, y, residual)?,
             None => self.product(stages, values, segments, scores, y, residual)?,
         }
-        match table {
-            Some(table) => self.add_packs(stages, table, y, few),
-            None => Ok(()),
+        if let Some(table) = table {
+            self.add_packs(stages, table, y, few)?;
+            if few.is_none() {
+                stages.mark(mark(true));
+            }
         }
+        Ok(())
     }
 
     /// y += gelu(u·Kpᵀ·√n/‖s‖)·Pp, after the base's weights have been made.

@@ -4,6 +4,7 @@
 mod agreement;
 mod choosing;
 mod conformance;
+mod inspect;
 mod packs;
 mod persistent;
 mod room;

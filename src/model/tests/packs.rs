@@ -14,7 +14,7 @@ use crate::sampling::{LogProbs, SamplingOptions};
 use half::f16;
 
 /// A software GPU runs workgroups one after the other: only one can work with values of its own dispatch.
-const ALONE: Team =
+pub(super) const ALONE: Team =
     Team { workgroups: 1, threads: 128, spin_limit: 1 << 10, arithmetic: Arithmetic::F32, subgroups: true };
 
 /// A pack with so many tokens for each kind, layer by layer.
@@ -29,7 +29,7 @@ fn pack(name: &str, strength: f32, d: usize, layers: &[[usize; 5]]) -> ActivePac
 }
 
 /// All kinds in both layers of the test's models, in numbers that are not round; and a few in one of them.
-fn two_packs(d: usize) -> [ActivePack; 2] {
+pub(super) fn two_packs(d: usize) -> [ActivePack; 2] {
     [
         pack("first", 1.0, d, &[[3, 1, 0, 16, 33], [16, 3, 5, 1, 3]]),
         pack("second one", -0.75, d, &[[0, 0, 0, 0, 4], [0, 0, 0, 0, 0]]),
@@ -78,13 +78,13 @@ fn plain_logits(reference: &Reference, packs: &[ActivePack], ids: &[u32]) -> Vec
     reference.logits(&h)
 }
 
-async fn set(model: &mut GpuModel, packs: &[ActivePack]) {
+pub(super) async fn set(model: &mut GpuModel, packs: &[ActivePack]) {
     model.set_packs(packs).await.expect("packs");
     assert_eq!(model.len(), 0, "what was read without them is worth nothing");
 }
 
 /// Logits after each of `ids`, the first `prefill` of which are a chunk.
-async fn steps(model: &mut GpuModel, ids: &[u32], prefill: usize) -> Vec<f32> {
+pub(super) async fn steps(model: &mut GpuModel, ids: &[u32], prefill: usize) -> Vec<f32> {
     model.truncate(0);
     let mut all = model.forward(&ids[..prefill], Logits::Each(prefill)).await.expect("prefill");
     for position in prefill..ids.len() {
@@ -93,7 +93,7 @@ async fn steps(model: &mut GpuModel, ids: &[u32], prefill: usize) -> Vec<f32> {
     all
 }
 
-fn check(what: &str, got: &[f32], want: &[f32], vocab: usize) {
+pub(super) fn check(what: &str, got: &[f32], want: &[f32], vocab: usize) {
     assert_eq!(got.len(), want.len());
     for (i, (got, want)) in got.chunks_exact(vocab).zip(want.chunks_exact(vocab)).enumerate() {
         let error = relative_error(got, want);

@@ -112,7 +112,8 @@ fn gradients_of_pattention_with_and_without_packs() {
     let (u, g) = (values(3 * D_IN, 7), values(3 * D_OUT, 8));
     for m in [0, 3] {
         let strengths = [1.0, -0.5, 2.0][..m].to_vec();
-        let packs = MergedTokens { keys: values(m * D_IN, 9), values: values(m * D_OUT, 10), strengths };
+        let packs =
+            MergedTokens { keys: values(m * D_IN, 9), values: values(m * D_OUT, 10), strengths, ..Default::default() };
         let got = pattention(base, &packs, &u, &g);
         let wide = |x: &[f32]| x.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
         let (wide_u, wide_k, wide_v) = (wide(&u), wide(&packs.keys), wide(&packs.values));
@@ -134,7 +135,8 @@ fn gradients_of_pattention_with_and_without_packs() {
 fn rows_without_scores_have_no_gradient() {
     let (keys, table) = (vec![0.0; PADDED * D_IN], values(D_OUT * PADDED, 6));
     let base = TableView { keys: &keys, values: &table, slots: SLOTS, d_in: D_IN };
-    let packs = MergedTokens { keys: values(D_IN, 9), values: values(D_OUT, 10), strengths: vec![1.0] };
+    let packs =
+        MergedTokens { keys: values(D_IN, 9), values: values(D_OUT, 10), strengths: vec![1.0], ..Default::default() };
     let got = pattention(base, &packs, &values(2 * D_IN, 7), &values(2 * D_OUT, 8));
     let all = [got.input, got.tokens.keys, got.tokens.values].concat();
     assert!(all.iter().all(|x| *x == 0.0), "{all:?}");

@@ -12,6 +12,7 @@ import { engines } from "../engine/engines.js";
 import { aborted, invalidArgument, stopped, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { assets, setAssets } from "../locations.js";
 import { checkIds, checkScoreArguments, checkText } from "./inputs.js";
+import { checkAblations, checkInspect, checkPromotes } from "./inspecting.js";
 import { fetchOf } from "../http/endpoints.js";
 import { Lock } from "../engine/lock.js";
 import { loadModel } from "./loading.js";
@@ -238,6 +239,24 @@ export class TokenFormer {
   async decode(tokenIds) {
     const ids = checkIds("tokenIds", tokenIds, { allowEmpty: true });
     return this.#invoke("decode", (engine) => engine.decode(ids), { inTurn: false });
+  }
+
+  /** The parameter tokens that contribute most to the word after a position: [{ position, layer, kind, top }]. @param {string | TokenIds} text @param {import("../../tokenformer.js").InspectOptions} [options] */
+  async inspect(text, options) {
+    const asked = checkInspect(text, options);
+    return this.#invoke("inspect", (engine) => engine.inspect(asked.text, asked.request));
+  }
+
+  /** The tokens of the vocabulary that a parameter token pushes up and down: { up, down }. @param {import("../../tokenformer.js").ParameterToken} token @param {{ top?: number }} [options] */
+  async promotes(token, options) {
+    const asked = checkPromotes(token, options);
+    return this.#invoke("promotes", (engine) => engine.promotes(asked.token, asked.top));
+  }
+
+  /** Multiplies the activations of these parameter tokens, and of no others; 0 is off. The context is forgotten. @param {readonly import("../../tokenformer.js").Ablation[]} tokens */
+  async ablate(tokens) {
+    const ablations = checkAblations(tokens);
+    await this.#invoke("ablate", (engine) => engine.ablate(ablations));
   }
 
   /** Measures how fast the model is on this device. The context is forgotten. @param {import("../../tokenformer.js").BenchmarkOptions} [options] */

@@ -8,10 +8,11 @@ import { packReader } from "./pack-sources.js";
 /**
  * A row of the table.
  * @typedef {object} Option
- * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"shape"|"texts"|"biases"|"object"|"pack"|"packs"|"signal"|"signals"|"function"} type
+ * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"integers"|"enums"|"shape"|"texts"|"biases"|"object"|"pack"|"packs"|"signal"|"signals"|"function"} type
  * @property {unknown} [default] undefined: described in `about`
  * @property {string} [about] one line for people
- * @property {readonly unknown[]} [values] of an enum
+ * @property {readonly unknown[]} [values] of an enum, or of several
+ * @property {boolean} [orOne] of integers: one may stand without an array
  * @property {number} [min] smallest number, itself allowed unless `aboveMin`
  * @property {number} [max] largest number, itself allowed unless `belowMax`
  * @property {boolean} [aboveMin]
@@ -101,6 +102,14 @@ const CHECKS = {
     if (typeof value !== "number" || !Number.isInteger(value) || !inRange(value, option))
       throw wrong(name, `an integer ${rangeInWords(option)}`, value);
     return value;
+  },
+  integers(name, value, option) {
+    if (option.orOne && typeof value === "number") return [CHECKS.integer(name, value, option)];
+    const wanted = option.orOne ? "an integer or an array of integers" : "an array of integers";
+    return list(name, value, wanted, (at, one) => CHECKS.integer(at, one, option));
+  },
+  enums(name, value, option) {
+    return list(name, value, "an array of strings", (at, one) => CHECKS.enum(at, one, option));
   },
   number(name, value, option) {
     if (typeof value !== "number" || !Number.isFinite(value) || !inRange(value, option))
@@ -197,6 +206,15 @@ export function rangeInWords({ min, max, aboveMin, belowMax }) {
   if (max === Number.MAX_SAFE_INTEGER) return `${low}, below 2^53`;
   if (belowMax) return `${low}, below ${max}`;
   return aboveMin ? `${low}, at most ${max}` : `${low} to ${max}`;
+}
+
+/** An array with something in it. @param {string} name @param {unknown} value @param {string} wanted @param {(name: string, value: unknown) => unknown} check */
+function list(name, value, wanted, check) {
+  if (!Array.isArray(value) && (!ArrayBuffer.isView(value) || value instanceof DataView))
+    throw wrong(name, wanted, value);
+  const given = /** @type {ArrayLike<unknown>} */ (/** @type {unknown} */ (value));
+  if (given.length === 0) throw invalidArgument(`${name} is empty.`, "Leave it out, or give at least one.");
+  return Array.from(given, (one, i) => check(`${name}[${i}]`, one));
 }
 
 /** @param {string} name @param {string} wanted @param {unknown} got */

@@ -88,6 +88,21 @@ export class PortEngine {
     return this.#calls.invoke("logits", [ids]);
   }
 
+  /** @param {Prompt} text @param {import("../../tokenformer-web.js").InspectRequest} request @returns {ReturnType<Engine["inspect"]>} */
+  inspect(text, request) {
+    return this.#calls.invoke("inspect", [text, request]);
+  }
+
+  /** @param {import("../../tokenformer-web.js").TokenPlace} token @param {number} top @returns {ReturnType<Engine["promotes"]>} */
+  promotes(token, top) {
+    return this.#calls.invoke("promotes", [token, top]);
+  }
+
+  /** @param {Parameters<Engine["ablate"]>[0]} ablations @returns {Promise<void>} */
+  ablate(ablations) {
+    return this.#calls.invoke("ablate", [ablations]);
+  }
+
   /** @returns {Promise<Uint32Array>} */
   context() {
     return this.#calls.invoke("context", []);

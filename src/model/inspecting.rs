@@ -1,0 +1,285 @@
+//! What looking at parameter tokens takes on the GPU: lengths of value tokens, and dispatches between those of a prompt.
+
+use super::kernels::inspect::{Fired, NOT_ASKED, RequestHead, Source, Which};
+use super::kernels::{Inspect, InspectBuffers, ValueNorms};
+use super::pack_tables::PackTable;
+use super::plan::Parts;
+use super::scratch::MAX_CHUNK;
+use super::stage::{Mark, Stage, Stager, Stages};
+use super::tables::{Table, aligned};
+use super::weights::LayerTables;
+use crate::checkpoint::layout::padded_slots;
+use crate::engine::{Candidate, FiredToken, InspectRequest, strongest};
+use crate::error::Result;
+use crate::gpu::{Gpu, GpuBuffer};
+use crate::packs::{Merged, MergedTokens};
+use crate::pattention::Pattention;
+use std::collections::HashMap;
+
+/// Bytes that come back at a time: more rows are looked at in more steps.
+const READ_BYTES: usize = 4 << 20;
+
+/// The Pattentions that run as one, by the first of them.
+const GROUPS: [Pattention; 3] = [Pattention::Query, Pattention::Proj, Pattention::Mlp];
+
+/// Everything to look at rows of a chunk.
+pub struct Inspecting {
+    /// What fires of the base, and of packs.
+    stages: HashMap<(usize, Pattention, bool), Stage>,
+    layers: usize,
+    /// 2 where packs take part, else 1.
+    sources: usize,
+    request: GpuBuffer,
+    fired: GpuBuffer,
+    staging: GpuBuffer,
+    /// What bind groups name besides.
+    _buffers: Vec<GpuBuffer>,
+}
+
+/// A request as the shader wants it.
+pub struct Asked {
+    /// Each place once, and its number.
+    places: HashMap<(usize, Pattention), usize>,
+    rows: Vec<usize>,
+    top: usize,
+    sources: usize,
+}
+
+impl Asked {
+    /// Words that come back for a row.
+    fn fired_per_row(&self) -> usize {
+        self.places.len() * self.sources * self.top
+    }
+
+    /// Bytes that come back.
+    fn bytes(&self) -> u64 {
+        (self.rows.len() * self.fired_per_row() * size_of::<Fired>()) as u64
+    }
+}
+
+/// Pattentions of a group, and keys and values that they have in common.
+pub fn group(tables: &LayerTables, of: Pattention) -> (&'static [Pattention], [&Table; 2]) {
+    match of {
+        Pattention::Proj => (&[Pattention::Proj], [&tables.proj_keys, &tables.proj_values]),
+        Pattention::Mlp => (&[Pattention::Mlp], [&tables.mlp_keys, &tables.mlp_values]),
+        _ => (&Pattention::ALL[..3], [&tables.qkv_keys, &tables.qkv_values]),
+    }
+}
+
+/// A part of a buffer that is made, 256 bytes being the largest alignment that a binding may need.
+struct Room {
+    end: u64,
+}
+
+impl Room {
+    fn take(&mut self, floats: usize) -> (u64, u64) {
+        let (start, bytes) = (self.end, floats as u64 * 4);
+        self.end = aligned(start + bytes);
+        (start, bytes)
+    }
+}
+
+impl Inspecting {
+    /// Makes room, measures value tokens, and compiles. `merged` is what takes part besides the base.
+    ///
+    /// # Errors
+    /// If a shader's files contradict each other; validation errors go to the caller's error scope.
+    pub fn new(parts: Parts<'_>, merged: Option<&Merged>) -> Result<Self> {
+        use wgpu::BufferUsages as U;
+        let Parts { gpu, config, weights, .. } = parts;
+        let layers = config.num_layers;
+        let words = 4 + layers * Pattention::ALL.len() + MAX_CHUNK;
+        let most = READ_BYTES.max(layers * Pattention::ALL.len() * 2 * crate::engine::MOST_TOP * size_of::<Fired>());
+        let request = GpuBuffer::storage(gpu, "what is looked at", words as u64 * 4);
+        let fired = GpuBuffer::storage(gpu, "what fires", most as u64);
+        let staging = GpuBuffer::new(gpu, "what fires, read", most as u64, U::MAP_READ | U::COPY_DST);
+        // Every table's tokens in one buffer.
+        let mut room = Room { end: 0 };
+        let mut tables: Vec<(Mark, &Table, Source, (u64, u64))> = Vec::new();
+        for (layer, of_layer) in weights.layers.iter().enumerate() {
+            for (number, of) in GROUPS.into_iter().enumerate() {
+                let (kinds, [_, values]) = group(of_layer, of);
+                let slots = of.slots(config);
+                let mark = |of_packs| Mark { layer, pattention: of, of_packs };
+                let place = room.take(2 * kinds.len() * padded_slots(slots));
+                tables.push((mark(false), values, Source::Base { slots }, place));
+                let packs = parts.packs.and_then(|packs| packs.layer(layer)[number].as_ref());
+                if let Some(PackTable { values, tokens, parts, .. }) = packs {
+                    let place = room.take(2 * kinds.len() * padded_slots(*tokens));
+                    tables.push((mark(true), values, Source::Packs { tokens: *tokens, parts: *parts }, place));
+                }
+            }
+        }
+        let tokens = GpuBuffer::storage(gpu, "lengths of values", room.end);
+        let range = |(offset, bytes): (u64, u64)| wgpu::BufferBinding {
+            buffer: &tokens.buffer,
+            offset,
+            size: std::num::NonZeroU64::new(bytes),
+        };
+        let (mut stager, mut norms, mut stages) = (Stager::new(gpu), Stages::default(), HashMap::new());
+        let mut buffers = Vec::new();
+        for (mark, values, source, place) in &tables {
+            let Mark { layer, pattention, of_packs } = *mark;
+            let (kinds, _) = group(&weights.layers[layer], pattention);
+            stager.push(&mut norms, &ValueNorms { table: values, segments: kinds.len() }.dispatch(range(*place)))?;
+            let which = which(*mark, *source, kinds, merged);
+            let which = uniform(gpu, bytemuck::bytes_of(&which));
+            let inspect = Inspect { activation: config.norm_activation_type, segments: kinds.len(), source: *source };
+            let scratch = parts.scratch;
+            let packs = parts.packs.filter(|_| of_packs);
+            let inspected = inspect.dispatch(&InspectBuffers {
+                step: &scratch.step.buffer,
+                scores: packs.map_or(&scratch.scores.buffer, |packs| &packs.scores.buffer),
+                tokens: range(*place),
+                which: &which.buffer,
+                request: &request.buffer,
+                fired: &fired.buffer,
+                scales: packs.map(|packs| &packs.scales.buffer),
+            });
+            stages.extend(stager.stage(&inspected)?.map(|stage| ((layer, pattention, of_packs), stage)));
+            buffers.push(which);
+        }
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        norms.record(&mut encoder.begin_compute_pass(&Default::default()), 0, 1);
+        gpu.queue.submit([encoder.finish()]);
+        for (mark, _, source, (offset, _)) in &tables {
+            let Source::Base { slots } = source else { continue };
+            let kinds = group(&weights.layers[mark.layer], mark.pattention).0;
+            for (segment, kind) in kinds.iter().enumerate() {
+                let scales = beside(merged, mark.layer, *kind).map(|tokens| &tokens.base_scales);
+                for (slot, scale) in scales.into_iter().flatten() {
+                    let at = 8 * (segment * padded_slots(*slots) + slot) as u64 + 4;
+                    gpu.queue.write_buffer(&tokens.buffer, offset + at, bytemuck::bytes_of(scale));
+                }
+            }
+        }
+        buffers.push(tokens);
+        let sources = if parts.packs.is_some() { 2 } else { 1 };
+        Ok(Self { stages, layers, sources, request, fired, staging, _buffers: buffers })
+    }
+
+    /// Cuts a step into pieces of which no more comes back than there is room for: the end of each, and what is asked of it.
+    pub fn pieces(&self, count: usize, request: &InspectRequest) -> Vec<(usize, Asked)> {
+        let mut places = HashMap::new();
+        for place in request.places() {
+            let next = places.len();
+            places.entry(place).or_insert(next);
+        }
+        let asked = |rows| Asked { places: places.clone(), rows, top: request.top, sources: self.sources };
+        let most = (self.fired.buffer.size() as usize
+            / (asked(Vec::new()).fired_per_row() * size_of::<Fired>()).max(1))
+        .max(1);
+        let (mut pieces, mut start) = (Vec::new(), 0);
+        for rows in request.rows.chunks(most) {
+            let end = rows.last().map_or(count, |row| row + 1);
+            pieces.push((end, asked(rows.iter().map(|row| row - start).collect())));
+            start = end;
+        }
+        match pieces.last_mut() {
+            Some((end, _)) => *end = count,
+            None => pieces.push((count, asked(Vec::new()))),
+        }
+        pieces
+    }
+
+    /// Tells the GPU what is asked for in the next submit.
+    pub fn ask(&self, gpu: &Gpu, asked: &Asked) {
+        let kinds = Pattention::ALL.len();
+        let mut words = vec![NOT_ASKED; self.layers * kinds];
+        for ((layer, kind), place) in &asked.places {
+            words[layer * kinds + *kind as usize] = *place as u32;
+        }
+        let head = RequestHead {
+            top: asked.top as u32,
+            places: asked.places.len() as u32,
+            sources: asked.sources as u32,
+            rows_at: words.len() as u32,
+        };
+        words.extend(asked.rows.iter().map(|row| *row as u32));
+        gpu.queue.write_buffer(&self.request.buffer, 0, bytemuck::bytes_of(&head));
+        gpu.queue.write_buffer(&self.request.buffer, size_of::<RequestHead>() as u64, bytemuck::cast_slice(&words));
+    }
+
+    /// Records a look at scores, where it is asked for.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, asked: &Asked, Mark { layer, pattention, of_packs }: Mark) {
+        let kinds = if pattention == Pattention::Query { &Pattention::ALL[..3] } else { &[pattention][..] };
+        let is_asked = kinds.iter().any(|kind| asked.places.contains_key(&(layer, *kind)));
+        if is_asked
+            && !asked.rows.is_empty()
+            && let Some(stage) = self.stages.get(&(layer, pattention, of_packs))
+        {
+            stage.record(pass, 0, asked.rows.len());
+        }
+    }
+
+    /// What no look writes is none.
+    pub fn clear(&self, encoder: &mut wgpu::CommandEncoder, asked: &Asked) {
+        if asked.bytes() > 0 {
+            encoder.clear_buffer(&self.fired.buffer, 0, Some(asked.bytes()));
+        }
+    }
+
+    /// Copies out what was found.
+    pub fn copy_out(&self, encoder: &mut wgpu::CommandEncoder, asked: &Asked) {
+        if asked.bytes() > 0 {
+            encoder.copy_buffer_to_buffer(&self.fired.buffer, 0, &self.staging.buffer, 0, asked.bytes());
+        }
+    }
+
+    /// Reads it: for each row, each place of the request.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub async fn read(
+        &self,
+        gpu: &Gpu,
+        asked: &Asked,
+        request: &InspectRequest,
+        merged: Option<&Merged>,
+    ) -> Result<Vec<Vec<FiredToken>>> {
+        if asked.bytes() == 0 {
+            return Ok(vec![Vec::new(); asked.rows.len() * request.places().count()]);
+        }
+        let fired: Vec<Fired> = gpu.read(&self.staging.buffer, asked.bytes()).await?;
+        let of_place = |of_row: &[Fired], place: (usize, Pattention)| {
+            let each = asked.sources * asked.top;
+            let of_place = &of_row[asked.places[&place] * each..][..each];
+            let candidates = of_place.chunks(asked.top).enumerate().flat_map(|(source, fired)| {
+                fired.iter().filter(|fired| fired.number > 0).map(move |fired| candidate(source == 1, fired))
+            });
+            strongest(candidates.collect(), asked.top, beside(merged, place.0, place.1))
+        };
+        let of_row = |of_row| request.places().map(move |place| of_place(of_row, place));
+        Ok(fired.chunks_exact(asked.fired_per_row()).flat_map(of_row).collect())
+    }
+}
+
+fn candidate(is_of_packs: bool, fired: &Fired) -> Candidate {
+    let Fired { number, score, activation, contribution } = *fired;
+    Candidate { is_of_packs, index: number as usize - 1, score, activation, contribution }
+}
+
+/// The tokens that take part beside those of a Pattention.
+fn beside(merged: Option<&Merged>, layer: usize, kind: Pattention) -> Option<&MergedTokens> {
+    merged?.layers.get(layer).map(|kinds| &kinds[kind as usize])
+}
+
+fn which(mark: Mark, source: Source, kinds: &[Pattention], merged: Option<&Merged>) -> Which {
+    let mut tokens = [0; 3];
+    for (count, kind) in tokens.iter_mut().zip(kinds) {
+        let packs = beside(merged, mark.layer, *kind);
+        *count = match source {
+            Source::Base { slots } => slots as u32,
+            Source::Packs { .. } => packs.map_or(0, MergedTokens::of_packs) as u32,
+        };
+    }
+    let place = mark.layer * Pattention::ALL.len() + mark.pattention as usize;
+    Which { place: place as u32, tokens }
+}
+
+fn uniform(gpu: &Gpu, bytes: &[u8]) -> GpuBuffer {
+    use wgpu::BufferUsages as U;
+    let buffer = GpuBuffer::new(gpu, "what is looked at", bytes.len() as u64, U::UNIFORM | U::COPY_DST);
+    gpu.queue.write_buffer(&buffer.buffer, 0, bytes);
+    buffer
+}
