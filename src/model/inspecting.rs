@@ -191,7 +191,7 @@ impl Inspecting {
         }
         let head = RequestHead {
             top: asked.top as u32,
-            places: asked.places.len() as u32,
+            count: asked.places.len() as u32,
             sources: asked.sources as u32,
             rows_at: words.len() as u32,
         };

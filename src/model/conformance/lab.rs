@@ -204,7 +204,15 @@ impl<'g> Lab<'g> {
     /// # Errors
     /// If the shader's files contradict each other.
     pub fn run(&mut self, dispatch: &Dispatch<'_>) -> Result<()> {
-        let grid = dispatch.grid.of(self.step.past as usize, self.step.count as usize);
+        self.run_for(dispatch, self.step.count as usize)
+    }
+
+    /// The same, with workgroups for so many rows, whatever the step has.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub fn run_for(&mut self, dispatch: &Dispatch<'_>, rows: usize) -> Result<()> {
+        let grid = dispatch.grid.of(self.step.past as usize, rows);
         let kernel = self.kernels.kernel(self.gpu, &dispatch.shader, &dispatch.bindings)?;
         self.runs.extend(kernel.map(|kernel| (kernel, grid)));
         Ok(())

@@ -7,6 +7,7 @@
 mod attention;
 mod case;
 mod choice;
+mod inspect;
 mod lab;
 mod layers;
 mod learning;

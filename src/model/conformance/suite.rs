@@ -2,7 +2,7 @@
 
 use super::case::{Case, Cases, DependsOn, Tier};
 use super::lab::{Finding, Lab};
-use super::{attention, choice, layers, learning, packs, pattention, rows, training};
+use super::{attention, choice, inspect, layers, learning, packs, pattention, rows, training};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions, Kernels};
 use serde::Serialize;
@@ -130,6 +130,7 @@ fn cases(tier: Tier) -> Vec<Case> {
     rows::add(&mut cases);
     pattention::add(&mut cases);
     packs::add(&mut cases);
+    inspect::add(&mut cases);
     attention::add(&mut cases);
     choice::add(&mut cases);
     layers::add(&mut cases);

@@ -64,7 +64,7 @@ pub struct RequestHead {
     /// Tokens of each place.
     pub top: u32,
     /// Places that are asked for.
-    pub places: u32,
+    pub count: u32,
     /// 2 where packs take part, else 1.
     pub sources: u32,
     /// Where in the words the rows are.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::gpu::shader::ShaderSpec;
 use crate::model::kernels::attention_parts::AttentionParts;
+use crate::model::kernels::inspect::{Fired, NOT_ASKED, RequestHead, Which};
 use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedPacks, PlacedTable, STRETCH, Storage};
 use crate::model::kernels::leaving;
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
@@ -167,6 +168,16 @@ fn constants_and_structs_are_the_same_on_both_sides() {
     }
     let score = source(ShaderSpec::new("score").with("WG", 128).with("V", 9));
     assert_eq!(members(&score, "Score"), offsets!(TargetScore, logprob, is_best));
+    let spec = ShaderSpec::new("inspect").with("WG", 128).with("SEGMENTS", 1).with("COLS", 32).with("SLOTS", 9);
+    let inspect = source(spec.flag("L2_NORM_GELU"));
+    assert_eq!(members(&inspect, "Fired"), offsets!(Fired, number, score, activation, contribution));
+    let [tokens_0, tokens_1, tokens_2] = [0, 1, 2].map(|i| (format!("tokens_{i}"), offset_of!(Which, tokens) + 4 * i));
+    let which = [offsets!(Which, place), vec![tokens_0, tokens_1, tokens_2]].concat();
+    assert_eq!(members(&inspect, "Which"), which);
+    let mut request = members(&inspect, "Request");
+    assert_eq!(request.pop(), Some(("words".to_owned(), size_of::<RequestHead>())));
+    assert_eq!(request, offsets!(RequestHead, top, count, sources, rows_at));
+    assert_eq!(constant(&inspect, "NONE"), NOT_ASKED);
     let transposed = source(ShaderSpec::new("matmul_transposed").flag("Q4"));
     assert_eq!(constant(&transposed, "TILE_T") as usize, matmul_transposed::TILE_TOKENS);
     assert_eq!(constant(&transposed, "TILE_N") as usize, matmul_transposed::TILE_COLS);
