@@ -101,7 +101,7 @@ pub fn check_ablations(ablations: &[Ablation], config: &ModelConfig, packs: &[Ac
     let mut seen = HashSet::new();
     for (i, Ablation { token, scale }) in ablations.iter().enumerate() {
         token.check(config, packs, &format!("[{i}]."))?;
-        if !(scale.abs() <= MOST_SCALE) {
+        if scale.is_nan() || scale.abs() > MOST_SCALE {
             let message = format!("[{i}].scale is {scale}; it must be between -{MOST_SCALE} and {MOST_SCALE}.");
             return Err(Error::invalid_argument(message));
         }

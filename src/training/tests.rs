@@ -148,7 +148,7 @@ fn what_goes_wrong_stops_with_a_message_and_good_tokens() {
     for validation in [0.0, 0.1] {
         let (trained, told) = run(&mut model, &TrainOptions { validation, ..wild.clone() });
         let message = trained.message.expect("a message");
-        assert!(message.contains("no number") && message.contains("learningRate"), "{message}");
+        assert!(message.contains("no longer a number") && message.contains("learningRate"), "{message}");
         assert_eq!(told.last().and_then(|p| p.message.clone()), Some(message));
         assert!(trained.losses.len() < 32);
         assert!(trained.pack.slices().flatten().all(|x| x.is_finite()));
