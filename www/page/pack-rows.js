@@ -1,5 +1,6 @@
 // The list of packs: a switch and a strength for each, a file to save, and what it was taught.
 
+import { MOST_STRENGTH } from "../lib/api/option-checks.js";
 import { make } from "../lib/element/dom.js";
 import { byId } from "./elements.js";
 import { size } from "./published.js";
@@ -10,7 +11,7 @@ import { saveFile } from "./save-file.js";
 
 /** What the slider offers; the number beside it takes all that a pack can have. */
 const SLIDER = { min: "0", max: "2", step: "0.05" };
-const NUMBER = { min: "-4", max: "4", step: "0.05" };
+const NUMBER = { min: String(-MOST_STRENGTH), max: String(MOST_STRENGTH), step: "0.05" };
 /** How long a slider rests before the model is asked to change: each change has it read its context again. */
 const REST_MS = 150;
 
@@ -74,7 +75,7 @@ export class PackRows {
     let timer = 0;
     const set = (/** @type {string} */ text) => {
       const value = Number(text);
-      const isValid = text.trim() !== "" && Math.abs(value) <= 4;
+      const isValid = text.trim() !== "" && Math.abs(value) <= MOST_STRENGTH;
       strength.toggleAttribute("aria-invalid", false);
       if (!isValid) return strength.setAttribute("aria-invalid", "true");
       clearTimeout(timer);

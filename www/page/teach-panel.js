@@ -2,6 +2,7 @@
 
 import { toTokenFormerError } from "../lib/errors.js";
 import { readGenerateAttributes } from "../lib/element/attributes.js";
+import { DEFAULT_ENDPOINT } from "../lib/api/names.js";
 import { packReader } from "../lib/api/pack-sources.js";
 import { isPackFile } from "../lib/api/pack-file.js";
 import { TokenPack } from "../lib/api/token-pack.js";
@@ -143,7 +144,7 @@ export class TeachPanel {
       const read = packReader("The address", address);
       this.#tell("Fetching it.");
       const { bytes, ...told } = await read({
-        endpoint: this.#writer.getAttribute("endpoint") ?? "https://huggingface.co",
+        endpoint: this.#writer.getAttribute("endpoint") ?? DEFAULT_ENDPOINT,
       });
       const entry = await this.#shelf.add(new TokenPack(bytes, told));
       if (await this.#shelf.keep(entry.id)) this.#tell(`“${entry.name}” is added, and saved in this browser.`);

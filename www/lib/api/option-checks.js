@@ -51,7 +51,7 @@ const SHAPE = Object.freeze({
 });
 
 /** Largest magnitude of a pack's strength. */
-const MOST_STRENGTH = 4;
+export const MOST_STRENGTH = 4;
 /** Packs that a model has at most. */
 export const MOST_PACKS = 16;
 

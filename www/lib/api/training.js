@@ -1,6 +1,7 @@
 // Training a token pack: what `train` is given, checked, and the loop over its steps. What computes is the engine.
 
 import { aborted, invalidArgument } from "../errors.js";
+import { freeName } from "../free-name.js";
 import { randomSeed } from "../seeds.js";
 import { unlessAborted } from "./abort.js";
 import { checkText, checkTextOrIds, isPlainObject, typeName } from "./inputs.js";
@@ -69,7 +70,7 @@ export async function train(
   try {
     const first = read && (await unlessAborted(read(hub, signal), "Training", signal));
     const begun = first && new TokenPack(first.bytes, first);
-    const name = given ?? begun?.name ?? freeName(hasPack);
+    const name = given ?? begun?.name ?? freeName(FREE_NAME, hasPack);
     const started = await step((engine) =>
       engine.startTraining(documents, { ...options, name }, begun ? TokenPack.bytesOf(begun) : undefined),
     );
@@ -125,10 +126,4 @@ async function told(listener) {
   } catch (error) {
     globalThis.reportError?.(error);
   }
-}
-
-/** @param {(name: string) => boolean} isUsed */
-function freeName(isUsed) {
-  if (!isUsed(FREE_NAME)) return FREE_NAME;
-  for (let number = 2; ; number++) if (!isUsed(`${FREE_NAME} ${number}`)) return `${FREE_NAME} ${number}`;
 }

@@ -2,7 +2,9 @@
 // far as it is made for a model of that shape.
 
 import { toTokenFormerError } from "../../lib/errors.js";
+import { freeName } from "../../lib/free-name.js";
 import { TokenPack } from "../../lib/api/token-pack.js";
+import { newId } from "../stories/story.js";
 
 /** @typedef {import("../../tokenformer.js").TokenFormer} Model */
 /** @typedef {import("../../tokenformer.js").TokenPack} AnyPack */
@@ -233,8 +235,7 @@ export class Shelf {
   /** @param {string} name */
   #freeName(name) {
     const used = new Set([...this.#entries.values()].map((entry) => entry.name));
-    if (!used.has(name)) return name;
-    for (let number = 2; ; number++) if (!used.has(`${name} ${number}`)) return `${name} ${number}`;
+    return freeName(name, (one) => used.has(one));
   }
 }
 
@@ -243,9 +244,4 @@ function shortName(address) {
   if (/^[^/:]+\/[^/]+$/.test(address)) return address;
   const file = address.split(/[?#]/)[0].split("/").at(-1) ?? "";
   return file.replace(/(\.pack)?\.safetensors$/, "").slice(0, 100) || "pack";
-}
-
-/** `crypto.randomUUID` is for secure pages only. */
-function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
