@@ -6,6 +6,7 @@
 //! numbers are then the same, and so is the text.
 
 use super::backend::{Backend, Chosen, Logits, Text, TokenScore};
+use super::changes::Changes;
 use super::inspect::{FiredToken, InspectRequest};
 use super::rows::{MOST_ROWS, Row, RowInput};
 use crate::config::ModelConfig;
@@ -167,10 +168,8 @@ pub struct Recovering<B: Resume, R> {
     rows: Option<RunningRows>,
     /// Of each place.
     tails: [Tail; MOST_ROWS],
-    /// Token packs that take part.
-    packs: Vec<ActivePack>,
-    /// Parameter tokens whose activations are multiplied.
-    ablations: Vec<Ablation>,
+    /// Token packs that take part, and parameter tokens whose activations are multiplied.
+    changes: Changes,
     /// A training that runs.
     learning: Option<Learning>,
     /// When devices were lost lately.
@@ -185,22 +184,9 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
     /// `engine`'s KV cache is empty.
     pub fn new(engine: B, revive: R) -> Self {
         let (steps, losses) = (Vec::new(), VecDeque::new());
-        let (tails, packs, ablations) = Default::default();
+        let (tails, changes) = Default::default();
         let (running, rows, learning) = (None, None, None);
-        Self {
-            engine,
-            revive,
-            steps,
-            running,
-            rows,
-            tails,
-            packs,
-            ablations,
-            learning,
-            losses,
-            lost: 0,
-            is_counted: false,
-        }
+        Self { engine, revive, steps, running, rows, tails, changes, learning, losses, lost: 0, is_counted: false }
     }
 
     /// The engine of now.
@@ -258,11 +244,12 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
     /// Makes another engine and brings it to where the lost one was.
     async fn rebuild(&mut self) -> Result<()> {
         let mut engine = self.revive.revive(&self.engine).await?;
-        if !self.packs.is_empty() {
-            engine.set_packs(&self.packs).await?;
+        let Changes { packs, ablations } = &self.changes;
+        if !packs.is_empty() {
+            engine.set_packs(packs).await?;
         }
-        if !self.ablations.is_empty() {
-            engine.ablate(&self.ablations).await?;
+        if !ablations.is_empty() {
+            engine.ablate(ablations).await?;
         }
         for Step { ids, kept, logits, way } in &self.steps {
             self.revive.check()?;
@@ -296,11 +283,26 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         Ok(())
     }
 
-    /// Whatever comes of a change of what takes part, the context is forgotten: another engine need not go through it first.
-    fn forget_all(&mut self) {
+    /// Has `work` change what takes part. Whatever comes of it, the context is forgotten: another engine need not go through it
+    /// first, and has what is `left` meanwhile.
+    async fn change(
+        &mut self,
+        left: Changes,
+        changes: Changes,
+        work: impl AsyncFn(&mut B) -> Result<()>,
+    ) -> Result<()> {
         self.steps.clear();
         (self.running, self.rows) = (None, None);
         self.tails = Default::default();
+        self.changes = left;
+        while let Err(e) = work(&mut self.engine).await {
+            if let Err(e) = self.recover(e).await {
+                self.changes = Changes::default();
+                return Err(e);
+            }
+        }
+        self.changes = changes;
+        Ok(())
     }
 
     /// Takes note of a step that was made.
@@ -479,33 +481,13 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
     }
 
     async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
-        self.forget_all();
-        self.packs.clear();
-        let set: Result<()> = async {
-            recovering!(self, self.engine.set_packs(packs));
-            Ok(())
-        }
-        .await;
-        match set {
-            Ok(()) => self.packs = packs.to_vec(),
-            Err(_) => self.ablations.clear(),
-        }
-        set
+        let (left, changes) = (self.changes.with_packs(&[]), self.changes.with_packs(packs));
+        self.change(left, changes, async |engine: &mut B| engine.set_packs(packs).await).await
     }
 
     async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
-        self.forget_all();
-        self.ablations.clear();
-        let set: Result<()> = async {
-            recovering!(self, self.engine.ablate(ablations));
-            Ok(())
-        }
-        .await;
-        match set {
-            Ok(()) => self.ablations = ablations.to_vec(),
-            Err(_) => self.packs.clear(),
-        }
-        set
+        let (left, changes) = (self.changes.with_ablations(&[]), self.changes.with_ablations(ablations));
+        self.change(left, changes, async |engine: &mut B| engine.ablate(ablations).await).await
     }
 
     async fn base_tokens(&mut self, tokens: &[ParameterToken]) -> Result<Vec<PackTokens>> {
