@@ -1,16 +1,17 @@
 //! Cases of the kernels of a Pattention: `keys`, `values`, `matmul`, `matmul_few`, `weights`.
 
 use super::case::{Cases, DependsOn, FORMATS, SIZES};
-use super::lab::{Lab, Wanted};
+use super::lab::{Lab, Values as TableValues, Wanted};
 use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
 use crate::config::NormActivation;
 use crate::error::Result;
 use crate::model::kernels::attention_parts::{AttentionParts, MOST_WEIGHTS, PART};
 use crate::model::kernels::{
-    Keys, KeysBuffers, KeysInput, Matmul, MatmulBuffers, MatmulFew, Rotary, Sharing, SlotWeights, SlotWeightsBuffers,
-    Step, Values, ValuesBuffers, ValuesOutput,
+    Keys, KeysBuffers, KeysInput, Matmul, MatmulBuffers, MatmulFew, PackValues, Rotary, Sharing, SlotWeights,
+    SlotWeightsBuffers, Step, Values, ValuesBuffers, ValuesOutput,
 };
 use crate::reference::math;
+use std::rc::Rc;
 
 const EPSILON: f64 = 1e-5;
 /// Sums in another order, and exponentials of a GPU.
@@ -18,8 +19,9 @@ const TOLERANCE: f64 = 2e-4;
 const ACTIVATIONS: [NormActivation; 3] =
     [NormActivation::L2NormGelu, NormActivation::GeluL2Norm, NormActivation::Softmax];
 
+/// What keys are multiplied with.
 #[derive(Clone, Copy)]
-enum Input {
+pub enum Input {
     Normalized,
     Attention,
     /// Of a context so long that its parts' weights do not fit into workgroup memory.
@@ -38,7 +40,7 @@ pub fn add(cases: &mut Cases) {
                     let cols = [32, 1024, 160][(i + j) % 3];
                     let size = format!("{rows} × {cols}");
                     cases.add(("keys", size, Some(format)), variant, DependsOn::Subgroups, move |lab| {
-                        keys(lab, format, TableShape { rows, cols }, input)
+                        keys(lab, format, TableShape { rows, cols }, input, None)
                     });
                 }
             }
@@ -49,7 +51,7 @@ pub fn add(cases: &mut Cases) {
         for (variant, input) in rarer {
             let size = format!("{rows} × {cols}");
             cases.add(("keys", size, Some(format)), variant, DependsOn::Subgroups, move |lab| {
-                keys(lab, format, TableShape { rows, cols }, input)
+                keys(lab, format, TableShape { rows, cols }, input, None)
             });
         }
     }
@@ -63,7 +65,7 @@ pub fn add(cases: &mut Cases) {
                             let size = format!("{d} × {slots}");
                             let variant = format!("{variant} {activation:?}");
                             cases.add(("values", size, Some(format)), &variant, DependsOn::Subgroups, move |lab| {
-                                values(lab, format, d, slots, activation, qkv)
+                                values(lab, format, (d, slots), activation, qkv, None)
                             });
                         }
                     }
@@ -74,23 +76,23 @@ pub fn add(cases: &mut Cases) {
     // The 450M's products, and rows that the least workgroup memory holds in two chunks, of which the last is shorter.
     let q4 = Some(TableFormat::Q4);
     cases.add(("keys", "3072 × 1024".into(), q4), "layernorm", DependsOn::Subgroups, |lab| {
-        keys(lab, TableFormat::Q4, TableShape { rows: 3072, cols: 1024 }, Input::Normalized)
+        keys(lab, TableFormat::Q4, TableShape { rows: 3072, cols: 1024 }, Input::Normalized, None)
     });
     cases.add(("values", "1024 × 4096".into(), q4), "residual", DependsOn::Memory, |lab| {
-        values(lab, TableFormat::Q4, 1024, 4096, NormActivation::L2NormGelu, false)
+        values(lab, TableFormat::Q4, (1024, 4096), NormActivation::L2NormGelu, false, None)
     });
     cases.add(("keys", "33 × 2080".into(), q4), "layernorm", DependsOn::Memory, |lab| {
-        keys(lab, TableFormat::Q4, TableShape { rows: 33, cols: 2080 }, Input::Normalized)
+        keys(lab, TableFormat::Q4, TableShape { rows: 33, cols: 2080 }, Input::Normalized, None)
     });
     cases.add(("values", "480 × 2079".into(), Some(TableFormat::Q8)), "qkv Softmax", DependsOn::Memory, |lab| {
-        values(lab, TableFormat::Q8, 160, 2079, NormActivation::Softmax, true)
+        values(lab, TableFormat::Q8, (160, 2079), NormActivation::Softmax, true, None)
     });
     if cases.is_full() {
         cases.add(("values", "1536 × 6144".into(), q4), "residual", DependsOn::Subgroups, |lab| {
-            values(lab, TableFormat::Q4, 1536, 6144, NormActivation::L2NormGelu, false)
+            values(lab, TableFormat::Q4, (1536, 6144), NormActivation::L2NormGelu, false, None)
         });
         cases.add(("keys", "50304 × 768".into(), Some(TableFormat::Q8)), "final norm", DependsOn::Subgroups, |lab| {
-            keys(lab, TableFormat::Q8, TableShape { rows: 50_304, cols: 768 }, Input::Final)
+            keys(lab, TableFormat::Q8, TableShape { rows: 50_304, cols: 768 }, Input::Final, None)
         });
     }
     for (i, tokens) in SIZES.into_iter().enumerate() {
@@ -142,10 +144,18 @@ pub fn add(cases: &mut Cases) {
     }
 }
 
-fn keys(lab: &mut Lab<'_>, format: TableFormat, shape: TableShape, input: Input) -> Result<()> {
+/// With `packs`, so many further rows of a table of their own.
+pub fn keys(
+    lab: &mut Lab<'_>,
+    format: TableFormat,
+    shape: TableShape,
+    input: Input,
+    packs: Option<usize>,
+) -> Result<()> {
     let TableShape { rows, cols } = shape;
     let rows_per_part = if matches!(input, Input::FinalInParts) { (rows / 2).next_multiple_of(2) } else { 1 << 20 };
     let weights = lab.table(format, shape, rows_per_part);
+    let packs = packs.map(|tokens| random_f32(lab, TableShape { rows: tokens, cols }));
     let table = &weights.table;
     // Of the last part of the attention that is there, three positions are.
     let (parts, max_parts) = if matches!(input, Input::LongAttention) { (5, MOST_WEIGHTS + 1) } else { (2, 3) };
@@ -168,9 +178,10 @@ fn keys(lab: &mut Lab<'_>, format: TableFormat, shape: TableShape, input: Input)
     };
     let mut left = left;
     left[layout.max_parts * cols..].chunks_exact_mut(2).for_each(|s| s[1] += 2.0);
-    let wanted = math::product(&x, &weights.values, cols);
+    let mut wanted = math::product(&x, &weights.values, cols);
+    wanted.extend(packs.iter().flat_map(|packs| math::product(&x, &packs.values, cols)));
     let step = lab.step(Step { row, ..Step::new(past, 1) });
-    let (h, norm, left, y) = (lab.input(&h), lab.input(&norm), lab.input(&left), lab.output(rows));
+    let (h, norm, left, y) = (lab.input(&h), lab.input(&norm), lab.input(&left), lab.output(wanted.len()));
     let x = match input {
         Input::Normalized => KeysInput::Normalized(&h),
         Input::Final | Input::FinalInParts => KeysInput::Final { h: &h, norm: &norm },
@@ -178,36 +189,50 @@ fn keys(lab: &mut Lab<'_>, format: TableFormat, shape: TableShape, input: Input)
     };
     for part in &table.parts {
         let sharing = Sharing::new(lab.gpu, table, part.rows);
-        let keys = Keys { table, part, sharing, epsilon: EPSILON, packs: None };
+        let packs = packs.as_ref().map(|packs| &packs.table);
+        let keys = Keys { table, part, sharing, epsilon: EPSILON, packs };
         lab.run(&keys.dispatch(&KeysBuffers { step: &step, x, y: &y.buffer }))?;
     }
     lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
 }
 
-fn values(
+/// With `packs`, so many further tokens of each segment, with scores behind those of the base.
+pub fn values(
     lab: &mut Lab<'_>,
     format: TableFormat,
-    d: usize,
-    slots: usize,
+    (d, slots): (usize, usize),
     activation: NormActivation,
     qkv: bool,
+    packs: Option<usize>,
 ) -> Result<()> {
     let segments = if qkv { 3 } else { 1 };
     let (cols, past, context) = (padded_slots(slots), 6, 8);
     let weights = lab.table(format, TableShape { rows: segments * d, cols }, 1 << 20);
-    let scores = lab.numbers(segments * cols, 1.0);
+    // Values of the packs' padding are never looked at.
+    let of_packs = |tokens| TableShape { rows: segments * d, cols: padded_slots(tokens) };
+    let packs = packs.map(|tokens| (tokens, random_f32(lab, of_packs(tokens))));
+    let scores = lab.numbers(segments * (cols + packs.as_ref().map_or(0, |(tokens, _)| *tokens)), 1.0);
     let y: Vec<f32> = (0..segments)
         .flat_map(|s| {
             let mut row = scores[s * cols..][..slots].to_vec();
+            let scale = scale_of(&row);
             math::theta(activation, &mut row);
             row.resize(cols, 0.0);
-            math::product(&row, &weights.values[s * d * cols..][..d * cols], cols)
+            let mut y = math::product(&row, &weights.values[s * d * cols..][..d * cols], cols);
+            if let Some((tokens, packs)) = &packs {
+                let own = gelu_of(&scores[segments * cols + s * tokens..][..*tokens], scale);
+                let cols = padded_slots(*tokens);
+                let rows = packs.values[s * d * cols..].chunks_exact(cols);
+                y.iter_mut().zip(rows).for_each(|(y, row)| *y += math::dot(&own, &row[..*tokens]));
+            }
+            y
         })
         .collect();
     let (table, part) = (&weights.table, &weights.table.parts[0]);
     let sharing = Sharing::new(lab.gpu, table, segments * d);
-    let kernel = Values { table, part, sharing, segment_rows: d, slots, activation, packs: None };
+    let packs = packs.as_ref().map(|(tokens, packs)| PackValues { table: &packs.table, tokens: *tokens });
+    let kernel = Values { table, part, sharing, segment_rows: d, slots, activation, packs };
     let (step, scores) = (lab.step(Step::new(past, 1)), lab.input(&scores));
     if !qkv {
         let before = lab.numbers(d, 1.0);
@@ -253,6 +278,19 @@ fn matmul(
     // A table that is cut has an even number of rows in each part.
     let rows_per_part = if segments == 1 && parts == 1 && !residual { (rows / 2).next_multiple_of(2) } else { rows };
     let weights = lab.table(format, TableShape { rows, cols }, rows_per_part);
+    product(lab, &weights, tokens, (segments, parts), residual, few)
+}
+
+/// X·Wᵀ for so many tokens; `few` is the most that the kernel for few tokens is made for.
+pub fn product(
+    lab: &mut Lab<'_>,
+    weights: &TableValues,
+    tokens: usize,
+    (segments, parts): (usize, usize),
+    residual: bool,
+    few: Option<usize>,
+) -> Result<()> {
+    let TableShape { rows, cols } = weights.table.shape();
     let x = lab.numbers(tokens * segments * cols, 1.0);
     let each = rows / segments;
     let before = lab.numbers(tokens * rows, 1.0);
@@ -286,6 +324,23 @@ fn matmul(
     }
     lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
+}
+
+/// A random table of single precision.
+pub fn random_f32(lab: &mut Lab<'_>, shape: TableShape) -> Rc<TableValues> {
+    let values = lab.numbers(shape.rows * shape.cols, 0.5);
+    lab.f32_table(shape, values)
+}
+
+/// gelu(z · scale) of each.
+pub fn gelu_of(values: &[f32], scale: f32) -> Vec<f32> {
+    values.iter().map(|z| math::gelu(z * scale)).collect()
+}
+
+/// √n / ‖s‖₂ of a row of scores.
+pub fn scale_of(row: &[f32]) -> f32 {
+    let norm = row.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>().sqrt();
+    if norm > 0.0 { ((row.len() as f64).sqrt() / norm) as f32 } else { 0.0 }
 }
 
 fn weights(lab: &mut Lab<'_>, slots: usize, activation: NormActivation) -> Result<()> {
