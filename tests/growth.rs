@@ -2,16 +2,14 @@
 
 mod common;
 
-use common::{fixture, floats, ids, relative_error};
+use common::growth::{Growth, NAMES, Options};
+use common::{fixture, relative_error};
 use pollster::block_on;
-use safetensors::SafeTensors;
-use serde::Deserialize;
 use std::rc::Rc;
 use tokenformer_web::checkpoint::files::PytorchFile;
 use tokenformer_web::config::PartialConfig;
-use tokenformer_web::engine::{AdamW, Backend, Logits, Train, TrainRoom, TrainState, TrainStep};
-use tokenformer_web::packs::{ActivePack, Pack, PackTokens};
-use tokenformer_web::pattention::Pattention;
+use tokenformer_web::engine::{Backend, Logits, Train, TrainRoom, TrainState, TrainStep};
+use tokenformer_web::packs::{ActivePack, Pack};
 use tokenformer_web::reference::{Reference, ReferenceEngine};
 
 /// Of each tensor's gradient, in f32.
@@ -23,29 +21,8 @@ const NORM: f64 = 0.02;
 /// Of logits, over one position.
 const LOGITS: f64 = 2e-3;
 
-#[derive(Deserialize)]
-struct Growth {
-    loss_base: f64,
-    loss_some: f64,
-    adamw: Options,
-    losses: Vec<f64>,
-    gradient_norms: Vec<f64>,
-}
-
-#[derive(Deserialize)]
-struct Options {
-    lr: f32,
-    beta1: f32,
-    beta2: f32,
-    eps: f32,
-    weight_decay: f32,
-    clip_norm: f32,
-    steps: usize,
-}
-
 struct Case {
     name: &'static str,
-    file: Vec<u8>,
     growth: Growth,
     reference: Reference,
 }
@@ -56,35 +33,19 @@ impl Case {
         let config = PartialConfig::from_json(&config).expect("config");
         let mut source = PytorchFile::open(&fixture(name).join("pytorch_model.bin"), Some(config)).expect(name);
         let reference = Reference::load(&mut source, false).expect(name);
-        let folder = fixture("growth").join(name);
-        let growth = std::fs::read(folder.join("growth.json")).expect("growth.json");
-        let file = std::fs::read(folder.join("growth.safetensors")).expect("growth.safetensors");
-        Self { name, file, growth: serde_json::from_slice(&growth).expect("growth"), reference }
+        Self { name, growth: Growth::open(name), reference }
     }
 
-    fn file(&self) -> SafeTensors<'_> {
-        SafeTensors::deserialize(&self.file).expect("growth")
-    }
-
-    /// The tensors `{set}.{layer}.{kind}.{key|value}`.
     fn pack(&self, set: &str) -> Pack {
-        let file = self.file();
-        let tokens = |layer: usize, kind: Pattention| {
-            let side = |side: &str| floats(&file, &format!("{set}.{layer}.{}.{side}", kind.name()));
-            Some(PackTokens { keys: side("key"), values: side("value") })
-        };
-        let layers = 0..self.reference.config().num_layers;
-        Pack { layers: layers.map(|layer| Pattention::ALL.map(|kind| tokens(layer, kind))).collect() }
+        self.growth.pack(set, self.reference.config().num_layers)
     }
 }
-
-const NAMES: [&str; 3] = ["head64", "head80", "uneven-slots"];
 
 #[test]
 fn gradients_agree_with_float64() {
     for case in NAMES.map(Case::open) {
-        let ids = ids(&case.file());
-        for (set, want_loss) in [("zero", case.growth.loss_base), ("some", case.growth.loss_some)] {
+        let ids = case.growth.ids();
+        for (set, want_loss) in [("zero", case.growth.told.loss_base), ("some", case.growth.told.loss_some)] {
             let tokens = case.pack(&format!("{set}.tokens"));
             let (loss, got) = case.reference.gradients(&tokens, &ids).expect("gradients");
             assert!((loss - want_loss).abs() < 1e-4, "{}, {set}: {loss} and {want_loss}", case.name);
@@ -107,10 +68,9 @@ fn thirty_steps_agree_with_float64() {
     // Seconds each: in the short tier the one whose slots are not the hidden size.
     let first = if std::env::var("TOKENFORMER_FULL").is_ok() { 0 } else { 2 };
     for case in NAMES[first..].iter().map(|name| Case::open(name)) {
-        let ids = ids(&case.file());
-        let (name, growth, tokens) = (case.name, &case.growth, case.pack("zero.tokens"));
-        let Options { lr, beta1, beta2, eps, weight_decay, clip_norm, steps } = growth.adamw;
-        let adamw = AdamW { betas: [beta1, beta2], epsilon: eps, weight_decay, clip_norm };
+        let ids = case.growth.ids();
+        let (name, growth, tokens) = (case.name, &case.growth.told, case.pack("zero.tokens"));
+        let (Options { lr, steps, .. }, adamw) = (growth.adamw, growth.adamw.adamw());
         let trained = case.pack("trained.tokens");
         let mut engine = ReferenceEngine::new(case.reference, 64);
         let state = TrainState::new(tokens);
@@ -145,7 +105,7 @@ fn thirty_steps_agree_with_float64() {
 #[test]
 fn logits_with_packs_agree_with_float64() {
     for case in NAMES.map(Case::open) {
-        let ids = ids(&case.file());
+        let ids = case.growth.ids();
         let vocab = case.reference.config().padded_vocab_size;
         let trained = Rc::new(case.pack("trained.tokens"));
         let mut some = case.pack("some.tokens");
@@ -156,7 +116,7 @@ fn logits_with_packs_agree_with_float64() {
             |name: &str, strength, pack: &Rc<Pack>| ActivePack { name: name.into(), strength, pack: pack.clone() };
         let trained = pack("trained", 1.0, &trained);
         let some = pack("some", 0.5, &Rc::new(some));
-        let [want_one, want_stack] = ["trained.logits", "stack.logits"].map(|name| floats(&case.file(), name));
+        let [want_one, want_stack] = ["trained.logits", "stack.logits"].map(|name| case.growth.floats(name));
         let mut engine = ReferenceEngine::new(case.reference, 64);
         let mut logits = |packs: &[ActivePack]| {
             block_on(engine.set_packs(packs)).expect("packs");

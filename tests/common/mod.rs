@@ -4,6 +4,7 @@
 pub mod big_checkpoint;
 pub mod embedded;
 pub mod golden;
+pub mod growth;
 pub mod torch_zip;
 
 use safetensors::SafeTensors;

@@ -9,12 +9,14 @@ use crate::engine::{AdamW, Train, TrainRoom, TrainState, TrainStep};
 use crate::error::ErrorCode;
 use crate::model::KernelTime;
 use crate::packs::{ActivePack, LayerTokens, Merged, Pack, PackTokens};
-use crate::pattention::Pattention;
+use growth::{Growth, NAMES, Options};
 use half::f16;
 use pollster::block_on;
-use safetensors::SafeTensors;
-use serde::Deserialize;
 use std::path::PathBuf;
+
+#[path = "../../../tests/common/growth.rs"]
+#[allow(dead_code)] // other tests use more of it
+mod growth;
 
 /// Of each tensor's gradient.
 const GRADIENT: f64 = 1e-3;
@@ -23,28 +25,9 @@ const LOSS: (f64, f64) = (0.01, 0.05);
 
 const ADAMW: AdamW = AdamW { betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0, clip_norm: 1.0 };
 
-#[derive(Deserialize)]
-struct Growth {
-    loss_some: f64,
-    adamw: Options,
-    losses: Vec<f64>,
-}
-
-#[derive(Deserialize)]
-struct Options {
-    lr: f32,
-    beta1: f32,
-    beta2: f32,
-    eps: f32,
-    weight_decay: f32,
-    clip_norm: f32,
-    steps: usize,
-}
-
 /// A fixture at f16 precision, and what became of packs on it.
 struct Case {
     model: GpuModel,
-    file: Vec<u8>,
     growth: Growth,
     layers: usize,
 }
@@ -67,30 +50,11 @@ impl Case {
             loading.weights.write(gpu, id, Region::Elements, 0, &bytes).expect("written");
         }
         let model = block_on(loading.finish()).expect("model");
-        let growth = serde_json::from_slice(&read(&format!("growth/{name}/growth.json"))).expect("growth");
-        let file = read(&format!("growth/{name}/growth.safetensors"));
-        Self { model, file, growth, layers: config.num_layers }
+        Self { model, growth: Growth::open(name), layers: config.num_layers }
     }
 
-    fn tensor(&self, name: &str) -> Vec<[u8; 4]> {
-        let file = SafeTensors::deserialize(&self.file).expect("growth");
-        file.tensor(name).expect(name).data().as_chunks::<4>().0.to_vec()
-    }
-
-    fn ids(&self) -> Vec<u32> {
-        self.tensor("input_ids").into_iter().map(u32::from_le_bytes).collect()
-    }
-
-    /// The tensors `{set}.{layer}.{kind}.{key|value}`.
     fn pack(&self, set: &str) -> Pack {
-        let tokens = |layer: usize, kind: Pattention| {
-            let side = |side: &str| {
-                let tensor = self.tensor(&format!("{set}.{layer}.{}.{side}", kind.name()));
-                tensor.into_iter().map(f32::from_le_bytes).collect()
-            };
-            Some(PackTokens { keys: side("key"), values: side("value") })
-        };
-        Pack { layers: (0..self.layers).map(|layer| Pattention::ALL.map(|kind| tokens(layer, kind))).collect() }
+        self.growth.pack(set, self.layers)
     }
 }
 
@@ -123,16 +87,14 @@ fn assert_gradients(what: &str, got: &Pack, want: &Pack) {
     }
 }
 
-const NAMES: [&str; 3] = ["head64", "head80", "uneven-slots"];
-
 #[test]
 fn training_gradients_agree_with_float64() {
     for software in [false, true] {
         let gpu = gpu_that_is(software, &GpuOptions { no_subgroups: true, default_limits: true, ..Default::default() });
         for name in NAMES {
             let mut case = Case::open(&gpu, name);
-            let ids = case.ids();
-            for (set, want) in [("zero", case.growth.losses[0]), ("some", case.growth.loss_some)] {
+            let ids = case.growth.ids();
+            for (set, want) in [("zero", case.growth.told.losses[0]), ("some", case.growth.told.loss_some)] {
                 let tokens = case.pack(&format!("{set}.tokens"));
                 let (loss, got) = gradients(&mut case.model, &tokens, std::slice::from_ref(&ids));
                 assert!((f64::from(loss) - want).abs() < 1e-3, "{name}, {set}: {loss} and {want}");
@@ -149,9 +111,8 @@ fn thirty_steps_of_training_agree_with_float64() {
     let names = if std::env::var("TOKENFORMER_FULL").is_ok() { &NAMES[..] } else { &["uneven-slots"] };
     for name in names {
         let mut case = Case::open(&gpu, name);
-        let ids = case.ids();
-        let Options { lr, beta1, beta2, eps, weight_decay, clip_norm, steps } = case.growth.adamw;
-        let adamw = AdamW { betas: [beta1, beta2], epsilon: eps, weight_decay, clip_norm };
+        let ids = case.growth.ids();
+        let (Options { lr, steps, .. }, adamw) = (case.growth.told.adamw, case.growth.told.adamw.adamw());
         let state = TrainState { tokens: case.pack("zero.tokens"), ..TrainState::default() };
         let room = TrainRoom { length: ids.len(), batch: 1 };
         let step = TrainStep { batch: vec![ids.clone()], learning_rate: lr };
@@ -163,11 +124,11 @@ fn thirty_steps_of_training_agree_with_float64() {
         block_on(case.model.begin_training(&state, &adamw, room)).expect("begun again");
         losses.extend(block_on(case.model.train(&vec![step; steps - 10])).expect("steps"));
         losses.push(block_on(case.model.loss(&[ids])).expect("loss") as f32);
-        for (i, (got, want)) in losses.iter().zip(&case.growth.losses).enumerate() {
+        for (i, (got, want)) in losses.iter().zip(&case.growth.told.losses).enumerate() {
             let error = (f64::from(*got) - want).abs();
             assert!(error < LOSS.0 * want.max(LOSS.1), "{name}, step {i}: {got} and {want}");
         }
-        assert_eq!(losses.len(), case.growth.losses.len());
+        assert_eq!(losses.len(), case.growth.told.losses.len());
         let learnt = block_on(case.model.learnt()).expect("learnt");
         let [got, want] = [&learnt.tokens, &case.pack("trained.tokens")]
             .map(|pack| pack.slices().flatten().copied().collect::<Vec<_>>());
