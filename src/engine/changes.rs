@@ -1,6 +1,8 @@
 //! What takes part in a model besides its own parameter tokens.
 
-use crate::packs::{Ablation, ActivePack};
+use crate::config::ModelConfig;
+use crate::error::{Error, Result};
+use crate::packs::{Ablation, ActivePack, Merged, PackTokens, check_activation};
 
 /// Packs that take part, and tokens that are ablated.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,26 @@ impl Changes {
     /// The same packs with other ablations.
     pub fn with_ablations(&self, ablations: &[Ablation]) -> Self {
         Self { packs: self.packs.clone(), ablations: ablations.to_vec() }
+    }
+
+    /// Can these take part in a model of this shape?
+    ///
+    /// # Errors
+    /// `unsupported-checkpoint` for another activation than packs are defined for, `invalid-config` for packs of another shape.
+    pub fn check(&self, config: &ModelConfig) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        check_activation(config)?;
+        self.packs.iter().try_for_each(|ActivePack { name, pack, .. }| {
+            pack.check(config).map_err(|e| Error { message: format!("Pack {name:?}: {}", e.message), ..e })
+        })
+    }
+
+    /// All of it side by side, for rows of `hidden` values. `base` has key and value of each of
+    /// [`ablated_base`](crate::packs::ablated_base).
+    pub fn merged(&self, hidden: usize, base: &[PackTokens]) -> Merged {
+        Merged::new(&self.packs, hidden).ablated(&self.ablations, base)
     }
 
     /// True for the base alone.

@@ -7,7 +7,7 @@ use super::inspect::{FiredToken, InspectRequest};
 use super::rows::{Row, RowInput, room_for};
 use crate::config::ModelConfig;
 use crate::error::Result;
-use crate::packs::{Ablation, ActivePack, Merged, PackTokens, ParameterToken, ablated_base, check_activation};
+use crate::packs::{Ablation, ActivePack, Merged, PackTokens, ParameterToken, ablated_base};
 use crate::sampling::{Sampler, SamplingOptions};
 use std::collections::VecDeque;
 
@@ -221,12 +221,11 @@ fn change<E: OnHost>(engine: &mut E, changes: Changes) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    let Changes { packs, ablations } = &changes;
     let config = OnHost::config(engine);
-    check_activation(config)?;
-    packs.iter().try_for_each(|active| active.pack.check(config))?;
-    let base: Vec<PackTokens> = ablated_base(ablations).iter().map(|token| engine.base_token(token)).collect();
-    let merged = Merged::new(packs, config.hidden_size).ablated(ablations, &base);
+    changes.check(config)?;
+    let base = ablated_base(&changes.ablations);
+    let base: Vec<PackTokens> = base.iter().map(|token| engine.base_token(token)).collect();
+    let merged = changes.merged(config.hidden_size, &base);
     OnHost::set_packs(engine, merged)?;
     *engine.changes() = changes;
     Ok(())

@@ -32,6 +32,14 @@ impl GpuBuffer {
         use wgpu::BufferUsages as U;
         Self::new(gpu, label, bytes, U::STORAGE | U::COPY_DST | U::COPY_SRC)
     }
+
+    /// A uniform buffer that holds these bytes.
+    pub fn uniform(gpu: &Gpu, label: &str, bytes: &[u8]) -> Self {
+        use wgpu::BufferUsages as U;
+        let uniform = Self::new(gpu, label, bytes.len() as u64, U::UNIFORM | U::COPY_DST);
+        gpu.queue.write_buffer(&uniform.buffer, 0, bytes);
+        uniform
+    }
 }
 
 impl Drop for GpuBuffer {

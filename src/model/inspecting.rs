@@ -1,5 +1,6 @@
 //! What looking at parameter tokens takes on the GPU: lengths of value tokens, and dispatches between those of a prompt.
 
+use super::group::Group;
 use super::kernels::inspect::{Fired, NOT_ASKED, RequestHead, Source, Which};
 use super::kernels::{Inspect, InspectBuffers, ValueNorms};
 use super::pack_tables::PackTable;
@@ -7,7 +8,6 @@ use super::plan::Parts;
 use super::scratch::MAX_CHUNK;
 use super::stage::{Mark, Stage, Stager, Stages};
 use super::tables::{Table, aligned};
-use super::weights::LayerTables;
 use crate::checkpoint::layout::padded_slots;
 use crate::engine::{Candidate, FiredToken, InspectRequest, strongest};
 use crate::error::Result;
@@ -19,13 +19,10 @@ use std::collections::HashMap;
 /// Bytes that come back at a time: more rows are looked at in more steps.
 const READ_BYTES: usize = 4 << 20;
 
-/// The Pattentions that run as one, by the first of them.
-const GROUPS: [Pattention; 3] = [Pattention::Query, Pattention::Proj, Pattention::Mlp];
-
 /// Everything to look at rows of a chunk.
 pub struct Inspecting {
     /// What fires of the base, and of packs.
-    stages: HashMap<(usize, Pattention, bool), Stage>,
+    stages: HashMap<(usize, Group, bool), Stage>,
     layers: usize,
     /// 2 where packs take part, else 1.
     sources: usize,
@@ -54,15 +51,6 @@ impl Asked {
     /// Bytes that come back.
     fn bytes(&self) -> u64 {
         (self.rows.len() * self.fired_per_row() * size_of::<Fired>()) as u64
-    }
-}
-
-/// Pattentions of a group, and keys and values that they have in common.
-pub fn group(tables: &LayerTables, of: Pattention) -> (&'static [Pattention], [&Table; 2]) {
-    match of {
-        Pattention::Proj => (&[Pattention::Proj], [&tables.proj_keys, &tables.proj_values]),
-        Pattention::Mlp => (&[Pattention::Mlp], [&tables.mlp_keys, &tables.mlp_values]),
-        _ => (&Pattention::ALL[..3], [&tables.qkv_keys, &tables.qkv_values]),
     }
 }
 
@@ -97,13 +85,13 @@ impl Inspecting {
         let mut room = Room { end: 0 };
         let mut tables: Vec<(Mark, &Table, Source, (u64, u64))> = Vec::new();
         for (layer, of_layer) in weights.layers.iter().enumerate() {
-            for (number, of) in GROUPS.into_iter().enumerate() {
-                let (kinds, [_, values]) = group(of_layer, of);
-                let slots = of.slots(config);
-                let mark = |of_packs| Mark { layer, pattention: of, of_packs };
+            for group in Group::ALL {
+                let (kinds, [_, values]) = (group.kinds(), group.tables(of_layer));
+                let slots = group.pattention().slots(config);
+                let mark = |of_packs| Mark { layer, group, of_packs };
                 let place = room.take(2 * kinds.len() * padded_slots(slots));
                 tables.push((mark(false), values, Source::Base { slots }, place));
-                let packs = parts.packs.and_then(|packs| packs.layer(layer)[number].as_ref());
+                let packs = parts.packs.and_then(|packs| packs.layer(layer)[group as usize].as_ref());
                 if let Some(PackTable { values, tokens, parts, .. }) = packs {
                     let place = room.take(2 * kinds.len() * padded_slots(*tokens));
                     tables.push((mark(true), values, Source::Packs { tokens: *tokens, parts: *parts }, place));
@@ -119,11 +107,11 @@ impl Inspecting {
         let (mut stager, mut norms, mut stages) = (Stager::new(gpu), Stages::default(), HashMap::new());
         let mut buffers = Vec::new();
         for (mark, values, source, place) in &tables {
-            let Mark { layer, pattention, of_packs } = *mark;
-            let (kinds, _) = group(&weights.layers[layer], pattention);
+            let Mark { layer, group, of_packs } = *mark;
+            let kinds = group.kinds();
             stager.push(&mut norms, &ValueNorms { table: values, segments: kinds.len() }.dispatch(range(*place)))?;
             let which = which(*mark, *source, kinds, merged);
-            let which = uniform(gpu, bytemuck::bytes_of(&which));
+            let which = GpuBuffer::uniform(gpu, "what is looked at", bytemuck::bytes_of(&which));
             let inspect = Inspect { activation: config.norm_activation_type, segments: kinds.len(), source: *source };
             let scratch = parts.scratch;
             let packs = parts.packs.filter(|_| of_packs);
@@ -136,7 +124,7 @@ impl Inspecting {
                 fired: &fired.buffer,
                 scales: packs.map(|packs| &packs.scales.buffer),
             });
-            stages.extend(stager.stage(&inspected)?.map(|stage| ((layer, pattention, of_packs), stage)));
+            stages.extend(stager.stage(&inspected)?.map(|stage| ((layer, group, of_packs), stage)));
             buffers.push(which);
         }
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
@@ -144,8 +132,7 @@ impl Inspecting {
         gpu.queue.submit([encoder.finish()]);
         for (mark, _, source, (offset, _)) in &tables {
             let Source::Base { slots } = source else { continue };
-            let kinds = group(&weights.layers[mark.layer], mark.pattention).0;
-            for (segment, kind) in kinds.iter().enumerate() {
+            for (segment, kind) in mark.group.kinds().iter().enumerate() {
                 let scales = beside(merged, mark.layer, *kind).map(|tokens| &tokens.base_scales);
                 for (slot, scale) in scales.into_iter().flatten() {
                     let at = 8 * (segment * padded_slots(*slots) + slot) as u64 + 4;
@@ -201,12 +188,11 @@ impl Inspecting {
     }
 
     /// Records a look at scores, where it is asked for.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, asked: &Asked, Mark { layer, pattention, of_packs }: Mark) {
-        let kinds = if pattention == Pattention::Query { &Pattention::ALL[..3] } else { &[pattention][..] };
-        let is_asked = kinds.iter().any(|kind| asked.places.contains_key(&(layer, *kind)));
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, asked: &Asked, Mark { layer, group, of_packs }: Mark) {
+        let is_asked = group.kinds().iter().any(|kind| asked.places.contains_key(&(layer, *kind)));
         if is_asked
             && !asked.rows.is_empty()
-            && let Some(stage) = self.stages.get(&(layer, pattention, of_packs))
+            && let Some(stage) = self.stages.get(&(layer, group, of_packs))
         {
             stage.record(pass, 0, asked.rows.len());
         }
@@ -273,13 +259,6 @@ fn which(mark: Mark, source: Source, kinds: &[Pattention], merged: Option<&Merge
             Source::Packs { .. } => packs.map_or(0, MergedTokens::of_packs) as u32,
         };
     }
-    let place = mark.layer * Pattention::ALL.len() + mark.pattention as usize;
+    let place = mark.layer * Pattention::ALL.len() + mark.group.range().start;
     Which { place: place as u32, tokens }
-}
-
-fn uniform(gpu: &Gpu, bytes: &[u8]) -> GpuBuffer {
-    use wgpu::BufferUsages as U;
-    let buffer = GpuBuffer::new(gpu, "what is looked at", bytes.len() as u64, U::UNIFORM | U::COPY_DST);
-    gpu.queue.write_buffer(&buffer.buffer, 0, bytes);
-    buffer
 }

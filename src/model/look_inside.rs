@@ -1,7 +1,8 @@
 //! Looking at parameter tokens of a model on the GPU.
 
 use super::gpu_model::GpuModel;
-use super::inspecting::{Asked, Inspecting, group};
+use super::group::Group;
+use super::inspecting::{Asked, Inspecting};
 use super::kernels::{Slots, SlotsBuffers};
 use super::stage::{Stager, Stages};
 use crate::checkpoint::layout::padded_slots;
@@ -9,7 +10,6 @@ use crate::engine::{Backend, FiredToken, InspectRequest};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
 use crate::packs::{Merged, PackTokens, ParameterToken};
-use crate::pattention::Pattention;
 
 /// Tokens of a table that are read by one dispatch.
 const SLOTS_AT_ONCE: usize = 1024;
@@ -84,9 +84,9 @@ impl GpuModel {
         let out = GpuBuffer::storage(gpu, "tokens", (2 * tokens.len() * d * 4) as u64);
         let (mut stager, mut stages, mut buffers) = (Stager::new(gpu), Stages::default(), Vec::new());
         for (layer, tables) in self.weights.layers.iter().enumerate() {
-            for of in [Pattention::Query, Pattention::Proj, Pattention::Mlp] {
-                let (kinds, [keys, values]) = group(tables, of);
-                let padded = padded_slots(of.slots(&self.config));
+            for group in Group::ALL {
+                let (kinds, [keys, values]) = (group.kinds(), group.tables(tables));
+                let padded = padded_slots(group.pattention().slots(&self.config));
                 let (mut rows, mut columns) = (Vec::new(), Vec::new());
                 for (i, token) in tokens.iter().enumerate().filter(|(_, token)| token.layer == layer) {
                     let Some(segment) = kinds.iter().position(|kind| *kind == token.kind) else { continue };

@@ -4,6 +4,7 @@
 //! - `kernels`: a room for each kernel, with what it is compiled with, its bindings and its workgroups;
 //! - `sampling_buffers`, `scratch`: the buffers of a step, whose sizes the kernels tell; `room`: whether there is room for all;
 //! - `stage`, `plan`: the dispatches of a step in their order; `persistent`: many layers in one dispatch;
+//! - `group`: Pattentions that run as one;
 //! - `pack_tables`: the tokens of packs on the device; `packs`: those that take part; `with_packs`: having them do so;
 //! - `choosing`: tokens between GPU and host;
 //! - `several`: what several texts have that are written at once; `writing_several`: their steps;
@@ -18,6 +19,7 @@ mod check;
 mod choosing;
 pub mod conformance;
 mod gpu_model;
+mod group;
 mod inspecting;
 mod kernels;
 mod kv_cache;

@@ -3,6 +3,7 @@
 //! Query, key and value run as one, and a kernel runs for many layers: so the three, and all layers, have as many tokens as
 //! the one that has most, the rest being zeros, which change nothing. Strengths are in the values.
 
+use super::group::Group;
 use super::kernels::layers::PlacedPacks;
 use super::kernels::matmul::{TILE_ROWS, TILE_TOKENS};
 use super::scratch::{MAX_CHUNK, Scratch};
@@ -13,12 +14,10 @@ use crate::checkpoint::regions::Region;
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuBuffer};
-use crate::packs::{ActivePack, Merged, MergedTokens};
+use crate::packs::{Merged, MergedTokens};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Tokens of which kinds, as [`Pattention::ALL`](crate::pattention::Pattention::ALL) counts, run as one.
-const KINDS: [Range<usize>; 3] = [0..3, 3..4, 4..5];
 /// Workgroups that fill a large GPU, and the most parts that the sum of a score is split into for that.
 const ENOUGH_TILES: usize = 512;
 const MOST_PARTS: usize = 8;
@@ -77,46 +76,21 @@ pub struct PackTables {
     pub weights: GpuBuffer,
 }
 
-/// Tokens of all packs for each Pattention of each of a model's layers.
-///
-/// # Errors
-/// `invalid-config` for packs that were made for another shape.
-pub fn counts(config: &ModelConfig, packs: &[ActivePack], merged: &Merged) -> Result<Vec<[usize; 5]>> {
-    let d = config.hidden_size;
-    for ActivePack { name, pack, .. } in packs {
-        let mut tokens = pack.layers.iter().flatten().flatten();
-        if pack.layers.len() > config.num_layers
-            || !tokens.all(|t| t.keys.len() == t.values.len() && t.keys.len().is_multiple_of(d))
-        {
-            let (layers, name) = (config.num_layers, name.escape_debug());
-            return Err(Error::invalid_config(format!(
-                "The pack \"{name}\" does not fit a model of {layers} layers and {d} columns."
-            ))
-            .hint("Add a pack that was made for this model."));
-        }
-    }
-    let mut counts = vec![[0; 5]; config.num_layers];
-    for (counts, layer) in counts.iter_mut().zip(&merged.layers) {
-        *counts = layer.each_ref().map(MergedTokens::len);
-    }
-    Ok(counts)
-}
-
 impl Layout {
     fn new(counts: &[[usize; 5]], hidden: usize, angles: u64) -> Self {
         let most = |kinds: Range<usize>| counts.iter().flat_map(|layer| &layer[kinds.clone()]).copied().max();
-        let tokens = KINDS.map(|kinds| most(kinds).unwrap_or(0).next_multiple_of(4));
+        let tokens = Group::ALL.map(|group| most(group.range()).unwrap_or(0).next_multiple_of(4));
         let mut stride = 0;
         let mut take = |floats: usize| {
             let start = stride;
             stride += aligned(floats as u64 * 4);
             start
         };
-        let mut place = |group: usize| {
-            let (segments, tokens) = (KINDS[group].len(), tokens[group]);
+        let mut place = |group: Group| {
+            let (segments, tokens) = (group.kinds().len(), tokens[group as usize]);
             (take(segments * tokens * hidden), take(segments * hidden * padded_slots(tokens)))
         };
-        let places = [0, 1, 2].map(&mut place);
+        let places = Group::ALL.map(&mut place);
         let (keys, values) = (places.map(|(keys, _)| keys), places.map(|(_, values)| values));
         Self { first: aligned(angles), stride, keys, values, tokens }
     }
@@ -126,15 +100,15 @@ impl Layout {
     }
 
     /// Tables of layer `at` of a run.
-    fn tables(&self, gpu: &Gpu, buffer: &Rc<GpuBuffer>, at: usize, hidden: usize, group: usize) -> PackTable {
-        let (tokens, segments) = (self.tokens[group], KINDS[group].len());
+    fn tables(&self, gpu: &Gpu, buffer: &Rc<GpuBuffer>, at: usize, hidden: usize, group: Group) -> PackTable {
+        let (tokens, segments) = (self.tokens[group as usize], group.kinds().len());
         let layer = self.first + at as u64 * self.stride;
         let keys = TableShape { rows: segments * tokens, cols: hidden };
         let values = TableShape { rows: segments * hidden, cols: padded_slots(tokens) };
         let parts = self.parts(gpu, group);
         PackTable {
-            keys: Table::of_f32(keys, buffer.clone(), layer + self.keys[group]),
-            values: Table::of_f32(values, buffer.clone(), layer + self.values[group]),
+            keys: Table::of_f32(keys, buffer.clone(), layer + self.keys[group as usize]),
+            values: Table::of_f32(values, buffer.clone(), layer + self.values[group as usize]),
             tokens,
             segments,
             parts,
@@ -142,8 +116,8 @@ impl Layout {
     }
 
     /// Few rows are few workgroups: so many for each tile that a large GPU is filled.
-    fn parts(&self, gpu: &Gpu, group: usize) -> usize {
-        let rows = KINDS[group].len() * self.tokens[group];
+    fn parts(&self, gpu: &Gpu, group: Group) -> usize {
+        let rows = group.kinds().len() * self.tokens[group as usize];
         let tiles = rows.div_ceil(TILE_ROWS).max(1) * MAX_CHUNK / TILE_TOKENS;
         if gpu.is_software { 1 } else { (ENOUGH_TILES / tiles).clamp(1, MOST_PARTS) }
     }
@@ -162,9 +136,9 @@ impl PackTables {
     ) -> Result<Self> {
         let (hidden, angles) = (config.hidden_size, &scratch.angles.buffer);
         let layout = Layout::new(&counts, hidden, angles.size());
-        let widest = |of: &dyn Fn(usize) -> usize| (0..3).map(of).max().unwrap_or(0) * MAX_CHUNK;
-        let scores = widest(&|group| KINDS[group].len() * layout.tokens[group] * layout.parts(gpu, group));
-        let padded = widest(&|group| KINDS[group].len() * padded_slots(layout.tokens[group]));
+        let widest = |of: &dyn Fn(Group) -> usize| Group::ALL.into_iter().map(of).max().unwrap_or(0) * MAX_CHUNK;
+        let scores = widest(&|group| group.kinds().len() * layout.tokens[group as usize] * layout.parts(gpu, group));
+        let padded = widest(&|group| group.kinds().len() * padded_slots(layout.tokens[group as usize]));
         let limits = gpu.device.limits();
         let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let largest = [scores as u64 * 4, padded as u64 * 4, layout.bytes(1)].into_iter().fold(0, u64::max);
@@ -189,8 +163,8 @@ impl PackTables {
         let places =
             runs.iter().flat_map(|run| run.layers.clone().enumerate().map(|(at, layer)| (&run.buffer, at, layer)));
         let of_layer = |(buffer, at, layer): (&Rc<GpuBuffer>, usize, usize)| {
-            [0, 1, 2].map(|group| {
-                let has_any = counts[layer][KINDS[group].clone()].iter().any(|count| *count > 0);
+            Group::ALL.map(|group| {
+                let has_any = counts[layer][group.range()].iter().any(|count| *count > 0);
                 has_any.then(|| layout.tables(gpu, buffer, at, hidden, group))
             })
         };
@@ -212,8 +186,8 @@ impl PackTables {
         let has_any = |tables: &LayerPacks, counts: &[usize; 5]| {
             tables
                 .iter()
-                .zip(KINDS)
-                .all(|(table, kinds)| table.is_some() == counts[kinds].iter().any(|count| *count > 0))
+                .zip(Group::ALL)
+                .all(|(table, group)| table.is_some() == counts[group.range()].iter().any(|count| *count > 0))
         };
         Layout::new(counts, self.hidden, 0).tokens == self.layout.tokens
             && self.layers.iter().zip(counts).all(|(tables, counts)| has_any(tables, counts))
@@ -223,10 +197,12 @@ impl PackTables {
     pub fn write(&self, gpu: &Gpu, merged: &Merged) {
         let d = self.hidden;
         for (tables, layer) in self.layers.iter().zip(&merged.layers) {
-            for (table, kinds) in tables.iter().zip(KINDS) {
+            for (table, group) in tables.iter().zip(Group::ALL) {
                 let Some(PackTable { keys, values, tokens, .. }) = table else { continue };
                 let cols = values.shape().cols;
-                for (segment, MergedTokens { keys: k, values: v, strengths, .. }) in layer[kinds].iter().enumerate() {
+                for (segment, MergedTokens { keys: k, values: v, strengths, .. }) in
+                    layer[group.range()].iter().enumerate()
+                {
                     write(gpu, keys, segment * tokens, k);
                     let mut transposed = vec![0.0; d * cols];
                     for (j, (row, strength)) in v.chunks_exact(d).zip(strengths).enumerate() {

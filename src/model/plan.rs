@@ -3,6 +3,7 @@
 mod products;
 pub mod several;
 
+use super::group::Group;
 use super::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionPrefill, AttentionPrefillBuffers, Embed,
     EmbedBuffers, Keys, KeysBuffers, KeysInput, LayerNorm, LayerNormBuffers, PackValues, Repeats, RepeatsBuffers,
@@ -93,16 +94,14 @@ impl LayerStages {
     /// # Errors
     /// If a shader's files contradict each other.
     pub fn kernels(parts: Parts<'_>) -> Result<Vec<Warm>> {
-        let mut builder = Builder::new(parts, Stager::noting(parts.gpu));
-        Self::build(&mut builder)?;
-        Ok(builder.stager.into_notes())
+        Builder::notes(parts, Self::build)
     }
 
     fn build(b: &mut Builder<'_>) -> Result<Self> {
         let (mut decode, mut prefill) = (Stages::default(), Stages::default());
         for (layer, tables) in b.parts.weights.layers.iter().enumerate() {
             b.decode_layer(&mut decode, layer, tables)?;
-            b.prefill_layer(&mut prefill, layer, tables)?;
+            b.prefill_layer(&mut prefill, layer)?;
         }
         Ok(Self { decode, prefill, _uniforms: std::mem::take(&mut b.uniforms) })
     }
@@ -122,9 +121,7 @@ impl Plan {
     /// # Errors
     /// If a shader's files contradict each other.
     pub fn kernels(parts: Parts<'_>) -> Result<Vec<Warm>> {
-        let mut builder = Builder::new(parts, Stager::noting(parts.gpu));
-        Self::build(&mut builder)?;
-        Ok(builder.stager.into_notes())
+        Builder::notes(parts, Self::build)
     }
 
     fn build(b: &mut Builder<'_>) -> Result<Self> {
@@ -157,6 +154,13 @@ impl<'a> Builder<'a> {
     fn new(parts: Parts<'a>, stager: Stager<'a>) -> Self {
         Self { parts, stager, uniforms: Vec::new() }
     }
+
+    /// What is to be compiled for what `build` makes.
+    fn notes<T>(parts: Parts<'a>, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<Vec<Warm>> {
+        let mut builder = Self::new(parts, Stager::noting(parts.gpu));
+        build(&mut builder)?;
+        Ok(builder.stager.into_notes())
+    }
 }
 
 impl Builder<'_> {
@@ -180,12 +184,12 @@ impl Builder<'_> {
         self.values(stages, (&t.mlp_values, mlp), Pattention::Mlp, ValuesOutput::Residual(&s.h.buffer))
     }
 
-    fn prefill_layer(&mut self, stages: &mut Stages, layer: usize, t: &LayerTables) -> Result<()> {
+    fn prefill_layer(&mut self, stages: &mut Stages, layer: usize) -> Result<()> {
         let Parts { config, scratch: s, .. } = self.parts;
         let (d, head) = (config.hidden_size, config.head_size());
         let (step, u, q, qkv) = (&s.step.buffer, &s.u.buffer, &s.q.buffer, &s.qkv.buffer);
         self.layernorm(stages, None)?;
-        self.pattention(stages, layer, t, Pattention::Query, None)?;
+        self.pattention(stages, layer, Group::Qkv, None)?;
         let [keys, values] = s.cache[layer].ranges();
         let append = Append { hidden: d, rotary: Rotary::new(config) };
         let angles = &s.angles.buffer;
@@ -194,9 +198,9 @@ impl Builder<'_> {
         let attention = AttentionPrefill { hidden: d, head };
         let buffers = AttentionPrefillBuffers { step, q, keys, values, out: u };
         self.stager.push(stages, &attention.dispatch(&buffers))?;
-        self.pattention(stages, layer, t, Pattention::Proj, None)?;
+        self.pattention(stages, layer, Group::Proj, None)?;
         self.layernorm(stages, None)?;
-        self.pattention(stages, layer, t, Pattention::Mlp, None)
+        self.pattention(stages, layer, Group::Mlp, None)
     }
 
     fn embed(&mut self) -> Result<Stages> {
@@ -234,7 +238,7 @@ impl Builder<'_> {
     fn times_embedding(&mut self, stages: &mut Stages) -> Result<()> {
         let Parts { config, weights, scratch: s, .. } = self.parts;
         let logits = (&s.logits.buffer, config.padded_vocab_size);
-        self.product(stages, &weights.embedding, 1, &s.u.buffer, logits, false)
+        self.product(stages, (&weights.embedding, 1, None), &s.u.buffer, logits, false)
     }
 
     fn score(&mut self) -> Result<Stages> {
@@ -326,10 +330,7 @@ impl Builder<'_> {
 
     /// A small uniform buffer that never changes.
     fn uniform(&mut self, bytes: &[u8]) -> wgpu::Buffer {
-        use wgpu::BufferUsages as U;
-        let gpu = self.parts.gpu;
-        let uniform = GpuBuffer::new(gpu, "shape", bytes.len() as u64, U::UNIFORM | U::COPY_DST);
-        gpu.queue.write_buffer(&uniform.buffer, 0, bytes);
+        let uniform = GpuBuffer::uniform(self.parts.gpu, "shape", bytes);
         let buffer = uniform.buffer.clone();
         self.uniforms.push(uniform);
         buffer

@@ -1,9 +1,9 @@
 //! Dispatches that can be recorded: pipelines and bind groups, made once.
 
+use super::group::Group;
 use super::kernels::{Dispatch, Grid};
 use crate::error::Result;
 use crate::gpu::{Gpu, Kernel, Kernels, Warm};
-use crate::pattention::Pattention;
 
 /// One dispatch of a plan.
 pub struct Stage {
@@ -37,8 +37,8 @@ pub struct Stages(Vec<Stage>, Vec<(usize, Mark)>);
 pub struct Mark {
     /// The layer.
     pub layer: usize,
-    /// Which Pattention; `Query` for those of query, key and value.
-    pub pattention: Pattention,
+    /// Which Pattentions.
+    pub group: Group,
     /// Those of packs' tokens: the base's are weights by now.
     pub of_packs: bool,
 }

@@ -1,14 +1,13 @@
 //! Having packs take part, and no longer.
 
 use super::gpu_model::GpuModel;
-use super::pack_tables::{self, PackTables, too_large};
+use super::pack_tables::{PackTables, too_large};
 use super::packs::Packs;
 use super::persistent;
 use super::plan::LayerStages;
 use super::several::Several;
-use crate::config::NormActivation;
 use crate::engine::{Backend, Changes};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
 use crate::packs::{Merged, ablated_base};
 
 impl GpuModel {
@@ -33,18 +32,10 @@ impl GpuModel {
     }
 
     async fn use_changes(&mut self, changes: &Changes) -> Result<()> {
-        let kind = self.config.norm_activation_type;
-        if !changes.is_empty() && kind != NormActivation::L2NormGelu {
-            return Err(Error::new(
-                ErrorCode::UnsupportedCheckpoint,
-                "Token packs and ablation need a model whose norm_activation_type is l2_norm_gelu.",
-            )
-            .hint("Use this model as it is, or another model."));
-        }
-        let Changes { packs, ablations } = changes;
-        let base = self.read_tokens(&ablated_base(ablations)).await?;
-        let merged = Merged::new(packs, self.config.hidden_size).ablated(ablations, &base);
-        let counts = pack_tables::counts(&self.config, packs, &merged)?;
+        changes.check(&self.config)?;
+        let base = self.read_tokens(&ablated_base(&changes.ablations)).await?;
+        let merged = changes.merged(self.config.hidden_size, &base);
+        let counts = merged.counts(self.config.num_layers);
         self.forget_context();
         if let Some(packs) = self.packs.as_mut().filter(|packs| packs.tables.are_for(&counts)) {
             packs.tables.write(&self.gpu, &merged);

@@ -98,6 +98,15 @@ impl Merged {
         Self { layers: if is_empty { Vec::new() } else { layers } }
     }
 
+    /// How many tokens each Pattention of each of a model's layers has.
+    pub fn counts(&self, layers: usize) -> Vec<[usize; 5]> {
+        let mut counts = vec![[0; 5]; layers];
+        for (counts, layer) in counts.iter_mut().zip(&self.layers) {
+            *counts = layer.each_ref().map(MergedTokens::len);
+        }
+        counts
+    }
+
     /// True where nothing is on.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()

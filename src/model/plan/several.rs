@@ -3,14 +3,13 @@
 use super::{Builder, Choose, Parts};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
+use crate::model::group::Group;
 use crate::model::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionJoin, AttentionJoinBuffers, Rotary, Tails,
     TextStep,
 };
 use crate::model::sampling_buffers::SamplingBuffers;
 use crate::model::stage::{Stager, Stages};
-use crate::model::weights::LayerTables;
-use crate::pattention::Pattention;
 use std::num::NonZeroU64;
 
 /// What such a step reads and writes besides the buffers of all steps.
@@ -51,15 +50,16 @@ impl SeveralPlan {
     pub fn new(parts: Parts<'_>, texts: &Texts<'_>) -> Result<Self> {
         let mut b = Builder::new(parts, Stager::new(parts.gpu));
         let mut layers = Stages::default();
-        for (layer, tables) in parts.weights.layers.iter().enumerate() {
-            b.layer_of_several(&mut layers, layer, tables, texts)?;
+        for layer in 0..parts.weights.layers.len() {
+            b.layer_of_several(&mut layers, layer, texts)?;
         }
         let vocab = parts.config.padded_vocab_size;
         let stride = logits_stride(vocab);
         let (u, logits) = (&parts.scratch.u.buffer, &parts.scratch.logits.buffer);
         let mut of_rows = Stages::default();
         b.layernorm(&mut of_rows, Some(&parts.weights.norm.buffer))?;
-        b.few(&mut of_rows, &parts.weights.embedding, (1, texts.tokens), u, (logits, stride), false)?;
+        let embedding = (&parts.weights.embedding, 1, Some(texts.tokens));
+        b.product(&mut of_rows, embedding, u, (logits, stride), false)?;
         let choose = texts.sampling.iter().enumerate().map(|(i, sampling)| {
             let range = |buffer, from: usize, size: usize| wgpu::BufferBinding {
                 buffer,
@@ -75,13 +75,7 @@ impl SeveralPlan {
 }
 
 impl Builder<'_> {
-    fn layer_of_several(
-        &mut self,
-        stages: &mut Stages,
-        layer: usize,
-        t: &LayerTables,
-        texts: &Texts<'_>,
-    ) -> Result<()> {
+    fn layer_of_several(&mut self, stages: &mut Stages, layer: usize, texts: &Texts<'_>) -> Result<()> {
         let Parts { config, scratch: s, gpu, .. } = self.parts;
         let d = config.hidden_size;
         let (step, u, q) = (&s.step.buffer, &s.u.buffer, &s.q.buffer);
@@ -90,7 +84,7 @@ impl Builder<'_> {
         let [tail_keys, tail_values] = texts.tails[layer].each_ref().map(|b| b.buffer.as_entire_buffer_binding());
         let tails = Tails { steps, keys: tail_keys, values: tail_values };
         self.layernorm(stages, None)?;
-        self.pattention(stages, layer, t, Pattention::Query, few)?;
+        self.pattention(stages, layer, Group::Qkv, few)?;
         let [keys, values] = s.cache[layer].ranges();
         let append = Append { hidden: d, rotary: Rotary::new(config) };
         let buffers = AppendBuffers { step, qkv, q, keys, values, angles };
@@ -101,8 +95,8 @@ impl Builder<'_> {
         self.stager.push(stages, &attention.dispatch_several(&buffers, &tails))?;
         let join = AttentionJoin { parts: s.attention };
         self.stager.push(stages, &join.dispatch(&AttentionJoinBuffers { steps, parts, u }))?;
-        self.pattention(stages, layer, t, Pattention::Proj, few)?;
+        self.pattention(stages, layer, Group::Proj, few)?;
         self.layernorm(stages, None)?;
-        self.pattention(stages, layer, t, Pattention::Mlp, few)
+        self.pattention(stages, layer, Group::Mlp, few)
     }
 }

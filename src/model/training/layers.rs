@@ -2,8 +2,8 @@
 
 use super::plan::{Builder, Parts, Product};
 use super::shapes::Form;
-use super::tokens::Group;
 use crate::error::Result;
+use crate::model::group::Group;
 use crate::model::kernels::{
     AttentionProduct, AttentionShapes, GemmBuffers, Gradients, GradientsBuffers, PackBuffers, Rotary, Rotate,
     RotateBuffers, Softmax, SoftmaxBackward, ThetaBackward, ThetaBackwardBuffers, ThetaForward, ThetaForwardBuffers,

@@ -2,8 +2,8 @@
 
 use super::plan::{Builder, Parts};
 use super::shapes::Form;
-use super::tokens::Group;
 use crate::error::Result;
+use crate::model::group::Group;
 use crate::model::kernels::gemm::TILE;
 use crate::model::kernels::{Causal, Gemm, GemmBuffers, GemmShape, Grid};
 use crate::model::stage::Stages;
@@ -46,7 +46,7 @@ impl Builder<'_> {
             return Ok(());
         }
         let parts = sizes.token_parts(count);
-        let first = own.counts.first(group.kinds().start);
+        let first = own.counts.first(group.range().start);
         let shape = shape([0, count, d], (1, parts), [plain(0, d), plain(first * d, d), plain(0, count)]);
         let form = Form::Rows { shape, part_columns: count };
         let c = &buffers.pack_products.buffer;
@@ -62,7 +62,7 @@ impl Builder<'_> {
     ) -> Result<()> {
         let Parts { config, tokens, buffers, .. } = self.parts;
         let (own, d) = (&tokens[layer], config.hidden_size);
-        let (kind, count) = (group.kinds().start, own.counts.of(group));
+        let (kind, count) = (group.range().start, own.counts.of(group));
         for (segment, kinds, each) in own.counts.runs(group) {
             let first = own.counts.first(kind + segment);
             let a = beside(first - own.counts.first(kind), count, each);
@@ -84,7 +84,7 @@ impl Builder<'_> {
     ) -> Result<()> {
         let Parts { config, sizes, tokens, buffers, .. } = self.parts;
         let (own, d) = (&tokens[layer], config.hidden_size);
-        let (kind, count) = (group.kinds().start, own.counts.of(group));
+        let (kind, count) = (group.range().start, own.counts.of(group));
         let parts = sizes.token_parts(count);
         for (segment, kinds, each) in own.counts.runs(group) {
             let first = own.counts.first(kind + segment);
@@ -106,7 +106,7 @@ impl Builder<'_> {
         if count == 0 {
             return Ok(());
         }
-        let first = own.counts.first(group.kinds().start);
+        let first = own.counts.first(group.range().start);
         let shape = shape([0, d, count], (1, 1), [plain(0, count), plain(first * d, d), plain(0, d)]);
         let form = Form::Rows { shape, part_columns: 0 };
         let operands = [&buffers.dq.buffer, &own.values.buffer, &buffers.du.buffer];
@@ -123,7 +123,7 @@ impl Builder<'_> {
     ) -> Result<()> {
         let Parts { config, sizes, tokens, buffers, .. } = self.parts;
         let (own, d) = (&tokens[layer], config.hidden_size);
-        let (kind, count, parts) = (group.kinds().start, own.counts.of(group), sizes.gradient_parts);
+        let (kind, count, parts) = (group.range().start, own.counts.of(group), sizes.gradient_parts);
         if count == 0 {
             return Ok(());
         }

@@ -2,10 +2,11 @@
 
 use super::room::{Buffers, Sizes};
 use super::shapes::{Shapes, Uniforms};
-use super::tokens::{Group, LayerTokens};
+use super::tokens::LayerTokens;
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::gpu::Gpu;
+use crate::model::group::Group;
 use crate::model::kernels::{
     AdamwStep, AdamwStepBuffers, AddParts, AddPartsBuffers, CrossEntropy, CrossEntropyBuffers, Embed, EmbedBuffers,
     LayerNorm, LayerNormBackward, LayerNormBackwardBuffers, LayerNormBuffers, Matmul, MatmulBuffers, MatmulTransposed,
@@ -59,12 +60,7 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Keys and values of a group.
     pub fn tables(self, layer: usize, group: Group) -> [&'a Table; 2] {
-        let t = &self.weights.layers[layer];
-        match group {
-            Group::Qkv => [&t.qkv_keys, &t.qkv_values],
-            Group::Proj => [&t.proj_keys, &t.proj_values],
-            Group::Mlp => [&t.mlp_keys, &t.mlp_values],
-        }
+        group.tables(&self.weights.layers[layer])
     }
 }
 

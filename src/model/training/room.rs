@@ -1,12 +1,13 @@
 //! The buffers of a training besides tokens, and how much of the forward pass they keep for the way back.
 
 use super::shapes::uniform;
-use super::tokens::{Group, LayerTokens};
+use super::tokens::LayerTokens;
 use crate::checkpoint::layout::padded_slots;
 use crate::config::ModelConfig;
 use crate::engine::TrainRoom;
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuBuffer};
+use crate::model::group::Group;
 use crate::model::kernels::matmul::{TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::{Batch, Rotary, SUMS, Step, Update};
 use crate::model::scratch::{LOGIT_ROWS, MAX_CHUNK};

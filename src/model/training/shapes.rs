@@ -53,11 +53,7 @@ impl<'a> Uniforms<'a> {
     pub fn fixed<T: bytemuck::NoUninit>(&mut self, value: &T) -> wgpu::Buffer {
         let bytes = bytemuck::bytes_of(value);
         let gpu = self.gpu;
-        let made = self.fixed.entry(bytes.to_vec()).or_insert_with(|| {
-            let buffer = uniform(gpu, bytes.len());
-            gpu.queue.write_buffer(&buffer.buffer, 0, bytes);
-            buffer
-        });
+        let made = self.fixed.entry(bytes.to_vec()).or_insert_with(|| GpuBuffer::uniform(gpu, "uniform", bytes));
         made.buffer.clone()
     }
 

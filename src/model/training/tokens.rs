@@ -6,37 +6,9 @@ use crate::config::ModelConfig;
 use crate::engine::TrainState;
 use crate::error::{Error, Result};
 use crate::gpu::{Gpu, GpuBuffer};
+use crate::model::group::Group;
 use crate::model::kernels::PackShape;
 use crate::packs::{LayerTokens as HostTokens, Merged, MergedTokens, Pack, PackTokens};
-use crate::pattention::Pattention;
-use std::ops::Range;
-
-/// Pattentions whose keys meet the same input: query, key and value; proj; mlp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    Qkv,
-    Proj,
-    Mlp,
-}
-
-impl Group {
-    /// All, in the order in which they run.
-    pub const ALL: [Self; 3] = [Self::Qkv, Self::Proj, Self::Mlp];
-
-    /// Its Pattentions, as places in [`Pattention::ALL`].
-    pub fn kinds(self) -> Range<usize> {
-        match self {
-            Self::Qkv => 0..3,
-            Self::Proj => 3..4,
-            Self::Mlp => 4..5,
-        }
-    }
-
-    /// One of them; they have as many slots.
-    pub fn pattention(self) -> Pattention {
-        Pattention::ALL[self.kinds().start]
-    }
-}
 
 /// How many tokens a layer has, and where they lie: keys of all kinds in their order, then values alike. Of a kind, those
 /// that are trained come first.
@@ -61,13 +33,13 @@ impl Counts {
 
     /// Tokens of a group.
     pub fn of(&self, group: Group) -> usize {
-        self.all[group.kinds()].iter().sum()
+        self.all[group.range()].iter().sum()
     }
 
     /// Runs of kinds of a group with as many tokens each: the first within the group, how many kinds, tokens of each.
     pub fn runs(&self, group: Group) -> Vec<(usize, usize, usize)> {
         let mut runs: Vec<(usize, usize, usize)> = Vec::new();
-        for (segment, &tokens) in self.all[group.kinds()].iter().enumerate() {
+        for (segment, &tokens) in self.all[group.range()].iter().enumerate() {
             match runs.last_mut() {
                 Some((first, kinds, each)) if *each == tokens && *first + *kinds == segment => *kinds += 1,
                 _ if tokens == 0 => {}
@@ -81,7 +53,7 @@ impl Counts {
     fn starts(&self, group: Group) -> [u32; 4] {
         let mut starts = [self.of(group) as u32; 4];
         let mut at = 0;
-        for (start, tokens) in starts.iter_mut().zip(&self.all[group.kinds()]) {
+        for (start, tokens) in starts.iter_mut().zip(&self.all[group.range()]) {
             *start = at;
             at += *tokens as u32;
         }
@@ -166,7 +138,7 @@ impl LayerTokens {
                 let ones = std::iter::repeat_n(1.0, trained[kind]);
                 ones.chain(frozen(kind).strengths.iter().copied()).collect::<Vec<f32>>()
             };
-            floats("strengths", &group.kinds().flat_map(of_kind).collect::<Vec<_>>())
+            floats("strengths", &group.range().flat_map(of_kind).collect::<Vec<_>>())
         });
         Self {
             values: floats("tokens", &both(host[0], true)),
