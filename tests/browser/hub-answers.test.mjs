@@ -41,8 +41,8 @@ async function setUp(repositories, options = {}) {
       real = now();
       return shown;
     };
-    // How long an answer may take is counted in seconds.
-    const speed = (time) => (time === 1000 ? globalThis.speed : 200);
+    // Of whole seconds is how long an answer, of the storage too, may take; waits between attempts have a random part.
+    const speed = (time) => (time % 1000 === 0 ? globalThis.speed : 200);
     globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / speed(time), ...rest);
   });
   const page = await modulePage(world, undefined, context);

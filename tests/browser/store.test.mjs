@@ -277,7 +277,9 @@ test("a storage that does not answer, and a tab that does not get on, are not wa
     lock,
   );
   const alone = await assertLoaded(page, "o/folder");
-  assert.deepEqual(alone.waiting, ["Another tab is loading this model; waiting for it"]);
+  // On a busy machine an answer may take the 150 ms after which it is said, too.
+  const waiting = alone.waiting.filter((text) => !/^Waiting for an answer/.test(text));
+  assert.deepEqual(waiting, ["Another tab is loading this model; waiting for it"]);
   assert.ok(
     alone.notes.some((note) => /Another tab/.test(note)),
     alone.notes.join(" "),

@@ -48,9 +48,10 @@ export function composePrompts(writer, told, onSeen) {
     try {
       // Asked now: whoever asks the model for something else comes after that.
       const ids = await model.context();
-      onSeen(await model.decode(ids));
+      const seen = await model.decode(ids);
+      const newest = usage.slides > 0 && read ? await model.decode(ids.slice(read.keep)) : null;
+      onSeen(seen);
       if (!read || !text.startsWith(read.text)) return;
-      const newest = usage.slides > 0 ? await model.decode(ids.slice(read.keep)) : null;
       // What the visitor has changed meanwhile counts behind it at most.
       if (writer.text.startsWith(text)) writer.seenFrom = seenFrom(read, written, newest);
     } catch {
