@@ -1,5 +1,5 @@
-// Token packs in the browser against float64 (tests/fixtures/growth): the losses of thirty steps of training, and logits with
-// packs. Gradients alone are compared natively, on the same kernels.
+// Token packs in the browser against float64 (tests/fixtures/growth): gradients, the losses of thirty steps of training, and
+// logits with packs.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -9,6 +9,14 @@ import { FULL, modulePage, relativeError, start } from "./harness.mjs";
 /** Of a loss, of which at least this much. */
 const LOSS = { share: 0.01, least: 0.05 };
 const LOGITS = 2e-3;
+/** Of each tensor's gradient. */
+const GRADIENT = 1e-3;
+/**
+ * AdamW's first step moves a token by rate · g / (|g| + ε): with an ε far above every gradient by g times this, which leaves
+ * little of the token itself to be rounded in the pack's file.
+ */
+const STRETCH = 1000;
+const EPSILON = 1e5;
 const KINDS = ["query", "key", "value", "proj", "mlp"];
 
 let world;
@@ -50,7 +58,7 @@ function packFile(tensors, set, layers, kinds = KINDS) {
 }
 
 for (const name of FULL ? ["head64", "head80", "uneven-slots"] : ["uneven-slots"])
-  test(`${name}: thirty steps, and logits with packs, agree with float64`, async () => {
+  test(`${name}: gradients, thirty steps, and logits with packs agree with float64`, async () => {
     const folder = new URL(`../fixtures/growth/${name}/`, import.meta.url);
     const growth = JSON.parse(readFileSync(new URL("growth.json", folder), "utf8"));
     const config = JSON.parse(readFileSync(new URL(`../fixtures/${name}/config.json`, import.meta.url), "utf8"));
@@ -64,6 +72,7 @@ for (const name of FULL ? ["head64", "head80", "uneven-slots"] : ["uneven-slots"
       zero: packFile(tensors, "zero.tokens", layers),
       trained: packFile(tensors, "trained.tokens", layers),
       some: packFile(tensors, "some.tokens", layers, ["proj", "mlp"]),
+      all: packFile(tensors, "some.tokens", layers),
     };
     const ids = read("input_ids", Int32Array);
     const { adamw } = growth;
@@ -82,10 +91,23 @@ for (const name of FULL ? ["head64", "head80", "uneven-slots"] : ["uneven-slots"
       validation: 0,
     };
     const got = await page.evaluate(
-      async ({ address, files, ids, options }) => {
+      async ({ address, files, ids, options, first }) => {
         const blob = (text) => new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))]);
         const model = await TokenFormer.load(address);
         const base = Array.from(await model.logits(ids));
+        /** By how much one step moves tokens: the values of the pack's tensors by name. */
+        const moved = async (file) => {
+          const one = { ...options, ...first, pack: blob(file) };
+          const bytes = await (await model.train(ids, one)).toBlob().arrayBuffer();
+          const length = Number(new DataView(bytes).getBigUint64(0, true));
+          const { __metadata__: _, ...header } = JSON.parse(new TextDecoder().decode(bytes.slice(8, 8 + length)));
+          const values = Object.entries(header).map(([name, { dtype, data_offsets: offsets }]) => {
+            const part = bytes.slice(...offsets.map((at) => at + 8 + length));
+            return [name, Array.from(dtype === "F16" ? new Float16Array(part) : new Float32Array(part))];
+          });
+          return Object.fromEntries(values);
+        };
+        const gradients = { zero: await moved(files.zero), some: await moved(files.all) };
         const { training } = await model.train(ids, { ...options, pack: blob(files.zero) });
         await model.addPack(blob(files.trained), { name: "trained" });
         const trained = Array.from(await model.logits(ids));
@@ -95,10 +117,28 @@ for (const name of FULL ? ["head64", "head80", "uneven-slots"] : ["uneven-slots"
         for (const { name } of model.packs) await model.removePack(name);
         const again = Array.from(await model.logits(ids));
         await model.dispose();
-        return { losses: training.loss, trained, stack, isBase: again.every((x, i) => x === base[i]) };
+        return { gradients, losses: training.loss, trained, stack, isBase: again.every((x, i) => x === base[i]) };
       },
-      { address: `${world.server.origin}/oracle/fixtures/${name}-f16/`, files, ids, options },
+      {
+        address: `${world.server.origin}/oracle/fixtures/${name}-f16/`,
+        files,
+        ids,
+        options,
+        first: { steps: 1, learningRate: STRETCH * EPSILON, epsilon: EPSILON, clipNorm: 0 },
+      },
     );
+    for (const [set, moved] of Object.entries(got.gradients)) {
+      assert.equal(Object.keys(moved).length, 2 * layers * KINDS.length);
+      for (const [tensor, values] of Object.entries(moved)) {
+        const [, layer, kind, side] = /^layers\.(\d+)\.(\w+)\.(key|value)_tokens$/.exec(tensor);
+        const of = (/** @type {string} */ what) => read(`${set}.${what}.${layer}.${kind}.${side}`, Float32Array);
+        const [start, want] = [of("tokens"), of("grad")];
+        const gradient = values.map((value, i) => (start[i] - value) / STRETCH);
+        // Of zero keys and values that are not, some gradients are nothing.
+        const error = want.some((x) => x !== 0) ? relativeError(gradient, want) : Math.max(...gradient.map(Math.abs));
+        assert.ok(error < GRADIENT, `${set}, ${tensor}: ${error}`);
+      }
+    }
     assert.equal(got.losses.length, adamw.steps);
     got.losses.forEach((loss, i) => {
       const want = growth.losses[i];

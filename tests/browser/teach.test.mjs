@@ -24,7 +24,13 @@ after(() => world?.close());
 async function visit() {
   const model = `${world.server.origin}/out/teach-model/`;
   const url = `${world.server.origin}${SUB_PATH}#model=${encodeURIComponent(model)}`;
-  return open(world, url, { context: await world.browser.newContext({ viewport: { width: 1280, height: 800 } }) });
+  const context = await world.browser.newContext({ viewport: { width: 1280, height: 800 } });
+  await context.addInitScript(() => {
+    globalThis.longTasks = [];
+    const note = (list) => longTasks.push(...list.getEntries().map(({ duration }) => Math.round(duration)));
+    new PerformanceObserver(note).observe({ type: "longtask" });
+  });
+  return open(world, url, { context });
 }
 
 /** Logits after the beginning, and a text by a seed, of the page's model as it is now. */
@@ -38,7 +44,7 @@ const state = (page) =>
     return { logits, text, packs: model.packs.map(({ name, strength }) => [name, strength]) };
   }, BEGINNING);
 
-test("what a text teaches can be kept, given away, and switched off to the last bit", async () => {
+test("what a text teaches can be kept, given away, and switched off to the last bit", async (t) => {
   const teacher = await visit();
   const base = await state(teacher);
   await button(teacher, /^Teach/).click();
@@ -46,8 +52,11 @@ test("what a text teaches can be kept, given away, and switched off to the last 
   await teacher.getByLabel("Name of what it learns").fill("Kettle");
   await teacher.getByText("How long, how much").click();
   await teacher.getByLabel("Rounds").selectOption("1");
+  await teacher.evaluate(() => (longTasks.length = 0));
   await button(teacher, "Teach it").click();
   await button(teacher, "Keep it").waitFor();
+  const tasks = await teacher.evaluate(() => longTasks.join(", ") || "none");
+  t.diagnostic(`tasks of the page's thread above 50 ms while it learnt: ${tasks} ms`);
   await assertFits(teacher, "taught");
   await assertAccessible(teacher, "taught");
   const [before, now] = (await teacher.locator("#lesson-verdict").textContent()).match(/\d+\.\d+/g).map(Number);
