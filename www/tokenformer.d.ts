@@ -820,6 +820,9 @@ export type Compose = (text: string, model: TokenFormer) => Composed | null | Pr
 /** A prompt, alone or with options of `generate`. */
 export type Composed = string | ({ prompt: string } & GenerateOptions);
 
+/** Where a word is explained, for its card in the token view; null for no link. `at`: UTF-16 units of `text` before the word. */
+export type WordLink = (word: { text: string; at: number }) => { href: string | URL; label: string } | null;
+
 /** The element <token-former>. Besides the events of the map it reports changes of its text by `input`, which bubbles. */
 export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProperties {
   /** The loaded model, or null. Setting it sets the attribute `model`, or removes it: frameworks assign properties. */
@@ -854,6 +857,8 @@ export interface TokenFormerElement extends HTMLElement, TokenFormerOptionProper
    * the text itself. It is called for each text that is written.
    */
   compose: Compose | null;
+  /** Gives the cards of the token view a link, such as to a page that explains the word. Called when a card opens. */
+  wordLink: WordLink | null;
   /**
    * Where in the text the model's memory begins, in UTF-16 units: a faint line shows it. It goes with the text around it, and
    * is null, as at first, where there is none.
@@ -965,6 +970,8 @@ export type TokenFormerAttributes = {
   passages?: Iterable<Passage> | null | undefined;
   /** Makes of a text what the model reads in its place. */
   compose?: Compose | null | undefined;
+  /** Gives the cards of the token view a link. */
+  wordLink?: WordLink | null | undefined;
   /** Where in the text the model's memory begins. */
   seenFrom?: number | null | undefined;
 };

@@ -105,6 +105,7 @@ test("an element reads what its page makes of the text, which is the page's text
   ]);
   assert.deepEqual([it.text, options.keep, options.temperature], ["yA", 2, 0]);
   assert.throws(() => (it.compose = "M."), { code: "invalid-argument" });
+  assert.throws(() => (it.wordLink = "inspect.html"), { code: "invalid-argument" });
   await it.generate([65]);
   await it.generate("z");
   await it.generate();

@@ -2,12 +2,12 @@
 // called, the button is pressed, or `autoload` is set.
 
 import { ATTRIBUTES, LOADING_ATTRIBUTES, readGenerateAttributes, readLoadAttributes } from "./attributes.js";
-import { defineProperties, setAttribute, takeEarlyProperties } from "./properties.js";
+import { defineProperties, setAttribute, takeEarlyProperties, functionOrNull } from "./properties.js";
 import { States } from "./states.js";
 import { ALTERNATIVES, TokenScores } from "./token-scores.js";
 import { ElementView } from "./view.js";
 import { composedPlan, standingFirst } from "./composing.js";
-import { aborted, invalidArgument, toTokenFormerError } from "../errors.js";
+import { aborted, toTokenFormerError } from "../errors.js";
 import { setAssets } from "../locations.js";
 import { checkText, checkTextOrIds, loneSurrogateAt, wellFormed } from "../api/inputs.js";
 import { isUsable } from "../api/model.js";
@@ -24,6 +24,7 @@ import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords }
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
 /** @typedef {import("../../tokenformer.js").Compose} Compose */
+/** @typedef {import("../../tokenformer.js").WordLink} WordLink */
 /** @typedef {import("./view.js").Token} Token */
 /** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, options?: GenerateOptions, from?: number, first?: Token }} Plan */
 /** @typedef {Omit<Plan, "prompt" | "options"> & { writing: AbortController }} Place */
@@ -59,6 +60,8 @@ export class TokenFormerElement extends Base {
 
   /** @type {Compose | null} */
   #compose = null;
+  /** @type {WordLink | null} */
+  #wordLink = null;
 
   constructor() {
     super();
@@ -70,6 +73,7 @@ export class TokenFormerElement extends Base {
       onRegenerate: () => this.#isAllowed("regenerate") && this.regenerate().catch(() => {}),
       onChoose: (item, alternative) => this.#writeOnWith(item, alternative).catch(() => {}),
       onLook: (index) => this.#scores.look(index),
+      linkTo: (at) => this.#wordLink?.({ text: this.text, at }) ?? null,
       onTokens: () => this.#scores?.refresh(),
       // Typing is told by the field's own event, which comes out of the shadow tree.
       onChange: ({ typed, before: detail }) =>
@@ -138,9 +142,17 @@ export class TokenFormerElement extends Base {
 
   /** @param {Compose | null} compose */
   set compose(compose) {
-    if ((compose ?? null) !== null && typeof compose !== "function")
-      throw invalidArgument("compose must be a function or null.", "Assign (text, model) => prompt.");
-    this.#compose = compose ?? null;
+    this.#compose = functionOrNull("compose", compose, "(text, model) => prompt");
+  }
+
+  /** Gives the cards of the token view a link; null: none. @returns {WordLink | null} */
+  get wordLink() {
+    return this.#wordLink;
+  }
+
+  /** @param {WordLink | null} link */
+  set wordLink(link) {
+    this.#wordLink = functionOrNull("wordLink", link, "({ text, at }) => ({ href, label })");
   }
 
   /** Where in the text the model's memory begins, which a faint line shows; null: nowhere. It goes with the text around it. @returns {number | null} */

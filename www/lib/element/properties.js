@@ -29,6 +29,17 @@ export function setAttribute(element, name, value) {
   else element.setAttribute(name, text);
 }
 
+/**
+ * What is assigned to a property that holds a function. Throws `invalid-argument`.
+ * @template {Function} F
+ * @param {string} name @param {F | null | undefined} value @param {string} form the function, as it is to be written
+ */
+export function functionOrNull(name, value, form) {
+  if ((value ?? null) !== null && typeof value !== "function")
+    throw invalidArgument(`${name} must be a function or null.`, `Assign ${form}.`);
+  return value ?? null;
+}
+
 /** @param {Readonly<Attribute>} attribute @param {unknown} value @returns {string | null} */
 function asText({ attribute, kind }, value) {
   if (value === null || value === undefined || value === false) return null;

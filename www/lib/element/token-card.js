@@ -7,13 +7,14 @@ import { percent, quoted, spoken, visible } from "./token-words.js";
 /** @typedef {import("../../tokenformer.js").TopLogprob} TopLogprob */
 /** A token to write on with. @typedef {import("../../tokenformer.js").Chunk} Alternative */
 
-/** @param {Item} item one with a token @param {(alternative: Alternative) => void} onChoose @returns {HTMLElement[]} */
-export function cardOf(item, onChoose) {
+/** @param {Item} item one with a token @param {(alternative: Alternative) => void} onChoose @param {{ href: string | URL, label: string } | null} [link] where more is told @returns {HTMLElement[]} */
+export function cardOf(item, onChoose, link = null) {
   const { text } = item;
   const token = /** @type {NonNullable<Item["token"]>} */ (item.token);
   const { tokenId, logprob, topLogprobs = [] } = token;
   const words = wordsFor(item);
   const told = words === "" ? [] : [make("p", { className: "card-note", text: words })];
+  if (link) told.push(make("p", { className: "card-note" }, make("a", { href: String(link.href), text: link.label })));
   if (typeof logprob !== "number" || topLogprobs.length === 0) return told;
   const isAmong = topLogprobs.some((one) => one.tokenId === tokenId);
   const all = isAmong ? topLogprobs : [...topLogprobs, { tokenId, text, logprob }];

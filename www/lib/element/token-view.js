@@ -63,15 +63,18 @@ export class TokenView {
   #isLeaving = false;
   #onChoose;
   #onLook;
+  #linkTo;
 
   /**
    * @param {object} actions
    * @param {(item: Item, alternative: Alternative) => void} actions.onChoose write on with another token in that one's place
    * @param {(index: number) => void} [actions.onLook] a token is looked at whose alternatives are not known
+   * @param {(at: number) => { href: string | URL, label: string } | null} [actions.linkTo] where more is told of the word at a place of the text
    */
-  constructor({ onChoose, onLook = () => {} }) {
+  constructor({ onChoose, onLook = () => {}, linkTo = () => null }) {
     this.#onChoose = onChoose;
     this.#onLook = onLook;
+    this.#linkTo = linkTo;
     this.#close.addEventListener("click", () => this.#leaveCard());
     // Not pointerover, which also comes when a card that closes uncovers a token under a mouse at rest.
     this.#list.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.#open(event.target));
@@ -244,7 +247,9 @@ export class TokenView {
     const item = this.#items[index];
     const active = activeIn(this.#node);
     const wasIn = active !== null && this.#rows.contains(active);
-    this.#rows.replaceChildren(...cardOf(item, (alternative) => this.#onChoose(this.#items[index], alternative)));
+    const at = this.#items.slice(0, index).reduce((sum, { text }) => sum + text.length, 0);
+    const link = at > 0 ? this.#linkTo(at) : null; // nothing stands before the first, so nothing explains it
+    this.#rows.replaceChildren(...cardOf(item, (alternative) => this.#onChoose(this.#items[index], alternative), link));
     if (wasIn) this.#card.focus({ preventScroll: true });
     this.#card.setAttribute("role", this.#isSheet ? "dialog" : "group");
     this.#card.setAttribute("aria-label", "What else was likely here");

@@ -23,6 +23,7 @@ import { TokenView } from "./token-view.js";
  * @property {(change: { typed: boolean, before: Passage[] | null }) => void} onChange `before`: what an undo, a redo or another passage has taken the place of
  * @property {(item: import("./text-tokens.js").Item, alternative: Token) => void} onChoose
  * @property {(index: number) => void} onLook
+ * @property {(at: number) => { href: string | URL, label: string } | null} linkTo what tells more of the word at a place of the text
  * @property {() => void} onTokens the text that is shown as tokens is another
  * @property {(state: State) => void} onState
  */
@@ -94,7 +95,7 @@ export class ElementView {
       onUndo: () => this.undo(),
       onRedo: () => this.redo(),
     });
-    this.#tokens = new TokenView({ onChoose: actions.onChoose, onLook: actions.onLook });
+    this.#tokens = new TokenView(actions);
     this.#tokens.node.hidden = true;
     root.append(
       make("slot", { name: "heading" }),
