@@ -8,6 +8,9 @@
 //!                                         published code in float64, steps: last logits of single steps }
 //!   OUTPUT/greedy.json                  [{ prompt, promptIds, ids, hasEnded, margins }]: the embedded model, 48 tokens
 //!                                         each, less where the text has ended
+//!   OUTPUT/inside.json                  { text, word, token, top, up, down, plain, changed }: what wrote a word of a
+//!                                         text with the embedded model, and the text as it is and without that
+//!                                         parameter token, each { perplexity, ids, margins }
 
 #[path = "../tests/common/embedded.rs"]
 #[allow(dead_code)] // the tests use more of it
@@ -20,14 +23,22 @@ use tokenformer_web::checkpoint::files::{ModelFolder, PytorchFile, read};
 use tokenformer_web::checkpoint::layout::Quantization;
 use tokenformer_web::checkpoint::write::write_folder;
 use tokenformer_web::config::PartialConfig;
+use tokenformer_web::engine::AbortFlag;
 use tokenformer_web::error::{Error, Result};
-use tokenformer_web::generate::END_OF_TEXT;
-use tokenformer_web::reference::Reference;
+use tokenformer_web::generate::{END_OF_TEXT, InspectOptions, Model, Prompt, ScoreItem};
+use tokenformer_web::packs::{Ablation, ParameterToken};
+use tokenformer_web::pattention::Pattention;
+use tokenformer_web::reference::{Reference, ReferenceEngine};
 use tokenformer_web::tokenizer::Tokenizer;
 
 const FIXTURES: [&str; 4] = ["head64", "head80", "head96", "uneven-slots"];
 /// Tokens of each greedy continuation.
 const TOKENS: usize = 48;
+/// What the page that looks inside begins with.
+const TEXT: &str = include_str!("../www/page/inspect/sample.js");
+/// Its word "small", after "a", and a parameter token that fires on articles and their like, and pushes away from another one.
+const WORD: usize = 17;
+const TOKEN: ParameterToken = ParameterToken { layer: 9, kind: Pattention::Mlp, slot: 1664, pack: None };
 
 fn main() -> std::process::ExitCode {
     let Some(output) = std::env::args().nth(1) else {
@@ -59,8 +70,8 @@ fn run(output: &Path) -> Result<()> {
             fixture(&root.join("tests/fixtures").join(name), quantization, &folder)?;
         }
     }
-    let greedy = greedy()?;
-    std::fs::write(output.join("greedy.json"), greedy.to_string()).map_err(io)
+    std::fs::write(output.join("greedy.json"), greedy()?.to_string()).map_err(io)?;
+    std::fs::write(output.join("inside.json"), pollster::block_on(inside())?.to_string()).map_err(io)
 }
 
 fn fixture(source: &Path, quantization: Quantization, folder: &Path) -> Result<()> {
@@ -115,6 +126,43 @@ fn greedy() -> Result<Value> {
         );
     }
     Ok(Value::Array(cases))
+}
+
+async fn inside() -> Result<Value> {
+    let folder = Embedded::read()?.folder();
+    let tokenizer = Tokenizer::from_json(&read(&folder.join("tokenizer.json"))?)?;
+    let text = TEXT.split('`').nth(1).ok_or_else(|| Error::invalid_argument("sample.js has no text."))?;
+    let ids = tokenizer.encode(text)?;
+    let real_ids = tokenizer.size();
+    let reference = Reference::load(&mut ModelFolder::open(&folder)?, true)?;
+    let mut model = Model::new(ReferenceEngine::new(reference, 1024), Some(tokenizer))?;
+    let abort = AbortFlag::default();
+    let options = InspectOptions {
+        positions: Some(vec![WORD - 1]),
+        layers: Some(vec![TOKEN.layer]),
+        kinds: Some(vec![TOKEN.kind]),
+        top: 8,
+    };
+    let fired = model.inspect(&Prompt::Ids(ids.clone()), &options, &abort).await?;
+    let promotes = model.promotes(&TOKEN, &[], 10).await?;
+    let mut versions = Vec::new();
+    for ablations in [vec![], vec![Ablation { token: TOKEN, scale: 0.0 }]] {
+        model.ablate(&ablations).await?;
+        let item = ScoreItem { text: Prompt::Ids(ids.clone()), context: Prompt::Ids(Vec::new()) };
+        let perplexity = model.score(&[item], &abort).await?.pop().and_then(|score| score.perplexity);
+        let (mut all, mut margins) = (ids[..WORD].to_vec(), Vec::new());
+        while margins.len() < TOKENS {
+            let (id, margin) = best(&model.logits(&all, &abort).await?[..real_ids]);
+            all.push(id);
+            margins.push(margin);
+        }
+        versions.push(json!({ "perplexity": perplexity, "ids": all[WORD..], "margins": margins }));
+    }
+    let token = json!({ "layer": TOKEN.layer, "kind": TOKEN.kind.name(), "slot": TOKEN.slot });
+    Ok(json!({
+        "text": text, "word": WORD, "token": token, "top": fired[0].top, "up": promotes.up, "down": promotes.down,
+        "plain": versions[0], "changed": versions[1],
+    }))
 }
 
 /// The most probable id, and how far its logit is above the next.

@@ -49,6 +49,7 @@ export default defineConfig({
         items: [
           { text: "Models and quantization", link: "/models" },
           { text: "Token packs", link: "/packs" },
+          { text: "Look inside", link: "/inside" },
           { text: "Evaluation", link: "/evaluation" },
         ],
       },

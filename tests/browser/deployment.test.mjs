@@ -200,7 +200,7 @@ test("a folder of this computer that nobody has at hand is told; one of the host
 });
 
 test("a page that was opened from the disk says that it needs a web server", async () => {
-  for (const name of ["index.html", "evaluate.html", "bench.html", "conformance.html"]) {
+  for (const name of ["index.html", "evaluate.html", "inspect.html", "bench.html", "conformance.html"]) {
     const page = await open(world, `file://${first.folder}/${name}`);
     const words = page.getByText(/works from a web server/);
     // After a while: a script may be on its way.

@@ -108,7 +108,10 @@ const LEFT_OPEN = [
   ["label-content-name-mismatch", undefined, /\.close/],
   ["label-content-name-mismatch", undefined, /data-index/],
   ["color-contrast", "shortTextContent", /text\[/],
-  ["color-contrast", "imgNode", /text\[/],
+  ["color-contrast", "imgNode", /text\[|^#picture/],
+  // Words of a picture (inspect.html), which stand on the page's paper between lines.
+  ["color-contrast", "bgOverlap", /text\[|^#picture|^\.the-(last|word)\[/],
+  ["color-contrast", "shortTextContent", /^\.the-(last|word)\[/],
   // What lies on the lines of the grid by which axe-core looks for it is found beside itself.
   ["color-contrast", "bgOverlap", /#text|^#way-/],
   ["color-contrast", "elmPartiallyObscuring", /^#writer .written/],

@@ -18,7 +18,7 @@ const FLOORS = [
   ["page/stories"],
   ["page/packs"],
   ["page"],
-  ["page/evaluate", "page/bench"],
+  ["page/evaluate", "page/bench", "page/inspect"],
 ];
 /** What trunk and wasm-bindgen put there, and what a browser starts by itself. */
 const APART = ["tokenformer-web.js", "service-worker.js"];

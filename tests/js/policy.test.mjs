@@ -28,7 +28,7 @@ const STRICT = {
 test("the pages run under a strict policy, and the documentation recommends the same", () => {
   const withEngine = { ...STRICT, "worker-src": "'self'", "connect-src": `'self' ${HUB}` };
   assert.deepEqual(policyOf("index.html"), { ...withEngine, "manifest-src": "'self'" });
-  assert.deepEqual(policyOf("www/evaluate.html"), withEngine);
+  for (const page of ["www/evaluate.html", "www/inspect.html"]) assert.deepEqual(policyOf(page), withEngine);
   for (const page of ["www/bench.html", "www/conformance.html"])
     assert.deepEqual(policyOf(page), { ...STRICT, "connect-src": "'self'" });
   const page = read("docs/hosting.md");

@@ -9,7 +9,7 @@ import { toTokenFormerError } from "../lib/errors.js";
 import { byId } from "./elements.js";
 import { isLocal } from "./local-folder.js";
 import { describeModel } from "./model-names.js";
-import { EMBEDDED, OFFERED } from "./published.js";
+import { EMBEDDED, OFFERED, size } from "./published.js";
 import { attributeRow } from "./rows.js";
 import { bindToken } from "./token-binding.js";
 
@@ -35,6 +35,20 @@ export function showChoices(choices) {
   /** @type {HTMLInputElement | null} */
   const chosen = list.querySelector("input:checked");
   if (focused) chosen?.focus();
+}
+
+/** A model to choose. @param {Choice} model @param {boolean} checked @param {string} reason why it cannot be chosen, or "" */
+export function modelCard({ name, label, parameters, download }, checked, reason) {
+  const input = make("input", { type: "radio", value: name ?? "", checked, disabled: reason !== "" && !checked });
+  input.name = "model";
+  return make(
+    "label",
+    { className: "choice" },
+    input,
+    make("strong", { text: label }),
+    make("span", { className: "size", text: download ? `${size(download)} download` : "" }),
+    make("span", { className: "what", text: [parameters, reason].filter(Boolean).join(" · ") }),
+  );
 }
 
 /** Passes the model chosen in the list to `choose`; null for the embedded one. @param {(name: string | null) => void} choose */

@@ -11,6 +11,7 @@ import { showFirstView } from "./first-view.js";
 import { followText } from "./follow.js";
 import { offerHere } from "./here.js";
 import { remedyFor } from "./local-folder.js";
+import { linkWords } from "./inside-link.js";
 import { acceptLocalModels } from "./local-model.js";
 import { MachinePanel } from "./machine-panel.js";
 import { Margin } from "./margin.js";
@@ -44,6 +45,7 @@ keepLooks();
 const settings = new SettingsPanel(writer);
 const models = new ModelPanel(writer);
 const machine = new MachinePanel(writer);
+linkWords(writer);
 
 /** A remark that holds until the visitor or the model goes on, or other words take its place. @param {string} id @param {string} text */
 function remark(id, text) {

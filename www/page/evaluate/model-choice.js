@@ -6,7 +6,7 @@ import { checkLoadOptions } from "../../lib/api/options.js";
 import { readAddress, toAddress } from "./address.js";
 import { hasGpu } from "../gpu.js";
 import { byId } from "../elements.js";
-import { KNOWN, loadRows, onChosen, onOtherModel, showChoices, withModel } from "../model-choices.js";
+import { KNOWN, loadRows, modelCard, onChosen, onOtherModel, showChoices, withModel } from "../model-choices.js";
 import { modelInWords } from "../model-names.js";
 import { EMBEDDED, size, whyNot } from "../published.js";
 
@@ -80,7 +80,7 @@ export class ModelChoice {
 
   #show({ keepPrecisions = false } = {}) {
     const models = this.#other === null ? KNOWN : withModel(this.#other);
-    showChoices(models.map((model) => choice(model, model.name === this.#name, whyNot(model, this.#hasGpu))));
+    showChoices(models.map((model) => modelCard(model, model.name === this.#name, whyNot(model, this.#hasGpu))));
     if (!keepPrecisions) this.#showPrecisions();
   }
 
@@ -126,18 +126,4 @@ function boxes(state) {
   /** @type {NodeListOf<HTMLInputElement>} */
   const inputs = byId("precisions").querySelectorAll(`input${state}`);
   return [...inputs];
-}
-
-/** @param {import("../published.js").Choice} model @param {boolean} checked @param {string} reason why it cannot be chosen, or "" */
-function choice({ name, label, parameters, download }, checked, reason) {
-  const input = make("input", { type: "radio", value: name ?? "", checked, disabled: reason !== "" && !checked });
-  input.name = "model";
-  return make(
-    "label",
-    { className: "choice" },
-    input,
-    make("strong", { text: label }),
-    make("span", { className: "size", text: download ? `${size(download)} download` : "" }),
-    make("span", { className: "what", text: [parameters, reason].filter(Boolean).join(" · ") }),
-  );
 }

@@ -1,0 +1,46 @@
+// The link from a word of a text to the page that looks inside (inspect/), which explains it there.
+
+import { isLocal } from "./local-folder.js";
+
+/** A longer text makes no link that everybody can send on. */
+export const LONGEST_TEXT = 8000;
+/** Attributes of the element that such a link tells. */
+export const MODEL = Object.freeze(["model", "revision", "quantization"]);
+/** How much of a longer text stands before the word. */
+const BEFORE = 0.75;
+
+/** Gives each word of the token view its link. @param {import("../tokenformer.js").TokenFormerElement} writer */
+export function linkWords(writer) {
+  writer.wordLink = ({ text, at }) => {
+    const href = insideLink((name) => writer.getAttribute(name), text, at);
+    return href === null ? null : { href, label: "Why this word?" };
+  };
+}
+
+/**
+ * Null for a model that is only in this page. Of a longer text the link holds a part around the word.
+ * @param {(attribute: string) => string | null} attribute of the element
+ * @param {string} text
+ * @param {number} at where the word begins
+ */
+export function insideLink(attribute, text, at) {
+  const model = attribute("model");
+  // An access token, or another hub, is in no link.
+  if ((model !== null && isLocal(model)) || attribute("endpoint") !== null) return null;
+  const query = new URLSearchParams();
+  for (const name of MODEL) {
+    const value = attribute(name);
+    if (value) query.set(name, value);
+  }
+  const start = Math.max(0, Math.min(at - LONGEST_TEXT * BEFORE, text.length - LONGEST_TEXT));
+  const from = start === 0 ? 0 : nextBlank(text, Math.floor(start));
+  query.set("text", text.slice(from, from + LONGEST_TEXT));
+  query.set("at", String(at - from));
+  return `inspect.html#${query}`;
+}
+
+/** No token goes over the beginning of a blank. @param {string} text @param {number} from */
+function nextBlank(text, from) {
+  const blank = text.slice(from).search(/\s/);
+  return blank < 0 ? from : from + blank;
+}

@@ -1,0 +1,87 @@
+// The texts in which the passages are looked for where a parameter token fires: the page's own, and those that the visitor
+// gives.
+
+import { make } from "../../lib/element/dom.js";
+import { byId } from "../elements.js";
+import { acceptDrops } from "../local-model.js";
+import { plainText } from "../stories/plain-text.js";
+import { showPassages } from "./passages.js";
+import { MOST_SEARCHED } from "./study.js";
+
+/** @typedef {import("./places.js").Place} Place */
+/** @typedef {import("./study.js").Study} Study */
+/** @typedef {import("./study.js").Word} Word */
+
+/** More is not read: `MOST_SEARCHED` tokens are at most so many bytes, in every language. */
+const MOST_BYTES = 16 * MOST_SEARCHED;
+
+export class Corpus {
+  /** Texts that were given, by name, and their tokens once they were asked for. @type {Map<string, { text: string, words: Word[] | null }>} */
+  #texts = new Map();
+  /** Whose tokens these are. @type {Study | null} */
+  #study = null;
+  #select = byId("corpus", HTMLSelectElement);
+  #onChange;
+
+  /** @param {() => void} onChange another text is to be searched */
+  constructor(onChange) {
+    this.#onChange = onChange;
+    const input = byId("corpus-input", HTMLInputElement);
+    byId("pick-corpus").addEventListener("click", () => input.click());
+    input.addEventListener("change", async () => {
+      await this.#take([...(input.files ?? [])]);
+      input.value = ""; // the same choice again is a choice
+    });
+    acceptDrops(byId("drop-veil"), async (reading) => {
+      const entries = await reading.catch(() => []);
+      await this.#take(entries.map(({ file }) => file));
+    });
+    this.#select.addEventListener("change", onChange);
+  }
+
+  /** @param {File[]} files */
+  async #take([file]) {
+    if (!file) return;
+    let text;
+    try {
+      text = plainText(await file.slice(0, MOST_BYTES).text());
+    } catch {
+      byId("fires-about").textContent = `${file.name} cannot be read. Choose it again.`;
+      return;
+    }
+    if (text.trim() === "" || text.includes("\0")) {
+      byId("fires-about").textContent = `${file.name} is no text.`;
+      return;
+    }
+    if (!this.#texts.has(file.name)) this.#select.append(make("option", { value: file.name, text: file.name }));
+    this.#texts.set(file.name, { text, words: null });
+    this.#select.value = file.name;
+    this.#onChange();
+  }
+
+  /**
+   * Shows where a parameter token fires most in the text that is chosen.
+   * @param {Study} study @param {Place} place @param {readonly number[]} own how it fires in the page's text @param {AbortSignal} signal
+   */
+  async show(study, place, own, signal) {
+    if (this.#study !== study) for (const one of this.#texts.values()) one.words = null;
+    this.#study = study;
+    const about = byId("fires-about");
+    const other = this.#texts.get(this.#select.value);
+    let [words, firing] = [study.words, own];
+    if (other) {
+      about.textContent = "Reading the text …";
+      words = other.words ??= await study.wordsOf(other.text);
+      firing = await study.firingIn(words, place, signal, (share) => {
+        if (!signal.aborted) about.textContent = `Searching: ${Math.floor(100 * share)} %`;
+      });
+    }
+    if (signal.aborted) return;
+    const { passages, fires } = showPassages(byId("passages"), words, firing);
+    const cut = other && words.length === MOST_SEARCHED ? " first" : "";
+    about.textContent =
+      passages === 0
+        ? "Nowhere here is it among the 64 strongest of its layer and table."
+        : `It fires at ${fires} of the${cut} ${words.length} words, a quarter as strongly as at most or more. Marked: the word at which it fires; bold: the word that it helps to write.`;
+  }
+}

@@ -1,0 +1,50 @@
+// Writing on while the map shows what fires. A step writes some tokens and then looks at them; it is longer where the model
+// is faster, and then looks at some of them only, so that looking takes the lesser part.
+
+import { randomSeed } from "../../lib/seeds.js";
+import { nextStep } from "./study.js";
+
+/** @typedef {import("../../tokenformer.js").TokenFormer} TokenFormer */
+/** @typedef {import("../../tokenformer.js").Inspected} Inspected */
+
+/** Tokens of a press. */
+const MOST = 256;
+const FIRST_STEP = 4;
+/** Positions of a step that are looked at, and what is asked of each place. */
+const MOST_LIT = 8;
+const TOP = 3;
+
+/**
+ * @param {TokenFormer} model
+ * @param {readonly number[]} ids what is written on
+ * @param {object} page
+ * @param {AbortSignal} page.signal
+ * @param {(text: string) => void} page.onWritten all that was written so far
+ * @param {(places: Inspected[], ms: number) => void} page.onFired
+ * @returns {Promise<{ tokens: number, seconds: number, every: number }>} `every`: one position of so many was looked at last
+ */
+export async function writeOn(model, ids, { signal, onWritten, onFired }) {
+  const all = [...ids];
+  const seed = randomSeed();
+  const begin = performance.now();
+  let step = FIRST_STEP;
+  let every = 1;
+  for (let round = 0; !signal.aborted; round += 1) {
+    const room = Math.min(step, model.info.contextLength - all.length, MOST - (all.length - ids.length));
+    if (room <= 0) break;
+    const start = performance.now();
+    const { tokenIds, finishReason } = await model.complete(all, { maxTokens: room, seed: seed + round, signal });
+    if (tokenIds.length === 0) break;
+    all.push(...tokenIds);
+    onWritten(await model.decode(all.slice(ids.length)));
+    every = Math.ceil(tokenIds.length / MOST_LIT);
+    const first = all.length - tokenIds.length - 1;
+    const position = tokenIds.flatMap((_, i) => (i % every === 0 ? [first + i] : []));
+    const places = await model.inspect(all.slice(0, -1), { position, top: TOP });
+    const ms = performance.now() - start;
+    onFired(places, ms);
+    step = nextStep(step, ms);
+    if (finishReason !== "length") break;
+  }
+  return { tokens: all.length - ids.length, seconds: (performance.now() - begin) / 1000, every };
+}
