@@ -1,7 +1,7 @@
 //! The embedded model against what PyTorch measured of it in float32 (tests/fixtures/embedded/golden.json).
 //!
 //! The original checkpoint is not in the repository: the float32 comparison runs where TOKENFORMER_CHECKPOINT names
-//! it. What is shipped is compared always.
+//! it. What is shipped changes with scripts/embed-model only, which compares it, too.
 
 mod common;
 
@@ -53,6 +53,7 @@ fn float32_agrees_with_pytorch() {
 }
 
 #[test]
+#[ignore = "scores a text for a minute and a half: with scripts/test full"]
 fn what_is_shipped_stays_near_to_float32() {
     let Embedded { perplexity: measured, perplexity_limit: limit, .. } = facts();
     let mut model = load(&mut ModelFolder::open(&facts().folder()).expect("folder"));

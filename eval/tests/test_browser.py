@@ -22,9 +22,10 @@ from tokenformer_eval.lm import TokenFormerReference, TokenFormerWeb
 MODEL = os.environ.get("TOKENFORMER_EVAL_MODEL")
 BACKEND = os.environ.get("TOKENFORMER_EVAL_BACKEND", "webgpu")
 GPU = os.environ.get("TOKENFORMER_EVAL_GPU", "swiftshader")
-PASSAGES = 50
+FULL = os.environ.get("TOKENFORMER_FULL") == "1"
+PASSAGES = 50 if FULL else 12
 #: Two windows for the words of the first chapter that are read.
-CONTEXT, WORDS = 512, 500
+CONTEXT, WORDS = (512, 500) if FULL else (256, 250)
 #: Of different lengths, and one text ends before the others: the page writes them at once.
 PROMPTS = (
     "The king had three daughters, and",

@@ -13,7 +13,7 @@ import { assertOwnText, assertSound, assertWrites } from "./monkey/invariants.mj
 import { seeded } from "./monkey/random.mjs";
 import { openStage, Tab } from "./monkey/stage.mjs";
 
-const SECONDS = Number(process.env.TOKENFORMER_MONKEY_SECONDS ?? (FULL ? 600 : 20));
+const SECONDS = Number(process.env.TOKENFORMER_MONKEY_SECONDS ?? (FULL ? 600 : 10));
 /** One seed in the short tier, where a failure is to be the change's; any in the full one. */
 const SEED = Number(process.env.TOKENFORMER_MONKEY_SEED ?? (FULL ? Math.floor(Math.random() * 2 ** 31) : 302));
 /** Deeds that a failure tells. */

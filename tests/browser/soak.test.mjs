@@ -7,11 +7,11 @@ import { enginePage, FULL, start } from "./harness.mjs";
 
 /** A GPU that is a program takes half an hour: only with scripts/test --full. */
 const BACKENDS = FULL ? ["cpu", "webgpu"] : ["cpu"];
-const GENERATIONS = 2000;
+const GENERATIONS = FULL ? 2000 : 500;
 const LOADS = 50;
 /** So many texts of every hundred end by an abort; after so many, the page loads its model anew. */
 const ABORTED = 20;
-const RELOAD_EVERY = 400;
+const RELOAD_EVERY = FULL ? 400 : 100;
 
 let world;
 let folder;
