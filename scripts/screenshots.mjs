@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Takes the README's pictures of the page: docs/screenshot{,-dark,-phone,-phone-dark}.png.
+// Takes the pictures of the page in README and docs: docs/screenshot{,-dark,-phone,-phone-dark}.png, and of the page that
+// looks inside: docs/inside{,-dark}.png.
 //
 //     node scripts/screenshots.mjs [--software] [SEED]
 //
@@ -36,5 +37,25 @@ await withBrowser({ software }, async (browser, origin) => {
       await page.screenshot({ path: fileURLToPath(new URL(`../docs/${name}`, import.meta.url)) });
       console.log(`docs/${name}`);
     }
+  }
+
+  // A word of the text with which that page begins, and a parameter token that wrote it (tools/oracle.rs says which).
+  await page.setViewportSize({ width: 1000, height: 3600 });
+  await page.goto(`${origin}/inspect.html`);
+  await page.getByRole("button", { name: "Look inside" }).click();
+  await page.locator("#progress-words", { hasText: "Choose a word" }).waitFor();
+  await page.locator("#words").getByRole("button", { name: "small" }).click();
+  await page.getByText(/Averages are those of/).waitFor();
+  await page.getByRole("button", { name: /layer 9 · mlp · 1664 .*away from/ }).click();
+  await page.getByText(/^It fires at/).waitFor();
+  await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
+  for (const scheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: scheme });
+    const top = async (id) => (await page.locator(id).boundingBox()).y;
+    const [from, to] = [await top("#words-title"), await top("#token-title")];
+    const name = `inside${scheme === "dark" ? "-dark" : ""}.png`;
+    const path = fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
+    await page.screenshot({ path, clip: { x: 60, y: from - 8, width: 880, height: to - from - 24 } });
+    console.log(`docs/${name}`);
   }
 });

@@ -27,6 +27,8 @@ import { writeOn } from "./writing.js";
 /** @typedef {import("./places.js").Strength} Strength */
 /** @typedef {import("../../tokenformer.js").PackKind} Kind */
 
+/** Parameter tokens of each place that the map shows of one word. */
+const LIT = 16;
 /** Parameter tokens of the list. */
 const LISTED = 12;
 
@@ -124,7 +126,7 @@ async function look(signal, at = null) {
   byId("inside").hidden = false;
   const wanted = at === null ? -1 : read.findIndex(({ start, text: own }) => start + own.length > at);
   await explain(wanted > 0 ? wanted : read.length - 1);
-  quietly(next.survey(() => {}, signal).then(() => signal.aborted || study !== next || showList()));
+  quietly(next.survey(() => {}, signal).then(() => study === next && showList()));
   const cut = read[0].start > 0 ? " The text is longer than its context: it shows the last words." : "";
   return `Choose a word.${cut}`;
 }
@@ -166,7 +168,7 @@ async function explain(index) {
   const places = await now.fired(index);
   if (signal.aborted) return;
   strengths = strengthsOf(places);
-  map.hold(places);
+  map.hold(places.map((place) => ({ ...place, top: place.top.slice(0, LIT) })));
   const [name] = quoted(now.words[index].text, "");
   byId("strongest-title").textContent = `What wrote ${name}`;
   byId("map-about").textContent =
@@ -188,8 +190,8 @@ async function explain(index) {
 
 function listed() {
   const order = byId("order", HTMLSelectElement).value;
-  const averages = study?.averages;
-  const isSpecial = order === "special" && averages !== undefined && averages.positions > 1;
+  const averages = study?.isSurveyed ? study.averages : null;
+  const isSpecial = order === "special" && averages !== null;
   return strongest(strengths, {
     kinds: new Set(/** @type {Kind[]} */ (byId("kinds", HTMLSelectElement).value.split(","))),
     count: LISTED,
@@ -208,7 +210,7 @@ function showList() {
   const averaged = now.averages.positions;
   byId("strongest-about").textContent =
     "The share is of what the 64 strongest of its layer and table contribute." +
-    (averaged > 0 ? ` Averages are those of ${averaged} words.` : "");
+    (now.isSurveyed ? ` Averages are those of ${averaged} words.` : "");
 }
 
 /** A parameter token is to be looked at. @param {Place} place */

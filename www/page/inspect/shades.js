@@ -23,6 +23,8 @@ export class Shades {
   #slots;
   /** How brightly each pixel of a layer is lit. */
   #lit;
+  /** Whether a pack's token was ever lit: else there is no place for them. */
+  #hasPacks = false;
   /** The greatest contribution that was seen of a place: the measure of its others. @type {Float64Array} */
   #most;
 
@@ -48,6 +50,7 @@ export class Shades {
       const column = KINDS.indexOf(kind);
       const place = layer * KINDS.length + column;
       for (const { slot, pack, contribution } of top) {
+        this.#hasPacks ||= pack !== undefined;
         this.#most[place] = Math.max(this.#most[place], contribution);
         const pixel =
           pack === undefined ? Math.floor((slot * BASE) / this.#slots[kind]) : BASE + 1 + (slot % (PACKS - 1)); // the pixel before them stays dark
@@ -78,7 +81,7 @@ export class Shades {
       for (let x = 0; x < width; x += 1) {
         const inCell = x % CELL;
         const at = (y * width + x) * 4;
-        const isNothing = isBetween || inCell === BASE || inCell >= BASE + PACKS;
+        const isNothing = isBetween || inCell === BASE || inCell >= (this.#hasPacks ? BASE + PACKS : BASE);
         const ink = inCell < BASE ? base : packs;
         const lit = this.#lit[row + x];
         for (let i = 0; i < 3; i += 1) pixels[at + i] = dark[i] + (ink[i] - dark[i]) * lit;

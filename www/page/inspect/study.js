@@ -27,6 +27,8 @@ export const MOST_SEARCHED = 16384;
 const PIECE = 256;
 
 export class Study {
+  /** Whether the averages are those of the whole text, or of as much of it as is asked for. */
+  isSurveyed = false;
   /** The text's tokens, as many of its last ones as fit the context. @type {Word[]} */
   words = [];
   averages = new Averages();
@@ -48,6 +50,7 @@ export class Study {
     const words = await wordsOf(this.#model, text);
     this.words = words.slice(-this.#model.info.contextLength);
     this.averages = new Averages();
+    this.isSurveyed = false;
     this.#plain.clear();
     return this.words;
   }
@@ -84,6 +87,7 @@ export class Study {
       at = end;
       onStep(places, ms);
     }
+    this.isSurveyed = !signal.aborted;
   }
 
   /** How strongly a parameter token fires at each word of this text. @param {Place} place */

@@ -1,5 +1,5 @@
-// Writing on while the map shows what fires. A step writes some tokens and then looks at them; it is longer where the model
-// is faster, and then looks at some of them only, so that looking takes the lesser part.
+// Writing on while the map shows what fires. A step writes some tokens, more where the model is faster, and then looks at the
+// last of them: at half at most, since what is looked at is read once more, and what was read is read again for the next step.
 
 import { randomSeed } from "../../lib/seeds.js";
 import { nextStep } from "./study.js";
@@ -21,7 +21,7 @@ const TOP = 3;
  * @param {AbortSignal} page.signal
  * @param {(text: string) => void} page.onWritten all that was written so far
  * @param {(places: Inspected[], ms: number) => void} page.onFired
- * @returns {Promise<{ tokens: number, seconds: number, every: number }>} `every`: one position of so many was looked at last
+ * @returns {Promise<{ tokens: number, seconds: number, every: number }>} `every`: one word of so many was looked at last
  */
 export async function writeOn(model, ids, { signal, onWritten, onFired }) {
   const all = [...ids];
@@ -37,9 +37,9 @@ export async function writeOn(model, ids, { signal, onWritten, onFired }) {
     if (tokenIds.length === 0) break;
     all.push(...tokenIds);
     onWritten(await model.decode(all.slice(ids.length)));
-    every = Math.ceil(tokenIds.length / MOST_LIT);
-    const first = all.length - tokenIds.length - 1;
-    const position = tokenIds.flatMap((_, i) => (i % every === 0 ? [first + i] : []));
+    const lit = Math.min(MOST_LIT, Math.ceil(tokenIds.length / 2));
+    every = Math.round(tokenIds.length / lit);
+    const position = Array.from({ length: lit }, (_, i) => all.length - 1 - lit + i);
     const places = await model.inspect(all.slice(0, -1), { position, top: TOP });
     const ms = performance.now() - start;
     onFired(places, ms);
