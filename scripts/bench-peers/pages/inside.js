@@ -1,5 +1,5 @@
 // How fast a model writes while a map of its parameter tokens is lit, and without. Query: build=ADDRESS of the build's folder,
-// relative to this page; model=450M, random weights of that size, else the embedded model; report=ADDRESS to post to.
+// relative to this page; model=TokenFormer-450M, random weights of that size, else the embedded model; report=ADDRESS to post to.
 
 import { post, query } from "./compare.js";
 

@@ -199,9 +199,9 @@ export function peaks(firing, count) {
   return found;
 }
 
-/** @param {number} step @param {number} ms what it took */
-export function nextStep(step, ms) {
-  const factor = Math.min(2, Math.max(0.5, STEP.ms / Math.max(1, ms)));
+/** @param {number} step @param {number} ms what it took @param {number} [most] how many times as long the next may be */
+export function nextStep(step, ms, most = 2) {
+  const factor = Math.min(most, Math.max(0.5, STEP.ms / Math.max(1, ms)));
   return Math.round(Math.min(STEP.most, Math.max(1, step * factor)));
 }
 
