@@ -261,7 +261,7 @@ test("writing on looks at some of what it writes, and ends with the context", as
   const positions = [];
   const told = await writeOn(model, [97, 98, 99], {
     signal: new AbortController().signal,
-    onWritten: (text) => written.push(text.length),
+    onWritten: (ids) => void written.push(ids.length),
     onFired: (places) => positions.push(...places.map(({ position }) => position)),
   });
   assert.equal(told.tokens, 37);

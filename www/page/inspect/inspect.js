@@ -141,8 +141,8 @@ async function write(signal) {
   /** @type {Parameters<typeof writeOn>[2]} */
   const page = {
     signal,
-    onWritten(written) {
-      field.value = before + written;
+    async onWritten(written) {
+      field.value = before + (await model.decode(written));
       field.scrollTop = field.scrollHeight;
       progress("Writing");
     },

@@ -21,7 +21,7 @@ const TOP = 3;
  * @param {readonly number[]} ids what is written on
  * @param {object} page
  * @param {AbortSignal} page.signal
- * @param {(text: string) => void} page.onWritten all that was written so far
+ * @param {(ids: number[]) => void | Promise<void>} page.onWritten all that was written so far
  * @param {(places: Inspected[], ms: number) => void} page.onFired
  * @returns {Promise<{ tokens: number, seconds: number, every: number }>} `every`: one word of so many was looked at last
  */
@@ -38,7 +38,7 @@ export async function writeOn(model, ids, { signal, onWritten, onFired }) {
     const { tokenIds, finishReason } = await model.complete(all, { maxTokens: room, seed: seed + round, signal });
     if (tokenIds.length === 0) break;
     all.push(...tokenIds);
-    onWritten(await model.decode(all.slice(ids.length)));
+    await onWritten(all.slice(ids.length));
     const lit = Math.min(MOST_LIT, Math.ceil(tokenIds.length / 2));
     every = Math.round(tokenIds.length / lit);
     const position = Array.from({ length: lit }, (_, i) => all.length - 1 - lit + i);
