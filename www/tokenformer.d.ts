@@ -143,6 +143,18 @@ export interface BenchmarkOptions {
   temperature?: number;
   /** As for `generate`. Default: 1. */
   topP?: number;
+  /** Called after every run. Default: none. */
+  onProgress?: (progress: BenchmarkProgress) => void;
+}
+
+/** How far a benchmark is. */
+export interface BenchmarkProgress {
+  /** Runs that have ended; 0 is the one that is not measured. */
+  run: number;
+  /** Runs that are measured in all. */
+  runs: number;
+  /** Median of those measured so far, and of run 0 as long as there is none. */
+  decodeTokensPerSecond: number;
 }
 
 /** Median, least and greatest of all runs. */
@@ -152,7 +164,7 @@ export interface Spread {
   max: number;
 }
 
-export interface BenchmarkResult extends Required<BenchmarkOptions> {
+export interface BenchmarkResult extends Required<Omit<BenchmarkOptions, "onProgress">> {
   decodeTokensPerSecond: Spread;
   /** To the first token. */
   prefillTokensPerSecond: Spread;

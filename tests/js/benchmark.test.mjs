@@ -23,10 +23,18 @@ test("the first run warms up and is not counted; every run begins with an empty 
     const n = log.filter((entry) => entry !== "reset").length;
     return { usage: { decodeTokensPerSecond: n * 10, prefillTokensPerSecond: n * 100, timeToFirstTokenMs: n } };
   };
-  const options = { promptTokens: 6, maxTokens: 9, runs: 3, temperature: 0.5, topP: 0.9 };
+  const told = [];
+  const onProgress = (progress) => told.push(Object.values(progress));
+  const options = { promptTokens: 6, maxTokens: 9, runs: 3, temperature: 0.5, topP: 0.9, onProgress };
   const result = await measure(complete, async () => log.push("reset"), 100, options);
   const call = [6, 9, 0.5, 0.9];
   assert.deepEqual(log, ["reset", call, "reset", call, "reset", call, "reset", call]);
   assert.deepEqual(result.decodeTokensPerSecond, { median: 30, min: 20, max: 40 });
   assert.deepEqual(result.timeToFirstTokenMs, { median: 3, min: 2, max: 4 });
+  // The first run's rate stands until there is one that counts.
+  const medians = [10, 20, 25, 30];
+  assert.deepEqual(
+    told,
+    medians.map((rate, run) => [run, 3, rate]),
+  );
 });

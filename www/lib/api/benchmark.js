@@ -23,13 +23,14 @@ export function arbitraryIds(count, vocabulary) {
 /** @typedef {import("../../tokenformer.js").Usage} Usage */
 
 /**
- * Runs `complete` once to warm up and `runs` times to measure.
+ * Runs `complete` once to warm up and `runs` times to measure, and calls `onProgress` after each.
  * @param {(ids: number[], options: object) => Promise<{ usage: Usage }>} complete
  * @param {() => Promise<void>} reset
  * @param {number} vocabulary
- * @param {Required<import("../../tokenformer.js").BenchmarkOptions>} options
+ * @param {import("./options.js").CheckedBenchmarkOptions} options
  */
-export async function measure(complete, reset, vocabulary, { promptTokens, maxTokens, runs, temperature, topP }) {
+export async function measure(complete, reset, vocabulary, options) {
+  const { promptTokens, maxTokens, runs, temperature, topP, onProgress } = options;
   const ids = arbitraryIds(promptTokens, vocabulary);
   /** @type {Usage[]} */
   const usages = [];
@@ -37,6 +38,9 @@ export async function measure(complete, reset, vocabulary, { promptTokens, maxTo
     await reset();
     const { usage } = await complete(ids, { maxTokens, temperature, topP, seed: run, logitBias: NO_END });
     if (run > 0) usages.push(usage);
+    const measured = run > 0 ? usages : [usage];
+    const { median } = spread(measured.map(({ decodeTokensPerSecond }) => Number(decodeTokensPerSecond)));
+    onProgress?.({ run, runs, decodeTokensPerSecond: median });
   }
   const of = (/** @type {"decodeTokensPerSecond" | "prefillTokensPerSecond" | "timeToFirstTokenMs"} */ field) =>
     spread(usages.map((usage) => Number(usage[field])));

@@ -268,7 +268,8 @@ export class TokenFormer {
     const complete = (/** @type {number[]} */ ids, /** @type {GenerateOptions} */ given) => this.complete(ids, given);
     const measured = await measure(complete, () => this.reset(), this.info.config.padded_vocab_size, checked);
     await this.reset();
-    return { ...measured, ...step, ...checked };
+    const { onProgress: _heard, ...asked } = checked;
+    return { ...measured, ...step, ...asked };
   }
 
   /**

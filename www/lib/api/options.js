@@ -15,6 +15,8 @@ export { checkOptions, complete, MOST_PACKS, rangeInWords } from "./option-check
 /** @typedef {import("../../tokenformer.js").LoadOptions} LoadOptions */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
 /** @typedef {LoadOptions & Required<Pick<LoadOptions, "revision" | "endpoint" | "cache" | "backend" | "packs">>} CheckedLoadOptions */
+/** @typedef {import("../../tokenformer.js").BenchmarkOptions} BenchmarkOptions */
+/** @typedef {Required<Omit<BenchmarkOptions, "onProgress">> & Pick<BenchmarkOptions, "onProgress">} CheckedBenchmarkOptions */
 /** @typedef {import("../../tokenformer.js").TrainOptions} TrainOptions */
 /** @typedef {TrainOptions & Required<Omit<TrainOptions, "epochs" | "steps" | "seed" | "pack" | "name" | "signal" | "onProgress" | "onEpoch">>} CheckedTrainOptions */
 /** @typedef {GenerateOptions & Required<Omit<GenerateOptions, "seed" | "signal">>} CheckedGenerateOptions */
@@ -124,6 +126,7 @@ export const BENCHMARK_OPTIONS = Object.freeze({
   runs: { type: "integer", min: 1, max: 1000, default: 5, about: "measured runs, after one that is not" },
   temperature: { type: "number", min: 0, default: 0, about: "0 is greedy" },
   topP: { type: "number", min: 0, aboveMin: true, max: 1, default: 1, about: "as for generate" },
+  onProgress: { type: "function", default: undefined, about: "called after every run" },
 });
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
@@ -188,7 +191,7 @@ export function checkAlternativesOptions(options) {
 /**
  * Options of `benchmark`, checked and complete. Throws `invalid-argument`.
  * @param {unknown} [options]
- * @returns {Required<import("../../tokenformer.js").BenchmarkOptions>}
+ * @returns {CheckedBenchmarkOptions}
  */
 export function checkBenchmarkOptions(options) {
   return /** @type {ReturnType<typeof checkBenchmarkOptions>} */ (
