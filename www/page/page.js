@@ -3,6 +3,7 @@
 
 import "../tokenformer.js";
 import { asksToWrite } from "../lib/element/dom.js";
+import { benchmarkAddress } from "./benchmark-link.js";
 import { ContextMeter } from "./context-meter.js";
 import { Choices } from "./choices.js";
 import { composePrompts } from "./composer.js";
@@ -150,6 +151,10 @@ function showAttributes() {
   const { label, host } = describeModel(writer.getAttribute("model"), writer.getAttribute("endpoint"));
   byId("model-name").textContent = label;
   byId("model-host").textContent = host;
+  const address = benchmarkAddress((name) => writer.getAttribute(name));
+  /** @type {NodeListOf<HTMLAnchorElement>} */
+  const links = document.querySelectorAll('a[href^="bench.html"]');
+  for (const link of links) link.href = address;
 }
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();
