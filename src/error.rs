@@ -75,6 +75,8 @@ pub enum ErrorKind {
     Unreadable,
     /// The entries of a checkpoint begin elsewhere than was believed.
     Misplaced,
+    /// A GPU on which a model is slower than on the CPU.
+    SlowGpu,
 }
 
 /// An error of this crate.

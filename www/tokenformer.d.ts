@@ -95,7 +95,7 @@ export interface LoadOptions {
   contextLength?: number;
   /** Keep downloaded models in the browser's storage. Default: true. */
   cache?: boolean;
-  /** Where it computes: "auto" takes the CPU for models of up to 200 million parameters without usable WebGPU, "webgpu" never does. Default: "auto". */
+  /** Where it computes: "auto" takes the CPU for models of up to 200 million parameters where WebGPU is missing or slower, "webgpu" never does. Default: "auto". */
   backend?: "auto" | "webgpu" | "cpu";
   /** Token packs that take part: what `addPack` takes, or objects `{ pack, strength }`; at most 16. Default: []. */
   packs?: readonly (PackSource | { pack: PackSource; strength?: number })[];

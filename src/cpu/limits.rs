@@ -20,6 +20,8 @@ pub enum Reason {
     NoGpu(String),
     /// The only GPU is a program that computes on the CPU, a hundred times as slowly as this one.
     SoftwareGpu,
+    /// A step of this model takes longer on the GPU than here.
+    SlowGpu,
 }
 
 impl Reason {
@@ -33,6 +35,11 @@ impl Reason {
             Self::SoftwareGpu => {
                 "The browser has no GPU, only a WebGPU that computes on the CPU and is slow at it. So the \
                                   model runs on the CPU without it: in one thread, slower than on a GPU."
+                    .into()
+            }
+            Self::SlowGpu => {
+                "This model is slower on the browser's GPU than on the CPU, as far as a few steps tell. So it \
+                              runs on the CPU, in one thread; backend \"webgpu\" takes the GPU all the same."
                     .into()
             }
         }
@@ -58,7 +65,7 @@ pub fn check_parameters(config: &ModelConfig, reason: &Reason) -> Result<()> {
             "Use a browser with WebGPU, over https or on localhost, with hardware acceleration switched on",
         ),
         // Such models are never sent here; the sentence is right all the same.
-        Reason::SoftwareGpu => (String::new(), "Use a browser with a GPU"),
+        Reason::SoftwareGpu | Reason::SlowGpu => (String::new(), "Use a browser with a faster GPU"),
     };
     let (millions, most) = (parameters / 1_000_000, MOST_PARAMETERS / 1_000_000);
     let sentence =
@@ -97,5 +104,6 @@ mod tests {
             assert!(!runs(&config, Quantization::Q4, 1 << 20), "{name} with a context that has no room");
         }
         assert!(Reason::SoftwareGpu.note().contains("on the CPU"));
+        assert!(Reason::SlowGpu.note().contains("slower on the browser's GPU than on the CPU"));
     }
 }

@@ -291,7 +291,7 @@ fn is_software(_adapter: &wgpu::Adapter, device: &wgpu::Device) -> bool {
 #[cfg(any(test, target_arch = "wasm32"))]
 fn names_software(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["swiftshader", "llvmpipe", "lavapipe", "basic render"].iter().any(|name| text.contains(name))
+    ["swiftshader", "llvmpipe", "lavapipe", "basic render", "warp"].iter().any(|name| text.contains(name))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -340,6 +340,7 @@ mod tests {
             "SwiftShader Device (Subzero)",
             "llvmpipe (LLVM 19.1, 256 bits)",
             "Microsoft Basic Render Driver",
+            "warp",
         ] {
             assert!(names_software(name), "{name}");
         }

@@ -4,7 +4,7 @@
 use super::request::Wanted;
 use crate::cpu::Reason;
 use crate::engine::MOST_LOSSES;
-use crate::error::{ErrorCode, Result};
+use crate::error::{ErrorCode, ErrorKind, Result};
 
 /// What came of one attempt.
 pub struct Attempt<T> {
@@ -26,7 +26,10 @@ pub async fn attempts<T>(wanted: Wanted, mut load: impl AsyncFnMut(Option<Reason
         match result {
             Err(e) if e.code == ErrorCode::DeviceLost && losses + 1 < MOST_LOSSES => losses += 1,
             Err(e) if e.code == ErrorCode::WebgpuUnavailable && wanted == Wanted::Auto && !is_on_cpu => {
-                on_cpu = Some(Reason::NoGpu(e.message));
+                on_cpu = Some(match e.kind {
+                    ErrorKind::SlowGpu => Reason::SlowGpu,
+                    _ => Reason::NoGpu(e.message),
+                });
             }
             result => return result,
         }

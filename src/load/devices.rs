@@ -30,7 +30,7 @@ pub struct BrowserDevices<'a> {
     gpu: Option<Rc<Gpu>>,
     /// Why the model goes to the CPU, once that is known.
     on_cpu: Option<Reason>,
-    /// Whether the GPU computes what it should.
+    /// Whether the GPU computes what it should, and is faster than the CPU.
     verdict: Option<Verdict>,
 }
 
@@ -73,19 +73,27 @@ impl<'a> BrowserDevices<'a> {
         Ok(Device::Cpu(self.on_cpu.clone().unwrap_or(Reason::Asked)))
     }
 
-    /// The device for this model: a GPU that is a program on the CPU is slower than the CPU without it.
+    /// The device for this model: a GPU that is slower gives way to the CPU. One that is a program on the CPU is, others
+    /// are if that was found out before.
     async fn device_for(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Device> {
         let device = self.device().await?;
-        let may = !self.request.insists_on_gpu();
+        self.verdict = None;
+        let Device::Gpu(gpu) = &device else { return Ok(device) };
         let context = self.request.context_length.unwrap_or_else(|| config.default_context_length());
-        match &device {
-            Device::Gpu(gpu) if may && gpu.is_software && cpu::runs(config, quantization, context) => {
-                self.gpu = None;
-                self.on_cpu = Some(Reason::SoftwareGpu);
-                Ok(Device::Cpu(Reason::SoftwareGpu))
-            }
-            _ => Ok(device),
-        }
+        let may_give_way = !self.request.insists_on_gpu() && cpu::runs(config, quantization, context);
+        let slow = if may_give_way && gpu.is_software {
+            Some(Reason::SoftwareGpu)
+        } else {
+            let store = self.store.as_ref();
+            let verdict = Verdict::recall(store, gpu, config, quantization, may_give_way).await;
+            let slow = verdict.says_slow().then_some(Reason::SlowGpu);
+            self.verdict = Some(verdict);
+            slow
+        };
+        let Some(reason) = slow else { return Ok(device) };
+        (self.gpu, self.verdict) = (None, None);
+        self.on_cpu = Some(reason.clone());
+        Ok(Device::Cpu(reason))
     }
 
     async fn gpu(&mut self) -> Result<Rc<Gpu>> {
@@ -124,10 +132,6 @@ impl Devices<Uint8Array> for BrowserDevices<'_> {
 
     async fn room(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Target> {
         let device = self.device_for(config, quantization).await?;
-        self.verdict = match &device {
-            Device::Gpu(gpu) => Some(Verdict::recall(self.store.as_ref(), gpu, config, quantization).await),
-            Device::Cpu(_) => None,
-        };
         device.room(config.clone(), quantization, self.request.context_length).await
     }
 

@@ -1,63 +1,110 @@
-//! What the self-test (`src/model/check.rs`) found out here before: a browser and a GPU that were right stay so.
+//! What the self-test (`src/model/check.rs`) and a comparison with the CPU (`src/model/pace.rs`) found out here before: a
+//! browser and a GPU that were right stay so, and which is faster is asked again now and then.
 
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::gpu::Gpu;
 use crate::model::GpuModel;
 use crate::store::indexed_db::IndexedDb;
 use crate::store::remembered::{recall, remember};
+use js_sys::Date;
 use serde::{Deserialize, Serialize};
 
+/// So long a GPU counts as slower, in milliseconds: it may have been busy, and drivers change.
+const SLOW_FOR: f64 = 7.0 * 86_400e3;
+
 /// What is remembered of it.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Found {
     /// Kernels with subgroups are right; false if they are not to be used.
     subgroups: bool,
+    /// Whether the CPU is faster; `None` where that was not asked.
+    #[serde(default)]
+    pace: Option<FoundPace>,
 }
 
-/// The self-test of a model on a GPU: what was found before, or what is yet to be found.
+/// Which of the two is faster.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct FoundPace {
+    is_slow: bool,
+    /// When that was found, in milliseconds since 1970.
+    since: f64,
+}
+
+impl FoundPace {
+    fn counts(&self) -> bool {
+        !self.is_slow || (0.0..SLOW_FOR).contains(&(Date::now() - self.since))
+    }
+}
+
+/// The tests of a model on a GPU: what was found before, or what is yet to be found.
 pub struct Verdict {
     store: Option<IndexedDb>,
     name: String,
-    is_known: bool,
+    /// What the self-test found.
+    found: Option<Found>,
+    /// The CPU could have the model instead, and from the store.
+    may_give_way: bool,
 }
 
 impl Verdict {
-    /// Looks up what was found before; what was wrong then is not used now.
+    /// Looks up what was found before; what was wrong then is not used now. `may_give_way`: the CPU could have the model.
     pub async fn recall(
         store: Option<&IndexedDb>,
         gpu: &Gpu,
         config: &ModelConfig,
         quantization: Quantization,
+        may_give_way: bool,
     ) -> Self {
         let shape = serde_json::to_string(config).unwrap_or_default();
         let version = env!("CARGO_PKG_VERSION");
         let name = format!("check|{version}|{}|{}|{shape}", gpu.describe(), quantization.as_str());
-        let found: Option<Found> = match store {
+        let mut found: Option<Found> = match store {
             Some(store) => recall(store, &name).await,
             None => None,
         };
-        if found.as_ref().is_some_and(|found| !found.subgroups) {
-            gpu.forgo_subgroups("failed when they were tried before");
+        if let Some(found) = &mut found {
+            found.pace = found.pace.filter(FoundPace::counts);
+            if !found.subgroups {
+                gpu.forgo_subgroups("failed when they were tried before");
+            }
         }
-        Self { store: store.cloned(), name, is_known: found.is_some() }
+        // Without a store the model would be downloaded twice.
+        Self { store: store.cloned(), name, found, may_give_way: may_give_way && store.is_some() }
+    }
+
+    /// True if the CPU was faster before, and may have the model.
+    pub fn says_slow(&self) -> bool {
+        let pace = self.found.as_ref().and_then(|found| found.pace);
+        self.may_give_way && pace.is_some_and(|pace| pace.is_slow)
     }
 
     /// Tests the model, if that was not done before, and keeps the outcome.
     ///
     /// # Errors
-    /// `webgpu-unavailable` if the GPU computes wrong results whatever is tried, `device-lost`.
-    pub async fn find(self, model: &mut GpuModel) -> Result<()> {
-        if self.is_known {
-            return Ok(());
+    /// `webgpu-unavailable` if the GPU computes wrong results whatever is tried, and, of the kind `SlowGpu`, if the CPU is
+    /// faster and may have the model; `device-lost`.
+    pub async fn find(mut self, model: &mut GpuModel) -> Result<()> {
+        let (mut found, mut is_new) = match self.found.take() {
+            Some(found) => (found, false),
+            None if model.verify().await? => (Found { subgroups: model.gpu().forgone().is_none(), pace: None }, true),
+            None => return Ok(()), // this model does not tell: the next one of its shape may
+        };
+        if self.may_give_way && found.pace.is_none() {
+            let since = Date::now();
+            found.pace = model.pace().await?.map(|pace| FoundPace { is_slow: pace.is_slower_than_cpu(), since });
+            is_new = true;
         }
-        if !model.verify().await? {
-            return Ok(()); // this model does not tell: the next one of its shape may
+        if let (Some(store), true) = (&self.store, is_new) {
+            remember(store, &self.name, &found).await;
         }
-        if let Some(store) = &self.store {
-            remember(store, &self.name, &Found { subgroups: model.gpu().forgone().is_none() }).await;
+        match found.pace {
+            Some(FoundPace { is_slow: true, .. }) if self.may_give_way => {
+                Err(Error::new(ErrorCode::WebgpuUnavailable, "This model is slower on this GPU than on the CPU.")
+                    .of_kind(ErrorKind::SlowGpu))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

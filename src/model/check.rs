@@ -77,6 +77,14 @@ impl GpuModel {
             .hint("Update the browser and the graphics driver. Small models run with backend \"cpu\"."))
     }
 
+    /// A part of the model that the CPU can run, and one of its tokens: the first layer and some rows of the vocabulary.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub(super) async fn part_on_cpu(&self) -> Result<(CpuModel, u32)> {
+        Ok((self.sample().await?.model, 1))
+    }
+
     /// Whether the first layer does on the GPU what it does on the CPU.
     async fn finding(&mut self) -> Result<Finding> {
         if self.config.padded_vocab_size < BLOCK {

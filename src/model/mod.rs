@@ -12,7 +12,8 @@
 //! - `inspecting`: what looking at parameter tokens takes; `look_inside`: looking at those of a model;
 //! - `training`: token packs are trained;
 //! - `conformance`: each kernel alone against plain arithmetic;
-//! - `tune`, `check`, `profile`: which way of making steps is fastest here, whether it is right, and how long kernels take.
+//! - `tune`, `check`, `pace`, `profile`: which way of making steps is fastest here, whether it is right, whether the CPU would
+//!   be faster, and how long kernels take.
 
 mod backend;
 mod check;
@@ -25,6 +26,7 @@ mod kernels;
 mod kv_cache;
 mod loading;
 mod look_inside;
+mod pace;
 mod pack_tables;
 mod packs;
 mod persistent;

@@ -73,6 +73,11 @@ fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>
     vec![large, vec![team(64, 256), team(32, 256)]]
 }
 
+/// True where steps may yet become faster by teams.
+pub(super) fn has_teams(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> bool {
+    !rounds(gpu, config, format).is_empty()
+}
+
 /// Kernels that are to be compiled beside a model that runs.
 pub struct Preparation {
     gpu: Rc<Gpu>,
@@ -236,7 +241,7 @@ impl GpuModel {
     }
 
     /// Seconds that a step takes after the cache's tokens. Persistent workgroups that timed out are gone then.
-    async fn seconds_of_steps(&mut self) -> Result<f64> {
+    pub(super) async fn seconds_of_steps(&mut self) -> Result<f64> {
         let len = self.len;
         let (mut seconds, mut steps) = (0.0, 1);
         while steps <= STEPS {

@@ -294,6 +294,40 @@ test("a GPU that is a program on the CPU gives way to the CPU, unless it is insi
   await page.context().close();
 });
 
+test("a GPU that is slower than the CPU gives way to it, once that is measured, unless it is insisted on", async () => {
+  // A program under the name of a phone's GPU: nothing but its pace tells what it is.
+  const init = () => {
+    delete globalThis[Symbol.for("tokenformer.softwareGpu")];
+    Object.defineProperty(GPUDevice.prototype, "adapterInfo", { get: () => ({ vendor: "qualcomm" }) });
+  };
+  const page = await pageWith("main", { browser: withGpu, init });
+  const seen = await page.evaluate(async (folder) => {
+    const loads = [];
+    for (let i = 0; i < 2; i++) {
+      const phases = [];
+      const model = await TokenFormer.load(folder, { onProgress: ({ phase }) => phases.push(phase) });
+      const { backend, notes, gpuBytes } = model.info;
+      const compiled = phases.indexOf("compile");
+      const isLoadedTwice = phases.indexOf("download", compiled + 1) > compiled && compiled >= 0;
+      loads.push({ backend, gpuBytes, notes: notes.join(" "), isCompiled: compiled >= 0, isLoadedTwice });
+      await model.dispose();
+    }
+    const controller = new AbortController();
+    const onProgress = ({ phase }) => phase === "compile" && controller.abort();
+    const { signal } = controller;
+    const { code } = await failure(() => TokenFormer.load(folder, { backend: "webgpu", signal, onProgress }));
+    return { loads, code };
+  }, `${world.server.origin}/oracle/fixtures/head64-q4/`);
+  const [first, second] = seen.loads;
+  for (const { backend, gpuBytes, notes, isLoadedTwice } of seen.loads) {
+    assert.deepEqual([backend, gpuBytes, isLoadedTwice], ["cpu", 0, false]);
+    assert.match(notes, /slower on the browser's GPU than on the CPU.*backend "webgpu" takes the GPU/);
+  }
+  assert.deepEqual([first.isCompiled, second.isCompiled], [true, false], "what was found out is remembered");
+  assert.equal(seen.code, "aborted", "who insists on the GPU gets it");
+  await page.context().close();
+});
+
 test("a model that is too large for the CPU is refused before its weights are requested", async () => {
   mkdirSync(`${OUTPUT}large`, { recursive: true });
   const shape = {

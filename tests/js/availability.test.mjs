@@ -223,6 +223,8 @@ test("the backend is the one that load would choose", async () => {
   useGpu({ vendor: "google", architecture: "swiftshader" });
   assert.deepEqual([await backend(small), await backend(large)], ["cpu", "webgpu"]);
   assert.equal(await backend(small, { backend: "webgpu" }), "webgpu");
+  useGpu({ vendor: "microsoft", architecture: "warp" });
+  assert.equal(await backend(small), "cpu");
 });
 
 test("what the CPU runs and what names tell is as in Rust", () => {
@@ -233,5 +235,5 @@ test("what the CPU runs and what names tell is as in Rust", () => {
   assert.equal(MOST_BYTES, 2 ** 30);
   const presets = [...config.matchAll(/\("(TokenFormer-[^"]+)", (\d+), (\d+), \d+\),/g)];
   assert.deepEqual(Object.fromEntries(presets.map(([, name, ...n]) => [name.toLowerCase(), n.map(Number)])), PRESETS);
-  assert.match(device, /\["swiftshader", "llvmpipe", "lavapipe", "basic render"\]/);
+  assert.match(device, /\["swiftshader", "llvmpipe", "lavapipe", "basic render", "warp"\]/);
 });

@@ -4,7 +4,7 @@ use super::{CHECKPOINT, Cpu, SMALL, Seen, Visit, WEIGHTS, files, published};
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::cpu::{self, CpuModel, Reason};
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::load::attempts::{Attempt, attempts};
 use crate::load::progress::Reporter;
 use crate::load::request::Wanted;
@@ -140,7 +140,7 @@ fn who_waits_for_a_tab_that_is_closed_goes_on_where_it_was() {
 
 /// A device that fails at the end of the load, so many times.
 struct Failing<'a> {
-    failures: &'a RefCell<Vec<ErrorCode>>,
+    failures: &'a RefCell<Vec<(ErrorCode, ErrorKind)>>,
 }
 
 impl Devices<Vec<u8>> for Failing<'_> {
@@ -158,7 +158,7 @@ impl Devices<Vec<u8>> for Failing<'_> {
     async fn finish(&mut self, room: cpu::Loading, config: &ModelConfig, notes: &mut Vec<String>) -> Result<CpuModel> {
         let failure = self.failures.borrow_mut().pop();
         match failure {
-            Some(code) => Err(Error::new(code, "It is out of order.")),
+            Some((code, kind)) => Err(Error::new(code, "It is out of order.").of_kind(kind)),
             None => Cpu.finish(room, config, notes).await,
         }
     }
@@ -166,7 +166,17 @@ impl Devices<Vec<u8>> for Failing<'_> {
 
 /// Loads with devices that fail so, the last first; where each attempt was to go.
 fn handed_over(visit: &Visit, wanted: Wanted, failures: &[ErrorCode]) -> (Result<Made<CpuModel>>, Vec<Option<Reason>>) {
-    let (failures, went) = (RefCell::new(failures.to_vec()), RefCell::new(Vec::new()));
+    let failures: Vec<_> = failures.iter().map(|code| (*code, ErrorKind::Plain)).collect();
+    handed_over_by(visit, wanted, failures)
+}
+
+/// The same with more precise failures.
+fn handed_over_by(
+    visit: &Visit,
+    wanted: Wanted,
+    failures: Vec<(ErrorCode, ErrorKind)>,
+) -> (Result<Made<CpuModel>>, Vec<Option<Reason>>) {
+    let (failures, went) = (RefCell::new(failures), RefCell::new(Vec::new()));
     let request = visit.request("o/published");
     let result = visit.world.run(async |world| {
         let load = async |on_cpu: Option<Reason>| {
@@ -200,6 +210,16 @@ fn another_device_gets_what_is_stored() {
         let sent = visit.hub.sent(CHECKPOINT);
         assert!(sent < files().checkpoint.len() as u64 + SMALL, "{wanted:?} {failures:?}: {sent} bytes, once");
     }
+}
+
+#[test]
+fn a_gpu_that_is_slower_than_the_cpu_hands_over_what_is_stored_and_the_reason() {
+    let visit = Visit::to([("o/published", published())]);
+    let slow = vec![(ErrorCode::WebgpuUnavailable, ErrorKind::SlowGpu)];
+    let (result, attempted) = handed_over_by(&visit, Wanted::Auto, slow);
+    assert_eq!(result.err().map(|e| e.code), None);
+    assert_eq!(attempted, [None, Some(Reason::SlowGpu)]);
+    assert!(visit.hub.sent(CHECKPOINT) < files().checkpoint.len() as u64 + SMALL, "downloaded once");
 }
 
 #[test]

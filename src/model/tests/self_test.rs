@@ -42,3 +42,20 @@ fn the_self_test_does_not_blame_the_gpu_for_a_model() {
         assert!(gpu.forgone().is_none(), "subgroups are not to blame either");
     }
 }
+
+#[test]
+fn a_step_is_timed_here_and_on_the_cpu_and_leaves_nothing_behind() {
+    let gpu = gpu(&GpuOptions::default());
+    let c = config(UNEVEN);
+    let (mut model, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 40));
+    let before = pollster::block_on(model.forward(&[3, 1, 4], Logits::Last)).expect("logits");
+    let pace = pollster::block_on(model.pace()).expect("a GPU").expect("a pace");
+    assert!(pace.gpu > 0.0 && pace.cpu > 0.0, "{pace:?}");
+    assert_eq!(pace.is_untuned, !gpu.is_software, "a program has no workgroups to tune: {pace:?}");
+    assert_eq!((model.len(), model.notes()), (0, Vec::new()));
+    let after = pollster::block_on(model.forward(&[3, 1, 4], Logits::Last)).expect("logits");
+    assert_eq!(after, before);
+    // Twelve steps have no place in it.
+    let (mut short, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 8));
+    assert_eq!(pollster::block_on(short.pace()).expect("a GPU"), None);
+}

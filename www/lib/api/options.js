@@ -67,7 +67,7 @@ export const LOAD_OPTIONS = Object.freeze({
     type: "enum",
     values: ["auto", "webgpu", "cpu"],
     default: "auto",
-    about: 'where the model runs; "auto" runs small models on the CPU where WebGPU is missing',
+    about: 'where the model runs; "auto" runs small models on the CPU where WebGPU is missing or slower',
   },
   packs: {
     type: "packs",

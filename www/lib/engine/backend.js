@@ -1,4 +1,5 @@
-// Where a model would compute: what src/load/devices.rs decides, asked without the engine.
+// Where a model would compute: what src/load/devices.rs decides, asked without the engine. That a GPU is slower than the CPU
+// shows only once the model is loaded.
 
 import { TokenFormerError } from "../errors.js";
 import { inTime } from "../in-time.js";
@@ -11,7 +12,7 @@ export const MOST_BYTES = 2 ** 30;
 /** So long a browser may take to find a GPU. */
 const ADAPTER_MS = 20_000;
 /** Programs that browsers and systems have in the place of a GPU, as in src/gpu/device.rs. */
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render/i;
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|warp/i;
 
 /**
  * What is known of a model.
