@@ -27,8 +27,8 @@ export function takeSoftwareGpu(browser) {
   return browser;
 }
 
-/** Serves dist/ and calls `work(browser, origin)`; everything has ended when this resolves. `software`: WebGPU on the CPU. */
-export async function withBrowser({ software }, work) {
+/** Serves dist/ and calls `work(browser, origin)`; everything has ended when this resolves. `software`: WebGPU on the CPU; `cpu`: no WebGPU. */
+export async function withBrowser({ software = false, cpu = false }, work) {
   const { chromium } = await import("playwright-core").catch(() => {
     console.error("playwright-core is missing; scripts/setup --tests installs it");
     process.exit(1);
@@ -37,7 +37,9 @@ export async function withBrowser({ software }, work) {
   const executablePath = await findBrowser();
   const browser = await chromium.launch({
     executablePath,
-    args: [...COMMON, ...(software ? ["--use-webgpu-adapter=swiftshader"] : HARDWARE)],
+    args: cpu
+      ? ["--no-sandbox", "--disable-gpu", "--no-first-run"]
+      : [...COMMON, ...(software ? ["--use-webgpu-adapter=swiftshader"] : HARDWARE)],
   });
   if (software) takeSoftwareGpu(browser);
   try {

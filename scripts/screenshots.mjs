@@ -2,20 +2,20 @@
 // Takes the pictures of the page in README and docs: docs/screenshot{,-dark,-phone,-phone-dark}.png, and of the page that
 // looks inside: docs/inside{,-dark}.png.
 //
-//     node scripts/screenshots.mjs [--software] [SEED]
+//     node scripts/screenshots.mjs [--cpu] [SEED]
 //
 // One text is written, with that seed, and shown in light and dark, on a desktop and on a phone. The rate in the status line is
-// that of the machine it runs on; --software: WebGPU on the CPU. Build first: trunk build --release.
+// that of the machine it runs on; --cpu: without a GPU. Build first: trunk build --release.
 
 import { fileURLToPath } from "node:url";
 import { withBrowser } from "./browser.mjs";
 
 const given = process.argv.slice(2);
-const software = given[0] === "--software";
-const seed = given[software ? 1 : 0] ?? "11";
-const SIZES = { "": { width: 1280, height: 800 }, "-phone": { width: 390, height: 844 } };
+const cpu = given[0] === "--cpu";
+const seed = given[cpu ? 1 : 0] ?? "11";
+const SIZES = { "": { width: 1280, height: 730 }, "-phone": { width: 390, height: 844 } };
 
-await withBrowser({ software }, async (browser, origin) => {
+await withBrowser({ cpu }, async (browser, origin) => {
   const page = await browser.newPage({ viewport: SIZES[""], deviceScaleFactor: 2, reducedMotion: "reduce" });
   page.setDefaultTimeout(300_000);
   await page.goto(`${origin}/#${new URLSearchParams({ seed, "max-tokens": "96" })}`);

@@ -99,8 +99,6 @@ test("a word leads to a parameter token, and that to the text without it", async
         const plain = await version();
         await model.ablate([token]);
         const changed = await version();
-        const decode = (some) => model.decode(some);
-        globalThis.decoded = decode;
         return { top, plain, changed };
       },
       { ...oracle },
@@ -142,6 +140,39 @@ test("a word leads to a parameter token, and that to the text without it", async
     await button(other.page, "Look inside").and(other.page.locator(":enabled")).waitFor();
     assert.deepEqual(other.page.problems, []);
   });
+});
+
+test("another model, another text and what cannot be done leave nothing of the former behind", async (t) => {
+  const visit = await visitor(world, { width: 1280, reducedMotion: "reduce", mayAsk: [world.server.origin] });
+  t.after(() => visit.close());
+  const { page } = visit;
+  await page.goto(
+    `${visit.url}inspect.html#text=${encodeURIComponent("A dog ran to the house. ")}&at=1&changed=99.mlp.1*0`,
+  );
+  // Another model is chosen while one is loaded.
+  await button(page, "Look inside").click();
+  await page.getByText(/^Model:/).click();
+  const other = `${world.server.origin}/oracle/fixtures/head64-q4/`;
+  await page.getByLabel("Other model").fill(other);
+  await page.getByRole("button", { name: "Choose", exact: true }).click();
+  await button(page, "Look inside").and(page.locator(":enabled")).waitFor();
+  assert.equal(await page.locator("#inside").isHidden(), true);
+  await button(page, "Look inside").click();
+  await page.getByText(/has no tokenizer\.json/).waitFor();
+  await page.getByRole("radio", { name: /Stories/ }).check();
+  await button(page, "Look inside").click();
+  await page.getByRole("heading", { name: "What wrote “dog”" }).waitFor();
+  assert.equal(await page.locator("#without").isHidden(), true, "there is no layer 99");
+  // A blank at the end belongs to the word that follows.
+  await button(page, "Continue").click();
+  await page.locator("#progress-words", { hasText: /tokens, .* a second|The text has ended/ }).waitFor();
+  assert.doesNotMatch(await page.getByLabel("Text to look into").inputValue(), /house\. {2}/);
+  await page.getByLabel("Text to look into").fill("");
+  await button(page, "Continue").click();
+  await page.locator("#progress-words", { hasText: "Write a few words first" }).waitFor();
+  assert.equal(await page.locator("#inside").isHidden(), true);
+  assert.equal(await page.locator("#errors").textContent(), "");
+  assert.deepEqual(page.problems, []);
 });
 
 test("a story's word leads there, without another download", async (t) => {

@@ -144,6 +144,9 @@ test("the map lights what fires in its place and colour, lets it fade, and tells
   assert.deepEqual(lit(), []);
 });
 
+/** Of somebody who waits. */
+const GOES_ON = new AbortController().signal;
+
 /** A model of letters whose every token pushes the next letter; a parameter token that is switched off doubles the letter. */
 function letters() {
   const calls = [];
@@ -163,10 +166,13 @@ function letters() {
       calls.push(["ablate", changes.length]);
       ablated = changes;
     },
-    score: async (ids) => ({
-      logprobs: [null, ...ids.slice(1).map(() => (ablated.length ? -2 : -1))],
-      perplexity: ablated.length ? 7 : 3,
-    }),
+    score: async (ids) => (
+      calls.push(["score"]),
+      {
+        logprobs: [null, ...ids.slice(1).map(() => (ablated.length ? -2 : -1))],
+        perplexity: ablated.length ? 7 : 3,
+      }
+    ),
     complete: async (ids, { maxTokens }) => {
       if (model.fails) throw new Error("lost");
       const tokenIds = Array.from({ length: maxTokens }, (_, i) => ids.at(-1) + (ablated.length ? 0 : i + 1));
@@ -191,9 +197,14 @@ test("a text is compared with what it becomes, and nothing stays switched off, e
   );
   assert.equal(study.words[0].start, 4);
   const change = [{ layer: 0, kind: "mlp", slot: 1, scale: 0 }];
-  const plain = await study.plain(3);
-  assert.equal(await study.plain(3), plain, "asked once");
-  const changed = await study.changed(change, 3);
+  const plain = await study.plain(3, GOES_ON);
+  const calls = model.calls.length;
+  assert.deepEqual(
+    [await study.plain(3, GOES_ON), await study.likelihoods(GOES_ON)].map(({ perplexity }) => perplexity),
+    [3, 3],
+  );
+  assert.equal(model.calls.length, calls, "asked once");
+  const changed = await study.changed(change, 3, GOES_ON);
   assert.ok(
     plain.written.startsWith("hij") && changed.written.startsWith("ggg"),
     `${plain.written} ${changed.written}`,
@@ -204,7 +215,7 @@ test("a text is compared with what it becomes, and nothing stays switched off, e
     { index: 2, before: -1, after: -2 },
   ]);
   model.fails = true;
-  await assert.rejects(study.changed(change, 3), /lost/);
+  await assert.rejects(study.changed(change, 4, GOES_ON), /lost/);
   assert.deepEqual(
     model.calls.filter(([call]) => call === "ablate"),
     [
@@ -216,16 +227,30 @@ test("a text is compared with what it becomes, and nothing stays switched off, e
   );
 });
 
+test("of a text that is longer than the context, a part around a place of it is read", async () => {
+  const text = Array.from({ length: 200 }, (_, i) => String.fromCharCode(1000 + i)).join("");
+  const read = async (at) => {
+    const words = await new Study(letters(), new Turns()).read(text, at);
+    return [words.length, words[0].start, words.at(-1).start];
+  };
+  assert.deepEqual(await read(null), [12, 188, 199]);
+  assert.deepEqual(await read(199), [12, 188, 199]);
+  const [count, first, last] = await read(3);
+  assert.ok(count === 12 && first === 0 && last === 11);
+  const [, from, to] = await read(100);
+  assert.ok(from < 100 && to > 100, `${from} ${to}`);
+});
+
 test("nothing is asked while something is switched off", async () => {
   const model = letters();
   const study = new Study(model, new Turns());
   await study.read("abcdefghij");
   model.calls.length = 0;
   const change = [{ layer: 0, kind: "mlp", slot: 1, scale: 0 }];
-  await Promise.all([study.changed(change, 3), study.fired(4), study.firing(change[0])]);
+  await Promise.all([study.changed(change, 3, GOES_ON), study.fired(4, GOES_ON), study.firing(change[0], GOES_ON)]);
   assert.deepEqual(
     model.calls.map(([call]) => call),
-    ["ablate", "ablate", "inspect", "inspect"],
+    ["ablate", "score", "ablate", "inspect", "inspect"],
   );
 });
 
@@ -233,23 +258,27 @@ test("a word is asked for by the position that wrote it, averages in steps, push
   const model = letters();
   const study = new Study(model, new Turns());
   await study.read("abcdefghij");
-  await study.fired(4);
+  await study.fired(4, GOES_ON);
   assert.deepEqual(model.calls.at(-1), ["inspect", 4, 3, 64]);
-  const steps = [];
-  await study.survey((places) => steps.push(places.map(({ position }) => position)), new AbortController().signal);
-  assert.deepEqual(steps.flat(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  assert.equal(steps[0].length, 4);
+  model.calls.length = 0;
+  await study.survey(GOES_ON);
+  assert.deepEqual(
+    model.calls.flatMap(([, , position]) => position),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+  );
+  assert.equal(model.calls[0][2].length, 4);
   assert.equal(study.averages.of("0.mlp.0"), 0.5);
   assert.equal(study.isSurveyed, true);
   const place = { layer: 0, kind: "mlp", slot: 1, share: 0.5 };
   await Promise.all([study.promotes(place), study.promotes(place)]);
   assert.equal(model.calls.filter(([call]) => call === "promotes").length, 1);
   assert.equal(await study.promotes({ layer: 0, kind: "key", slot: 1 }), null);
-  const aborted = AbortSignal.abort();
-  await study.survey(() => assert.fail("nothing is asked"), aborted);
-  const long = await study.wordsOf("abcdefghijklmnopqrstuvwxyz");
+  model.calls.length = 0;
+  await assert.rejects(study.survey(AbortSignal.abort()), { name: "AbortError" });
+  assert.deepEqual(model.calls, [], "nothing is asked for somebody who has gone");
+  const long = await study.firstWordsOf("abcdefghijklmnopqrstuvwxyz", GOES_ON);
   const shares = [];
-  const firing = await study.firingIn(long, place, new AbortController().signal, (share) => shares.push(share));
+  const firing = await study.firingIn(long, place, GOES_ON, (share) => shares.push(share));
   assert.equal(firing.length, 26, "a text that is longer than the context, in pieces");
   assert.equal(shares.length, 3);
 });

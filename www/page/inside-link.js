@@ -33,14 +33,15 @@ export function insideLink(attribute, text, at) {
     if (value) query.set(name, value);
   }
   const start = Math.max(0, Math.min(at - LONGEST_TEXT * BEFORE, text.length - LONGEST_TEXT));
-  const from = start === 0 ? 0 : nextBlank(text, Math.floor(start));
-  query.set("text", text.slice(from, from + LONGEST_TEXT));
+  const from = start === 0 ? 0 : cutAt(text, Math.floor(start), at);
+  query.set("text", text.slice(from, from + LONGEST_TEXT).replace(/[\ud800-\udbff]$/, ""));
   query.set("at", String(at - from));
   return `inspect.html#${query}`;
 }
 
-/** No token goes over the beginning of a blank. @param {string} text @param {number} from */
-function nextBlank(text, from) {
-  const blank = text.slice(from).search(/\s/);
-  return blank < 0 ? from : from + blank;
+/** The next blank, where no token is cut; where there is none before the word, the next character. @param {string} text @param {number} from @param {number} at */
+function cutAt(text, from, at) {
+  const blank = text.slice(from, at + 1).search(/\s/);
+  if (blank >= 0) return from + blank;
+  return /[\udc00-\udfff]/.test(text[from]) ? from + 1 : from;
 }

@@ -20,8 +20,8 @@ import { keyOf, placeOf } from "./places.js";
  */
 
 const MOST_CHANGES = 32;
-/** What the page's slider offers. */
-export const MOST_SCALE = 4;
+/** What the page's slider offers, from 0. */
+export const MOST_SCALE = 2;
 
 /** @param {string} hash @returns {View} */
 export function readView(hash) {
@@ -49,7 +49,7 @@ function changeOf(text) {
   const star = text.lastIndexOf("*");
   const place = placeOf(text.slice(0, star));
   const scale = Number(text.slice(star + 1) || NaN);
-  return star > 0 && place && Math.abs(scale) <= MOST_SCALE ? [{ ...place, scale }] : [];
+  return star > 0 && place && scale >= 0 && scale <= MOST_SCALE ? [{ ...place, scale }] : [];
 }
 
 /** The opposite; null where the text is too long for a link. @param {View} view */

@@ -4,6 +4,7 @@
 import { make } from "../../lib/element/dom.js";
 import { percent, quoted, spoken } from "../../lib/element/token-words.js";
 import { byId } from "../elements.js";
+import { toTokenFormerError } from "../../lib/errors.js";
 import { MOST_SCALE } from "./address.js";
 import { bare, inWords, keyOf } from "./places.js";
 import { mostChanged } from "./study.js";
@@ -40,6 +41,13 @@ export class Changes {
     this.#show();
   }
 
+  /** Nothing is compared with a text that is not there. */
+  clear() {
+    clearTimeout(this.#timer);
+    for (const which of /** @type {const} */ (["plain", "changed"])) empty(which);
+    byId("moved").replaceChildren();
+  }
+
   /** @param {Place} place */
   has(place) {
     return this.#changes.some((one) => keyOf(one) === keyOf(place));
@@ -62,13 +70,19 @@ export class Changes {
   #row(change) {
     const name = inWords(change);
     const isOn = make("input", { type: "checkbox", checked: change.scale !== 0 });
-    const slider = make("input", { type: "range", min: "0", max: "2", step: "0.1", value: String(change.scale) });
+    const slider = make("input", {
+      type: "range",
+      min: "0",
+      max: String(MOST_SCALE),
+      step: "0.1",
+      value: String(change.scale),
+    });
     const told = make("output", { text: `× ${change.scale}` });
     const remove = make("button", { type: "button", className: "plain", text: "Remove" });
     slider.setAttribute("aria-label", `How strongly it fires: ${name}`);
     remove.setAttribute("aria-label", `Remove ${name}`);
     const set = (/** @type {number} */ scale) => {
-      change.scale = Math.max(-MOST_SCALE, Math.min(MOST_SCALE, scale));
+      change.scale = scale;
       slider.value = String(change.scale);
       isOn.checked = change.scale !== 0;
       told.textContent = `× ${change.scale}`;
@@ -78,6 +92,7 @@ export class Changes {
     isOn.addEventListener("change", () => set(isOn.checked ? 1 : 0));
     slider.addEventListener("input", () => set(Number(slider.value)));
     remove.addEventListener("click", () => {
+      clearTimeout(this.#timer);
       this.#changes = this.#changes.filter((one) => one !== change);
       this.#show();
       this.#onChange();
@@ -96,12 +111,25 @@ export class Changes {
  * @param {AbortSignal} signal
  */
 export async function compare(study, changes, word, signal) {
+  try {
+    await compareBoth(study, changes, word, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    const { message, hint } = toTokenFormerError(error);
+    empty("changed");
+    byId("moved").replaceChildren();
+    byId("compare-status").textContent = `${message} ${hint}`;
+  }
+}
+
+/** @type {typeof compare} */
+async function compareBoth(study, changes, word, signal) {
   byId("compare-status").textContent = "Writing both …";
   byId("numbers-word").textContent = quoted(study.words[word].text, "")[0];
-  const plain = await study.plain(word);
+  const plain = await study.plain(word, signal);
   if (signal.aborted) return;
   show("plain", plain, word);
-  const changed = await study.changed(changes, word);
+  const changed = await study.changed(changes, word, signal);
   if (signal.aborted) return;
   show("changed", changed, word);
   markDifference(plain.written, changed.written);
@@ -122,10 +150,16 @@ function show(which, { perplexity, logprobs, written }, word) {
   byId(`${which}-word`).textContent = logprob === null ? "–" : percent(logprob);
 }
 
+/** @param {"plain" | "changed"} which */
+function empty(which) {
+  for (const part of ["text", "perplexity", "word"]) byId(`${which}-${part}`).textContent = "";
+}
+
 /** What both begin with stays as it is. @param {string} plain @param {string} changed */
 function markDifference(plain, changed) {
   let same = 0;
   while (same < changed.length && changed[same] === plain[same]) same += 1;
+  if (/[\ud800-\udbff]/.test(changed[same - 1] ?? "")) same -= 1; // no character is cut
   byId("changed-text").replaceChildren(changed.slice(0, same), make("mark", { text: changed.slice(same) }));
 }
 

@@ -22,10 +22,12 @@ export class Corpus {
   #study = null;
   #select = byId("corpus", HTMLSelectElement);
   #onChange;
+  #onFault;
 
-  /** @param {() => void} onChange another text is to be searched */
-  constructor(onChange) {
+  /** @param {(name: string) => void} onChange another text is to be searched, of that name @param {(sentence: string) => void} onFault */
+  constructor(onChange, onFault) {
     this.#onChange = onChange;
+    this.#onFault = onFault;
     const input = byId("corpus-input", HTMLInputElement);
     byId("pick-corpus").addEventListener("click", () => input.click());
     input.addEventListener("change", async () => {
@@ -36,7 +38,7 @@ export class Corpus {
       const entries = await reading.catch(() => []);
       await this.#take(entries.map(({ file }) => file));
     });
-    this.#select.addEventListener("change", onChange);
+    this.#select.addEventListener("change", () => onChange(this.#select.selectedOptions[0].text));
   }
 
   /** @param {File[]} files */
@@ -46,17 +48,15 @@ export class Corpus {
     try {
       text = plainText(await file.slice(0, MOST_BYTES).text());
     } catch {
-      byId("fires-about").textContent = `${file.name} cannot be read. Choose it again.`;
-      return;
+      return this.#onFault(`${file.name} cannot be read. Choose it again.`);
     }
     if (text.trim() === "" || text.includes("\0")) {
-      byId("fires-about").textContent = `${file.name} is no text.`;
-      return;
+      return this.#onFault(`${file.name} is no text.`);
     }
     if (!this.#texts.has(file.name)) this.#select.append(make("option", { value: file.name, text: file.name }));
     this.#texts.set(file.name, { text, words: null });
     this.#select.value = file.name;
-    this.#onChange();
+    this.#onChange(file.name);
   }
 
   /**
@@ -70,11 +70,17 @@ export class Corpus {
     const other = this.#texts.get(this.#select.value);
     let [words, firing] = [study.words, own];
     if (other) {
-      about.textContent = "Reading the text …";
-      words = other.words ??= await study.wordsOf(other.text);
-      firing = await study.firingIn(words, place, signal, (share) => {
-        if (!signal.aborted) about.textContent = `Searching: ${Math.floor(100 * share)} %`;
-      });
+      byId("passages").replaceChildren();
+      about.textContent = "Searching the text …";
+      try {
+        words = other.words ??= await study.firstWordsOf(other.text, signal);
+        firing = await study.firingIn(words, place, signal, (share) => {
+          byId("searched").textContent = signal.aborted ? "" : `${Math.floor(100 * share)} %`;
+        });
+      } finally {
+        byId("searched").textContent = "";
+        if (!signal.aborted) about.textContent = "";
+      }
     }
     if (signal.aborted) return;
     const { passages, fires } = showPassages(byId("passages"), words, firing);

@@ -14,23 +14,26 @@ import { Changes, compare } from "./changes.js";
 import { Corpus } from "./corpus.js";
 import { InspectedModel } from "./inspected-model.js";
 import { FiringMap } from "./map.js";
-import { bare, inWords, keyOf, strengthsOf, strongest, writesWords } from "./places.js";
+import { bare, keyOf, strengthsOf, strongest } from "./places.js";
 import { explainWith } from "./pictures.js";
 import { SAMPLE } from "./sample.js";
 import { showStrongest, showTable } from "./strongest.js";
 import { Study } from "./study.js";
+import { showPlace, showPushes, showSwitch, thoseThere } from "./token-panel.js";
 import { Turns } from "./turns.js";
 import { WordList } from "./words.js";
 import { writeOn } from "./writing.js";
 
 /** @typedef {import("./places.js").Place} Place */
 /** @typedef {import("./places.js").Strength} Strength */
+/** @typedef {import("../../tokenformer.js").TokenFormer} Model */
 /** @typedef {import("../../tokenformer.js").PackKind} Kind */
 
 /** Parameter tokens of each place that the map shows of one word. */
 const LIT = 16;
-/** Parameter tokens of the list. */
+/** Parameter tokens of the list, and of the picture. */
 const LISTED = 12;
+const PICTURED = 3;
 
 document.querySelector(".unstarted")?.remove();
 askForControl();
@@ -41,20 +44,23 @@ const field = byId("text", HTMLTextAreaElement);
 field.value = given.text ?? SAMPLE;
 
 const turns = new Turns();
-/** @type {Study | null} */
-let study = null;
-/** The text that was read last. */
-let text = "";
+/** The text that was read last, and the model that it was read with; null while there is none. @type {{ study: Study, model: Model, text: string } | null} */
+let read = null;
 /** The word that is explained, as an index of the study's. */
 let word = -1;
 /** What fired where it was written. @type {Strength[]} */
 let strengths = [];
 /** The parameter token that is looked at. @type {Place | null} */
 let chosen = given.chosen;
-/** Ends what is loaded, read or written. @type {AbortController | null} */
+/** Ends what the buttons began: loading, reading and writing; and the writing alone, after which its text is read. @type {{ all: AbortController, writing: AbortController } | null} */
 let running = null;
-/** Ends what is asked about the word, the parameter token and the changes; the newest question counts. */
-const asking = { word: new AbortController(), token: new AbortController(), change: new AbortController() };
+/** Ends what is asked about the text, a word, a parameter token and the changes: the newest question counts. */
+const asking = {
+  text: new AbortController(),
+  word: new AbortController(),
+  token: new AbortController(),
+  change: new AbortController(),
+};
 
 /** Ends the last question of a kind. @param {keyof typeof asking} kind */
 function ask(kind) {
@@ -64,92 +70,126 @@ function ask(kind) {
 }
 
 const models = new InspectedModel(given.model, () => {
+  running?.all.abort();
   close();
   tell("");
 });
 const map = new FiringMap(byId("map", HTMLCanvasElement), pick);
 const words = new WordList(byId("words"), (index) => quietly(explain(index)));
-const corpus = new Corpus(() => quietly(search()));
+const corpus = new Corpus((name) => {
+  if (read && chosen && !byId("token").hidden) quietly(search());
+  else tell(`Choose a word and one of its parameter tokens: then “${name}” is searched.`);
+}, tell);
 const changes = new Changes(() => {
   keepAddress();
-  showChange();
+  if (read) showSwitch(chosen, changes, read.model);
   quietly(rewrite());
 });
 
 // ---- Loading and reading -----------------------------------------------------------------------
 
-/** Another text or model: what is seen is of no text any more. */
+/** Another text or model: what is seen belongs to neither. */
 function close() {
-  for (const kind of /** @type {const} */ (["word", "token", "change"])) ask(kind);
-  byId("inside").hidden = true;
+  for (const kind of /** @type {(keyof typeof asking)[]} */ (Object.keys(asking))) ask(kind);
+  byId("inside").hidden = byId("token").hidden = true;
   byId("write", HTMLButtonElement).disabled = true;
-  study = null;
+  for (const id of ["word-about", "fires-about", "compare-status"]) byId(id).textContent = "";
+  for (const id of ["strongest", "passages", "moved"]) byId(id).replaceChildren();
+  changes.clear();
+  strengths = [];
+  word = -1;
+  read = null;
 }
 
-/** @param {(signal: AbortSignal) => Promise<string | void>} work resolves to what is to be said at its end */
+/** @param {(all: AbortSignal, writing: AbortSignal) => Promise<string | void>} work resolves to what is to be said at its end */
 async function run(work) {
-  running?.abort();
-  const controller = new AbortController();
-  running = controller;
-  byId("stop").hidden = false;
+  running?.all.abort();
+  const [stop, begun] = [byId("stop", HTMLButtonElement), document.activeElement];
+  const now = { all: new AbortController(), writing: new AbortController() };
+  running = now;
+  stop.hidden = false;
   for (const id of ["look", "write"]) byId(id, HTMLButtonElement).disabled = true;
+  if (begun === byId("look") || begun === byId("write")) stop.focus();
   showError(null);
   try {
-    tell((await work(controller.signal)) ?? "");
+    tell((await work(now.all.signal, now.writing.signal)) ?? "");
   } catch (error) {
-    if (!controller.signal.aborted) showError(error);
+    if (!now.all.signal.aborted) showError(error);
     tell("");
   }
-  if (running !== controller) return;
+  if (running !== now) return;
   running = null;
-  byId("stop").hidden = true;
   byId("look", HTMLButtonElement).disabled = false;
-  byId("write", HTMLButtonElement).disabled = study === null;
+  byId("write", HTMLButtonElement).disabled = read === null;
+  if (document.activeElement === stop) byId("look").focus();
+  stop.hidden = true;
 }
 
-/** @param {AbortSignal} signal @param {number | null} [at] where the word is that is explained first; null: the last */
-async function look(signal, at = null) {
+/** @param {AbortSignal} signal @param {number | null} at where the word is that is explained first; null: the last */
+async function look(signal, at) {
   const model = await models.load(signal, progress);
+  return readText(model, signal, at);
+}
+
+/** @param {Model} model @param {AbortSignal} signal @param {number | null} [at] */
+async function readText(model, signal, at = null) {
   progress("Reading the text");
-  if (!study) map.shape(model.info.config);
-  const next = new Study(model, turns);
-  text = plainText(field.value);
-  const read = await next.read(text);
+  const [study, text] = [new Study(model, turns), plainText(field.value)];
+  const all = await study.read(text, at);
   if (signal.aborted) return;
-  if (read.length < 2) {
-    close();
-    return "Write a few words first: the model must have read something before it writes.";
-  }
-  for (const kind of /** @type {const} */ (["word", "token", "change"])) ask(kind);
-  study = next;
-  words.show(read);
+  close();
+  if (all.length < 2) return "Write a few words first: the model must have read something before it writes.";
+  map.shape(model.info.config);
+  read = { study, model, text };
+  changes.all = thoseThere(changes.all, model);
+  if (chosen && thoseThere([chosen], model).length === 0) chosen = null;
+  words.show(all);
   byId("inside").hidden = false;
-  const wanted = at === null ? -1 : read.findIndex(({ start, text: own }) => start + own.length > at);
-  await explain(wanted > 0 ? wanted : read.length - 1);
-  quietly(next.survey(() => {}, signal).then(() => study === next && showList()));
-  const cut = read[0].start > 0 ? " The text is longer than its context: it shows the last words." : "";
-  return `Choose a word.${cut}`;
+  const wanted = at === null ? -1 : all.findIndex(({ start, text: own }) => start + own.length > at);
+  await explain(wanted > 0 ? wanted : all.length - 1);
+  const surveying = asking.text.signal;
+  quietly(study.survey(surveying).then(() => surveying.aborted || showListLater()));
+  const last = all[all.length - 1];
+  const isPart = all[0].start > 0 || last.start + last.text.length < text.trimEnd().length;
+  return `Choose a word.${isPart ? " The text is longer than the model’s context: a part of it is shown." : ""}`;
 }
 
-/** @param {AbortSignal} signal */
-async function write(signal) {
-  if (!study) return;
-  const model = await models.load(signal, progress);
+/** @param {AbortSignal} signal @param {AbortSignal} stopped */
+async function write(signal, stopped) {
   const before = plainText(field.value);
-  if (before !== text) await look(signal);
-  const { ids } = study;
-  /** @type {Parameters<typeof writeOn>[2]} */
-  const page = {
-    signal,
-    async onWritten(written) {
-      field.value = before + (await model.decode(written));
-      field.scrollTop = field.scrollHeight;
-      progress("Writing");
-    },
-    onFired: (places, ms) => map.play(places, ms),
-  };
-  const { tokens, seconds, every } = await turns.take(() => writeOn(model, ids, page));
-  await look(new AbortController().signal);
+  if (read?.text !== before) {
+    const said = await look(signal, null);
+    if (!read || signal.aborted) return said;
+  }
+  const { study, model } = /** @type {NonNullable<typeof read>} */ (read);
+  field.readOnly = true; // what is typed would be written over
+  let told;
+  try {
+    const end = new AbortController();
+    for (const one of [signal, stopped]) one.addEventListener("abort", () => end.abort());
+    /** @type {Parameters<typeof writeOn>[2]} */
+    const page = {
+      signal: end.signal,
+      async onWritten(ids) {
+        const written = await model.decode(ids);
+        // A last blank is not read: the word that follows begins with it.
+        const isBlankTwice = before.endsWith(" ") && /^\s/.test(written);
+        field.value = (isBlankTwice ? before.slice(0, -1) : before) + written;
+        field.scrollTop = field.scrollHeight;
+        progress("Writing");
+      },
+      onFired: (places, ms) => map.play(places, ms),
+    };
+    told = await turns.take(() => writeOn(model, study.ids, page), signal);
+  } catch (error) {
+    if (!stopped.aborted || signal.aborted) throw error;
+  } finally {
+    field.readOnly = false;
+  }
+  if (signal.aborted || read?.study !== study) return;
+  const said = await readText(model, signal);
+  if (!told) return said;
+  const { tokens, seconds, every } = told;
   const lit = every > 1 ? ` The map showed one word of ${every}.` : "";
   return tokens === 0
     ? "The text has ended here, or fills the context."
@@ -160,69 +200,81 @@ async function write(signal) {
 
 /** Shows what wrote a word. @param {number} index */
 async function explain(index) {
-  if (!study || index < 1) return;
+  if (!read || index < 1) return;
   const signal = ask("word");
+  const { study, model } = read;
   word = index;
   words.choose(index);
-  const now = study;
-  const places = await now.fired(index);
+  const places = await study.fired(index, signal);
   if (signal.aborted) return;
   strengths = strengthsOf(places);
   map.hold(places.map((place) => ({ ...place, top: place.top.slice(0, LIT) })));
-  const [name] = quoted(now.words[index].text, "");
+  const [name] = quoted(study.words[index].text, "");
   byId("strongest-title").textContent = `What wrote ${name}`;
   byId("map-about").textContent =
     `What fired just before ${name} was written: a row is a layer, from 0, and a dot is a parameter token. Choose one.`;
   showList();
   showTable(byId("table"), strengths, { onChoose: choose });
-  explainWith(now.words, index, listed(), (await models.load(signal, () => {})).info.config.num_layers);
+  explainWith(study.words, index, listed(["proj", "mlp"], PICTURED), model.info.config.num_layers);
   keepAddress();
-  const plain = await now.plain(index);
-  if (signal.aborted) return;
-  const logprob = plain.logprobs[index];
-  byId("word-about").textContent =
-    logprob === null
-      ? `${name} stands first.`
-      : `The model gave ${name} ${percent(logprob)} here. The perplexity of the whole text is ${plain.perplexity.toFixed(3)}.`;
-  if (chosen && byId("token").hidden) quietly(showToken(false));
+  quietly(showLikelihood(study, index, name, signal));
+  if (chosen) quietly(byId("token").hidden ? showToken(false) : search());
   if (changes.all.length > 0) quietly(rewrite());
 }
 
-function listed() {
-  const order = byId("order", HTMLSelectElement).value;
-  const averages = study?.isSurveyed ? study.averages : null;
-  const isSpecial = order === "special" && averages !== null;
+/** @param {Study} study @param {number} index @param {string} name @param {AbortSignal} signal */
+async function showLikelihood(study, index, name, signal) {
+  byId("word-about").textContent = "";
+  const { logprobs, perplexity } = await study.likelihoods(signal);
+  if (signal.aborted) return;
+  byId("word-about").textContent =
+    `The model gave ${name} ${percent(logprobs[index] ?? 0)} here. The perplexity of the whole text is ${perplexity.toFixed(3)}.`;
+}
+
+/** @param {readonly Kind[]} kinds @param {number} count */
+function listed(kinds, count) {
+  const averages = read?.study.isSurveyed ? read.study.averages : null;
+  const isSpecial = byId("order", HTMLSelectElement).value === "special" && averages !== null;
   return strongest(strengths, {
-    kinds: new Set(/** @type {Kind[]} */ (byId("kinds", HTMLSelectElement).value.split(","))),
-    count: LISTED,
+    kinds: new Set(kinds),
+    count,
     mean: isSpecial ? (key) => averages.of(key) : undefined,
   });
 }
 
 function showList() {
-  if (!study) return;
-  const now = study;
-  showStrongest(byId("strongest"), listed(), {
-    promotes: (place) => now.promotes(place),
+  if (!read) return;
+  const { study } = read;
+  const kinds = /** @type {Kind[]} */ (byId("kinds", HTMLSelectElement).value.split(","));
+  showStrongest(byId("strongest"), listed(kinds, LISTED), {
+    promotes: (place) => study.promotes(place),
     onChoose: choose,
     chosen: chosen && keyOf(chosen),
   });
-  const averaged = now.averages.positions;
   byId("strongest-about").textContent =
     "The share is of what the 64 strongest of its layer and table contribute." +
-    (now.isSurveyed ? ` Averages are those of ${averaged} words.` : "");
+    (study.isSurveyed ? ` Averages are those of ${study.averages.positions} words.` : "");
+}
+
+/** Nothing moves under a pointer, or away from the keyboard. */
+function showListLater() {
+  const list = byId("strongest");
+  if (!list.matches(":hover, :focus-within")) return showList();
+  for (const type of ["pointerleave", "focusout"]) list.addEventListener(type, showListLater, { once: true });
 }
 
 /** A parameter token is to be looked at. @param {Place} place */
 function choose(place) {
   chosen = bare(place);
   keepAddress();
-  showList();
+  for (const row of byId("strongest").querySelectorAll("button"))
+    row.setAttribute("aria-pressed", String(row.dataset.key === keyOf(chosen)));
   quietly(showToken(true));
 }
 
 /** The dot of the map that was chosen: what fires most there. @param {{ layer: number, kind: Kind, slots: [number, number] | null }} at */
 function pick({ layer, kind, slots }) {
+  if (field.readOnly) return; // it shows words that are being written
   const [first] = strengths
     .filter((one) => one.layer === layer && one.kind === kind)
     .filter(({ slot, pack }) => (slots === null ? pack !== undefined : pack === undefined && isNear(slot, slots)))
@@ -236,66 +288,45 @@ function isNear(slot, [from, to]) {
   return slot >= from - room && slot < to + room;
 }
 
-/** @param {boolean} isAsked the visitor chose it: there the page goes */
+/** @param {boolean} isAsked the visitor chose it */
 async function showToken(isAsked) {
-  if (!study || !chosen) return;
-  const [now, place, signal] = [study, chosen, ask("token")];
-  byId("token").hidden = false;
-  byId("token-title").textContent = inWords(place);
-  byId("pushes").hidden = !writesWords(place);
-  byId("steers").hidden = writesWords(place);
-  showChange();
-  if (isAsked) byId("token-title").focus();
-  const told = await now.promotes(place);
-  if (signal.aborted) return;
-  for (const way of /** @type {const} */ (["up", "down"]))
-    byId(way).replaceChildren(
-      ...(told?.[way] ?? []).map(({ text: own, logit }) =>
-        make(
-          "li",
-          {},
-          make("span", { dir: "auto", text: quoted(own, "")[0] }),
-          make("span", { className: "number", text: logit.toFixed(2).replace("-", "−") }),
-        ),
-      ),
-    );
-  await search();
+  if (!read || !chosen) return;
+  const [{ study, model }, place, signal] = [read, chosen, ask("token")];
+  showPlace(place, isAsked);
+  showSwitch(place, changes, model);
+  byId("passages").replaceChildren();
+  await showPushes(study, place, signal);
+  if (!signal.aborted) await search();
 }
 
 /** Where it fires. */
 async function search() {
-  if (!study || !chosen) return;
-  const [now, place, signal] = [study, chosen, ask("token")];
+  if (!read || !chosen) return;
+  const [{ study }, place, signal] = [read, chosen, ask("token")];
   words.shade(null);
-  const own = await now.firing(place);
+  const own = await study.firing(place, signal);
   if (signal.aborted) return;
   words.shade(own);
-  await corpus.show(now, place, own, signal);
-}
-
-// ---- Without it --------------------------------------------------------------------------------
-
-function showChange() {
-  const button = byId("add-change", HTMLButtonElement);
-  button.disabled = chosen === null || changes.has(chosen);
-  button.textContent = button.disabled ? "It is among the changed ones below" : "Switch it off";
+  await corpus.show(study, place, own, signal);
 }
 
 async function rewrite() {
   const signal = ask("change");
-  if (!study || changes.all.length === 0) return;
-  await compare(study, changes.all, word, signal);
+  if (!read || changes.all.length === 0) return;
+  await compare(read.study, changes.all, word, signal);
 }
 
-// ---- What is told ------------------------------------------------------------------------------
+// ---- What is shown -----------------------------------------------------------------------------
 
-/** Waits for what the visitor did not wait for; what goes wrong with it is told all the same. @param {Promise<unknown>} work */
+/** For what nobody waits for: what goes wrong with it is shown all the same. @param {Promise<unknown>} work */
 async function quietly(work) {
+  const begun = read;
   try {
     await work;
   } catch (error) {
-    // Another model was chosen, or the page is left.
-    if (study) showError(error);
+    const isOver = error instanceof DOMException && error.name === "AbortError";
+    // With another text or model it is about nothing that is seen.
+    if (!isOver && read !== null && read === begun) showError(error);
   }
 }
 
@@ -325,26 +356,32 @@ function tell(sentence) {
 }
 
 function view() {
-  const isOwn = study !== null && plainText(field.value) === text;
-  const at = isOwn && word > 0 ? (study?.words[word].start ?? null) : null;
-  return { model: models.attributes, text: plainText(field.value), at, chosen, changes: changes.all };
+  const text = plainText(field.value);
+  const at = read?.text === text && word > 0 ? read.study.words[word].start : null;
+  return { model: models.attributes, text, at, chosen, changes: changes.all };
 }
 
+/** Without the text it would show another one: then the address says nothing. */
 function keepAddress() {
+  byId("link-status").textContent = "";
   const hash = toHash(view());
-  if (hash !== null) history.replaceState(history.state, "", `${location.pathname}${location.search}${hash}`);
-}
-
-/** The word that the link tells, while its text is there. */
-function placeInLink() {
-  return study === null && field.value === given.text ? given.at : null;
+  history.replaceState(history.state, "", `${location.pathname}${location.search}${hash ?? ""}`);
+  return hash !== null;
 }
 
 // ---- Controls ----------------------------------------------------------------------------------
 
+/** The word that the link names, while its text is there. */
+function placeInLink() {
+  return read === null && field.value === given.text ? given.at : null;
+}
+
 byId("look").addEventListener("click", () => run((signal) => look(signal, placeInLink())));
 byId("write").addEventListener("click", () => run(write));
-byId("stop").addEventListener("click", () => running?.abort());
+byId("stop").addEventListener("click", () => {
+  if (field.readOnly) running?.writing.abort();
+  else running?.all.abort();
+});
 byId("kinds").addEventListener("change", showList);
 byId("order").addEventListener("change", showList);
 byId("add-change").addEventListener("click", () => {
@@ -353,9 +390,7 @@ byId("add-change").addEventListener("click", () => {
   byId("changes").querySelector("input")?.focus();
 });
 byId("copy-link").addEventListener("click", async () => {
-  const hash = toHash(view());
-  if (hash === null) return void (byId("link-status").textContent = "The text is too long for a link.");
-  keepAddress();
+  if (!keepAddress()) return void (byId("link-status").textContent = "The text is too long for a link.");
   const copied = await navigator.clipboard?.writeText(location.href).then(
     () => true,
     () => false,
@@ -367,5 +402,7 @@ addEventListener("hashchange", () => location.reload());
 addEventListener("pagehide", (event) => event.persisted || models.dispose());
 
 changes.all = given.changes;
-const isStored = await models.isStored().catch(() => false);
-if (isStored && given.text !== null && running === null) run((signal) => look(signal, placeInLink()));
+if (given.text !== null) {
+  const isStored = await models.isStored().catch(() => false);
+  if (isStored && running === null && read === null) run((signal) => look(signal, placeInLink()));
+}

@@ -1,8 +1,10 @@
 // The model that is looked into: which one, its loading, and the packs that take part.
 
+import { isUsable } from "../../lib/api/model.js";
+import { isLocalFolder, resolveName } from "../../lib/api/names.js";
 import { readLoadAttributes } from "../../lib/element/attributes.js";
 import { progressInWords } from "../../lib/element/status.js";
-import { isLocalFolder } from "../../lib/api/names.js";
+import { EMBEDDED_MODEL } from "../../lib/locations.js";
 import { TokenFormer } from "../../tokenformer.js";
 import { byId } from "../elements.js";
 import { hasGpu } from "../gpu.js";
@@ -15,7 +17,7 @@ import { BrowserRecords } from "../stories/records.js";
 /** @typedef {TokenFormer} Model */
 
 export class InspectedModel {
-  /** As the element's attributes have them. @type {Record<string, string>} */
+  /** As the element's attributes have them; another object for each choice. @type {Record<string, string>} */
   #attributes;
   /** @type {Model | null} */
   #loaded = null;
@@ -24,7 +26,7 @@ export class InspectedModel {
   #shelf;
   #onChoose;
 
-  /** @param {Record<string, string>} attributes @param {() => void} onChoose another model is to be looked into */
+  /** @param {Record<string, string>} attributes @param {() => void} onChoose another model is to be looked into: the former one is disposed of next */
   constructor(attributes, onChoose) {
     this.#attributes = attributes;
     this.#onChoose = onChoose;
@@ -52,15 +54,15 @@ export class InspectedModel {
     if (name === (this.#attributes.model ?? null)) return;
     this.#attributes = name === null ? {} : { model: name };
     this.#show();
-    await this.dispose();
     this.#onChoose();
+    await this.dispose();
   }
 
   #show() {
-    const name = this.#attributes.model ?? null;
+    const { model: name = null, quantization } = this.#attributes;
     const models = name === null ? KNOWN : withModel(name);
     showChoices(models.map((model) => modelCard(model, model.name === name, whyNot(model, this.#hasGpu))));
-    byId("model-name").textContent = modelInWords(name);
+    byId("model-name").textContent = modelInWords(name) + (quantization ? `, ${quantization}` : "");
   }
 
   #request() {
@@ -68,25 +70,38 @@ export class InspectedModel {
     return /** @type {const} */ ([model, readLoadAttributes((attribute) => more[attribute] ?? null)]);
   }
 
-  /** Whether it is on this device already. */
+  /** Whether it is on this device already, whole. Nobody else is asked. */
   async isStored() {
-    const { state } = await TokenFormer.availability(...this.#request());
-    return state === "stored";
+    const { model } = this.#attributes;
+    const ids = model === undefined ? [EMBEDDED_MODEL, ""] : [model, resolveName(model).id];
+    return (await TokenFormer.models()).some(({ id, complete }) => complete && ids.includes(id));
   }
 
-  /** The model, with the packs that are switched on. Rejects as `TokenFormer.load`. @param {AbortSignal} signal @param {(words: string) => void} onProgress */
+  /**
+   * The model, with the packs that are switched on. Rejects as `TokenFormer.load`, and with an AbortError where another one
+   * was chosen meanwhile.
+   * @param {AbortSignal} signal
+   * @param {(words: string) => void} onProgress
+   */
   async load(signal, onProgress) {
-    if (this.#loaded) return this.#loaded;
+    if (this.#loaded && isUsable(/** @type {any} */ (this.#loaded))) return this.#loaded;
+    await this.dispose();
+    const attributes = this.#attributes;
     const [name, options] = this.#request();
     const told = isLocalFolder(name);
-    this.#loaded = await TokenFormer.load(name, {
+    const model = await TokenFormer.load(name, {
       ...options,
       signal,
       onProgress: (progress) => onProgress(`Loading the model. ${progressInWords(progress, told)}`),
     });
+    if (attributes !== this.#attributes || signal.aborted) {
+      await model.dispose();
+      throw new DOMException("Another model was chosen.", "AbortError");
+    }
+    this.#loaded = model;
     await this.#shelf.read();
-    await this.#shelf.attach(this.#loaded);
-    return this.#loaded;
+    await this.#shelf.attach(model);
+    return model;
   }
 
   /** Gives its memory back. */
@@ -99,8 +114,9 @@ export class InspectedModel {
 
   #showPacks() {
     const names = this.#loaded?.packs.map(({ name }) => `“${name}”`) ?? [];
+    const isOne = names.length === 1;
     const line = byId("packs-there");
     line.hidden = names.length === 0;
-    line.textContent = `${names.length === 1 ? "The pack" : "The packs"} ${names.join(", ")} ${names.length === 1 ? "takes" : "take"} part, in a colour of ${names.length === 1 ? "its" : "their"} own.`;
+    line.textContent = `${isOne ? "The pack" : "The packs"} ${names.join(", ")} ${isOne ? "takes" : "take"} part, in a colour of ${isOne ? "its" : "their"} own.`;
   }
 }

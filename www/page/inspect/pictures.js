@@ -1,7 +1,6 @@
 // The words of the explanation, and of its two pictures: the visitor's own.
 
 import { byId } from "../elements.js";
-import { writesWords } from "./places.js";
 
 /** @typedef {import("./places.js").Strength} Strength */
 /** @typedef {import("./study.js").Word} Word */
@@ -19,7 +18,7 @@ export function explainWith(words, index, strengths, layers) {
   fill("the-word", cut(seen(words[index])));
   fill("the-last", cut(seen(words[index - 1])));
   fill("the-words", `${index > BEFORE ? "… " : ""}${before.join("").replace(/\s+/g, " ").trim()}`);
-  const pictured = strengths.filter(writesWords).slice(0, PICTURED);
+  const pictured = strengths.slice(0, PICTURED);
   for (let i = 0; i < PICTURED; i += 1) {
     const one = pictured[i];
     inPicture(`picture-fires-${i}`).textContent = one ? one.activation.toFixed(1) : "";
@@ -38,7 +37,10 @@ function fill(name, text) {
 }
 
 /** @param {string} text */
-const cut = (text) => (text.length > LETTERS ? `${text.slice(0, LETTERS - 1)}…` : text);
+function cut(text) {
+  const letters = Array.from(text);
+  return letters.length > LETTERS ? `${letters.slice(0, LETTERS - 1).join("")}…` : text;
+}
 
 /** An element of a picture. @param {string} id */
 function inPicture(id) {

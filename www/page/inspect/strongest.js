@@ -3,6 +3,7 @@
 import { make } from "../../lib/element/dom.js";
 import { KINDS } from "../../lib/api/pack-file.js";
 import { keyOf } from "./places.js";
+import { STEERS } from "./token-panel.js";
 
 /** @typedef {import("./places.js").Place} Place */
 /** @typedef {import("./places.js").Strength} Strength */
@@ -42,7 +43,7 @@ export function showStrongest(list, strengths, { promotes, onChoose, chosen }) {
     const { layer, kind, slot, pack } = strength;
     const bar = make("span", { className: "bar-of-share" });
     bar.style.setProperty("--share", String(strength.share / most));
-    const pushed = make("span", { className: "pushed" });
+    const pushed = make("span", { className: "pushed", dir: "auto" });
     const button = make(
       "button",
       { type: "button", className: pack === undefined ? "strength" : "strength of-pack" },
@@ -51,15 +52,20 @@ export function showStrongest(list, strengths, { promotes, onChoose, chosen }) {
       make("span", { className: "number", text: share(strength.share) }),
       pushed,
     );
+    button.setAttribute("data-key", keyOf(strength));
     button.setAttribute("aria-pressed", String(keyOf(strength) === chosen));
     button.addEventListener("click", () => onChoose(strength));
     promotes(strength).then(
-      (told) => (pushed.textContent = told ? pushInWords(told) : "steers which earlier words are read"),
+      (told) => (pushed.textContent = told ? pushInWords(told) : STEERS[kind]),
       () => {}, // the model was given up, or the pack taken away
     );
     return make("li", {}, button);
   });
+  const focused = list.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
+  const key = focused?.dataset.key;
   list.replaceChildren(...rows);
+  const buttons = Array.from(list.querySelectorAll("button"));
+  if (focused) (buttons.find((button) => button.dataset.key === key) ?? buttons[0])?.focus();
 }
 
 /** The strongest of each layer and kind. @param {HTMLElement} table @param {readonly Strength[]} strengths @param {{ onChoose: (place: Place) => void }} page */

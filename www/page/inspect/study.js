@@ -10,7 +10,8 @@ import { Averages, bare, firingOf, keyOf, writesWords } from "./places.js";
 /** @typedef {import("./places.js").Place} Place */
 /** @typedef {import("./address.js").Change} Change */
 /** A token of the text. `start`: code units of the text before it. @typedef {{ id: number, text: string, start: number }} Word */
-/** A text, how likely each of its tokens was, and what was written after `from` of them. @typedef {{ logprobs: (number | null)[], perplexity: number, written: string }} Version */
+/** How likely each token was. @typedef {{ logprobs: (number | null)[], perplexity: number }} Likelihoods */
+/** The same, and what was written after some of them. @typedef {Likelihoods & { written: string }} Version */
 
 /** What is asked of a word: as much as the engine tells. */
 export const MOST_TOP = 64;
@@ -22,22 +23,29 @@ const MOST_AVERAGED = 512;
 const STEP = { first: 4, most: 128, ms: 120 };
 /** Tokens that are written to be compared. */
 const WRITTEN = 48;
-/** What may be searched of another text, and the tokens of a piece of it. */
+/** Tokens that may be searched of another text, tokens of a piece of it, and letters of a piece that is encoded. */
 export const MOST_SEARCHED = 16384;
 const PIECE = 256;
+const LETTERS = 2000;
+/** Less of a logarithm's change is not seen. */
+const SEEN = 0.02;
+/** Of a text that is longer than the context, how many words are there after the one that is explained. */
+const AFTER = 64;
 
 export class Study {
   /** Whether the averages are those of the whole text, or of as much of it as is asked for. */
   isSurveyed = false;
-  /** The text's tokens, as many of its last ones as fit the context. @type {Word[]} */
+  /** The text's tokens, as many as fit the context. @type {Word[]} */
   words = [];
   averages = new Averages();
   #model;
   #turns;
   /** @type {Map<string, Promise<Promotes>>} */
   #promotes = new Map();
-  /** @type {Map<number, Version>} */
-  #plain = new Map();
+  /** What was computed of the text, by what was changed: "" for nothing. @type {Map<string, Likelihoods>} */
+  #likelihoods = new Map();
+  /** What was written, by the word and what was changed. @type {Map<string, string>} */
+  #written = new Map();
 
   /** @param {TokenFormer} model @param {import("./turns.js").Turns} turns with the model */
   constructor(model, turns) {
@@ -45,13 +53,17 @@ export class Study {
     this.#turns = turns;
   }
 
-  /** Reads a text. @param {string} text */
-  async read(text) {
+  /**
+   * Reads a text, once. Of one that is longer than the context, the last part, or the part around a place of it.
+   * @param {string} text
+   * @param {number | null} [at] code units before that place
+   */
+  async read(text, at = null) {
     const words = await wordsOf(this.#model, text);
-    this.words = words.slice(-this.#model.info.contextLength);
-    this.averages = new Averages();
-    this.isSurveyed = false;
-    this.#plain.clear();
+    const { contextLength } = this.#model.info;
+    const found = at === null ? -1 : words.findIndex((word) => word.start + word.text.length > at);
+    const end = found < 0 ? words.length : Math.min(words.length, Math.max(contextLength, found + Math.min(AFTER, contextLength >> 1)));
+    this.words = words.slice(Math.max(0, end - contextLength), end);
     return this.words;
   }
 
@@ -59,47 +71,41 @@ export class Study {
     return this.words.map(({ id }) => id);
   }
 
-  /** What fired where a word was written. @param {number} index of the word, not the first @param {number} [top] */
-  fired(index, top = MOST_TOP) {
-    return this.#turns.take(() => this.#model.inspect(this.ids.slice(0, index), { position: index - 1, top }));
+  /** What fired where a word was written. @param {number} index of the word, not the first @param {AbortSignal} signal */
+  fired(index, signal) {
+    const [ids, asked] = [this.ids.slice(0, index), { position: index - 1, top: MOST_TOP }];
+    return this.#turns.take(() => this.#model.inspect(ids, asked), signal);
   }
 
-  /**
-   * Finds out what fires on average, the last words first, in steps that let others ask meanwhile.
-   * @param {(places: Inspected[], ms: number) => void} onStep
-   * @param {AbortSignal} signal
-   */
-  async survey(onStep, signal) {
+  /** Finds out what fires on average, in steps that let others ask meanwhile. @param {AbortSignal} signal */
+  async survey(signal) {
     const ids = this.ids;
-    const first = Math.max(0, ids.length - MOST_AVERAGED);
     let step = STEP.first;
-    for (let at = first; at < ids.length && !signal.aborted;) {
+    for (let at = Math.max(0, ids.length - MOST_AVERAGED); at < ids.length;) {
       const end = Math.min(ids.length, at + step);
       const position = Array.from({ length: end - at }, (_, i) => at + i);
       /** @type {[Inspected[], number]} */
       const [places, ms] = await this.#turns.take(async () => {
         const begin = performance.now();
         return [await this.#model.inspect(ids.slice(0, end), { position, top: TOP }), performance.now() - begin];
-      });
-      if (signal.aborted) return;
+      }, signal);
       this.averages.add(places);
       step = nextStep(step, ms);
       at = end;
-      onStep(places, ms);
     }
-    this.isSurveyed = !signal.aborted;
+    this.isSurveyed = true;
   }
 
-  /** How strongly a parameter token fires at each word of this text. @param {Place} place */
-  async firing(place) {
-    return this.#firing(this.ids, place);
+  /** How strongly a parameter token fires at each word of this text. @param {Place} place @param {AbortSignal} signal */
+  firing(place, signal) {
+    return this.#firing(this.ids, place, signal);
   }
 
-  /** @param {number[]} ids @param {Place} place */
-  async #firing(ids, place) {
+  /** @param {number[]} ids @param {Place} place @param {AbortSignal} signal */
+  async #firing(ids, place, signal) {
     const position = ids.map((_, i) => i);
     const asked = { layers: [place.layer], kinds: [place.kind], top: MOST_TOP, position };
-    return firingOf(await this.#turns.take(() => this.#model.inspect(ids, asked)), place, ids.length);
+    return firingOf(await this.#turns.take(() => this.#model.inspect(ids, asked), signal), place, ids.length);
   }
 
   /**
@@ -110,22 +116,26 @@ export class Study {
     /** @type {number[]} */
     const firing = [];
     const piece = Math.min(PIECE, this.#model.info.contextLength);
-    while (firing.length < words.length && !signal.aborted) {
-      const part = words.slice(firing.length, firing.length + piece);
-      firing.push(
-        ...(await this.#firing(
-          part.map(({ id }) => id),
-          place,
-        )),
-      );
+    while (firing.length < words.length) {
+      const ids = words.slice(firing.length, firing.length + piece).map(({ id }) => id);
+      firing.push(...(await this.#firing(ids, place, signal)));
       onProgress(firing.length / words.length);
     }
     return firing;
   }
 
-  /** The tokens of another text, the first of a long one. @param {string} text */
-  async wordsOf(text) {
-    return (await wordsOf(this.#model, text)).slice(0, MOST_SEARCHED);
+  /** The first tokens of another text. @param {string} text @param {AbortSignal} signal */
+  async firstWordsOf(text, signal) {
+    /** @type {Word[]} */
+    const words = [];
+    for (let at = 0; at < text.length && words.length < MOST_SEARCHED;) {
+      if (signal.aborted) throw signal.reason;
+      const blank = text.slice(at + LETTERS).search(/\s/);
+      const end = blank < 0 ? text.length : at + LETTERS + blank;
+      words.push(...(await wordsOf(this.#model, text.slice(at, end))));
+      at = end;
+    }
+    return words.slice(0, MOST_SEARCHED);
   }
 
   /** What a parameter token pushes; null for a kind that pushes no words. @param {Place} place @returns {Promise<Promotes | null>} */
@@ -138,41 +148,56 @@ export class Study {
     return known;
   }
 
-  /** Another pack takes part, or none: what was written before counts no more. */
-  forget() {
-    this.#plain.clear();
-    this.#promotes.clear();
+  /** How likely the text is as it is. @param {AbortSignal} signal */
+  likelihoods(signal) {
+    return this.#turns.take(() => this.#score(""), signal);
   }
 
-  /** The text as it is, and what the model writes after its first `from` tokens. @param {number} from */
-  async plain(from) {
-    const known = this.#plain.get(from) ?? (await this.#turns.take(() => this.#version(from)));
-    this.#plain.set(from, known);
-    return known;
+  /** The text as it is, and what the model writes after its first `from` tokens. @param {number} from @param {AbortSignal} signal */
+  plain(from, signal) {
+    return this.#turns.take(() => this.#version("", from), signal);
   }
 
-  /** The same while parameter tokens fire more or less. @param {readonly Change[]} changes @param {number} from */
-  changed(changes, from) {
+  /** The same while parameter tokens fire more or less. @param {readonly Change[]} changes @param {number} from @param {AbortSignal} signal */
+  changed(changes, from, signal) {
+    const key = changes.map((change) => `${keyOf(change)}*${change.scale}`).join("\n");
     return this.#turns.take(async () => {
       await this.#model.ablate([...changes]);
       try {
-        return await this.#version(from);
+        return await this.#version(key, from);
       } finally {
         await this.#model.ablate([]);
       }
-    });
+    }, signal);
   }
 
-  /** @param {number} from @returns {Promise<Version>} */
-  async #version(from) {
-    const ids = this.ids;
-    const { logprobs, perplexity } = await this.#model.score(ids);
+  /** @param {string} key what is changed @param {number} from @returns {Promise<Version>} */
+  async #version(key, from) {
+    return { ...(await this.#score(key)), written: await this.#write(key, from) };
+  }
+
+  /** @param {string} key @returns {Promise<Likelihoods>} */
+  async #score(key) {
+    const known = this.#likelihoods.get(key);
+    if (known) return known;
+    const { logprobs, perplexity } = await this.#model.score(this.ids);
+    const likelihoods = { logprobs, perplexity: perplexity ?? 1 };
+    this.#likelihoods.set(key, likelihoods);
+    return likelihoods;
+  }
+
+  /** @param {string} key @param {number} from */
+  async #write(key, from) {
+    const name = `${from}\n${key}`;
+    const known = this.#written.get(name);
+    if (known !== undefined) return known;
     // As much of the text as leaves room: a context that slides would show another change.
     const { contextLength } = this.#model.info;
     const maxTokens = Math.min(WRITTEN, contextLength >> 1);
-    const read = ids.slice(Math.max(0, from - (contextLength - maxTokens)), from);
+    const read = this.ids.slice(Math.max(0, from - (contextLength - maxTokens)), from);
     const { text } = await this.#model.complete(read, { maxTokens, temperature: 0, repetitionPenalty: 1 });
-    return { logprobs, perplexity: perplexity ?? 1, written: text };
+    this.#written.set(name, text);
+    return text;
   }
 }
 
@@ -181,7 +206,8 @@ export function mostChanged(plain, changed, count) {
   return plain.logprobs
     .flatMap((before, index) => {
       const after = changed.logprobs[index];
-      return before === null || after === null ? [] : [{ index, before, after }];
+      const isMoved = before !== null && after !== null && Math.abs(after - before) >= SEEN;
+      return isMoved ? [{ index, before, after }] : [];
     })
     .sort((a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before))
     .slice(0, count);

@@ -1,18 +1,22 @@
 // Whose turn it is with the model: while something is switched off in it, nothing else may be asked.
 
 export class Turns {
-  /** Settles when the model is nobody's. @type {Promise<unknown>} */
+  /** Settles when nobody has the model. @type {Promise<unknown>} */
   #last = Promise.resolve();
 
   /**
-   * Has the model to itself while `work` runs, after whoever asked before.
+   * Gives the model to `work` alone, after everyone who asked before. Rejects with the signal's reason if it is aborted by then.
    * @template T
    * @param {() => Promise<T>} work
+   * @param {AbortSignal} signal
    * @returns {Promise<T>}
    */
-  take(work) {
-    const turn = this.#last.then(work);
-    this.#last = turn.catch(() => {}); // told to whoever asked
+  take(work, signal) {
+    const turn = this.#last.then(() => {
+      if (signal.aborted) throw signal.reason;
+      return work();
+    });
+    this.#last = turn.catch(() => {}); // the caller gets it
     return turn;
   }
 }

@@ -23,25 +23,30 @@ export class WordList {
       if (index !== undefined) onChoose(Number(index));
     });
     list.addEventListener("keydown", (event) => {
-      const step = STEPS[event.key];
-      if (!step) return;
+      const next = this.#next(event.key);
+      if (next === null) return;
       event.preventDefault();
-      const next = Math.max(1, Math.min(list.children.length - 1, this.#chosen + step));
       if (next === this.#chosen || !list.children[next]) return;
       this.#onChoose(next);
       /** @type {HTMLElement} */ (list.children[next]).focus();
     });
   }
 
+  /** Where a key leads; null for a key that leads nowhere. @param {string} key */
+  #next(key) {
+    const last = this.#list.children.length - 1;
+    if (key === "Home") return 1;
+    if (key === "End") return last;
+    if (key === "Enter" || key === " ") return this.#chosen;
+    const isTurned = getComputedStyle(this.#list).direction === "rtl" && /Left|Right/.test(key);
+    const step = STEPS[key];
+    return step ? Math.max(1, Math.min(last, this.#chosen + (isTurned ? -step : step))) : null;
+  }
+
   /** @param {readonly Word[]} words */
   show(words) {
     this.#chosen = -1;
     this.#list.replaceChildren(...words.map(wordButton));
-  }
-
-  /** A word that was just written. @param {Word} word */
-  append(word) {
-    this.#list.append(wordButton(word, this.#list.children.length));
   }
 
   /** @param {number} index */
