@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Takes the pictures of the page in README and docs: docs/screenshot{,-dark,-phone,-phone-dark}.png, and of the page that
-// looks inside: docs/inside{,-dark}.png.
+// looks inside: docs/inside.png.
 //
 //     node scripts/screenshots.mjs [--cpu] [SEED]
 //
@@ -49,13 +49,10 @@ await withBrowser({ cpu }, async (browser, origin) => {
   await page.getByRole("button", { name: /layer 9 · mlp · 1664 .*away from/ }).click();
   await page.getByText(/^It fires at/).waitFor();
   await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
-  for (const scheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme: scheme });
-    const top = async (id) => (await page.locator(id).boundingBox()).y;
-    const [from, to] = [await top("#words-title"), await top("#token-title")];
-    const name = `inside${scheme === "dark" ? "-dark" : ""}.png`;
-    const path = fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
-    await page.screenshot({ path, clip: { x: 60, y: from - 8, width: 880, height: to - from - 24 } });
-    console.log(`docs/${name}`);
-  }
+  await page.emulateMedia({ colorScheme: "light" });
+  const top = async (id) => (await page.locator(id).boundingBox()).y;
+  const [from, to] = [await top("#words-title"), await top("#token-title")];
+  const path = fileURLToPath(new URL("../docs/inside.png", import.meta.url));
+  await page.screenshot({ path, clip: { x: 60, y: from - 8, width: 880, height: to - from - 24 } });
+  console.log("docs/inside.png");
 });

@@ -62,7 +62,10 @@ export class Study {
     const words = await wordsOf(this.#model, text);
     const { contextLength } = this.#model.info;
     const found = at === null ? -1 : words.findIndex((word) => word.start + word.text.length > at);
-    const end = found < 0 ? words.length : Math.min(words.length, Math.max(contextLength, found + Math.min(AFTER, contextLength >> 1)));
+    const end =
+      found < 0
+        ? words.length
+        : Math.min(words.length, Math.max(contextLength, found + Math.min(AFTER, contextLength >> 1)));
     this.words = words.slice(Math.max(0, end - contextLength), end);
     return this.words;
   }
