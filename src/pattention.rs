@@ -22,7 +22,7 @@ impl Pattention {
     /// All five, in the order in which they run.
     pub const ALL: [Self; 5] = [Self::Query, Self::Key, Self::Value, Self::Proj, Self::Mlp];
 
-    /// As the public interface and the files of token packs call it.
+    /// Its name in the public interface and in the files of token packs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Query => "query",
@@ -33,7 +33,7 @@ impl Pattention {
         }
     }
 
-    /// The one that is called so.
+    /// The one with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.name() == name)
     }

@@ -1,5 +1,5 @@
-//! When a load that failed is made once more, and on what: on another device if one was lost, on the CPU if there is no
-//! usable GPU. What was stored by then need not be loaded again.
+//! When a failed load is retried, and on what: on another device if one was lost, on the CPU if there is no usable GPU.
+//! What was stored by then need not be loaded again.
 
 use super::request::Wanted;
 use crate::cpu::Reason;
@@ -10,11 +10,12 @@ use crate::error::{ErrorCode, ErrorKind, Result};
 pub struct Attempt<T> {
     /// What it made.
     pub result: Result<T>,
-    /// It was known to go to the CPU.
+    /// The model was known to go to the CPU.
     pub is_on_cpu: bool,
 }
 
-/// Makes attempts with `load` until one succeeds, or nothing is left to try. It gets the reason if it is to go to the CPU.
+/// Makes attempts with `load` until one succeeds or nothing is left to try. `load` gets the reason if the model is to
+/// go to the CPU.
 ///
 /// # Errors
 /// Those of the last attempt.

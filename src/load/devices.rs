@@ -25,7 +25,7 @@ pub struct BrowserDevices<'a> {
     request: &'a Request,
     progress: Rc<Reporter<Browser>>,
     store: Option<IndexedDb>,
-    /// The device that is being opened, until somebody needs it.
+    /// The device that is being opened, until it is needed.
     opening: Option<oneshot::Receiver<Result<Gpu>>>,
     gpu: Option<Rc<Gpu>>,
     /// Why the model goes to the CPU, once that is known.
@@ -41,7 +41,7 @@ impl<'a> BrowserDevices<'a> {
         if on_cpu.is_none() {
             let options = gpu_options(request);
             Browser.spawn(async move {
-                // Nobody may be left to use it.
+                // The receiver may be gone.
                 let _ = sender.send(Gpu::open(&options).await);
             });
         }
@@ -50,7 +50,7 @@ impl<'a> BrowserDevices<'a> {
         Self { request, progress, store, opening, gpu, on_cpu, verdict }
     }
 
-    /// What the self-test finds is kept in a store.
+    /// The store that remembers what the self-test finds.
     pub fn remember_in(&mut self, store: Option<IndexedDb>) {
         self.store = store;
     }
@@ -73,8 +73,7 @@ impl<'a> BrowserDevices<'a> {
         Ok(Device::Cpu(self.on_cpu.clone().unwrap_or(Reason::Asked)))
     }
 
-    /// The device for this model: a GPU that is slower gives way to the CPU. One that is a program on the CPU is, others
-    /// are if that was found out before.
+    /// The device for this model: the CPU where the GPU is slower. A software GPU is; others are if that was measured before.
     async fn device_for(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Device> {
         let device = self.device().await?;
         self.verdict = None;
@@ -97,7 +96,7 @@ impl<'a> BrowserDevices<'a> {
     }
 
     async fn gpu(&mut self) -> Result<Rc<Gpu>> {
-        // It may have been lost while another tab was waited for.
+        // It may have been lost while this tab waited for another one.
         if let Some(gpu) = self.gpu.as_ref().filter(|gpu| gpu.check().is_ok()) {
             return Ok(gpu.clone());
         }

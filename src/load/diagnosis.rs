@@ -11,9 +11,9 @@ use crate::hub::ranges::{OnBytes, Reader};
 use crate::platform::Platform;
 use std::rc::Rc;
 
-/// Which error to tell of a file that cannot be understood: that it is damaged, if its hash says so.
+/// Which error to report for a file that cannot be understood: that it is damaged, if its hash says so.
 pub async fn diagnose<P: Platform>(source: &Source<P>, file: &FileInfo, e: Error) -> Error {
-    // A file with hashes of chunks has one of the whole in the same place.
+    // A file with chunk hashes has the hash of the whole file in the same place.
     let sha256 = file.sha256.clone().or_else(|| file.manifest.as_ref().map(|m| m.sha256.clone()));
     let file = FileInfo { sha256, ..file.clone() };
     match file.size {
@@ -24,7 +24,7 @@ pub async fn diagnose<P: Platform>(source: &Source<P>, file: &FileInfo, e: Error
     }
 }
 
-/// The same for a file of `size` bytes that is hashed up to `position`, and of which `plan` may be a wrong idea.
+/// The same for a file of `size` bytes that is hashed up to `position`, and that `plan` may describe wrongly.
 pub async fn diagnose_rest<P: Platform>(
     client: &Rc<Client<P>>,
     file: &FileInfo,

@@ -26,7 +26,7 @@ extern "C" {
     ) -> Result<(), JsValue>;
 }
 
-/// Writes to either.
+/// Writes to the GPU or to this module's memory.
 pub enum Uploader<'a> {
     /// To a GPU.
     Gpu(GpuUploader<'a>),
@@ -34,8 +34,8 @@ pub enum Uploader<'a> {
     Cpu(&'a cpu::Loading),
 }
 
-/// Writes them to the GPU, which takes whole words only: bytes of a word that is cut by the end of a unit wait for the
-/// next one.
+/// Writes pieces to the GPU, which takes whole words only: bytes of a word that is cut by the end of a unit wait for
+/// the next unit.
 pub struct GpuUploader<'a> {
     loading: &'a Loading,
     queue: RawQueue,

@@ -1,4 +1,4 @@
-//! Bytes that stream by are hashed and compared, in turns with whatever else this thread has to do.
+//! Hashes and compares bytes as they stream by, yielding to the other work of this thread.
 
 use super::plan::FilePlan;
 use crate::error::Result;
@@ -11,19 +11,19 @@ use std::rc::Rc;
 /// Bytes that are converted or hashed at a time: a few milliseconds of work.
 pub const SLICE: u32 = 1 << 20;
 
-/// Work on a model's bytes that lets others have their turn, and ends when the caller aborts.
+/// Work on a model's bytes that yields to other tasks and ends when the caller aborts.
 pub struct Slices<P> {
     client: Rc<Client<P>>,
     turns: turns::Turns<P>,
 }
 
 impl<P: Platform> Slices<P> {
-    /// It begins.
+    /// Starts the first turn.
     pub fn new(client: &Rc<Client<P>>) -> Self {
         Self { client: client.clone(), turns: turns::Turns::new(client.platform().clone(), OF_A_PAGE) }
     }
 
-    /// After each slice.
+    /// Yields if it is time to; to be called after each slice.
     ///
     /// # Errors
     /// `aborted`.
@@ -45,7 +45,7 @@ pub async fn hash<P: Platform>(bytes: &P::Bytes, hasher: &mut Sha256, slices: &S
     Ok(())
 }
 
-/// True if bytes that stream by are not those that the plan was made from. Only those are copied.
+/// True if bytes that stream by differ from those that the plan was made from. Only those are copied.
 pub fn contradicts(plan: &FilePlan, at: u64, piece: &impl Bytes) -> bool {
     plan.was_seen(&(at..at + u64::from(piece.count()))) && !plan.agrees(at, &piece.copied())
 }

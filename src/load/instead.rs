@@ -1,4 +1,4 @@
-//! The stored copy of a model whose place cannot be reached, or does not have it any more.
+//! The stored copy of a model whose source cannot be reached or no longer has it.
 
 use super::upload::Devices;
 use super::{Load, Made};
@@ -13,14 +13,14 @@ where
     S: Store<Bytes = P::Bytes> + Clone,
     D: Devices<P::Bytes>,
 {
-    /// A complete model is stored that may be used if its place cannot be reached.
+    /// True if a complete model is stored that may be used if its source cannot be reached.
     pub(super) async fn has_copy(&self) -> bool {
         let Some(store) = &self.store else { return false };
         let models = store.models().await.unwrap_or_default();
         self.request.wanted().find(&models, self.request.version()).is_some()
     }
 
-    /// The stored copy in the place of what `e` says cannot be had.
+    /// The stored copy, instead of what `e` says is unavailable.
     pub(super) async fn instead(&mut self, e: Error) -> Result<Made<D::Model>> {
         let Some(note) = stored_instead(&e) else { return Err(e) };
         let Some(mut loaded) = self.stored(self.request.version()).await? else { return Err(e) };

@@ -1,4 +1,4 @@
-//! From a request to an engine: what one load in a browser does, and does again where its device is lost.
+//! From a request to an engine: what one load in a browser does, and repeats if its device is lost.
 
 use super::attempts::{Attempt, attempts};
 use super::devices::BrowserDevices;
@@ -13,12 +13,12 @@ use crate::store::cache::not_kept;
 use crate::store::indexed_db::IndexedDb;
 use std::rc::Rc;
 
-/// Makes the engine of a model. If the device is lost meanwhile, or turns out to be of no use, another one, or the CPU,
+/// Makes the engine of a model. If the device is lost meanwhile, or turns out to be unusable, another one, or the CPU,
 /// gets what is stored by then.
 pub async fn make(request: &Request, progress: &Rc<Reporter<Browser>>, signal: &Signal) -> Result<Made<AnyModel>> {
     let load = async |on_cpu| {
         progress.phase("resolve");
-        // A device takes as long to come as the small files do.
+        // Opening a device takes as long as fetching the small files.
         let mut devices = BrowserDevices::begin(request, progress, on_cpu);
         let opened = match request.cache {
             true => IndexedDb::open().await.map(Some),

@@ -1,13 +1,14 @@
 //! Loading a model: from its name to weights on the GPU (or in this module's memory), by way of the store or the
 //! network.
 //!
-//! `source` finds it, `planner` (with `quantized` and `published`) says what is to be read, `units` does it (each by
-//! `unit`), `upload` says what it is written to, `progress` tells. `stored` loads what is complete already, `turn` waits
-//! for another tab that loads the same. All this runs on any [`Platform`].
+//! `source` finds it, `planner` (with `quantized` and `published`) decides what to read, `units` reads it (each by
+//! `unit`), `upload` says what it is written to, and `progress` reports. `stored` loads what is already complete,
+//! `turn` waits for another tab that loads the same model. All of this runs on any [`Platform`].
 //!
-//! `hashing` compares what came, `diagnosis` says why a file cannot be understood, and `instead` what stands in for one that
-//! cannot be reached. `attempts` says when a load that failed is made once more, and on what. In a browser (wasm only),
-//! `make` makes an engine of a request, `devices` has the GPU or the CPU, `target` is what either makes of a model, `gpu_upload` writes to a GPU, `verdict` remembers the self-test, and `reload` loads once more.
+//! `hashing` compares what arrived, `diagnosis` says why a file cannot be understood, and `instead` falls back to a
+//! stored copy of a model that cannot be reached. `attempts` says when a failed load is retried, and on what. In a
+//! browser (wasm only), `make` makes an engine from a request, `devices` opens the GPU or the CPU, `target` is what
+//! either makes of a model, `gpu_upload` writes to a GPU, `verdict` remembers the self-test, and `reload` loads again.
 
 pub mod attempts;
 #[cfg(target_arch = "wasm32")]
@@ -86,7 +87,7 @@ pub struct Load<'a, P: Platform, S, D> {
     progress: Rc<Reporter<P>>,
     store: Option<S>,
     devices: D,
-    /// Held while others that want the same are to wait.
+    /// Held while other loads of the same model are to wait.
     lock: Option<P::Lock>,
     notes: Vec<String>,
 }
@@ -97,7 +98,7 @@ where
     S: Store<Bytes = P::Bytes> + Clone,
     D: Devices<P::Bytes>,
 {
-    /// A load of what `request` names to one of `devices`, by way of `store` if there is one.
+    /// A load of what `request` names onto one of `devices`, by way of `store` if there is one.
     pub fn new(
         platform: P,
         request: &'a Request,
@@ -124,7 +125,7 @@ where
     /// # Errors
     /// The codes of the public interface.
     pub async fn run(&mut self) -> Result<Made<D::Model>> {
-        // A commit never changes: what is stored of it needs nobody's word.
+        // A commit never changes: what is stored of it can be used without asking the hub.
         if let Some(commit) = self.request.commit()
             && let Some(loaded) = self.stored(Version::Commit(commit)).await?
         {
@@ -143,9 +144,9 @@ where
         {
             return Ok(loaded);
         }
-        // Without a device there is no use for the large download.
+        // Without a device, the large download would be useless.
         self.devices.find(likely_shape(&source, self.request).as_ref()).await?;
-        // Another tab may be loading the same model: then it is waited for, and what it stored is used.
+        // Another tab may be loading the same model: wait for it, and use what it stored.
         self.turn().await;
         self.signal.check()?;
         if let (Some(_), Some(commit)) = (&self.lock, &source.commit)
@@ -155,7 +156,7 @@ where
         }
         match self.planned(&source, false).await {
             Err(e) if e.kind == ErrorKind::Misplaced => self.planned(&source, true).await,
-            // A folder that went away says so only now.
+            // Only now is it clear that the folder no longer exists.
             Err(e) if source.commit.is_none() && e.code == ErrorCode::ModelNotFound => self.instead(e).await,
             result => result,
         }
@@ -239,7 +240,7 @@ where
         revision: String,
     ) -> Result<Made<D::Model>> {
         self.lock = None;
-        // Whoever aborts does not wait for a compiler.
+        // A caller that aborts does not wait for the compiler.
         let model = self.signal.end(self.devices.finish(room, config, &mut self.notes)).await?;
         Ok(Made { model, tokenizer, quantization, revision, notes: std::mem::take(&mut self.notes) })
     }

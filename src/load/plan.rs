@@ -1,4 +1,4 @@
-//! What is to be read of which files, in which units, and what becomes of it.
+//! What to read from which files, in which units, and what becomes of it.
 
 use crate::checkpoint::folder::Section;
 use crate::checkpoint::layout::Quantization;
@@ -12,7 +12,7 @@ use std::ops::Range;
 pub struct Plan {
     /// Its shape in this load.
     pub config: ModelConfig,
-    /// What is known of its shape by itself, whatever the caller says of it.
+    /// What its files say of its shape, without what the caller says of it.
     pub declared: PartialConfig,
     /// Its precision once it is loaded.
     pub quantization: Quantization,
@@ -20,7 +20,7 @@ pub struct Plan {
     pub files: Vec<FilePlan>,
     /// Bytes that are kept of it.
     pub stored_bytes: u64,
-    /// Hash that names the contents where no commit does.
+    /// Hash that identifies the contents where there is no commit.
     pub identity: String,
 }
 
@@ -32,10 +32,10 @@ pub struct FilePlan {
     pub bytes: u64,
     /// Consecutive ranges that cover it.
     pub units: Vec<Range<u64>>,
-    /// Parts that had to be read to make this plan, with their positions. What streams by must be the same, or the
-    /// plan is that of another file.
+    /// Parts that were read to make this plan, with their positions. What streams by must match them; otherwise the
+    /// plan belongs to another file.
     pub seen: Vec<(u64, Vec<u8>)>,
-    /// By what the server names this version of the file, where no hash tells one from another.
+    /// What the server identifies this version of the file by, where no hash does.
     pub version: Option<String>,
     /// What becomes of its bytes.
     pub work: Work,
@@ -72,7 +72,7 @@ impl FilePlan {
 }
 
 impl Plan {
-    /// Names the plan: what is stored by another one cannot be used.
+    /// Identifies the plan: what another plan stored cannot be used.
     pub fn digest(&self) -> String {
         let mut text = Vec::new();
         for file in &self.files {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::hash::sha256;
 use crate::platform::Platform;
 
-/// Plans to load what is at a source. `exact`: read where the checkpoint's entries begin, do not guess.
+/// Plans to load what is at a source. `exact`: read where the checkpoint's entries begin instead of guessing.
 ///
 /// # Errors
 /// `model-not-found` without weights, those of the network, and those of what is there.

@@ -1,4 +1,4 @@
-//! The contract's progress: honest about where bytes come from, and never going back.
+//! The contract's progress: honest about where bytes come from, and never going backwards.
 
 use crate::platform::Clock;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Least time between two reports of a download, in seconds.
 const REPORT_EVERY: f64 = 0.05;
-/// The rate is that of the last seconds.
+/// The rate is measured over this many seconds.
 const WINDOW: f64 = 3.0;
 
 /// What `onProgress` gets.
@@ -17,7 +17,7 @@ const WINDOW: f64 = 3.0;
 pub struct Progress<'a> {
     /// `resolve`, `download`, `cache`, `compile` or `ready`.
     pub phase: &'a str,
-    /// Bytes that are there.
+    /// Bytes that have arrived.
     pub loaded_bytes: u64,
     /// All bytes, once that is known.
     pub total_bytes: Option<u64>,
@@ -25,11 +25,11 @@ pub struct Progress<'a> {
     pub file: Option<&'a str>,
     /// The bytes come from the store.
     pub from_cache: bool,
-    /// Of the last seconds.
+    /// Over the last few seconds.
     pub bytes_per_second: Option<f64>,
     /// At that rate.
     pub seconds_left: Option<f64>,
-    /// In a sentence.
+    /// As a sentence.
     pub waiting_for: Option<&'a str>,
 }
 
@@ -42,7 +42,7 @@ pub struct Reporter<C> {
     clock: C,
     started: Duration,
     loaded: Cell<u64>,
-    /// The most bytes that were reported so far: what has to be read once more does not make them less.
+    /// The most bytes that were reported so far: reading something again does not lower the count.
     most_reported: Cell<u64>,
     total: Cell<Option<u64>>,
     /// When bytes were reported last, in seconds.
@@ -56,7 +56,7 @@ pub struct Reporter<C> {
 }
 
 impl<C: Clock> Reporter<C> {
-    /// A reporter to a callback, or to nobody.
+    /// A reporter that calls a callback, if there is one.
     pub fn new(clock: C, callback: Option<OnProgress>) -> Self {
         Self {
             callback,
@@ -73,13 +73,13 @@ impl<C: Clock> Reporter<C> {
         }
     }
 
-    /// Tells of a phase without a file.
+    /// Reports a phase without a file.
     pub fn phase(&self, phase: &'static str) {
         self.waiting_for.replace(None);
         self.report(phase, None, false, None);
     }
 
-    /// Tells what is waited for, in a sentence; `None`: nothing any more.
+    /// Reports what is being waited for, as a sentence; `None` once the wait is over.
     pub fn waiting(&self, what: Option<String>) {
         if self.waiting_for.replace(what.clone()) != what {
             let file = Some(self.file.borrow().clone()).filter(|file| !file.is_empty());
@@ -88,7 +88,7 @@ impl<C: Clock> Reporter<C> {
         }
     }
 
-    /// From now on, so many bytes are to come.
+    /// From now on, `total` bytes are expected.
     pub fn expect(&self, total: u64) {
         self.loaded.set(0);
         self.total.set(Some(total));
@@ -114,7 +114,7 @@ impl<C: Clock> Reporter<C> {
         }
     }
 
-    /// Bytes are there.
+    /// Bytes have arrived.
     pub fn add(&self, bytes: u64, from_cache: bool) {
         self.loaded.set(self.loaded.get() + bytes);
         let now = self.seconds();

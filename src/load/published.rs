@@ -22,7 +22,7 @@ use std::ops::Range;
 /// Name of the file.
 const FILE: &str = "pytorch_model.bin";
 
-/// Plans to convert a checkpoint; `None` if there is none. What tells its contents is added to `identity`.
+/// Plans to convert a checkpoint; `None` if there is none. What identifies its contents is added to `identity`.
 pub async fn plan<P: Platform>(
     source: &Source<P>,
     request: &Request,
@@ -41,7 +41,7 @@ pub async fn plan<P: Platform>(
     };
     let known = identity.len();
     let e = match attempt(identity).await {
-        // What was read may have been damaged on its way: once more.
+        // What was read may have been damaged in transit: try again.
         Err(e) if is_strange(&e) => {
             identity.truncate(known);
             match attempt(identity).await {
@@ -69,7 +69,7 @@ async fn size<P: Platform>(source: &Source<P>, info: &FileInfo) -> Result<Option
     let Some(first) = first else { return Ok(None) };
     let size = match first.total {
         Some(total) => total,
-        // What is no archive need not be read to its end.
+        // What is not an archive need not be read to its end.
         None if sniff::kind(&first.bytes) != Some(sniff::Kind::Zip) => first.bytes.len() as u64,
         None => measure(&source.client, FILE).await?,
     };
@@ -147,7 +147,7 @@ impl<P: Platform> Checkpoint<'_, P> {
     }
 
     async fn state_dict(&mut self, entry: &zip::Entry) -> Result<Vec<pickle::TorchTensor>> {
-        // Everything up to the next entry: the local header tells where in it the pickle begins.
+        // Everything up to the next entry: the local header says where in it the pickle begins.
         let room = zip::LOCAL_HEADER_LEN + 2 * u64::from(u16::MAX);
         let start = entry.header_offset;
         let bytes = self.read(start..entry.limit.min(start + room + entry.size)).await?;

@@ -21,7 +21,8 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Bytes of a file that are read first: most headers fit.
 const FIRST: u64 = 64 << 10;
 
-/// Plans to load a quantized folder; `None` if there is none, or only files of another kind under its names. What tells its contents is added to `identity`.
+/// Plans to load a quantized folder; `None` if there is none, or only files of another kind under its names. What
+/// identifies its contents is added to `identity`.
 pub async fn plan<P: Platform>(
     source: &Source<P>,
     request: &Request,
@@ -135,7 +136,7 @@ impl Opened {
     async fn parse<P: Platform>(mut self, source: &Source<P>, config: &ModelConfig) -> Result<(FilePlan, Shard)> {
         let shard = match self.shard(config) {
             Ok(shard) => shard,
-            // What was read may have been damaged on its way: once more.
+            // What was read may have been damaged in transit: try again.
             Err(_) => {
                 self = Self::open(source, self.info).await?.ok_or_else(|| source.nothing_here())?;
                 match self.shard(config) {

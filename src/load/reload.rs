@@ -1,4 +1,4 @@
-//! Loading a model once more, on another device: from the store as a rule, without the network.
+//! Loading a model again, on another device: usually from the store, without the network.
 
 use super::Made;
 use super::make::make;
@@ -18,10 +18,10 @@ use std::time::Duration;
 
 /// How a model was loaded.
 pub struct Reload {
-    /// `None` for a model that came from nowhere.
+    /// `None` for a model that cannot be loaded again.
     request: Option<Request>,
     revision: String,
-    /// The call that waits for it is to end.
+    /// Set to end the call that waits for it.
     flag: AbortFlag,
     /// Ends the load that runs.
     running: RefCell<Signal>,
@@ -33,7 +33,7 @@ const WAITS: [f64; 3] = [0.5, 1.0, 2.0];
 impl Reload {
     /// For a model that `request` made, of this revision and precision.
     pub fn new(request: &Request, revision: &str, quantization: Quantization) -> Self {
-        // The same kernels are to go on, and only a GPU is ever lost.
+        // The kernels must stay the same, and only a GPU is ever lost.
         let (quantization, backend) = (Some(quantization), Wanted::Webgpu);
         let mut request = Request { quantization, backend, ..request.clone() };
         // A branch may have moved on. (A folder has no revisions: its contents are compared.)
@@ -43,18 +43,18 @@ impl Reload {
         Self { request: Some(request), revision: revision.to_owned(), ..Self::never() }
     }
 
-    /// For a model that cannot be had again.
+    /// For a model that cannot be loaded again.
     pub fn never() -> Self {
         let (flag, running) = (AbortFlag::default(), RefCell::default());
         Self { request: None, revision: String::new(), flag, running }
     }
 
-    /// What ends the engine's calls, loading again among them.
+    /// Ends the engine's calls, including a reload.
     pub fn flag(&self) -> AbortFlag {
         self.flag.clone()
     }
 
-    /// Ends the call that runs, and the load that it waits for, if it does.
+    /// Ends the call that runs, and the load that it may be waiting for.
     pub fn abort(&self) {
         self.flag.set();
         self.running.borrow().set();
@@ -66,7 +66,7 @@ impl Revive<AnyModel> for Rc<Reload> {
         let gone = |message: &str| Error::new(ErrorCode::DeviceLost, message).hint("Load the model again.");
         let Some(request) = &self.request else { return Err(gone("The GPU device was lost.")) };
         let request = Request { context_length: Some(lost.context_length()), ..request.clone() };
-        // Where only one answer of it was lost, it would take as much room beside the new one.
+        // If only a single readback was lost, the old model would take up as much memory again beside the new one.
         if let Some(model) = lost.on_gpu() {
             model.gpu().device.destroy();
         }
@@ -74,7 +74,7 @@ impl Revive<AnyModel> for Rc<Reload> {
         self.running.replace(signal.clone());
         let made = self.load(&request, &signal).await?;
         if made.revision != self.revision {
-            // The text would not go on as it began.
+            // The text would not continue as it began.
             return Err(gone("The GPU device was lost, and the model's files have changed since it was loaded."));
         }
         Ok(made.model)

@@ -13,7 +13,7 @@ pub enum Wanted {
     /// The GPU if it can be had, else the CPU.
     #[default]
     Auto,
-    /// The GPU or nothing.
+    /// The GPU if there is one, else the CPU.
     Webgpu,
     /// The CPU.
     Cpu,
@@ -35,18 +35,18 @@ pub struct Request {
     pub endpoint: String,
     /// An access token for it.
     pub token: Option<String>,
-    /// Precision; left out, that of the folder, or q4.
+    /// Precision; if not given, that of the folder, or q4.
     pub quantization: Option<Quantization>,
     /// What the caller says of the model's shape.
     pub config: Option<PartialConfig>,
-    /// Tokens; left out, as many as the model is made for, up to 2,048.
+    /// Tokens; if not given, as many as the model is made for, up to 2,048.
     pub context_length: Option<usize>,
     /// What is downloaded is kept.
     pub cache: bool,
     /// Where the model is to run.
     #[serde(default)]
     pub backend: Wanted,
-    /// With `auto`, a GPU that is a program is as good as any: for tests.
+    /// With `auto`, a software GPU is as good as any: for tests.
     #[serde(default)]
     pub takes_software_gpu: bool,
 }
@@ -70,7 +70,7 @@ impl Request {
         }
     }
 
-    /// Only a GPU will do, even one that is a program.
+    /// Only a GPU will do, even a software one.
     pub fn insists_on_gpu(&self) -> bool {
         self.backend != Wanted::Auto || self.takes_software_gpu
     }
@@ -95,7 +95,7 @@ impl Request {
         is_named.then_some(self.revision.as_str())
     }
 
-    /// What serves it where nobody can be asked.
+    /// Which stored version serves this request where the source cannot be reached.
     pub fn version(&self) -> Version<'_> {
         match &self.repository {
             Some(_) => Version::Name(&self.revision),
@@ -103,7 +103,7 @@ impl Request {
         }
     }
 
-    /// What it asks of the store.
+    /// What it asks the store for.
     pub fn wanted(&self) -> serve::Wanted<'_> {
         serve::Wanted {
             endpoint: self.endpoint(),

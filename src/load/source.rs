@@ -22,9 +22,9 @@ const TOKENIZER: &str = "tokenizer.json";
 const CONFIG_LIMIT: usize = 1 << 20;
 const TOKENIZER_LIMIT: usize = crate::tokenizer::MAX_FILE_LEN;
 const MANIFEST_LIMIT: usize = 16 << 20;
-/// Whose tokenizer the published models share.
+/// The repository whose tokenizer the published models share.
 const SHARED_TOKENIZER: &str = "EleutherAI/gpt-neox-20b";
-/// Pages of the list of files that are read at most.
+/// Most pages that are read of the list of files.
 const MAX_PAGES: usize = 100;
 
 /// A place with a model's files.
@@ -33,13 +33,13 @@ pub struct Source<P> {
     pub client: Rc<Client<P>>,
     /// What is known of them.
     pub listing: Listing,
-    /// The commit, or a hash that names the contents; `None` while nothing tells.
+    /// The commit, or a hash that identifies the contents; `None` while unknown.
     pub commit: Option<String>,
     /// `config.json`, if there is one.
     pub config: Option<Vec<u8>>,
-    /// Why a file was taken for missing that may not be: the first such reason.
+    /// Why a file that may exist was treated as missing: the first such reason.
     refused: RefCell<Option<Error>>,
-    /// Why a file of weights that is there was passed over.
+    /// Why an existing file of weights was skipped.
     pub of_another_kind: RefCell<Option<Error>>,
     /// The model is the one that comes with the build.
     is_embedded: bool,
@@ -66,7 +66,7 @@ impl<P: Platform> Source<P> {
         client.has_copy(has_copy);
         let mut source = Self::resolve(client).await?;
         source.is_embedded = request.folder_url.as_ref().is_some_and(|url| *url != request.id);
-        // First what every folder has: whoever answers this can be reached.
+        // First the file that every folder has: a host that answers this request can be reached.
         source.config = match source.listing.file(CONFIG) {
             Some(file) => source.optional(&file, CONFIG_LIMIT).await?,
             None => None,
@@ -101,7 +101,7 @@ impl<P: Platform> Source<P> {
         for _ in 0..MAX_PAGES {
             let Some(url) = next.take() else { break };
             let Some((json, link)) = client.api(&url).await? else {
-                // It knows the revision and lists nothing: every file is asked for.
+                // The hub knows the revision and lists nothing: every file is requested.
                 listing = Listing::default();
                 break;
             };
@@ -111,13 +111,13 @@ impl<P: Platform> Source<P> {
         Ok(place(client, listing, Some(commit)))
     }
 
-    /// `work` for a file that may not be there; then `None`.
+    /// Runs `work` for a file that may not exist; `None` if it does not.
     ///
-    /// Static hosts say so in many ways: by 404, by 403, or by an answer that lacks the header which would let this
-    /// origin see it. The last looks like a lost network, so that a file that is there is asked for once more.
+    /// Static hosts say so in many ways: by 404, by 403, or by an answer without the header that would let this origin
+    /// read it. The last looks like a lost connection, so a file that does exist is requested once more.
     ///
     /// # Errors
-    /// Those of `work` that do not mean that there is no such file.
+    /// Those of `work` that do not mean that the file does not exist.
     pub async fn if_there<T>(&self, work: impl AsyncFnOnce() -> Result<T>) -> Result<Option<T>> {
         let is_folder = matches!(self.client.location(), Location::Folder { .. });
         self.client.expect_absences(is_folder && self.config.is_some());
@@ -159,7 +159,7 @@ impl<P: Platform> Source<P> {
     pub async fn optional(&self, file: &FileInfo, limit: usize) -> Result<Option<Vec<u8>>> {
         let bytes = self.if_there(async || small(&self.client, &file.path, file.size, limit).await).await?;
         let Some(bytes) = bytes else { return Ok(None) };
-        // Small files of text: a page is how some hosts say that there is none, a pointer is nobody's intention.
+        // Small text files: some hosts answer with a page for a missing file, and nobody means to serve an LFS pointer.
         match kind(&bytes) {
             Some(Kind::Page) => Ok(None),
             Some(Kind::LfsPointer) => Err(mistaken(&file.path, &bytes, None).unwrap_or_else(|| damaged(&file.path))),
@@ -167,7 +167,7 @@ impl<P: Platform> Source<P> {
         }
     }
 
-    /// `tokenizer.json`, if there is one; a published model without gets the one that all share.
+    /// `tokenizer.json`, if there is one; a published model without one gets the one that all share.
     ///
     /// # Errors
     /// Those of the network.

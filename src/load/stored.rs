@@ -1,4 +1,4 @@
-//! Loading what is stored, and complete, without asking anybody.
+//! Loads what is stored and complete, without any request.
 
 use super::unit::UnitSource;
 use super::units::Units;
@@ -40,7 +40,7 @@ where
             return Ok(None);
         }
         if !cache.is_whole(&config) {
-            // Records of units that do not make a model would be met at every visit.
+            // Otherwise every visit would find these records of units that do not make a model.
             cache.forget(0..record.units).await;
             return Ok(None);
         }

@@ -58,7 +58,7 @@ impl Device {
 }
 
 impl Target {
-    /// Says so if the context is shorter than `usual`: there was no room for more.
+    /// Says so if the context is shorter than `usual` because no more fits.
     pub fn shortened(&self, usual: usize) -> Option<String> {
         let Self::Gpu(loading) = self else { return None };
         let length = loading.context_length();

@@ -1,4 +1,4 @@
-//! Another tab may be loading the same model: then it is waited for, as long as it gets on.
+//! Another tab may be loading the same model: this one waits for it as long as it makes progress.
 
 use super::Load;
 use super::upload::Devices;
@@ -8,11 +8,12 @@ use crate::store::Store;
 use crate::store::stall::Stall;
 use std::time::Duration;
 
-/// How often the other tab is looked at.
+/// How often the other tab is checked.
 const LOOK: Duration = Duration::from_secs(1);
 /// Time between two signs of life of a load.
 const SIGN: Duration = Duration::from_secs(5);
-/// Seconds without a sign of life and without anything new of the model in the store, after which the other tab is not waited for any longer.
+/// Seconds without a sign of life, and with nothing new of the model in the store, after which this tab stops waiting
+/// for the other one.
 const QUIET: u32 = 20;
 const WAITING: &str = "Another tab is loading this model; waiting for it";
 const NOT_WAITING: &str = "Another tab began to load this model and does not get on, so it was loaded here as well.";
@@ -39,7 +40,7 @@ where
         }
     }
 
-    /// False once the one who holds the lock does not get on.
+    /// False once the holder of the lock stops making progress.
     async fn granted(&self, lock: &mut P::Lock, store: &S) -> bool {
         let mut stall = Stall::new(QUIET);
         loop {
@@ -53,7 +54,7 @@ where
         }
     }
 
-    /// What there is of the model, as far as it shows that somebody is at work.
+    /// What is stored of the model, as far as it shows that another tab is at work.
     async fn stored_so_far(&self, store: &S) -> (Option<String>, Vec<(String, u64, bool)>) {
         let models = store.models().await.unwrap_or_default();
         let same = models.iter().filter(|m| m.key.id == self.request.id && m.key.endpoint == self.request.endpoint());
@@ -65,7 +66,8 @@ where
         format!("tokenformer-web {} {}", self.request.endpoint(), self.request.id)
     }
 
-    /// Shows those who wait that this load gets on, where a unit takes long to come. It goes on until it is dropped.
+    /// Shows waiting tabs that this load makes progress even if a unit takes long to arrive. It runs until it is
+    /// dropped.
     pub(super) fn signs_of_life(&self) -> impl Future<Output = ()> + use<P, S, D> {
         let (name, progress, platform) = (self.lock_name(), self.progress.clone(), self.platform.clone());
         let store = self.store.clone().filter(|_| self.lock.is_some());

@@ -17,15 +17,15 @@ use crate::store::UnitRecord;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Where units come from that are not stored.
+/// Where units that are not stored come from.
 pub struct UnitSource<'a, P> {
-    /// By which they are fetched.
+    /// What fetches them.
     pub client: &'a Rc<Client<P>>,
     /// The model's precision once it is loaded.
     pub quantization: Quantization,
 }
 
-/// What came of a unit.
+/// A fetched unit.
 pub struct Fetched<B> {
     /// As it is kept.
     pub bytes: B,
@@ -33,15 +33,15 @@ pub struct Fetched<B> {
     pub record: UnitRecord,
 }
 
-/// A unit that cannot be right. All of its bytes were read all the same, so that the reader stands at its end.
+/// A unit that cannot be right. All of its bytes were read nevertheless, so the reader is at its end.
 pub struct Wrong {
-    /// The hash of what came; `None` if it is not of the file that was planned for.
+    /// The hash of what arrived; `None` if it is not of the file that was planned for.
     pub answer: Option<String>,
-    /// What is wrong with it, if that is another thing than a hash.
+    /// What is wrong with it, if it is something other than a hash.
     pub error: Option<Error>,
 }
 
-/// A unit so far.
+/// A unit in progress.
 enum Making<'a, B> {
     /// It is kept as it is.
     Copy { bytes: B, filled: u32, sections: &'a [Section] },
@@ -72,7 +72,7 @@ impl<'a, B: Bytes> Making<'a, B> {
         }
     }
 
-    /// What is kept, and which of its bytes are which tensor.
+    /// What is kept, and which of its bytes belong to which tensor.
     fn finish(self, range: &Range<u64>) -> (B, Vec<Piece>) {
         match self {
             Self::Copy { bytes, sections, .. } => (bytes, pieces(range, sections)),
@@ -144,7 +144,7 @@ impl<P: Platform> UnitSource<'_, P> {
         self.checked(file, &range, fetched, slices).await
     }
 
-    /// A unit that is kept as it is, unless it is not what the manifest says, or holds what is no number.
+    /// A unit that is kept as it is, unless it contradicts the manifest or holds values that are not finite.
     async fn checked(
         &self,
         file: &FilePlan,

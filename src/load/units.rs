@@ -23,7 +23,7 @@ const READ_AHEAD: usize = 4;
 
 /// Loads the units of a model.
 pub struct Units<'a, P, S, R> {
-    /// Where those come from that are not stored.
+    /// Where units that are not stored come from.
     pub source: UnitSource<'a, P>,
     /// Where they go.
     pub room: &'a R,
@@ -52,7 +52,7 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
                     return Err(e);
                 }
                 Err(e) => return Err(e),
-                // Nothing tells which part of the file is wrong.
+                // Nothing shows which part of the file is wrong.
                 Ok(false) => {
                     self.cache.forget(of_file).await;
                     return Err(damaged(&file.info.path));
@@ -108,7 +108,7 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
         let mut reader: Option<(Reader<P>, usize)> = None;
         let slices = Slices::new(self.source.client);
         let mut unit = 0;
-        // A unit is stored while the next one comes.
+        // A unit is stored while the next one arrives.
         let mut unkept: Option<(usize, Fetched<P::Bytes>)> = None;
         while unit < count {
             let stored = self.stored(first + unit..first + count, &mut uploader, by_stored).await;
@@ -124,14 +124,15 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
             }
             let known = self.cache.unit(first + unit).map(|r| (r.sha256.clone(), r.hash_state.clone()));
             let expected = known.as_ref().map(|(sha256, _)| sha256.as_str());
-            // One reader goes on through all that is missing from here; a damaged unit gets one of its own.
+            // One reader covers everything that is missing from here; a damaged unit gets a reader of its own.
             let end = match expected {
                 Some(_) => unit + 1,
                 None => (unit..count).find(|u| self.cache.unit(first + u).is_some()).unwrap_or(count),
             };
             if reader.as_ref().is_none_or(|(_, until)| unit >= *until) {
                 let run = file.units[unit].start..file.units[end - 1].end;
-                // What is compared with the stream must not be the stream: only what is kept as it is need not come twice.
+                // Bytes to be compared with the stream must not replace it: the prefix is reused only for units that
+                // are kept as they are.
                 let prefix = file.prefix().filter(|_| matches!(file.work, Work::Copy(_))).map(P::Bytes::of);
                 reader = Some((self.reader(file, run, prefix, !by_stored), end));
             }
@@ -149,7 +150,8 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
                     }
                 }
             };
-            // What was converted to the same counts as the same, whatever bits of it did not matter.
+            // Units that were converted to the same result count as the same, even if source bits that do not matter
+            // differ.
             if let Some(before) = known.as_ref().and_then(|(_, state)| Sha256::resume(state)) {
                 hasher = before;
             }
@@ -169,7 +171,7 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
         Ok(file.info.sha256.as_ref().is_none_or(|sha256| *sha256 == hasher.finish()))
     }
 
-    /// Asks for a unit again that came and is wrong; `None` if what is stored of the file is of no use.
+    /// Requests a unit again that arrived wrong; `None` if what is stored of the file is useless.
     ///
     /// # Errors
     /// `integrity`, or what is wrong with the unit, if it does not come as it should; and those of the network.
@@ -184,7 +186,7 @@ impl<P: Platform, S: Store<Bytes = P::Bytes>, R: Room<P::Bytes>> Units<'_, P, S,
     ) -> Result<Option<Fetched<P::Bytes>>> {
         let slices = Slices::new(self.source.client);
         let before = hasher.clone();
-        // What is complete was compared with the hash of the whole, where there is one; chunks have their own.
+        // A complete file was compared with the hash of the whole file, where there is one; chunks have their own.
         let is_verified = by_stored && needs_hash(file);
         let has_chunks = file.info.manifest.as_ref().is_some_and(|m| !m.chunks.is_empty());
         let mut doubt = Doubt::default();

@@ -38,8 +38,8 @@ pub trait Devices<B> {
     /// A model that can run.
     type Model;
 
-    /// Finds a device: without one there is no use for a large download. `likely` is the model's shape, as far as it is
-    /// told without the weights.
+    /// Finds a device: without one, a large download would be useless. `likely` is the model's shape, as far as it is
+    /// known without the weights.
     ///
     /// # Errors
     /// `webgpu-unavailable` where there is none for it.

@@ -1,5 +1,5 @@
-//! What the self-test (`src/model/check.rs`) and a comparison with the CPU (`src/model/pace.rs`) found out here before: a
-//! browser and a GPU that were right stay so, and which is faster is asked again now and then.
+//! What the self-test (`src/model/check.rs`) and a comparison with the CPU (`src/model/pace.rs`) found on this device before:
+//! a browser and a GPU that were right stay so, and which is faster is measured again from time to time.
 
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;

@@ -1,4 +1,4 @@
-//! A wish to end, which may come at any time.
+//! A request to stop, which may come at any time.
 
 use crate::error::{Error, ErrorCode, Result};
 use futures_util::future::{Either, select};
@@ -40,11 +40,11 @@ impl Signal {
         if self.is_set() { Err(aborted()) } else { Ok(()) }
     }
 
-    /// What `work` results in; `None` once this is set: then the work is dropped.
+    /// The result of `work`; `None` once this signal is set: then the work is dropped.
     pub async fn unless_set<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let number = self.0.next.get();
         self.0.next.set(number + 1);
-        // The wish comes first: what is ready as well came too late.
+        // The signal takes precedence: a result that is ready at the same time came too late.
         match select(Waiting { signal: self, number }, pin!(work)).await {
             Either::Left(_) => None,
             Either::Right((result, _)) => Some(result),

@@ -1,7 +1,7 @@
-//! What loading needs of the world around it, as traits: bytes, a clock, a network, tasks and locks.
+//! What loading needs from its environment, as traits: bytes, a clock, a network, tasks and locks.
 //!
-//! `browser` (wasm only) has all of it as a page or a worker has it; tests bring a world of their own, with a network that
-//! does what it is told and a clock that does not wait. One thread: nothing here can be sent to another.
+//! `browser` (wasm only) implements all of it for a page or a worker; tests bring a world of their own, with a scripted
+//! network and a clock that does not wait. Single-threaded: nothing here can be sent to another thread.
 #![allow(async_fn_in_trait)] // wasm has no Send futures
 
 pub mod abort;
@@ -17,16 +17,17 @@ use std::time::Duration;
 
 /// Bytes where the platform keeps them, which in a browser is outside of this module's memory.
 pub trait Bytes: Clone + 'static {
-    /// So many zeros.
+    /// `len` zeros.
     fn zeroed(len: u32) -> Self;
 
     /// A copy.
     fn of(bytes: &[u8]) -> Self;
 
-    /// How many they are.
+    /// The number of bytes.
     fn count(&self) -> u32;
 
-    /// Some of them. In a browser they are the same bytes, elsewhere a copy: whoever changes a part must own the whole.
+    /// A part of them. In a browser it shares the bytes, elsewhere it is a copy: only the owner of the whole may change
+    /// a part.
     fn part(&self, range: Range<u32>) -> Self;
 
     /// Replaces those from `at` on.
@@ -45,7 +46,7 @@ pub trait Bytes: Clone + 'static {
 
 /// Time.
 pub trait Clock {
-    /// Time since some beginning; it never goes back.
+    /// Time since some starting point; it never goes back.
     fn now(&self) -> Duration;
 
     /// Milliseconds since 1970.
@@ -54,7 +55,7 @@ pub trait Clock {
     /// Waits.
     async fn sleep(&self, time: Duration);
 
-    /// Lets others have their turn before work goes on.
+    /// Yields to other tasks before work continues.
     async fn give_way(&self);
 }
 
@@ -63,7 +64,7 @@ pub trait Clock {
 pub struct Request<'a> {
     /// What is asked for.
     pub url: &'a str,
-    /// Bytes of it, where not all are wanted.
+    /// The byte range, if not all of it is wanted.
     pub range: Option<&'a Range<u64>>,
     /// An access token.
     pub token: Option<&'a str>,
@@ -76,7 +77,7 @@ impl Request<'_> {
     }
 }
 
-/// Headers that are looked at.
+/// Headers that are read.
 pub const HEADERS: [&str; 8] =
     ["Content-Type", "Content-Range", "ETag", "Last-Modified", "Link", "X-Error-Code", "Retry-After", "RateLimit"];
 
@@ -85,9 +86,9 @@ pub const HEADERS: [&str; 8] =
 pub struct Response<B> {
     /// The HTTP status.
     pub status: u16,
-    /// Where it came from in the end.
+    /// The final URL.
     pub url: String,
-    /// That is not what was asked for.
+    /// The final URL is not the requested one.
     pub redirected: bool,
     /// Those of [`HEADERS`] that it has.
     pub headers: Vec<(&'static str, String)>,
@@ -104,12 +105,12 @@ impl<B> Response<B> {
 
 /// A network.
 pub trait Fetch {
-    /// What comes of it.
+    /// The bytes that arrive.
     type Bytes: Bytes;
-    /// How it comes.
+    /// The body that they arrive in.
     type Body: Body<Bytes = Self::Bytes>;
 
-    /// Sends a request. It ends when what this returns, or the body of the response, is dropped.
+    /// Sends a request. It ends when the returned future, or the body of the response, is dropped.
     ///
     /// # Errors
     /// Why no answer can be read.
@@ -118,11 +119,11 @@ pub trait Fetch {
     /// True where it is known that there is none.
     fn is_offline(&self) -> bool;
 
-    /// The origin that asks: hosts may hide answers from others.
+    /// The origin of the requests: hosts may hide answers from other origins.
     fn origin(&self) -> String;
 }
 
-/// What comes piece by piece.
+/// A body that arrives in pieces.
 pub trait Body: 'static {
     /// A piece.
     type Bytes;
@@ -130,31 +131,31 @@ pub trait Body: 'static {
     /// The next piece; `None` at the end.
     ///
     /// # Errors
-    /// Why nothing more comes.
+    /// Why nothing more arrives.
     async fn next(&mut self) -> Result<Option<Self::Bytes>, String>;
 }
 
-/// A lock that was asked for: held from when it is granted until this is dropped.
+/// A lock that was requested: held from when it is granted until this is dropped.
 pub trait Lock {
     /// Waits until it is granted; false if it never will be.
     async fn is_granted(&mut self) -> bool;
 }
 
-/// All of it.
+/// All of the above.
 pub trait Platform: Clock + Fetch + Clone + 'static {
-    /// What others of this origin respect.
+    /// A lock that this origin's other tabs respect.
     type Lock: Lock;
 
-    /// Begins a task that goes on by itself.
+    /// Starts a task that runs by itself.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 
-    /// In [0, 1).
+    /// A random number in [0, 1).
     fn random(&self) -> f64;
 
     /// SHA-256 as lower-case hex.
     async fn sha256(&self, bytes: &Self::Bytes) -> String;
 
-    /// Asks for the lock of this name; `None` where there are no locks.
+    /// Requests the lock of this name; `None` where there are no locks.
     fn lock(&self, name: &str) -> Option<Self::Lock>;
 }
 

@@ -1,5 +1,5 @@
-//! A platform for tests: a network that does what it is told, and a clock that goes on only when nobody has anything to do,
-//! so that an hour of waiting takes no time and every run is the same.
+//! A platform for tests: a scripted network, and a clock that advances only when no task has anything to do, so that an
+//! hour of waiting takes no time and every run is the same.
 
 use super::{Body, Bytes, Clock, Fetch, Lock, Platform, Request, Response};
 use crate::hash::sha256;
@@ -40,19 +40,19 @@ impl Bytes for Vec<u8> {
     }
 }
 
-/// Who answers requests.
+/// Answers requests.
 pub trait Server {
-    /// The answer to a request, or why there is none; `None`: nothing ever comes.
+    /// The answer to a request, or why there is none; `None`: no answer ever comes.
     fn answer(&self, world: &World, request: &Request<'_>) -> Option<Result<Response<Script>, String>>;
 }
 
 /// What happens next in a body.
 pub enum Event {
-    /// Nothing, for so long.
+    /// Nothing, for this long.
     Wait(Duration),
-    /// Nothing, until somebody sends or drops this.
+    /// Nothing, until the sender sends or is dropped.
     Hold(oneshot::Receiver<()>),
-    /// Nothing, for ever.
+    /// Nothing, forever.
     Stall,
     /// Bytes come.
     Piece(Vec<u8>),
@@ -62,14 +62,14 @@ pub enum Event {
     End,
 }
 
-/// A body that does what it is told.
+/// A scripted body.
 pub struct Script {
     world: World,
     next: Box<dyn FnMut() -> Event>,
 }
 
 impl Script {
-    /// `next` tells what happens, one thing after the other.
+    /// `next` says what happens, one event after the other.
     pub fn new(world: &World, next: impl FnMut() -> Event + 'static) -> Self {
         world.0.open.set(world.0.open.get() + 1);
         Self { world: world.clone(), next: Box::new(next) }
@@ -106,27 +106,27 @@ pub struct World(Rc<Inner>);
 #[derive(Default)]
 struct Inner {
     now: Cell<Duration>,
-    /// The thread sleeps for so long before the next timer.
+    /// How long the thread sleeps before the next timer.
     oversleep: Cell<Duration>,
-    /// What is done between two looks at the clock takes so long.
+    /// How long the work between two looks at the clock takes.
     pace: Cell<Duration>,
-    /// How often somebody let others have their turn.
+    /// How often a task yielded.
     ways: Cell<usize>,
-    /// Those who wait for a time, by it and their number.
+    /// Tasks that wait for a time, by time and number.
     timers: RefCell<BTreeMap<(Duration, u64), Waker>>,
     numbers: Cell<u64>,
-    /// Tasks that were begun since somebody looked.
+    /// Tasks that were started since the last look.
     new: RefCell<Vec<Task>>,
     server: RefCell<Option<Rc<dyn Server>>>,
     offline: Cell<bool>,
-    /// Bodies that somebody still holds.
+    /// Bodies that are still held.
     open: Cell<usize>,
     locks: RefCell<HashMap<String, Queue>>,
     random: Cell<u32>,
 }
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
-/// Those who wait for a lock, by their numbers; the first holds it.
+/// Tasks that wait for a lock, by number; the first holds it.
 type Queue = VecDeque<(u64, oneshot::Sender<()>)>;
 
 struct Flag(AtomicBool);
@@ -138,32 +138,32 @@ impl Wake for Flag {
 }
 
 impl World {
-    /// Has this server answer.
+    /// Makes this server answer requests.
     pub fn serve(&self, server: Rc<dyn Server>) {
         self.0.server.replace(Some(server));
     }
 
-    /// From now on there is a network or none.
+    /// Sets whether there is a network from now on.
     pub fn set_offline(&self, offline: bool) {
         self.0.offline.set(offline);
     }
 
-    /// Before the next timer goes off, the thread sleeps for so long.
+    /// Makes the thread sleep for this long before the next timer fires.
     pub fn oversleep(&self, time: Duration) {
         self.0.oversleep.set(time);
     }
 
-    /// From now on, what is done before a look at the clock takes so long.
+    /// From now on, the work before a look at the clock takes this long.
     pub fn set_pace(&self, pace: Duration) {
         self.0.pace.set(pace);
     }
 
-    /// How often somebody let others have their turn.
+    /// How often a task yielded.
     pub fn ways_given(&self) -> usize {
         self.0.ways.get()
     }
 
-    /// Bodies that are still read.
+    /// Bodies that are still being read.
     pub fn open_bodies(&self) -> usize {
         self.0.open.get()
     }
@@ -197,7 +197,7 @@ impl World {
         }
     }
 
-    /// Lets the next timer go off.
+    /// Fires the next timer.
     fn advance(&self) {
         let next = self.0.timers.borrow_mut().pop_first();
         let ((time, _), waker) = next.expect("everybody waits for something that never happens");
@@ -302,7 +302,7 @@ impl Drop for Turn {
     }
 }
 
-/// Tells the first of those who wait.
+/// Notifies the first in the queue.
 fn grant(queue: &mut Queue) {
     if let Some((_, first)) = queue.front_mut() {
         let (spent, _) = oneshot::channel();

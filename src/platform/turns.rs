@@ -1,13 +1,13 @@
-//! Long work on a thread that has more to do: it gives way from time to time.
+//! Long work on a thread that has other work to do: it yields from time to time.
 
 use super::Clock;
 use std::cell::Cell;
 use std::time::Duration;
 
-/// Longest that a page may be without answering.
+/// Longest time for which a page may be unresponsive.
 pub const OF_A_PAGE: Duration = Duration::from_millis(12);
 
-/// Work that lets others have their turn.
+/// Work that yields to other tasks.
 pub struct Turns<C> {
     clock: C,
     length: Duration,
@@ -15,13 +15,13 @@ pub struct Turns<C> {
 }
 
 impl<C: Clock> Turns<C> {
-    /// A turn of this length begins.
+    /// Starts a turn of this length.
     pub fn new(clock: C, length: Duration) -> Self {
         let since = Cell::new(clock.now());
         Self { clock, length, since }
     }
 
-    /// Lets others have theirs, if it is time.
+    /// Yields, if it is time to.
     pub async fn give_way(&self) {
         if self.clock.now().saturating_sub(self.since.get()) >= self.length {
             self.clock.give_way().await;

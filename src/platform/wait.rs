@@ -1,28 +1,27 @@
-//! Waiting, but not for ever.
+//! Waiting with a timeout.
 
 use super::Clock;
 use futures_util::future::{Either, select};
 use std::pin::pin;
 use std::time::Duration;
 
-/// A timer that comes so much too late has been slept through: a phone that was put away for an hour has not waited for an
-/// hour.
+/// A timer that fires this late was slept through: a phone that was put away for an hour has not waited for an hour.
 pub const OVERSLEPT: Duration = Duration::from_secs(1);
 
-/// What work gets once the thread is awake again.
+/// How long work may take once the thread is awake again.
 const AWAKE: Duration = Duration::from_secs(4);
 
 /// What `work` results in; `None` after `time`.
 pub async fn within<T>(clock: &impl Clock, time: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
-    // One timer, not a chain of short ones: a browser lets those of a page that nobody sees run once a minute.
+    // One timer, not a chain of short ones: browsers let the timers of a hidden page run once a minute.
     let began = clock.now();
     match select(work.as_mut(), pin!(clock.sleep(time))).await {
         Either::Left((result, _)) => return Some(result),
         Either::Right(_) if clock.now().saturating_sub(began) < time + OVERSLEPT => return None,
         Either::Right(_) => (),
     }
-    // What came meanwhile is waiting behind the timer.
+    // What arrived meanwhile is queued behind the timer.
     match select(work, pin!(clock.sleep(time.min(AWAKE)))).await {
         Either::Left((result, _)) => Some(result),
         Either::Right(_) => None,

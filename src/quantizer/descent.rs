@@ -1,14 +1,14 @@
-//! Coordinate descent: integers and scales of a quantized row are changed one at a time while that makes its products
-//! better (as in QuantEase, arXiv 2309.01885).
+//! Coordinate descent: integers and scales of a quantized row are changed one at a time as long as that improves its
+//! products (as in QuantEase, arXiv 2309.01885).
 
 use crate::checkpoint::quantize::{as_stored, inverse, nearest};
 use crate::config::GROUP_SIZE;
 use crate::reference::math::dot;
 
-/// Times that every element is looked at, at most.
+/// Most sweeps over all elements.
 const SWEEPS: usize = 8;
 
-/// A row in groups: its values are the integers times the scales, which are such that f16 holds them.
+/// A row in groups: its values are the integers times the scales, which f16 holds exactly.
 pub struct Row {
     /// [n], whole numbers.
     pub integers: Vec<f32>,
@@ -16,7 +16,8 @@ pub struct Row {
     pub scales: Vec<f32>,
 }
 
-/// Lessens eᵀ·H·e, where e is what the row is off its `target` and H is `gram`, the inputs' Gram matrix [n, n], with one integer or scale at a time.
+/// Reduces eᵀ·H·e, where e is the row's deviation from its `target` and H is `gram`, the inputs' Gram matrix [n, n], by
+/// one integer or scale at a time.
 pub fn descend<const BITS: usize>(row: &mut Row, target: &[f32], gram: &[f32]) {
     let n = target.len();
     let gram = |row: usize| &gram[row * n..(row + 1) * n];

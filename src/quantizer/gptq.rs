@@ -1,11 +1,11 @@
-//! Quantization that makes up for errors: a table's own (GPTQ, arXiv 2210.17323), and those that its inputs have
-//! already (what GPTAQ aims at, arXiv 2504.02692).
+//! Quantization that compensates for errors: a table's own (GPTQ, arXiv 2210.17323), and those that its inputs already
+//! have (the aim of GPTAQ, arXiv 2504.02692).
 //!
-//! What counts is not how far a table's elements are off, but how far its products are. A table W meets inputs x where
-//! the original model has x̂, of which H = Σ x·xᵀ and C = Σ x̂·xᵀ are known. Its products with x are nearest to W·x̂ where
-//! it is T = W·C·H⁻¹. T's columns are rounded one after the other, and what each one is off is made up for by those that
-//! are still to come, as H says they can: with H⁻¹ = UᵀU, U upper triangular, column j's error e moves column k by
-//! −e·U[j,k] / U[j,j]. What that could not know, the later columns' errors, [`descend`] makes up for.
+//! What counts is the error of a table's products, not that of its elements. A table W gets inputs x where the original
+//! model has x̂; H = Σ x·xᵀ and C = Σ x̂·xᵀ are known. Its products with x are nearest to W·x̂ if it is T = W·C·H⁻¹.
+//! T's columns are rounded one after the other, and the columns still to come compensate for the error of each, as far
+//! as H allows: with H⁻¹ = UᵀU, U upper triangular, column j's error e moves column k by −e·U[j,k] / U[j,j]. That step
+//! cannot know the later columns' errors; [`descend`] compensates for those.
 
 use super::descent::{Row, descend};
 use crate::checkpoint::files::transpose;
@@ -17,13 +17,13 @@ use crate::reference::math::matmul_transposed;
 use std::panic::resume_unwind;
 use std::thread;
 
-/// Part of the mean of H's diagonal that is added to the diagonals of H and C, so that directions which no input had
-/// stay tame. Less fits the tokens of the calibration better, and others worse.
+/// Fraction of the mean of H's diagonal that is added to the diagonals of H and C, so that directions that no input had
+/// stay bounded. Less fits the tokens of the calibration better, and others worse.
 const DAMPING: f64 = 0.2;
 /// Inputs that are summed up in f32.
 const AT_A_TIME: usize = 2048;
 
-/// The Gram matrix of a table's inputs, and what GPTQ makes of it.
+/// The Gram matrix of a table's inputs, and what GPTQ derives from it.
 pub struct InputGram {
     n: usize,
     /// H, damped, [n, n].
@@ -35,7 +35,7 @@ pub struct InputGram {
 }
 
 impl InputGram {
-    /// Of `inputs`, [_, n], which stand where the original model has `exact`.
+    /// From `inputs`, [_, n], where the original model has `exact`.
     pub fn new(n: usize, exact: &[f32], inputs: &[f32]) -> Self {
         let (mut gram, mut off) = (vec![0.0f64; n * n], vec![0.0f64; n * n]);
         for (exact, inputs) in exact.chunks(AT_A_TIME * n).zip(inputs.chunks(AT_A_TIME * n)) {
@@ -89,7 +89,7 @@ fn inverse_factor(mut r: Vec<f64>, n: usize) -> Vec<f32> {
     u.into_iter().map(|x| x as f32).collect()
 }
 
-/// `table`, [_, n], in stored form, best for inputs with the Gram matrix `gram`.
+/// `table`, [_, n], in stored form, rounded for inputs with the Gram matrix `gram`.
 ///
 /// # Errors
 /// `unsupported-checkpoint` for values that cannot be stored.
@@ -134,7 +134,7 @@ fn push_row<const BITS: usize>(stored: &mut Stored, row: &Row) {
     }
 }
 
-/// A row whose columns make up for the errors of those before.
+/// A row in which each column compensates for the errors of those before.
 fn made_up_for<const BITS: usize>(target: &[f32], gram: &InputGram, divisors: &[f32]) -> Result<Row> {
     let n = gram.n;
     let mut rest = target.to_vec();
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::random::Random;
 
-    /// Inputs that have much in common with each other, [count, n].
+    /// Correlated inputs, [count, n].
     fn inputs(random: &mut Random, count: usize, n: usize) -> Vec<f32> {
         let mix: Vec<f32> = (0..n * n).map(|_| random.uniform()).collect();
         let mut out = Vec::new();
@@ -219,7 +219,7 @@ mod tests {
         let (n, rows, mut random) = (64, 30, Random(4));
         let table: Vec<f32> = (0..rows * n).map(|_| random.uniform()).collect();
         let exact = inputs(&mut random, 900, n);
-        // Every input has lost part of what the next one has, too.
+        // Every input has also lost part of what the next one has.
         let off: Vec<f32> = exact.iter().zip(exact.iter().skip(1).chain([&0.0])).map(|(a, b)| a - 0.1 * b).collect();
         let (seen, fresh) = (..600 * n, 600 * n..);
         let gram_of = |exact: &[f32]| InputGram::new(n, exact, &off[seen]);

@@ -1,6 +1,7 @@
-//! `convert --calibrate`: a model's tables rounded such that their products, and not their elements, are least off.
-//! Table after table, on texts (`texts`) that pass through those before twice, as they were and as they are stored.
-//! How one table is rounded say `gptq` and `descent`; the grid itself is [`crate::checkpoint::quantize`].
+//! `convert --calibrate`: rounds a model's tables to minimize the error of their products, not of their elements. It
+//! works table by table, on texts (`texts`) that pass through the tables before in two versions: as they were, and as
+//! they are stored. `gptq` and `descent` say how one table is rounded; the grid itself is
+//! [`crate::checkpoint::quantize`].
 
 mod descent;
 mod gptq;
@@ -21,7 +22,7 @@ use texts::sequences;
 struct Rows {
     /// As they were in the original model.
     exact: Vec<f32>,
-    /// As they are where all tables before are those that will be stored.
+    /// As they are where all tables before are the stored ones.
     stored: Vec<f32>,
 }
 
@@ -41,9 +42,9 @@ impl Rows {
     }
 }
 
-/// The parameter tokens of all layers of `model` in stored form, best for what at least `tokens` tokens, random ones
-/// and such as the model writes, make of the layers; ids are below `real_ids`. `on_step` is called once all is written,
-/// and after each layer.
+/// The parameter tokens of all layers of `model` in stored form, rounded for the inputs that at least `tokens` tokens,
+/// random ones and ones that the model writes, give the layers; ids are below `real_ids`. `on_step` is called once all
+/// texts are written, and after each layer.
 ///
 /// # Errors
 /// `unsupported-checkpoint` for weights that cannot be stored, `invalid-argument` for no tokens, and if the model has
@@ -88,7 +89,7 @@ struct Quantizer<'a> {
 }
 
 impl Quantizer<'_> {
-    /// Quantizes a layer and takes `h[T, d]` through it; the rows are those of so many sequences.
+    /// Quantizes a layer and passes `h[T, d]` through it; the rows are those of `sequences` sequences.
     fn layer(&mut self, h: &mut Rows, sequences: usize) -> Result<()> {
         let config = self.config;
         let normed = |h: &Rows| h.map(|h| layer_norm(h, config.hidden_size, config.layernorm_epsilon as f32));
@@ -104,7 +105,7 @@ impl Quantizer<'_> {
         Ok(())
     }
 
-    /// Quantizes the tables of a Pattention and gives its outputs for `x`, whose rows have the Gram matrix `gram`.
+    /// Quantizes the tables of a Pattention and returns its outputs for `x`, whose rows have the Gram matrix `gram`.
     fn pattention(&mut self, which: Pattention, x: &Rows, gram: &InputGram) -> Result<Rows> {
         let tables = &self.layer.tables[which as usize];
         let (slots, padded) = (tables.slots, padded_slots(tables.slots));
@@ -120,7 +121,7 @@ impl Quantizer<'_> {
         })
     }
 
-    /// Quantizes a table, and gives the values that are stored.
+    /// Quantizes a table, and returns the values that are stored.
     fn table(&mut self, pattention: Pattention, side: Side, table: &[f32], gram: &InputGram) -> Result<Vec<f32>> {
         let id = TensorId::Tokens { layer: self.number, pattention, side };
         let format = self.quantization.tokens();

@@ -6,14 +6,15 @@ use crate::sampling::{Sampler, SamplingOptions, below};
 
 /// Most tokens of a sequence.
 const SEQUENCE: usize = 256;
-/// Sequences that are written side by side.
+/// Sequences that are written in parallel.
 const SIDE_BY_SIDE: usize = 32;
-/// How likely a token is a random one, in turns: nothing but random tokens leaves tables free to be wrong about texts,
-/// texts of the model's own about all others, and what it writes where it is interrupted lies between.
+/// Probability that a token is random, by turns: random tokens alone leave tables free to be wrong about texts, the
+/// model's own texts alone leave them free to be wrong about all others, and what it writes where it is interrupted
+/// lies between.
 const RANDOM: [f64; 3] = [1.0, 0.0, 0.3];
 const SEED: u64 = 0x746f_6b65_6e73;
 
-/// Sequences of token ids below `real_ids`, as long as each other, with at least `tokens` tokens together; the model's
+/// Sequences of token ids below `real_ids`, all of the same length, with at least `tokens` tokens in total; the model's
 /// own KV cache is not touched.
 ///
 /// # Errors
@@ -36,25 +37,25 @@ pub fn sequences(model: &Reference, tokens: usize, real_ids: usize) -> Result<Ve
     Ok(sequences)
 }
 
-/// How likely a token of a sequence is a random one.
+/// The probability that a token of a sequence is random.
 fn randomness(sequence: usize) -> f64 {
     RANDOM[sequence % RANDOM.len()]
 }
 
-/// How tokens are drawn that the model writes in a sequence: with its own probabilities.
+/// How the model's tokens of a sequence are sampled: with its own probabilities.
 fn sampler(sequence: usize, real_ids: usize) -> Sampler {
     let options = SamplingOptions { temperature: 1.0, top_p: 1.0, seed: SEED + sequence as u64, ..Default::default() };
     Sampler::new(options, &[], real_ids)
 }
 
-/// Uniform in [0, 1), another one for each `draw`.
+/// Uniform in [0, 1), a different one for each `draw`.
 fn uniform(draw: u64, sequence: usize, position: usize) -> f64 {
     const STEPS: usize = 1 << 24;
     below(STEPS, SEED + draw, (sequence * SEQUENCE + position) as u32) as f64 / STEPS as f64
 }
 
-/// Every id is as likely as any other, or, for every other token, low ids are the likelier by far (logarithms are
-/// uniform), as in texts: byte-pair encoding numbers its merges by how often they occur.
+/// Every id is equally likely or, for every other token, low ids are far more likely (logarithms are uniform), as in
+/// texts: byte-pair encoding numbers its merges by how often they occur.
 fn random_id(real_ids: usize, sequence: usize, position: usize) -> u32 {
     let (part, real_ids) = (uniform(0, sequence, position), real_ids as f64);
     let evenly = uniform(1, sequence, position) < 0.5;
@@ -62,8 +63,8 @@ fn random_id(real_ids: usize, sequence: usize, position: usize) -> u32 {
     id.min(real_ids - 1.0) as u32
 }
 
-/// Replaces random tokens, each but the first with the chance that its sequence (by number) has, by what the model
-/// writes there.
+/// Replaces random tokens by what the model writes there: each but the first stays random with the probability of its
+/// sequence, given by number.
 fn write(model: &Reference, real_ids: usize, sequences: &mut [(usize, &mut Vec<u32>)]) -> Result<()> {
     let (config, vocab) = (&model.config, model.config.padded_vocab_size);
     let mut caches = vec![vec![Cache::default(); sequences.len()]; model.layers.len()];

@@ -9,10 +9,10 @@ use crate::packs::{Pack, check_activation};
 use serde::Serialize;
 use web_time::Instant;
 
-/// Most steps between two chances for others.
+/// Most steps before other work gets a chance.
 const STEPS: usize = 10;
 
-/// Teaching a model a text. The model stays as it is; what comes of it is a token pack.
+/// Teaches a model a text. The model stays as it is; the result is a token pack.
 ///
 /// ```no_run
 /// # use tokenformer_web::engine::{AbortFlag, Backend, Train};
@@ -34,13 +34,13 @@ pub struct Training {
     steps: usize,
     start: Pack,
     has_begun: bool,
-    /// Where it stands, while it holds nothing of the engine.
+    /// Its state, while it holds nothing of the engine.
     paused: Option<TrainState>,
     watch: Watch,
     trouble: Option<Trouble>,
     /// Sequences of this epoch, in their order.
     order: Vec<usize>,
-    /// The loss of what was kept for validation, before the first step.
+    /// The validation loss before the first step.
     before: Option<f64>,
     best: Option<Best>,
     tokens_seen: usize,
@@ -57,7 +57,7 @@ struct Best {
     tokens: Pack,
 }
 
-/// How far a training is.
+/// The progress of a training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
@@ -69,7 +69,7 @@ pub struct Progress {
     pub epoch: usize,
     /// Losses of the steps since the last progress, in nats: each the mean over its batch, before its update.
     pub losses: Vec<f32>,
-    /// The loss of what is kept for validation, where it was measured just now, in nats.
+    /// The validation loss, where it was measured just now, in nats.
     pub validation: Option<f64>,
     /// Ids of all sequences so far.
     pub tokens_seen: usize,
@@ -81,7 +81,7 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-/// Losses of what was kept for validation, in nats.
+/// Validation losses, in nats.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Validation {
     /// Before the first step.
@@ -90,16 +90,16 @@ pub struct Validation {
     pub after: f64,
 }
 
-/// What a training came to.
+/// The result of a training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedPack {
-    /// The tokens: of the epoch that was best on validation, or else the last ones.
+    /// The tokens: of the epoch that did best on validation, or else the last ones.
     pub pack: Pack,
     /// The loss of every step.
     pub losses: Vec<f32>,
-    /// Losses of what was kept for validation; `None` if nothing was.
+    /// Validation losses; `None` if nothing was kept for validation.
     pub validation: Option<Validation>,
-    /// The epoch, from 1, that the tokens are of, if validation chose it.
+    /// The epoch, from 1, that the tokens come from, if validation chose it.
     pub best_epoch: Option<usize>,
     /// Ids of all sequences.
     pub tokens_seen: usize,
@@ -112,7 +112,7 @@ pub struct TrainedPack {
 }
 
 impl Training {
-    /// Checks everything, and makes what the training begins with: `pack`, or new tokens. `documents` are lists of ids.
+    /// Checks everything, and prepares the initial tokens: `pack`, or new ones. `documents` are lists of ids.
     ///
     /// # Errors
     /// `invalid-argument` for options out of range, ids that the model does not have, and texts that are too short;
@@ -169,7 +169,7 @@ impl Training {
         })
     }
 
-    /// Goes on, for at most ten steps or to the end of an epoch; `None` at the end, and once it is aborted.
+    /// Continues for at most ten steps or to the end of an epoch; `None` at the end, and once it is aborted.
     ///
     /// # Errors
     /// The engine's; then the training has ended.
@@ -183,7 +183,7 @@ impl Training {
         self.seconds += now.elapsed().as_secs_f64();
         match result {
             Ok((losses, validation)) => Ok(Some(self.progress(losses, validation))),
-            // It was aborted while another device was brought to where the lost one was.
+            // It was aborted while another device was being brought to the state of the lost one.
             Err(e) if e.code == ErrorCode::Aborted && self.abort.is_set() => Ok(None),
             Err(e) => {
                 model.end_training();
@@ -197,7 +197,7 @@ impl Training {
         model.begin_training(&TrainState::new(tokens), &self.options.adamw(), room).await
     }
 
-    /// How many of its losses are new, and the loss of validation, where it was measured.
+    /// The number of new losses, and the validation loss where it was measured.
     async fn go_on<B: Backend + Train>(&mut self, model: &mut B) -> Result<(usize, Option<f64>)> {
         if !self.has_begun {
             self.begin(model, self.start.clone()).await?;
@@ -238,7 +238,7 @@ impl Training {
         }
     }
 
-    /// Measures, and keeps what is best.
+    /// Measures the validation loss, and keeps the best tokens.
     async fn end_epoch<B: Train>(&mut self, model: &mut B) -> Result<Option<f64>> {
         if self.sequences.kept.is_empty() {
             return Ok(None);
@@ -253,7 +253,7 @@ impl Training {
         Ok(Some(loss))
     }
 
-    /// The loss of what was kept; `None` if it `may_end` early and was aborted meanwhile.
+    /// The validation loss; `None` if it `may_end` early and was aborted meanwhile.
     async fn validate<B: Train>(&self, model: &mut B, may_end: bool) -> Result<Option<f64>> {
         let mut sum = 0.0;
         for sequences in self.sequences.kept.chunks(self.options.batch) {
@@ -291,8 +291,8 @@ impl Training {
         made > 0 && (made.is_multiple_of(self.per_epoch) || made >= self.steps)
     }
 
-    /// What was learnt so far, without a measure of it. Frees what it took until the next step, so that the engine may do
-    /// something else, with other packs, too.
+    /// What was learnt so far, without measuring it. Until the next step, it frees what the training holds, so that the
+    /// engine can do something else, even with other packs.
     ///
     /// # Errors
     /// The engine's; then the training has ended.
@@ -317,7 +317,7 @@ impl Training {
         })
     }
 
-    /// Takes a paused training up again.
+    /// Resumes a paused training.
     async fn resume<B: Train>(&mut self, model: &mut B) -> Result<()> {
         if let Some(state) = self.paused.take() {
             let room = TrainRoom { length: self.options.sequence_length, batch: self.options.batch };
@@ -326,7 +326,7 @@ impl Training {
         Ok(())
     }
 
-    /// Ends it, wherever it is, and frees what it took: what was learnt so far.
+    /// Ends it at any point, and frees what it held; returns what was learnt so far.
     ///
     /// # Errors
     /// The engine's, where nothing that was read back before can stand in.
@@ -347,7 +347,7 @@ impl Training {
         })
     }
 
-    /// The tokens that are the result, their loss on validation, and the epoch that it chose.
+    /// The resulting tokens, their validation loss, and the epoch that validation chose.
     async fn outcome<B: Backend + Train>(&mut self, model: &mut B) -> Result<(Pack, Option<f64>, Option<usize>)> {
         if let Some(Best { loss, epoch, tokens }) = self.best.take() {
             return Ok((tokens, Some(loss), Some(epoch)));
@@ -362,7 +362,7 @@ impl Training {
                 Err(e) => return Err(e),
             },
         };
-        // Nothing was measured since the first step: the first epoch did not come to its end.
+        // Nothing was measured since the first step: the first epoch did not complete.
         if self.before.is_none() || self.watch.losses.is_empty() {
             return Ok((tokens, self.before, None));
         }

@@ -1,4 +1,4 @@
-//! Options of a training. Their fields, defaults and ranges are made of the table of train options
+//! Options of a training. Their fields, defaults and ranges are generated from the table of train options
 //! (`www/lib/api/train-options.js`) by `build.rs`.
 
 use crate::engine::AdamW;
@@ -7,20 +7,20 @@ use crate::pattention::Pattention;
 
 include!(concat!(env!("OUT_DIR"), "/train_options.rs"));
 
-/// Epochs where neither these nor steps are given.
+/// Epochs if neither epochs nor steps are given.
 const DEFAULT_EPOCHS: usize = 4;
 
 /// How long a training is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// So often all of the text.
+    /// This many passes over the text.
     Epochs(usize),
-    /// So many steps.
+    /// This many steps.
     Steps(usize),
 }
 
 impl TrainOptions {
-    /// Checks every range, and what excludes each other.
+    /// Checks every range, and options that exclude each other.
     ///
     /// # Errors
     /// `invalid-argument` that names the option as JavaScript spells it.
@@ -33,7 +33,7 @@ impl TrainOptions {
     /// How long it is.
     ///
     /// # Errors
-    /// `invalid-argument` if it is told in two ways.
+    /// `invalid-argument` if it is given in two ways.
     pub fn length(&self) -> Result<Length> {
         match (self.epochs, self.steps) {
             (0, 0) => Ok(Length::Epochs(DEFAULT_EPOCHS)),
@@ -47,7 +47,7 @@ impl TrainOptions {
     /// The Pattentions of `kinds`, in the order in which they run.
     ///
     /// # Errors
-    /// `invalid-argument` if there is none, or one that is not known.
+    /// `invalid-argument` if there is none, or an unknown one.
     pub fn pattentions(&self) -> Result<Vec<Pattention>> {
         let names = Pattention::ALL.map(Pattention::name);
         if let Some(unknown) = self.kinds.iter().find(|kind| !names.contains(&kind.as_str())) {
@@ -71,8 +71,8 @@ impl TrainOptions {
         }
     }
 
-    /// The learning rate of step `step` (from 0) of `steps`: it rises linearly over the warm-up, so that its last step has
-    /// all of it, and then goes down to 0 along half a cosine, or stays.
+    /// The learning rate of step `step` (from 0) of `steps`: it rises linearly over the warm-up, whose last step has
+    /// the full rate, and then decays to 0 along half a cosine, or stays.
     pub fn rate_at(&self, step: usize, steps: usize) -> f32 {
         let warmup = self.warmup.min(steps);
         if step < warmup {

@@ -8,13 +8,13 @@ use crate::sampling::{END_OF_TEXT, below};
 pub(super) struct Sequences {
     /// What is learnt.
     pub(super) learnt: Vec<Vec<u32>>,
-    /// What is kept to see whether it is learnt well; empty if nothing is.
+    /// What is kept for validation; empty if nothing is.
     pub(super) kept: Vec<Vec<u32>>,
 }
 
 impl Sequences {
-    /// Of documents, which the end of text joins; of each part the tail that is no whole sequence is dropped. The part that
-    /// is kept comes last, and has at least one sequence.
+    /// Cut from documents, joined by the end-of-text token; the tail of each part that does not fill a sequence is
+    /// dropped. The validation part comes last, and has at least one sequence.
     ///
     /// # Errors
     /// `invalid-argument` for texts that are too short.

@@ -1,4 +1,4 @@
-//! The loop, over the reference and over made-up engines.
+//! The loop, over the reference and over fake engines.
 
 use super::*;
 use crate::checkpoint::layout::Quantization;
@@ -41,7 +41,7 @@ fn start<B: Backend>(model: &B, options: &TrainOptions) -> Training {
     Training::start(model, &[text(200)], options.clone(), None, AbortFlag::default()).expect("start")
 }
 
-/// A whole training, with what was told meanwhile.
+/// A whole training, with what was reported meanwhile.
 fn run<B: Backend + Train>(model: &mut B, options: &TrainOptions) -> (TrainedPack, Vec<Progress>) {
     let mut training = start(model, options);
     let mut told = Vec::new();
@@ -72,7 +72,7 @@ fn a_text_is_learnt_and_the_best_epoch_is_the_result() {
     assert_eq!(steps, [(0, 0, 0), (8, 1, 8), (16, 2, 8), (24, 3, 8), (32, 4, 8)]);
     assert_eq!(told.iter().flat_map(|p| &p.losses).copied().collect::<Vec<_>>(), trained.losses);
     assert_eq!((told[0].seconds_left, told[4].seconds_left), (None, Some(0.0)));
-    // The loss on the kept part with these tokens is the one that is told.
+    // The loss on the kept part with these tokens is the one that was reported.
     let again = TrainOptions { steps: 1, ..options() };
     let mut training =
         Training::start(&model, &[text(200)], again, Some(trained.pack.clone()), AbortFlag::default()).expect("start");
@@ -97,7 +97,7 @@ fn steps_and_kinds_are_counted_and_validation_can_be_off() {
     assert_eq!(trained.pack.kinds(), [Pattention::Query, Pattention::Mlp]);
     assert_eq!(trained.tokens_seen, (25 + 4 * 3) * 8);
     assert!(told.iter().all(|progress| progress.validation.is_none()));
-    // An epoch of many steps is told in tens.
+    // An epoch of many steps is reported every ten.
     let (_, told) = run(&mut model, &TrainOptions { epochs: 1, batch: 1, validation: 0.0, ..options() });
     assert_eq!(told.iter().map(|p| p.losses.len()).collect::<Vec<_>>(), [10, 10, 5]);
 }
@@ -142,7 +142,7 @@ fn an_abort_in_the_first_epoch_is_measured() {
 
 #[test]
 fn what_goes_wrong_stops_with_a_message_and_good_tokens() {
-    // Steps so long that tokens are infinite at once.
+    // Steps so large that tokens become infinite at once.
     let mut model = FakeBackend::new(23, 64);
     let wild = TrainOptions { learning_rate: 3e38, warmup: 0, schedule: Schedule::Constant, ..options() };
     for validation in [0.0, 0.1] {

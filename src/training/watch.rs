@@ -1,12 +1,12 @@
-//! Seeing that a training goes wrong, and what it had learnt before it did.
+//! Detects that a training goes wrong, and keeps what it had learnt before it did.
 
 use crate::packs::Pack;
 
 /// Steps that are looked at together: single losses differ by their sequences.
 const SPAN: usize = 10;
-/// A loss is too high once it is so many times that of the first steps …
+/// A loss is too high once it is this many times that of the first steps …
 const FACTOR: f64 = 1.5;
-/// … and so many nats above it.
+/// … and this many nats above it.
 const NATS: f64 = 0.2;
 
 /// Why a training was stopped.
@@ -19,7 +19,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    /// For people, after so many steps.
+    /// A message for people, after this many steps.
     pub(super) fn message(self, steps: usize) -> String {
         let what = match self {
             Self::NotFinite => "the loss is no longer a number",
@@ -53,7 +53,7 @@ impl Watch {
         Self { losses: Vec::new(), kept_at: 0, last: start, lowest: None }
     }
 
-    /// Takes note of losses.
+    /// Records losses.
     pub(super) fn note(&mut self, losses: &[f32]) -> Result<(), Trouble> {
         self.losses.extend_from_slice(losses);
         if losses.iter().any(|loss| !loss.is_finite()) {
@@ -74,7 +74,7 @@ impl Watch {
         self.losses.len() >= self.kept_at + SPAN
     }
 
-    /// Takes note of the tokens after all these steps.
+    /// Records the tokens after all these steps.
     pub(super) fn keep(&mut self, tokens: Pack) -> Result<(), Trouble> {
         if tokens.slices().flatten().any(|x| !x.is_finite()) {
             return Err(Trouble::NotFinite);

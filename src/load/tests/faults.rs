@@ -1,4 +1,4 @@
-//! What fails once is overcome; what fails for ever is the right error, and leaves nothing wrong behind.
+//! What fails once is retried; what always fails gives the right error, and leaves nothing wrong behind.
 
 use super::{Visit, files, folder, published};
 use crate::hub::scripted::{Fault, Kind, On};
@@ -111,7 +111,7 @@ fn limits_are_waited_for_and_that_is_said() {
     }
 }
 
-/// A manifest of a file that is larger than any.
+/// A manifest that claims a file larger than any real one.
 fn lying_manifest() -> &'static [u8] {
     super::lasting(format!(
         r#"{{"format":1,"files":[{{"path":"model.safetensors","size":{},"sha256":"{}"}}]}}"#,

@@ -1,4 +1,4 @@
-//! Loads whose thread has more to do, whose turn has not come, or whose device goes away.
+//! Loads whose thread has other work, that wait for another tab, or whose device is lost.
 
 use super::{CHECKPOINT, Cpu, SMALL, Seen, Visit, WEIGHTS, files, published};
 use crate::checkpoint::layout::Quantization;
@@ -26,14 +26,14 @@ const LOCK: &str = "tokenformer-web https://hub.example o/published";
 fn work_on_what_came_lets_others_have_their_turn() {
     for (name, path) in [("o/published", CHECKPOINT), ("o/folder", WEIGHTS)] {
         let visit = Visit::new();
-        // Every piece takes as long as a page may be without answering: the network is faster than that.
+        // Every piece takes as long as a page may be unresponsive: the network is faster than that.
         visit.world.set_pace(OF_A_PAGE);
         let (turns, arrived) = (Cell::new(0), Cell::new(0));
         let seen = visit.world.run(async |world| {
             let others = async {
                 loop {
                     world.sleep(Duration::from_millis(1)).await;
-                    // What has come and is not worked on yet keeps nobody from their turn.
+                    // Bytes that have arrived but wait to be processed do not keep this task from running.
                     if visit.hub.sent(path) > arrived.get() {
                         arrived.set(visit.hub.sent(path));
                     }
@@ -50,7 +50,7 @@ fn work_on_what_came_lets_others_have_their_turn() {
             "{name}: {ways} times, {} turns, {pieces} pieces",
             turns.get()
         );
-        // Where work takes no time, that of the network lets others have theirs.
+        // Where processing takes no time, waiting for the network lets other tasks run.
         let visit = Visit::new();
         visit.fill(name).loaded(name);
         assert!(visit.world.ways_given() * 10 < pieces, "{name}: {} times", visit.world.ways_given());
@@ -68,7 +68,7 @@ fn an_abort_comes_through_while_there_is_work() {
         let signal = Signal::default();
         let seen = visit.world.run(async |world| {
             let aborting = async {
-                // Nothing more comes from the network, so only work is left.
+                // Nothing more arrives from the network, so only processing is left.
                 while visit.hub.sent(path) < whole {
                     world.sleep(Duration::from_millis(1)).await;
                 }
@@ -97,7 +97,7 @@ fn an_abort_ends_the_wait_for_another_tab() {
         assert!(seen.progress.iter().any(|p| p.waiting_for.is_some()), "it had to wait");
         seen.expect("aborted", "while it waits");
         assert_eq!(world.now(), when, "at once");
-        // Nor does it stand in anybody's way.
+        // Nor does it keep the lock from anyone else.
         let mut next = world.lock(LOCK).expect("locks");
         drop(other);
         assert!(next.is_granted().await);
@@ -138,7 +138,7 @@ fn who_waits_for_a_tab_that_is_closed_goes_on_where_it_was() {
     assert!(visit.hub.sent(CHECKPOINT) < files().checkpoint.len() as u64 * 3 / 2, "and not asked for again");
 }
 
-/// A device that fails at the end of the load, so many times.
+/// A device that fails at the end of the load, once for each of `failures`.
 struct Failing<'a> {
     failures: &'a RefCell<Vec<(ErrorCode, ErrorKind)>>,
 }
@@ -164,7 +164,7 @@ impl Devices<Vec<u8>> for Failing<'_> {
     }
 }
 
-/// Loads with devices that fail so, the last first; where each attempt was to go.
+/// Loads with devices that fail like this, the last failure first; returns where each attempt was to go.
 fn handed_over(visit: &Visit, wanted: Wanted, failures: &[ErrorCode]) -> (Result<Made<CpuModel>>, Vec<Option<Reason>>) {
     let failures: Vec<_> = failures.iter().map(|code| (*code, ErrorKind::Plain)).collect();
     handed_over_by(visit, wanted, failures)

@@ -1,4 +1,4 @@
-//! What is kept between visits: by which names it is found, and when it stands in for what cannot be had.
+//! What is kept between visits: by which names it is found, and when it replaces what is unavailable.
 
 use super::{CHECKPOINT, Visit, WEIGHTS, folder, published};
 use crate::checkpoint::layout::Quantization;

@@ -1,4 +1,4 @@
-//! Loading, from a server that does what it is told, into this module's memory.
+//! Loading from a scripted server into this module's memory.
 
 #[path = "../../../tests/common/big_checkpoint.rs"]
 mod big_checkpoint;
@@ -106,7 +106,7 @@ fn sharded() -> Repository {
     of(files().sharded.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
 }
 
-/// The folder without a manifest, whose hashes of chunks would tell more.
+/// The folder without its manifest, which has the hashes of chunks.
 fn bare() -> Repository {
     let mut bare = folder();
     bare.files.remove("manifest.json");
@@ -182,7 +182,7 @@ impl Seen {
         self
     }
 
-    /// It was loaded, and what was reported of it is true.
+    /// Checks that it was loaded, and that what was reported of it is true.
     #[track_caller]
     fn loaded(self, what: impl std::fmt::Debug) -> Self {
         let seen = self.expect("loaded", &what);
@@ -250,7 +250,7 @@ impl Visit {
         }
     }
 
-    /// Loads a model, with this in `world.run`.
+    /// Loads a model; to be called inside `world.run`.
     async fn load_with(&self, request: &Request, signal: &Signal) -> Seen {
         let reports: Rc<RefCell<Vec<Report>>> = Rc::default();
         let listener = reports.clone();
@@ -328,7 +328,7 @@ fn the_same_weights_whatever_they_come_from() {
     for name in ["o/folder", "o/sharded", "o/bare", "o/unaligned"] {
         assert!(visit.fill(name).loaded(name).logits() == logits, "{name}");
     }
-    // And as what was kept of each.
+    // And the same again from what was stored of each.
     visit.hub.requests.take();
     for (name, _) in repositories() {
         assert!(visit.fill(name).loaded(name).logits() == logits, "{name} from the store");

@@ -1,4 +1,4 @@
-//! Where models are: hubs, static hosts, and what else stands in their place.
+//! Where models are: hubs, static hosts, and what else may be found in their place.
 
 use super::{CHECKPOINT, SMALL, Visit, WEIGHTS, bare, files, folder, lasting, of, published, sharded};
 use crate::checkpoint::layout::Quantization;
@@ -82,7 +82,7 @@ fn static_hosts_say_in_many_ways_that_a_file_is_missing() {
             visit.fill(&visit.hub.folder(name)).loaded((name, missing));
         }
         visit.fill(&visit.hub.folder("o/nothing")).expect(nothing, missing);
-        // What is there and damaged is not taken for another format: the manifest tells.
+        // A damaged file is not mistaken for another format: the manifest shows that it is damaged.
         visit.forget();
         visit.hub.fail(Fault::always(Kind::Corrupt { at: 20 }).hub("safetensors"));
         visit.fill(&visit.hub.folder("o/folder")).expect("integrity", missing);
@@ -106,7 +106,7 @@ fn a_hub_that_is_odd() {
     let seen = visit.fill("Haiyang-W/TokenFormer-150M");
     assert!(seen.words().contains("There is no tokenizer"), "{}", seen.words());
     seen.loaded("a published name");
-    // It lists nothing.
+    // The hub lists nothing.
     let visit = Visit::new();
     visit.hub.has_no_tree.set(true);
     for name in ["o/published", "o/bare", "o/sharded"] {
@@ -136,7 +136,7 @@ fn files_that_change_meanwhile_are_other_files() {
     visit.hub.requests.take();
     visit.fill(&name).loaded("unaligned again");
     let requests = visit.hub.requests.borrow();
-    // (Its size, which nobody tells there, is measured all the same.)
+    // (Its size, which nothing states there, is measured anyway.)
     let ranges: u64 = requests.iter().filter(|r| r.is_range && r.path.ends_with(CHECKPOINT)).map(|r| r.bytes).sum();
     assert!(ranges > 0 && ranges < SMALL, "only what tells where the weights are is read again: {ranges} bytes");
 }

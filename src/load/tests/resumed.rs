@@ -1,4 +1,4 @@
-//! Loads that end in the middle, and the next ones: what came is not asked for again, and nothing wrong is kept.
+//! Loads that end in the middle, and the next ones: what arrived is not requested again, and nothing wrong is kept.
 
 use super::{CHECKPOINT, SMALL, Seen, Visit, WEIGHTS, files, folder, published};
 use crate::hash::sha256;
@@ -18,7 +18,7 @@ fn size(path: &str) -> u64 {
     if path == CHECKPOINT { files().checkpoint.len() as u64 } else { files().folder[WEIGHTS].len() as u64 }
 }
 
-/// Loads a model until so many bytes have come, and ends like a tab that is closed.
+/// Loads a model until `bytes` bytes have arrived, then ends like a closed tab.
 fn closed_after(visit: &Visit, name: &str, bytes: u64) {
     visit.world.run(async |world| {
         let held = visit.hub.hold_after(bytes);
@@ -73,7 +73,7 @@ fn a_load_that_was_cut_goes_on_where_it_was() {
         assert_right(&visit, name);
         assert!(visit.models().iter().all(|(_, complete)| *complete));
     }
-    // At least one of them had something to go on from.
+    // At least one of them had something to resume from.
     let visit = Visit::new();
     closed_after(&visit, "o/published", 8_000_000);
     assert!(visit.units("o/published").len() >= 3);
@@ -118,7 +118,7 @@ fn an_abort_before_anything_is_one_too() {
 
 #[test]
 fn nothing_is_kept_before_its_hash_is_right() {
-    // In each chunk once, so that each unit is wrong once: for ever, or until it is asked for again.
+    // Once in each chunk, so that each unit is wrong once: permanently, or until it is requested again.
     for at in [100_000, 1_200_000, 2_200_000] {
         for times in [1, 2, u32::MAX] {
             let visit = Visit::to([("o/folder", folder())]);
@@ -159,7 +159,7 @@ fn what_is_damaged_is_fetched_again_and_nothing_else() {
             visit.fill(name).loaded((name, unit, garbled));
             assert!(visit.hub.mend(), "{name}: the faults were met");
             let sent = visit.hub.sent(path);
-            // The last unit may be as long as two, and what is asked for twice is sent twice.
+            // The last unit may be twice as long, and what is requested twice is sent twice.
             assert!(sent > 0 && sent < whole * 4 / 5 + SMALL + garbled * (2 << 20), "{name} {unit}: {sent} of {whole}");
             assert_right(&visit, name);
             visit.hub.requests.take();
@@ -261,7 +261,7 @@ fn a_tab_that_does_not_get_on_is_not_waited_for() {
     assert!(seen.words().contains("Another tab began to load this model and does not get on"), "{}", seen.words());
     assert!((20..40).contains(&took), "{took} seconds");
     seen.loaded("by itself");
-    // One that shows signs of life is waited for as long as that goes on.
+    // A tab that shows signs of life is waited for as long as it does.
     let visit = Visit::to([("o/published", published())]);
     let took = visit.world.run(async |world| {
         let name = "tokenformer-web https://hub.example o/published";

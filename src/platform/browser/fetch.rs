@@ -1,4 +1,4 @@
-//! `fetch`, and what it brings piece by piece.
+//! `fetch`, and the body that it delivers in pieces.
 
 use super::super::{Body, HEADERS, Request, Response};
 use js_sys::{Function, Object, Promise, Reflect, Uint8Array};
@@ -15,16 +15,16 @@ extern "C" {
 }
 
 thread_local! {
-    /// What answers for the disk, where there is such a thing.
+    /// What reads files from disk, where anything does.
     static FILES: RefCell<Option<Function>> = const { RefCell::new(None) };
 }
 
-/// Has addresses that begin with `file:` answered by `fetch`: outside of a page the global one reads none.
+/// Answers `file:` URLs with `fetch` from now on: outside a page, the global one does not read files.
 pub fn read_files_with(fetch: Function) {
     FILES.set(Some(fetch));
 }
 
-/// Asks for `url` where that is answered.
+/// Requests `url` from the function that answers it.
 fn ask(url: &str, init: &Object) -> Result<Promise, JsValue> {
     let files = FILES.with_borrow(Option::clone).filter(|_| url.starts_with("file:"));
     match files {
@@ -33,7 +33,7 @@ fn ask(url: &str, init: &Object) -> Result<Promise, JsValue> {
     }
 }
 
-/// A request; dropping it stops the download of what nobody reads.
+/// A request; dropping it stops a download that is no longer read.
 struct Attempt(AbortController);
 
 impl Drop for Attempt {

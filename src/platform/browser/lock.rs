@@ -16,8 +16,8 @@ extern "C" {
     fn request(this: &LockManager, name: &str, options: &Object, callback: &Function) -> Result<Promise, JsValue>;
 }
 
-/// A lock that was asked for: it is held from when it is granted until this is dropped, or the tab is closed. Dropped
-/// before that, it is asked for no more.
+/// A lock that was requested: held from when it is granted until this is dropped or the tab is closed. Dropping it
+/// before that withdraws the request.
 pub struct Lock {
     release: Function,
     controller: AbortController,
@@ -45,7 +45,7 @@ impl Lock {
         let manager = manager.unchecked_into::<LockManager>();
         let request = manager.request(name, &options, callback.as_ref().unchecked_ref()).ok()?;
         spawn_local(async move {
-            // The browser may call it until the request has ended, whoever asked.
+            // The browser may call it until the request has ended, even if the `Lock` is dropped.
             let _callback = callback;
             let refused = JsFuture::from(request).await.is_err();
             if let Some(sender) = sender.borrow_mut().take().filter(|_| refused) {

@@ -1,7 +1,7 @@
-//! Waiting for whatever waits already: a message to oneself comes after it. Outside of a browser `setImmediate` does, and an
-//! open channel would keep the process from ending.
+//! Waits until everything that is already queued has run: a message to oneself arrives after it. Outside a browser
+//! `setImmediate` does this, since an open channel would keep the process from ending.
 //!
-//! `scheduler.yield()` would go on before messages and timers, which bring the aborts, and timers wait 4 ms.
+//! `scheduler.yield()` would resume before messages and timers, which carry the aborts, and timers wait 4 ms.
 
 use js_sys::{Function, Promise, Reflect};
 use std::cell::RefCell;
@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::MessageChannel;
 
-/// Those who wait for their message; messages come in the order in which they were sent.
+/// Waiters for their messages; messages arrive in the order in which they were sent.
 type Waiting = Rc<RefCell<VecDeque<Function>>>;
 
 struct Messages {
@@ -50,7 +50,7 @@ impl Messages {
     }
 }
 
-/// Ends once all that waited before had its turn; false at once if there is no such way here.
+/// Ends once everything queued before it has run; false at once if there is no such mechanism here.
 pub async fn after_all() -> bool {
     if let Some(set_immediate) = SET_IMMEDIATE.with(Clone::clone) {
         let called = Promise::new(&mut |resolve, _| {

@@ -34,8 +34,8 @@ thread_local! {
     static BEGAN: Instant = Instant::now();
 }
 
-/// A timer; it ends when this is dropped. What waits for a promise keeps its closures until that is settled, so it is settled
-/// then, too: a timer that was only cleared would leave some of this module's memory behind.
+/// A timer; dropping this ends it. Whatever awaits a promise keeps its closures until the promise settles, so dropping
+/// also settles it: merely clearing the timer would leak some of this module's memory.
 struct Timer {
     promise: Promise,
     resolve: Function,
@@ -120,7 +120,7 @@ impl Platform for Browser {
     }
 }
 
-/// A signal that is set when a page's own aborts. Nobody listens any more once this is dropped.
+/// A signal that is set when a page's own signal aborts. Dropping this stops listening.
 pub struct Linked {
     /// What is set.
     pub signal: Signal,
@@ -128,7 +128,7 @@ pub struct Linked {
 }
 
 impl Linked {
-    /// By a page's signal, if it gave one.
+    /// Linked to a page's signal, if it passed one.
     pub fn to(theirs: Option<&AbortSignal>) -> Self {
         let signal = Signal::default();
         let listener = theirs.map(|theirs| {
