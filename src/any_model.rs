@@ -30,7 +30,7 @@ macro_rules! either {
 }
 
 impl AnyModel {
-    /// As the public interface names it.
+    /// Its name in the public interface.
     pub fn backend(&self) -> &'static str {
         match self {
             Self::Gpu(_) => "webgpu",
@@ -64,7 +64,7 @@ impl AnyModel {
         either!(self, m => m.kv_bytes())
     }
 
-    /// What is not used since it does not work here: for `info`.
+    /// What is not used because it does not work here: for `info`.
     pub fn notes(&self) -> Vec<String> {
         self.on_gpu().map(GpuModel::notes).unwrap_or_default()
     }
@@ -75,7 +75,7 @@ impl AnyModel {
         self.on_gpu().map(drop).ok_or_else(needs_gpu)
     }
 
-    /// In what ways steps are made: for `info`.
+    /// How steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
         either!(self, m => m.variants())
     }
@@ -212,7 +212,7 @@ impl Resume for AnyModel {
 
 impl AnyModel {
     /// # Errors
-    /// `webgpu-unavailable` for a model on the CPU, where training would take longer than anyone waits.
+    /// `webgpu-unavailable` for a model on the CPU, where training would take longer than anyone would wait.
     fn trainer(&mut self) -> Result<&mut GpuModel> {
         self.on_gpu_mut().ok_or_else(needs_gpu)
     }

@@ -15,7 +15,7 @@ pub enum ErrorCode {
     RateLimited,
     /// A request failed or broke off.
     Network,
-    /// Bytes differ from what they were announced to be.
+    /// Bytes differ from what was announced.
     Integrity,
     /// The browser's storage is full.
     Quota,
@@ -62,7 +62,7 @@ impl ErrorCode {
     }
 }
 
-/// What this program has to tell apart among errors of one code. Callers never see it.
+/// What this program has to distinguish among errors of one code. Callers never see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The code says it all.
@@ -70,10 +70,10 @@ pub enum ErrorKind {
     Plain,
     /// This device has no network.
     Offline,
-    /// A request ended without an answer that may be read: the server is out of reach, or hides its answer from pages of
-    /// other origins, which some hosts do for files that they do not have.
+    /// A request ended without a readable answer: the server cannot be reached, or hides its answer from pages of other
+    /// origins, as some hosts do for files that they do not have.
     Unreadable,
-    /// The entries of a checkpoint begin elsewhere than was believed.
+    /// The entries of a checkpoint begin elsewhere than assumed.
     Misplaced,
     /// A GPU on which a model is slower than on the CPU.
     SlowGpu,

@@ -1,5 +1,6 @@
-//! What options are read and checked with. The options themselves stand in `www/lib/api/generate-options.js` and
-//! `train-options.js`, of which `build.rs` makes the structs `SamplingOptions`, `GenerateOptions` and `TrainOptions`.
+//! What options are read and checked with. The options themselves are in `www/lib/api/generate-options.js` and
+//! `train-options.js`, from which `build.rs` generates the structs `SamplingOptions`, `GenerateOptions` and
+//! `TrainOptions`.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer};
@@ -28,14 +29,14 @@ impl Range {
         x.is_finite() && (if above_min { x > min } else { x >= min }) && (if below_max { x < max } else { x <= max })
     }
 
-    /// The nearest f32 of the range: 0.99999999 must not become 1 where 1 is not allowed, nor 1e-50 become 0. What is out
-    /// of the range stays so, for [`Self::check`] to name it.
+    /// The nearest f32 in the range: 0.99999999 must not become 1 where 1 is not allowed, nor 1e-50 become 0. A value
+    /// out of range stays out of it, for [`Self::check`] to name it.
     pub fn narrow(&self, x: f64) -> f32 {
         if !self.has(x) {
             return x as f32;
         }
         let (min, max) = (self.min as f32, self.max.min(f32::MAX.into()) as f32);
-        // A GPU may take for 0 what is not normal.
+        // A GPU may treat subnormal numbers as 0.
         let least = if !self.above_min {
             min
         } else if min == 0.0 {

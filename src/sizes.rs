@@ -6,11 +6,11 @@ use std::ops::Range;
 /// Longest file that is read, in bytes: a server may claim any size, and a plan has an entry for every unit.
 pub const MAX_FILE_BYTES: u64 = 1 << 40;
 
-/// Longest file that is read once only to find out how long it is, in bytes: more than twice the largest published one.
+/// Longest file that is read once just to measure it, in bytes: more than twice the largest published one.
 pub const MAX_UNTOLD_BYTES: u64 = 16 << 30;
 
 /// # Errors
-/// `unsupported-checkpoint` for a file that goes on after so many bytes.
+/// `unsupported-checkpoint` for a file that continues after this many bytes.
 pub fn check_untold(file: &str, bytes: u64) -> Result<()> {
     if bytes <= MAX_UNTOLD_BYTES {
         return Ok(());
@@ -20,7 +20,7 @@ pub fn check_untold(file: &str, bytes: u64) -> Result<()> {
 }
 
 /// # Errors
-/// `unsupported-checkpoint` for a size that no file has which is read here. To be called where a size is parsed.
+/// `unsupported-checkpoint` for a size that no file has that is read here. To be called where a size is parsed.
 pub fn check_size(file: &str, bytes: u64) -> Result<()> {
     if bytes <= MAX_FILE_BYTES {
         return Ok(());
@@ -44,7 +44,7 @@ pub fn cut(file_bytes: u64, len: u64) -> Vec<Range<u64>> {
     (0..file_bytes.div_ceil(len)).map(|i| i * len..file_bytes.min((i + 1) * len)).collect()
 }
 
-/// The same for any range, one part at a time: memory does not grow with what somebody claims.
+/// The same for any range, one part at a time: memory does not grow with a claimed size.
 #[derive(Clone, Debug)]
 pub struct Steps {
     rest: Range<u64>,

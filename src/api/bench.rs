@@ -26,11 +26,11 @@ struct RandomRequest {
     id: String,
     quantization: Quantization,
     context_length: Option<usize>,
-    /// Kernels may use subgroups, and f16, where there are any.
+    /// Kernels may use subgroups, and f16, where available.
     subgroups: bool,
     f16: bool,
-    /// Workgroups that share the layers, threads of each, and what products are made with; 0 for a dispatch per
-    /// product. Left out, it is found out.
+    /// Workgroups that share the layers, threads of each, and what products are computed with; 0 for a dispatch per
+    /// product. If not given, they are tuned.
     workgroups: Option<usize>,
     threads: Option<usize>,
     arithmetic: Option<Arithmetic>,
@@ -46,7 +46,7 @@ struct StepInfo {
 
 #[wasm_bindgen]
 impl Engine {
-    /// A model of a published shape with random weights: as fast as the real one, and without sense.
+    /// A model of a published shape with random weights: as fast as the real one, but it writes nonsense.
     pub async fn random(request: JsValue) -> std::result::Result<Engine, JsValue> {
         let make = async {
             let request: RandomRequest = js::parse(request)?;
@@ -58,8 +58,9 @@ impl Engine {
         make.await.map_err(|e: Error| js::error(&e))
     }
 
-    /// What each kernel of a step takes on the GPU: `[{ kernel, dispatches, microseconds }]`, or null without timestamps, which
-    /// only models of `random` ask for. `timed`: `"decode"`, `{ prefill: tokens }` or `{ several: texts }`. Forgets the context.
+    /// The time that each kernel of a step takes on the GPU: `[{ kernel, dispatches, microseconds }]`, or null without
+    /// timestamps, which only models of `random` request. `timed`: `"decode"`, `{ prefill: tokens }` or `{ several:
+    /// texts }`. Forgets the context.
     #[wasm_bindgen(js_name = kernelTimes)]
     pub async fn kernel_times(&self, timed: JsValue) -> std::result::Result<JsValue, JsValue> {
         let timed = js::parse(timed).map_err(|e| js::error(&e))?;

@@ -1,13 +1,13 @@
-//! The kernels against plain arithmetic, on the GPU of whoever opens `conformance.html`.
+//! Compares the kernels with plain arithmetic, on the GPU of the visitor of `conformance.html`.
 
 use super::js;
 use crate::model::conformance::{self, Tier};
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
-/// Runs the table of `src/model/conformance`, as much of it as `tier` says ("quick", "short", "full"), and only the kernels
-/// that are named if any are. Calls `tell` with each row, `{ kernel, size, format, variant, error, isOk, wrong }`, and
-/// resolves to `{ run, failed, skipped }`.
+/// Runs the table of `src/model/conformance`, as much of it as `tier` says ("quick", "short", "full"), and only the
+/// named kernels if any are named. Calls `tell` with each row, `{ kernel, size, format, variant, error, isOk, wrong }`,
+/// and resolves to `{ run, failed, skipped }`.
 #[wasm_bindgen]
 pub async fn conformance(tier: JsValue, kernels: Vec<String>, tell: Function) -> Result<JsValue, JsValue> {
     let tier: Tier = js::parse(tier).map_err(|e| js::error(&e))?;

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
 
-/// A loaded model. The JavaScript side never calls two methods at once, but for `info` and `abort`.
+/// A loaded model. The JavaScript side never calls two methods at once, except `info` and `abort`.
 #[wasm_bindgen]
 pub struct Engine(Rc<Inner>);
 
@@ -54,7 +54,7 @@ impl Engine {
         let load = async {
             let request: Request = js::parse(request)?;
             let on_progress = move |progress: &Progress<'_>| {
-                // A callback that throws is the caller's matter and must not break the load.
+                // A callback that throws is the caller's problem and must not break the load.
                 let _ = js::value(progress).map(|progress| on_progress.call1(&JsValue::NULL, &progress));
             };
             let loaded = load(&request, Box::new(on_progress), signal).await?;
@@ -63,7 +63,7 @@ impl Engine {
         load.await.map_err(|e: Error| js::error(&e))
     }
 
-    /// `is_tuned`: how decode steps are made is to be found out.
+    /// `is_tuned`: decode steps are to be tuned.
     pub(super) async fn new(request: Request, loaded: Loaded, is_tuned: bool) -> Self {
         let Loaded { model, quantization, revision, notes } = loaded;
         let reload = model.backend().source().clone();
@@ -111,7 +111,7 @@ impl Engine {
     pub fn info(&self) -> Result<JsValue, JsValue> {
         let mut info = self.0.info.borrow_mut();
         info.gpu_bytes = self.0.memory.borrow().as_ref().map_or(0, |memory| memory.bytes());
-        // While a call works with the model, what was true before it.
+        // While a call uses the model: what was true before that call.
         if let Ok(model) = self.0.model.try_borrow()
             && let Some(model) = model.as_ref()
         {
@@ -146,7 +146,7 @@ impl Engine {
         self.0.with(|m| m.decode(ids))
     }
 
-    /// Begins a completion. The options are those of `www/lib/api/generate-options.js`: all there, all checked.
+    /// Begins a completion. The options are those of `www/lib/api/generate-options.js`: all present, all checked.
     pub async fn start(&self, prompt: JsValue, options: JsValue) -> Result<Generation, JsValue> {
         let begin = || {
             let mut read = as_options(&options)?;
@@ -224,7 +224,7 @@ impl Engine {
         self.0.with(|m| Ok(m.context().to_vec()))
     }
 
-    /// Makes the call that runs end soon.
+    /// Makes the running call end soon.
     pub fn abort(&self) {
         self.0.stop();
     }
@@ -247,7 +247,7 @@ impl Engine {
     }
 }
 
-/// The notes of loading, and what there is to tell since.
+/// The notes of loading, and those that were added since.
 fn notes_with(load_notes: &[String], model: &LoadedModel, packs: &[HeldPack]) -> Vec<String> {
     let lost = match model.losses() {
         0 => None,
@@ -269,7 +269,7 @@ fn features(model: &AnyModel) -> Vec<String> {
     features.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// What the browser tells of the GPU; nothing on the CPU.
+/// What the browser reveals about the GPU; nothing on the CPU.
 fn adapter(model: &AnyModel) -> Adapter {
     let text = |key: &str| model.on_gpu().map(|model| model.gpu().adapter_text(key)).unwrap_or_default();
     Adapter {

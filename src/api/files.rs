@@ -1,10 +1,10 @@
-//! Files of this computer's disk, which a global `fetch` does not read outside of a page.
+//! Files on this device's disk, which a global `fetch` does not read outside a page.
 
 use crate::platform::browser;
 use js_sys::Function;
 use wasm_bindgen::prelude::*;
 
-/// Has addresses that begin with `file:` answered by `fetch`, from now on.
+/// Answers `file:` URLs with `fetch` from now on.
 #[wasm_bindgen(js_name = readFilesWith)]
 pub fn read_files_with(fetch: Function) {
     browser::read_files_with(fetch);

@@ -43,7 +43,7 @@ impl Generation {
         }
     }
 
-    /// Aborts as if only the first `taken` chunks had been asked for: for the worker, which writes ahead of its reader.
+    /// Aborts as if only the first `taken` chunks had been requested: for the worker, which writes ahead of its reader.
     pub fn rewind(&self, taken: usize) -> Result<(), JsValue> {
         let mut generation = self.generation.borrow_mut();
         let busy = || js::error(&Error::invalid_argument("The last next() has not ended yet."));
@@ -54,7 +54,7 @@ impl Generation {
         })
     }
 
-    /// The whole, so far.
+    /// The whole completion so far.
     pub fn result(&self) -> Result<JsValue, JsValue> {
         match self.generation.borrow().as_ref() {
             Some(g) => js::value(&g.result()).map_err(|e| js::error(&e)),

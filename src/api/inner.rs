@@ -17,30 +17,30 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 pub(super) struct Inner {
-    /// Taken out while an asynchronous call works with it, gone for ever after `dispose`.
+    /// Taken out while an asynchronous call uses it, gone forever after `dispose`.
     pub(super) model: RefCell<Option<Model<LoadedModel>>>,
     pub(super) abort: AbortFlag,
     pub(super) is_disposed: Cell<bool>,
     pub(super) info: RefCell<Info>,
-    /// What loading had to tell.
+    /// The notes of loading.
     pub(super) load_notes: Vec<String>,
-    /// How decode steps are made, where that is still to be found out.
+    /// The tuning of decode steps, where they are tuned.
     pub(super) tuning: Option<Tuning>,
-    /// Outlives the model, so that `info` tells what `dispose` left.
+    /// Outlives the model, so that `info` shows what `dispose` left.
     pub(super) memory: RefCell<Option<Rc<Memory>>>,
-    /// The token packs that take part.
+    /// The active token packs.
     pub(super) packs: RefCell<Vec<HeldPack>>,
     /// The parameter tokens whose activations are multiplied.
     pub(super) ablations: RefCell<Vec<Ablation>>,
-    /// Where the model comes from if its device is lost.
+    /// Reloads the model if its device is lost.
     pub(super) reload: Rc<Reload>,
 }
 
-/// A pack that takes part.
+/// An active pack.
 #[derive(Clone)]
 pub(super) struct HeldPack {
     pub(super) active: ActivePack,
-    /// What is to be told of it: that it was made for another model, say.
+    /// What to say about it: that it was made for another model, for example.
     pub(super) note: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Info {
     pub(super) kv_bytes: u64,
     pub(super) gpu_bytes: u64,
     pub(super) wasm_heap_bytes: u64,
-    /// Told by a note.
+    /// A note reports it.
     #[serde(skip)]
     pub(super) device_losses: usize,
 }
@@ -98,13 +98,13 @@ impl Inner {
         };
         self.put_back(model);
         match result {
-            // The call that comes next finds it out as well, and gets another device.
+            // The next call detects it as well, and gets another device.
             Err(e) if e.code == ErrorCode::DeviceLost => Ok(()),
             result => result.map_err(|e| js::error(&e)),
         }
     }
 
-    /// Makes the call that runs end soon.
+    /// Makes the running call end soon.
     pub(super) fn stop(&self) {
         self.reload.abort();
     }
@@ -120,7 +120,7 @@ impl Inner {
     }
 }
 
-/// What counts the bytes on the GPU, if the model is there.
+/// The counter of bytes on the GPU, if the model is there.
 pub(super) fn memory(model: &AnyModel) -> Option<Rc<Memory>> {
     model.on_gpu().map(|model| model.gpu().memory.clone())
 }

@@ -10,7 +10,7 @@ use crate::pattention::Pattention;
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
-/// What `inspect` takes; what is left out is all, of positions the last.
+/// What `inspect` takes; a missing field means all, missing positions mean the last one.
 #[derive(Deserialize)]
 struct Asked {
     positions: Option<Vec<usize>>,
@@ -26,7 +26,7 @@ struct Token {
     kind: String,
     slot: usize,
     pack: Option<String>,
-    /// Of an ablation, what its activation is multiplied by.
+    /// For an ablation, what its activation is multiplied by.
     scale: Option<f32>,
 }
 

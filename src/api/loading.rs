@@ -14,10 +14,10 @@ use crate::platform::browser::{Browser, Linked};
 use std::rc::Rc;
 use web_sys::AbortSignal;
 
-/// The engine of a loaded model: it is loaded again if its device is lost.
+/// The engine of a loaded model: the model is reloaded if its device is lost.
 pub type LoadedModel = Recovering<AnyModel, Rc<Reload>>;
 
-/// A loaded model and what is told about it.
+/// A loaded model and what is known about it.
 pub struct Loaded {
     /// What writes.
     pub model: Model<LoadedModel>,

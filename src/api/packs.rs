@@ -1,4 +1,4 @@
-//! Token packs of an `Engine`: which take part, and how much.
+//! Token packs of an `Engine`: which are active, and how strongly.
 
 use super::engine::Engine;
 use super::inner::{HeldPack, Inner};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
-/// What `addPack` takes: both there.
+/// What `addPack` takes: both fields are present.
 #[derive(Deserialize)]
 struct AddOptions {
     name: String,
@@ -18,7 +18,7 @@ struct AddOptions {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Has a pack take part, in the place of one of that name; `bytes` are its file. The context is forgotten.
+    /// Activates a pack, replacing any pack of the same name; `bytes` are its file. The context is forgotten.
     #[wasm_bindgen(js_name = addPack)]
     pub async fn add_pack(&self, bytes: Vec<u8>, options: JsValue) -> std::result::Result<(), JsValue> {
         let added = js::parse(options).and_then(|options: AddOptions| self.inner().with_pack(&bytes, options));
@@ -26,7 +26,7 @@ impl Engine {
         self.inner().use_packs(added).await
     }
 
-    /// Changes how much a pack counts. The context is forgotten.
+    /// Changes the strength of a pack. The context is forgotten.
     #[wasm_bindgen(js_name = setPack)]
     pub async fn set_pack(&self, name: String, strength: f32) -> std::result::Result<(), JsValue> {
         let changed = check_strength(strength).and_then(|()| {
@@ -37,7 +37,7 @@ impl Engine {
         self.inner().use_packs(changed).await
     }
 
-    /// Takes a pack away. The context is forgotten.
+    /// Removes a pack. The context is forgotten.
     #[wasm_bindgen(js_name = removePack)]
     pub async fn remove_pack(&self, name: String) -> std::result::Result<(), JsValue> {
         let mut left = self.inner().packs_with(&name);
@@ -57,7 +57,7 @@ fn check_strength(strength: f32) -> Result<()> {
 }
 
 impl Inner {
-    /// The packs of now and another one.
+    /// The current packs and another one.
     fn with_pack(&self, bytes: &[u8], AddOptions { name, strength }: AddOptions) -> Result<Vec<HeldPack>> {
         check_strength(strength)?;
         let mut packs = self.packs.borrow().clone();
@@ -75,7 +75,7 @@ impl Inner {
         Ok(packs)
     }
 
-    /// The packs of now, one of which is called so.
+    /// The current packs, one of which has this name.
     fn packs_with(&self, name: &str) -> Result<Vec<HeldPack>> {
         let packs = self.packs.borrow().clone();
         if packs.iter().any(|held| held.active.name == name) {
@@ -84,13 +84,13 @@ impl Inner {
         Err(Error::invalid_argument(format!("The model has no pack {name:?}.")))
     }
 
-    /// The packs that take part, with their tokens.
+    /// The active packs, with their tokens.
     pub(super) fn active_packs(&self) -> Vec<ActivePack> {
         active(&self.packs.borrow())
     }
 
-    /// Has these take part from now on, and none besides. Of what is ablated, that goes whose tokens are no more. Where that
-    /// fails, it is as it was before.
+    /// Makes these the active packs, and no others. Ablations whose tokens no longer exist are dropped. If this fails,
+    /// everything stays as it was.
     async fn use_packs(&self, packs: Result<Vec<HeldPack>>) -> std::result::Result<(), JsValue> {
         let packs = packs.map_err(|e| js::error(&e))?;
         let kept = {
@@ -101,7 +101,7 @@ impl Inner {
         self.change(packs, kept).await
     }
 
-    /// Has these packs take part and these tokens be ablated, and no others. Where that fails, it is as it was before.
+    /// Makes these packs active and these tokens ablated, and no others. If this fails, everything stays as it was.
     pub(super) async fn change(
         &self,
         packs: Vec<HeldPack>,

@@ -56,7 +56,7 @@ impl Several {
         }
     }
 
-    /// What `complete` resolves to, of each in the order of the prompts, so far.
+    /// What `complete` resolves to, for each in the order of the prompts, so far.
     pub fn result(&self) -> Result<JsValue, JsValue> {
         match self.several.borrow().as_ref() {
             Some(several) => js::value(&several.results()).map_err(|e| js::error(&e)),
@@ -77,7 +77,7 @@ impl Several {
 }
 
 impl Drop for Several {
-    /// What the engine keeps for them is freed, whether they have ended or not.
+    /// Frees what the engine keeps for them, whether they have ended or not.
     fn drop(&mut self) {
         if let Some(mut several) = self.several.take() {
             // Without a model there is nothing that could be kept.

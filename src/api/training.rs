@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
-/// A training that goes on by `next`.
+/// A training that advances by `next`.
 #[wasm_bindgen]
 pub struct Training {
     inner: Rc<Inner>,
@@ -29,7 +29,7 @@ struct Named {
     name: String,
 }
 
-/// What `next` tells.
+/// What `next` returns.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Told {
@@ -38,7 +38,7 @@ struct Told {
     is_epoch_end: bool,
 }
 
-/// How a pack was trained: its `training`, there and in its file.
+/// How a pack was trained: its `training`, in the report and in its file.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
@@ -53,8 +53,8 @@ struct Report {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Begins to train a pack. `documents` are texts or ids, the options those of `www/lib/api/train-options.js` and a name,
-    /// all checked; `pack` is the file of tokens to go on from.
+    /// Begins to train a pack. `documents` are texts or ids, the options those of `www/lib/api/train-options.js` and a
+    /// name, all checked; `pack` is the file of the tokens to continue from.
     #[wasm_bindgen(js_name = startTraining)]
     pub async fn start_training(
         &self,
@@ -158,7 +158,7 @@ impl Training {
 }
 
 impl Drop for Training {
-    /// What the engine keeps for it is freed, whether it has ended or not.
+    /// Frees what the engine keeps for it, whether it has ended or not.
     fn drop(&mut self) {
         if self.training.take().is_some() {
             // Without a model there is nothing that could be kept.

@@ -11,7 +11,7 @@ use js_sys::Date;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 
-/// Trials that did not end, after which nothing is tried for a day: some drivers may lose the device by them.
+/// Unfinished trials after which nothing is tried for a day: with some drivers, trials may lose the device.
 const MOST_UNFINISHED: u32 = 2;
 const DAY: f64 = 86_400e3;
 
@@ -20,29 +20,29 @@ const DAY: f64 = 86_400e3;
 struct Trials {
     /// What was found; `None` if nothing was yet.
     choice: Option<Choice>,
-    /// Trials that were begun since, and did not end.
+    /// Trials that were started since and did not end.
     unfinished: u32,
-    /// When the last of them was begun, in milliseconds since 1970.
+    /// When the last of them was started, in milliseconds since 1970.
     begun: f64,
 }
 
 /// Kernels that are being compiled for a model, then waiting to be tried.
 pub struct Tuning {
-    /// Name of what is remembered; `None` if nothing is to be kept in this browser.
+    /// Name under which the outcome is stored; `None` if nothing is to be stored in this browser.
     name: Option<String>,
     state: RefCell<State>,
 }
 
 struct State {
     trials: Trials,
-    /// Round of teams that is being compiled.
+    /// Which round of persistent-workgroup variants is being compiled.
     round: usize,
     compiling: Option<oneshot::Receiver<Prepared>>,
     ready: Option<Prepared>,
 }
 
 impl Tuning {
-    /// Begins to compile for a model. `keeps`: the outcome may be remembered, and was perhaps.
+    /// Begins to compile for a model. `keeps`: the outcome may be stored, and perhaps already was.
     pub async fn begin(model: &GpuModel, quantization: Quantization, keeps: bool) -> Self {
         let name = keeps.then(|| name(model, quantization));
         let mut trials = Trials::default();
@@ -58,7 +58,7 @@ impl Tuning {
         Self { name, state: RefCell::new(state) }
     }
 
-    /// Tries what is compiled, if it is; not to the end if `abort` is set meanwhile.
+    /// Tries what was compiled, if it is ready; stops early if `abort` is set meanwhile.
     ///
     /// # Errors
     /// `device-lost`.
@@ -73,7 +73,7 @@ impl Tuning {
             self.state.borrow_mut().compile(model, before.choice);
             return Ok(());
         }
-        // If the device is lost by it, or the page goes, this is what the next visit finds.
+        // If the trial loses the device, or the page closes, this is what the next visit finds.
         self.remember(Trials { unfinished: before.unfinished + 1, begun: Date::now(), ..before }).await;
         match model.tune(&prepared, abort).await? {
             None => {
@@ -104,7 +104,7 @@ impl Tuning {
         self.is_compiling() || self.state.borrow().ready.is_some()
     }
 
-    /// True while kernels are being compiled, or are compiled and nobody looked yet.
+    /// True while kernels are being compiled, or are compiled but not looked at yet.
     pub fn is_compiling(&self) -> bool {
         self.state.borrow().compiling.is_some()
     }
@@ -124,7 +124,7 @@ impl State {
         let Some(preparation) = model.prepare(choice, self.round) else { return false };
         let (sender, receiver) = oneshot::channel();
         wasm_bindgen_futures::spawn_local(async move {
-            // Nobody may be left to hear of it.
+            // The receiver may be gone.
             let _ = sender.send(preparation.run().await);
         });
         self.compiling = Some(receiver);
@@ -139,18 +139,18 @@ impl State {
         self.ready.take()
     }
 
-    /// Where nothing that was tried is faster, the next teams are compiled; true if there are any.
+    /// If nothing that was tried is faster, begins to compile the next variants; true if there are any.
     fn next_round(&mut self, model: &GpuModel, choice: Option<Choice>, tried: &Prepared) -> bool {
         if choice.is_some_and(|c| c.team.is_some()) {
             return false;
         }
-        // What was remembered stood before all rounds.
+        // A remembered choice is tried before all rounds.
         self.round += usize::from(!tried.is_remembered());
         self.compile(model, None)
     }
 }
 
-/// What the outcome depends on: kernels, browser, adapter and what it grants, the model's shape, precision and context.
+/// What the outcome depends on: kernels, browser, adapter and its features, the model's shape, precision and context.
 fn name(model: &GpuModel, quantization: Quantization) -> String {
     let shape = serde_json::to_string(model.config()).unwrap_or_default();
     let (version, precision, context) = (env!("CARGO_PKG_VERSION"), quantization.as_str(), model.context_length());

@@ -14,7 +14,7 @@ impl AbortFlag {
         self.0.set(true);
     }
 
-    /// Withdraws it, before something new is begun.
+    /// Withdraws the request, before something new is begun.
     pub fn clear(&self) {
         self.0.set(false);
     }

@@ -14,7 +14,7 @@ pub enum Logits {
     None,
     /// Those after the last token: V values.
     Last,
-    /// Those after each of the last so many tokens: V values each, in order.
+    /// Those after each of the last n tokens: V values each, in order.
     Each(usize),
 }
 
@@ -39,7 +39,7 @@ pub trait Backend {
     }
 
     /// # Errors
-    /// `invalid-argument` for a step of so many tokens that does not fit.
+    /// `invalid-argument` if a step of `count` tokens does not fit.
     fn check_step(&self, count: usize) -> Result<()> {
         let past = self.len();
         if count == 0 || count > self.max_chunk() || past + count > self.context_length() {
@@ -67,76 +67,76 @@ pub trait Backend {
         Ok(scores.collect())
     }
 
-    /// Goes on with a text whose further tokens the engine chooses, below `real_ids`. With `wants_logits`, every
-    /// [`Chosen`] has its logits. What the KV cache holds of the text is the caller's matter.
+    /// Continues a text whose further tokens the engine chooses, below `real_ids`. With `wants_logits`, every
+    /// [`Chosen`] has its logits. What the KV cache holds of the text is up to the caller.
     fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool);
 
     /// Appends `ids` as [`forward`](Self::forward) does, and chooses the token after them.
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()>;
 
-    /// Appends the token that was chosen last, which nobody need know yet, and chooses the next.
+    /// Appends the token that was chosen last, which need not have been read back yet, and chooses the next.
     async fn choose_next(&mut self) -> Result<()>;
 
     /// The oldest chosen token that was not asked for yet.
     async fn chosen(&mut self) -> Result<Chosen>;
 
-    /// How many tokens are well chosen before the first is asked for.
+    /// How many tokens it pays to choose before the first is asked for.
     fn steps_ahead(&self) -> usize;
 
-    /// Ends the completion: tokens that were not asked for are forgotten, but not taken off the KV cache.
+    /// Ends the completion: tokens that were not asked for are forgotten, but not removed from the KV cache.
     fn stop_choosing(&mut self);
 
-    /// Goes on with several texts at once, at most [`MOST_ROWS`](super::MOST_ROWS), which all begin with what the KV cache
-    /// holds; it stays as it is until [`stop_rows`](Self::stop_rows). Places keep their tails beyond that, as long as the KV
-    /// cache is not written to.
+    /// Continues several texts at once, at most [`MOST_ROWS`](super::MOST_ROWS), which all begin with what the KV cache
+    /// holds; it stays as it is until [`stop_rows`](Self::stop_rows). Places keep their tails beyond that, until the KV
+    /// cache is written to.
     async fn begin_rows(&mut self, rows: &[Row], real_ids: usize, wants_logits: bool) -> Result<()>;
 
-    /// Appends to each of the texts the token that was chosen last, and chooses its next.
+    /// Appends to each of the texts the token that was chosen last, and chooses the next one.
     async fn step_rows(&mut self) -> Result<()>;
 
-    /// Appends tokens that are known to tails, as [`step_rows`](Self::step_rows) does, and chooses none.
+    /// Appends known tokens to tails, as [`step_rows`](Self::step_rows) does, and chooses none.
     async fn feed_rows(&mut self, inputs: &[RowInput]) -> Result<()>;
 
     /// The oldest chosen tokens that were not asked for yet, one of each text.
     async fn chosen_rows(&mut self) -> Result<Vec<Chosen>>;
 
-    /// How many steps are well made before the tokens of the first are asked for.
+    /// How many steps it pays to make before the tokens of the first are asked for.
     fn rows_ahead(&self) -> usize;
 
-    /// Tokens that a tail may have by now; [`begin_rows`](Self::begin_rows) sees to it that it can have some more.
+    /// Tokens that a tail may have for now; [`begin_rows`](Self::begin_rows) makes sure that some more fit.
     fn tail_capacity(&self) -> usize;
 
     /// Makes room for the tails of `rows`, and some more tokens; what they hold stays.
     async fn reserve_tails(&mut self, rows: &[Row]) -> Result<()>;
 
-    /// Ends them, or pauses: tokens that were not asked for are forgotten.
+    /// Ends the texts, or pauses them: tokens that were not asked for are forgotten.
     fn stop_rows(&mut self);
 
     /// Forgets all tails, and frees what they took.
     fn drop_tails(&mut self);
 
-    /// Has these packs take part from now on, and none that took part before; what is ablated stays so. Forgets the KV cache.
+    /// Makes these the active packs, and no others; ablations stay. Forgets the KV cache.
     ///
     /// # Errors
-    /// `out-of-memory`; then no pack takes part, and nothing is ablated.
+    /// `out-of-memory`; then no pack is active, and nothing is ablated.
     async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
         let _ = packs;
         Err(Error::unsupported("This engine takes no token packs."))
     }
 
     /// Multiplies the activations of these parameter tokens from now on, and of no others; packs stay. Forgets the KV cache.
-    /// Tokens of packs that take no part are left out. The base's own product is not touched, and what is taken from it is
-    /// computed beside it, in f32: where the base is multiplied in integers, a factor of 0 leaves a thousandth.
+    /// Tokens of inactive packs are skipped. The base's own product is not changed, and what is subtracted from it is
+    /// computed separately, in f32: where the base is multiplied in integers, a factor of 0 leaves a thousandth.
     ///
     /// # Errors
-    /// `unsupported-checkpoint` for another activation than `l2_norm_gelu`, `out-of-memory`; then no pack takes part, and
-    /// nothing is ablated.
+    /// `unsupported-checkpoint` for another activation than `l2_norm_gelu`, `out-of-memory`; then no pack is active,
+    /// and nothing is ablated.
     async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
         let _ = ablations;
         Err(cannot_look_inside())
     }
 
-    /// Key and value of some of the base's parameter tokens, as they are computed with.
+    /// Key and value of some of the base's parameter tokens, as the engine computes with them.
     ///
     /// # Errors
     /// `device-lost`.
@@ -145,8 +145,8 @@ pub trait Backend {
         Err(cannot_look_inside())
     }
 
-    /// Appends `ids` as [`forward`](Self::forward) does, and tells for each row, layer and kind that is asked for which
-    /// parameter tokens contributed most: row by row, and in a row as [`InspectRequest::places`] has them.
+    /// Appends `ids` as [`forward`](Self::forward) does, and reports for each requested row, layer and kind which
+    /// parameter tokens contributed most: row by row, and within a row in the order of [`InspectRequest::places`].
     ///
     /// # Errors
     /// `out-of-memory`, `device-lost`.

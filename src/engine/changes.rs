@@ -1,13 +1,13 @@
-//! What takes part in a model besides its own parameter tokens.
+//! What is active in a model besides its own parameter tokens.
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::packs::{Ablation, ActivePack, Merged, PackTokens, check_activation};
 
-/// Packs that take part, and tokens that are ablated.
+/// Active packs, and ablated tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Packs, in whatever order.
+    /// Packs, in any order.
     pub packs: Vec<ActivePack>,
     /// Parameter tokens whose activations are multiplied.
     pub ablations: Vec<Ablation>,
@@ -24,10 +24,11 @@ impl Changes {
         Self { packs: self.packs.clone(), ablations: ablations.to_vec() }
     }
 
-    /// Can these take part in a model of this shape?
+    /// Can these be used with a model of this shape?
     ///
     /// # Errors
-    /// `unsupported-checkpoint` for another activation than packs are defined for, `invalid-config` for packs of another shape.
+    /// `unsupported-checkpoint` for another activation than packs are defined for, `invalid-config` for packs of
+    /// another shape.
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
         if self.is_empty() {
             return Ok(());

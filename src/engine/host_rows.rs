@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::sampling::Sampler;
 use std::collections::VecDeque;
 
-/// Reads the tails that their places do not hold, as a prompt is read, and has `keep(engine, place)` take each over.
+/// Reads the tails that their places do not hold, as a prompt is read, and calls `keep(engine, place)` to store each.
 ///
 /// # Errors
 /// The engine's.
@@ -67,7 +67,7 @@ impl HostRows {
     }
 }
 
-/// For a completion that was not begun, or has no token yet.
+/// For a completion that was not started, or has no token yet.
 pub(super) fn nothing_chosen() -> Error {
     Error::invalid_argument("No token was chosen yet.")
 }

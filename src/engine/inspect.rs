@@ -1,4 +1,4 @@
-//! Which parameter tokens write: what is asked of an engine, and what it answers.
+//! Which parameter tokens write: the request to an engine, and its answer.
 
 use crate::packs::MergedTokens;
 use crate::pattention::Pattention;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 /// Most parameter tokens of one place that can be asked for.
 pub const MOST_TOP: usize = 64;
 
-/// What is to be looked at while tokens are read.
+/// What to look at while tokens are read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InspectRequest {
     /// Which of the tokens of the step.
@@ -16,7 +16,7 @@ pub struct InspectRequest {
     pub layers: Vec<usize>,
     /// Pattentions of each of them.
     pub kinds: Vec<Pattention>,
-    /// How many parameter tokens of each, those that contribute most; up to [`MOST_TOP`].
+    /// How many parameter tokens of each, starting with those that contribute most; up to [`MOST_TOP`].
     pub top: usize,
 }
 
@@ -27,7 +27,7 @@ impl InspectRequest {
     }
 }
 
-/// A parameter token that takes part in what a Pattention writes.
+/// A parameter token that contributes to what a Pattention writes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FiredToken {
     /// Its number among the base's tokens, or among those of its pack.
@@ -80,14 +80,15 @@ fn named(candidate: Candidate, packs: Option<&MergedTokens>) -> Option<FiredToke
 pub(crate) mod agreement {
     use super::*;
 
-    /// Are `got`, the strongest of each place, what `all` has, where the reference tells every token of each place? Of numbers
-    /// that are nearly the same, either order is right. `factor`: the largest that activations are multiplied by.
+    /// Does `got`, the strongest tokens of each place, agree with `all`, the reference's list of every token of each
+    /// place? Numbers that are nearly equal may be in either order. `factor`: the largest factor that activations are
+    /// multiplied by.
     ///
     /// # Panics
-    /// If not.
+    /// If it does not.
     pub fn check(what: &str, got: &[Vec<FiredToken>], all: &[Vec<FiredToken>], top: usize, factor: f32) {
         assert_eq!(got.len(), all.len(), "{what}");
-        // Of the number, or of what it would be at an activation of 1.
+        // Relative to the number, or to what it would be at an activation of 1.
         let close = |got: f32, want: f32, one: f32| (got - want).abs() <= 1e-3 * want.abs().max(one);
         for (i, (got, all)) in got.iter().zip(all).enumerate() {
             assert_eq!(got.len(), top.min(all.len()), "{what}, place {i}");

@@ -21,7 +21,7 @@ pub struct HostChoice {
 }
 
 impl HostChoice {
-    /// Goes on with a text; see [`Backend::begin_choosing`].
+    /// Continues a text; see [`Backend::begin_choosing`].
     pub fn new(options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) -> Self {
         let mut sampler = Sampler::new(options.clone(), text.prompt, real_ids);
         text.written.iter().for_each(|id| sampler.note(*id));
@@ -79,9 +79,9 @@ pub trait OnHost {
     fn drop_tails(&mut self);
     /// Takes what the KV cache holds from position `common` on for the tail of a place.
     fn keep_tail(&mut self, place: usize, common: usize);
-    /// Where the engine keeps what takes part besides the base.
+    /// Where the engine keeps its active packs and ablations.
     fn changes(&mut self) -> &mut Changes;
-    /// Has these take part; nothing is in the KV cache or in tails.
+    /// Makes these the active packs; the KV cache and the tails are empty.
     fn set_packs(&mut self, packs: Merged) -> Result<()>;
     fn base_token(&self, token: &ParameterToken) -> PackTokens;
     async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>>;
@@ -211,7 +211,7 @@ impl<E: OnHost> Backend for E {
     }
 }
 
-/// Has these packs and ablations count from now on, and no others.
+/// Makes these packs and ablations the active ones, and no others.
 fn change<E: OnHost>(engine: &mut E, changes: Changes) -> Result<()> {
     OnHost::truncate(engine, 0);
     OnHost::drop_tails(engine);

@@ -1,9 +1,9 @@
 //! An engine that outlives its device.
 //!
-//! Devices are lost when a driver is updated or hangs, when a laptop sleeps or changes its GPU, and at the browser's
-//! pleasure. Weights can be had again; what is lost for good is the KV cache. So every step is noted, and on a new
-//! device the same steps are made by the same kernels: a prompt in its chunks, what was written a token at a time. The
-//! numbers are then the same, and so is the text.
+//! Devices are lost when a driver is updated or hangs, when a laptop sleeps or switches GPUs, and whenever the browser
+//! decides. Weights can be reloaded; what is lost for good is the KV cache. So every step is recorded, and on a new
+//! device the same kernels repeat the same steps: a prompt in its chunks, the text that was written one token at a
+//! time. The numbers are then the same, and so is the text.
 
 use super::backend::{Backend, Chosen, Logits, Text, TokenScore};
 use super::changes::Changes;
@@ -22,18 +22,18 @@ mod training;
 
 use training::Learning;
 
-/// So many losses …
+/// After this many losses …
 pub const MOST_LOSSES: usize = 3;
-/// … within this time, and nothing more is tried.
+/// … within this time, nothing more is tried.
 pub const WITHIN: Duration = Duration::from_secs(60);
 
-/// An engine that can go on where another one was.
+/// An engine that can resume where another one was.
 #[allow(async_fn_in_trait)] // one thread: wasm has no Send futures
 pub trait Resume: Backend {
-    /// In what way single steps are made, where there are several whose numbers differ.
+    /// How single steps are made, where there are several ways whose numbers differ.
     type Way: Clone + PartialEq;
 
-    /// The way of now.
+    /// The current way.
     fn way(&self) -> Self::Way;
 
     /// Makes single steps in this way from now on.
@@ -42,8 +42,8 @@ pub trait Resume: Backend {
     /// The engine's.
     async fn go(&mut self, way: &Self::Way) -> Result<()>;
 
-    /// After [`begin_choosing`](Backend::begin_choosing), with a KV cache that holds all but the last of `emitted`: as if
-    /// these tokens had been chosen and asked for.
+    /// After [`begin_choosing`](Backend::begin_choosing), with a KV cache that holds all but the last of `emitted`:
+    /// acts as if these tokens had been chosen and asked for.
     fn resume_choosing(&mut self, emitted: &[u32]);
 }
 
@@ -57,7 +57,7 @@ pub trait Revive<B> {
     async fn revive(&self, lost: &B) -> Result<B>;
 
     /// # Errors
-    /// `aborted` once the call that waits for the engine is.
+    /// `aborted` once the call that waits for the engine is aborted.
     fn check(&self) -> Result<()>;
 }
 
@@ -67,7 +67,7 @@ struct Step<W> {
     ids: Vec<u32>,
     /// How many of them are still there, from the first on.
     kept: usize,
-    /// What was asked for, and in what way steps were made: that decides which kernels worked.
+    /// Which logits were requested, and how steps were made: that decides which kernels ran.
     logits: Logits,
     way: W,
 }
@@ -80,11 +80,11 @@ impl<W> Step<W> {
     }
 }
 
-/// A completion that runs.
+/// A running completion.
 struct Running {
     options: SamplingOptions,
     prompt: Vec<u32>,
-    /// Tokens of the completion that were there when it began, or went on.
+    /// Tokens that the completion already had when it began, or was resumed.
     written: Vec<u32>,
     real_ids: usize,
     wants_logits: bool,
@@ -105,7 +105,7 @@ impl Running {
 
 /// Several texts that are being written.
 struct RunningRows {
-    /// As they were begun, or gone on with.
+    /// As they were when they were begun, or resumed.
     rows: Vec<Row>,
     real_ids: usize,
     wants_logits: bool,
@@ -114,7 +114,7 @@ struct RunningRows {
     emitted: Vec<Vec<u32>>,
 }
 
-/// How the tail of a place came about: what was read as a prompt is, and what was appended by steps.
+/// How the tail of a place was made: what was read like a prompt, and what was appended by steps.
 #[derive(Default)]
 struct Tail {
     read: Vec<u32>,
@@ -128,7 +128,7 @@ impl Tail {
     }
 }
 
-/// Brings the tails of an engine that holds none of them to where they were, by the same steps, and begins `rows`.
+/// Restores the tails of an engine that holds none of them, by the same steps, and begins `rows`.
 async fn rebuild_rows<B: Backend>(
     engine: &mut B,
     RunningRows { rows, real_ids, wants_logits, made, emitted }: &RunningRows,
@@ -158,25 +158,26 @@ async fn rebuild_rows<B: Backend>(
     Ok(())
 }
 
-/// An engine, and what it takes to have another one that is in the same state.
+/// An engine, and what is needed to get another one in the same state.
 pub struct Recovering<B: Resume, R> {
     engine: B,
     revive: R,
-    /// What the KV cache holds, but for tokens that nobody knows, and for the last one known, which it may not hold yet.
+    /// What the KV cache holds, except for tokens that were never read back, and for the last known one, which it may
+    /// not hold yet.
     steps: Vec<Step<B::Way>>,
     running: Option<Running>,
     rows: Option<RunningRows>,
-    /// Of each place.
+    /// For each place.
     tails: [Tail; MOST_ROWS],
-    /// Token packs that take part, and parameter tokens whose activations are multiplied.
+    /// Active token packs, and parameter tokens whose activations are multiplied.
     changes: Changes,
-    /// A training that runs.
+    /// A running training.
     learning: Option<Learning>,
-    /// When devices were lost lately.
+    /// When devices were lost recently.
     losses: VecDeque<Instant>,
-    /// How many were, in all.
+    /// How many were lost in total.
     lost: usize,
-    /// The engine's device is among them.
+    /// The loss of the engine's device is already counted.
     is_counted: bool,
 }
 
@@ -189,12 +190,12 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         Self { engine, revive, steps, running, rows, tails, changes, learning, losses, lost: 0, is_counted: false }
     }
 
-    /// The engine of now.
+    /// The current engine.
     pub fn engine(&self) -> &B {
         &self.engine
     }
 
-    /// The engine of now, for what leaves its KV cache as it is.
+    /// The current engine, for uses that leave its KV cache unchanged.
     pub fn engine_mut(&mut self) -> &mut B {
         &mut self.engine
     }
@@ -209,10 +210,10 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         self.lost
     }
 
-    /// After `error`: goes on on another device, if that was the matter.
+    /// After `error`: resumes on another device, if a lost device is the cause.
     ///
     /// # Errors
-    /// `error` itself if it is another, or there were too many; those of [`Revive::revive`].
+    /// `error` itself if it has another cause, or there were too many losses; those of [`Revive::revive`].
     async fn recover(&mut self, mut error: Error) -> Result<()> {
         while error.code == ErrorCode::DeviceLost {
             let now = Instant::now();
@@ -232,7 +233,7 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
             match self.rebuild().await {
                 Ok(()) => return Ok(()),
                 Err(e) => {
-                    // Then it was another device that was lost.
+                    // In that case another device was lost.
                     self.is_counted &= e.code != ErrorCode::DeviceLost;
                     error = e;
                 }
@@ -241,7 +242,7 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         Err(error)
     }
 
-    /// Makes another engine and brings it to where the lost one was.
+    /// Makes another engine and brings it to the state of the lost one.
     async fn rebuild(&mut self) -> Result<()> {
         let mut engine = self.revive.revive(&self.engine).await?;
         let Changes { packs, ablations } = &self.changes;
@@ -283,8 +284,8 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         Ok(())
     }
 
-    /// Has `work` change what takes part. Whatever comes of it, the context is forgotten: another engine need not go through it
-    /// first, and has what is `left` meanwhile.
+    /// Runs `work`, which changes packs and ablations. Whatever comes of it, the context is forgotten: a new engine
+    /// need not replay it first, and has `left` meanwhile.
     async fn change(
         &mut self,
         left: Changes,
@@ -305,7 +306,7 @@ impl<B: Resume, R: Revive<B>> Recovering<B, R> {
         Ok(())
     }
 
-    /// Takes note of a step that was made.
+    /// Records a step that was made.
     fn note(&mut self, ids: &[u32], logits: Logits) {
         self.steps.push(Step::of(ids, logits, self.engine.way()));
     }
@@ -407,7 +408,7 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
     fn stop_choosing(&mut self) {
         self.engine.stop_choosing();
         let Some(running) = self.running.take() else { return };
-        // Of the steps that were made ahead, the tokens of the first are known.
+        // Of the steps that were made ahead, the input tokens of the first are known.
         if running.made > running.emitted.len() {
             self.note(&running.input(), Logits::Last);
         }

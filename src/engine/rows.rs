@@ -6,7 +6,7 @@ use crate::sampling::SamplingOptions;
 
 /// Most texts that are written at once.
 pub const MOST_ROWS: usize = 8;
-/// Tokens for which every tail has room when texts are begun, or gone on with.
+/// Tokens that fit into every tail when texts are begun, or resumed.
 const TAIL_ROOM: usize = 64;
 
 /// One of several texts. What the KV cache holds is the beginning of all.
@@ -16,9 +16,9 @@ pub struct Row {
     pub place: usize,
     /// Its tokens after the common ones, at least one. The next step reads the last.
     pub tail: Vec<u32>,
-    /// The place holds all of the tail but its last token; else it is read anew.
+    /// The place holds all of the tail but its last token; otherwise the tail is read again.
     pub is_held: bool,
-    /// What its tokens are chosen by.
+    /// How its tokens are chosen.
     pub options: SamplingOptions,
     /// What its completion began with; penalties count it.
     pub prompt: Vec<u32>,
@@ -36,7 +36,7 @@ impl Row {
     }
 }
 
-/// Places that rows take, and tokens that their tails may have before there has to be more room.
+/// Places that rows take, and tokens that fit into their tails before they must grow.
 pub fn room_for(rows: &[Row]) -> (usize, usize) {
     let places = rows.iter().map(|row| row.place + 1).max().unwrap_or(0);
     let longest = rows.iter().map(|row| row.tail.len()).max().unwrap_or(0);

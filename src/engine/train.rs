@@ -25,7 +25,7 @@ pub struct TrainStep {
     pub learning_rate: f32,
 }
 
-/// What a training has come to.
+/// The state of a training.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainState {
     /// Tokens.
@@ -43,10 +43,11 @@ impl TrainState {
     }
 }
 
-/// An engine that can train a token pack. The base, and packs that take part, stay as they are.
+/// An engine that can train a token pack. The base, and other active packs, stay as they are.
 #[allow(async_fn_in_trait)] // one thread: wasm has no Send futures
 pub trait Train {
-    /// Makes room, and goes on from `state`. Sequences have up to `length` ids, a batch up to `batch` sequences.
+    /// Allocates what it needs, and continues from `state`. Sequences have up to `length` ids, a batch up to `batch`
+    /// sequences.
     ///
     /// # Errors
     /// `out-of-memory`, `unsupported-checkpoint` where Pattention has another activation than `l2_norm_gelu`.
@@ -58,7 +59,7 @@ pub trait Train {
     /// `device-lost`.
     async fn train(&mut self, steps: &[TrainStep]) -> Result<Vec<f32>>;
 
-    /// The mean loss of sequences with the tokens of now, in nats.
+    /// The mean loss of sequences with the current tokens, in nats.
     ///
     /// # Errors
     /// `device-lost`.
@@ -70,7 +71,7 @@ pub trait Train {
     /// `device-lost`.
     async fn learnt(&mut self) -> Result<TrainState>;
 
-    /// Frees what training took.
+    /// Frees what training held.
     fn end_training(&mut self);
 }
 

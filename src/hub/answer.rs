@@ -1,5 +1,5 @@
-//! What an answer of a hub or a host means: which error it is, whether to try again, and whether a stored copy may stand
-//! in for it. Nothing is requested here.
+//! What an answer of a hub or a host means: which error it is, whether to retry, and whether a stored copy may be used
+//! instead. Nothing is requested here.
 
 use super::Location;
 use super::retry::{Again, asked};
@@ -12,13 +12,13 @@ pub enum Host {
     Folder,
     /// The hub's endpoint.
     Hub,
-    /// Where the hub's endpoint has just led to.
+    /// Where the hub's endpoint has just redirected to.
     Storage,
-    /// The same, by an address that it gave some time ago.
+    /// The same, by an address that the endpoint gave some time ago.
     Remembered,
 }
 
-/// An answer as far as it tells what is wrong. Headers that this origin may not see count as none.
+/// An answer, as far as it shows what is wrong. Headers that this origin may not see count as missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     /// What was asked for: a file's name, or words.
@@ -44,7 +44,7 @@ pub struct Answer<'a> {
 /// What is wrong with an answer.
 #[derive(Debug)]
 pub struct Refusal {
-    /// What to tell if it stays so.
+    /// The error to report if it stays so.
     pub error: Error,
     /// When to try again.
     pub again: Again,
@@ -109,7 +109,7 @@ impl Answer<'_> {
         }
         match (status, self.host) {
             (200..=299, _) => None,
-            // Nobody who has the right to read is refused there: the hub's own signature is.
+            // Nobody with permission to read is refused there: what is refused is the hub's own signature.
             (400..=403, Host::Storage | Host::Remembered) => new(
                 ErrorCode::Network,
                 format!(
@@ -117,7 +117,7 @@ impl Answer<'_> {
                 ),
                 "Try again later: this is the hub's fault, and no token helps.",
             ),
-            // So the hub answers those who name a repository that it does not have.
+            // This is how the hub answers requests for a repository that it does not have.
             (401, Host::Hub) if !has_token => no_repository(),
             (401, Host::Hub) => new(
                 ErrorCode::Unauthorized,
@@ -154,7 +154,7 @@ impl Answer<'_> {
     }
 }
 
-/// The error of a request for `what` at `url` that no answer came to. `own_origin` is that of the page.
+/// The error of a request for `what` at `url` that got no answer. `own_origin` is that of the page.
 pub fn unreachable(what: &str, url: &str, own_origin: &str, is_offline: bool) -> Error {
     if url.starts_with("file:") {
         let error = format!("{what} was looked for at {url}, and pages may not read such addresses.");
@@ -209,8 +209,8 @@ pub fn nothing_there(location: &Location, is_embedded: bool) -> Error {
     }
 }
 
-/// Why a stored copy is used instead of what `e` says of its place; `None` where it may not be: what is there now is then
-/// told by the error alone.
+/// Why a stored copy is used instead of what `e` says is unavailable; `None` where it may not be used: then the error
+/// alone says what is there now.
 pub fn stored_instead(e: &Error) -> Option<String> {
     let why = match e.code {
         ErrorCode::Network if e.kind == ErrorKind::Offline => "This device is offline".to_owned(),

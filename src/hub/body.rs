@@ -1,4 +1,4 @@
-//! An answer's body, piece by piece: an end for those that stall or trickle.
+//! An answer's body, piece by piece: bodies that stall or trickle are ended.
 
 use super::failure::Failure;
 use super::retry::{Again, LEAST, LEAST_OF_SMALL, Pace};
@@ -24,7 +24,7 @@ impl<P: Platform> Pieces<P> {
     /// The next piece, or `None` at the end.
     ///
     /// # Errors
-    /// `network` if the connection breaks, stalls or is slower than anybody waits for.
+    /// `network` if the connection breaks, stalls or is too slow.
     pub async fn next(&mut self) -> Result<Option<P::Bytes>, Failure> {
         let began = self.platform.now();
         let came = within(&self.platform, self.pace.left(), self.body.next()).await;

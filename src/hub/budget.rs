@@ -1,9 +1,9 @@
-//! Bytes that came and were not taken yet: who brings more waits.
+//! Bytes that have arrived and were not taken yet: the task that brings more of them waits.
 
 use futures_channel::oneshot;
 use std::cell::{Cell, RefCell};
 
-/// Most bytes that lie about for one request. A range never has as many; a server that sends whole files does.
+/// Most bytes that are buffered for one request. A range never has as many; a server that sends whole files does.
 const MOST: u64 = 32 << 20;
 
 /// Counts the bytes between a task that brings them and one that takes them.

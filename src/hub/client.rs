@@ -16,12 +16,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Attempts for a file that may not be there at all, where some hosts give no readable answer.
+/// Attempts for a file that may not exist, where some hosts give no readable answer.
 const ATTEMPTS_IF_OPTIONAL: u32 = 2;
-/// As many do where a copy is stored that can stand in.
+/// Attempts where a stored copy can be used instead.
 const ATTEMPTS_BESIDE_A_COPY: u32 = 2;
 
-/// Called with what is waited for, in words, and with `None` once it came.
+/// Called with what is being waited for, in words, and with `None` once the wait is over.
 pub type OnWait = Rc<dyn Fn(Option<String>)>;
 
 /// Longest answer of the API that is read, in bytes.
@@ -33,16 +33,16 @@ pub struct Client<P> {
     location: Location,
     token: Option<String>,
     signal: Signal,
-    /// Addresses that a redirect to another host led to. They carry the right to read in themselves, for a while.
+    /// Addresses that a redirect to another host led to. For a while, they carry the permission to read in themselves.
     signed: RefCell<HashMap<String, String>>,
     /// The server answers a request for a range with the whole file.
     ignores_ranges: Cell<bool>,
     /// What is asked for may not be there.
     may_be_absent: Cell<bool>,
-    /// A stored copy can stand in for what is asked for.
+    /// A stored copy can be used instead of what is requested.
     has_copy: Cell<bool>,
     on_wait: Option<OnWait>,
-    /// A wait was reported, and its end was not yet.
+    /// A wait was reported, but not its end yet.
     waits: Cell<bool>,
 }
 
@@ -52,9 +52,9 @@ pub struct Opened<P: Platform> {
     pub body: Pieces<P>,
     /// Position in the file of the body's first byte.
     pub start: u64,
-    /// Size of the file, where the server lets it be known.
+    /// Size of the file, where the server reveals it.
     pub total: Option<u64>,
-    /// What the server tells this version of the file by: its ETag, or when it was changed.
+    /// What the server identifies this version of the file by: its ETag, or when it was changed.
     pub version: String,
 }
 
@@ -66,7 +66,8 @@ enum Lost {
     Failed(String),
 }
 
-/// False for addresses of extensions: Chromium sends the range alone there, but says that it is the whole (status 200).
+/// False for addresses of extensions: Chromium sends only the range there, but labels it as the whole file (status
+/// 200).
 fn answers_ranges(url: &str) -> bool {
     ["http:", "https:", "file:"].iter().any(|scheme| url.starts_with(scheme))
 }
@@ -79,7 +80,7 @@ impl<P: Platform> Client<P> {
         Self { platform, location, token, signal, signed, ignores_ranges, may_be_absent, has_copy, on_wait, waits }
     }
 
-    /// The same, which tells what it waits for.
+    /// The same, but it reports what it waits for.
     #[must_use]
     pub fn telling(mut self, on_wait: OnWait) -> Self {
         self.on_wait = Some(on_wait);
@@ -115,12 +116,12 @@ impl<P: Platform> Client<P> {
         &self.location
     }
 
-    /// What it fetches by.
+    /// The platform that it fetches with.
     pub fn platform(&self) -> &P {
         &self.platform
     }
 
-    /// What ends it.
+    /// The signal that ends it.
     pub fn signal(&self) -> &Signal {
         &self.signal
     }
@@ -130,17 +131,18 @@ impl<P: Platform> Client<P> {
         self.ignores_ranges.get()
     }
 
-    /// From now on, files are asked for that may not be there: few attempts will do. Or they must be there.
+    /// Sets whether the files that are requested from now on may be missing, so that few attempts will do.
     pub fn expect_absences(&self, expect: bool) {
         self.may_be_absent.set(expect);
     }
 
-    /// From now on, a stored copy can stand in for what is asked for: nobody needs to wait long. Or none can.
+    /// Sets whether, from now on, a stored copy can be used instead of what is requested, so that long waits are
+    /// pointless.
     pub fn has_copy(&self, has: bool) {
         self.has_copy.set(has);
     }
 
-    /// Attempts without progress before a request has failed, and how long it waits for a hub that limits requests.
+    /// Attempts without progress before a request fails, and how long it waits for a hub that limits requests.
     fn endurance(&self) -> (u32, Duration) {
         match (self.may_be_absent.get(), self.has_copy.get()) {
             (_, true) => (ATTEMPTS_BESIDE_A_COPY, Duration::ZERO),
@@ -149,7 +151,7 @@ impl<P: Platform> Client<P> {
         }
     }
 
-    /// Tells what is waited for.
+    /// Reports what is being waited for.
     pub fn wait_for(&self, what: Option<String>) {
         let waits = what.is_some();
         if let Some(on_wait) = self.on_wait.as_ref().filter(|_| waits || self.waits.get()) {
@@ -166,12 +168,12 @@ impl<P: Platform> Client<P> {
         self.signal.check()
     }
 
-    /// Without a network there is no use in trying again: what is stored can be used at once.
+    /// Without a network it is useless to retry: what is stored can be used at once.
     pub fn unless_offline(&self, failure: Failure) -> Failure {
         if self.platform.is_offline() { Failure { again: Again::Never, ..failure } } else { failure }
     }
 
-    /// Repeats `attempt` while that can help. What it fetched before it failed does not count here.
+    /// Repeats `attempt` as long as that can help. What it fetched before it failed does not count here.
     ///
     /// # Errors
     /// Those of the last attempt, `aborted`.
@@ -310,7 +312,7 @@ impl<P: Platform> Client<P> {
         let error = unreachable(what, url, &self.platform.origin(), self.platform.is_offline());
         match lost {
             Lost::Failed(cause) => error.caused_by(cause),
-            // Who hides an answer gives one.
+            // A host that hides its answer does give one.
             Lost::Silent if error.kind == ErrorKind::Unreadable => {
                 error.of_kind(ErrorKind::Plain).caused_by("no answer came")
             }

@@ -7,7 +7,7 @@ use crate::error::Error;
 /// A failed attempt.
 #[derive(Debug)]
 pub struct Failure {
-    /// What to tell if it was the last one.
+    /// The error to report if it was the last one.
     pub error: Error,
     /// When to try again.
     pub again: Again,

@@ -50,8 +50,8 @@ impl Listing {
     /// Adds the entries of one page of the tree.
     ///
     /// # Errors
-    /// `network` if the answer is no listing, or one more than any model needs; `unsupported-checkpoint` for sizes that
-    /// no file has.
+    /// `network` if the answer is not a listing, or a longer one than any model needs; `unsupported-checkpoint` for
+    /// sizes that no file has.
     pub fn add_page(&mut self, json: &[u8]) -> Result<()> {
         #[derive(Deserialize)]
         struct Entry {
@@ -93,7 +93,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Adds what the manifest knows. What the hub itself says wins: a manifest that says otherwise is an old one.
+    /// Adds what the manifest says. What the hub itself says wins: a manifest that says otherwise is outdated.
     pub fn add_manifest(&mut self, manifest: &Manifest) {
         let mut known: HashMap<String, usize> = HashMap::new();
         for (i, f) in self.files.iter().enumerate() {
@@ -104,7 +104,7 @@ impl Listing {
                 let f = &mut self.files[i];
                 let agrees = f.size.is_none_or(|size| size == m.size)
                     && f.sha256.as_ref().is_none_or(|sha256| *sha256 == m.sha256)
-                    // A git object id says all of a small file.
+                    // A git object id identifies a small file completely.
                     && f.git_oid.is_none();
                 f.manifest = agrees.then(|| m.clone());
             } else if !self.complete {

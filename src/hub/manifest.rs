@@ -56,7 +56,7 @@ impl Manifest {
         Self { format: FORMAT, files: Vec::new() }
     }
 
-    /// Adds a file, which `read` gives piece by piece, of whatever length, until an empty one.
+    /// Adds a file, which `read` returns in pieces of any length, until an empty one.
     ///
     /// # Errors
     /// Those of `read`.
@@ -89,7 +89,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Reads a manifest; `None` for one of a format that is not known here.
+    /// Reads a manifest; `None` for one of an unknown format.
     ///
     /// # Errors
     /// `invalid-config` if it cannot be read or contradicts itself, `unsupported-checkpoint` for sizes that no file has.
@@ -126,12 +126,12 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
-    /// What stands about a file.
+    /// The entry of a file.
     pub fn file(&self, path: &str) -> Option<&ManifestFile> {
         self.files.iter().find(|f| f.path == path)
     }
 
-    /// Names the contents of the whole folder: equal for equal files.
+    /// Identifies the contents of the whole folder: equal for equal files.
     pub fn identity(&self) -> String {
         let lines: String = self.files.iter().map(|f| format!("{} {}\n", f.sha256, f.path)).collect();
         sha256(lines.as_bytes())

@@ -1,4 +1,4 @@
-//! Reading a large file in order, a few ranges at a time, through every fault that can be overcome.
+//! Reads a large file in order, a few ranges at a time, and recovers from every fault that it can.
 
 use super::budget::Budget;
 use super::client::{Client, Opened};
@@ -17,10 +17,10 @@ use std::rc::Rc;
 /// Ranges that are on their way at a time.
 const PARALLEL: usize = 4;
 
-/// While a file is measured, something is said after so many bytes.
+/// While a file is being measured, progress is reported after this many bytes.
 const TELL_EVERY: u64 = 1 << 20;
 
-/// Called with every count of bytes that came and were asked for.
+/// Called with every number of requested bytes that arrived.
 pub type OnBytes = Rc<dyn Fn(u64)>;
 
 /// Reads a part of one file in the order of the file.
@@ -30,9 +30,9 @@ pub struct Reader<P: Platform> {
     waiting: Steps,
     /// Ranges that are on their way.
     running: VecDeque<Part<P::Bytes>>,
-    /// Bytes that came before the reader was made, and their position.
+    /// Bytes that arrived before the reader was made, and their position.
     prefix: Option<(u64, P::Bytes)>,
-    /// Bytes that were read too far.
+    /// Bytes that were given back because they were read too far.
     returned: Option<(u64, P::Bytes)>,
 }
 
@@ -41,7 +41,7 @@ struct Part<B> {
     range: Range<u64>,
     pieces: UnboundedReceiver<Result<B>>,
     budget: Rc<Budget>,
-    /// Ends the task that brings them.
+    /// Ends the task that fetches them.
     unread: Signal,
 }
 
@@ -55,7 +55,7 @@ impl<B> Drop for Part<B> {
 struct Fetching<P> {
     client: Rc<Client<P>>,
     file: String,
-    /// By what the server names this version of the file, where nothing else tells one from another.
+    /// What the server identifies this version of the file by, where nothing else does.
     version: Option<String>,
     on_bytes: OnBytes,
 }
@@ -131,7 +131,7 @@ impl<P: Platform> Reader<P> {
             if ignores_ranges && !self.running.is_empty() {
                 return;
             }
-            // Where every request brings the whole file, one must do for all that is left.
+            // Where every request returns the whole file, a single one must do for all that is left.
             let next = if ignores_ranges { self.waiting.rest() } else { self.waiting.next() };
             let Some(range) = next else { return };
             let (sender, pieces) = unbounded();
@@ -150,7 +150,7 @@ impl<P: Platform> Reader<P> {
 }
 
 impl<P: Platform> Fetching<P> {
-    /// Fetches a range; what came before a fault is not asked for again.
+    /// Fetches a range; what arrived before a fault is not requested again.
     async fn fetch(
         &self,
         range: Range<u64>,
@@ -172,7 +172,7 @@ impl<P: Platform> Fetching<P> {
                     let Some(piece) = body.next().await? else { return Err(ended_early(file)) };
                     let skipped = skip.min(u64::from(piece.count()));
                     skip -= skipped;
-                    // More than was asked for is dropped: the next range brings it.
+                    // Bytes past the requested range are dropped: the next range brings them.
                     let end = u64::from(piece.count()).min(skipped + range.end - position);
                     if end > skipped {
                         let wanted = piece.part(skipped as u32..end as u32);
@@ -206,7 +206,7 @@ pub struct Peek {
     pub bytes: Vec<u8>,
     /// Size of the file, if it can be known.
     pub total: Option<u64>,
-    /// What the server tells this version of the file by; may be empty.
+    /// What the server identifies this version of the file by; may be empty.
     pub version: String,
 }
 
@@ -228,7 +228,7 @@ pub async fn peek<P: Platform>(client: &Client<P>, file: &str, range: Range<u64>
                 let end = (skipped as usize + len - bytes.len()).min(piece.count() as usize);
                 bytes.extend(piece.part(skipped as u32..end as u32).copied());
             }
-            // What ends early is either all there is or a cut connection: only the size tells.
+            // An answer that ends early is either complete or cut off: only the size shows which.
             let expected = total.map_or(0, |t| t.min(range.end).saturating_sub(range.start) as usize);
             if bytes.len() < expected {
                 return Err(ended_early(file));
@@ -261,7 +261,7 @@ pub async fn small<P: Platform>(client: &Client<P>, file: &str, size: Option<u64
         .await
 }
 
-/// The size of a file whose server tells none: all of it is read once, and that is said meanwhile.
+/// The size of a file whose server does not state it: all of it is read once, and progress is reported meanwhile.
 ///
 /// # Errors
 /// Those of the network; `unsupported-checkpoint` for a file that does not end.

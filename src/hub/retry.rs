@@ -1,25 +1,25 @@
-//! When a request is tried again, after how long, and how slow an answer may be.
+//! When a request is retried, after how long, and how slow an answer may be.
 
 use crate::sizes::MAX_FILE_BYTES;
 use std::time::Duration;
 
 /// Attempts without progress before a request has failed.
 pub const ATTEMPTS: u32 = 6;
-/// An answer that brings fewer than some bytes in this time is given up and asked for again.
+/// An answer that brings too few bytes in this time is dropped and requested again.
 pub const STALL: Duration = Duration::from_secs(20);
-/// So long nothing is said of a request that has no answer yet.
+/// How long a request may have no answer before anything is reported.
 pub const SILENCE: Duration = Duration::from_secs(3);
 /// Fewest bytes of a large file's range in that time. Four ranges share a connection: 1 kB in a second is enough.
 pub const LEAST: u64 = 4 << 10;
-/// Fewest bytes of a small file in that time, for which a load waits and shows nothing.
+/// Fewest bytes of a small file in that time; a load waits for it and shows nothing meanwhile.
 pub const LEAST_OF_SMALL: u64 = 16 << 10;
-/// So many bytes count as progress: a server that cuts every answer must not be asked for ever.
+/// This many bytes count as progress: a server that cuts every answer must not be asked forever.
 pub const PROGRESS_BYTES: u64 = 64 << 10;
 
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(15);
 /// Longest that one request waits for a hub that limits requests: the hub counts them over five minutes, and hides from
-/// pages when these began. What wants us to wait longer is told to the caller instead.
+/// pages when these began. If the hub asks for a longer wait, the caller gets the error instead.
 pub const LIMIT_TIMEOUT: Duration = Duration::from_secs(300);
 /// Waits for such a hub, in seconds; the last is repeated.
 const STEPS: [u64; 4] = [10, 20, 30, 60];
@@ -48,14 +48,14 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// How long to wait before the next attempt; `None` if there is to be none. Of `attempts`, waits for a limit do not
-    /// count: they end with `timeout`. `random` is in [0, 1).
+    /// How long to wait before the next attempt; `None` if there is to be none. Waits for a limit do not count as
+    /// `attempts`: they end with `timeout`. `random` is in [0, 1).
     pub fn wait(&mut self, again: Again, attempts: u32, timeout: Duration, random: f64) -> Option<Duration> {
         if let Again::Limited(asked) = again {
             let left = timeout.saturating_sub(self.limited);
             let step = Duration::from_secs(STEPS[self.limits.min(STEPS.len() - 1)]);
             self.limits += 1;
-            // At least a part of the step counts, for a server that always says "now".
+            // At least part of the step counts, for a server that always says "now".
             let wait = asked.unwrap_or_else(|| step.mul_f64(1.0 + random.clamp(0.0, 1.0) * 0.1));
             if left.is_zero() || asked.is_some_and(|asked| asked > left) {
                 return None;
@@ -83,7 +83,7 @@ pub fn waiting(host: &str, again: Again, wait: Duration, failures: u32, attempts
     }
 }
 
-/// Watches how fast an answer comes. Time counts only while somebody waits for it.
+/// Measures how fast an answer arrives. Time counts only while something waits for the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     least: u64,
@@ -92,7 +92,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// At least so many bytes in every [`STALL`].
+    /// At least `least` bytes in every [`STALL`].
     pub fn new(least: u64) -> Self {
         Self { least, bytes: 0, waited: Duration::ZERO }
     }
@@ -102,7 +102,7 @@ impl Pace {
         STALL.saturating_sub(self.waited)
     }
 
-    /// So many bytes came after so long; false if that is too slow.
+    /// `bytes` bytes arrived after `after`; false if that is too slow.
     pub fn came(&mut self, bytes: u64, after: Duration) -> bool {
         self.bytes += bytes;
         self.waited += after;
@@ -128,7 +128,7 @@ pub fn asked(retry_after: Option<&str>, rate_limit: Option<&str>) -> Option<Dura
     retry_after.and_then(seconds).or_else(|| rate_limit.and_then(reset)).map(Duration::from_secs)
 }
 
-/// First byte, last byte and, if told, the size of the file, from a `Content-Range` header that makes sense.
+/// First byte, last byte and, if given, the size of the file, from a `Content-Range` header that makes sense.
 pub fn content_range(header: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, size) = header.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;

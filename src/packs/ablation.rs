@@ -1,7 +1,8 @@
 //! Parameter tokens that count less, more, or not at all: their activations are multiplied.
 //!
-//! The norm of a Pattention's scores stays, as if the token were there. So what a factor takes from a token of the base is a
-//! token beside it: with the same key and value, and the strength (factor − 1). A token of a pack has its strength multiplied.
+//! The norm of a Pattention's scores stays as if the token were there. So what a factor takes from a token of the base
+//! becomes a token beside it, with the same key and value and the strength (factor − 1). A token of a pack has its
+//! strength multiplied.
 
 use super::{ActivePack, Merged, PackTokens};
 use crate::config::ModelConfig;
@@ -23,7 +24,7 @@ pub struct ParameterToken {
     pub kind: Pattention,
     /// Its number among the model's own tokens, or among those of the pack.
     pub slot: usize,
-    /// The name of the pack that it belongs to, if it is none of the model's own.
+    /// The name of the pack that it belongs to, if it is not one of the model's own.
     pub pack: Option<String>,
 }
 
@@ -31,7 +32,7 @@ impl ParameterToken {
     /// Is there such a token?
     ///
     /// # Errors
-    /// `invalid-argument` that names what is wrong; `at` stands before it.
+    /// `invalid-argument` that names what is wrong; its sentence begins with `at`.
     pub fn check(&self, config: &ModelConfig, packs: &[ActivePack], at: &str) -> Result<()> {
         let Self { layer, kind, slot, pack } = self;
         let layers = config.num_layers;
@@ -82,21 +83,21 @@ pub struct Ablation {
 }
 
 impl Ablation {
-    /// True for one of the base's tokens that is changed by it.
+    /// True if it changes one of the base's tokens.
     fn takes_from_base(&self) -> bool {
         self.token.pack.is_none() && self.scale != 1.0
     }
 }
 
-/// The base's tokens of which keys and values are needed to ablate them, in order.
+/// The base's tokens whose keys and values are needed to ablate them, in order.
 pub fn ablated_base(ablations: &[Ablation]) -> Vec<ParameterToken> {
     ablations.iter().filter(|one| one.takes_from_base()).map(|one| one.token.clone()).collect()
 }
 
-/// Can these be?
+/// Are these ablations possible?
 ///
 /// # Errors
-/// `invalid-argument` that names the first that cannot.
+/// `invalid-argument` that names the first that is not.
 pub fn check_ablations(ablations: &[Ablation], config: &ModelConfig, packs: &[ActivePack]) -> Result<()> {
     let mut seen = HashSet::new();
     for (i, Ablation { token, scale }) in ablations.iter().enumerate() {
@@ -126,8 +127,8 @@ pub fn check_ablations(ablations: &[Ablation], config: &ModelConfig, packs: &[Ac
 }
 
 impl Merged {
-    /// The same with ablations. `base` has key and value of each of [`ablated_base`]. Packs that are not there, or off, have
-    /// no tokens to be ablated.
+    /// The same with ablations. `base` has key and value of each of [`ablated_base`]. Packs that are missing, or off,
+    /// have no tokens to ablate.
     pub fn ablated(mut self, ablations: &[Ablation], base: &[PackTokens]) -> Self {
         let mut base = base.iter();
         for Ablation { token, scale } in ablations.iter().filter(|one| one.scale != 1.0) {

@@ -25,7 +25,7 @@ pub struct PackBase {
     /// Its name or address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Its commit, or what else tells its version.
+    /// Its commit, or whatever else identifies its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// Fields of its `config.json`.
@@ -33,12 +33,12 @@ pub struct PackBase {
     pub shape: Option<PartialConfig>,
 }
 
-/// What a file tells of a pack.
+/// What a file says of a pack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackAbout {
-    /// What it goes by.
+    /// Its name.
     pub name: Option<String>,
-    /// The strength that it is meant for; 1 where nothing is said.
+    /// The strength that it is meant for; 1 if none is given.
     pub strength: f32,
     /// The model that it was made for.
     pub base: PackBase,
@@ -67,7 +67,7 @@ impl PackFile {
     /// Reads a file for a model of this shape.
     ///
     /// # Errors
-    /// `invalid-config` for what is no token pack, or one for a model of another shape.
+    /// `invalid-config` for what is not a token pack, or is one for a model of another shape.
     pub fn read(bytes: &[u8], config: &ModelConfig) -> Result<Self> {
         let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| {
             no_pack(format!("The file cannot be read as safetensors: {e}."))
@@ -128,7 +128,7 @@ impl PackFile {
             }
         }
         let mut header = Value::Object(header).to_string().into_bytes();
-        // Data begin at a multiple of 8, as the format wants it; blanks after the JSON are no matter.
+        // Data begins at a multiple of 8, as the format requires; blanks after the JSON do no harm.
         header.resize(header.len().next_multiple_of(8), b' ');
         [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
     }
@@ -204,7 +204,7 @@ impl PackAbout {
 }
 
 impl PackBase {
-    /// The model, as packs that are made for it tell it.
+    /// The model, as packs that are made for it describe it.
     pub fn new(id: impl Into<String>, revision: impl Into<String>, config: &ModelConfig) -> Self {
         let shape = PartialConfig {
             num_attention_heads: Some(config.num_attention_heads),
@@ -333,7 +333,7 @@ mod tests {
         for (got, want) in read.pack.slices().zip(file.pack.slices()) {
             assert!(got.iter().zip(want).all(|(got, want)| *got == f16::from_f32(*want).to_f32()));
         }
-        // What f16 cannot hold is written as f32.
+        // Values that f16 cannot hold are written as f32.
         let mut large = file.clone();
         large.pack.slices_mut().for_each(|values| values[1] = 1e5);
         assert_eq!(PackFile::read(&large.to_bytes(&config()), &config()).expect("a pack"), large);

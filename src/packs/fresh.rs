@@ -1,4 +1,4 @@
-//! What a training begins with.
+//! The initial tokens of a training.
 
 use super::{Pack, PackTokens};
 use crate::config::ModelConfig;
@@ -9,8 +9,8 @@ use crate::sampling::normals;
 const SPREAD: f32 = 0.05;
 
 impl Pack {
-    /// `tokens` tokens for each Pattention of `kinds` in every layer: keys of zero, so that nothing changes yet, and random
-    /// values, since keys learn by values, and values by what keys let through.
+    /// `tokens` tokens for each Pattention of `kinds` in every layer: keys of zero, so that nothing changes yet, and
+    /// random values, since keys learn through values, and values through what keys let pass.
     pub fn fresh(config: &ModelConfig, kinds: &[Pattention], tokens: usize, seed: u64) -> Self {
         let count = tokens * config.hidden_size;
         let blocks = count.div_ceil(4);
@@ -47,7 +47,7 @@ mod tests {
         assert_ne!(all[0].values, all[1].values);
         assert_eq!(pack, fresh(&[Pattention::Mlp, Pattention::Value], 5));
         assert_ne!(pack, fresh(&[Pattention::Value, Pattention::Mlp], 6));
-        // A kind begins alike, whatever else is trained.
+        // A kind begins the same, whatever else is trained.
         assert_eq!(pack.layers[3][4], fresh(&[Pattention::Mlp], 5).layers[3][4]);
     }
 }

@@ -1,4 +1,4 @@
-//! All packs that take part, side by side: what an engine runs.
+//! All active packs, side by side: what an engine runs.
 
 use super::{ActivePack, LayerTokens};
 use std::rc::Rc;
@@ -12,11 +12,12 @@ pub struct MergedTokens {
     pub values: Vec<f32>,
     /// The strength of each token's pack times what its activation is multiplied by, \[m\].
     pub strengths: Vec<f32>,
-    /// The packs that have tokens here, and how many, in order. The tokens after theirs take from tokens of the base.
+    /// The packs that have tokens here, and how many, in order. The tokens after theirs subtract from tokens of the
+    /// base.
     pub owners: Vec<(Rc<str>, usize)>,
-    /// Tokens of packs whose activations are multiplied: which of these, and by what.
+    /// Tokens of packs whose activations are multiplied: which of them, and by what.
     pub scales: Vec<(usize, f32)>,
-    /// Slots of the base whose activations are multiplied, and by what: a token for each stands after those of packs.
+    /// Slots of the base whose activations are multiplied, and by what: each has a token after those of packs.
     pub base_scales: Vec<(usize, f32)>,
 }
 
@@ -43,7 +44,7 @@ impl MergedTokens {
         factors
     }
 
-    /// The pack of a token, its number in it, and what its activation is multiplied by; `None` for none of a pack.
+    /// The pack of a token, its number in it, and what its activation is multiplied by; `None` if it is not of a pack.
     pub fn origin(&self, token: usize) -> Option<(&Rc<str>, usize, f32)> {
         let mut slot = token;
         for (name, tokens) in &self.owners {
@@ -56,7 +57,7 @@ impl MergedTokens {
         None
     }
 
-    /// Multiplies what a token of a pack counts, if the pack has it here.
+    /// Multiplies the strength of a pack's token, if the pack has it here.
     pub(super) fn scale(&mut self, pack: &str, slot: usize, scale: f32) {
         let Some(at) = self.owners.iter().position(|(name, tokens)| **name == *pack && slot < *tokens) else { return };
         let token = self.owners[..at].iter().map(|(_, tokens)| tokens).sum::<usize>() + slot;
@@ -73,7 +74,7 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// Of packs for a model with rows of `hidden` values. A pack of strength 0 leaves no trace.
+    /// From packs for a model with rows of `hidden` values. A pack of strength 0 leaves no trace.
     pub fn new(packs: &[ActivePack], hidden: usize) -> Self {
         let mut on: Vec<&ActivePack> = packs.iter().filter(|active| active.strength != 0.0).collect();
         on.sort_by(|a, b| a.name.cmp(&b.name));

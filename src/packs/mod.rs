@@ -1,14 +1,15 @@
 //! Token packs: parameter tokens that join those of a model's Pattentions, and can be switched off again.
 //!
-//! A Pattention with base tokens K[n, d_in], P[n, d_out] and packs p of strength c_p, each with tokens Kp, Pp, makes of u
+//! A Pattention with base tokens K[n, d_in], P[n, d_out] and packs p of strength c_p, each with tokens Kp, Pp, maps u
+//! to
 //!
 //! ```text
 //! s = u·Kᵀ     y = gelu( s/‖s‖₂·√n )·P  +  Σ_p c_p · gelu( u·Kpᵀ/‖s‖₂·√n )·Pp
 //! ```
 //!
-//! The norm is that of the base's scores alone, and √n is of the base's true n: so packs know nothing of one another, strength
-//! is a factor, and without packs everything is as it was, bit by bit. Where ‖s‖ = 0, packs add 0 as well. They are
-//! summed in the order of their names, so that the order in which they were added never shows.
+//! The norm is that of the base's scores alone, and √n uses the base's true n: so packs do not affect one another,
+//! strength is a factor, and without packs everything is as it was, bit by bit. Where ‖s‖ = 0, packs add 0 as well.
+//! They are summed in the order of their names, so that the order in which they were added never matters.
 
 mod ablation;
 mod file;
@@ -85,10 +86,10 @@ impl Pack {
         Pattention::ALL.into_iter().filter(has).collect()
     }
 
-    /// Does it fit to a model of this shape?
+    /// Does it fit a model of this shape?
     ///
     /// # Errors
-    /// `invalid-config` that says what is expected and what came.
+    /// `invalid-config` that says what is expected and what was found.
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
         let (layers, d) = (config.num_layers, config.hidden_size);
         if self.layers.len() > layers {
@@ -124,7 +125,7 @@ fn another_model(message: String) -> Error {
 }
 
 /// # Errors
-/// `unsupported-checkpoint` for a model whose Pattention is another than packs are defined for.
+/// `unsupported-checkpoint` for a model with another Pattention than packs are defined for.
 pub fn check_activation(config: &ModelConfig) -> Result<()> {
     let name = match config.norm_activation_type {
         NormActivation::L2NormGelu => return Ok(()),
@@ -135,10 +136,10 @@ pub fn check_activation(config: &ModelConfig) -> Result<()> {
         .hint("Every published model has l2_norm_gelu."))
 }
 
-/// A pack that takes part, as much as its strength says.
+/// An active pack, weighted by its strength.
 #[derive(Clone, Debug)]
 pub struct ActivePack {
-    /// What it goes by: the order of names is that in which packs are summed.
+    /// Its name: packs are summed in the order of their names.
     pub name: String,
     /// In [−4, 4].
     pub strength: f32,
@@ -146,7 +147,7 @@ pub struct ActivePack {
     pub pack: Rc<Pack>,
 }
 
-/// The same tokens, not only equal ones: comparing these would take long.
+/// The same tokens, not just equal ones: comparing them would take long.
 impl PartialEq for ActivePack {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.strength == other.strength && Rc::ptr_eq(&self.pack, &other.pack)

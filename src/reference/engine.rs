@@ -1,4 +1,4 @@
-//! The oracle as an engine: what the GPU's answers are compared with, also by whole evaluations.
+//! The oracle as an engine: the GPU's answers are compared with it, in whole evaluations, too.
 
 use super::forward::{Cache, Reference};
 use super::training::Training;
@@ -17,7 +17,7 @@ pub struct ReferenceEngine {
     context_length: usize,
     choice: Option<HostChoice>,
     rows: Option<HostRows>,
-    /// Of several texts, by place: what comes after the common tokens, of each layer.
+    /// For several texts, by place: what comes after the common tokens, for each layer.
     tails: Vec<Vec<Cache>>,
     training: Option<Training>,
     changes: Changes,
@@ -121,7 +121,7 @@ impl OnHost for ReferenceEngine {
         Ok(self.reference.pushes(value))
     }
 
-    /// A text after the other: its tail is put into the KV cache and taken out again.
+    /// One text after the other: its tail is put into the KV cache and taken out again.
     async fn forward_rows(&mut self, inputs: &[RowInput]) -> Result<Vec<f32>> {
         let common = self.reference.len();
         let mut logits = Vec::new();

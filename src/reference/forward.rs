@@ -42,13 +42,13 @@ pub struct Reference {
     pub(crate) caches: Vec<Cache>,
     pub(crate) norm_weight: Vec<f32>,
     pub(crate) norm_bias: Vec<f32>,
-    /// Token packs that take part.
+    /// Active token packs.
     pub(crate) packs: Merged,
     pub(crate) round_cache_to_f16: bool,
     pub(crate) len: usize,
 }
 
-/// What a forward pass leaves: rows for the tokens that it was given.
+/// The result of a forward pass: rows for the tokens that it was given.
 pub struct Forward {
     /// Residual stream after the embedding and after each layer, [T, d] each; empty unless asked for.
     pub hidden: Vec<Vec<f32>>,
@@ -106,7 +106,7 @@ impl Reference {
         self.forward_watched(ids, keep_hidden, &mut |_, _, _| ())
     }
 
-    /// The same, and tells what each layer's Pattentions are given: the layer, which one, x[T, d].
+    /// The same, and shows `watch` what each layer's Pattentions are given: the layer, which one, x[T, d].
     pub(super) fn forward_watched(
         &mut self,
         ids: &[u32],
@@ -166,8 +166,8 @@ impl Layer {
         Ok(Self { tables })
     }
 
-    /// h += attention(LN(h)); h += mlp(LN(h)), for rows that stand at positions `past`… of the sequences of `caches`:
-    /// as many rows of each, one sequence after the other.
+    /// h += attention(LN(h)); h += mlp(LN(h)), for rows at positions `past`… of the sequences of `caches`: the same
+    /// number of rows of each, one sequence after the other.
     pub(crate) fn forward(
         &self,
         config: &ModelConfig,
@@ -180,7 +180,7 @@ impl Layer {
         self.forward_watched(config, packs, (past, round_to_f16), caches, h, &mut |_, _| ());
     }
 
-    /// The same, and tells what each Pattention is given.
+    /// The same, and shows `watch` what each Pattention is given.
     fn forward_watched(
         &self,
         config: &ModelConfig,
@@ -214,7 +214,7 @@ impl PattentionTables {
         y
     }
 
-    /// Σ_j c_j·gelu(x·k_j/‖s‖·√n)·v_j, where s = x·Kᵀ are the base's scores: 0 where their norm is.
+    /// Σ_j c_j·gelu(x·k_j/‖s‖·√n)·v_j, where s = x·Kᵀ are the base's scores: 0 where their norm is 0.
     fn of_packs(&self, d: usize, x: &[f32], packs: &MergedTokens) -> Vec<f32> {
         let scores = matmul_transposed(x, &self.keys, d);
         let pack_scores = matmul_transposed(x, &packs.keys, d);
@@ -251,8 +251,8 @@ pub(crate) fn add(h: &mut [f32], y: &[f32]) {
     h.iter_mut().zip(y).for_each(|(h, y)| *h += y);
 }
 
-/// Rotates queries and keys, appends keys and values to the caches, and mixes the values: [T, d] of `[q, k, v]`,
-/// [T, d] each, whose rows stand at positions `past`… of the sequences of `caches`, as many of each.
+/// Rotates queries and keys, appends keys and values to the caches, and mixes the values: [T, d] of `[q, k, v]`, [T, d]
+/// each, whose rows are at positions `past`… of the sequences of `caches`, the same number of each.
 pub(crate) fn self_attention(
     config: &ModelConfig,
     past: usize,

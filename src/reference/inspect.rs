@@ -25,7 +25,7 @@ impl Reference {
         matmul_transposed(&x, &self.embedding, x.len())
     }
 
-    /// Appends `ids` to the KV cache, and tells which parameter tokens contributed most; see `Backend::inspect`.
+    /// Appends `ids` to the KV cache, and reports which parameter tokens contributed most; see `Backend::inspect`.
     ///
     /// # Errors
     /// `invalid-argument` for ids that are out of range.

@@ -1,6 +1,6 @@
 //! Row-wise arithmetic of the reference. Matrices are row-major slices.
 //!
-//! What a browser has of it, too, is what each kernel is compared with (`src/model/conformance`).
+//! The part of it that is also compiled for browsers is what each kernel is compared with (`src/model/conformance`).
 
 use crate::config::NormActivation;
 use half::f16;
@@ -23,11 +23,12 @@ pub fn matmul_transposed(x: &[f32], w: &[f32], cols: usize) -> Vec<f32> {
     y
 }
 
-/// Up to so many rows are multiplied by plain loops: `sgemm` packs all weights first, which then takes longer than the sums.
+/// Up to this many rows are multiplied by plain loops: `sgemm` packs all weights first, which then takes longer than
+/// the sums.
 #[cfg(not(target_arch = "wasm32"))]
 const FEW: usize = 2;
 
-/// Inner product in as many sums as fit registers: additions of one sum wait for each other.
+/// Inner product in as many sums as fit into registers: additions to a single sum wait for each other.
 #[cfg(not(target_arch = "wasm32"))]
 fn dot_in_lanes(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
@@ -140,7 +141,7 @@ pub fn product(x: &[f32], w: &[f32], cols: usize) -> Vec<f32> {
     x.chunks_exact(cols).flat_map(|x| w.chunks_exact(cols).map(move |w| sum(x, w))).collect()
 }
 
-/// A table's values from its elements of so many bits, and a scale of f16 for each 32; f16 has none.
+/// A table's values from its elements of `bits` bits, and an f16 scale for every 32; f16 tables have no scales.
 pub fn decoded(bits: usize, elements: &[u8], scales: &[u8]) -> Vec<f32> {
     let halves =
         |bytes: &[u8]| bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect::<Vec<_>>();
@@ -162,8 +163,8 @@ pub fn scores(q: &[f32], keys: &[f32], d: usize, part: std::ops::Range<usize>) -
     keys.chunks_exact(d).map(|k| dot(&q[part.clone()], &k[part.clone()]) * scale).collect()
 }
 
-/// Attention outputs [d] of parts of a context: `sums`, Σ exp(score − m)·v of [parts, d], and (m, Σ exp(score − m)) of
-/// [parts, heads].
+/// Attention outputs [d] from those of parts of a context: `sums`, Σ exp(score − m)·v of [parts, d], and (m, Σ
+/// exp(score − m)) of [parts, heads].
 pub fn joined(sums: &[f32], stats: &[(f32, f32)], (d, head): (usize, usize)) -> Vec<f32> {
     // parts·heads statistics and parts·heads·head sums.
     debug_assert_eq!(sums.len(), stats.len() * head, "a pair for each head and part");
@@ -178,7 +179,7 @@ pub fn joined(sums: &[f32], stats: &[(f32, f32)], (d, head): (usize, usize)) -> 
     (0..d).map(of).collect()
 }
 
-/// Rows of heads in the order of the cache: the two dimensions that are rotated together stand side by side.
+/// Rows of heads in the order of the cache: the two dimensions that are rotated together are adjacent.
 pub fn paired(x: &[f32], (head, r): (usize, usize)) -> Vec<f32> {
     let half = r / 2;
     let of = |row: &[f32]| {

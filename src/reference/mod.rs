@@ -1,8 +1,8 @@
 //! The oracle: a TokenFormer forward pass in plain f32 on the CPU, written to be read.
 //!
-//! It follows arXiv 2410.23168 and the published code line by line and shares nothing with the GPU
-//! path but the tables, so that agreement between the two means something. Its arithmetic, `math` and [`backward`], is all that there is
-//! of it in a browser: what the kernels are compared with there.
+//! It follows arXiv 2410.23168 and the published code line by line and shares nothing with the GPU path but the tables,
+//! so that agreement between the two means something. Only its arithmetic, `math` and [`backward`], exists in a
+//! browser, too: the kernels are compared with it there.
 //!
 //! ```
 //! # fn main() -> tokenformer_web::error::Result<()> {

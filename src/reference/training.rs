@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::packs::{MergedTokens, Pack, PackTokens, check_activation};
 use crate::pattention::Pattention;
 
-/// A training that runs.
+/// A running training.
 pub(super) struct Training {
     pub(super) state: TrainState,
     options: AdamW,
@@ -31,8 +31,8 @@ struct Kept {
 type LayerPacks = [MergedTokens; 5];
 
 impl Reference {
-    /// The mean loss of a sequence's predictions in nats, with the packs that take part and `tokens` at strength 1, and its
-    /// gradient by `tokens`.
+    /// The mean loss of a sequence's predictions in nats, with the active packs and `tokens` at strength 1, and its
+    /// gradient with respect to `tokens`.
     ///
     /// # Errors
     /// `invalid-argument` for a sequence of fewer than two ids, or ids that the model does not have.
@@ -87,7 +87,7 @@ impl Reference {
         self.logits(&last[..last.len() - self.config.hidden_size])
     }
 
-    /// The packs that take part, with `tokens` as the last of them.
+    /// The active packs, with `tokens` as the last of them.
     fn packs_with(&self, tokens: &Pack) -> Vec<LayerPacks> {
         let of = |layer: usize, kind: usize| {
             let mut all = self.packs.layers.get(layer).map(|layer| layer[kind].clone()).unwrap_or_default();
@@ -130,7 +130,7 @@ impl Reference {
     }
 }
 
-/// Of gradients of several packs' tokens those of the last.
+/// From the gradients of several packs' tokens, takes those of the last.
 fn take_last(to: &mut PackTokens, from: &TokenGradients) {
     for (to, from) in [(&mut to.keys, &from.keys), (&mut to.values, &from.values)] {
         let first = from.len() - to.len();
@@ -150,7 +150,7 @@ impl Training {
         Ok(Self { state: state.clone(), options: options.clone(), room })
     }
 
-    /// A step; its loss before the update.
+    /// Makes a step; returns its loss before the update.
     pub(super) fn step(&mut self, reference: &Reference, step: &TrainStep) -> Result<f32> {
         self.check(&step.batch)?;
         let TrainState { tokens, moments, steps } = &mut self.state;

@@ -1,9 +1,9 @@
-//! What `tokenizer.json` may say: its own types, checked before the library `tokenizers` gets any of it.
+//! What `tokenizer.json` may contain: its own types, checked before the library `tokenizers` gets any of it.
 //!
 //! The library trusts such files. A merge that is longer than every token makes it panic, a prefix of subwords makes it
 //! cut inside a character, a regular expression may take any time and memory, and padding any memory. So it parses
-//! nothing here: of the parts that GPT-NeoX-20B's file and its relatives consist of it is built anew, and every other
-//! part is refused by name.
+//! nothing here: the tokenizer is built from the parts that GPT-NeoX-20B's file and its relatives consist of, and every
+//! other part is refused by name.
 
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -17,7 +17,7 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
-/// No vocabulary has more ids (`config.rs` allows as many rows).
+/// Most ids of a vocabulary (`config.rs` allows as many rows).
 const MAX_IDS: usize = 1 << 20;
 /// Most merges; GPT-NeoX-20B has 50,009, the largest vocabularies about 450,000.
 const MAX_MERGES: usize = 1 << 19;
@@ -31,8 +31,8 @@ const MAX_TOKEN_LEN: usize = 4096;
 /// Most steps of a sequence.
 const MAX_STEPS: usize = 8;
 
-/// The file, less what is of no use here: padding and truncation change texts that the model is to see as they are,
-/// dropout makes tokens random, and post-processors add tokens that nobody asks for.
+/// The file, without what is useless here: padding and truncation change texts that the model is to see as they are,
+/// dropout makes tokens random, and post-processors add tokens that were not asked for.
 #[derive(Deserialize)]
 pub(super) struct Outline {
     #[serde(default)]
@@ -206,7 +206,7 @@ impl Step {
     }
 }
 
-/// A list that is given up once it has more than `MAX` items, before it is in memory.
+/// A list that is rejected once it has more than `MAX` items, before it is in memory.
 struct Bounded<T, const MAX: usize>(Vec<T>);
 
 impl<T, const MAX: usize> Default for Bounded<T, MAX> {

@@ -1,4 +1,4 @@
-//! Losses at any call, over made-up engines.
+//! Losses at any call, over fake engines.
 
 use super::*;
 use crate::engine::AbortFlag;
@@ -17,7 +17,7 @@ mod training;
 
 type Losses = Rc<RefCell<VecDeque<usize>>>;
 
-/// Engines whose devices are lost after so many calls each; then one that is not.
+/// Engines whose devices are lost after these numbers of calls; then one that is not lost.
 struct Fakes(Losses, usize);
 
 impl Revive<FakeBackend> for Fakes {
@@ -46,7 +46,7 @@ fn model(losses: &[usize], ahead: usize) -> Model<Recovering<FakeBackend, Fakes>
 /// A use of a model.
 #[derive(Clone, Debug)]
 enum Use {
-    /// A completion of ids below 4, of which so many tokens are taken before it is aborted.
+    /// A completion of ids below 4, of which this many tokens are taken before it is aborted.
     Complete {
         prompt: Vec<u32>,
         take: usize,
@@ -55,10 +55,10 @@ enum Use {
         logprobs: usize,
         /// The first token is an even id.
         first: bool,
-        /// The text goes on over the end of the context, as far as it is taken.
+        /// The text continues past the end of the context, as far as it is taken.
         slides: bool,
     },
-    /// Several completions at once, of which the first is aborted after so many chunks.
+    /// Several completions at once, of which the first is aborted after this many chunks.
     Several {
         prompts: Vec<Vec<u32>>,
         take: usize,
@@ -68,7 +68,7 @@ enum Use {
     Score(Vec<u32>),
     /// From now on steps are made in this way.
     Way(u32),
-    /// From now on packs of these strengths take part.
+    /// From now on packs of these strengths are active.
     Packs(Vec<u8>),
     /// From now on these parameter tokens are ablated.
     Ablate(Vec<u8>),
@@ -265,7 +265,7 @@ fn an_abort_ends_the_steps_that_are_made_again() {
     let longer: Vec<u32> = (0..40).collect();
     let e = block_on(model.logits(&longer, &abort)).expect_err("aborted");
     assert_eq!(e.code, ErrorCode::Aborted);
-    // As long as the abort stands, nothing is made again.
+    // While the abort is set, nothing is rebuilt.
     abort.clear();
     model.backend().source().1.clear();
     let later = block_on(model.logits(&longer, &AbortFlag::default()));

@@ -1,5 +1,5 @@
-//! A training that outlives its device: what was learnt is read back now and then, and on a new device the steps since
-//! are made again.
+//! A training that outlives its device: what was learnt is read back from time to time, and a new device repeats the
+//! steps since.
 
 use super::{Recovering, Resume, Revive};
 use crate::engine::train::{AdamW, Train, TrainRoom, TrainState, TrainStep};
@@ -8,19 +8,19 @@ use crate::error::{Error, Result};
 /// Steps after which what was learnt is read back.
 const STEPS: usize = 10;
 
-/// A training, and what it takes to have it again.
+/// A training, and what is needed to restore it.
 pub(super) struct Learning {
     adamw: AdamW,
     room: TrainRoom,
     /// What was read back last, and the steps since.
     pub(super) state: TrainState,
     pub(super) since: Vec<TrainStep>,
-    /// The engine is another than the one that the steps were made on.
+    /// The engine is not the one that the steps were made on.
     pub(super) is_behind: bool,
 }
 
 impl<B: Resume + Train, R: Revive<B>> Recovering<B, R> {
-    /// What `work` makes of an engine that has come as far as the training has; once more on another one, as often as
+    /// What `work` makes of an engine that has caught up with the training; it is repeated on another one, as often as
     /// devices are lost.
     async fn while_learning<T>(&mut self, work: impl AsyncFn(&mut B) -> Result<T>) -> Result<T> {
         loop {
@@ -35,7 +35,7 @@ impl<B: Resume + Train, R: Revive<B>> Recovering<B, R> {
         }
     }
 
-    /// Brings an engine that is new to where the training is.
+    /// Brings a new engine to the state of the training.
     async fn catch_up(&mut self) -> Result<()> {
         let Some(learning) = &mut self.learning else {
             return Err(Error::invalid_argument("No training was begun."));

@@ -1,4 +1,4 @@
-//! Bodies, right and spoilt.
+//! Bodies, intact and faulty.
 
 use super::{Answer, Kind, ScriptedHub};
 use crate::platform::Request;
@@ -6,7 +6,7 @@ use crate::platform::simulated::{Event, Script, World};
 use futures_channel::oneshot;
 use std::time::Duration;
 
-/// Bytes that come at a time, and how long they take.
+/// Bytes that arrive at a time, and how long they take.
 const PIECE: u64 = 64 << 10;
 const TIME: Duration = Duration::from_millis(1);
 
@@ -119,7 +119,7 @@ impl ScriptedHub {
         })
     }
 
-    /// Lets bytes through, or tells what to wait for first.
+    /// Lets bytes through, or returns what to wait for first.
     fn pass(&self, bytes: u64) -> Option<oneshot::Receiver<()>> {
         let mut gate = self.gate.borrow_mut();
         let gate = gate.as_mut()?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// So often a fault happens that does not end.
+/// How often a fault happens that never ends.
 pub const FOR_EVER: u32 = u32::MAX;
 
 /// Who answers.
@@ -20,42 +20,42 @@ pub enum Kind {
     Status { status: u16, code: Option<&'static str>, retry_after: Option<u64> },
     /// No answer ever comes.
     Silent,
-    /// The connection breaks after so many bytes.
+    /// The connection breaks after this many bytes.
     Cut { after: u64 },
-    /// Nothing comes any more after so many bytes.
+    /// Nothing more arrives after this many bytes.
     Stall { after: u64 },
-    /// A bit of this byte of the file is another.
+    /// One bit of this byte of the file is flipped.
     Corrupt { at: u64 },
-    /// Other bytes stand from this byte of the file on.
+    /// The file has other bytes from this byte on.
     Other { at: u64, bytes: Vec<u8> },
     /// The end is missing, and nothing says so.
     Short { less: u64 },
     /// There are bytes after the end.
     Long,
-    /// The whole file comes where a range was asked for.
+    /// The whole file is sent where a range was requested.
     NoRange,
-    /// Another range comes.
+    /// Another range is sent.
     WrongRange,
-    /// A page comes instead.
+    /// An HTML page is sent instead.
     Html,
-    /// So many bytes come in a second.
+    /// This many bytes arrive per second.
     Slow { rate: u64 },
     /// A byte comes now and then.
     Trickle { every: Duration },
-    /// These bytes come, and then zeros without an end.
+    /// These bytes arrive, and then endless zeros.
     Endless { first: Vec<u8> },
 }
 
-/// A fault, and whom it meets.
+/// A fault, and which requests it affects.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub kind: Kind,
     pub on: On,
-    /// A part of the path of those that it meets.
+    /// A part of the path of the requests that it affects.
     pub path: &'static str,
     /// How often it happens from now on.
     pub times: u32,
-    /// It waits for an answer that holds this byte.
+    /// It waits for an answer that contains this byte.
     pub only_at: Option<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Kind {
         Self::Status { status, code: None, retry_after: None }
     }
 
-    /// True for what happens to a body, and so only where one is sent.
+    /// True for faults of a body, which only happen where a body is sent.
     pub fn spoils_bodies(&self) -> bool {
         !matches!(self, Self::Status { .. } | Self::Silent)
     }
@@ -86,7 +86,7 @@ impl Fault {
         Self { times, ..self }
     }
 
-    /// At the hub itself, for paths that hold this.
+    /// At the hub itself, for paths that contain this.
     pub fn hub(self, path: &'static str) -> Self {
         Self { on: On::Hub, path, ..self }
     }

@@ -1,6 +1,6 @@
-//! A hub for tests, which answers as the real one was seen to in 2026: the API, redirects of small files to a cache of its
-//! own and of large ones to signed addresses on another origin, the headers that pages may see, a bare 401 for what it does
-//! not have, a page of HTML for who asks too often; and faults on demand. Its twin for browsers is
+//! A hub for tests that answers as the real one did in 2026: the API, redirects of small files to a cache of its own
+//! and of large ones to signed addresses on another origin, the headers that pages may see, a bare 401 for what it does
+//! not have, an HTML page after too many requests; and faults on demand. Its twin for browsers is
 //! `tests/browser/hub-simulator.mjs`.
 
 mod body;
@@ -23,9 +23,9 @@ use std::rc::Rc;
 /// The hub's address, and that of its storage.
 pub const HUB: &str = "https://hub.example";
 pub const CDN: &str = "https://cdn.example";
-/// Files of so many bytes lie in the storage.
+/// Files of at least this many bytes are in the storage.
 const LARGE: u64 = 1 << 20;
-/// Headers that pages may see of every answer, of the hub's, and of a static host's.
+/// Headers that pages may see: of every answer, of the hub's, and of a static host's.
 const ALWAYS: [&str; 2] = ["Content-Type", "Last-Modified"];
 const OF_THE_HUB: [&str; 4] = ["X-Error-Code", "ETag", "Link", "Content-Range"];
 const OF_A_HOST: [&str; 1] = ["ETag"];
@@ -36,7 +36,7 @@ pub struct Repository {
     pub files: BTreeMap<String, &'static [u8]>,
     /// Who may read it.
     pub token: Option<&'static str>,
-    /// It shows what it has, and gives nothing.
+    /// It lists its files, but refuses to send them.
     pub gated: bool,
     /// Beside `main`.
     pub branches: Vec<&'static str>,
@@ -45,7 +45,7 @@ pub struct Repository {
     pub sizes: BTreeMap<String, u64>,
 }
 
-/// How files that are not there are answered.
+/// How requests for missing files are answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Missing {
     Status(u16),
@@ -58,7 +58,7 @@ pub enum Missing {
 pub struct Logged {
     pub on: On,
     pub path: String,
-    /// Not the whole file was asked for.
+    /// Only a part of the file was requested.
     pub is_range: bool,
     pub status: u16,
     /// Bytes of the body that were sent.
@@ -88,7 +88,7 @@ pub struct State {
     pub version: Cell<u32>,
     /// Part of every signed address.
     pub signature: Cell<u32>,
-    /// An address that has expired is answered by what this origin may not see.
+    /// An expired address is answered with something that this origin may not see.
     pub hides_expiry: Cell<bool>,
     gate: RefCell<Option<Gate>>,
     hashes: RefCell<HashMap<(String, String), String>>,
@@ -109,7 +109,7 @@ impl std::ops::Deref for ScriptedHub {
     }
 }
 
-/// What is answered, before anybody looks whether the page may see it.
+/// An answer, before the check whether the page may see it.
 struct Answer {
     status: u16,
     url: String,
@@ -127,22 +127,22 @@ impl ScriptedHub {
         hub
     }
 
-    /// Something goes wrong from now on.
+    /// Adds something that goes wrong from now on.
     pub fn fail(&self, fault: Fault) {
         self.faults.borrow_mut().push(fault);
     }
 
-    /// From now on nothing goes wrong any more; true if everything that was to go wrong has.
+    /// From now on nothing goes wrong; true if everything that was to go wrong has.
     pub fn mend(&self) -> bool {
         self.faults.take().iter().all(|fault| fault.times == 0 || fault.times == FOR_EVER)
     }
 
-    /// Bytes that were sent of files whose path ends so.
+    /// Bytes that were sent of files whose path ends with this.
     pub fn sent(&self, suffix: &str) -> u64 {
         self.requests.borrow().iter().filter(|r| r.path.ends_with(suffix)).map(|r| r.bytes).sum()
     }
 
-    /// How often something was asked for.
+    /// How often something was requested.
     pub fn asked(&self, part: &str) -> usize {
         self.requests.borrow().iter().filter(|r| r.path.contains(part)).count()
     }
@@ -152,12 +152,12 @@ impl ScriptedHub {
         format!("{HUB}/{name}/resolve/main/")
     }
 
-    /// Addresses that were signed so far lead nowhere from now on.
+    /// Addresses that were signed so far stop working.
     pub fn expire(&self) {
         self.signature.set(self.signature.get() + 1);
     }
 
-    /// Lets so many bytes more through; ends once the rest is held back.
+    /// Lets this many more bytes through; ends once the rest is held back.
     pub fn hold_after(&self, bytes: u64) -> oneshot::Receiver<()> {
         let (sender, reached) = oneshot::channel();
         self.gate.replace(Some(Gate { left: bytes, reached: Some(sender), held: Vec::new() }));
@@ -178,7 +178,7 @@ impl ScriptedHub {
         self.repositories.borrow().get(repository)?.files.get(path).cloned()
     }
 
-    /// Takes the first fault that this request meets.
+    /// Takes the first fault that affects this request.
     fn take(&self, on: On, path: &str, range: Option<&Range<u64>>, suits: impl Fn(&Fault) -> bool) -> Option<Kind> {
         let mut faults = self.faults.borrow_mut();
         let fault = faults.iter_mut().find(|f| f.meets(on, path, range) && suits(f))?;
@@ -305,7 +305,7 @@ impl ScriptedHub {
             true => format!("{CDN}/{name}/{file}?signature={}", self.signature.get()),
             false => format!("{HUB}/api/resolve-cache/models/{name}/{commit}/{file}"),
         };
-        // What follows a redirect to another origin takes no token along.
+        // A request that follows a redirect to another origin does not carry the token.
         let token = request.token.filter(|_| !is_large);
         let answer = self.send(world, &Request { url: &url, token, ..*request })?;
         Some(Answer { redirected: true, ..answer })

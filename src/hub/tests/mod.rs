@@ -1,4 +1,4 @@
-//! Requests, and files in ranges, from a hub that does what it is told, by a clock that does not wait.
+//! Requests, and files in ranges, from a scripted hub, by a clock that does not wait.
 
 mod places;
 mod requests;
@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A large file, of 5 units and a bit, whose bytes tell where they are, and a small one.
+/// A large file, of 5 units and a bit, whose bytes show where they are, and a small one.
 const LARGE: &str = "weights.bin";
 const SMALL: &str = "config.json";
 const LARGE_BYTES: u64 = (5 << 20) + 12_345;
@@ -29,7 +29,7 @@ fn repository() -> Repository {
     Repository { files: files.map(|(path, bytes)| (path.to_owned(), bytes)).into(), ..Repository::default() }
 }
 
-/// What is waited for, in words, and since when.
+/// What is being waited for, in words, and since when.
 type Wait = (Duration, Option<String>);
 
 /// A world with a hub, and a client of its repository "o/a".
@@ -37,7 +37,7 @@ struct Place {
     world: World,
     hub: ScriptedHub,
     signal: Signal,
-    /// What the client has told that it waits for, each with when.
+    /// What the client has reported that it waits for, each with the time.
     waits: Rc<RefCell<Vec<Wait>>>,
 }
 

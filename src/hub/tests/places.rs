@@ -1,4 +1,4 @@
-//! Who is asked, by which address, and with which token.
+//! Which server is asked, by which address, and with which token.
 
 use super::super::Location;
 use super::super::ranges::{peek, small};

@@ -1,4 +1,4 @@
-//! One request: how long it is waited for, how often it is tried, and what is said meanwhile.
+//! One request: how long it may take, how often it is retried, and what is reported meanwhile.
 
 use super::super::ranges::{measure, peek, small};
 use super::super::retry::{ATTEMPTS, SILENCE, STALL};
@@ -42,7 +42,7 @@ fn a_part_of_a_file_is_that_part() {
             assert_eq!(seen.total, (!ignores && !hides).then_some(LARGE_BYTES));
         }
     }
-    // What is cut is asked for again; what is shorter than was said is an error.
+    // An answer that is cut off is requested again; one that is shorter than announced is an error.
     let place = Place::new();
     place.hub.fail(Fault::once(Kind::Cut { after: 50 }));
     assert_eq!(place.world.run(async |_| peek(&place.client(), LARGE, 0..100).await).expect("read").bytes.len(), 100);
@@ -112,7 +112,7 @@ fn a_limit_of_the_hub_is_waited_for_and_ends() {
             small(&place.client(), SMALL, None, LIMIT).await.expect("fetched");
             world.now().as_secs()
         });
-        // Else steps of 10 and 20 seconds.
+        // Otherwise, steps of 10 and 20 seconds.
         assert!(if exposes { (110..112).contains(&took) } else { (30..34).contains(&took) }, "{took}");
         assert!(place.words().iter().all(|words| words.contains("asks to wait: the next attempt comes in")));
     }

@@ -91,7 +91,7 @@ fn a_connection_that_breaks_goes_on_where_it_was() {
         assert!(place.hub.mend(), "{fault:?} was met");
         let again = place.hub.sent(LARGE) - LARGE_BYTES;
         match fault {
-            // Where every request brings the whole file, it may be asked for twice.
+            // Where every request returns the whole file, it may be requested twice.
             Kind::NoRange => assert!(again <= 2 * LARGE_BYTES, "{again}"),
             _ => assert!(again < 64 << 10, "{fault:?}: {again} bytes came twice"),
         }

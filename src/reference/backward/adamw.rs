@@ -7,7 +7,7 @@ pub fn norm<'a>(slices: impl IntoIterator<Item = &'a [f32]>) -> f64 {
     slices.into_iter().flatten().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 
-/// What gradients of this norm are multiplied by before a step.
+/// The factor that gradients of this norm are multiplied by before a step.
 pub fn clip_scale(options: &AdamW, norm: f64) -> f32 {
     let most = f64::from(options.clip_norm);
     if most > 0.0 && norm > most { (most / norm) as f32 } else { 1.0 }
@@ -23,7 +23,8 @@ pub fn clip_scale(options: &AdamW, norm: f64) -> f32 {
 /// `gradient` has been clipped already: see [`clip_scale`].
 pub fn adamw(options: &AdamW, rate: f32, step: u32, values: &mut [f32], moments: [&mut [f32]; 2], gradient: &[f32]) {
     let [beta1, beta2] = options.betas.map(f64::from);
-    // powf: a training of 2³¹ steps is none that i32 needs to count, but u32 must not turn into a negative power.
+    // powf: no training has so many steps (2³¹) that i32 could not count them, but u32 must not turn into a negative
+    // power.
     let [unbias1, unbias2] = [beta1, beta2].map(|beta| 1.0 / (1.0 - beta.powf(f64::from(step))));
     let (rate, epsilon, decay) = (f64::from(rate), f64::from(options.epsilon), f64::from(options.weight_decay));
     let [first, second] = moments;

@@ -3,8 +3,8 @@
 use super::products::add_scaled;
 use crate::reference::math;
 
-/// Gradient by the rows that were rotated, from that by what they became: they are turned back, in place. The
-/// arguments are those of the forward pass: head size D and rotated dimensions r, base of the angles.
+/// Gradient with respect to the rows before rotation, from that with respect to the rotated rows: it is rotated back,
+/// in place. The arguments are those of the forward pass: head size D and rotated dimensions r, base of the angles.
 pub fn rotate(gradient: &mut [f32], d: usize, (head, r): (usize, usize), base: f64) {
     // The rotation's matrix is orthogonal: the first half is swapped with the second to turn the other way.
     let swap = |x: &mut [f32]| {
@@ -18,7 +18,8 @@ pub fn rotate(gradient: &mut [f32], d: usize, (head, r): (usize, usize), base: f
     swap(gradient);
 }
 
-/// Gradients by q, k and v (rotated, [T, d] each) of softmax(q·kᵀ/√D, causal)·v; `gradient` is that by the result, [T, d].
+/// Gradients w.r.t. q, k and v (rotated, [T, d] each) of softmax(q·kᵀ/√D, causal)·v; `gradient` is that w.r.t. the
+/// result, [T, d].
 pub fn attention([q, k, v]: [&[f32]; 3], gradient: &[f32], (d, head): (usize, usize)) -> [Vec<f32>; 3] {
     let scale = 1.0 / (head as f64).sqrt();
     let rows = q.len() / d;

@@ -2,8 +2,8 @@
 
 use crate::reference::math::log_softmax;
 
-/// Of `logits`\[T, V\] and the id that comes after each row: the mean of −ln softmax(logits)\[target\], in nats, and its
-/// gradient by the logits, (softmax − onehot)/T, [T, V].
+/// For `logits`\[T, V\] and the id that comes after each row: the mean of −ln softmax(logits)\[target\], in nats, and
+/// its gradient with respect to the logits, (softmax − onehot)/T, [T, V].
 pub fn cross_entropy(logits: &[f32], targets: &[u32]) -> (f64, Vec<f32>) {
     let vocab = logits.len() / targets.len().max(1);
     let share = 1.0 / targets.len() as f64;

@@ -1,9 +1,9 @@
-//! The backward pass, a plain function for each part of the forward pass: what the oracle trains token packs with, and what
-//! the GPU's backward kernels are compared with.
+//! The backward pass, a plain function for each part of the forward pass: the oracle trains token packs with it, and
+//! the GPU's backward kernels are compared with it.
 //!
-//! Of a function y = f(x) and the gradient of a loss by y, each returns the gradient by x. All values are f32, sums are
-//! f64, and whatever the forward pass has computed is computed again from its input. `tests.rs` compares each with finite
-//! differences of its definition.
+//! Given a function y = f(x) and the gradient of a loss with respect to y, each returns the gradient with respect to x.
+//! All values are f32, sums are f64, and whatever the forward pass has computed is recomputed from its input.
+//! `tests.rs` compares each with finite differences of its definition.
 
 mod adamw;
 mod attention;

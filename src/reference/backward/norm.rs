@@ -1,6 +1,6 @@
 //! LayerNorm, without and with weight and bias.
 
-/// Gradient by `x`[T, d] of LayerNorm without weight or bias; `gradient` is that by its output, [T, d].
+/// Gradient w.r.t. `x`[T, d] of LayerNorm without weight or bias; `gradient` is that w.r.t. its output, [T, d].
 ///
 /// With x̂ the output and σ = √(variance + ε): (g − mean(g) − x̂·mean(g∘x̂))/σ.
 pub fn layer_norm(x: &[f32], gradient: &[f32], d: usize, epsilon: f32) -> Vec<f32> {
@@ -18,7 +18,7 @@ pub fn layer_norm(x: &[f32], gradient: &[f32], d: usize, epsilon: f32) -> Vec<f3
     out
 }
 
-/// Gradient by `h`[T, d] of the final norm, LN(h)·w + b; the bias adds nothing to it.
+/// Gradient w.r.t. `h`[T, d] of the final norm, LN(h)·w + b; the bias adds nothing to it.
 pub fn final_norm(h: &[f32], weight: &[f32], gradient: &[f32], epsilon: f32) -> Vec<f32> {
     let d = weight.len();
     let weighted: Vec<f32> = gradient.chunks_exact(d).flat_map(|g| g.iter().zip(weight).map(|(g, w)| g * w)).collect();

@@ -19,18 +19,18 @@ pub struct TableView<'a> {
 /// Gradients of pack tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenGradients {
-    /// By the keys, [m, d_in].
+    /// With respect to the keys, [m, d_in].
     pub keys: Vec<f32>,
-    /// By the values, [m, d_out].
+    /// With respect to the values, [m, d_out].
     pub values: Vec<f32>,
 }
 
 /// What [`pattention`] returns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PattentionGradients {
-    /// By u, [T, d_in].
+    /// With respect to u, [T, d_in].
     pub input: Vec<f32>,
-    /// By the tokens of the packs.
+    /// With respect to the tokens of the packs.
     pub tokens: TokenGradients,
 }
 
@@ -45,13 +45,13 @@ fn gelu(x: f64) -> f64 {
     0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
 }
 
-/// Gradients by the input and by pack tokens of y = gelu(z)·P + Σ_j c_j·gelu(z_j)·v_j, where s = u·Kᵀ, z = s/‖s‖·√n and, of
-/// a pack's token, z_j = u·k_j/‖s‖·√n.
+/// Gradients with respect to the input and to pack tokens of y = gelu(z)·P + Σ_j c_j·gelu(z_j)·v_j, where s = u·Kᵀ, z =
+/// s/‖s‖·√n and, for a pack's token, z_j = u·k_j/‖s‖·√n.
 ///
-/// `u` is [T, d_in], `gradient` that of the loss by y, [T, d_out]. With e_j = ∂L/∂z_j, of base and packs alike,
+/// `u` is [T, d_in], `gradient` that of the loss w.r.t. y, [T, d_out]. With e_j = ∂L/∂z_j, of base and packs alike,
 ///
 /// ```text
-/// R = Σ_j e_j·z_j                          what goes through ‖s‖: of the base's term and of every pack's
+/// R = Σ_j e_j·z_j                          through ‖s‖: from the base's term and from every pack's
 /// ∂L/∂s_j = e_j·√n/‖s‖ − R·s_j/‖s‖²        of the base;  ∂L/∂(u·k_j) = e_j·√n/‖s‖ of a pack's token
 /// ```
 ///
@@ -61,7 +61,7 @@ pub fn pattention(base: TableView<'_>, packs: &MergedTokens, u: &[f32], gradient
     let padded = base.keys.len() / d_in;
     let d_out = base.values.len() / padded;
     let mut scores = times_transposed(u, base.keys, d_in);
-    // ∂L/∂a = g·Pᵀ of the base, c_j·(v_j·g) of a pack's token.
+    // ∂L/∂a = g·Pᵀ for the base, c_j·(v_j·g) for a pack's token.
     let by_weights = times(gradient, base.values, d_out, padded);
     let mut pack_scores = times_transposed(u, &packs.keys, d_in);
     let by_pack_weights = times_transposed(gradient, &packs.values, d_out);

@@ -1,4 +1,4 @@
-//! Each function against central differences of its definition, which stands here in f64.
+//! Each function against central differences of its definition, which is given here in f64.
 
 use super::*;
 use crate::engine::AdamW;
@@ -13,7 +13,7 @@ fn values(count: usize, salt: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 7919 + salt * 104_729 + 12_345) % 2003) as f32 / 1001.5 - 1.0).collect()
 }
 
-/// Gradient of Σ weights∘f(x) by x, from central differences.
+/// Gradient of Σ weights∘f(x) with respect to x, from central differences.
 fn differences(x: &[f32], weights: &[f32], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     let mut x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
     let count = x.len();
@@ -106,7 +106,7 @@ fn pattention64(u: &[f64], keys: &[f32], values: &[f32], [pack_keys, pack_values
 
 #[test]
 fn gradients_of_pattention_with_and_without_packs() {
-    // Padding must not count, whatever stands in it.
+    // Padding must not count, whatever its values are.
     let (keys, table) = (values(PADDED * D_IN, 5), values(D_OUT * PADDED, 6));
     let base = TableView { keys: &keys, values: &table, slots: SLOTS, d_in: D_IN };
     let (u, g) = (values(3 * D_IN, 7), values(3 * D_OUT, 8));
@@ -190,7 +190,7 @@ fn adamw_steps_are_pytorchs() {
     // torch.optim.AdamW([x], lr=0.1, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.5), gradients (1, −2) and (0.5, 0).
     let options = AdamW { betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.5, clip_norm: 0.0 };
     let (mut x, mut m, mut v) = ([1.0f32, -1.0], [0.0f32; 2], [0.0f32; 2]);
-    // The first step goes by rate·sign(g), whatever its size, once the decay has taken a twentieth.
+    // The first step moves by rate·sign(g), whatever its size, after the decay has taken a twentieth.
     adamw(&options, 0.1, 1, &mut x, [&mut m, &mut v], &[1.0, -2.0]);
     assert!((x[0] - 0.85).abs() < 1e-6 && (x[1] + 0.85).abs() < 1e-6, "{x:?}");
     adamw(&options, 0.1, 2, &mut x, [&mut m, &mut v], &[0.5, 0.0]);

@@ -49,11 +49,11 @@ impl Train for FakeBackend {
 /// What is done while a training runs.
 #[derive(Clone, Debug)]
 enum Deed {
-    /// So many steps in one call.
+    /// This many steps in one call.
     Train(usize),
     Loss,
     Learnt,
-    /// The model is asked something meanwhile.
+    /// The model is used for something else meanwhile.
     Logits,
 }
 
