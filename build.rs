@@ -1,6 +1,6 @@
-//! Writes what stands once and is needed elsewhere: a list of the files of `shaders/` for `src/gpu/shader.rs`, so that a new
-//! one needs no entry anywhere, of the table of generate options Rust's structs and the shaders', and of that of train options
-//! Rust's (`build/options.rs`).
+//! Generates what is written once and needed elsewhere: a list of the files of `shaders/` for `src/gpu/shader.rs`, so
+//! that a new one needs no entry anywhere; Rust's structs and the shaders' from the table of generate options; and
+//! Rust's from that of train options (`build/options.rs`).
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -9,7 +9,7 @@ use std::{env, fs};
 mod options;
 use options::{Made, Table};
 
-/// The tables of generate and of train options, and one that tests alone read: it has every type of an option.
+/// The tables of generate and of train options, and one that only tests read: it has every type of an option.
 const TABLE: &str = "www/lib/api/generate-options.js";
 const TRAIN_TABLE: &str = "www/lib/api/train-options.js";
 const TEST_TABLE: &str = "tests/fixtures/every-option.js";
@@ -83,7 +83,7 @@ fn write_options() -> String {
     wgsl
 }
 
-/// Every shader with its text, and the text that is made here.
+/// Every shader with its text, and the text that is generated here.
 fn write_shaders(sampling: &str) {
     println!("cargo::rerun-if-changed=shaders");
     let entries = fs::read_dir(root().join("shaders")).expect("the folder of shaders");

@@ -1,16 +1,16 @@
-//! Makes Rust and WGSL of the tables of generate and train options (`www/lib/api/generate-options.js`, `train-options.js`), so
-//! that a new option needs no entry anywhere else.
+//! Generates Rust and WGSL from the tables of generate and train options (`www/lib/api/generate-options.js`,
+//! `train-options.js`), so that a new option needs no entry anywhere else.
 //!
-//! Of the rows of a room (`sampling`, `text`, `training`) it makes a struct with a field for each, with serde's `Deserialize`, `Default`
-//! and `check`; of those of `sampling`, also the uniform `Sampling` of the shaders, with a field for every number in it.
-//! Helpers that the generated text calls are in `src/options.rs`.
+//! From the rows of a room (`sampling`, `text`, `training`) it generates a struct with a field for each, with serde's
+//! `Deserialize`, `Default` and `check`; from those of `sampling`, also the uniform `Sampling` of the shaders, with a
+//! field for every number in it. Helpers that the generated text calls are in `src/options.rs`.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt::{self, Write};
 
-/// What larger integers of JavaScript are not; a row that ends here means "as large as can be".
+/// JavaScript's largest safe integer; a row that ends here means "as large as possible".
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// Rows in the order of the file.
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Table {
     }
 }
 
-/// A struct to be made.
+/// A struct to be generated.
 pub struct Made<'a> {
     /// Its name.
     pub name: &'a str,
@@ -94,7 +94,7 @@ impl Table {
     /// The rows of a JavaScript file whose `ROWS` are JSON.
     ///
     /// # Panics
-    /// If it is written otherwise: what cannot be read cannot be built.
+    /// If it is written in another form: what cannot be read cannot be built.
     pub fn read(file: &str) -> Self {
         let (_, rows) = file.split_once("export const ROWS = ").expect("the table of options exports ROWS");
         let mut rows = serde_json::Deserializer::from_str(rows).into_iter();
@@ -149,8 +149,8 @@ impl {name} {{
         );
     }
 
-    /// What the shaders get: the struct in WGSL, and the Rust that fills it, `words`. What takes two words comes first, for
-    /// its alignment.
+    /// What the shaders get: the struct in WGSL, and the Rust that fills it, `words`. Values of two words come first,
+    /// for their alignment.
     pub fn uniform(&self, own: &[(&str, &str)]) -> (String, String) {
         let mut fields = Vec::new();
         self.numbers("", "options", &mut fields);
@@ -302,7 +302,7 @@ impl Field<'_> {
         };
     }
 
-    /// What stands before the struct: its range, its enum, its own struct.
+    /// What precedes the struct: its range, its enum, its own struct.
     fn write_needs(&self, out: &mut String, prefix: &str) {
         let range = self.range_name(prefix);
         match self.row.r#type {

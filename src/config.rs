@@ -59,7 +59,7 @@ pub struct ModelConfig {
     pub tie_word_embeddings: bool,
 }
 
-/// Every field optional: what a `config.json` of unknown origin, the caller, or a preset can tell.
+/// Every field optional: what a `config.json` of unknown origin, the caller, or a preset can provide.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)] // the fields of `ModelConfig`
@@ -78,7 +78,7 @@ pub struct PartialConfig {
     pub norm_activation_type: Option<NormActivation>,
     pub layernorm_epsilon: Option<f64>,
     pub tie_word_embeddings: Option<bool>,
-    /// Why a `config.json` cannot be used. It matters only where something else does not tell the shape.
+    /// Why a `config.json` cannot be used. It matters only where nothing else gives the shape.
     #[serde(skip)]
     pub unreadable: Option<String>,
 }
@@ -121,7 +121,7 @@ impl PartialConfig {
         serde_json::from_value(value).map_err(unreadable)
     }
 
-    /// Parses the `config.json` of a published checkpoint, whose tensors tell most of it: that it cannot be read
+    /// Parses the `config.json` of a published checkpoint, whose tensors give most of the shape: that it cannot be read
     /// matters only once something is missing.
     pub fn of_published(json: &[u8]) -> Self {
         Self::from_json(json)
@@ -149,7 +149,7 @@ impl PartialConfig {
         }
     }
 
-    /// What the name of a published repository tells (`owner/` is not looked at, case neither).
+    /// What the name of a published repository says (`owner/` and case are ignored).
     pub fn preset(repository: &str) -> Option<Self> {
         let name = repository.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
         let (_, layers, hidden, heads) = PRESETS.iter().find(|(n, ..)| n.to_ascii_lowercase() == name)?;
@@ -166,8 +166,8 @@ impl PartialConfig {
         })
     }
 
-    /// The shape of a model of which `self` is known by itself, where the caller gives `given`: what the caller says
-    /// counts, but must not contradict the tables.
+    /// The shape of a model of which `self` is known without the caller, and the caller says `given`: what the caller
+    /// says counts, but must not contradict the tables.
     ///
     /// # Errors
     /// `invalid-config`.
@@ -179,7 +179,7 @@ impl PartialConfig {
         given.or(self.clone()).finish()
     }
 
-    /// The same, and what the tables of a model of the shape `config` tell for certain.
+    /// The same, and what the tables of a model of the shape `config` show for certain.
     #[must_use]
     pub fn with_tables_of(self, config: &ModelConfig) -> Self {
         Self {
@@ -193,8 +193,8 @@ impl PartialConfig {
         }
     }
 
-    /// The first field in which this contradicts the tables, of which `tables` tells: its name, what this says, and
-    /// what the tables say. `unpadded`: the vocabulary may be told without its padding.
+    /// The first field in which this contradicts the tables, from which `tables` was read: its name, what this says,
+    /// and what the tables say. `unpadded`: the vocabulary may be given without its padding.
     pub fn contradiction(&self, tables: &Self, unpadded: bool) -> Option<(&'static str, usize, usize)> {
         let fields = [
             ("num_layers", self.num_layers, tables.num_layers),
@@ -259,7 +259,7 @@ impl PartialConfig {
     }
 }
 
-/// The error of a config that says something else than the model's tables.
+/// The error of a config that disagrees with the model's tables.
 pub fn contradicted(source: &str, name: &str, stated: usize, found: usize) -> Error {
     Error::invalid_config(format!("{source} says {name} {stated}, but the model's tensors say {found}."))
         .hint("Pass the config.json that belongs to this model, or none.")

@@ -1,4 +1,4 @@
-//! The hashes that the hub and our manifest tell, as lower-case hex text.
+//! The hashes that the hub and our manifest give, as lower-case hex text.
 
 use sha1::Sha1;
 use sha2::digest::Digest;
@@ -29,12 +29,12 @@ impl Sha256 {
         self.0.update(bytes);
     }
 
-    /// What has to be stored to go on later.
+    /// What has to be stored to resume later.
     pub fn state(&self) -> String {
         hex(&self.0.serialize())
     }
 
-    /// Goes on from a stored state; `None` if it is none.
+    /// Resumes from a stored state; `None` if it is invalid.
     pub fn resume(state: &str) -> Option<Self> {
         let bytes = unhex(state)?;
         let state = bytes.as_slice().try_into().ok()?;

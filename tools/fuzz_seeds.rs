@@ -95,7 +95,7 @@ fn write(seeds: &Path) -> Result<()> {
     save("hub", "link.txt", b"<https://h/1>; rel=\"first\", <https://h/api?cursor=2>; rel=\"next\"")?;
     save("hub", "range.txt", b"bytes 0-9/100")?;
     save("hub", "limit.txt", b"\"api\";r=0;t=55")?;
-    // Sizes that no file has, and what stands in a file's place.
+    // Sizes that no file has, and what may be found in a file's place.
     let hash = "a".repeat(64);
     let file = format!("{{\"path\":\"model.safetensors\",\"size\":9007199254740992,\"sha256\":\"{hash}\"}}");
     save("hub", "absurd.manifest.json", format!("{{\"format\":1,\"files\":[{file}]}}").as_bytes())?;

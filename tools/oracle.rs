@@ -34,7 +34,7 @@ use tokenformer_web::tokenizer::Tokenizer;
 const FIXTURES: [&str; 4] = ["head64", "head80", "head96", "uneven-slots"];
 /// Tokens of each greedy continuation.
 const TOKENS: usize = 48;
-/// What the page that looks inside begins with.
+/// The initial text of the page that looks inside.
 const TEXT: &str = include_str!("../www/page/inspect/sample.js");
 /// Its word "small", after "a", and a parameter token that fires on articles and their like, and pushes away from another one.
 const WORD: usize = 17;

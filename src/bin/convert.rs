@@ -83,7 +83,7 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
             input: raw.value_from_os_str("--input", path).map_err(text)?,
             quantization: Quantization::from_name(&name)
                 .ok_or_else(|| format!("--quantization is {name:?}; it must be q4, q8 or f16"))?,
-            // Without a slash at its end, another name can be made of it.
+            // Without the trailing slash, another name can be derived from it.
             output: raw.value_from_os_str("--output", path).map_err(text)?.components().collect(),
             config: raw.opt_value_from_os_str("--config", path).map_err(text)?,
             tokenizer: raw.opt_value_from_os_str("--tokenizer", path).map_err(text)?,
@@ -116,7 +116,7 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
         tables
     }
 
-    /// A file that was named must be there; one that only may stand beside the input need not.
+    /// A file that was named must exist; one that may lie beside the input need not.
     fn beside(named: Option<&PathBuf>, input: &Path, name: &str) -> Result<Option<Vec<u8>>> {
         let default = input.with_file_name(name);
         match named {
@@ -130,7 +130,7 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
         let config = beside(a.config.as_ref(), &a.input, "config.json")?;
         let config = config.map(|json| PartialConfig::of_published(&json));
         let tokenizer = beside(a.tokenizer.as_ref(), &a.input, "tokenizer.json")?;
-        // The folder's name tells a published model where config.json does not.
+        // The folder's name identifies a published model where config.json does not.
         let folder = std::path::absolute(&a.input).ok();
         let folder = folder.as_deref().and_then(Path::parent).and_then(Path::file_name).and_then(|n| n.to_str());
         let mut source = PytorchFile::new(files::open(&a.input)?, folder, config, None)?;

@@ -54,7 +54,7 @@ fn read_range<R: Read + Seek>(reader: &mut R, range: Range<u64>) -> Result<Vec<u
 }
 
 impl PytorchFile<File> {
-    /// Opens a file. `config_json` is what stands beside it, if anything.
+    /// Opens a file. `config_json` is the one beside it, if any.
     pub fn open(path: &Path, config_json: Option<PartialConfig>) -> Result<Self> {
         Self::new(open(path)?, None, config_json, None)
     }

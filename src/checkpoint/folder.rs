@@ -45,8 +45,8 @@ pub fn header_len(first: [u8; 8]) -> Result<usize> {
     }))
 }
 
-/// Why a file that begins with these bytes is no model of this project's, though it may be right: a pointer, a page, or
-/// safetensors of other names. `None` if it is one, or if nothing can be told of it.
+/// Why a file that begins with these bytes is not a model of this project, though it may be intact: a pointer, a page,
+/// or safetensors with other names. `None` if it is one, or if nothing can be said of it.
 pub fn of_another_kind(file: &str, start: &[u8]) -> Option<Error> {
     if let Some(e) = mistaken(file, start, Some(Kind::Safetensors)) {
         return Some(e);
@@ -77,7 +77,7 @@ pub struct Shard {
     pub sections: Vec<Section>,
     /// The file's size in bytes.
     pub file_bytes: u64,
-    /// Layers, as far as the names of this file's tensors tell: one more than the highest number.
+    /// Layers, as far as the names of this file's tensors show: one more than the highest number.
     pub layers: usize,
 }
 
@@ -163,12 +163,12 @@ pub fn not_finite(id: TensorId) -> Error {
         .hint("The model is damaged: convert the checkpoint again.")
 }
 
-/// The precision, as the tables of all shards tell it.
+/// The precision, according to the tables of all shards.
 ///
 /// # Errors
 /// `invalid-config` if the tables have formats that do not go together.
 pub fn quantization(shards: &[Shard]) -> Result<Quantization> {
-    // An embedding alone does not tell: q4 and q8 have the same.
+    // An embedding alone does not show it: q4 and q8 have the same.
     let fits = |q: &Quantization| shards.iter().flat_map(|s| &s.formats).all(|(id, format)| *format == id.format(*q));
     Quantization::ALL.into_iter().find(fits).ok_or_else(|| {
         Error::invalid_config("The tables of the model have precisions that do not go together.")
@@ -176,7 +176,7 @@ pub fn quantization(shards: &[Shard]) -> Result<Quantization> {
     })
 }
 
-/// The layer that a tensor's name tells.
+/// The layer in a tensor's name.
 fn layer_of(name: &str) -> Option<usize> {
     let number = name.strip_prefix("layers.")?.split('.').next()?;
     number.parse::<usize>().ok().filter(|layer| *layer < usize::MAX)

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub struct Names {
     /// Index in the state dict of each tensor of the model.
     pub index: BTreeMap<TensorId, usize>,
-    /// What the shapes tell: layers, hidden size, slots and vocabulary.
+    /// What the shapes show: layers, hidden size, slots and vocabulary.
     pub shapes: PartialConfig,
 }
 
@@ -184,7 +184,7 @@ fn wrong_shape(tensor: &TorchTensor, want: &str) -> Error {
 /// user passes wins over the last two. Numbers that contradict the shapes are refused, except that
 ///
 /// - a published model (name and shapes agree) does not depend on its `config.json` at all, readable or not, and
-/// - a `config.json` may tell the vocabulary without padding.
+/// - a `config.json` may give the vocabulary without padding.
 pub fn resolve_config(
     shapes: &PartialConfig,
     repository_name: Option<&str>,
@@ -194,7 +194,7 @@ pub fn resolve_config(
     known_config(shapes, repository_name, config_json)?.completed(user.as_ref())
 }
 
-/// What is known of a checkpoint by itself, whoever loads it: see [`resolve_config`].
+/// What is known of a checkpoint without the caller: see [`resolve_config`].
 ///
 /// # Errors
 /// `invalid-config` for a `config.json` that contradicts the shapes.

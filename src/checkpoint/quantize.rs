@@ -115,9 +115,9 @@ fn unusable(v: f32) -> Error {
     Error::unsupported(format!("A weight is {v}, which cannot be stored.")).hint("The checkpoint is damaged.")
 }
 
-/// Sums are kept in so many lanes: in one, every addition would wait for the one before it.
+/// Sums are kept in this many lanes: in one, every addition would wait for the one before it.
 const LANES: usize = 8;
-/// Adding and taking off 1.5·2²³ rounds to even, in two instructions that vectorize.
+/// Adding and subtracting 1.5·2²³ rounds to even, in two instructions that vectorize.
 const MAGIC: f32 = 12_582_912.0;
 
 /// The sum over a group of two terms per element.

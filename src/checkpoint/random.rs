@@ -1,4 +1,4 @@
-//! Models with random weights for tests, in stored form and as what it stands for.
+//! Models with random weights for tests, in stored form and as the values that it encodes.
 
 use super::TableSource;
 use super::layout::{Quantization, Side, TableFormat, TensorId, tensors};
@@ -50,8 +50,8 @@ impl Random {
 }
 
 impl RandomModel {
-    /// The padding slots of key tables are zero tokens, as they are stored; those of value tables are left random, since
-    /// their weights must be 0 whatever stands there.
+    /// The padding slots of key tables are zero tokens, as they are stored; those of value tables are left random,
+    /// since their weights must be 0 whatever the values are.
     pub fn new(config: &ModelConfig, quantization: Quantization, seed: u64) -> Self {
         let mut random = Random(seed);
         let mut model = Self { config: config.clone(), regions: Vec::new(), values: HashMap::new() };

@@ -1,4 +1,4 @@
-//! How many bytes a tensor has as it is stored, and in which regions: whoever cuts, places or counts them asks here.
+//! How many bytes a tensor has as it is stored, and in which regions: for everything that cuts, places or counts them.
 
 use super::layout::{Quantization, TableFormat, TableShape, TensorId, tensors};
 use crate::config::{GROUP_SIZE, ModelConfig};

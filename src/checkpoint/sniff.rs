@@ -1,17 +1,17 @@
-//! What a file is that is not what its name says: whoever clones a model without git-lfs has a pointer in its place, and
-//! hosts answer with pages. Told from the first bytes, so that the error says what to do.
+//! What a file is that is not what its name says: cloning a model without git-lfs leaves a pointer in its place, and
+//! hosts answer with pages. The first bytes show it, so that the error can say what to do.
 
 use crate::error::Error;
 
-/// Bytes of a file's beginning that tell all that can be told.
+/// First bytes of a file that show all that can be recognized.
 pub const ENOUGH: u64 = 512;
-/// Bytes that must be there to tell anything.
+/// Fewest bytes that are needed to recognize anything.
 const LEAST: usize = 8;
 
-/// Something else than a model's file.
+/// Something other than a model's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The few lines that stand for a large file in a git repository.
+    /// The few lines that replace a large file in a git repository.
     LfsPointer,
     /// An HTML or XML page.
     Page,
@@ -53,7 +53,7 @@ pub fn kind(first: &[u8]) -> Option<Kind> {
     })
 }
 
-/// The error of a file that is something else, if `first` shows it. What `expected` says is no mistake.
+/// The error of a file that is something else, if `first` shows it. A file of the `expected` kind is no mistake.
 pub fn mistaken(file: &str, first: &[u8], expected: Option<Kind>) -> Option<Error> {
     let kind = kind(first).filter(|kind| Some(*kind) != expected)?;
     let (what, next) = match kind {

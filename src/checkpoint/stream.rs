@@ -70,8 +70,8 @@ pub struct Converted {
 }
 
 impl Conversion {
-    /// Plans the conversion. `data_offset` tells where the data of an entry of the archive begins, or is
-    /// believed to begin: [`UnitConverter::push`] compares it with the local header that passes by.
+    /// Plans the conversion. `data_offset` returns where the data of an entry of the archive begins, or is believed to
+    /// begin: [`UnitConverter::push`] compares it with the local header that passes by.
     ///
     /// # Errors
     /// `unsupported-checkpoint` for tensors that share only a part of their memory, and those of
@@ -150,7 +150,7 @@ impl Conversion {
     }
 }
 
-/// The error that means: read the local headers, and plan anew with what they say.
+/// The error that means: read the local headers, and plan again with what they say.
 pub fn misplaced() -> Error {
     Error::unsupported("The entries of the checkpoint do not lie as torch.save puts them.")
         .of_kind(ErrorKind::Misplaced)
@@ -161,7 +161,7 @@ fn at_most(len: usize, limit: u64) -> usize {
     (len as u64).min(limit) as usize
 }
 
-/// Cuts the file where at least a unit's length has gathered and conversion can begin anew.
+/// Cuts the file where at least a unit's length has gathered and conversion can start afresh.
 fn cut(sources: &[Source], file_len: u64, wanted: u64) -> Vec<Range<u64>> {
     let mut cuts = vec![0];
     for s in sources {

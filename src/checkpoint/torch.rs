@@ -1,4 +1,4 @@
-//! Where the tensors of a `torch.save` archive stand, and what their bytes mean.
+//! Where the tensors of a `torch.save` archive are, and what their bytes mean.
 
 use super::pickle::{Dtype, TorchTensor};
 use super::zip::Entry;

@@ -20,7 +20,7 @@ pub struct Piece {
     pub offset: u64,
     /// Where they begin in the unit, in bytes.
     pub at: u32,
-    /// How many they are.
+    /// The number of bytes.
     pub len: u32,
 }
 

@@ -8,15 +8,15 @@ use crate::error::Result;
 use half::f16;
 use std::ops::Range;
 
-/// Largest finite f16: what is larger would make every later token NaN.
+/// Largest finite f16: a larger value would make every later token NaN.
 const LARGEST: f32 = 65_504.0;
-/// Positions whose keys or values are made f32 at a time, for all queries of a chunk: 8 KiB of a head of 64.
+/// Positions whose keys or values are converted to f32 at a time, for all queries of a chunk: 8 KiB of a head of 64.
 const BLOCK: usize = 32;
-/// What one of its products costs, in those of integers.
+/// The cost of one of its products, in products of integers.
 const COST: usize = 4;
 
-/// Keys (rotated) and values of one layer as f16, [heads, context, D] each: what a head reads lies together, as the
-/// processor's prefetching wants it.
+/// Keys (rotated) and values of one layer as f16, [heads, context, D] each: what a head reads is contiguous, which
+/// suits the processor's prefetching.
 pub struct Cache {
     d: usize,
     head: usize,
@@ -25,10 +25,10 @@ pub struct Cache {
     values: Vec<u16>,
 }
 
-/// What the attention works with: buffers that are used again.
+/// The attention's work buffers, which are used again.
 #[derive(Default)]
 pub struct Scratch {
-    /// One head of all queries, then of what comes of them, [T, D].
+    /// One head of all queries, then of their results, [T, D].
     query: Vec<[f32; 4]>,
     /// Scores, then weights, of one head, [T, positions].
     weights: Vec<f32>,
@@ -62,7 +62,7 @@ impl Cache {
         Ok(grown)
     }
 
-    /// Takes over some positions of another one, as its first.
+    /// Copies some positions of another one, as its first ones.
     pub fn copy(&mut self, from: &Self, positions: Range<usize>) {
         let len = positions.len() * self.head;
         for first in (0..self.d).step_by(self.head) {
@@ -89,7 +89,7 @@ impl Cache {
         }
     }
 
-    /// softmax(q·kᵀ/√D, causal)·v for queries [T, d] of the positions from `past` on, in their place.
+    /// softmax(q·kᵀ/√D, causal)·v for queries [T, d] of the positions from `past` on, which it replaces.
     pub async fn attend(&self, past: usize, queries: &mut [f32], scratch: &mut Scratch, turns: &Turns) {
         let (count, d) = (queries.len() / self.d, self.d);
         let (seen, quads) = (past + count, self.head / 4);
@@ -136,13 +136,14 @@ impl Cache {
     }
 }
 
-/// softmax(q·kᵀ/√D)·v for one query [d], in its place, over the first positions of each of `spans`, so many of them.
+/// softmax(q·kᵀ/√D)·v for one query [d], which it replaces, over the first positions of each of `spans`, as many as it
+/// says.
 pub async fn attend_one(spans: &[(&Cache, usize)], query: &mut [f32], scratch: &mut Scratch, turns: &Turns) {
     let Some((Cache { d, head, .. }, _)) = spans.first() else { return };
     let Scratch { query: own, weights, .. } = scratch;
     weights.resize(spans.iter().map(|(_, len)| len).sum(), 0.0);
     let scale = 1.0 / (*head as f32).sqrt();
-    // Each block of positions: whose it is, which, and where its weights lie.
+    // Each block of positions: which cache it is from, which positions, and where its weights are.
     let starts = spans.iter().scan(0, |end, (_, len)| Some(std::mem::replace(end, *end + len)));
     let blocks = spans.iter().zip(starts).flat_map(|((cache, len), start)| {
         let block = move |from: usize| (*cache, from..(from + BLOCK).min(*len), start + from);
@@ -198,7 +199,7 @@ impl<Q: Quad> Rows<'_, Q> {
         &self.quads[row * quads..][..quads]
     }
 
-    /// At most so many of them.
+    /// At most `len` of them.
     fn first(self, len: usize) -> Self {
         Self { len: self.len.min(len), ..self }
     }
@@ -223,7 +224,7 @@ fn score<Q: Quad>(q: &[[f32; 4]], k: Rows<'_, Q>, scale: f32, out: &mut [f32]) {
     }
 }
 
-/// The same for N rows: additions of one would wait for each other.
+/// The same for N rows: additions for a single one would wait for each other.
 #[inline(always)]
 fn score_some<Q: Quad, const N: usize>(q: &[[f32; 4]], k: Rows<'_, Q>, first: usize, scale: f32) -> [f32; N] {
     let rows: [_; N] = std::array::from_fn(|i| k.row(first + i, q.len()));
@@ -248,7 +249,7 @@ fn mix<Q: Quad>(weights: &[f32], v: Rows<'_, Q>, out: &mut [[f32; 4]]) {
         .for_each(|(i, out)| mix_some(weights, v, (first + i, quads), std::array::from_mut(out)));
 }
 
-/// The same for 4·N of the dimensions: additions of four would wait for each other.
+/// The same for 4·N of the dimensions: additions for only four would wait for each other.
 #[inline(always)]
 fn mix_some<Q: Quad, const N: usize>(
     weights: &[f32],
@@ -266,7 +267,7 @@ fn mix_some<Q: Quad, const N: usize>(
     *out = sums.map(F4::array);
 }
 
-/// Replaces x by e^(x − max), and gives the sum of these.
+/// Replaces x by e^(x − max), and returns the sum of these.
 pub fn exponentials(x: &mut [f32]) -> f32 {
     let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let (whole, rest) = x.as_chunks_mut::<4>();
@@ -285,7 +286,7 @@ pub fn exponentials(x: &mut [f32]) -> f32 {
 }
 
 impl Angles {
-    /// Those of some positions.
+    /// Sets the angles of some positions.
     pub fn set(&mut self, config: &ModelConfig, positions: impl Iterator<Item = usize>) {
         let r = config.rotary_dims();
         let of = |position: usize, i: usize| {

@@ -1,4 +1,4 @@
-//! Which parameter tokens write: a look at the scores of a pass.
+//! Which parameter tokens write, found from the scores of a forward pass.
 
 use super::lanes::F4;
 use super::packs::dot;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 pub struct Norms(HashMap<(usize, Pattention), Vec<f32>>);
 
 impl Norms {
-    /// Makes what is missing.
+    /// Computes what is missing.
     pub async fn make(&mut self, weights: &Weights, request: &InspectRequest, turns: &Turns) {
         for (layer, kind) in request.places() {
             if self.0.contains_key(&(layer, kind)) {
@@ -47,7 +47,7 @@ pub fn token(weights: &Weights, token: &ParameterToken) -> PackTokens {
     PackTokens { values: column.collect(), keys: key }
 }
 
-/// What looks at the scores of a pass, and what it has seen.
+/// Watches the scores of a pass, and holds what it has seen.
 pub struct Watch {
     request: InspectRequest,
     norms: Norms,
@@ -74,7 +74,7 @@ impl Watch {
         let places = self.request.places().count();
         let d = x.len() / (s.len() / padded);
         let factors = packs.map_or_else(|| vec![1.0; slots], |packs| packs.base_factors(slots));
-        // A place that was asked for twice is told twice.
+        // A place that was requested twice is reported twice.
         for (at, _) in self.request.places().enumerate().filter(|(_, asked)| *asked == place) {
             for (i, row) in self.request.rows.iter().enumerate() {
                 let (s, x) = (&s[row * padded..][..padded], &x[row * d..][..d]);

@@ -1,4 +1,4 @@
-//! Which models run on the CPU: those that write at a reader's pace there.
+//! Which models run on the CPU: those that write at reading speed there.
 
 use super::attention::Cache;
 use crate::checkpoint::layout::{Quantization, tensors};
@@ -6,7 +6,7 @@ use crate::checkpoint::regions::weight_bytes;
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
 
-/// Most parameters: the published model of 150M runs, that of 450M would write two or three words a second.
+/// Most parameters: the published model of 150M runs, that of 450M would write two or three words per second.
 const MOST_PARAMETERS: u64 = 200_000_000;
 /// Most bytes of weights and KV cache together. A wasm memory may have four times as many, but phones give less.
 const MOST_BYTES: u64 = 1 << 30;
@@ -18,7 +18,7 @@ pub enum Reason {
     Asked,
     /// There is no usable WebGPU, as this sentence says.
     NoGpu(String),
-    /// The only GPU is a program that computes on the CPU, a hundred times as slowly as this one.
+    /// The only GPU is a software one that computes on the CPU, a hundred times slower than this engine.
     SoftwareGpu,
     /// A step of this model takes longer on the GPU than here.
     SlowGpu,
@@ -46,7 +46,7 @@ impl Reason {
     }
 }
 
-/// True for a model that runs here: it gives way to no GPU that is itself a program on the CPU.
+/// True for a model that runs here: for such a model, this engine is preferred to a software GPU.
 pub fn runs(config: &ModelConfig, quantization: Quantization, context_length: usize) -> bool {
     check_parameters(config, &Reason::SoftwareGpu).is_ok() && check_bytes(config, quantization, context_length).is_ok()
 }
@@ -64,7 +64,7 @@ pub fn check_parameters(config: &ModelConfig, reason: &Reason) -> Result<()> {
             format!("{sentence} "),
             "Use a browser with WebGPU, over https or on localhost, with hardware acceleration switched on",
         ),
-        // Such models are never sent here; the sentence is right all the same.
+        // Such models are never sent here; the sentence is right nevertheless.
         Reason::SoftwareGpu | Reason::SlowGpu => (String::new(), "Use a browser with a faster GPU"),
     };
     let (millions, most) = (parameters / 1_000_000, MOST_PARAMETERS / 1_000_000);

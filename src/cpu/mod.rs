@@ -1,8 +1,9 @@
 //! A TokenFormer on the CPU: slower than on a GPU, and for small models only, but wherever WebAssembly runs.
 //!
-//! Tables stay as they are stored, `products` multiplies with them, `lanes` are the vectors that all kernels are written
-//! in, `attention` has the KV cache, `rows` what is left, and `turns` lets the page answer meanwhile. One thread: pages
-//! get shared memory only from servers that send headers of their own for it.
+//! Tables stay as they are stored, `products` multiplies with them, `lanes` are the vectors that all kernels are
+//! written in, `attention` has the KV cache, `rows` the other row-wise operations, and `turns` keeps the page
+//! responsive meanwhile. There is a single thread: pages get shared memory only from servers that send special headers
+//! for it.
 
 mod attention;
 mod inspect;
@@ -35,10 +36,10 @@ use tables::{Table, Weights};
 use tails::Tails;
 use turns::Turns;
 
-/// Most tokens of one forward pass: enough to share what unpacking costs, and an abort waits for no more than it.
+/// Most tokens of one forward pass: enough to share the cost of unpacking, and an abort waits for one pass at most.
 const MAX_CHUNK: usize = 32;
 
-/// A model that is being loaded: room in this module's memory that is filled piece by piece.
+/// A model that is being loaded: memory of this module that is filled piece by piece.
 pub struct Loading {
     weights: RefCell<Weights>,
     config: ModelConfig,
@@ -52,9 +53,9 @@ pub struct CpuModel {
     config: ModelConfig,
     quantization: Quantization,
     weights: Weights,
-    /// Token packs that take part.
+    /// Active token packs.
     packs: Merged,
-    /// A layer's part of the KV cache each.
+    /// Each layer's part of the KV cache.
     caches: Vec<Cache>,
     context_length: usize,
     len: usize,
@@ -63,13 +64,13 @@ pub struct CpuModel {
     /// Several texts that are being written, and what each has after the common tokens.
     rows: Option<HostRows>,
     tails: Tails,
-    /// What takes part besides the base.
+    /// Active packs and ablations.
     changes: Changes,
-    /// Lengths of the base's value tokens, where they were asked for.
+    /// Norms of the base's value tokens, where they were requested.
     norms: Norms,
 }
 
-/// Where the tokens of a forward pass stand.
+/// Where the tokens of a forward pass go.
 enum Places<'a> {
     /// After all that the KV cache holds.
     Here,
@@ -89,7 +90,7 @@ struct Tokens<'a> {
     packs: Option<&'a MergedTokens>,
 }
 
-/// What a forward pass works with: buffers that are used again, and the clock.
+/// The work buffers of a forward pass, which are used again, and the clock.
 struct Work {
     activation: NormActivation,
     input: Activations,
@@ -98,7 +99,7 @@ struct Work {
     angles: Angles,
     attention: Scratch,
     turns: Turns,
-    /// What looks at the scores of this pass.
+    /// Watches the scores of this pass.
     watch: Option<Watch>,
 }
 
@@ -189,7 +190,7 @@ impl CpuModel {
         Cache::bytes(&self.config, self.context_length)
     }
 
-    /// In what ways steps are made: for `info`.
+    /// How steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
         let products = match self.quantization.tokens() {
             TableFormat::F16 => "f32",
@@ -198,7 +199,7 @@ impl CpuModel {
         vec![format!("prefill and decode: one thread, {products}")]
     }
 
-    /// What of the processor is used that not every one has: for `info`.
+    /// Optional features of the processor that are used: for `info`.
     pub fn features(&self) -> Vec<String> {
         lanes::FEATURE.iter().map(|&name| name.to_owned()).collect()
     }
@@ -212,7 +213,7 @@ impl CpuModel {
         }
     }
 
-    /// Runs `ids` through all layers; gives the residual stream, [T, d].
+    /// Runs `ids` through all layers; returns the residual stream, [T, d].
     async fn layers(&mut self, ids: &[u32], places: Places<'_>) -> Vec<f32> {
         let Self { config, weights, packs, caches, work, tails, len: past, .. } = self;
         let (d, past, epsilon) = (config.hidden_size, *past, config.layernorm_epsilon as f32);
@@ -392,7 +393,7 @@ impl OnHost for CpuModel {
         Ok(fired)
     }
 
-    /// As logits are made of a row, but without its LayerNorm and bias.
+    /// Computed as the logits of a row are, but without its LayerNorm and bias.
     async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
         let Self { config, weights, work, .. } = self;
         let [norm_weight, _] = &weights.norm;

@@ -1,8 +1,8 @@
 //! Products with tables: y = W·x, for one token or several at a time.
 //!
-//! Integers meet integers: of every 32 activations the largest becomes 32,767, so that their products with weights of
-//! four or eight bits are exact, sums of 32 fit into an i32, and what is lost is as small as f32's own rounding of long
-//! sums. Tables of f16 are multiplied in f32.
+//! Integers are multiplied by integers: of every 32 activations the largest becomes 32,767, so that their products with
+//! weights of four or eight bits are exact, sums of 32 fit into an i32, and the loss is as small as f32's own rounding
+//! of long sums. Tables of f16 are multiplied in f32.
 
 use super::lanes::{F4, H8};
 use super::tables::{Row, Table};
@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// Tokens that share an unpacked group of weights.
 const TOKENS: usize = 4;
-/// Products between two chances for others: less than a millisecond of work.
+/// Products between two yields: less than a millisecond of work.
 const SLICE: usize = 1 << 20;
 /// Quantization groups whose scales are read at a time.
 const SCALES: usize = 4;
@@ -24,11 +24,11 @@ pub struct Activations {
     /// Columns in groups of 32.
     groups: usize,
     tokens: usize,
-    /// What meets integers: x / scale, in the order in which a group is unpacked.
+    /// For tables of integers: x / scale, in the order in which a group is unpacked.
     integers: Vec<[[i16; 8]; 4]>,
     /// [T, groups, rounded up to whole blocks of `SCALES`].
     scales: Vec<[f32; SCALES]>,
-    /// What meets f16.
+    /// For tables of f16.
     floats: Vec<[[f32; 4]; 8]>,
 }
 
@@ -57,12 +57,12 @@ impl Activations {
         }
     }
 
-    /// How many tokens they are of.
+    /// The number of their tokens.
     pub fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// `y[t·stride + row]` = row `row` of `table` times token t, for all tokens; gives way in between.
+    /// `y[t·stride + row]` = row `row` of `table` times token t, for all tokens; yields in between.
     pub async fn times(&self, table: &Table, y: &mut [f32], stride: usize, turns: &Turns) {
         let rows = table.shape.rows;
         let step = (SLICE / (table.shape.cols * self.tokens).max(1)).max(1);
@@ -157,7 +157,7 @@ impl Activations {
 /// 32 activations as integers of 16 bits with their scale.
 fn quantized(x: &[f32; GROUP_SIZE], format: TableFormat) -> ([[i16; 8]; 4], f32) {
     let largest = x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-    // Without a largest all are 0; a quotient by something subnormal would not be finite.
+    // If the largest is next to 0, all become 0: a quotient by something subnormal would not be finite.
     let scale = largest / 32_767.0;
     let inverse = if largest > 1e-30 { 32_767.0 / largest } else { 0.0 };
     let integer = |x: f32| (x * inverse).round_ties_even() as i16;

@@ -1,4 +1,4 @@
-//! What happens to single rows between products.
+//! Row-wise operations between products.
 
 use super::attention::exponentials;
 use super::lanes::F4;
@@ -41,7 +41,7 @@ pub fn theta(kind: NormActivation, s: &mut [f32], padded: usize, slots: usize) {
     }
 }
 
-/// √n/‖s‖ of each row of scores s[T, padded], over the first `slots`, n of them; 0 where ‖s‖ is.
+/// √n/‖s‖ of each row of scores s[T, padded], over the first `slots`, n of them; 0 where ‖s‖ is 0.
 pub fn scales(s: &[f32], padded: usize, slots: usize) -> Vec<f32> {
     let scale = |norm: f32| if norm > 0.0 { (slots as f32).sqrt() / norm } else { 0.0 };
     s.chunks_exact(padded).map(|row| scale(norm(&row[..slots]))).collect()

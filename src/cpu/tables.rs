@@ -39,7 +39,7 @@ pub struct Weights {
     pub norm: [Vec<f32>; TensorId::VECTORS.len()],
 }
 
-/// Zeros, or the error that tells that there is no room for them: wasm's own would end the engine.
+/// Zeros, or an error if they do not fit into memory: wasm's own failure would end the engine.
 pub fn zeros<T: bytemuck::Zeroable + Clone>(len: usize) -> Result<Vec<T>> {
     let mut values = Vec::new();
     values.try_reserve_exact(len).map_err(|e| {

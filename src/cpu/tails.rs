@@ -4,7 +4,7 @@ use super::attention::Cache;
 use crate::config::ModelConfig;
 use crate::error::Result;
 
-/// Fewest tokens that there is room for.
+/// Fewest tokens that memory is allocated for.
 pub const LEAST: usize = 128;
 
 /// A KV cache for each place, of every layer.

@@ -121,7 +121,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..Default::default() })]
     #[test]
     fn any_shape_agrees_with_the_reference(
-        // A few slots' scores may all be next to nothing, and Θ makes much of what they are off.
+        // The scores of a few slots may all be close to 0, and Θ amplifies their errors.
         (heads, head, slots) in (1usize..5, 1usize..8, (12usize..70, 12usize..70, 12usize..200)),
         (q, tokens, chunk, rotary) in (0usize..3, 2usize..12, 2usize..9, 0usize..3),
     ) {

@@ -1,4 +1,4 @@
-//! Giving way: a forward pass takes longer than a page may be without answering, and longer than an abort may wait.
+//! Yielding: a forward pass takes longer than a page may be unresponsive, and longer than an abort may wait.
 
 #[cfg(target_arch = "wasm32")]
 pub use here::Turns;
@@ -18,7 +18,7 @@ mod here {
     /// Products between two looks at the clock, which costs as much as a thousand: a fraction of a millisecond.
     const LOOK: usize = 1 << 20;
 
-    /// Lets tasks that wait have their turn.
+    /// Yields to waiting tasks.
     pub struct Turns {
         turns: turns::Turns<Browser>,
         /// Products since the last look at the clock.
@@ -31,7 +31,7 @@ mod here {
             Self { turns: turns::Turns::new(Browser, length), done: Cell::new(0) }
         }
 
-        /// After so many products.
+        /// Yields if it is time to; to be called after this many products.
         pub async fn give_way(&self, products: usize) {
             self.done.set(self.done.get() + products);
             if self.done.get() >= LOOK {
@@ -44,7 +44,7 @@ mod here {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
-    /// Nobody waits.
+    /// Nothing else waits.
     pub struct Turns;
 
     impl Turns {

@@ -12,10 +12,10 @@ use crate::error::{ErrorCode, Result};
 use crate::sampling::{END_OF_TEXT, LogProbs};
 use web_time::Instant;
 
-/// Most tokens after `maxTokens` among which the end of the sentence is looked for.
+/// Most tokens after `maxTokens` in which the end of the sentence is looked for.
 const MOST_TO_FINISH: usize = 64;
 
-/// What travels with a token until its text is decided.
+/// What accompanies a token until its text is decided.
 #[derive(Clone)]
 struct Sampled {
     id: u32,
@@ -38,7 +38,7 @@ struct Mark {
 /// A completion that is being written.
 pub struct Generation {
     prompt: Vec<u32>,
-    /// The prompt's last space was left to the first token.
+    /// The prompt's last space was dropped: the first token begins with it.
     is_healed: bool,
     options: GenerateOptions,
     assembler: TextAssembler<Sampled>,
@@ -51,9 +51,9 @@ pub struct Generation {
     is_choosing: bool,
     /// Steps made so far.
     made: usize,
-    /// Tokens that came of them, those of a stop string included.
+    /// Tokens that these steps gave, including those of a stop string.
     sampled: usize,
-    /// These tokens but for end of text, and a mark for every chunk: what `rewind` needs.
+    /// These tokens except for end of text, and a mark for every chunk: what `rewind` needs.
     tokens: Vec<Sampled>,
     marks: Vec<Mark>,
     /// The last of them, if the KV cache does not hold it yet.
@@ -145,7 +145,7 @@ impl Generation {
         }
     }
 
-    /// The next chunk that nothing can change any more.
+    /// The next chunk that can no longer change.
     pub(super) fn chunk(&mut self) -> Option<Chunk> {
         let (Sampled { id, logprob, top_logprobs }, text) = self.decided()?;
         self.text.push_str(&text);
@@ -171,8 +171,8 @@ impl Generation {
         }
     }
 
-    /// Has the next token chosen and takes it. Steps are made ahead of the tokens that are known; those that turn out to be
-    /// too many leave no trace.
+    /// Has the next token chosen and takes it. Steps are made ahead of the known tokens; superfluous ones leave no
+    /// trace.
     pub(super) async fn step<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
         self.abort.check()?;
         if !self.is_choosing {
@@ -192,8 +192,8 @@ impl Generation {
         Ok(())
     }
 
-    /// Decides what the next token makes of the completion. False if nothing follows it as the engine has it: the text has
-    /// ended, was cut, or slides on in the context.
+    /// Decides what the next token does to the completion. False if the engine's following steps are useless: the text
+    /// has ended, was cut, or its context slides.
     pub(super) fn take<B: Backend>(&mut self, model: &Model<B>, Chosen { id, logits }: Chosen) -> bool {
         let now = Instant::now();
         self.first_token.get_or_insert(now);
@@ -238,31 +238,31 @@ impl Generation {
         self.most_tokens().min(self.window.room(self.prompt.len()))
     }
 
-    /// Tokens that may be written, those in which the end of a sentence is looked for included.
+    /// Tokens that may be written, including those in which the end of a sentence is looked for.
     fn most_tokens(&self) -> usize {
         self.options.max_tokens.saturating_add(if self.options.finish_sentence { MOST_TO_FINISH } else { 0 })
     }
 
-    /// The next token that nothing can change any more, with its text. Not yet decided is what may be a phrase's beginning,
-    /// and what is left off if the sentence does not end.
+    /// The next token that can no longer change, with its text. Still undecided are a possible beginning of a phrase,
+    /// and what is dropped if the sentence does not end.
     fn decided(&mut self) -> Option<(Sampled, String)> {
         let emitted = self.token_ids.len();
         let is_open = emitted >= self.options.max_tokens.min(self.banned.decided());
         if is_open && self.finish.is_none() { None } else { self.assembler.pop() }
     }
 
-    /// Takes a phrase back that begins in token `first`, which may not stand there again.
+    /// Takes back a phrase that begins in token `first`, and bars that token from this position.
     fn bar<B: Backend>(&mut self, model: &Model<B>, first: usize) {
         let id = self.tokens[first].id;
         let emitted = self.token_ids.len();
         let bars = &mut self.options.sampling.bars;
-        // What was barred later on was barred after other words, and what was handed out is not chosen again.
+        // Tokens barred at later positions were barred after other words, and what was handed out is not chosen again.
         bars.retain(|(place, _)| (emitted..=first).contains(&(*place as usize)));
         bars.push((first as u32, id));
         self.cut(model, first);
     }
 
-    /// Goes back to where `count` tokens were written.
+    /// Goes back to the state after `count` tokens.
     fn cut<B: Backend>(&mut self, model: &Model<B>, count: usize) {
         self.sampled = count;
         self.tokens.truncate(count);
@@ -270,7 +270,7 @@ impl Generation {
         self.assemble(model, self.token_ids.len());
     }
 
-    /// Makes the text of the tokens once more, of which `emitted` were handed out.
+    /// Rebuilds the text of the tokens, of which `emitted` were handed out.
     fn assemble<B: Backend>(&mut self, model: &Model<B>, emitted: usize) {
         self.assembler = TextAssembler::new(&self.options.stop, self.options.sampling.min_tokens as usize);
         self.banned = Phrases::new(&self.options.banned);
@@ -324,7 +324,7 @@ impl Generation {
         Row { place, tail, is_held, options, prompt, written: self.written() }
     }
 
-    /// True if its next token can be chosen by what the context holds now: nothing has to be left out first.
+    /// True if its next token can be chosen from what the context holds now: nothing has to be left out first.
     pub(super) fn has_room(&self) -> bool {
         self.window.room(self.prompt.len() + self.sampled) > 0
     }
@@ -339,14 +339,14 @@ impl Generation {
         self.options.logprobs > 0
     }
 
-    /// Takes note that the engine had the first `reused` of `ids`, when the completion began.
+    /// Records that the engine had the first `reused` of `ids` when the completion began.
     pub(super) fn note_reuse(&mut self, reused: usize, ids: &[u32]) {
         if self.computed.is_none() {
             (self.cached_prompt_tokens, self.computed) = (reused, Some(ids.len() - reused));
         }
     }
 
-    /// Has the engine stop after the tokens that are known; the next step begins again.
+    /// Makes the engine stop after the known tokens; the next step begins again.
     fn pause<B: Backend>(&mut self, model: &mut Model<B>) {
         model.end_choosing();
         model.keep(self.window.held(self.prompt.len() + self.sampled));
@@ -380,8 +380,9 @@ impl Generation {
         self.finish.get_or_insert(reason);
     }
 
-    /// Aborts as if only the first `taken` chunks had been asked for: whoever writes ahead of a reader uses it when the
-    /// reader leaves. What came later is taken off the result and the KV cache; what was held back then comes once more.
+    /// Aborts as if only the first `taken` chunks had been requested: for a writer that is ahead of its reader when the
+    /// reader leaves. What came later is removed from the result and the KV cache; what was held back at that point is
+    /// delivered again.
     pub fn rewind<B: Backend>(&mut self, model: &mut Model<B>, taken: usize) {
         self.marks.truncate(taken);
         let taken = self.marks.len();
@@ -408,7 +409,7 @@ impl Generation {
         self.finish = Some(FinishReason::Abort);
     }
 
-    /// What was written so far; before the end it reads as aborted.
+    /// What was written so far; before the end it counts as aborted.
     pub fn result(&self) -> Completion {
         let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;
         let to_first = self.first_token.map(|t| ms(self.started, t));

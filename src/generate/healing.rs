@@ -63,8 +63,8 @@ pub(crate) fn write<B: Backend>(model: &mut Model<B>, sampling: &SamplingOptions
     chunks
 }
 
-/// Checks an engine: the tokens that it draws are those that the host's sampler draws of the restricted logits, by every
-/// sampler, and log-probabilities are those of the unmodified distribution.
+/// Checks an engine: the tokens that it draws are those that the host's sampler draws from the restricted logits, with
+/// every sampler, and log-probabilities are those of the unmodified distribution.
 pub(crate) fn check<B: Backend>(model: &mut Model<B>) {
     let restricted = restricted_logits(model).expect("logits");
     let ids = encode(model, TEXT);
@@ -96,7 +96,7 @@ pub(crate) fn check<B: Backend>(model: &mut Model<B>) {
             }
         }
     }
-    // Logarithms are rounded otherwise on a GPU: once in a while two tokens are as good as each other.
+    // A GPU rounds logarithms differently: once in a while two tokens are equally good.
     assert!(differing <= 1, "{differing} of {draws} tokens are others");
 }
 

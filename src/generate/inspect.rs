@@ -8,7 +8,7 @@ use crate::packs::{Ablation, ActivePack, ParameterToken};
 use crate::pattention::Pattention;
 use serde::Serialize;
 
-/// What is to be looked at in a text.
+/// What to look at in a text.
 #[derive(Clone, Debug, Default)]
 pub struct InspectOptions {
     /// Positions, from 0; `None`: the last.
@@ -28,7 +28,7 @@ pub struct Inspected {
     pub position: usize,
     /// From 0.
     pub layer: usize,
-    /// As the public interface calls it.
+    /// Its name in the public interface.
     pub kind: &'static str,
     /// The one that contributes most comes first.
     pub top: Vec<Fired>,
@@ -79,8 +79,8 @@ impl<B: Backend> Model<B> {
     /// which these are given. What was read at and after the first of the positions is forgotten afterwards.
     ///
     /// # Errors
-    /// `invalid-argument` for a text that does not fit the context, ids out of range, and positions or layers that are not
-    /// there; the engine's.
+    /// `invalid-argument` for a text that does not fit the context, ids out of range, and positions or layers that do
+    /// not exist; the engine's.
     pub async fn inspect(
         &mut self,
         text: &Prompt,
@@ -129,7 +129,7 @@ impl<B: Backend> Model<B> {
         Ok(all)
     }
 
-    /// Reads `ids` on from what the KV cache holds; what fired at `rows`.
+    /// Reads `ids` after what the KV cache holds; returns what fired at `rows`.
     async fn fired(
         &mut self,
         ids: &[u32],
@@ -154,7 +154,8 @@ impl<B: Backend> Model<B> {
     /// weight of the final LayerNorm. A pack's strength does not count. The context stays.
     ///
     /// # Errors
-    /// `invalid-argument` for a token that is not there, or one whose value does not end up in the residual stream; the engine's.
+    /// `invalid-argument` for a token that does not exist, or one whose value does not end up in the residual stream;
+    /// the engine's.
     pub async fn promotes(&mut self, token: &ParameterToken, packs: &[ActivePack], top: usize) -> Result<Promotes> {
         if !matches!(token.kind, Pattention::Proj | Pattention::Mlp) {
             let kind = token.kind.name();
@@ -188,7 +189,7 @@ impl<B: Backend> Model<B> {
     /// Multiplies the activations of these parameter tokens from now on, and of no others; the context is forgotten.
     ///
     /// # Errors
-    /// The engine's; then no pack takes part, and nothing is ablated.
+    /// The engine's; then no pack is active, and nothing is ablated.
     pub async fn ablate(&mut self, ablations: &[Ablation]) -> Result<()> {
         self.reset();
         self.backend_mut().ablate(ablations).await

@@ -15,9 +15,9 @@ pub struct Model<B> {
     tokenizer: Option<Tokenizer>,
     /// Tokens of the KV cache.
     cached: Vec<u32>,
-    /// Tokens that the KV cache has besides these, since they were chosen and not asked for yet.
+    /// Tokens that the KV cache has besides these: they were chosen and not asked for yet.
     unknown: usize,
-    /// Which ids begin with a space; `None` if none does. Found out when it is first asked for.
+    /// Which ids begin with a space; `None` if none does. Determined when it is first needed.
     spaced: OnceCell<Option<Arc<[bool]>>>,
 }
 
@@ -43,7 +43,7 @@ impl<B: Backend> Model<B> {
         &self.backend
     }
 
-    /// The engine, for what leaves its KV cache as it is.
+    /// The engine, for uses that leave its KV cache unchanged.
     pub fn backend_mut(&mut self) -> &mut B {
         &mut self.backend
     }
@@ -59,7 +59,7 @@ impl<B: Backend> Model<B> {
         })
     }
 
-    /// Ids below this stand for something: the tokenizer's, or all V without one.
+    /// Ids below this are those of tokens: the tokenizer's, or all V without one.
     pub fn real_ids(&self) -> usize {
         self.tokenizer.as_ref().map_or(self.backend.config().padded_vocab_size, Tokenizer::size)
     }
@@ -94,8 +94,8 @@ impl<B: Backend> Model<B> {
     }
 
     /// A text prompt that ends in a space, without that space, and which ids the first token may then have: those that
-    /// begin with a space. Vocabularies of this kind have the space at the beginning of words, so a space that stands
-    /// alone at the end is something that training hardly ever showed.
+    /// begin with a space. Vocabularies of this kind have the space at the beginning of words, so training hardly ever
+    /// showed a separate space at the end.
     pub(super) fn healed(&self, prompt: &Prompt) -> Option<(Prompt, Arc<[bool]>)> {
         let Prompt::Text(text) = prompt else { return None };
         let text = text.strip_suffix(' ')?;
@@ -109,7 +109,7 @@ impl<B: Backend> Model<B> {
         ids.contains(&true).then_some(ids)
     }
 
-    /// Which ids end a match of DRY: those whose text holds a breaker. None is asked for where it is off.
+    /// Which ids end a match of DRY: those whose text contains a breaker. Not needed where DRY is off.
     pub(super) fn breakers(&self, dry: &Dry) -> Option<Arc<[bool]>> {
         let holds = |bytes: &[u8], breaker: &String| bytes.windows(breaker.len()).any(|w| w == breaker.as_bytes());
         let breaks = |id| {
@@ -136,7 +136,7 @@ impl<B: Backend> Model<B> {
         }
     }
 
-    /// Keeps of the KV cache what `ids` begins with, but at most `most` tokens; gives their number.
+    /// Keeps what `ids` and the KV cache both begin with, but at most `most` tokens; returns their number.
     pub(super) fn reuse(&mut self, ids: &[u32], most: usize) -> usize {
         let common = self.cached.iter().zip(ids).take_while(|(a, b)| a == b).count().min(most);
         self.backend.truncate(common);
@@ -160,10 +160,10 @@ impl<B: Backend> Model<B> {
         self.reuse(&[], 0);
     }
 
-    /// Has these token packs take part from now on, and none besides; what is ablated stays so. The context is forgotten.
+    /// Makes these the active token packs, and no others; ablations stay. The context is forgotten.
     ///
     /// # Errors
-    /// The engine's; then none takes part, and nothing is ablated.
+    /// The engine's; then no pack is active, and nothing is ablated.
     pub async fn set_packs(&mut self, packs: &[ActivePack]) -> Result<()> {
         self.reset();
         self.backend.set_packs(packs).await
@@ -182,13 +182,13 @@ impl<B: Backend> Model<B> {
         self.note(ids, result)
     }
 
-    /// One step of the engine that tells which parameter tokens fired, at most [`Backend::max_chunk`] tokens.
+    /// One step of the engine that reports which parameter tokens fired, at most [`Backend::max_chunk`] tokens.
     pub(super) async fn inspect_step(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
         let result = self.backend.inspect(ids, request).await;
         self.note(ids, result)
     }
 
-    /// Takes note of what a step of `ids` left in the KV cache.
+    /// Records what a step of `ids` left in the KV cache.
     fn note<T>(&mut self, ids: &[u32], result: Result<T>) -> Result<T> {
         match &result {
             Ok(_) => self.cached.extend_from_slice(ids),
@@ -217,7 +217,7 @@ impl<B: Backend> Model<B> {
         self.forward(rest, logits).await
     }
 
-    /// Goes on with a text of which the context is to hold `ids`; it has the first `from` of them. The last step chooses
+    /// Continues a text of which the context is to hold `ids`, and already has the first `from`. The last step chooses
     /// a token.
     pub(super) async fn begin(
         &mut self,
@@ -264,14 +264,14 @@ impl<B: Backend> Model<B> {
         Ok((chosen, is_cached))
     }
 
-    /// Ends a completion: what was made ahead is taken off the KV cache.
+    /// Ends a completion: what was made ahead is removed from the KV cache.
     pub(super) fn end_choosing(&mut self) {
         self.backend.stop_choosing();
         self.unknown = 0;
         self.reuse_nothing_unsure();
     }
 
-    /// Has the KV cache hold `ids` and no more; gives how many it had already.
+    /// Makes the KV cache hold `ids` and nothing else; returns how many it already had.
     pub(super) async fn hold(&mut self, ids: &[u32], abort: &AbortFlag) -> Result<usize> {
         let reused = self.reuse(ids, ids.len());
         if reused < ids.len() {
@@ -280,7 +280,7 @@ impl<B: Backend> Model<B> {
         Ok(reused)
     }
 
-    /// Goes on with several texts that all begin with what the KV cache holds.
+    /// Continues several texts that all begin with what the KV cache holds.
     pub(super) async fn begin_rows(&mut self, rows: &[Row], wants_logits: bool) -> Result<()> {
         let real_ids = self.real_ids();
         self.backend.begin_rows(rows, real_ids, wants_logits).await

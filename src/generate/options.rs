@@ -1,5 +1,5 @@
-//! What a caller asks of a generation. Fields, defaults and ranges of `GenerateOptions` are made of the table of generate
-//! options (`www/lib/api/generate-options.js`) by `build.rs`.
+//! What a caller asks of a generation. Fields, defaults and ranges of `GenerateOptions` are generated from the table of
+//! generate options (`www/lib/api/generate-options.js`) by `build.rs`.
 
 use crate::error::{Error, Result};
 

@@ -1,15 +1,15 @@
-//! Phrases that a text must not hold, whatever their case.
+//! Phrases that a text must not contain, in upper or lower case.
 
 use std::collections::VecDeque;
 
-/// Looks for phrases in a text that comes token by token.
+/// Looks for phrases in a text that arrives token by token.
 pub(super) struct Phrases {
     phrases: Vec<Vec<char>>,
     /// The end of the text in lower case, as far as a phrase reaches, each character with the token that it begins in.
     end: VecDeque<(char, usize)>,
     /// A character that is not complete yet: its bytes, each with its token.
     rest: Vec<(u8, usize)>,
-    /// After so many tokens: how many of them no phrase can take back any more.
+    /// By number of tokens so far: how many of them no phrase can take back any longer.
     decided: Vec<usize>,
 }
 
@@ -19,7 +19,8 @@ impl Phrases {
         Self { phrases, end: VecDeque::new(), rest: Vec::new(), decided: vec![0] }
     }
 
-    /// Adds a token with its bytes. Where a phrase is complete, the token that it begins in; of several, the first.
+    /// Adds a token with its bytes. If that completes a phrase, returns the token that it begins in; of several, the
+    /// first.
     pub fn push(&mut self, bytes: &[u8]) -> Option<usize> {
         let longest = self.phrases.iter().map(Vec::len).max()?;
         let token = self.decided.len() - 1;
@@ -42,25 +43,26 @@ impl Phrases {
             self.end.drain(..self.end.len().saturating_sub(longest));
         }
         self.rest.drain(..complete);
-        // A phrase that began in `first` would leave the tokens before it, and what may be a phrase's beginning then.
+        // Taking back a phrase that began in `first` would leave the tokens before it, and what may begin a phrase
+        // then.
         let left = self.open().map(|first| self.decided[first]).min();
         self.decided.push(left.unwrap_or(token + 1));
         found
     }
 
-    /// How many of the tokens no phrase can take back any more, whatever comes.
+    /// How many of the tokens no phrase can take back any longer, whatever comes.
     pub fn decided(&self) -> usize {
         if self.phrases.is_empty() { usize::MAX } else { self.decided.last().copied().unwrap_or_default() }
     }
 
-    /// The tokens in which phrases may begin that are not complete yet.
+    /// The tokens in which incomplete phrases may begin.
     fn open(&self) -> impl Iterator<Item = usize> {
         let begins =
             |phrase: &Vec<char>| (1..phrase.len()).filter_map(|n| self.begin_of(phrase, n)).collect::<Vec<_>>();
         self.phrases.iter().flat_map(begins).chain(self.rest.first().map(|(_, token)| *token))
     }
 
-    /// Where the text ends in the first `n` characters of a phrase, the token that these begin in.
+    /// If the text ends in the first `n` characters of a phrase, the token that these begin in.
     fn begin_of(&self, phrase: &[char], n: usize) -> Option<usize> {
         let at = self.end.len().checked_sub(n)?;
         let is_same = self.end.iter().skip(at).map(|(c, _)| c).eq(&phrase[..n]);

@@ -50,7 +50,7 @@ pub enum FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Tokens of the prompt that the context did not hold any more at the end.
+    /// Tokens of the prompt that the context no longer held at the end.
     pub dropped_prompt_tokens: usize,
     /// How often the context slid: left tokens out to make room.
     pub slides: usize,

@@ -6,7 +6,7 @@ use crate::engine::{AbortFlag, Backend};
 use crate::error::{Error, Result};
 use serde::Serialize;
 
-/// A text to score, and what stands before it.
+/// A text to score, and what precedes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoreItem {
     /// What is scored; encoded separately from the context.
@@ -39,8 +39,8 @@ struct Sequence {
 }
 
 impl<B: Backend> Model<B> {
-    /// Scores each item. Whatever items begin with alike is computed once: they are taken in an order in which
-    /// neighbours have most in common, and the KV cache keeps that from one to the next.
+    /// Scores each item. Common beginnings of items are computed once: items are taken in an order in which neighbours
+    /// have most in common, and the KV cache keeps that from one to the next.
     ///
     /// # Errors
     /// `invalid-argument` for empty texts, ids out of range and items longer than the context; the engine's.

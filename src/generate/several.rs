@@ -1,7 +1,8 @@
 //! Several completions at once: every step of the engine appends a token to each, and reads the weights once.
 //!
-//! What their prompts have in common is read once, into the KV cache. Up to [`MOST_ROWS`] are written at a time; the others
-//! wait for a place. A completion whose context slides shares nothing any more: it is written by itself, after the others.
+//! The common beginning of the prompts is read once, into the KV cache. Up to [`MOST_ROWS`] are written at a time; the
+//! others wait for a place. A completion whose context slides no longer shares anything: it is written by itself, after
+//! the others.
 
 use super::completion::Generation;
 use super::model::Model;
@@ -15,7 +16,7 @@ struct Candidate {
     generation: Generation,
     /// Ends it alone.
     abort: AbortFlag,
-    /// Where the engine keeps what it has of its own, and whether that is all but its last token.
+    /// Where the engine keeps its own part, and whether that is all but its last token.
     place: Option<usize>,
     is_held: bool,
     /// It is written by itself.
@@ -36,9 +37,9 @@ pub struct Several {
     abort: AbortFlag,
     /// What all contexts begin with.
     common: Vec<u32>,
-    /// The candidates that the engine works at, in the order of its rows. Some may have ended meanwhile.
+    /// The candidates that the engine works on, in the order of its rows. Some may have ended meanwhile.
     rows: Vec<usize>,
-    /// Steps made since then, how many there is room for, and how many of their tokens were taken.
+    /// Steps made since then, how many fit, and how many of their tokens were taken.
     made: usize,
     most: usize,
     taken: usize,
@@ -107,7 +108,7 @@ impl Several {
         }
     }
 
-    /// One step of the engine, of which every candidate that it works at gets a token.
+    /// One step of the engine, which gives a token to every candidate that it works on.
     async fn step<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
         self.abort.check()?;
         for candidate in self.candidates.iter_mut().filter(|candidate| candidate.abort.is_set()) {
@@ -129,7 +130,7 @@ impl Several {
             self.taken += 1;
             for (&index, chosen) in self.rows.iter().zip(chosen) {
                 let candidate = &mut self.candidates[index];
-                // What an ended one would have written is nobody's.
+                // What an ended one would have written is dropped.
                 if candidate.takes_part() {
                     candidate.is_held = true;
                     let goes_on = candidate.generation.take(model, chosen);
@@ -146,14 +147,14 @@ impl Several {
         Ok(())
     }
 
-    /// True if beginning anew with fewer rows, or with others, pays: a step takes as long for a row that has ended.
+    /// True if it pays to begin again with fewer rows, or with others: a step takes as long for a row that has ended.
     fn is_thinned(&self) -> bool {
         let live = self.rows.iter().filter(|&&i| self.candidates[i].takes_part()).count();
         let waiting = self.candidates.iter().filter(|candidate| candidate.takes_part()).count() - live;
         live < self.rows.len() && (2 * live <= self.rows.len() || waiting > 0)
     }
 
-    /// Has the engine work at as many candidates as it can. Those that it worked at keep their places.
+    /// Makes the engine work on as many candidates as it can. Those that it worked on keep their places.
     async fn begin<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
         for candidate in self.candidates.iter_mut().filter(|candidate| !candidate.takes_part()) {
             candidate.place = None;
@@ -198,7 +199,7 @@ impl Several {
         Ok(())
     }
 
-    /// Writes on at one that is written by itself.
+    /// Continues one that is written by itself.
     async fn step_alone<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
         match self.candidates.iter_mut().find(|candidate| !candidate.generation.is_ended()) {
             Some(candidate) => candidate.generation.step(model).await,
@@ -206,20 +207,20 @@ impl Several {
         }
     }
 
-    /// Has the engine stop after the tokens that are known; the next step begins again.
+    /// Makes the engine stop after the known tokens; the next step begins again.
     fn pause<B: Backend>(&mut self, model: &mut Model<B>) {
         model.backend_mut().stop_rows();
         self.rows.clear();
     }
 
-    /// Has the engine stop, and frees what it keeps for these completions.
+    /// Makes the engine stop, and frees what it keeps for these completions.
     pub fn end<B: Backend>(&mut self, model: &mut Model<B>) {
         self.pause(model);
         model.end_choosing();
         model.backend_mut().drop_tails();
     }
 
-    /// What was written so far, in the order of the prompts; before its end each reads as aborted.
+    /// What was written so far, in the order of the prompts; before its end each counts as aborted.
     pub fn results(&self) -> Vec<Completion> {
         self.candidates.iter().map(|candidate| candidate.generation.result()).collect()
     }

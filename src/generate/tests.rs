@@ -1,4 +1,4 @@
-//! The loop over a made-up engine.
+//! The loop over a fake engine.
 
 mod ends;
 mod fake;
@@ -71,7 +71,7 @@ fn a_common_beginning_is_not_computed_again() {
     let (_, first) = run(&mut model, &ids(10), greedy(3)).expect("text");
     let (_, again) = run(&mut model, &ids(10), greedy(3)).expect("text");
     assert_eq!((again.usage.cached_prompt_tokens, &again.token_ids), (9, &first.token_ids));
-    // Going on with what was written: the last token was never put into the cache.
+    // Continuing what was written: the last token was never put into the cache.
     let Prompt::Ids(mut longer) = ids(10) else { unreachable!() };
     longer.extend(&first.token_ids);
     longer.push(5);

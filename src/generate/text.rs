@@ -123,7 +123,7 @@ impl<T> TextAssembler<T> {
     /// Hands out the held tokens whose bytes end at or before `decided`.
     fn release(&mut self, decided: usize) {
         while let Some(h) = self.held.front() {
-            // After the end, the last token may reach over the stop string's beginning.
+            // After the end, the last token may reach past the beginning of the stop string.
             let end = if self.ended { h.end.min(self.bytes.len()) } else { h.end };
             if end > decided {
                 return;
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Feeds pieces; gives the kept pieces' indices, the chunks' texts and whether a stop string ended it.
+    /// Feeds pieces; returns the kept pieces' indices, the chunks' texts and whether a stop string ended it.
     fn run(pieces: &[&[u8]], stop: &[&str]) -> (Vec<usize>, Vec<String>, bool) {
         let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
         let mut a = TextAssembler::new(&stop, 0);

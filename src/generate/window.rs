@@ -1,4 +1,4 @@
-//! Which of a text's tokens the context holds, when the text is longer than it.
+//! Which of a text's tokens the context holds, when the text is longer than the context.
 
 use super::options::Overflow;
 use crate::error::{Error, Result};
@@ -47,12 +47,12 @@ impl Window {
         (self.context + self.dropped).saturating_sub(len)
     }
 
-    /// Does writing go on when there is no more room?
+    /// Does writing continue when the context is full?
     pub fn slides_on(&self) -> bool {
         self.overflow == Overflow::Slide
     }
 
-    /// Leaves tokens out if a text of `len` needs it, and takes them in again once so much was taken off the text that
+    /// Leaves tokens out if a text of `len` needs it, and takes them in again once so much of the text was removed that
     /// nothing would remain.
     pub fn fit(&mut self, len: usize) {
         if len <= self.keep + self.dropped {
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!((window.of(&text[..23]).len(), window.room(23), window.slides), (15, 1, 1));
         window.fit(24);
         assert_eq!(window.of(&text[..24]), [0, 1, 2, 19, 20, 21, 22, 23]);
-        // So much is taken back that what would remain is in it no more.
+        // So much is removed that what would remain is no longer in the context.
         window.fit(19);
         assert_eq!(window.of(&text[..19]), [0, 1, 2, 14, 15, 16, 17, 18]);
         window.fit(9);

@@ -18,7 +18,7 @@ pub struct GpuOptions {
     pub no_f16: bool,
     /// Ask for timestamps, if the adapter has them.
     pub timestamps: bool,
-    /// There is nothing else to run on: a browser that is slow to answer is waited for longer.
+    /// There is nothing else to run on: a browser that is slow to answer gets more time.
     pub insists: bool,
 }
 
@@ -30,11 +30,11 @@ pub struct Gpu {
     pub queue: wgpu::Queue,
     /// Bytes that this engine holds on the device.
     pub memory: Rc<Memory>,
-    /// The "GPU" is a program on the CPU.
+    /// The "GPU" is a software one, on the CPU.
     pub is_software: bool,
-    /// The adapter's vendor as the browser calls it; empty where it is not told, and natively.
+    /// The adapter's vendor as the browser calls it; empty where it is unknown, and natively.
     pub vendor: String,
-    /// Kernels may use subgroups; not any more once it is said why.
+    /// Kernels may use subgroups, until a reason not to is set.
     has_subgroups: bool,
     forgone: Cell<Option<&'static str>>,
     /// Kernels may compute with f16.
@@ -72,9 +72,9 @@ impl Gpu {
             adapter.map_err(|e| unavailable("No WebGPU adapter was found.".into()).caused_by(e.to_string()))?;
         let offered = adapter.limits();
         let defaults = wgpu::Limits::default();
-        // Everything works within the default limits. Larger bindings spare the embedding a split, and
-        // larger buffers are needed as soon as a table is bigger than the default maximum. More workgroup
-        // memory holds a long row of activations at once, and larger workgroups keep more of a row on its way.
+        // Everything works within the default limits. Larger bindings spare the embedding a split, and larger buffers
+        // are needed as soon as a table is bigger than the default maximum. More workgroup memory holds a long row of
+        // activations at once, and larger workgroups keep more of a row in flight.
         let required_limits = if options.default_limits {
             defaults
         } else {
@@ -124,7 +124,7 @@ impl Gpu {
         self.has_subgroups && self.forgone.get().is_none()
     }
 
-    /// From now on no kernel that is made uses subgroups, which `failed`; false if none did before.
+    /// From now on no new kernel uses subgroups, because `failed` happened to them; false if none did before.
     pub fn forgo_subgroups(&self, failed: &'static str) -> bool {
         let had = self.has_subgroups();
         if had {
@@ -133,18 +133,18 @@ impl Gpu {
         had
     }
 
-    /// What the device offers and is not used, and why: for `info`.
+    /// What the device offers but is not used, and why: for `info`.
     pub fn forgone(&self) -> Option<String> {
         self.forgone.get().map(|failed| format!("Kernels with subgroups {failed} on this GPU, so they are not used."))
     }
 
-    /// What the browser tells of the adapter under `key`; wgpu keeps only a part of it.
+    /// What the browser says of the adapter under `key`; wgpu keeps only a part of it.
     #[cfg(target_arch = "wasm32")]
     pub fn adapter_text(&self, key: &str) -> String {
         adapter_info(&self.device, key).as_string().unwrap_or_default()
     }
 
-    /// Browser, adapter, and what it grants: what is found out about one of them may not be true of another.
+    /// Browser, adapter and its features: what is found out about one of them may not be true of another.
     #[cfg(target_arch = "wasm32")]
     pub fn describe(&self) -> String {
         use js_sys::Reflect;
@@ -184,7 +184,7 @@ impl Gpu {
         let result = work();
         let (validation, internal, memory) = (validation.pop(), internal.pop(), memory.pop());
         let (validation, internal, memory) = (validation.await, internal.await, memory.await);
-        // What a device says that goes down is no judgement of what it was to do.
+        // Errors of a device that is being lost say nothing about the work itself.
         self.check()?;
         if let Some(e) = validation.or(internal) {
             return Err(Error::new(ErrorCode::WebgpuUnavailable, format!("{what} failed on this GPU: {e}."))
@@ -234,7 +234,7 @@ impl Gpu {
                 .hint("Load the model again.")
                 .caused_by(e)
         };
-        // On the web the browser polls; natively nobody else does.
+        // On the web the browser polls; natively nothing else does.
         #[cfg(not(target_arch = "wasm32"))]
         self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| lost(e.to_string()))?;
         receiver.await.map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
@@ -248,7 +248,7 @@ impl Gpu {
     }
 }
 
-/// Notes in `slot` why the device is lost, once it is.
+/// Records in `slot` why the device is lost, once it is.
 #[cfg(not(target_arch = "wasm32"))]
 fn watch(device: &wgpu::Device, slot: Arc<Mutex<Option<String>>>) {
     device.set_device_lost_callback(move |reason, message| {
@@ -258,7 +258,7 @@ fn watch(device: &wgpu::Device, slot: Arc<Mutex<Option<String>>>) {
     });
 }
 
-/// wgpu frees its callback with the device, whose end is what the callback is for: so the promise itself is awaited.
+/// wgpu frees its callback with the device, but the callback is for the device's end: so the promise itself is awaited.
 #[cfg(target_arch = "wasm32")]
 fn watch(device: &wgpu::Device, slot: Arc<Mutex<Option<String>>>) {
     use wasm_bindgen::JsCast;
@@ -279,7 +279,7 @@ fn is_software(adapter: &wgpu::Adapter, _device: &wgpu::Device) -> bool {
     adapter.get_info().device_type == wgpu::DeviceType::Cpu
 }
 
-/// wgpu does not tell on the web; the browser's own description does.
+/// wgpu does not say so on the web; the browser's own description does.
 #[cfg(target_arch = "wasm32")]
 fn is_software(_adapter: &wgpu::Adapter, device: &wgpu::Device) -> bool {
     let text = |key| adapter_info(device, key).as_string().unwrap_or_default();
@@ -287,7 +287,7 @@ fn is_software(_adapter: &wgpu::Adapter, device: &wgpu::Device) -> bool {
         || ["architecture", "device", "description"].into_iter().any(|key| names_software(&text(key)))
 }
 
-/// True for a name of one of the programs that browsers and systems have in the place of a GPU.
+/// True for the name of one of the software GPUs that browsers and systems have.
 #[cfg(any(test, target_arch = "wasm32"))]
 fn names_software(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
@@ -304,7 +304,7 @@ fn vendor(device: &wgpu::Device) -> String {
     adapter_info(device, "vendor").as_string().unwrap_or_default()
 }
 
-/// A field of the browser's description of the adapter; undefined if it tells none.
+/// A field of the browser's description of the adapter; undefined if it has none.
 #[cfg(target_arch = "wasm32")]
 fn adapter_info(device: &wgpu::Device, key: &str) -> wasm_bindgen::JsValue {
     use js_sys::Reflect;

@@ -5,8 +5,8 @@ use wgpu::{
     Adapter, Device, DeviceDescriptor, Instance, Queue, RequestAdapterError, RequestAdapterOptions, RequestDeviceError,
 };
 
-/// How long a browser may take to find an adapter, and to open a device: some never answer, and a busy one takes its time.
-/// Where there is nothing else to run on, it gets more of it.
+/// How long a browser may take to find an adapter, and to open a device: some never answer, and a busy one is slow.
+/// Where there is nothing else to run on, it gets more time.
 pub const fn longest(insists: bool) -> Duration {
     Duration::from_secs(if insists { 60 } else { 20 })
 }
@@ -36,7 +36,7 @@ mod native {
         Some((instance.request_adapter(wanted).await, ()))
     }
 
-    /// A device, with subgroups if they are wanted and there; true if so.
+    /// A device, with subgroups if they are wanted and available; true if it has them.
     pub async fn request_device(
         adapter: &Adapter,
         _raw: (),
@@ -64,11 +64,11 @@ mod web {
 
     const FEATURE: &str = "subgroups";
 
-    /// A method of one object that is ours while this lives. The prototype, which the page shares, stays as it is.
+    /// Overrides a method of one object while this lives. The prototype, which the page shares, stays as it is.
     struct Shadow<'a> {
         object: &'a Object,
         name: &'a str,
-        /// What the page itself had put there; undefined as a rule.
+        /// What the page itself had put there; usually undefined.
         before: JsValue,
         _closure: Closure<dyn FnMut(JsValue) -> JsValue>,
     }
@@ -92,7 +92,7 @@ mod web {
 
     impl Drop for Shadow<'_> {
         fn drop(&mut self) {
-            // An own property that was just set can be taken away, or be what it was.
+            // An own property that was just set can be deleted, or restored.
             let _ = match self.before.dyn_ref::<Object>() {
                 Some(before) => Reflect::define_property(self.object, &self.name.into(), before),
                 None => Reflect::delete_property(self.object, &self.name.into()),
@@ -106,7 +106,7 @@ mod web {
         Reflect::get(&navigator, &"gpu".into()).ok()?.dyn_into().ok()
     }
 
-    /// There is WebGPU. Where there is none, as outside of a browser, wgpu must not be asked.
+    /// True if there is WebGPU. Where there is none, as outside a browser, wgpu must not be asked.
     pub fn is_known() -> bool {
         gpu().is_some()
     }
@@ -139,7 +139,8 @@ mod web {
         Some((adapter, raw))
     }
 
-    /// A device, with subgroups if they are wanted and there; true if so. `None` if the browser does not answer.
+    /// A device, with subgroups if they are wanted and available; true if it has them. `None` if the browser does not
+    /// answer.
     pub async fn request_device(
         adapter: &Adapter,
         raw: Option<Object>,

@@ -34,22 +34,23 @@ impl Kernel {
 #[derive(Default)]
 pub struct Kernels {
     made: HashMap<String, (Rc<wgpu::ComputePipeline>, wgpu::BindGroupLayout)>,
-    /// If set, nothing is made: what would be is noted here.
+    /// If set, nothing is made: what would be is recorded here.
     notes: Option<Vec<(String, Warm)>>,
 }
 
 impl Kernels {
-    /// Makes nothing, and notes what is to be compiled.
+    /// Makes nothing, and records what is to be compiled.
     pub fn noting() -> Self {
         Self { notes: Some(Vec::new()), ..Self::default() }
     }
 
-    /// What was noted.
+    /// What was recorded.
     pub fn into_notes(self) -> Vec<Warm> {
         self.notes.unwrap_or_default().into_iter().map(|(_, kernel)| kernel).collect()
     }
 
-    /// The kernel `spec` with `bindings`; `None` where it is only noted. Validation errors go to the caller's error scope.
+    /// The kernel `spec` with `bindings`; `None` where it is only recorded. Validation errors go to the caller's error
+    /// scope.
     ///
     /// # Errors
     /// If the shader's files contradict each other.

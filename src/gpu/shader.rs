@@ -90,7 +90,7 @@ impl ShaderSpec {
     /// The WGSL text.
     pub fn source(&self) -> Result<String> {
         let mut out = String::new();
-        // A browser wants to be told; naga knows subgroups, but not yet that they may be enabled.
+        // A browser requires this directive; naga knows subgroups, but not yet how they are enabled.
         if cfg!(target_arch = "wasm32") && self.flag_is_set(SUBGROUPS) {
             out.push_str("enable subgroups;\n");
         }
@@ -112,7 +112,7 @@ impl ShaderSpec {
         self.constants.iter().any(|(n, c)| *n == name && *c == Constant::Flag)
     }
 
-    /// Repeats what stands between `#unroll I N` and its `#end`; `None` if one is missing. The outermost first, so that
+    /// Repeats the text between `#unroll I N` and its `#end`; `None` if one is missing. The outermost first, so that
     /// the N of an inner one may depend on it.
     fn unroll(&self, text: &str) -> Option<String> {
         let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Compiling a pipeline without holding up what runs: a browser can, and wgpu does not ask it to. The pipeline that is
+//! Compiles a pipeline without holding up what runs: a browser can, but wgpu does not ask it to. The pipeline that is
 //! made here is thrown away; while it is alive, creating the same pipeline again is instant.
 
 use super::binding::Access;
@@ -6,11 +6,11 @@ use super::device::Gpu;
 use super::shader::ShaderSpec;
 use crate::error::Result;
 
-/// A pipeline that is to be compiled, or is.
+/// A pipeline that is to be compiled, or already is.
 pub struct Warm {
     spec: ShaderSpec,
     accesses: Vec<(u32, Access)>,
-    /// The pipeline, once it was begun. It hears of a failure also while nobody waits.
+    /// The pipeline, once it was begun. Its failure is handled even while nothing awaits it.
     #[cfg(target_arch = "wasm32")]
     promised: Option<wasm_bindgen_futures::JsFuture>,
     #[cfg(target_arch = "wasm32")]
@@ -38,7 +38,7 @@ impl Warm {
         self.spec.source()
     }
 
-    /// Natively there is nobody to hold up: the kernel is compiled when it is made.
+    /// Natively there is nothing to hold up: the kernel is compiled when it is made.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn begin(&mut self, _gpu: &Gpu) {}
 

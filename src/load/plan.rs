@@ -12,7 +12,7 @@ use std::ops::Range;
 pub struct Plan {
     /// Its shape in this load.
     pub config: ModelConfig,
-    /// What its files say of its shape, without what the caller says of it.
+    /// What is known of its shape without the caller.
     pub declared: PartialConfig,
     /// Its precision once it is loaded.
     pub quantization: Quantization,

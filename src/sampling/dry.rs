@@ -1,5 +1,5 @@
-//! DRY: a token that would continue a repeat is lowered, the more the longer the repeat is. As llama.cpp defines it, but
-//! that a breaker is looked for in single tokens.
+//! DRY: a token that would continue a repetition is lowered, the more the longer the repetition is. As llama.cpp
+//! defines it, except that a breaker is looked for in single tokens.
 
 use super::options::SamplingOptions;
 
@@ -12,7 +12,7 @@ pub fn dry_penalties(options: &SamplingOptions, text: &[u32]) -> Vec<(u32, f32)>
     matches.map(|(id, length)| (id, dry_penalty(options, length))).collect()
 }
 
-/// What is subtracted from the logit of a token that would continue a match of so many tokens.
+/// What is subtracted from the logit of a token that would continue a match of `length` tokens.
 pub fn dry_penalty(options: &SamplingOptions, length: usize) -> f32 {
     let dry = &options.dry;
     let exponent = (length - dry.allowed_length as usize) as f32 * dry.base.ln();
@@ -26,7 +26,7 @@ pub fn dry_matches(options: &SamplingOptions, text: &[u32]) -> Vec<(u32, usize)>
         return Vec::new();
     }
     let from = if dry.range == 0 { 0 } else { text.len().saturating_sub(dry.range as usize) };
-    // Newest first: what repeats the end of the text begins as this does.
+    // Newest first: a repetition of the text's end begins as this list does.
     let newest: Vec<u32> = text[from..].iter().rev().copied().collect();
     // A match reaches at most from the end to the last breaker.
     let longest = newest.iter().position(|id| options.breaks(*id)).unwrap_or(newest.len());

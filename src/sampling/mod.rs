@@ -31,7 +31,7 @@ type Candidate = (u32, f32);
 /// Largest magnitude of a logit after penalties, bias and temperature: differences of such values stay comparable.
 const LARGEST: f32 = 3.4e38;
 
-/// A logit at a temperature; what is last stays so.
+/// A logit at a temperature; a token that is last stays last.
 fn cooled(x: f32, temperature: f32) -> f32 {
     if x == -LARGEST { x } else { finite(x / temperature) }
 }
@@ -65,14 +65,14 @@ impl Sampler {
         Self { options, seen, real_ids }
     }
 
-    /// Chooses the next token from `logits[V]` and takes note of it.
+    /// Chooses the next token from `logits[V]` and records it.
     pub fn next(&mut self, logits: &[f32]) -> u32 {
         let id = self.would_choose(logits);
         self.note(id);
         id
     }
 
-    /// Takes note of a token, whoever chose it.
+    /// Records a token, however it was chosen.
     pub fn note(&mut self, id: u32) {
         self.seen.note(id);
     }
@@ -82,7 +82,7 @@ impl Sampler {
         self.seen.written() as u32
     }
 
-    /// The token that `logits[V]` give next.
+    /// The token that is chosen next from `logits[V]`.
     pub fn would_choose(&self, logits: &[f32]) -> u32 {
         let o = &self.options;
         let noise = |id| if o.is_greedy() { 0.0 } else { self.noise(id) };
@@ -90,7 +90,7 @@ impl Sampler {
         noisy.min_by(order).map_or(0, |c| c.0)
     }
 
-    /// How much better than `id` the token is that `logits[V]` give: 0 if it is that one.
+    /// By how much the token chosen from `logits[V]` is better than `id`: 0 if it is that one.
     #[cfg(test)]
     pub fn margin(&self, logits: &[f32], id: u32) -> f32 {
         let noise = |id| if self.options.is_greedy() { 0.0 } else { self.noise(id) };
@@ -104,7 +104,7 @@ impl Sampler {
         rng::gumbel(self.options.seed, self.index(), id)
     }
 
-    /// What the next token is drawn from: the softmax of these values is its distribution.
+    /// The candidates for the next token: the softmax of these values is its distribution.
     fn kept(&self, logits: &[f32]) -> Vec<Candidate> {
         let o = &self.options;
         let adjusted = (0..).zip(self.adjusted(logits)).filter(|c| o.allows(self.index(), c.0));
@@ -169,7 +169,7 @@ pub fn best(values: impl Iterator<Item = f32>) -> u32 {
     (0..).zip(values).min_by(order).map_or(0, |c| c.0)
 }
 
-/// Keeps what is at most `n` standard deviations below the highest; what is the last to be chosen counts for none.
+/// Keeps what is at most `n` standard deviations below the highest; tokens that are last to be chosen are not counted.
 fn keep_top_n_sigma(kept: &mut Vec<Candidate>, n: f32) {
     let values = || kept.iter().map(|c| f64::from(c.1)).filter(|x| *x > f64::from(-LARGEST));
     let count = values().count().max(1) as f64;
@@ -179,7 +179,7 @@ fn keep_top_n_sigma(kept: &mut Vec<Candidate>, n: f32) {
     kept.retain(|c| f64::from(c.1) >= floor);
 }
 
-/// Of the candidates whose probability among `kept` is at least `threshold`, keeps the least likely alone.
+/// Of the candidates whose probability among `kept` is at least `threshold`, keeps only the least likely.
 fn exclude_top_choices(kept: &mut Vec<Candidate>, threshold: f32, highest: f32) {
     let weight = |c: &Candidate| f64::from((c.1 - highest).exp());
     let least = f64::from(threshold) * kept.iter().map(weight).sum::<f64>();
@@ -193,7 +193,7 @@ fn exclude_top_choices(kept: &mut Vec<Candidate>, threshold: f32, highest: f32) 
 fn keep_top_p(kept: &mut Vec<Candidate>, top_p: f32, highest: f32) {
     let weight = |c: &Candidate| f64::from((c.1 - highest).exp());
     let wanted = f64::from(top_p) * kept.iter().map(weight).sum::<f64>();
-    // The set is small as a rule: sort the best few, and more only where they do not suffice.
+    // The set is usually small: sort the best few, and more only where they do not suffice.
     let (mut sorted, mut sum) = (0, 0.0);
     let mut step = 256;
     while sorted < kept.len() {

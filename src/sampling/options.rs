@@ -1,4 +1,4 @@
-//! Sampling options. Their fields, defaults and ranges are made of the table of generate options
+//! Sampling options. Their fields, defaults and ranges are generated from the table of generate options
 //! (`www/lib/api/generate-options.js`) by `build.rs`.
 
 use crate::error::Result;

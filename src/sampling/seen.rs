@@ -1,4 +1,4 @@
-//! How often a text's last tokens hold each id: what penalties count.
+//! How often each id occurs in a text's last tokens: what penalties count.
 
 /// Counts of a text that grows.
 pub struct Seen {
@@ -6,9 +6,9 @@ pub struct Seen {
     text: Vec<u32>,
     /// Tokens of the prompt.
     prompt: usize,
-    /// Last tokens that are counted.
+    /// How many of the last tokens are counted.
     range: usize,
-    /// Of each id, how often prompt and output hold it, and how often the output does.
+    /// For each id, how often prompt and output hold it, and how often the output does.
     counts: Vec<[u32; 2]>,
 }
 
@@ -25,7 +25,7 @@ impl Seen {
         seen
     }
 
-    /// Adds a token of the output; the oldest is counted no more where the range is full.
+    /// Adds a token of the output; the oldest is no longer counted once the range is full.
     pub fn note(&mut self, id: u32) {
         if let Some(at) = self.leaving_at(self.written())
             && let Some(counts) = self.counts.get_mut(self.text[at] as usize)
@@ -39,7 +39,7 @@ impl Seen {
         }
     }
 
-    /// Where in the text the token stands that is counted no more once the output's token number `index` is.
+    /// The position in the text of the token that is no longer counted once the output's token number `index` is.
     pub fn leaving_at(&self, index: usize) -> Option<usize> {
         (self.prompt + index).checked_sub(self.range)
     }
@@ -54,7 +54,7 @@ impl Seen {
         self.text.len() - self.prompt
     }
 
-    /// Of each id, how often prompt and output hold it, and how often the output does.
+    /// For each id, how often prompt and output hold it, and how often the output does.
     pub fn counts(&self) -> &[[u32; 2]] {
         &self.counts
     }

@@ -1,5 +1,5 @@
-//! One model's place in the store while it is loaded. A storage that is full or fails never stops the
-//! load: it goes on without, and a note says so.
+//! One model's place in the store while it is loaded. Storage that is full or fails never stops the load, which
+//! continues without it, and a note says so.
 
 use super::{ModelRecord, Store, UnitRecord};
 use crate::checkpoint::layout::tensors;
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 pub(super) const NOT_KEPT: &str = "The model runs, but is not kept for the next visit";
 
-/// What is noted where a model cannot be stored.
+/// The note for a model that cannot be stored.
 pub fn not_kept(e: &Error) -> String {
     format!("{NOT_KEPT}. {e}")
 }
@@ -34,8 +34,8 @@ impl<S: Store> Cache<S> {
         Self { store: None, writable: false, record, units: BTreeMap::new(), notes: Vec::new() }
     }
 
-    /// Looks what is there of the model, of which `existing` is the record, if that can be read. Without `may_write`
-    /// what is there is used, and nothing new is kept.
+    /// Looks up what is stored of the model, whose record is `existing`, if that can be read. Without `may_write`, what
+    /// is stored is used, and nothing new is kept.
     pub async fn open(store: S, record: ModelRecord, existing: Option<&ModelRecord>, may_write: bool) -> Self {
         let mut cache = Self::off(record);
         if let Err(e) = cache.look(&store, existing).await {
@@ -56,7 +56,7 @@ impl<S: Store> Cache<S> {
 
     async fn look(&mut self, store: &S, existing: Option<&ModelRecord>) -> Result<()> {
         let record = &mut self.record;
-        // Units say by themselves what they are: without a record of the model they count all the same.
+        // Units identify themselves: without a record of the model they count nevertheless.
         self.units = store.units(&record.key).await?.into_iter().filter(|(u, _)| *u < record.units).collect();
         if let Some(existing) = existing {
             record.complete = existing.complete && self.units.len() == record.units;
@@ -94,7 +94,7 @@ impl<S: Store> Cache<S> {
         self.writable
     }
 
-    /// Bytes of a stored unit; `None` if they cannot be had, whatever the reason.
+    /// Bytes of a stored unit; `None` if they are unavailable, whatever the reason.
     pub async fn read(&self, unit: usize) -> Option<S::Bytes> {
         self.store.as_ref()?.unit(&self.record.key, unit).await.ok().flatten()
     }
@@ -126,7 +126,7 @@ impl<S: Store> Cache<S> {
         self.units.insert(unit, record);
     }
 
-    /// Forgets units whose bytes turned out to be wrong. What is nothing without them is no model any more.
+    /// Forgets units whose bytes turned out to be wrong. A model that has no other units is deleted.
     pub async fn forget(&mut self, units: Range<usize>) {
         self.units.retain(|u, _| !units.contains(u));
         self.record.complete = false;
@@ -145,10 +145,11 @@ impl<S: Store> Cache<S> {
         }
     }
 
-    /// Marks the model complete, or used once more, at `now` (milliseconds since 1970). What it replaces goes only now.
+    /// Marks the model complete, or used again, at `now` (milliseconds since 1970). Only now is what it replaces
+    /// deleted.
     pub async fn complete(&mut self, now: f64) {
         let Some(store) = self.store.as_ref().filter(|_| self.writable) else { return };
-        // Somebody may have deleted it meanwhile, in another tab too: what counts is what is there.
+        // It may have been deleted meanwhile, even in another tab: what counts is what is there.
         let there = store.units(&self.record.key).await.map_or(0, |units| units.len());
         if there == 0 {
             return;
@@ -158,14 +159,14 @@ impl<S: Store> Cache<S> {
         match store.put_model(&record).await {
             Ok(()) if is_new => replace_others(store, &record).await,
             Ok(()) => {}
-            // That it was used once more need not be known.
+            // It does not matter if another use is not recorded.
             Err(e) if !self.record.complete => self.give_up(&e).await,
             Err(_) => {}
         }
         self.record = record;
     }
 
-    /// Goes on without storing. What is there of a model that does not fit only takes space away.
+    /// Continues without storing. What is stored of a model that does not fit only takes up space.
     async fn give_up(&mut self, e: &Error) {
         self.writable = false;
         if e.code == ErrorCode::Quota
@@ -182,7 +183,7 @@ impl<S: Store> Cache<S> {
     }
 }
 
-/// Deletes what was stored of the same model by other plans. Where that fails, it only takes room.
+/// Deletes what was stored of the same model by other plans. If that fails, it only takes up space.
 async fn replace_others<S: Store>(store: &S, record: &ModelRecord) {
     for other in store.models().await.unwrap_or_default() {
         if other.key.is_of_same_model(&record.key) && other.key != record.key {

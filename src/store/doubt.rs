@@ -1,6 +1,7 @@
-//! A unit that came and is not what is known of it: the network may have garbled it, or what is known is wrong.
+//! A unit that arrived and differs from what is known of it: the network may have garbled it, or what is known is
+//! wrong.
 
-/// Answers that are asked for before a unit is given up.
+/// Answers that are requested before a unit is given up.
 const MOST: usize = 3;
 
 /// What to do next.
@@ -10,7 +11,7 @@ pub enum Next {
     Again,
     /// End the load, and keep the units that were right: one of the answers was garbled, or all.
     End,
-    /// End the load, and forget what is stored of the file: it is of another one.
+    /// End the load, and forget what is stored of the file: it belongs to another one.
     Forget,
 }
 
@@ -21,7 +22,7 @@ pub struct Doubt {
 }
 
 impl Doubt {
-    /// A wrong answer came: the hash of its bytes, or `None` if they are not of the file that was planned for.
+    /// A wrong answer arrived: the hash of its bytes, or `None` if they are not of the file that was planned for.
     /// `is_verified`: the other units were compared with hashes that do not come from this load.
     pub fn next(&mut self, answer: Option<String>, is_verified: bool) -> Next {
         let is_repeated = self.answers.last() == Some(&answer);

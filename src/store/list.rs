@@ -1,4 +1,4 @@
-//! What is told of stored models where there is no room, and which of other versions' models a new one replaces. (What is
+//! What to say of stored models when space runs out, and which of other versions' models a new one replaces. (What is
 //! stored is listed and deleted by `www/lib/store`, which needs no engine.)
 
 use super::cache::NOT_KEPT;
@@ -33,8 +33,8 @@ impl Foreign {
     }
 }
 
-/// What to say where `needed` bytes do not fit into the `free` ones: which models, the least recently used
-/// first, would make room.
+/// What to say where `needed` bytes do not fit into the `free` ones: which models, the least recently used first, could
+/// be deleted for that.
 pub fn advice(needed: u64, free: u64, models: &[ModelRecord], keep: &ModelKey) -> String {
     let mb = |bytes: u64| bytes.div_ceil(1_000_000);
     let mut old: Vec<_> = models.iter().filter(|m| m.key != *keep && m.bytes > 0).collect();

@@ -25,17 +25,17 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// From now on, units fit only while they have at most so many bytes together.
+    /// From now on, units fit only while they have at most this many bytes together.
     pub fn limit(&self, bytes: u64) {
         self.quota.set(Some(bytes));
     }
 
-    /// From now on, so many bytes are said to be free, whatever fits.
+    /// From now on, this many bytes are reported as free, whatever fits.
     pub fn estimate(&self, bytes: Option<u64>) {
         self.free.set(bytes);
     }
 
-    /// From now on, records of models fit or do not.
+    /// Sets whether records of models are refused from now on.
     pub fn refuse_records(&self, refuse: bool) {
         self.refuses_records.set(refuse);
     }
@@ -47,7 +47,7 @@ impl MemoryStore {
         }
     }
 
-    /// Changes or takes away the bytes of units whose keys end so.
+    /// Changes or removes the bytes of units whose keys end with this.
     pub fn harm(&self, unit: &str, change: impl Fn(&mut Option<Vec<u8>>)) {
         let mut data = self.data.borrow_mut();
         let keys: Vec<String> = data.keys().filter(|key| key.ends_with(unit)).cloned().collect();

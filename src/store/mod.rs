@@ -1,8 +1,8 @@
 //! What is kept between visits: models in units, each with its hash, so that a download resumes where it ended.
 //!
 //! A unit counts once its bytes *and* then its record are stored; the model's `complete` mark comes last. A model is
-//! known by everything that made it, so that two that differ in anything are two, and what replaces another one deletes
-//! it when it is complete itself. What a caller asks for in one load is no part of what is stored.
+//! identified by everything that made it, so that two that differ in anything are two, and a model that replaces
+//! another one deletes it once it is complete itself. What a caller asks for in one load is not stored.
 
 pub mod cache;
 pub mod doubt;
@@ -28,18 +28,18 @@ pub const FORMAT: u32 = 3;
 /// Names of branches and tags that a model remembers.
 const MAX_NAMES: usize = 32;
 
-/// What a stored model is known by.
+/// What identifies a stored model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelKey {
     /// Address of the hub; empty for a folder.
     pub endpoint: String,
     /// `owner/name`, or the folder's address.
     pub id: String,
-    /// The commit, or a hash that names the folder's contents.
+    /// The commit, or a hash that identifies the folder's contents.
     pub commit: String,
     /// Precision as stored.
     pub quantization: Quantization,
-    /// Hash of how the files are cut, and of the bytes of theirs that say so: units of another plan are of no use.
+    /// Hash of how the files are cut, and of those of their bytes that determine it: units of another plan are useless.
     pub plan: String,
 }
 
@@ -60,7 +60,7 @@ impl ModelKey {
         format!("{}\ntokenizer", self.text())
     }
 
-    /// True if the same model is meant, however it was planned.
+    /// True if it is the same model, however it was planned.
     pub fn is_of_same_model(&self, other: &Self) -> bool {
         let Self { endpoint, id, commit, quantization, plan: _ } = self;
         (endpoint, id, commit, quantization) == (&other.endpoint, &other.id, &other.commit, &other.quantization)
@@ -72,11 +72,11 @@ impl ModelKey {
 pub struct ModelRecord {
     /// Its key.
     pub key: ModelKey,
-    /// The branches and tags of a hub by which it was asked for, each with the time of the last time (milliseconds
+    /// The branches and tags of a hub by which it was requested, each with the time of the last request (milliseconds
     /// since 1970).
     pub names: BTreeMap<String, f64>,
-    /// What is known of its shape by itself: the tables, its `config.json`, its name. What a caller says of it counts
-    /// for one load, and is not kept.
+    /// What is known of its shape without the caller: the tables, its `config.json`, its name. What a caller says of it
+    /// counts for one load, and is not stored.
     #[serde(rename = "told")] // as records have it that were stored before
     pub declared: PartialConfig,
     /// True if it was converted while it was downloaded: its precision is the caller's choice, not the folder's.
@@ -85,11 +85,11 @@ pub struct ModelRecord {
     pub has_tokenizer: bool,
     /// How many units the whole has.
     pub units: usize,
-    /// The plan needed to know where a checkpoint's entries begin; a guess would not fit.
+    /// The plan had to read where a checkpoint's entries begin; a guess would not fit.
     pub is_exact: bool,
     /// Bytes stored so far.
     pub bytes: u64,
-    /// Nothing is missing, and the hashes that the hub told were right.
+    /// Nothing is missing, and the hashes that the hub gave were right.
     pub complete: bool,
     /// Milliseconds since 1970.
     pub last_used: f64,
@@ -167,9 +167,9 @@ pub trait Store {
     /// Keeps a note.
     async fn put_note(&self, name: &str, text: &str) -> Result<()>;
 
-    /// Bytes that the platform still allows, where it tells.
+    /// Bytes that the platform still allows, where it reports them.
     async fn free_bytes(&self) -> Option<u64>;
 
-    /// A model is complete: what an older version of this program stored of the same is of no use any more.
+    /// A model is complete: what an older version of this program stored of the same model is no longer useful.
     async fn replaces_older(&self, _key: &ModelKey) {}
 }

@@ -9,7 +9,7 @@ pub async fn recall<T: DeserializeOwned>(store: &impl Store, name: &str) -> Opti
     serde_json::from_str(&store.note(name).await.ok()??).ok()
 }
 
-/// Remembers it, unless the storage refuses: then it will be found out again.
+/// Remembers it, unless the storage refuses: then it will be determined again.
 pub async fn remember(store: &impl Store, name: &str, what: &impl Serialize) {
     if let Ok(json) = serde_json::to_string(what) {
         let _ = store.put_note(name, &json).await; // as above

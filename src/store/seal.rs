@@ -1,5 +1,5 @@
-//! Records are sealed: a hash of their text and of the place that they are for stands before them. What a broken disk or
-//! another program of the origin has changed, or put where it does not belong, is no record.
+//! Records are sealed: a hash of their text and of the place that they are for precedes them. Whatever a broken disk or
+//! another program of the origin has changed, or put where it does not belong, is not a record.
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::hash::sha256;

@@ -9,7 +9,7 @@ use crate::config::{ModelConfig, PartialConfig};
 pub enum Version<'a> {
     /// The one of this commit, or with these contents.
     Commit(&'a str),
-    /// The one that this branch, tag or commit was, when it was asked for last.
+    /// The one that this branch, tag or commit was when it was last requested.
     Name(&'a str),
     /// The one used last: a folder has no names for its versions.
     Newest,
@@ -22,7 +22,7 @@ pub struct Wanted<'a> {
     pub endpoint: &'a str,
     /// `owner/name`, or the folder's address.
     pub id: &'a str,
-    /// Precision; left out, it is the folder's own, or q4 where the folder has none.
+    /// Precision; if not given, it is the folder's own, or q4 where the folder has none.
     pub quantization: Option<Quantization>,
     /// What the caller says of its shape.
     pub config: Option<&'a PartialConfig>,
@@ -39,7 +39,7 @@ impl Wanted<'_> {
                 Version::Name(name) => m.names.get(name).copied(),
                 Version::Newest => Some(m.last_used),
             };
-            // A config that contradicts the tables is refused where the model is planned anew.
+            // A config that contradicts the tables is refused where the model is planned again.
             Some((when?, m, m.declared.completed(self.config).ok()?))
         });
         dated.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, model, config)| (model, config))
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(rotary(None), Some(0.25));
         let fewer = PartialConfig { num_layers: Some(1), ..PartialConfig::default() };
         assert_eq!(rotary(Some(&fewer)), None, "the tables are those of twelve layers");
-        // What only a caller could tell, the next one must tell again.
+        // What only a caller could say, the next one must say again.
         let mut undeclared = models.clone();
         undeclared[0].declared.num_attention_heads = None;
         let find = |given| Wanted { config: given, ..wanted(None) }.find(&undeclared, Version::Newest).is_some();

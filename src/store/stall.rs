@@ -1,4 +1,4 @@
-//! Whether what is waited for has stalled: somebody may never answer.
+//! Whether something that is waited for has stalled: it may never answer.
 
 /// Counts the seconds in which nothing changed. Seconds that this thread slept through count as one: a phone that was put
 /// away for an hour has not waited for an hour.
@@ -10,12 +10,12 @@ pub struct Stall<T> {
 }
 
 impl<T: PartialEq> Stall<T> {
-    /// A stall is so many seconds without a change.
+    /// A stall is this many seconds without a change.
     pub fn new(seconds: u32) -> Self {
         Self { seconds, waited: 0, seen: None }
     }
 
-    /// One more second has gone by, and this is what there is to see now. True once it is time to give up.
+    /// Another second has passed, and `now` is what can be seen. True once it is time to give up.
     pub fn is_over(&mut self, now: T) -> bool {
         match &self.seen {
             Some(seen) if *seen == now => self.waited += 1,

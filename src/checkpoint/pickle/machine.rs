@@ -134,7 +134,7 @@ impl<'a> Machine<'a> {
         std::str::from_utf8(self.data.get(start..start + len)?).ok()
     }
 
-    /// A string that may be a key. Keys are looked at again and again, and so must be short before they are.
+    /// A string that may be a key. Keys are examined again and again, so their length is limited first.
     pub(super) fn key(&self, value: Value) -> Result<&'a str> {
         match value {
             Value::Str(_, len) if len > MAX_KEY_LEN => Err(self.error("a key is too long")),

@@ -101,7 +101,7 @@ impl Machine<'_> {
         (shape.len() == stride.len()).then_some(Node::Tensor { storage, offset, shape, stride })
     }
 
-    /// BUILD sets attributes; the only one is an OrderedDict's `_metadata`, which tells nothing of use.
+    /// BUILD sets attributes; the only one is an OrderedDict's `_metadata`, which holds nothing useful.
     pub(super) fn build(&mut self) -> Result<()> {
         self.pop()?;
         match self.top()? {

@@ -50,7 +50,7 @@ impl F4 {
         Self(self.0.map(f32::abs))
     }
 
-    /// The nearest integers; of two, the even one.
+    /// The nearest integers; ties go to the even one.
     pub fn nearest(self) -> Self {
         Self(self.0.map(f32::round_ties_even))
     }
@@ -131,7 +131,7 @@ impl H8 {
         from_fn(|part| Self(from_fn(|i| i16::from(x[part * 8 + i]) - 128)))
     }
 
-    /// Products, of which neighbouring two are added.
+    /// Products, each two neighbouring ones added.
     pub fn dot(self, other: Self) -> I4 {
         let product = |i: usize| i32::from(self.0[i]) * i32::from(other.0[i]);
         I4(from_fn(|i| product(2 * i).wrapping_add(product(2 * i + 1))))

@@ -57,7 +57,7 @@ impl F4 {
         Self(f32x4_abs(self.0))
     }
 
-    /// The nearest integers; of two, the even one.
+    /// The nearest integers; ties go to the even one.
     #[inline(always)]
     pub fn nearest(self) -> Self {
         Self(f32x4_nearest(self.0))
@@ -154,7 +154,7 @@ impl H8 {
         [a, b, c, d]
     }
 
-    /// Products, of which neighbouring two are added.
+    /// Products, each two neighbouring ones added.
     #[inline(always)]
     pub fn dot(self, other: Self) -> I4 {
         I4(i32x4_dot_i16x8(self.0, other.0))

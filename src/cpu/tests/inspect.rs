@@ -24,12 +24,12 @@ fn ablations() -> Vec<Ablation> {
     ]
 }
 
-/// Packs that the model is not beside itself with: errors of single scores are what is measured here.
+/// Packs that do not dominate the model: errors of single scores are what is measured here.
 fn packs(config: &ModelConfig) -> [ActivePack; 3] {
     super::packs::packs(config).map(|pack| ActivePack { strength: 0.3 * pack.strength, ..pack })
 }
 
-/// Everything at some rows, the reference's all tokens and the engine's strongest.
+/// Everything at some rows: all tokens of the reference, and the engine's strongest.
 fn compare_fired(what: &str, model: &mut CpuModel, reference: &mut ReferenceEngine, ids: &[u32]) {
     let kinds = vec![Pattention::Mlp, Pattention::Query, Pattention::Key, Pattention::Value, Pattention::Proj];
     let request = InspectRequest { rows: vec![0, 3, 5], layers: vec![1, 0], kinds, top: 7 };
@@ -67,7 +67,7 @@ fn parameter_tokens_fire_as_in_the_reference() {
             block_on(Backend::pushes(&mut reference, value)).expect("pushes"),
         ];
         assert!(relative_error(&got, &want) < TOLERANCE);
-        // With packs and ablations, in whatever order they come.
+        // With packs and ablations, set in either order.
         let base = logits(&mut model, &ids);
         block_on(model.ablate(&ablations())).expect("ablate");
         block_on(model.set_packs(&packs(&config))).expect("packs");

@@ -1,4 +1,4 @@
-//! Where a text ends, and what must not stand in it: `minTokens`, `finishSentence`, `banned`.
+//! Where a text ends, and what must not occur in it: `minTokens`, `finishSentence`, `banned`.
 
 use super::*;
 
@@ -55,7 +55,7 @@ fn a_sentence_is_finished() {
     let finish = |max_tokens: usize| {
         let (chunks, result, model) = write(script, |o| (o.max_tokens, o.finish_sentence) = (max_tokens, true));
         assert_eq!(chunks.len(), result.usage.completion_tokens);
-        // What was written on is taken off the context again.
+        // What was written beyond the end is removed from the context again.
         let most = result.usage.prompt_tokens + chunks.len();
         assert!(model.context().len() <= most && model.context().len() + 1 >= most, "{}", model.context().len());
         (result.text, result.finish_reason)
@@ -69,7 +69,7 @@ fn a_sentence_is_finished() {
     }
     // The end of the text is the end of a sentence as well.
     assert_eq!(finish(second + 1), (script.into(), FinishReason::Length));
-    // Without an end among 64 tokens, it is as if nothing had been asked for; and nothing was told too early.
+    // Without an end among 64 tokens, it is as if nothing had been asked for; and nothing was handed out too early.
     let endless = "on and ".repeat(60);
     let (chunks, result, model) = write(&endless, |o| (o.max_tokens, o.finish_sentence) = (5, true));
     assert_eq!((chunks.len(), result.finish_reason), (5, FinishReason::Length));
@@ -110,8 +110,8 @@ fn a_sentence_that_is_not_finished_when_it_is_aborted_or_the_context_is_full() {
     assert_eq!((generation.result().token_ids.len(), generation.result().finish_reason), (2, FinishReason::Abort));
 }
 
-/// The definition, where the next token does not depend on those before: the best that is not barred, and a phrase goes back
-/// to its first token.
+/// The definition, where the next token does not depend on those before: the best one that is not barred, and a phrase
+/// goes back to its first token.
 #[test]
 fn a_banned_phrase_is_taken_back_to_its_first_token() {
     let script = "One two three four five six";
@@ -124,7 +124,7 @@ fn a_banned_phrase_is_taken_back_to_its_first_token() {
         });
         let lower = result.text.to_lowercase();
         assert!(!lower.contains(&banned.to_lowercase()), "{banned}: {lower}");
-        // Another token stands in its place, and the rest is as it was.
+        // Another token takes its place, and the rest is unchanged.
         let ids = model.tokenizer().and_then(|t| t.encode(script)).expect("ids");
         let place = ids.iter().position(|id| model.token_bytes(*id) == first.as_bytes()).expect("the token");
         for (i, id) in ids.iter().enumerate() {

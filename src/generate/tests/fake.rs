@@ -1,4 +1,4 @@
-//! A made-up engine: its logits depend on the whole context, and it checks how it is used.
+//! A fake engine: its logits depend on the whole context, and it checks how it is used.
 
 use crate::config::{ModelConfig, PartialConfig};
 use crate::engine::*;
@@ -21,16 +21,16 @@ pub struct FakeBackend {
     pub abort_at: Option<(usize, AbortFlag)>,
     /// If set, the completion's ids, whatever the context; otherwise a hash of the context.
     pub script: Option<(usize, Vec<u32>)>,
-    /// The script goes by how much of it is chosen, not by the context's length, which a slide changes.
+    /// The script advances by how much of it is chosen, not by the context's length, which a slide changes.
     pub follows_text: bool,
     /// Tokens of it that were chosen.
     pub chosen: usize,
-    /// The completion that runs.
+    /// The running completion.
     pub choice: Option<HostChoice>,
-    /// Several texts that run, and their tails by place.
+    /// Several running texts, and their tails by place.
     pub rows: Option<HostRows>,
     pub tails: Vec<Vec<u32>>,
-    /// Tokens that tails have room for.
+    /// Tokens that fit into tails.
     pub room: usize,
     /// Places that there is memory for, and steps that were made for several texts.
     pub most_places: usize,
@@ -42,13 +42,13 @@ pub struct FakeBackend {
     /// Calls until the device is lost, shared with what comes after it; this one's may be lost already.
     pub until_lost: Rc<RefCell<VecDeque<usize>>>,
     pub is_lost: bool,
-    /// In what way single steps are made.
+    /// How single steps are made.
     pub way: u32,
-    /// Packs that take part; names and strengths count in the logits.
+    /// Active packs; names and strengths count in the logits.
     pub packs: Vec<ActivePack>,
     /// Parameter tokens whose activations are multiplied; slots and factors count in the logits.
     pub ablations: Vec<Ablation>,
-    /// A training that runs.
+    /// A running training.
     pub training: Option<TrainState>,
 }
 
@@ -291,7 +291,7 @@ impl Backend for FakeBackend {
         Ok(tokens.iter().map(|token| PackTokens { keys: Vec::new(), values: values(token.slot) }).collect())
     }
 
-    /// Tokens that are called by the id that was read, and by its position.
+    /// Tokens named after the id that was read, and its position.
     async fn inspect(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
         let past = self.tokens.len();
         self.forward(ids, Logits::None).await?;
@@ -301,7 +301,7 @@ impl Backend for FakeBackend {
         Ok(request.rows.iter().flat_map(of_row).collect())
     }
 
-    /// The numbers from 0 on, from an id on that the value tells.
+    /// The numbers from 0 on by id, rotated by the value.
     async fn pushes(&mut self, value: &[f32]) -> Result<Vec<f32>> {
         self.check()?;
         let vocab = self.config.padded_vocab_size;

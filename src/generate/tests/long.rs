@@ -31,7 +31,7 @@ pub(crate) fn check_story<B: Backend>(model: &mut Model<B>, another: &mut Model<
             assert_eq!(result, slides);
             let newest = context / 2 - keep;
             let window = [&text[..keep], &text[text.len() - newest..]].concat();
-            // Steps may be ahead, but nothing that nobody knows is told.
+            // Steps may be ahead, but only known tokens are reported.
             let (seen, told) = model.context().split_at(window.len());
             assert_eq!(seen, window, "after slide {slides}");
             assert!(told.is_empty() || told == [chunk.token_id], "after slide {slides}: {told:?}");
@@ -87,7 +87,7 @@ proptest! {
         let text = [prompt.as_slice(), &tokens].concat();
         prop_assert!(text[..text.len() - 1].ends_with(&model.context()[keep..]), "{:?}", model.context());
         prop_assert_eq!(model.context(), &model.backend.tokens[..]);
-        // Once more, from what is cached now.
+        // Again, from what is cached now.
         let (_, again) = run(&mut model, &Prompt::Ids(prompt), options).expect("text");
         prop_assert_eq!(again.token_ids, tokens);
     }
@@ -106,7 +106,7 @@ fn stop_strings_and_characters_span_a_slide() {
         for context in 8..30 {
             let mut model = with_text(script, 2);
             model.backend.context = context;
-            // The script goes by the text's length, which the context does not tell.
+            // The script goes by the text's length, which the context does not show.
             model.backend.script = Some((2, ids.clone()));
             model.backend.follows_text = true;
             let options = GenerateOptions { stop: vec![stop.into()], overflow: Overflow::Slide, ..greedy(ids.len()) };
@@ -133,7 +133,7 @@ fn a_reader_that_left_before_a_slide_sees_nothing_of_it() {
         assert_eq!((&result.token_ids[..], result.finish_reason), (&tokens[..taken], FinishReason::Abort));
         // The token that a slide was for came after it.
         assert_eq!(result.usage.slides, if taken < 13 { 0 } else { 1 + (taken - 13) / 8 }, "{taken}");
-        // What is left is what was read, and serves what comes next.
+        // What is left is what was read, and can be reused by what comes next.
         let text = [&[1, 2, 3, 4], &tokens[..taken]].concat();
         assert_eq!(model.context()[..3.min(model.context().len())], text[..3]);
         assert!(text.ends_with(&model.context()[3..]) || model.context().len() == 3, "{taken}");

@@ -1,11 +1,11 @@
-//! Several completions at once: each is what it is alone.
+//! Several completions at once: each is the same as it is alone.
 
 use super::*;
 use crate::sampling::Sampler;
 
-/// Writes several texts, of prompts that are alike and of others, and compares each token with what the logits of the same
-/// engine give, which reads the text as a prompt: between two tokens that are as good as each other (within 1e-3) it may choose
-/// either. Most texts are the very same as alone.
+/// Writes several texts, from prompts that are alike and from others, and compares each token with the logits that the
+/// same engine gives when it reads the text as a prompt: between two tokens that are equally good (within 1e-3) it may
+/// choose either. Most texts are exactly the same as alone.
 pub(crate) fn check_several<B: Backend>(model: &mut Model<B>, tokens: usize) {
     let vocab = model.real_ids() as u32;
     let common: Vec<u32> = (0..23).map(|i| i * 37 % vocab).collect();
@@ -156,11 +156,11 @@ fn a_step_is_one_for_all_and_the_prompt_is_read_once() {
     let mut options = options(20);
     options.sampling.min_tokens = 20;
     let (_, results) = run_several(&mut model, &prompts, &options, None);
-    // All but the prompt's last token, in chunks of four, and nothing besides.
+    // All but the prompt's last token, in chunks of four, and nothing else.
     assert_eq!(model.backend().calls.iter().map(|(ids, _)| ids).sum::<usize>(), 13);
     assert_eq!(model.backend().steps, 20);
     assert!(results.iter().all(|result| result.usage.cached_prompt_tokens == 0));
-    // Again: it is there.
+    // Again: it is in the cache.
     let (_, results) = run_several(&mut model, &prompts, &options, None);
     assert_eq!(model.backend().calls.len(), 4);
     assert!(results.iter().all(|result| result.usage.cached_prompt_tokens == 13));

@@ -1,4 +1,4 @@
-//! What `build.rs` makes of a table with every type of an option (`tests/fixtures/every-option.js`).
+//! What `build.rs` generates from a table with every type of an option (`tests/fixtures/every-option.js`).
 
 use serde::Deserialize;
 

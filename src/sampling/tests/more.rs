@@ -103,7 +103,7 @@ fn the_coin_of_xtc_is_that_of_seed_and_place() {
     assert!((1100..1300).contains(&some.len()), "{}", some.len());
     assert_eq!(some, heads(1, 0.3));
     assert_ne!(some, heads(2, 0.3));
-    // What falls at a small share falls at a larger one, and the coin tells nothing of the noise.
+    // What falls at a small share falls at a larger one, and the coin is independent of the noise.
     assert!(some.iter().all(|index| heads(1, 0.5).contains(index)));
     let high = some.iter().filter(|index| rng::gumbel(1, **index, 0) > 0.3665).count();
     assert!((500..700).contains(&high), "{high} of {} are above the median", some.len());
@@ -180,7 +180,7 @@ fn long_repeats_stay_finite() {
     let options = SamplingOptions { dry, ..greedy() };
     let penalties = dry_penalties(&options, &[7; 5000]);
     assert!(matches!(penalties[..], [(7, penalty)] if penalty.is_finite() && penalty > 1e30), "{penalties:?}");
-    // Off, it looks at nothing.
+    // When off, it looks at nothing.
     assert!(dry_penalties(&greedy(), &[7; 5000]).is_empty());
 }
 

@@ -77,7 +77,7 @@ fn nothing_is_deleted_before_what_replaces_it_is_complete() {
         // Either it turns out to be wrong, and leaves nothing, …
         second.forget(0..2).await;
         assert_eq!(store.models().await.expect("models").len(), 2);
-        // … or it becomes complete, and the other one goes.
+        // … or it becomes complete, and the other one is deleted.
         let mut second = Cache::open(store.clone(), planned("o/a", "second"), None, true).await;
         keep(&mut second, 0).await;
         keep(&mut second, 1).await;
@@ -151,7 +151,7 @@ fn a_damaged_record_is_no_record() {
         keep(&mut cache, 1).await;
         cache.complete(2.0).await;
         assert!(stored(&store, "o/a").await.is_some_and(|m| m.complete));
-        // The model's: the units say by themselves what they are.
+        // The model's: the units identify themselves.
         store.damage(|place, text| {
             if *place == key.text() {
                 *text = text.replace("\"num_attention_heads\":12", "\"num_attention_heads\":24");

@@ -1,7 +1,8 @@
-//! The connection to the database: one for all calls of a thread, opened when it is needed first.
+//! The connection to the database: one for all calls of a thread, opened when it is first needed.
 //!
-//! A request to open waits in a task of its own, which keeps what the browser will call until the request has ended. Who
-//! needs the database waits for that task for a while. What comes later is used by the next call.
+//! A request to open waits in a task of its own, which keeps the browser's callbacks until the request has ended.
+//! Callers that need the database wait for that task for a while. A connection that comes later is used by the next
+//! call.
 
 use super::super::FORMAT;
 use super::events::{failed, first_event, silent};
@@ -24,10 +25,10 @@ pub(super) const NOTES: &str = "notes";
 /// Every format has a database of its own, so that versions of this program on one origin leave each other's alone, and
 /// none has to wait until another tab closes an older one. (Format 2 and those before it share the bare name.)
 pub const NAME: &str = "tokenformer-web";
-/// So long a browser may take to open it.
+/// How long a browser may take to open it.
 const OPENING: Duration = Duration::from_secs(5);
 
-/// Tells that a request has ended, and how.
+/// Reports that a request has ended, and how.
 type Ended = oneshot::Sender<Result<IdbDatabase, JsValue>>;
 
 /// What the browser calls, by the names of its events.
@@ -35,9 +36,9 @@ type Listeners = Vec<(&'static str, Closure<dyn FnMut()>)>;
 
 enum State {
     Closed,
-    /// A request is under way, for those who wait.
+    /// A request is under way; the senders notify those that wait for it.
     Opening(Vec<Ended>),
-    /// It has been for too long: it is waited for no more.
+    /// The request took too long: it is no longer waited for.
     Silent,
     Open(IdbDatabase, Listeners),
 }
@@ -120,7 +121,7 @@ pub fn disconnect() {
     }
 }
 
-/// Gives the connection up when the browser closes it, or somebody wants to delete the database: neither must wait for
+/// Gives up the connection when the browser closes it, or when the database is to be deleted: neither must wait for
 /// this thread.
 fn watch(database: &IdbDatabase) -> Listeners {
     let listener = |name| {

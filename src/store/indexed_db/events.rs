@@ -1,4 +1,4 @@
-//! Waiting for what IndexedDB tells by events, and what its errors mean.
+//! Waiting for the events of IndexedDB, and what its errors mean.
 
 use crate::error::{Error, ErrorCode};
 use futures_channel::oneshot;
@@ -18,7 +18,7 @@ pub fn is_lost_connection(e: &JsValue) -> bool {
     matches!(name(e).as_str(), "InvalidStateError" | "UnknownError")
 }
 
-/// What the public interface says of what was thrown.
+/// The error of the public interface for what was thrown.
 pub fn failed(e: &JsValue) -> Error {
     let message = Reflect::get(e, &"message".into()).ok().and_then(|m| m.as_string()).unwrap_or_default();
     let cause = format!("{}: {message}", name(e));
@@ -44,7 +44,7 @@ pub async fn completion(transaction: &IdbTransaction) -> Result<(), JsValue> {
     first_event(transaction.as_ref(), &["complete"], &["abort"], error).await
 }
 
-/// Listeners that go with it: who waits may be dropped before anything happens.
+/// Listeners that are removed with this: the future that waits may be dropped before anything happens.
 struct Listeners<'a> {
     target: &'a web_sys::EventTarget,
     added: Vec<(&'a str, Listener)>,

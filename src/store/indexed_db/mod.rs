@@ -1,8 +1,8 @@
 //! The store in the browser's IndexedDB.
 //!
-//! Three object stores with the model's key as the beginning of every key: `models` (records), `units` (records
-//! of units) and `data` (their bytes, as Blobs); and `notes`. Every transaction is awaited until it is complete, but not
-//! for ever. All calls of a thread share one connection (`connection`); what other versions of this program stored is
+//! Three object stores with the model's key as the beginning of every key: `models` (records), `units` (records of
+//! units) and `data` (their bytes, as Blobs); and `notes`. Every transaction is awaited until it is complete, but not
+//! forever. All calls of a thread share one connection (`connection`); what other versions of this program stored is
 //! deleted once it is replaced (`others`). `www/lib/store` lists and deletes models for pages, by the same names.
 
 mod connection;
@@ -24,7 +24,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, IdbDatabase, IdbKeyRange, IdbRequest, IdbTransaction, IdbTransactionMode};
 
-/// After so long a transaction, or what a browser tells of its storage, is waited for no longer.
+/// After this time a transaction, or what a browser reports of its storage, is no longer waited for.
 const TRANSACTION: Duration = Duration::from_secs(30);
 const ESTIMATE: Duration = Duration::from_secs(5);
 
@@ -33,7 +33,7 @@ const ESTIMATE: Duration = Duration::from_secs(5);
 pub struct IndexedDb(());
 
 impl IndexedDb {
-    /// Opens the database, and makes it if need be.
+    /// Opens the database, and creates it if necessary.
     ///
     /// # Errors
     /// `quota` where the browser gives no storage.
@@ -49,7 +49,7 @@ async fn run(
     work: impl Fn(&IdbTransaction) -> Result<Vec<IdbRequest>, JsValue>,
 ) -> Result<Vec<JsValue>> {
     match transact(&connect().await?, stores, mode, &work).await? {
-        // Safari loses its storage process now and then: a new connection works.
+        // Safari sometimes loses its storage process: a new connection works.
         Err(e) if is_lost_connection(&e) => {
             disconnect();
             transact(&connect().await?, stores, mode, &work).await?.map_err(|e| failed(&e))
@@ -115,7 +115,8 @@ async fn get(store: &str, key: &str) -> Result<Option<JsValue>> {
     Ok(found.into_iter().next().filter(|v| !v.is_undefined()))
 }
 
-/// The records of a store with their keys, all or those of a range; what is not as it was written is left out.
+/// The records of a store with their keys, all or those of a range; records that are not as they were written are
+/// skipped.
 async fn records<T: DeserializeOwned>(store: &str, range: Option<JsValue>) -> Result<Vec<(String, T)>> {
     let range = range.unwrap_or(JsValue::UNDEFINED);
     let get = |t: &IdbTransaction| {

@@ -1,5 +1,5 @@
 //! What other versions of this program stored on this origin, each format in a database of its own. It cannot be loaded
-//! here, but takes room: it goes once the same model is stored by this version. Whatever fails is left out.
+//! here, but takes up space: it is deleted once the same model is stored by this version. Whatever fails is skipped.
 
 use super::super::list::Foreign;
 use super::connection::{NAME, database_name, ended, factory};
@@ -14,10 +14,10 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{IdbDatabase, IdbTransactionMode};
 
-/// So long is waited for one database.
+/// How long one database is waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Deletes those that `is_meant` says.
+/// Deletes those that `is_meant` selects.
 pub async fn delete(is_meant: impl Fn(&Foreign) -> bool) {
     for name in names().await {
         let Some(database) = open(name).await else { continue };
@@ -29,7 +29,7 @@ pub async fn delete(is_meant: impl Fn(&Foreign) -> bool) {
     }
 }
 
-/// Names of the other databases: of all where the browser tells, else of the one that every old version used.
+/// Names of the other databases: all of them where the browser lists them, else the one that every old version used.
 async fn names() -> Vec<String> {
     let listed = async {
         let factory = JsValue::from(factory().ok()?);
@@ -54,7 +54,7 @@ async fn open(name: String) -> Option<IdbDatabase> {
         let opened = async {
             let opening = factory()?.open(&name)?;
             let request = opening.clone();
-            // There is none: it must not be made.
+            // It does not exist, and must not be created.
             let refuse = Closure::<dyn FnMut()>::new(move || {
                 if let Some(transaction) = request.transaction() {
                     let _ = transaction.abort(); // then the request fails
@@ -65,7 +65,7 @@ async fn open(name: String) -> Option<IdbDatabase> {
             drop(refuse);
             database
         };
-        // Whoever asked may have gone.
+        // The caller may be gone.
         if let Ok(database) = opened.await
             && let Err(database) = sender.send(database)
         {
