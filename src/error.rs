@@ -84,7 +84,7 @@ pub enum ErrorKind {
 pub struct Error {
     /// Stable code of the public interface.
     pub code: ErrorCode,
-    /// What it is more precisely.
+    /// The more precise kind of error.
     pub kind: ErrorKind,
     /// What happened, as a sentence.
     pub message: String,
@@ -116,7 +116,7 @@ impl Error {
         Self { code, kind: ErrorKind::Plain, message: brief(message), hint: String::new(), source: None }
     }
 
-    /// Says what it is more precisely.
+    /// Sets the more precise kind.
     pub fn of_kind(self, kind: ErrorKind) -> Self {
         Self { kind, ..self }
     }

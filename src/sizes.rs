@@ -20,7 +20,7 @@ pub fn check_untold(file: &str, bytes: u64) -> Result<()> {
 }
 
 /// # Errors
-/// `unsupported-checkpoint` for a size that no file has that is read here. To be called where a size is parsed.
+/// `unsupported-checkpoint` for a size that no file read here has. To be called where a size is parsed.
 pub fn check_size(file: &str, bytes: u64) -> Result<()> {
     if bytes <= MAX_FILE_BYTES {
         return Ok(());
@@ -33,8 +33,8 @@ pub fn check_size(file: &str, bytes: u64) -> Result<()> {
 const SMALLEST: u64 = 1 << 20;
 const LARGEST: u64 = 8 << 20;
 
-/// How long the units of a file are: 8 MiB, less for a small file, of which an interruption would otherwise
-/// lose most (four units are on their way at a time).
+/// How long the units of a file are: 8 MiB, less for a small file, of which an interruption would otherwise lose most
+/// (four units are in flight at a time).
 pub fn unit_bytes(file_bytes: u64) -> u64 {
     (file_bytes / 16).next_multiple_of(SMALLEST).clamp(SMALLEST, LARGEST)
 }

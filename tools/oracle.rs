@@ -36,7 +36,8 @@ const FIXTURES: [&str; 4] = ["head64", "head80", "head96", "uneven-slots"];
 const TOKENS: usize = 48;
 /// The initial text of the page that looks inside.
 const TEXT: &str = include_str!("../www/page/inspect/sample.js");
-/// Its word "small", after "a", and a parameter token that fires on articles and their like, and pushes away from another one.
+/// Its word "small", after "a", and a parameter token that fires on articles and similar words, and pushes away from
+/// another one.
 const WORD: usize = 17;
 const TOKEN: ParameterToken = ParameterToken { layer: 9, kind: Pattention::Mlp, slot: 1664, pack: None };
 

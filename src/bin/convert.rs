@@ -99,7 +99,7 @@ usage: convert --input pytorch_model.bin --quantization q4|q8|f16 --output DIR
         if rest.is_empty() { Ok(arguments) } else { Err(format!("unknown arguments: {rest:?}")) }
     }
 
-    /// Tables of all layers, rounded by what so many tokens make of them.
+    /// Tables of all layers, rounded to suit what `tokens` tokens feed into them.
     fn calibrated(
         source: &mut PytorchFile<File>,
         quantization: Quantization,

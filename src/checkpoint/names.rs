@@ -19,7 +19,7 @@ pub struct Names {
 
 /// What a key stands for; `TensorId::Tokens` holds the layer number as the key has it.
 ///
-/// The end of the key decides, so `module.`, `sequential.` or anything else may stand before it.
+/// The end of the key decides, so `module.`, `sequential.` or anything else may precede it.
 pub(super) fn parse_key(key: &str) -> Option<TensorId> {
     let parts: Vec<&str> = key.rsplit('.').take(4).collect();
     let number = |i: usize| parts.get(i)?.parse::<usize>().ok();

@@ -27,7 +27,7 @@ const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_STRONG_ENCRYPTION: u16 = 1 << 6;
 const FLAG_MASKED_HEADERS: u16 = 1 << 13;
 
-/// Where the directory stands.
+/// Where the directory is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
     /// Bytes of the directory in the file.

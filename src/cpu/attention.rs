@@ -136,8 +136,8 @@ impl Cache {
     }
 }
 
-/// softmax(q·kᵀ/√D)·v for one query [d], which it replaces, over the first positions of each of `spans`, as many as it
-/// says.
+/// softmax(q·kᵀ/√D)·v for one query [d], which it replaces, over the first positions of each of `spans`: a cache and
+/// the number of its positions.
 pub async fn attend_one(spans: &[(&Cache, usize)], query: &mut [f32], scratch: &mut Scratch, turns: &Turns) {
     let Some((Cache { d, head, .. }, _)) = spans.first() else { return };
     let Scratch { query: own, weights, .. } = scratch;

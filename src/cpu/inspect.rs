@@ -56,7 +56,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// With the norms of all that is asked for.
+    /// `norms` has the norms of everything that is requested.
     pub fn new(request: &InspectRequest, norms: Norms) -> Self {
         let count = request.rows.len() * request.places().count();
         Self { request: request.clone(), norms, fired: vec![Vec::new(); count] }

@@ -131,7 +131,7 @@ impl Loading {
         Ok(Self { weights, config, quantization, context_length, caches })
     }
 
-    /// Has `fill` write the `len` bytes at `offset` of one of a tensor's regions.
+    /// Calls `fill` to write the `len` bytes at `offset` of one of a tensor's regions.
     ///
     /// # Errors
     /// `invalid-config` for bytes that no tensor has.

@@ -57,7 +57,8 @@ pub struct Candidate {
     pub contribution: f32,
 }
 
-/// The `top` candidates that contribute most, in order: of equals the base's before those of packs, and the lower number first.
+/// The `top` candidates that contribute most, in order; on ties the base's come before those of packs, and the lower
+/// number first.
 pub fn strongest(mut candidates: Vec<Candidate>, top: usize, packs: Option<&MergedTokens>) -> Vec<FiredToken> {
     candidates.sort_by(|a, b| {
         let place = |c: &Candidate| (c.is_of_packs, c.index);

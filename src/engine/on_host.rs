@@ -51,7 +51,7 @@ impl HostChoice {
         self.pending.pop_front().ok_or_else(nothing_chosen)
     }
 
-    /// As if `emitted` had been chosen and asked for.
+    /// Acts as if `emitted` had been chosen and asked for.
     pub fn resume(&mut self, emitted: &[u32]) {
         emitted.iter().for_each(|id| self.sampler.note(*id));
         self.last = emitted.last().copied();

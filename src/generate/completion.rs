@@ -23,7 +23,7 @@ struct Sampled {
     top_logprobs: Option<Vec<Logprob>>,
 }
 
-/// Where the completion stood when a chunk was handed out.
+/// The state of the completion when a chunk was handed out.
 #[derive(Clone, Copy)]
 struct Mark {
     /// Tokens sampled, and bytes of text handed out.
@@ -294,7 +294,7 @@ impl Generation {
         self.end(reason);
     }
 
-    /// Has the engine read what the context is to hold of prompt and output, and choose the next token.
+    /// Makes the engine read what the context is to hold of prompt and output, and choose the next token.
     async fn begin<B: Backend>(&mut self, model: &mut Model<B>) -> Result<()> {
         let written = self.written();
         self.window.fit(self.prompt.len() + written.len());
@@ -317,7 +317,7 @@ impl Generation {
         self.window.of(&[self.prompt.as_slice(), &self.written()].concat())
     }
 
-    /// As one of several texts, of which the engine holds the first `common` tokens once for all.
+    /// As one of several texts, whose first `common` tokens the engine holds once for all of them.
     pub(super) fn row(&self, common: usize, place: usize, is_held: bool) -> Row {
         let tail = self.in_context().split_off(common);
         let (options, prompt) = (self.options.sampling.clone(), self.prompt.clone());
@@ -353,7 +353,8 @@ impl Generation {
         (self.pending, self.is_choosing) = (None, false);
     }
 
-    /// What the completion's token with this index adds to the text: a space that the prompt has already is not repeated.
+    /// What the completion's token with this index adds to the text: a space that the prompt already has is not
+    /// repeated.
     fn bytes_of<B: Backend>(&self, model: &Model<B>, index: usize, id: u32) -> Vec<u8> {
         let mut bytes = model.token_bytes(id);
         if self.is_healed && index == 0 && bytes.first() == Some(&b' ') {

@@ -109,7 +109,7 @@ impl<B: Backend> Model<B> {
         ids.contains(&true).then_some(ids)
     }
 
-    /// Which ids end a match of DRY: those whose text contains a breaker. Not needed where DRY is off.
+    /// Which ids end a match of DRY: those whose text contains a breaker. `None` where DRY is off.
     pub(super) fn breakers(&self, dry: &Dry) -> Option<Arc<[bool]>> {
         let holds = |bytes: &[u8], breaker: &String| bytes.windows(breaker.len()).any(|w| w == breaker.as_bytes());
         let breaks = |id| {

@@ -4,7 +4,7 @@
 const ENDS: [char; 4] = ['.', '!', '?', '…'];
 /// Marks that end a sentence whatever follows: their languages have no spaces.
 const FULL_WIDTH_ENDS: [char; 4] = ['。', '！', '？', '．'];
-/// What may stand between the mark and the space, as part of the sentence.
+/// What may come between the mark and the space, as part of the sentence.
 const CLOSERS: &[char] = &['"', '\'', '”', '’', '»', '«', '“', ')', ']', '}', '*', '_', '」', '』', '）', '】'];
 
 /// Does `text` end with a sentence if `next` comes after it? `None`: nothing does.

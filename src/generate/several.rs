@@ -81,7 +81,7 @@ impl Several {
         self.candidates.iter().map(|candidate| candidate.abort.clone()).collect()
     }
 
-    /// The next chunk and whose it is; `None` once all have ended.
+    /// The next chunk and which completion it is of; `None` once all have ended.
     ///
     /// # Errors
     /// The engine's; all have then ended.

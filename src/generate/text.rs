@@ -61,7 +61,7 @@ impl<T> TextAssembler<T> {
         self.held.push_back(Held { token, start, end: self.bytes.len() });
         if let Some(at) = self.find_stop(start) {
             self.bytes.truncate(at);
-            // A token without bytes that stands just before the stop string is dropped with it.
+            // A token without bytes that comes just before the stop string is dropped with it.
             while self.held.back().is_some_and(|h| h.start >= at) {
                 self.held.pop_back();
             }

@@ -21,7 +21,8 @@ impl Window {
     /// For a prompt of `len` tokens. The model could have a context of `longest`.
     ///
     /// # Errors
-    /// `invalid-argument` for a prompt that leaves no room, where none may be left out, and for too large a `keep`.
+    /// `invalid-argument` for a prompt that leaves no room, where no tokens may be left out, and for too large a
+    /// `keep`.
     pub fn new(len: usize, (context, longest): (usize, usize), overflow: Overflow, keep: usize) -> Result<Self> {
         if keep > 0 && keep >= context.div_ceil(4) {
             let message = format!("keep is {keep}; it must be below a quarter of the context of {context} tokens.");

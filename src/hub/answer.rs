@@ -109,7 +109,7 @@ impl Answer<'_> {
         }
         match (status, self.host) {
             (200..=299, _) => None,
-            // Nobody with permission to read is refused there: what is refused is the hub's own signature.
+            // A reader with permission is never refused there: what is refused is the hub's own signature.
             (400..=403, Host::Storage | Host::Remembered) => new(
                 ErrorCode::Network,
                 format!(

@@ -37,7 +37,7 @@ pub struct Client<P> {
     signed: RefCell<HashMap<String, String>>,
     /// The server answers a request for a range with the whole file.
     ignores_ranges: Cell<bool>,
-    /// What is asked for may not be there.
+    /// What is requested may not exist.
     may_be_absent: Cell<bool>,
     /// A stored copy can be used instead of what is requested.
     has_copy: Cell<bool>,

@@ -29,7 +29,7 @@ pub struct FileInfo {
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     files: Vec<FileInfo>,
-    /// True if these are all; false for a static host, which is asked for each.
+    /// True if these are all files; false for a static host, which is asked for each file.
     complete: bool,
     /// Bytes of the pages so far.
     bytes: usize,

@@ -41,7 +41,7 @@ pub struct ManifestFile {
 }
 
 impl ManifestFile {
-    /// The ranges of the chunks with their hashes; empty for a file without.
+    /// The ranges of the chunks with their hashes; empty for a file without chunks.
     pub fn chunks(&self) -> impl Iterator<Item = (Range<u64>, &str)> {
         let len = self.chunk_bytes.unwrap_or(1);
         let ranges = if self.chunks.is_empty() { Vec::new() } else { cut(self.size, len) };

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Ranges that are on their way at a time.
+/// Ranges that are in flight at a time.
 const PARALLEL: usize = 4;
 
 /// While a file is being measured, progress is reported after this many bytes.
@@ -26,9 +26,9 @@ pub type OnBytes = Rc<dyn Fn(u64)>;
 /// Reads a part of one file in the order of the file.
 pub struct Reader<P: Platform> {
     fetching: Fetching<P>,
-    /// Ranges that are not asked for yet.
+    /// Ranges that are not requested yet.
     waiting: Steps,
-    /// Ranges that are on their way.
+    /// Ranges that are in flight.
     running: VecDeque<Part<P::Bytes>>,
     /// Bytes that arrived before the reader was made, and their position.
     prefix: Option<(u64, P::Bytes)>,
@@ -124,7 +124,7 @@ impl<P: Platform> Reader<P> {
         self.returned = Some((position, bytes));
     }
 
-    /// Asks for as many ranges as may be on their way.
+    /// Requests as many ranges as may be in flight.
     fn start(&mut self) {
         while self.running.len() < PARALLEL {
             let ignores_ranges = self.fetching.client.ignores_ranges();

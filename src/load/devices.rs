@@ -50,7 +50,7 @@ impl<'a> BrowserDevices<'a> {
         Self { request, progress, store, opening, gpu, on_cpu, verdict }
     }
 
-    /// The store that remembers what the self-test finds.
+    /// Sets the store that remembers what the self-test finds.
     pub fn remember_in(&mut self, store: Option<IndexedDb>) {
         self.store = store;
     }

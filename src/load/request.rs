@@ -10,10 +10,10 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wanted {
-    /// The GPU if it can be had, else the CPU.
+    /// The GPU if there is one, else the CPU.
     #[default]
     Auto,
-    /// The GPU if there is one, else the CPU.
+    /// The GPU or nothing.
     Webgpu,
     /// The CPU.
     Cpu,

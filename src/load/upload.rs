@@ -26,7 +26,7 @@ pub trait Room<B> {
     /// Begins to fill it with the units of a file.
     ///
     /// # Errors
-    /// `internal` if this is no room that can be filled from here.
+    /// `internal` if it cannot be filled from here.
     fn uploader(&self) -> Result<Self::Uploader<'_>>;
 }
 

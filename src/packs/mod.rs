@@ -41,7 +41,8 @@ pub struct PackTokens {
     pub values: Vec<f32>,
 }
 
-/// A layer's tokens, in the order of [`Pattention::ALL`](crate::pattention::Pattention::ALL); where a kind has none, `None`.
+/// A layer's tokens, in the order of [`Pattention::ALL`](crate::pattention::Pattention::ALL); `None` where a kind has
+/// none.
 pub type LayerTokens = [Option<PackTokens>; 5];
 
 /// The tokens of a pack: of every layer.

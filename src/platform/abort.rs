@@ -8,14 +8,14 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Set once, for all who share it.
+/// Set once, for all that share it.
 #[derive(Clone, Debug, Default)]
 pub struct Signal(Rc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     is_set: Cell<bool>,
-    /// Those who wait, by their numbers.
+    /// Wakers of the futures that wait, by number.
     waiting: RefCell<BTreeMap<u64, Waker>>,
     next: Cell<u64>,
 }

@@ -139,7 +139,7 @@ mod tests {
     use crate::checkpoint::random::{Random, RandomModel};
     use crate::config::{ModelConfig, PartialConfig};
 
-    /// A model some of whose tables were quantized.
+    /// A model with some quantized tables.
     struct Replaced<'a> {
         source: &'a mut RandomModel,
         tables: HashMap<TensorId, Stored>,

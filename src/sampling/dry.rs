@@ -46,7 +46,8 @@ pub fn dry_matches(options: &SamplingOptions, text: &[u32]) -> Vec<(u32, usize)>
     found
 }
 
-/// How many values from each place on are those that the list begins with: the Z function (Gusfield 1997), in linear time.
+/// How many values from each place on equal those that the list begins with: the Z function (Gusfield 1997), in linear
+/// time.
 fn common_with_beginning(list: &[u32]) -> Vec<usize> {
     let mut z = vec![list.len(); list.len()];
     let (mut left, mut right) = (0, 0);

@@ -28,7 +28,7 @@ impl<'a> LogProbs<'a> {
         self.logits.get(id as usize).map_or(f64::NEG_INFINITY, |x| f64::from(*x) - self.log_sum)
     }
 
-    /// The `n` most probable of the ids below `real_ids`, best first; of equals, the lower id first.
+    /// The `n` most probable of the ids below `real_ids`, best first; on ties, the lower id first.
     pub fn top(&self, n: usize, real_ids: usize) -> Vec<TokenLogprob> {
         let mut ids: Vec<u32> = (0..real_ids.min(self.logits.len()) as u32).collect();
         let key = |a: &u32, b: &u32| self.logits[*b as usize].total_cmp(&self.logits[*a as usize]).then(a.cmp(b));

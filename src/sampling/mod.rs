@@ -159,12 +159,12 @@ impl Sampler {
     }
 }
 
-/// Better candidates first; of equals, the lower id.
+/// Better candidates first; on ties, the lower id.
 fn order(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
-/// Index of the highest value; of equals, the lowest index.
+/// Index of the highest value; on ties, the lowest index.
 pub fn best(values: impl Iterator<Item = f32>) -> u32 {
     (0..).zip(values).min_by(order).map_or(0, |c| c.0)
 }

@@ -11,9 +11,9 @@ fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// Gumbel noise for the choice of token `id` at `index` of a completion: −ln(−ln u) with u uniform in
-/// (0, 1), in steps of 2⁻²³: an f32 holds every (n + ½) · 2⁻²³, so that u is never 0 or 1 and neither logarithm
-/// meets 0. With a 24th bit the highest values would round to 1, and their noise to infinity.
+/// Gumbel noise for the choice of token `id` at `index` of a completion: −ln(−ln u) with u uniform in (0, 1), in steps
+/// of 2⁻²³: an f32 holds every (n + ½) · 2⁻²³, so that u is never 0 or 1 and neither logarithm is of 0. With a 24th bit
+/// the highest values would round to 1, and their noise to infinity.
 pub fn gumbel(seed: u64, index: u32, id: u32) -> f32 {
     // One block serves four neighbouring ids.
     let words = philox4x32([id / 4, index, 0, 0], [seed as u32, (seed >> 32) as u32]);
@@ -27,8 +27,8 @@ pub fn coin(seed: u64, index: u32) -> f32 {
     ((word >> 9) as f32 + 0.5) / (1 << 23) as f32
 }
 
-/// Four independent numbers of the standard normal distribution (Box and Muller, 1958): the `index`th four of a seed. `libm`
-/// computes them alike on every machine.
+/// Four independent numbers of the standard normal distribution (Box and Muller, 1958): the `index`th four of a seed.
+/// `libm` computes them identically on every machine.
 pub fn normals(seed: u64, index: u32) -> [f32; 4] {
     let words = philox4x32([index, 0, 3, 0], [seed as u32, (seed >> 32) as u32]);
     let [a, b, c, d] = words.map(|word| (f64::from(word) + 0.5) / (1u64 << 32) as f64);

@@ -291,8 +291,8 @@ impl Training {
         made > 0 && (made.is_multiple_of(self.per_epoch) || made >= self.steps)
     }
 
-    /// What was learnt so far, without measuring it. Until the next step, it frees what the training holds, so that the
-    /// engine can do something else, even with other packs.
+    /// What was learnt so far, without measuring it. Frees what the training holds until the next step, so that the
+    /// engine can do something else meanwhile, even with other packs.
     ///
     /// # Errors
     /// The engine's; then the training has ended.

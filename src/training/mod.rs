@@ -1,7 +1,7 @@
 //! Teaching a model a text: the loop around an engine's [`Train`](crate::engine::Train).
 //!
-//! `options` are those of the public interface, `sequences` cuts texts, `watch` sees that the loss goes where it should, and
-//! `course` is the loop.
+//! `options` are those of the public interface, `sequences` cuts texts, `watch` checks that the loss develops as it
+//! should, and `course` is the loop.
 
 mod course;
 mod options;

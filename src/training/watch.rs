@@ -39,7 +39,7 @@ pub(super) struct Watch {
     kept_at: usize,
     /// The tokens that were read back last.
     last: Pack,
-    /// Those after the steps whose losses were lowest, and their mean.
+    /// The tokens after the steps with the lowest losses, and the mean of these losses.
     lowest: Option<(f64, Pack)>,
 }
 

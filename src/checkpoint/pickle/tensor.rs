@@ -1,4 +1,4 @@
-//! What a state dict holds, and the error of a pickle that is none.
+//! What a state dict holds, and the error of a pickle that is not a state dict.
 
 use crate::error::Error;
 
@@ -42,7 +42,7 @@ pub struct TorchTensor {
     pub storage_offset: u64,
 }
 
-/// The error of a pickle that is no state dict, with the byte where that was seen.
+/// The error of a pickle that is not a state dict, with the position of the byte that shows it.
 pub(super) fn malformed(at: usize, what: impl std::fmt::Display) -> Error {
     Error::unsupported(format!("The checkpoint's data.pkl is no state dict (at byte {at}: {what})."))
         .hint("Save it with torch.save(model.state_dict(), …).")

@@ -198,7 +198,7 @@ proptest! {
         let mut model = make(ahead);
         prop_assert_eq!(&run(&mut model, &prompt, options.clone()).expect("text").1.token_ids, &result.token_ids);
         prop_assert_eq!(model.context(), &model.backend.tokens[..]);
-        // A reader that leaves has seen the beginning of the same text, and the context holds no more than was read.
+        // A reader that leaves has seen the beginning of the same text, and the context holds only what was read.
         let mut generation = Generation::start(&model, &prompt, options, AbortFlag::default()).expect("start");
         let mut text = String::new();
         for _ in 0..left {

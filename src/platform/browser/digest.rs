@@ -13,7 +13,8 @@ extern "C" {
     fn digest(this: &SubtleCrypto, algorithm: &str, data: &Uint8Array) -> Result<Promise, JsValue>;
 }
 
-/// By WebCrypto, which works beside this thread; by our own code where a page without a secure context has none.
+/// By WebCrypto, which works in parallel to this thread; by our own code on a page without a secure context, which has
+/// none.
 pub async fn digest(bytes: &Uint8Array) -> String {
     match by_browser(bytes).await {
         Some(hash) => hash,

@@ -9,7 +9,7 @@ use web_sys::{AbortController, ReadableStreamDefaultReader};
 
 #[wasm_bindgen]
 extern "C" {
-    // The global function, which a page and a worker have alike.
+    // The global function, which both a page and a worker have.
     #[wasm_bindgen(js_name = fetch)]
     fn global_fetch(url: &str, init: &Object) -> Promise;
 }
@@ -85,7 +85,7 @@ impl Stream {
         let reader = match &self.reader {
             Some(reader) => reader,
             None => {
-                // Such as that of a 204: nothing comes.
+                // For example that of a 204: nothing arrives.
                 let Some(body) = self.response.body() else { return Ok(None) };
                 self.reader.insert(body.get_reader().dyn_into()?)
             }

@@ -23,7 +23,7 @@ pub struct Browser;
 
 #[wasm_bindgen]
 extern "C" {
-    // The global functions, which a page and a worker have alike.
+    // The global functions, which both a page and a worker have.
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(callback: &Function, milliseconds: f64) -> JsValue;
     #[wasm_bindgen(js_name = clearTimeout)]

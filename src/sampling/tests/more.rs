@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// 40 logits that are no two alike.
+/// 40 logits, no two of which are equal.
 fn logits(seed: usize) -> Vec<f32> {
     (0..40).map(|i| ((i * 37 + seed * 11) % 101) as f32 / 12.0 - (i % 7) as f32 / 3.0).collect()
 }
@@ -109,7 +109,7 @@ fn the_coin_of_xtc_is_that_of_seed_and_place() {
     assert!((500..700).contains(&high), "{high} of {} are above the median", some.len());
 }
 
-/// The definition: for each id, the longest match that ends here and has been followed by it, by comparing token by token.
+/// The definition: for each id, the longest match that ends here and was followed by it, compared token by token.
 fn dry_plainly(text: &[u32], dry: &Dry, breaks: &dyn Fn(u32) -> bool) -> Vec<(u32, f32)> {
     let text = if dry.range > 0 { &text[text.len().saturating_sub(dry.range as usize)..] } else { text };
     let mut penalties = Vec::new();
