@@ -5,7 +5,7 @@
 //!
 //! - [`zip`], [`pickle`], [`torch`], [`names`]: the published format, from container to tensor names.
 //! - [`layout`], [`regions`]: the tensors of a model, their order and sizes; what both formats meet in.
-//! - [`quantize`], [`folder`]: the quantized format, its numbers and where they stand in a file.
+//! - [`quantize`], [`folder`]: the quantized format, its numbers and where they are in a file.
 //! - [`sniff`]: what a file is that is neither.
 //! - [`mod@unit`], [`stream`]: the pieces of a download, and their conversion while they pass by.
 //! - `files`, `write`: local files (native).

@@ -60,14 +60,13 @@ pub struct Opened<P: Platform> {
 
 /// Why a request has no answer.
 enum Lost {
-    /// None came in time.
+    /// None arrived in time.
     Silent,
     /// None that can be read.
     Failed(String),
 }
 
-/// False for addresses of extensions: Chromium sends only the range there, but labels it as the whole file (status
-/// 200).
+/// False for addresses of extensions: Chromium sends only the range there, but labels it as the whole file (200).
 fn answers_ranges(url: &str) -> bool {
     ["http:", "https:", "file:"].iter().any(|scheme| url.starts_with(scheme))
 }

@@ -99,7 +99,7 @@ impl<C: Clock> Reporter<C> {
         name.clone_into(&mut self.file.borrow_mut());
     }
 
-    /// Bytes came from the network. `count`: they count as loaded.
+    /// Bytes arrived from the network. `count`: they count as loaded.
     pub fn arrived(&self, bytes: u64, count: bool) {
         let now = self.seconds();
         let mut arrived = self.arrived.borrow_mut();

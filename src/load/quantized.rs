@@ -97,7 +97,7 @@ async fn shards<P: Platform>(source: &Source<P>) -> Result<Option<Vec<Opened>>> 
     Ok(Some(opened))
 }
 
-/// A file whose header is there.
+/// A file whose header was read.
 struct Opened {
     info: FileInfo,
     /// The file's beginning: length, header, and perhaps more.

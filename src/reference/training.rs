@@ -101,7 +101,7 @@ impl Reference {
         (0..self.layers.len()).map(|layer| std::array::from_fn(|kind| of(layer, kind))).collect()
     }
 
-    /// A forward pass over a sequence from its first position on, beside the KV cache, with nothing rounded.
+    /// A forward pass over a sequence from its first position on, which does not use the KV cache and rounds nothing.
     fn keep(&self, packs: &[LayerPacks], ids: &[u32]) -> Result<(Vec<Kept>, Vec<f32>)> {
         if ids.len() < 2 {
             return Err(Error::invalid_argument("A sequence of fewer than two ids has nothing to predict."));
