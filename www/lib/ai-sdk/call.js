@@ -1,4 +1,4 @@
-// What the AI SDK asks a language model for, in this module's words, and the answer in the SDK's.
+// Converts the AI SDK's calls into this module's options, and results back into the SDK's form.
 
 /** @typedef {import("@ai-sdk/provider").LanguageModelV4CallOptions} CallOptions */
 /** @typedef {import("@ai-sdk/provider").LanguageModelV4FinishReason} FinishReason */
@@ -10,7 +10,7 @@
 /** The name of this provider, and of its options in `providerOptions`. */
 export const PROVIDER = "tokenformer";
 
-/** By the options' names there. @type {[keyof CallOptions, keyof GenerateOptions][]} */
+/** Option names here, by the SDK's names for them. @type {[keyof CallOptions, keyof GenerateOptions][]} */
 const NAMES = [
   ["maxOutputTokens", "maxTokens"],
   ["temperature", "temperature"],
@@ -23,7 +23,7 @@ const NAMES = [
 ];
 
 /**
- * A base model takes a text: the text parts of all messages, one after the other, with nothing between them.
+ * A base model takes plain text: the text parts of all messages, concatenated with nothing in between.
  * @param {CallOptions} call
  * @param {GenerateOptions} defaults
  * @returns {{ prompt: string, options: GenerateOptions, warnings: Warning[] }}

@@ -1,4 +1,4 @@
-// A provider for the Vercel AI SDK: a model in the page stands where the SDK's others ask a server.
+// A provider for the Vercel AI SDK: the SDK's other providers call a server, this one runs a model in the page.
 
 import { unlessAborted } from "../api/abort.js";
 import { isUsable } from "../api/model.js";
@@ -18,18 +18,18 @@ import { finishReasonOf, PROVIDER, translate, usageOf } from "./call.js";
 /** @typedef {Promise<import("../api/model.js").TokenFormer>} Loading */
 /** How a language model gets its model. @typedef {(signal: AbortSignal | undefined) => Promise<Model>} Find */
 
-/** The id of the one text of an answer. */
+/** The id of the single text part of an answer. */
 const TEXT = "0";
 
 /**
- * Makes a provider. Models that are named are loaded at their first use, once, and stay loaded.
+ * Makes a provider. Models given by name are loaded on first use, once, and stay loaded.
  * @param {Omit<LoadOptions, "signal">} [options] for these loads
  */
 export function createTokenFormer(options = {}) {
   const { onProgress, ...rest } = options;
   checkLoadOptions(options);
   if ("signal" in options) throw invalidArgument("signal belongs to a call: pass abortSignal there.");
-  /** What is loaded or being loaded, by name; undefined is the embedded model. @type {Map<string | undefined, Loading>} */
+  /** Models that are loaded or loading, by name; undefined is the embedded model. @type {Map<string | undefined, Loading>} */
   const loads = new Map();
 
   /** @param {string | undefined} name @returns {Loading} */
@@ -42,7 +42,7 @@ export function createTokenFormer(options = {}) {
   /** @param {string | undefined} name @returns {Find} */
   const finder = (name) => async (signal) => {
     const model = await unlessAborted(loads.get(name) ?? load(name), "Loading", signal);
-    // One whose device was lost is loaded anew.
+    // A model whose device was lost is loaded again.
     return isUsable(model) ? model : unlessAborted(load(name), "Loading", signal);
   };
 
@@ -103,7 +103,7 @@ class LanguageModel {
     const { abortSignal } = call;
     const { controller, unlink } = linkedTo(abortSignal);
     const chunks = model.generate(prompt, { ...options, signal: controller.signal });
-    // Mistakes that show only once the prompt is read reject here, where the caller looks for them.
+    // Errors that only show once the prompt is read must reject here, where the caller expects them.
     const first = await chunks.next().catch((error) => {
       unlink();
       throw error;
@@ -150,9 +150,9 @@ class LanguageModel {
 }
 
 /**
- * A stream that is filled as values come, whether or not somebody reads: who forgets it does not keep others waiting.
+ * A stream that is filled as values arrive, whether or not anyone reads it: an abandoned stream does not block others.
  * @param {AsyncIterator<StreamPart, void>} parts
- * @param {() => void} end ends them; called when the stream is cancelled
+ * @param {() => void} end ends the values; called when the stream is cancelled
  * @returns {ReadableStream<StreamPart>}
  */
 function streamOf(parts, end) {

@@ -1,12 +1,12 @@
-// Waiting that its caller can end.
+// Waiting that the caller can abort.
 
 import { aborted } from "../errors.js";
 
 /**
- * `promise`, or an `aborted` error as soon as `signal` says so, also where it came at the same time.
+ * Settles like `promise`, or rejects with an `aborted` error as soon as `signal` aborts, even if both happen together.
  * @template T
  * @param {Promise<T>} promise
- * @param {string} what is waited for, to begin a sentence
+ * @param {string} what is being waited for, as the start of a sentence
  * @param {AbortSignal | undefined} signal
  * @returns {Promise<T>}
  */

@@ -1,4 +1,4 @@
-// Whether a model can be had, from where and at what price: what `load` would find, without its weights and its engine.
+// Whether a model is available, from where and at what cost: what `load` would find, without loading weights or engine.
 
 import { backendFor } from "../engine/backend.js";
 import { invalidArgument, TokenFormerError, toTokenFormerError } from "../errors.js";
@@ -15,11 +15,11 @@ import { completed, parametersOf, presetOf } from "./shape.js";
 /** @typedef {import("../store/records.js").ModelRecord} ModelRecord */
 /** `folders`: where the embedded model may be. @typedef {import("./options.js").CheckedLoadOptions & ReturnType<typeof requestedPlace> & { folders: string[] }} Request */
 
-/** So long hub or host may take to tell what there is. */
+/** How long the hub or host may take to answer. */
 const ASKING_MS = 30_000;
 const COMMIT = /^[0-9a-f]{40}$/i;
 
-/** What becomes of `load(name, options)`; rejects for arguments that it would refuse. @param {string | undefined} name @param {import("../../tokenformer.js").LoadOptions} [options] @returns {Promise<Availability>} */
+/** What `load(name, options)` would do; rejects for arguments that it would refuse. @param {string | undefined} name @param {import("../../tokenformer.js").LoadOptions} [options] @returns {Promise<Availability>} */
 export async function availability(name, options) {
   const checked = checkLoadOptions(options);
   if (name === undefined) await locate();
@@ -59,13 +59,13 @@ export async function availability(name, options) {
 }
 
 /**
- * What is stored and can be loaded, what is at the place, or why neither can be had.
+ * What is stored and can be loaded, what the place offers, or why neither is available.
  * @param {Request} request
  * @param {ModelRecord[]} records
  * @returns {Promise<{ stored: ModelRecord | null, contents: Contents | null, error?: TokenFormerError }>}
  */
 async function lookUp(request, records) {
-  // `load` without its cache does not look there.
+  // With its cache off, `load` does not look there.
   const usable = request.cache ? records.filter((record) => record.complete && fits(record, request)) : [];
   const newest = (/** @type {(record: ModelRecord) => number | undefined} */ dateOf) =>
     usable.reduce(
@@ -77,17 +77,17 @@ async function lookUp(request, records) {
     ).record;
   const ofVersion = (/** @type {string} */ version) =>
     newest(({ key, last_used }) => (key.commit === version ? last_used : undefined));
-  // A commit never changes: what is stored of it needs nobody's word.
+  // A commit never changes: a stored copy needs no confirmation.
   const pinned = request.repository && COMMIT.test(request.revision) ? ofVersion(request.revision) : null;
   if (pinned) return { stored: pinned, contents: null };
   try {
     const contents = await ask(request);
-    // A host that tells no version is believed to have what it had.
+    // If the host reports no version, assume that its files are unchanged.
     const stored = contents.version ? ofVersion(contents.version) : newest(({ last_used }) => last_used);
     return { stored, contents };
   } catch (thrown) {
     const error = toTokenFormerError(thrown);
-    // As src/hub/answer.rs says: what was verified once stands in for what cannot be reached.
+    // As in src/hub/answer.rs: a copy that was verified once replaces what cannot be reached.
     const mayStandIn = ["network", "rate-limited", "model-not-found", "unauthorized"].includes(error.code);
     const named = (/** @type {ModelRecord} */ { key, names, last_used }) =>
       !request.repository ? last_used : key.commit === request.revision ? Infinity : names[request.revision];
@@ -128,7 +128,7 @@ function isSameModel({ endpoint, id }, request) {
   return id === request.id && endpoint === (request.repository ? request.endpoint : "");
 }
 
-/** Whether a record has the precision and the shape that are asked for, as src/store/serve.rs says. @param {ModelRecord} record @param {Request} request */
+/** Whether a record has the requested precision and shape, as in src/store/serve.rs. @param {ModelRecord} record @param {Request} request */
 function fits({ key, is_converted: isConverted, told }, { quantization, config }) {
   const isOfPrecision = quantization ? quantization === key.quantization : !isConverted || key.quantization === "q4";
   return isOfPrecision && completed(told, config) !== null;
@@ -137,7 +137,7 @@ function fits({ key, is_converted: isConverted, told }, { quantization, config }
 /** @param {ModelRecord} record @param {string | null} version */
 const isVersion = ({ key }, version) => version === null || key.commit === version;
 
-/** Bytes that are still to be downloaded; null where nobody tells. @param {Contents | null} contents @param {ModelRecord[]} partly */
+/** Bytes that are still to be downloaded; null if unknown. @param {Contents | null} contents @param {ModelRecord[]} partly */
 async function leftOf(contents, partly) {
   const bytes = contents?.bytes ?? null;
   if (bytes === null) return null;
@@ -169,7 +169,7 @@ function checkContextLength({ contextLength }, { max_position_embeddings: most }
     throw invalidArgument(`contextLength is ${contextLength}; this model allows 1 to ${most}.`);
 }
 
-/** Parameters of a checkpoint whose shape only its tables tell: nearly all of it are numbers of 32 bits. @param {Contents | null} contents */
+/** Parameters of a checkpoint whose shape only its tables show: nearly all of its bytes are 32-bit numbers. @param {Contents | null} contents */
 function guessed(contents) {
   return contents && contents.quantization === null && contents.bytes !== null ? contents.bytes / 4 : null;
 }

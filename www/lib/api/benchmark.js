@@ -1,9 +1,9 @@
-// How fast a model is: prompts of arbitrary tokens, the same way that every caller takes.
+// How fast a model is: prompts of arbitrary tokens, measured the same way for every caller.
 
 /** Token 0 would end a text. */
 export const NO_END = Object.freeze({ 0: -1e4 });
 
-/** Median, least and greatest of some numbers. @param {number[]} values */
+/** Median, minimum and maximum of some numbers. @param {number[]} values */
 export function spread(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

@@ -1,5 +1,5 @@
-// Text completions in the form that OpenAI's clients speak, for code that does so already: a model stands where such code
-// has its client. What cannot be done here is refused by name, never passed over.
+// Text completions in the form that OpenAI's clients use: existing code can use a model here instead of its client.
+// What is not supported is rejected by name, never ignored.
 
 import { aborted, invalidArgument } from "../errors.js";
 import { randomSeed, seedAfter } from "../seeds.js";
@@ -17,7 +17,7 @@ import { checkOptions, GENERATE_OPTIONS } from "./options.js";
 /** @typedef {import("../../tokenformer.js").GenerateResult} GenerateResult */
 
 /**
- * What was asked for, checked and complete.
+ * The request, checked and complete.
  * @typedef {"max_tokens" | "temperature" | "top_p" | "top_k" | "min_p" | "n" | "stream" | "echo" | "heal" | "logit_bias"
  *   | "presence_penalty" | "frequency_penalty" | "repetition_penalty"} WithDefault
  * @typedef {{ [P in WithDefault]-?: NonNullable<Params[P]> } & { logprobs?: number, seed?: number }} Checked
@@ -25,7 +25,7 @@ import { checkOptions, GENERATE_OPTIONS } from "./options.js";
  */
 
 /** What every chunk of an answer has. @typedef {Omit<Completion, "choices" | "usage">} Head */
-/** What is told of a prompt. @typedef {{ text: string, logprobs: Logprobs | null, tokenCount: number }} Echo */
+/** What is reported of a prompt. @typedef {{ text: string, logprobs: Logprobs | null, tokenCount: number }} Echo */
 /** Text of a choice: a token's, or its prompt's. @typedef {{ index: number, text: string, chunk?: Chunk, echo?: Echo, result?: undefined }} Part */
 /** How a choice ended. @typedef {{ finishReason: GenerateResult["finishReason"], usage: Pick<GenerateResult["usage"], "promptTokens" | "completionTokens"> }} Result */
 /** The end of a choice, which may be the first of its prompt. @typedef {{ index: number, isFirst: boolean, result: Result }} End */
@@ -160,7 +160,7 @@ export class Completions {
     };
   }
 
-  /** Everything that is told, as it comes. @param {Asked} asked @returns {AsyncGenerator<Part | End, void, undefined>} */
+  /** Everything that is reported, in order. @param {Asked} asked @returns {AsyncGenerator<Part | End, void, undefined>} */
   async *#write(asked) {
     const { prompts, n } = asked;
     for (const [at, prompt] of asked.echo ? prompts.entries() : []) {
@@ -188,7 +188,7 @@ export class Completions {
           for (const [index, result] of results.entries()) yield { index, isFirst: index % n === 0, result };
           return;
         }
-        // Of several texts more may come than was taken, which nobody waits for.
+        // With several texts, more tokens may arrive than were taken; do not wait for them.
         if (signal?.aborted) throw aborted("The completion", signal.reason);
         yield { index: "index" in value ? value.index : 0, text: value.text, chunk: value };
       }
@@ -303,9 +303,9 @@ function optionsOf(asked) {
   };
 }
 
-/** The end of a choice that is its prompt alone. @param {Echo} echo @returns {Result} */
+/** The end of a choice that consists of its prompt alone. @param {Echo} echo @returns {Result} */
 function nothingAfter({ tokenCount }) {
-  // An empty text stands for one token, the beginning of a text.
+  // An empty text counts as one token, the start of a text.
   return { finishReason: "length", usage: { promptTokens: Math.max(1, tokenCount), completionTokens: 0 } };
 }
 

@@ -1,10 +1,10 @@
-// Where the embedded model is: mostly beside the code, but bundles and hosts put it elsewhere, and some leave it out.
+// Where the embedded model is: usually beside the code, but bundles and hosts put it elsewhere, and some leave it out.
 
 import { VERSION } from "../distribution.js";
 import { TokenFormerError, toTokenFormerError } from "../errors.js";
 import { embeddedFolders, locate, rememberEmbeddedFolder } from "../locations.js";
 
-/** How an engine says that a folder is not there, or that the host answers with a page in its place. */
+/** Error codes by which an engine reports that a folder is missing, or that the host answers with a page instead. */
 const NOT_THERE = [
   "model-not-found",
   "network",
@@ -15,8 +15,8 @@ const NOT_THERE = [
 ];
 
 /**
- * Loads the embedded model from the first folder that has it. A folder is looked at only once the one before has failed:
- * nothing is asked of the network for a model that is stored.
+ * Loads the embedded model from the first folder that has it. A folder is tried only once the one before has failed: a
+ * stored model needs no network request.
  * @template T
  * @param {(folderUrl: string) => Promise<T>} load
  * @param {AbortSignal} [signal]
@@ -36,7 +36,7 @@ export async function loadEmbedded(load, signal) {
       rememberEmbeddedFolder(folder);
       return loaded;
     }
-    // Without a network nothing can be said of any folder.
+    // Without a network, no folder can be checked.
     if (cause.code === "network") throw cause;
     throw notFound([first, ...others], cause);
   }

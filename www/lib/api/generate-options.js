@@ -1,11 +1,11 @@
-// The options of `generate`: the one table that all who know them are made from.
+// The options of `generate`: the single table that everything else is generated from or checked against.
 //
-// - This module's room checks arguments by it (options.js), the element reads its attributes by it.
-// - build.rs makes of it Rust's options with their defaults and checks, and what the shaders get of them
-//   (build/options.rs). Therefore what stands after the equals sign is JSON.
+// - JavaScript checks arguments against it (options.js), the element reads its attributes by it.
+// - build.rs generates Rust's options with their defaults and checks from it, and the fields that the shaders get
+//   (build/options.rs). Therefore what follows the equals sign must be JSON.
 // - `node scripts/options.mjs` writes it into docs/ and tokenformer.d.ts.
 //
-// The columns are described in options.js at `Option`.
+// The columns are described in option-checks.js at `Option`.
 
 // prettier-ignore
 /** @type {Readonly<Record<string, Readonly<import("./options.js").Option>>>} */

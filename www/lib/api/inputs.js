@@ -1,4 +1,4 @@
-// Checks of texts and token ids at the edge.
+// Checks texts and token ids that enter the module.
 
 import { invalidArgument } from "../errors.js";
 
@@ -13,19 +13,19 @@ export function typeName(value) {
   return typeof value === "object" ? "an object" : `of type ${typeof value}`;
 }
 
-/** True for `{…}` and `Object.create(null)`, in whatever realm they were made. @param {unknown} value @returns {value is Record<string, unknown>} */
+/** True for `{…}` and `Object.create(null)`, whichever realm they come from. @param {unknown} value @returns {value is Record<string, unknown>} */
 export function isPlainObject(value) {
   if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** Index of the first surrogate that has no partner, or -1. @param {string} text */
+/** Index of the first lone surrogate, or -1. @param {string} text */
 export function loneSurrogateAt(text) {
   return text.search(/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/);
 }
 
-/** The text with U+FFFD in the place of halves of characters, as `toWellFormed()` makes it, which browsers before 2023 lack. @param {string} text */
+/** The text with lone surrogates replaced by U+FFFD, like `toWellFormed()`, which browsers before 2023 lack. @param {string} text */
 export function wellFormed(text) {
   return text.replace(/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g, "\uFFFD");
 }

@@ -1,4 +1,4 @@
-// Arguments of what looks inside a model: `inspect`, `promotes`, `ablate`. The engine knows how many layers and tokens there are.
+// Arguments of the calls that look inside a model: `inspect`, `promotes`, `ablate`. The engine checks layer and token numbers.
 
 import { invalidArgument } from "../errors.js";
 import { checkTextOrIds, isPlainObject, typeName } from "./inputs.js";

@@ -1,4 +1,4 @@
-// From the arguments of `TokenFormer.load` to an engine that holds the model.
+// From the arguments of `TokenFormer.load` to an engine with the model loaded.
 
 import { unlessAborted } from "./abort.js";
 import { loadEmbedded } from "./embedded-place.js";
@@ -14,7 +14,7 @@ import { requestedPlace } from "./place.js";
 /** @typedef {import("./model.js").TokenFormer} TokenFormer */
 
 /**
- * A model with the packs that it shall have. Everything is checked before anything is fetched.
+ * A model with its requested packs. Everything is checked before anything is fetched.
  * @param {string | undefined} name
  * @param {import("../../tokenformer.js").LoadOptions | undefined} options
  * @param {(made: Made, hub: Hub) => TokenFormer} modelOf
@@ -46,7 +46,7 @@ async function loadMade(name, { signal, onProgress, ...rest }) {
   return name === undefined ? loadEmbedded((folderUrl) => load({ ...request, folderUrl }), signal) : load(request);
 }
 
-/** Starts the engine if need be and loads a model into it. Rejects as soon as `signal` says so. @param {import("../../tokenformer-web.js").Request} request @param {import("../../tokenformer.js").LoadOptions["onProgress"]} onProgress @param {AbortSignal} [signal] */
+/** Starts the engine if needed and loads a model into it. Rejects as soon as `signal` aborts. @param {import("../../tokenformer-web.js").Request} request @param {import("../../tokenformer.js").LoadOptions["onProgress"]} onProgress @param {AbortSignal} [signal] */
 async function loadEngine(request, onProgress, signal) {
   let over = false;
   /** @type {import("../engine/port.js").Tell} */
@@ -66,7 +66,7 @@ async function loadEngine(request, onProgress, signal) {
   }
 }
 
-/** Frees an engine that came too late. @param {Made} made */
+/** Frees an engine that arrived too late. @param {Made} made */
 async function discard({ engine }) {
   await engine.dispose();
   engine.free();

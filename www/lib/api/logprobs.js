@@ -1,4 +1,4 @@
-// Log-probabilities in the form of OpenAI's completions: lists with an element for every token.
+// Log-probabilities in the form of OpenAI's completions: lists with one element per token.
 
 import { aborted, invalidArgument } from "../errors.js";
 
@@ -6,12 +6,12 @@ import { aborted, invalidArgument } from "../errors.js";
 /** @typedef {import("../../tokenformer.js").Chunk} Chunk */
 /** @typedef {import("../../tokenformer.js").CompletionLogprobs} Logprobs */
 /** @typedef {import("../../tokenformer.js").TopLogprob} TopLogprob */
-/** A token of a prompt: the first one has no probability. @typedef {{ text: string, tokenId: number, logprob: number | null, topLogprobs: TopLogprob[] }} Scored */
+/** A prompt's token: the first one has no probability. @typedef {{ text: string, tokenId: number, logprob: number | null, topLogprobs: TopLogprob[] }} Scored */
 
-/** Of tokens that hold a part of a character; a character has at most four bytes. */
+/** The text of tokens that hold part of a character; a character has at most four bytes. */
 const REPLACEMENT = "\uFFFD";
 const MOST_BYTES = 4;
-/** Rows of the table that no token has are passed over, so a few more are looked at than asked for. */
+/** The table has rows without a token, which are skipped, so look at a few more than requested. */
 const SPARE = 8;
 
 /** @returns {Logprobs} */
@@ -20,9 +20,9 @@ export function emptyLogprobs() {
 }
 
 /**
- * Adds a token. It is among its alternatives, likely or not, as the protocol wants.
+ * Adds a token. It is listed among its alternatives, likely or not, as the protocol requires.
  * @param {Logprobs} logprobs
- * @param {Chunk | Scored} token one that was written with logprobs, or a prompt's
+ * @param {Chunk | Scored} token generated with logprobs, or from the prompt
  * @param {number} offset where its text begins
  * @param {number | undefined} wanted how many alternatives
  */
@@ -38,15 +38,15 @@ export function addLogprobs(logprobs, token, offset, wanted) {
   /** @type {Record<string, number>} */
   const top = {};
   for (const other of topLogprobs.slice(0, wanted)) top[other.text] ??= other.logprob;
-  // By its id: its text in the list may have the space that the prompt ends in, and lacks what is held back.
+  // Compared by id: its text in the list may include the space that the prompt ends in, and lacks what is held back.
   if (!topLogprobs.slice(0, wanted).some((other) => other.tokenId === tokenId)) top[text] ??= logprob;
   logprobs.top_logprobs.push(top);
   return logprobs;
 }
 
 /**
- * The log-probabilities of a prompt's tokens. With alternatives it costs what writing so many tokens costs: each
- * place's whole distribution is needed, and comes from a step of its own. Without, the prompt is scored in one pass.
+ * The log-probabilities of a prompt's tokens. With alternatives this costs as much as generating that many tokens: each
+ * position needs the full distribution, from a step of its own. Without, one pass scores the prompt.
  * @param {Pick<TokenFormer, "decode" | "logits" | "score" | "info">} model
  * @param {number[]} ids
  * @param {number} wanted how many alternatives
@@ -86,7 +86,7 @@ export async function promptLogprobs(model, ids, wanted, signal) {
 }
 
 /**
- * How likely a token is by the logits, and which are likelier, the likeliest first.
+ * How likely a token is according to the logits, and the tokens that are more likely, most likely first.
  * @param {Float32Array} logits
  * @param {number} tokenId
  * @param {number} wanted
@@ -109,7 +109,7 @@ async function likelihood(logits, tokenId, wanted, textOf) {
   return { logprob: logprobOf(tokenId), topLogprobs };
 }
 
-/** The indices of the largest values, the largest first; of equal ones the first. @param {Float32Array} values @param {number} count */
+/** The indices of the largest values, largest first; among equals, the lowest index first. @param {Float32Array} values @param {number} count */
 function largest(values, count) {
   /** @type {number[]} */
   const best = [];

@@ -1,4 +1,4 @@
-// A loaded model: checks, order of calls, aborts and disposal. What computes is the engine.
+// A loaded model: argument checks, order of calls, aborts and disposal. The engine does the computing.
 //
 // Two locks keep the engine from being called twice at once:
 // - `turns` orders the calls of the public interface. A generator keeps its turn until it ends.
@@ -34,7 +34,7 @@ import { checkTraining, train } from "./training.js";
 
 const LOADED = Symbol("made by load");
 
-/** False once a model is disposed, its engine has stopped, or its GPU was lost for good. @type {(model: TokenFormer) => boolean} */
+/** False once a model is disposed, its engine has stopped, or its GPU is lost for good. @type {(model: TokenFormer) => boolean} */
 export let isUsable;
 
 export class TokenFormer {
@@ -45,7 +45,7 @@ export class TokenFormer {
   /** @type {Engine | null} */
   #engine;
   #thread;
-  /** Why it is that thread, where it is not the one that was wanted. */
+  /** Why it runs in that thread, if not in the preferred one. */
   #note;
   #turns = new Lock();
   #steps = new Lock();
@@ -53,22 +53,22 @@ export class TokenFormer {
   #calls = new Set();
   /** The call that the engine works for now. @type {Call | null} */
   #stepping = null;
-  /** The generator that has begun and not ended. @type {Writing | null} */
+  /** The generator that is in progress. @type {Writing | null} */
   #writing = null;
-  /** Why the engine can be used no more. @type {TokenFormerError | null} */
+  /** Why the engine can no longer be used. @type {TokenFormerError | null} */
   #failure = null;
-  /** The last step ended since the GPU was lost, and could not be replaced. */
+  /** The last step ended because the GPU was lost and could not be replaced. */
   #isLost = false;
   #unwatch;
   #discard;
   /** @type {Promise<void> | null} */
   #disposal = null;
   #lastInfo;
-  /** The hub that it was loaded from. */
+  /** The hub that the model was loaded from. */
   #hub;
   #packs;
   #completions = new Completions(this, (candidates, options) => this.#write(() => severalTexts(candidates, options)));
-  /** For clients of OpenAI's API that take a `fetch`: answers in the place of a server. Needs no `this`. */
+  /** A `fetch` for clients of OpenAI's API that accept one: answers instead of a server. Needs no `this`. */
   fetch = fetchOf(this, () => this.#assertUsable());
 
   /** Not for callers: use `TokenFormer.load`. @param {symbol} key @param {Made} made @param {import("./pack-sources.js").Hub} [hub] */
@@ -90,7 +90,7 @@ export class TokenFormer {
     this.#packs = new Packs((name, work, how) => this.#invoke(name, work, how), hub);
   }
 
-  /** The address of the folder that holds worker, glue, wasm and `models/`, where the page names one, else null. To be set before the first load. */
+  /** The address of the folder with worker, glue, wasm and `models/`, if the page names one, else null. Set it before the first load. */
   static get assets() {
     return assets()?.href ?? null;
   }
@@ -110,7 +110,7 @@ export class TokenFormer {
     return availability(name, options);
   }
 
-  /** What is stored in this browser: [{ id, revision, quantization, bytes, complete, lastUsed }]. */
+  /** Lists the models stored in this browser: [{ id, revision, quantization, bytes, complete, lastUsed }]. */
   static models() {
     return storedModels();
   }
@@ -125,14 +125,15 @@ export class TokenFormer {
     return storage();
   }
 
-  /** Asks the browser to keep what is stored when space gets short; resolves to its answer. */
+  /** Asks the browser not to clear stored models when the disk is full; resolves to its answer. */
   static persist() {
     return persist();
   }
 
   /**
-   * For benchmarks: a model of a published shape with random weights, which needs no download. Without `workgroups`, decode
-   * steps are tuned as those of every model; with it, so many workgroups make them, or, if it is 0, a dispatch per product.
+   * For benchmarks: a model of a published shape with random weights, which needs no download. Without `workgroups`,
+   * decode steps are tuned as for any model; with it, that many workgroups run them, or, if it is 0, one dispatch per
+   * product.
    * @param {string} id
    * @param {import("../../tokenformer.js").RandomOptions} [options]
    */
@@ -142,7 +143,7 @@ export class TokenFormer {
     return new TokenFormer(LOADED, await (await engines.get()).random(request));
   }
 
-  /** A snapshot of what the model is and what it occupies. */
+  /** A snapshot of the model's properties and memory use. */
   get info() {
     if (this.#engine && !this.#failure) this.#lastInfo = this.#engine.info();
     const { notes } = this.#lastInfo;
@@ -150,22 +151,22 @@ export class TokenFormer {
     return structuredClone({ ...this.#lastInfo, ...told, packs: this.#packs.info, thread: this.#thread });
   }
 
-  /** The token packs that take part, in the order of their names. */
+  /** The active token packs, in the order of their names. */
   get packs() {
     return this.#packs.list;
   }
 
-  /** Has a token pack take part, in the place of one of the same name. The context is forgotten. @param {import("../../tokenformer.js").PackSource} pack @param {import("../../tokenformer.js").PackOptions} [options] */
+  /** Adds a token pack, replacing one of the same name. Clears the context. @param {import("../../tokenformer.js").PackSource} pack @param {import("../../tokenformer.js").PackOptions} [options] */
   addPack(pack, options) {
     return this.#packs.add(pack, options);
   }
 
-  /** Changes how much a pack counts; 0 is off. The context is forgotten. @param {string} name @param {{ strength: number }} options */
+  /** Changes a pack's strength; 0 is off. Clears the context. @param {string} name @param {{ strength: number }} options */
   setPack(name, options) {
     return this.#packs.set(name, options);
   }
 
-  /** Takes a pack away. The context is forgotten. @param {string} name */
+  /** Removes a pack. Clears the context. @param {string} name */
   removePack(name) {
     return this.#packs.remove(name);
   }
@@ -197,17 +198,17 @@ export class TokenFormer {
     return this.#completions;
   }
 
-  /** Writes on from a prompt: yields chunks, returns what `complete` resolves to. @param {string | TokenIds} prompt @param {GenerateOptions} [options] */
+  /** Continues a prompt: yields chunks, returns what `complete` resolves to. @param {string | TokenIds} prompt @param {GenerateOptions} [options] */
   generate(prompt, options) {
     return this.#write(() => oneText(prompt, options));
   }
 
-  /** Writes a prompt on in `n` ways at once: yields chunks with the `index` of their text, returns all results. @param {string | TokenIds} prompt @param {AlternativesOptions} [options] */
+  /** Continues a prompt in `n` ways at once: yields chunks with the `index` of their text, returns all results. @param {string | TokenIds} prompt @param {AlternativesOptions} [options] */
   alternatives(prompt, options) {
     return this.#write(() => alternatives(prompt, options));
   }
 
-  /** Writes on from a prompt and resolves to the whole. @param {string | TokenIds} prompt @param {GenerateOptions} [options] @returns {Promise<GenerateResult>} */
+  /** Continues a prompt and resolves to the complete result. @param {string | TokenIds} prompt @param {GenerateOptions} [options] @returns {Promise<GenerateResult>} */
   async complete(prompt, options) {
     const chunks = this.generate(prompt, options);
     for (;;) {
@@ -253,16 +254,16 @@ export class TokenFormer {
     return this.#invoke("promotes", (engine) => engine.promotes(asked.token, asked.top));
   }
 
-  /** Multiplies the activations of these parameter tokens, and of no others; 0 is off. The context is forgotten. @param {readonly import("../../tokenformer.js").Ablation[]} tokens */
+  /** Multiplies the activations of these parameter tokens, and of no others; 0 is off. Clears the context. @param {readonly import("../../tokenformer.js").Ablation[]} tokens */
   async ablate(tokens) {
     const ablations = checkAblations(tokens);
     await this.#invoke("ablate", (engine) => engine.ablate(ablations));
   }
 
-  /** Measures how fast the model is on this device. The context is forgotten. @param {import("../../tokenformer.js").BenchmarkOptions} [options] */
+  /** Measures how fast the model is on this device. Clears the context. @param {import("../../tokenformer.js").BenchmarkOptions} [options] */
   async benchmark(options) {
     const checked = checkBenchmarkOptions(options);
-    // What is measured is what a text gets that is written some seconds after loading.
+    // Measures the speed that a text gets a few seconds after loading.
     await this.#invoke("benchmark", (engine) => engine.settle());
     const step = await this.#invoke("benchmark", (engine) => engine.stepInfo());
     const complete = (/** @type {number[]} */ ids, /** @type {GenerateOptions} */ given) => this.complete(ids, given);
@@ -273,7 +274,7 @@ export class TokenFormer {
   }
 
   /**
-   * For benchmarks: [{ kernel, dispatches, microseconds }] of a step on the GPU, or null without timestamps.
+   * For benchmarks: [{ kernel, dispatches, microseconds }] of a step on the GPU, or null without timestamp queries.
    * @param {"decode" | { prefill: number } | { several: number }} [timed]
    */
   async kernelTimes(timed = "decode") {
@@ -285,12 +286,12 @@ export class TokenFormer {
     return this.#invoke("context", async (engine) => Array.from(await engine.context()));
   }
 
-  /** Forgets the context, so that a seed gives the same text again. */
+  /** Clears the context, so that a seed gives the same text again. */
   async reset() {
     await this.#invoke("reset", (engine) => engine.reset());
   }
 
-  /** Aborts every call, then frees everything. Calling it again changes nothing. @returns {Promise<void>} */
+  /** Aborts every call, then frees everything. Calling it again has no effect. @returns {Promise<void>} */
   dispose() {
     this.#disposal ??= this.#dispose();
     return this.#disposal;
@@ -301,12 +302,12 @@ export class TokenFormer {
     const release = await this.#steps.acquire();
     const engine = /** @type {Engine} */ (this.#engine);
     try {
-      // A generator that waits for its caller can still tell its end after the engine is gone.
+      // A generator that is waiting for its caller can still report its end after the engine is gone.
       if (!this.#failure) await this.#writing?.finish().catch(() => this.#writing?.close());
       await engine.dispose();
       this.#lastInfo = engine.info(); // what is left on the GPU: nothing
     } catch (error) {
-      // After a trap the engine's own call fails as well, which tells nothing new.
+      // After a trap the engine's own call fails as well, which adds nothing new.
       if (!this.#failure) throw toTokenFormerError(error);
     } finally {
       if (this.#failure) this.#lastInfo = { ...this.#lastInfo, gpuBytes: 0 };
@@ -322,7 +323,7 @@ export class TokenFormer {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Registers a call, which ends early when `signal` says so or the model is disposed. @param {AbortSignal} [signal] @returns {Call} */
+  /** Registers a call, which ends early when `signal` aborts or the model is disposed. @param {AbortSignal} [signal] @returns {Call} */
   #begin(signal) {
     const controller = new AbortController();
     const abort = () => {
@@ -357,7 +358,7 @@ export class TokenFormer {
     const release = await this.#steps.acquire();
     this.#stepping = call;
     try {
-      // After `dispose` there is none, and nobody asks for it any more.
+      // After `dispose` there is no engine, and no caller that needs it.
       const result = await work(/** @type {Engine} */ (this.#engine));
       this.#isLost = false;
       return result;
@@ -424,7 +425,7 @@ export class TokenFormer {
     }
   }
 
-  /** Begins to write; null if it was aborted before anything could be written. @param {Call} call @param {import("./texts.js").Texts} texts @returns {Promise<Writing | null>} */
+  /** Starts generating; null if aborted before anything could be generated. @param {Call} call @param {import("./texts.js").Texts} texts @returns {Promise<Writing | null>} */
   async #start(call, texts) {
     try {
       return await this.#step(call, async (engine) => {

@@ -1,4 +1,4 @@
-// From the name that a caller gives to the place of the model.
+// From the name that a caller gives to the model's location.
 
 import { invalidArgument } from "../errors.js";
 import { typeName } from "./inputs.js";
@@ -7,14 +7,14 @@ import { EMBEDDED_MODEL, embeddedFolders } from "../locations.js";
 
 const REPOSITORY = /^(?!\.)[A-Za-z0-9._-]+\/(?!\.)[A-Za-z0-9._-]+$/;
 const RELATIVE = /^(\/|\.\/|\.\.\/)/;
-/** A path of Windows. */
+/** A Windows path. */
 const DRIVE = /^[A-Za-z]:[\\/]/;
 const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:/;
-/** Address of the hub where the caller names none. */
+/** Address of the hub if the caller names none. */
 export const DEFAULT_ENDPOINT = "https://huggingface.co";
-/** Another name of the same hub, which people copy as well. */
+/** An alias of the same hub, which people also copy. */
 const SHORT_ENDPOINT = "https://hf.co";
-/** What a hub has at its top beside owners. */
+/** Top-level paths of a hub that are not owners. */
 const NO_OWNERS =
   /^(api|blog|collections|datasets|docs|join|login|models|organizations|papers|settings|spaces|tasks)$/i;
 const FILE = /\.(bin|safetensors|json)$/i;
@@ -24,7 +24,7 @@ const HINT =
 /**
  * Resolves a model's name; nothing is fetched.
  *
- * @param {string | undefined} name nothing for the embedded model
+ * @param {string | undefined} name undefined for the embedded model
  * @param {string} [baseUri] what relative addresses are resolved against: the document's base URI; outside of a page the
  * working directory, where they are paths
  * @param {string} [endpoint] the hub, without a slash at its end: an address of one of its pages means the repository
@@ -55,7 +55,7 @@ export function resolveName(
   return folderAt(url, name);
 }
 
-/** @param {URL} url @param {string} name as it was given */
+/** @param {URL} url @param {string} name as given */
 function folderAt(url, name) {
   if (FILE.test(url.pathname)) {
     throw invalidArgument(
@@ -68,7 +68,7 @@ function folderAt(url, name) {
 }
 
 /**
- * The repository that a page of the hub shows: `…/owner/name`, its files (`/tree/main`), one of them (`/blob/main/…`), or
+ * The repository that a hub page belongs to: `…/owner/name`, its files (`/tree/main`), one of them (`/blob/main/…`), or
  * that file itself (`/resolve/main/…`). A folder below `/resolve/` is a folder like those of other hosts.
  *
  * @param {URL} url
@@ -94,7 +94,7 @@ function hubPage({ href }, endpoint) {
 /**
  * Resolves the name of a file; nothing is fetched.
  *
- * @param {string} what it is called in messages
+ * @param {string} what its name in messages
  * @param {string} name "owner/name", a page of a repository, or the file's address
  * @param {{ baseUri?: string, endpoint?: string }} [where]
  * @returns {{ repository: string | null, revision?: string, url: string | null }} a repository, in which the file has its
@@ -121,7 +121,7 @@ export function resolveFile(
     );
   const page = ABSOLUTE.test(name) ? hubPage(url, endpoint) : null;
   if (page && !FILE.test(url.pathname)) return { ...page, url: null };
-  // What a person sees of a file, and the file.
+  // The page that shows a file becomes the address of the file itself.
   if (page) url.pathname = url.pathname.replace(/^((?:\/[^/]+)*?\/[^/]+\/[^/]+)\/blob\//, "$1/resolve/");
   return { repository: null, url: url.href };
 }
@@ -135,12 +135,12 @@ function decodeSegment(text) {
   }
 }
 
-/** True for the folder of a model that the page answers from files of this computer (page/local-folder.js). @param {unknown} name */
+/** True for a model folder that the page serves from local files (page/local-folder.js). @param {unknown} name */
 export function isLocalFolder(name) {
   return typeof name === "string" && /(^|\/)local\/~[^/]+\/?$/.test(name);
 }
 
-/** The endpoint without its last slash, or undefined where it is none. @param {string} endpoint */
+/** The endpoint without its trailing slash, or undefined if it is not one. @param {string} endpoint */
 export function normalizeEndpoint(endpoint) {
   if (!/^https?:\/\//i.test(endpoint)) return undefined;
   const url = parseUrl(endpoint);
@@ -148,7 +148,7 @@ export function normalizeEndpoint(endpoint) {
   return url.href.replace(/\/+$/, "");
 }
 
-/** An http(s) URL without credentials, from text without blanks (which URL would silently drop); or one of a file. @param {string} text @param {string} [base] @param {boolean} [hasFiles] */
+/** An http(s) URL without credentials, from text without blanks (which URL would silently drop); or a file URL. @param {string} text @param {string} [base] @param {boolean} [hasFiles] */
 function parseUrl(text, base, hasFiles = false) {
   if (/[\u0000-\u0020\u007f\\]/.test(text)) return undefined;
   let url;

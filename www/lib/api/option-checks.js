@@ -1,4 +1,4 @@
-// Checks of options by a table of them: options.js has the tables.
+// Checks options against tables; options.js has the tables.
 
 import { invalidArgument } from "../errors.js";
 import { checkText, isPlainObject, typeName } from "./inputs.js";
@@ -10,9 +10,9 @@ import { packReader } from "./pack-sources.js";
  * @typedef {object} Option
  * @property {"string"|"url"|"enum"|"integer"|"number"|"boolean"|"integers"|"enums"|"shape"|"texts"|"biases"|"object"|"pack"|"packs"|"signal"|"signals"|"function"} type
  * @property {unknown} [default] undefined: described in `about`
- * @property {string} [about] one line for people
+ * @property {string} [about] one line of description
  * @property {readonly unknown[]} [values] of an enum, or of several
- * @property {boolean} [orOne] of integers: one may stand without an array
+ * @property {boolean} [orOne] of integers: a single one needs no array
  * @property {number} [min] smallest number, itself allowed unless `aboveMin`
  * @property {number} [max] largest number, itself allowed unless `belowMax`
  * @property {boolean} [aboveMin]
@@ -20,16 +20,16 @@ import { packReader } from "./pack-sources.js";
  * @property {RegExp} [pattern] what a string must match
  * @property {string} [shape] that pattern in words
  * @property {Table} [fields] of an object: each left out has its own default
- * @property {"sampling" | "text" | "training"} [room] where Rust has it: in `SamplingOptions`, whose numbers the shaders get
+ * @property {"sampling" | "text" | "training"} [room] where Rust keeps it: in `SamplingOptions`, whose numbers the shaders get
  *   too, in `GenerateOptions`, or in `TrainOptions`; without one it stays in JavaScript
- * @property {boolean} [isWide] of an integer: Rust needs all of its 53 bits; others count as 2^32 - 1 there if they are larger
+ * @property {boolean} [isWide] of an integer: Rust needs all of its 53 bits; otherwise larger values are clamped to 2^32 - 1 there
  * @property {string} [doc] the comment in tokenformer.d.ts, without the default
  * @property {string} [leftOut] what that comment says instead of a default
- * @property {readonly [number, string]} [step] where it has a place in the order of the sampling, and its name in the documentation
+ * @property {readonly [number, string]} [step] its position in the order of sampling steps, and its name in the documentation
  */
 
 /** @typedef {Readonly<Record<string, Readonly<Option>>>} Table */
-/** Numbers of a config.json, with their ranges; what else it holds is left to the engine. */
+/** Numeric fields of a config.json, with their ranges; the engine checks the other fields. */
 /** @type {Readonly<Option>} */
 const count = { type: "integer", min: 1, max: 2 ** 20 };
 /** @type {Table} */
@@ -52,10 +52,10 @@ const SHAPE = Object.freeze({
 
 /** Largest magnitude of a pack's strength. */
 export const MOST_STRENGTH = 4;
-/** Packs that a model has at most. */
+/** Maximum number of packs of a model. */
 export const MOST_PACKS = 16;
 
-/** How much a pack counts. @type {Readonly<Option>} */
+/** A pack's strength. @type {Readonly<Option>} */
 export const STRENGTH = {
   type: "number",
   min: -MOST_STRENGTH,
@@ -63,7 +63,7 @@ export const STRENGTH = {
   default: undefined,
   about: "weight of the pack: 0 is off, below 0 the opposite; by default what its file says, else 1",
 };
-/** Options checked against a table, and complete. Throws `invalid-argument`. @param {Table} table @param {unknown} [options] @param {string} [path] of an object's fields, in messages: "dry." */
+/** Options checked against a table, with defaults filled in. Throws `invalid-argument`. @param {Table} table @param {unknown} [options] @param {string} [path] of an object's fields, in messages: "dry." */
 export function checkOptions(table, options = {}, path = "") {
   if (!isPlainObject(options)) throw invalidArgument(`The options must be a plain object, not ${typeName(options)}.`);
   const given = { ...options }; // every getter is read once
@@ -181,7 +181,7 @@ const CHECKS = {
   },
 };
 
-/** A table of which nobody can change anything; an object's default is made of those of its fields. @param {Table} table @returns {Table} */
+/** A table frozen in depth; the default of an object is built from its fields' defaults. @param {Table} table @returns {Table} */
 export function complete(table) {
   /** @type {Record<string, Readonly<Option>>} */
   const made = {};
@@ -208,7 +208,7 @@ export function rangeInWords({ min, max, aboveMin, belowMax }) {
   return aboveMin ? `${low}, at most ${max}` : `${low} to ${max}`;
 }
 
-/** An array with something in it. @param {string} name @param {unknown} value @param {string} wanted @param {(name: string, value: unknown) => unknown} check */
+/** A non-empty array. @param {string} name @param {unknown} value @param {string} wanted @param {(name: string, value: unknown) => unknown} check */
 function list(name, value, wanted, check) {
   if (!Array.isArray(value) && (!ArrayBuffer.isView(value) || value instanceof DataView))
     throw wrong(name, wanted, value);

@@ -1,5 +1,5 @@
-// The one table of options: the API checks against it, the element reads its attributes by it. Those of `generate`, which
-// Rust has to know as well, stand in generate-options.js, and those of `train` in train-options.js.
+// The single table of options: the API checks against it, the element reads its attributes by it. The options of
+// `generate`, which Rust also needs, are in generate-options.js, and those of `train` in train-options.js.
 
 import { invalidArgument } from "../errors.js";
 import { ROWS } from "./generate-options.js";
@@ -22,9 +22,9 @@ export { checkOptions, complete, MOST_PACKS, rangeInWords } from "./option-check
 /** @typedef {GenerateOptions & Required<Omit<GenerateOptions, "seed" | "signal">>} CheckedGenerateOptions */
 /** @typedef {CheckedGenerateOptions & { n: number, signals: (AbortSignal | null | undefined)[] }} CheckedAlternativesOptions */
 
-// Git's rules for the names of branches and tags, plus: nothing that has a meaning in a URL.
+// Git's rules for the names of branches and tags, and nothing that has a meaning in a URL.
 const REVISION = /^(?!.*\.\.)[^\u0000-\u0020\u007f~^:?*#%[\\]+$/u;
-// What an HTTP header can hold.
+// What an HTTP header can contain.
 const TOKEN = /^[\u0021-\u007e]+$/;
 
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
@@ -81,7 +81,7 @@ export const LOAD_OPTIONS = Object.freeze({
 /** @type {Readonly<Record<string, Readonly<Option>>>} */
 export const GENERATE_OPTIONS = complete(ROWS);
 
-/** What `alternatives` takes besides. @type {Readonly<Record<string, Readonly<Option>>>} */
+/** What `alternatives` accepts in addition. @type {Readonly<Record<string, Readonly<Option>>>} */
 export const ALTERNATIVES_OPTIONS = Object.freeze({
   n: {
     type: "integer",
@@ -163,7 +163,7 @@ export function checkLoadOptions(options) {
   return /** @type {CheckedLoadOptions} */ (/** @type {unknown} */ (checkOptions(LOAD_OPTIONS, options)));
 }
 
-/** A revision that an address holds, checked as the option is. Throws `invalid-argument`. @param {unknown} revision */
+/** A revision from an address, checked like the option. Throws `invalid-argument`. @param {unknown} revision */
 export function checkRevision(revision) {
   return /** @type {string} */ (checkOptions({ revision: LOAD_OPTIONS.revision }, { revision }).revision);
 }
@@ -222,7 +222,7 @@ export function checkPackOptions(options) {
   return checkOptions(PACK_OPTIONS, options);
 }
 
-/** The strength that `setPack` is given. Throws `invalid-argument`. @param {unknown} options @returns {number} */
+/** The strength passed to `setPack`. Throws `invalid-argument`. @param {unknown} options @returns {number} */
 export function checkStrength(options) {
   const checked = checkOptions({ strength: STRENGTH }, options);
   if (checked.strength === undefined)

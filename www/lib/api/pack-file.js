@@ -1,5 +1,5 @@
-// The header of a token pack's file, a safetensors file: what it tells of the pack. The engine reads the tensors and checks
-// them (src/packs/file.rs).
+// The header of a token pack's file, a safetensors file: what it says about the pack. The engine reads and checks the
+// tensors (src/packs/file.rs).
 
 import { TokenFormerError } from "../errors.js";
 
@@ -7,26 +7,26 @@ import { TokenFormerError } from "../errors.js";
 /** @typedef {import("../../tokenformer.js").PackBase} PackBase */
 /** @typedef {import("../../tokenformer.js").PackTraining} PackTraining */
 /**
- * What a file tells of its pack.
+ * What a file says about its pack.
  * @typedef {object} PackHeader
- * @property {string | null} name null where the file has none
+ * @property {string | null} name null if the file has none
  * @property {number} strength
  * @property {PackKind[]} kinds those that have tokens, in their usual order
- * @property {number} tokens of a Pattention, the most that any has
+ * @property {number} tokens of a Pattention, the maximum over all of them
  * @property {PackBase | null} base
  * @property {PackTraining | null} training
  */
 
-/** Where a layer may have more tokens, in their usual order. @type {readonly PackKind[]} */
+/** The kinds of Pattention that a pack can add tokens to, in their usual order. @type {readonly PackKind[]} */
 export const KINDS = Object.freeze(["query", "key", "value", "proj", "mlp"]);
 
 const FORMAT = "tokenformer-pack";
 const VERSION = "1";
-/** A header has a few hundred bytes for each tensor, and the losses of its training. */
+/** A header has a few hundred bytes per tensor, plus the losses of its training. */
 const MOST_HEADER = 16 << 20;
 const TENSOR = /^layers\.\d+\.([a-z]+)\.key_tokens$/;
 
-/** Bytes that stand before the tensors, and the header itself. Throws `invalid-config` where it is no pack's. @param {Uint8Array} bytes @returns {{ length: number, header: Record<string, any> }} */
+/** Bytes before the tensors, and the header itself. Throws `invalid-config` if it is not a pack's. @param {Uint8Array} bytes @returns {{ length: number, header: Record<string, any> }} */
 function parse(bytes) {
   if (bytes.length < 10) throw noPack("it is too short");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -53,7 +53,7 @@ function parse(bytes) {
   return { length: 8 + length, header: told };
 }
 
-/** What a file tells of its pack. Throws `invalid-config`. @param {Uint8Array} bytes @returns {PackHeader} */
+/** What a file says about its pack. Throws `invalid-config`. @param {Uint8Array} bytes @returns {PackHeader} */
 export function readHeader(bytes) {
   const { length, header } = parse(bytes);
   const { __metadata__: told, ...tensors } = header;
@@ -100,7 +100,7 @@ export function withTold(bytes, { name, strength }) {
   return written;
 }
 
-/** An object that is JSON in the metadata; null where there is none. @param {unknown} text @returns {any} */
+/** A metadata entry that holds a JSON object; null if there is none. @param {unknown} text @returns {any} */
 function json(text) {
   try {
     const value = JSON.parse(String(text ?? "null"));

@@ -1,4 +1,4 @@
-// Where a token pack may come from: a pack, a file, an address, or a repository of the hub, which has it as pack.safetensors.
+// Where a token pack may come from: a pack, a file, an address, or a hub repository, which stores it as pack.safetensors.
 
 import { invalidArgument, TokenFormerError, toTokenFormerError } from "../errors.js";
 import { underPolicy } from "../engine/policy.js";
@@ -8,28 +8,28 @@ import { resolveFile } from "./names.js";
 import { TokenPack } from "./token-pack.js";
 
 /** @typedef {import("../../tokenformer.js").PackSource} PackSource */
-/** Which hub, and who asks it. @typedef {{ endpoint: string, token?: string }} Hub */
-/** A pack's file, and what it may be called if it has no name itself. @typedef {{ bytes: Uint8Array, name?: string, strength?: number, fallbackName?: string }} PackBytes */
+/** The hub, and the token to access it with. @typedef {{ endpoint: string, token?: string }} Hub */
+/** A pack's file, and a name to use if it has none itself. @typedef {{ bytes: Uint8Array, name?: string, strength?: number, fallbackName?: string }} PackBytes */
 
-/** What a repository calls its pack. */
+/** The name of the pack file in a repository. */
 const FILE = "pack.safetensors";
-/** More than any pack has: 256 float32 tokens for each Pattention of the largest published model are 629 MB. */
+/** Upper bound for a pack's size: 256 float32 tokens for each Pattention of the largest published model are 629 MB. */
 const MOST_BYTES = 2 ** 30;
-/** How often a file is asked for where the connection fails, and what is waited before the second time. */
+/** How often a file is requested if the connection fails, and the delay before the second attempt. */
 const TRIES = 3;
 const WAIT_MS = 300;
 
 const HINT =
   'Give a TokenPack, a Blob or File, the address of a file (absolute, or beginning with "/", "./" or "../"), or "owner/name".';
 
-/** What reads it, once it is known where from. Throws `invalid-argument`. @param {string} name of the argument @param {unknown} source @returns {(hub: Hub, signal?: AbortSignal) => Promise<PackBytes>} */
+/** A reader for the source. Throws `invalid-argument`. @param {string} name of the argument @param {unknown} source @returns {(hub: Hub, signal?: AbortSignal) => Promise<PackBytes>} */
 export function packReader(name, source) {
   if (TokenPack.is(source)) {
     const { name, strength } = source;
     return async () => ({ bytes: TokenPack.bytesOf(source), name, strength });
   }
   if (isBlob(source)) return async () => ({ bytes: await bytesOf(source), fallbackName: stem(nameOf(source)) });
-  // A pack of another copy of this module.
+  // A pack from another copy of this module.
   const { toBlob } = /** @type {{ toBlob?: unknown }} */ (Object(source));
   if (typeof source === "object" && typeof toBlob === "function")
     return async () => ({ bytes: await bytesOf(toBlob.call(source)) });
@@ -38,7 +38,7 @@ export function packReader(name, source) {
   return (hub, signal) => fetched(name, source, hub, signal);
 }
 
-/** Whether something can be told apart from others only by itself: what is kept under a key needs a number for it. @param {unknown} source */
+/** Whether a source can only be identified by the object itself: as part of a cache key it needs a number. @param {unknown} source */
 export function isObjectSource(source) {
   return TokenPack.is(source) || isBlob(source) || typeof Object(source).toBlob === "function";
 }
@@ -123,7 +123,7 @@ function tooLarge(what) {
   return new TokenFormerError("invalid-config", `${what} is no token pack: it has more than a gigabyte.`);
 }
 
-/** A file's name without its folder and its ending, as a pack's name; nothing where none is left. @param {string} path */
+/** A pack name from a file's name, without folder and extension; nothing if none is left. @param {string} path */
 function stem(path) {
   const last = path.split("/").at(-1) ?? "";
   const name = /** @type {RegExpExecArray} */ (/^(.*?)(\.pack)?(\.safetensors)?$/su.exec(decoded(last)))[1].trim();

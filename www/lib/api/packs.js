@@ -1,4 +1,4 @@
-// The token packs that take part in a model. The engine has their tokens, and adds them in the order of their names.
+// The active token packs of a model. The engine holds their tokens, and applies them in the order of their names.
 
 import { invalidArgument } from "../errors.js";
 import { checkPackOptions, checkStrength, MOST_PACKS } from "./options.js";
@@ -8,7 +8,7 @@ import { TokenPack } from "./token-pack.js";
 /** @typedef {import("../engine/port.js").Made["engine"]} Engine */
 /** @typedef {import("./pack-sources.js").Hub} Hub */
 /**
- * Works with the engine when it is this call's turn; `before` is done in that turn as well, while the engine is free.
+ * Calls the engine when it is this call's turn; `before` also runs in that turn, while the engine is idle.
  * @typedef {<T, B = void>(name: string, work: (engine: Engine, before: B) => T | Promise<T>, how?: { before?: (signal: AbortSignal) => Promise<B> }) => Promise<T>} Invoke
  */
 
@@ -18,7 +18,7 @@ export class Packs {
   #invoke;
   #hub;
 
-  /** @param {Invoke} invoke @param {Hub} hub where repositories are looked for */
+  /** @param {Invoke} invoke @param {Hub} hub where repositories are looked up */
   constructor(invoke, hub) {
     this.#invoke = invoke;
     this.#hub = hub;
@@ -29,7 +29,7 @@ export class Packs {
     return [...this.#packs.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** What `info` says of them. */
+  /** What `info` says about them. */
   get info() {
     return this.list.map(({ name, strength, tokens, bytes }) => ({ name, strength, tokens, bytes }));
   }

@@ -1,8 +1,8 @@
-// A model's shape, as far as it is told: what src/config.rs reads of a config.json.
+// A model's shape, as far as it is known: what src/config.rs reads from a config.json.
 
 /** @typedef {Partial<Record<"num_layers" | "hidden_size" | "qkv_slot_num" | "proj_slot_num" | "ffn_slot_num" | "padded_vocab_size" | "max_position_embeddings", number>>} Shape */
 
-/** Fields that the tables tell as well: what says otherwise is of another model. */
+/** Fields that the tables also determine: a different value belongs to another model. */
 const OF_TABLES = ["num_layers", "hidden_size", "qkv_slot_num", "proj_slot_num", "ffn_slot_num", "padded_vocab_size"];
 const FIELDS = [...OF_TABLES, "max_position_embeddings"];
 /** Other names of fields, as libraries write them. */
@@ -16,7 +16,7 @@ export const PRESETS = Object.freeze({
   "tokenformer-1-5b": [40, 1536],
 });
 
-/** What the name of a published repository tells. @param {string | null} repository @returns {Shape} */
+/** The shape implied by the name of a published repository. @param {string | null} repository @returns {Shape} */
 export function presetOf(repository) {
   const [layers, width] = PRESETS[repository?.split("/").at(-1)?.toLowerCase() ?? ""] ?? [];
   if (layers === undefined) return {};
@@ -31,7 +31,7 @@ export function presetOf(repository) {
   };
 }
 
-/** What is told of a shape, with what the caller says of it; null where that contradicts the tables. @param {Record<string, unknown>} told @param {Record<string, unknown> | undefined} given @returns {Shape | null} */
+/** The known fields of a shape, completed by what the caller says; null if that contradicts the tables. @param {Record<string, unknown>} told @param {Record<string, unknown> | undefined} given @returns {Shape | null} */
 export function completed(told, given) {
   const [known, more] = [numbersOf(told), numbersOf(given ?? {})];
   const contradicts = OF_TABLES.some((name) => name in known && name in more && known[name] !== more[name]);
@@ -47,7 +47,7 @@ function numbersOf(fields) {
   return Object.fromEntries(read.filter(([, value]) => Number.isSafeInteger(value) && value > 0));
 }
 
-/** Parameters of a model of this shape; null where something of it is not told. @param {Shape} shape */
+/** Number of parameters of a model of this shape; null if part of the shape is unknown. @param {Shape} shape */
 export function parametersOf(shape) {
   const { num_layers, hidden_size, qkv_slot_num, proj_slot_num, ffn_slot_num, padded_vocab_size } = shape;
   if (!num_layers || !hidden_size || !qkv_slot_num || !proj_slot_num || !ffn_slot_num || !padded_vocab_size)

@@ -1,4 +1,4 @@
-// Models that several callers use at once: one engine for all who ask for the same model with the same options.
+// Models that several callers use at once: one engine for all that ask for the same model with the same options.
 
 import { unlessAborted } from "./abort.js";
 import { aborted, invalidArgument } from "../errors.js";
@@ -12,19 +12,19 @@ import { isObjectSource } from "./pack-sources.js";
 /** @typedef {NonNullable<LoadOptions["onProgress"]>} OnProgress */
 /** @typedef {Omit<LoadOptions, "signal" | "onProgress">} Options */
 
-/** The models that are loaded or being loaded for the next caller, by what was asked for. @type {Map<string, Entry>} */
+/** The models that are loaded or loading for the next caller, by request. @type {Map<string, Entry>} */
 const entries = new Map();
 
 /**
- * Loads a model, or joins those who have it or wait for it.
+ * Loads a model, or joins the callers that have it or are waiting for it.
  *
- * An abort ends the waiting of its caller alone; the loading ends with the last one's. The model is disposed when the
- * last holder has released it. One that was disposed otherwise, or whose engine stopped, is loaded anew.
+ * An abort only ends its caller's wait; loading ends when the last caller aborts. The model is disposed when its last
+ * holder releases it. If it was disposed otherwise, or its engine stopped, it is loaded again.
  *
  * @param {string} [name] as for TokenFormer.load
- * @param {Options} [options] those of TokenFormer.load but onProgress and signal
+ * @param {Options} [options] those of TokenFormer.load except onProgress and signal
  * @param {{ onProgress?: OnProgress, signal?: AbortSignal }} [caller]
- * @returns {Promise<{ model: TokenFormer, release: () => Promise<void> }>} `release` settles when what it frees is free
+ * @returns {Promise<{ model: TokenFormer, release: () => Promise<void> }>} `release` settles once the memory is freed
  */
 export async function acquire(name, options = {}, { onProgress, signal } = {}) {
   if ("signal" in options || "onProgress" in options)
@@ -40,10 +40,10 @@ export async function acquire(name, options = {}, { onProgress, signal } = {}) {
   return entry.join(onProgress, signal);
 }
 
-/** The same text for everything that TokenFormer.load would take for the same. Throws what it would reject with. @param {string | undefined} name @param {Options} options */
+/** A cache key: equal for arguments that TokenFormer.load treats as the same. Throws what it would reject with. @param {string | undefined} name @param {Options} options */
 function keyOf(name, options) {
   const checked = checkLoadOptions(options);
-  // Where the embedded model was found is not known before its first load.
+  // Before the first load, it is unknown where the embedded model will be found.
   const place = name === undefined ? assets()?.href : resolveName(name, undefined, checked.endpoint);
   return JSON.stringify([place ?? null, checked], (_, value) => {
     if (isObjectSource(value)) return numberOf(value);
@@ -52,7 +52,7 @@ function keyOf(name, options) {
   });
 }
 
-/** Token packs and files are what they are, whatever they say. @type {WeakMap<object, number>} */
+/** Token packs and files are identified by the object, not by their content. @type {WeakMap<object, number>} */
 const numbers = new WeakMap();
 let lastNumber = 0;
 
@@ -65,7 +65,7 @@ function numberOf(source) {
 
 class Entry {
   #key;
-  /** One object for everybody who waits for the model or has it; its listener while waiting. @type {Map<object, OnProgress | undefined>} */
+  /** One object per caller that waits for the model or holds it; its progress listener while it waits. @type {Map<object, OnProgress | undefined>} */
   #holders = new Map();
   #controller = new AbortController();
   #loading;

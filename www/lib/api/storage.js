@@ -1,4 +1,4 @@
-// What this browser keeps of models, for all pages of the origin.
+// What this browser stores of models, shared by all pages of the origin.
 
 import { invalidArgument } from "../errors.js";
 import { inTime } from "../in-time.js";
@@ -9,7 +9,7 @@ import { deleteModels, storedModels } from "../store/records.js";
 
 export { storedModels };
 
-/** Deletes a model from the storage; resolves to the bytes that this freed. @param {string} id @param {import("../../tokenformer.js").DeleteOptions} [options] */
+/** Deletes a model from storage; resolves to the number of bytes freed. @param {string} id @param {import("../../tokenformer.js").DeleteOptions} [options] */
 export async function deleteModel(id, options) {
   const { revision, quantization } = checkDeleteOptions(options);
   if (id === undefined) throw invalidArgument("delete needs the id of a model.", "TokenFormer.models() lists them.");
@@ -17,7 +17,7 @@ export async function deleteModel(id, options) {
   return deleteModels(name, revision, quantization);
 }
 
-/** How long the browser may take to tell about its storage. */
+/** How long the browser may take to report on its storage. */
 const ANSWER_MS = 5_000;
 
 /** Bytes used and allowed, and whether the browser may clear them when the disk is full. */
@@ -30,13 +30,13 @@ export async function storage() {
   return { usage: estimate?.usage ?? 0, quota: estimate?.quota ?? 0, persisted };
 }
 
-/** Asks the browser not to clear the storage; resolves to its answer, which may wait for the visitor's. */
+/** Asks the browser not to clear the storage; resolves to its answer, which may wait for the visitor. */
 export async function persist() {
   return (await globalThis.navigator?.storage?.persist?.().catch(() => false)) ?? false;
 }
 
 /**
- * `promise`, or `otherwise` where there is none, it fails, or the browser does not answer.
+ * `promise`, or `otherwise` if there is none, it fails, or the browser does not answer.
  * @template T, U
  * @param {Promise<T> | undefined} promise
  * @param {U} otherwise

@@ -1,4 +1,4 @@
-// What a generator writes, one text or several at once: what the engine gets of it, and what is told of what comes.
+// What a generator writes, one text or several at once: what the engine receives, and how its output is reported.
 
 import { nothingWritten } from "../engine/writing.js";
 import { randomSeed, seedAfter } from "../seeds.js";
@@ -25,7 +25,7 @@ class OneText {
     this.#options = options;
   }
 
-  /** It has no signals besides the call's. */
+  /** It has no signals other than the call's. */
   listen() {}
 
   /** @param {Engine} engine */
@@ -33,7 +33,7 @@ class OneText {
     return engine.start(this.#prompt, engineOptions(this.#options));
   }
 
-  /** A chunk of the engine's as the caller gets it. @param {Chunk} chunk */
+  /** Converts an engine's chunk to the form that the caller gets. @param {Chunk} chunk */
   told(chunk) {
     return chunk;
   }
@@ -49,7 +49,7 @@ class OneText {
 class SeveralTexts {
   #candidates;
   #options;
-  /** Of each that the engine writes, its number here: one that is aborted before is not handed over. @type {number[]} */
+  /** For each text that the engine writes, its index here: a text that was aborted earlier is not passed to the engine. @type {number[]} */
   #numbers = [];
   /** @type {SeveralWriting | null} */
   #writing = null;
@@ -89,7 +89,7 @@ class SeveralTexts {
     return writing;
   }
 
-  /** A chunk of the engine's as the caller gets it. @param {AlternativeChunk} chunk */
+  /** Converts an engine's chunk to the form that the caller gets. @param {AlternativeChunk} chunk */
   told(chunk) {
     return { ...chunk, index: this.#numbers[chunk.index] };
   }
@@ -106,14 +106,14 @@ class SeveralTexts {
   }
 }
 
-/** What `generate` was given, checked. Throws `invalid-argument`. @param {unknown} prompt @param {unknown} options */
+/** The arguments of `generate`, checked. Throws `invalid-argument`. @param {unknown} prompt @param {unknown} options */
 export function oneText(prompt, options) {
   const input = checkTextOrIds("prompt", prompt);
   const { signal, ...given } = checkGenerateOptions(options);
   return { texts: new OneText(input, given), signal };
 }
 
-/** What `alternatives` was given, checked. Throws `invalid-argument`. @param {unknown} prompt @param {unknown} options */
+/** The arguments of `alternatives`, checked. Throws `invalid-argument`. @param {unknown} prompt @param {unknown} options */
 export function alternatives(prompt, options) {
   const input = checkTextOrIds("prompt", prompt);
   const { n, signals, signal, ...given } = checkAlternativesOptions(options);
@@ -126,7 +126,7 @@ export function alternatives(prompt, options) {
   return { texts: new SeveralTexts(candidates, given), signal };
 }
 
-/** Texts of prompts that are checked already, with options that are not. @param {Candidate[]} candidates @param {unknown} options */
+/** Texts for prompts that are already checked, with options that are not. @param {Candidate[]} candidates @param {unknown} options */
 export function severalTexts(candidates, options) {
   const { signal, ...given } = checkGenerateOptions(options);
   return { texts: new SeveralTexts(candidates, given), signal };

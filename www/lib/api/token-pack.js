@@ -1,4 +1,4 @@
-// A token pack as the public interface has it: what it is, and its file.
+// A token pack in the public interface: its properties, and its file.
 
 import { readHeader, withTold } from "./pack-file.js";
 
@@ -11,8 +11,8 @@ export class TokenPack {
   /**
    * Throws `invalid-config` for a file that is no pack.
    * @param {Uint8Array} bytes a pack's file, which belongs to the pack from now on
-   * @param {{ name?: string, strength?: number, training?: PackTraining, fallbackName?: string }} [told] what goes before what
-   *   the file says, and a name for one without
+   * @param {{ name?: string, strength?: number, training?: PackTraining, fallbackName?: string }} [told] overrides what
+   *   the file says; `fallbackName`: a name for a file without one
    */
   constructor(bytes, { name, strength, training, fallbackName } = {}) {
     const header = readHeader(bytes);

@@ -1,10 +1,10 @@
-// The options of `train` that Rust has to know: the table that all who know them are made from.
+// The options of `train` that Rust also needs: the single table from which everything else is generated.
 //
-// - This module's room checks arguments by it (options.js).
-// - build.rs makes of it Rust's `TrainOptions` with their defaults and checks (build/options.rs). Therefore what stands
-//   after the equals sign is JSON.
+// - JavaScript checks arguments against it (options.js).
+// - build.rs generates Rust's `TrainOptions` with defaults and checks from it (build/options.rs). Therefore what
+//   follows the equals sign must be JSON.
 //
-// The columns are described in options.js at `Option`.
+// The columns are described in option-checks.js at `Option`.
 
 // prettier-ignore
 /** @type {Readonly<Record<string, Readonly<import("./options.js").Option>>>} */

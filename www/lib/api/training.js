@@ -1,4 +1,4 @@
-// Training a token pack: what `train` is given, checked, and the loop over its steps. What computes is the engine.
+// Training a token pack: checks the arguments of `train`, and loops over the steps. The engine does the computing.
 
 import { aborted, invalidArgument } from "../errors.js";
 import { freeName } from "../free-name.js";
@@ -14,7 +14,7 @@ import { TokenPack } from "./token-pack.js";
 /** @typedef {import("./pack-sources.js").Hub} Hub */
 /** @typedef {ReturnType<typeof checkTraining>} Asked */
 /**
- * What training needs of its model.
+ * What training needs from its model.
  * @typedef {object} Host
  * @property {AbortSignal} signal ends it early
  * @property {Hub} hub
@@ -23,10 +23,10 @@ import { TokenPack } from "./token-pack.js";
  * @property {<T>(work: (engine: Engine) => T | Promise<T>) => Promise<T>} step
  */
 
-/** A pack without a name is called so, or so with a number behind it. */
+/** The name of a pack without a name, followed by a number if it is taken. */
 const FREE_NAME = "pack";
 
-/** What `train` was given. Throws `invalid-argument`. @param {unknown} text @param {unknown} given its options */
+/** The arguments of `train`, checked. Throws `invalid-argument`. @param {unknown} text @param {unknown} given its options */
 export function checkTraining(text, given) {
   const documents = checkDocuments(text);
   const { signal, onProgress, onEpoch, pack, name, ...rest } = checkTrainOptions(given);
@@ -54,7 +54,7 @@ function documentOf(item, i) {
 }
 
 /**
- * Trains until the end, or until it is aborted, and resolves to the pack.
+ * Trains until the end or an abort, and resolves to the pack.
  * @param {Asked} asked
  * @param {Host} host
  * @returns {Promise<TokenPack>}
@@ -84,7 +84,7 @@ export async function train(
       tell(made);
       if (!made.isEpochEnd || !onEpoch || signal.aborted) continue;
       const pack = packOf(await step(() => started.pause()));
-      // Others have their turn: what is called meanwhile writes with the model as it is.
+      // Let other calls take their turn: until training resumes, they use the unchanged model.
       leave();
       await told(() => onEpoch({ epoch: made.epoch, step: made.step, steps: made.steps, pack }));
       leave = await enter();
@@ -98,12 +98,12 @@ export async function train(
 }
 
 /**
- * Tells of each step, where the engine tells of several at once; and before the first, how well the text that is kept back is
- * known.
+ * Reports each step, since the engine reports several at once; and before the first step, the loss on the held-out
+ * text.
  * @param {Asked["onProgress"]} onProgress
  */
 function stepByStep(onProgress) {
-  /** As it was measured last. @type {number | null} */
+  /** The last measured value. @type {number | null} */
   let validation = null;
   return (/** @type {import("../../tokenformer-web.js").TrainingProgress} */ made) => {
     const { losses, step, steps, epoch, tokensPerSecond, secondsLeft } = made;
@@ -119,7 +119,7 @@ function stepByStep(onProgress) {
   };
 }
 
-/** Calls a listener of the page's: its mistake is no fault of the training's, which goes on. @param {() => unknown} listener */
+/** Calls a listener of the page: an error in it must not stop the training. @param {() => unknown} listener */
 async function told(listener) {
   try {
     await listener();
