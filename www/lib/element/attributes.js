@@ -4,18 +4,18 @@ import { invalidArgument } from "../errors.js";
 import { GENERATE_OPTIONS, LOAD_OPTIONS } from "../api/options.js";
 
 /** @typedef {import("../api/options.js").Option} Option */
-/** What reads an attribute: its text, or null without it. @typedef {(attribute: string) => string | null} Get */
+/** Reads an attribute: its text, or null if it is absent. @typedef {(attribute: string) => string | null} Get */
 /** How an attribute's text is read. @typedef {"text" | "number" | "boolean" | "json" | "list"} Kind */
-/** `name`: the option's. @typedef {{ name: string, option: Readonly<Option>, attribute: string }} Row */
+/** `name`: the option's name. @typedef {{ name: string, option: Readonly<Option>, attribute: string }} Row */
 /**
- * An attribute with the property that sets it, in one line for people.
+ * An attribute and the property that sets it, with a one-line description.
  * @typedef {{ attribute: string, property: string, kind: Kind, about: string, values?: readonly unknown[], default?: unknown }} Attribute
  */
 
 /** Functions and signals cannot be written as attributes. */
 const WITHOUT_ATTRIBUTE = ["signal", "function"];
 
-/** `maxTokens` → `max-tokens`; an option that is true by default is switched off: `no-cache`. @param {string} name @param {Readonly<Option>} option */
+/** `maxTokens` → `max-tokens`; an option that is true by default has an attribute that turns it off: `no-cache`. @param {string} name @param {Readonly<Option>} option */
 export function attributeName(name, option) {
   const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   return isSwitchedOff(option) ? `no-${kebab}` : kebab;
@@ -60,14 +60,14 @@ const OWN = Object.freeze([
   },
 ]);
 
-/** Attributes that choose the model: after a change of one of them the next call loads anew. */
+/** Attributes that choose the model: after one of them changes, the next call loads again. */
 export const LOADING_ATTRIBUTES = Object.freeze([
   "model",
   "assets",
   ...LOAD_ATTRIBUTES.map(({ attribute }) => attribute),
 ]);
 
-/** Attributes that say how a text is written. */
+/** Attributes that control how a text is generated. */
 export const GENERATING_ATTRIBUTES = Object.freeze(GENERATE_ATTRIBUTES.map(({ attribute }) => attribute));
 
 /** Every attribute that the element understands. */
@@ -92,17 +92,17 @@ export const ATTRIBUTE_TABLE = Object.freeze([
   })),
 ]);
 
-/** Load options as written in attributes. `get` returns an attribute's text, or null without it. @param {Get} get */
+/** Load options from attributes. `get` returns an attribute's text, or null if it is absent. @param {Get} get */
 export function readLoadAttributes(get) {
   return read(LOAD_ATTRIBUTES, get);
 }
 
-/** Generate options as written in attributes. @param {Get} get */
+/** Generate options from attributes. @param {Get} get */
 export function readGenerateAttributes(get) {
   return read(GENERATE_ATTRIBUTES, get);
 }
 
-/** Only what is written; ranges are checked later, where every option is. @param {Row[]} rows @param {Get} get */
+/** Only what is set; ranges are checked later, with all other options. @param {Row[]} rows @param {Get} get */
 function read(rows, get) {
   /** @type {Record<string, unknown>} */
   const options = {};
@@ -136,11 +136,11 @@ function kindOf({ type }) {
 }
 
 /**
- * What an attribute's text says. Throws `invalid-argument`.
+ * Parses an attribute's text. Throws `invalid-argument`.
  * @param {string} attribute
  * @param {string} text
  * @param {Kind} kind
- * @param {Partial<Readonly<Option>>} [option] whose it is, for an example
+ * @param {Partial<Readonly<Option>>} [option] its option, for an example
  * @returns {unknown}
  */
 export function parse(attribute, text, kind, option = {}) {

@@ -1,16 +1,16 @@
-// What the model reads in the place of the text, where the page has something to say to that.
+// What the model reads instead of the text, if the page provides a `compose` function.
 
-/** As its users know it. @typedef {import("../../tokenformer.js").TokenFormer} TokenFormer */
+/** The type that users of the module know. @typedef {import("../../tokenformer.js").TokenFormer} TokenFormer */
 /** @typedef {import("../../tokenformer.js").Compose} Compose */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
 
 /**
- * The plan of a text, and what is read for it. The text may be changed while the page composes: then that is composed anew.
+ * The plan of a text, and what the model reads for it. If the text changes while the page composes, it is composed again.
  * @template {{ prompt: unknown }} P
  * @param {() => P} plan
  * @param {Compose} compose
  * @param {import("../api/model.js").TokenFormer} model
- * @returns {Promise<P & { options: GenerateOptions }>} `options`: what it says besides, of those of `generate`
+ * @returns {Promise<P & { options: GenerateOptions }>} `options`: options of `generate` that it also returned
  */
 export async function composedPlan(plan, compose, model) {
   const known = /** @type {TokenFormer} */ (/** @type {unknown} */ (model));
@@ -26,11 +26,11 @@ export async function composedPlan(plan, compose, model) {
 }
 
 /**
- * The tokens that stay before every text of the model's: those of the prompt that `keep` holds. The scores of the token view
- * are read behind these alone, and not behind what a page puts between the lines, as an author's note some lines before the
- * end. A token that the model wrote has its own score, with the note where it stood then. What a visitor typed was never
- * read with the note in one place: it stands before the last lines of each prompt, so that with every line that is added
- * it would pass another one, whose scores would change though its text did not.
+ * The tokens that always precede the text: those of the prompt covered by `keep`. The token view scores tokens after
+ * these alone, and not after what a page inserts between the lines, such as an author's note some lines before the end.
+ * A token that the model wrote has its own score, with the note where it was at the time. Typed text was never read
+ * with the note in a fixed place: the note comes before the last lines of each prompt, so with every added line it
+ * would move past another one, whose scores would change although its text did not.
  * @param {string} text
  * @param {Compose | null} compose
  * @param {import("../api/model.js").TokenFormer} model

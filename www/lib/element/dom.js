@@ -1,6 +1,6 @@
-// Making elements. Texts go in as text, never as markup.
+// Creates elements. Texts are inserted as text, never as markup.
 
-/** An element of a shadow tree: its part, its text, its properties, what it holds. */
+/** An element of a shadow tree: its part, text, properties and children. */
 /**
  * @template {keyof HTMLElementTagNameMap} N
  * @param {N} name
@@ -18,7 +18,7 @@ export function make(name, properties, ...children) {
   return element;
 }
 
-/** Whether a key asks for more text: Ctrl or ⌘ + Enter, unless it belongs to a word of an input method. @param {KeyboardEvent} event */
+/** Whether a key press asks for more text: Ctrl or ⌘ + Enter, unless an input method is composing. @param {KeyboardEvent} event */
 export function asksToWrite(event) {
   return event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing;
 }

@@ -26,7 +26,7 @@ import { placeInWords, readyInWords, resultInWords, TokenMeter, writingInWords }
 /** @typedef {import("../../tokenformer.js").Compose} Compose */
 /** @typedef {import("../../tokenformer.js").WordLink} WordLink */
 /** @typedef {import("./view.js").Token} Token */
-/** What is to be written on from: how many pieces of the text stay, and a token that was chosen to begin with. @typedef {{ prompt: unknown, options?: GenerateOptions, from?: number, first?: Token }} Plan */
+/** What to continue: how many pieces of the text are kept, and a token that was chosen to start with. @typedef {{ prompt: unknown, options?: GenerateOptions, from?: number, first?: Token }} Plan */
 /** @typedef {Omit<Plan, "prompt" | "options"> & { writing: AbortController }} Place */
 /** @typedef {import("./manuscript.js").Part} Part */
 /** `key`: what the attributes said. @typedef {{ key: string, controller: AbortController, promise: Promise<TokenFormer>, isGivenUp?: boolean }} Loading */
@@ -39,23 +39,23 @@ export class TokenFormerElement extends Base {
 
   /** @type {ElementView} */
   #view;
-  /** What is asked of the model for the token view. @type {TokenScores} */
+  /** Queries to the model for the token view. @type {TokenScores} */
   #scores;
   /** @type {TokenFormer | null} */
   #model = null;
-  /** Gives up our share of `#model`, which other elements may use as well. @type {(() => Promise<void>) | null} */
+  /** Releases our share of `#model`, which other elements may also use. @type {(() => Promise<void>) | null} */
   #release = null;
-  /** Of the text that `#model` writes for this element. @type {AbortController | null} */
+  /** For the text that `#model` is writing for this element. @type {AbortController | null} */
   #active = null;
   /** The loading in flight, or the one that made `#model`. @type {Loading | null} */
   #loading = null;
-  /** Of the text that the view shows while it is written. @type {AbortController | null} */
+  /** For the text that the view shows while it is written. @type {AbortController | null} */
   #writing = null;
-  /** The text that the writing began with, if `input` told it: who binds the text assigns it once more, a moment later. @type {string | null} */
+  /** The text that generation started from, if an `input` event reported it: a page that binds the text assigns it again a moment later. @type {string | null} */
   #echo = null;
-  /** Settles when the model before this one has given its memory back. */
+  /** Settles when the previous model's memory is freed. */
   #freed = Promise.resolve();
-  /** Errors that were shown and told already: a failed loading fails every call that waits for it. */
+  /** Errors that were already shown and reported: a failed load fails every call that waits for it. */
   #reported = new WeakSet();
 
   /** @type {Compose | null} */
@@ -66,7 +66,7 @@ export class TokenFormerElement extends Base {
   constructor() {
     super();
     const states = new States(this.attachInternals?.().states);
-    // What these calls reject with is shown, and told by the error event.
+    // Rejections of these calls are shown, and reported by the error event.
     this.#view = new ElementView(this.attachShadow({ mode: "open" }), {
       onGenerate: () => this.#isAllowed("generate") && this.generate().catch(() => {}),
       onStop: () => this.stop(),
@@ -75,7 +75,7 @@ export class TokenFormerElement extends Base {
       onLook: (index) => this.#scores.look(index),
       linkTo: (at) => this.#wordLink?.({ text: this.text, at }) ?? null,
       onTokens: () => this.#scores?.refresh(),
-      // Typing is told by the field's own event, which comes out of the shadow tree.
+      // Typing is reported by the field's own event, which leaves the shadow tree.
       onChange: ({ typed, before: detail }) =>
         typed || this.dispatchEvent(new CustomEvent("input", { bubbles: true, composed: true, detail })),
       onState: (state) => {
@@ -87,7 +87,7 @@ export class TokenFormerElement extends Base {
       view: this.#view.tokens,
       pieces: () => this.#view.manuscript.pieces,
       before: (model) => standingFirst(this.text, this.#compose, model),
-      // Whoever waits for a text waits for nothing else.
+      // A visitor who waits for a text waits for nothing else.
       model: () => (this.#view.showsTokens && !this.#writing && this.#view.state === "idle" ? this.#model : null),
     });
   }
@@ -97,17 +97,17 @@ export class TokenFormerElement extends Base {
     return this.#model;
   }
 
-  /** As the attribute, since frameworks assign properties where an element has them; null removes it. @param {string | null} name */
+  /** Reflects the attribute, since frameworks assign properties if an element has them; null removes it. @param {string | null} name */
   set model(name) {
     setAttribute(this, "model", name);
   }
 
-  /** Ends the text that is being written, or the loading before it. @returns {() => void} */
+  /** Stops the text in progress, or the load before it. @returns {() => void} */
   get stop() {
     return this.#stop;
   }
 
-  /** As the attribute, as above: a text of JSON, or the array itself. @param {readonly string[] | string | null} texts */
+  /** Reflects the attribute, as with `model`: JSON text, or the array itself. @param {readonly string[] | string | null} texts */
   set stop(texts) {
     setAttribute(this, "stop", texts);
   }
@@ -124,18 +124,18 @@ export class TokenFormerElement extends Base {
 
   set text(text) {
     const checked = asInField(checkText("text", text ?? "")); // as that of a text field
-    // A framework that binds the text assigns what it was told: that is no change, and ends nothing.
+    // A framework that binds the text assigns the value it was given: that is not a change, and stops nothing.
     if (checked === this.text || (this.#view.isWriting && checked === this.#echo)) return;
     this.#endWriting();
     this.#view.setText(checked);
   }
 
-  /** The text as stretches `{ text, written }`, `written` being the model's; to be kept and set again, as a beginning that is not undone. @returns {Passage[]} */
+  /** The text as stretches `{ text, written }`, `written` being the model's; can be saved and set again, as an initial text that undo does not remove. @returns {Passage[]} */
   get passages() {
     return this.#view.manuscript.stretches;
   }
 
-  /** Makes of a text what the model reads in its place; null: the text itself. @returns {Compose | null} */
+  /** A function that turns a text into what the model reads instead; null: the text itself. @returns {Compose | null} */
   get compose() {
     return this.#compose;
   }
@@ -145,7 +145,7 @@ export class TokenFormerElement extends Base {
     this.#compose = functionOrNull("compose", compose, "(text, model) => prompt");
   }
 
-  /** Gives the cards of the token view a link; null: none. @returns {WordLink | null} */
+  /** A function that gives the cards of the token view a link; null: none. @returns {WordLink | null} */
   get wordLink() {
     return this.#wordLink;
   }
@@ -155,7 +155,7 @@ export class TokenFormerElement extends Base {
     this.#wordLink = functionOrNull("wordLink", link, "({ text, at }) => ({ href, label })");
   }
 
-  /** Where in the text the model's memory begins, which a faint line shows; null: nowhere. It goes with the text around it. @returns {number | null} */
+  /** The position in the text where the model's memory begins, shown by a faint line; null: none. It moves with the text around it. @returns {number | null} */
   get seenFrom() {
     return this.#view.manuscript.mark;
   }
@@ -176,7 +176,7 @@ export class TokenFormerElement extends Base {
     this.#view.begin(checked);
   }
 
-  /** Puts the keyboard where the text is. @param {FocusOptions} [options] */
+  /** Focuses the text. @param {FocusOptions} [options] */
   focus(options) {
     this.#view.focus(options);
   }
@@ -186,7 +186,7 @@ export class TokenFormerElement extends Base {
     if (this.hasAttribute("autoload")) this.load().catch(() => {});
   }
 
-  /** Moved into another document, which has none of the styles of this one. */
+  /** Moved into another document, which does not have this document's styles. */
   adoptedCallback() {
     this.#view.adopt();
   }
@@ -211,10 +211,10 @@ export class TokenFormerElement extends Base {
     if (name === "autoload" && now !== null && this.isConnected) this.load().catch(() => {});
   }
 
-  /** Loads the model that the attributes name, unless it is the loaded one; resolves to it. @returns {Promise<TokenFormer>} */
+  /** Loads the model that the attributes name, unless it is loaded already; resolves to it. @returns {Promise<TokenFormer>} */
   load() {
     const key = JSON.stringify(LOADING_ATTRIBUTES.map((name) => this.getAttribute(name)));
-    // A model that was disposed, or whose engine stopped, is loaded anew; so is one whose loading was stopped.
+    // A model that was disposed, whose engine stopped, or whose load was aborted is loaded again.
     const isDead = this.#model ? !isUsable(this.#model) : this.#loading?.controller.signal.aborted;
     if (this.#loading?.key === key && !isDead) return this.#loading.promise;
     this.#unload();
@@ -225,13 +225,13 @@ export class TokenFormerElement extends Base {
   }
 
   /**
-   * Writes on from `prompt`, which then is the whole text, or from the text as it stands; resolves to the result.
-   * A text that is being written ends.
+   * Continues `prompt`, which then becomes the whole text, or the current text; resolves to the result. Stops a text in
+   * progress.
    * @param {string | TokenIds | null} [prompt]
    */
   generate(prompt) {
     if ((prompt ?? null) === null) return this.#run(() => ({ prompt: this.#ownText() }));
-    // The text of ids is not known here: what is written of them stands alone.
+    // The text of token ids is not known here: only what is generated from them is shown.
     if (typeof prompt !== "string" || loneSurrogateAt(prompt) >= 0) return this.#run(() => ({ prompt, from: 0 }));
     this.#endWriting();
     if (asInField(prompt) !== this.text) this.#view.setText(prompt);
@@ -239,8 +239,8 @@ export class TokenFormerElement extends Base {
   }
 
   /**
-   * Writes the last passage of the model's anew; without one, as `generate`. What the visitor wrote behind it continued that
-   * passage and goes with it; `undo` brings both back.
+   * Replaces the model's last passage; without one, same as `generate`. What the visitor wrote after it continued that
+   * passage and is removed with it; `undo` brings both back.
    */
   regenerate() {
     const { manuscript } = this.#view;
@@ -252,8 +252,8 @@ export class TokenFormerElement extends Base {
   }
 
   /**
-   * Writes `n` ways to go on from `prompt`, or from the text, side by side; resolves to their results. None comes into the
-   * text: the event `alternative` tells of every token, and `splice` puts there what is chosen.
+   * Writes `n` continuations of `prompt`, or of the text, side by side; resolves to their results. None is inserted
+   * into the text: the event `alternative` reports every token, and `splice` inserts the chosen one.
    * @param {{ prompt?: string } & import("../../tokenformer.js").AlternativesOptions} options
    */
   alternatives({ prompt, ...several }) {
@@ -269,14 +269,14 @@ export class TokenFormerElement extends Base {
   }
 
   /**
-   * Puts passages, or tokens of the model's, in the place of what stands from `start` to `end`; `undo` takes it back.
+   * Replaces the text from `start` to `end` by passages, or by tokens of the model; `undo` reverts it.
    * @param {number} start
    * @param {number} end
    * @param {Iterable<Part>} parts
    */
   splice(start, end, parts) {
     this.#endWriting();
-    // What was written behind a space goes on with a token that begins with it.
+    // After a space, generation continues with a token that begins with that space.
     const isHealed = this.text.slice(0, start).endsWith(" ") && !this.hasAttribute("no-heal");
     const checked = Array.from(parts, ({ text, written, ...token }, i) => ({
       ...token,
@@ -287,7 +287,7 @@ export class TokenFormerElement extends Base {
     this.#view.splice(start, end, checked);
   }
 
-  /** Where the caret stands in the text, or what is selected begins. */
+  /** Position of the caret in the text, or the start of the selection. */
   get selectionStart() {
     return this.#view.surface.selectionStart;
   }
@@ -296,12 +296,12 @@ export class TokenFormerElement extends Base {
     this.#view.surface.selectionStart = place;
   }
 
-  /** Where a place of the text is seen in the window; null in the token view, and where nothing is laid out. @param {number} place */
+  /** The rectangle of a text position in the window; null in the token view, and without layout. @param {number} place */
   rectAt(place) {
     return this.hasAttribute("token-view") ? null : this.#view.surface.rectAt(place);
   }
 
-  /** Whether nobody has another idea of what the button does. @param {"generate" | "regenerate"} call @returns {boolean} */
+  /** Whether no listener cancels the button's default action. @param {"generate" | "regenerate"} call @returns {boolean} */
   #isAllowed(call) {
     const { manuscript } = this.#view;
     const from = call === "regenerate" ? manuscript.lastPassage : -1;
@@ -315,17 +315,17 @@ export class TokenFormerElement extends Base {
     return this.#view.text;
   }
 
-  /** Takes back the last change, typed or written; false where there is none. */
+  /** Undoes the last change, typed or generated; false if there is none. */
   undo() {
     return this.#view.undo();
   }
 
-  /** Makes the change again that `undo` took back; false where there is none. */
+  /** Redoes the change that `undo` reverted; false if there is none. */
   redo() {
     return this.#view.redo();
   }
 
-  /** Writes on with another token in the place of one of the text. @param {import("./text-tokens.js").Item} item @param {Token} alternative */
+  /** Continues with another token instead of one in the text. @param {import("./text-tokens.js").Item} item @param {Token} alternative */
   #writeOnWith({ piece, offset }, { text, ...token }) {
     const { manuscript } = this.#view;
     const from = manuscript.cutAt(piece, offset);
@@ -334,7 +334,7 @@ export class TokenFormerElement extends Base {
     return this.#run(() => ({ prompt: manuscript.textBefore(from) + first.text, from, first }));
   }
 
-  /** Ends a text that is about to lose its place. One that waits for its model has none yet: it will continue what is there then. */
+  /** Stops a text whose position is about to be removed. A call still waiting for its model has no position yet: it will continue the text of that moment. */
   #endWriting() {
     if (!this.#view.isWriting) return;
     this.#writing?.abort();
@@ -343,8 +343,8 @@ export class TokenFormerElement extends Base {
   }
 
   /**
-   * `plan` is asked twice: for mistakes, which are told before anything is downloaded for their sake, and again once the
-   * model is there, since visitors write while they wait.
+   * `plan` is called twice: once for errors, which are reported before anything is downloaded, and again once the model
+   * is loaded, since visitors write while they wait.
    * @template [R=import("../../tokenformer.js").GenerateResult]
    * @param {() => Plan} plan
    * @param {(model: TokenFormer, input: string | Uint32Array, options: GenerateOptions, place: Place) => Promise<R>} [write]
@@ -374,7 +374,7 @@ export class TokenFormerElement extends Base {
     }
   }
 
-  /** The token view needs alternatives, unless the page says how many. */
+  /** The token view needs alternatives, unless the page sets their number. */
   #readOptions() {
     /** @type {GenerateOptions} */
     const options = readGenerateAttributes((name) => this.getAttribute(name));
@@ -388,7 +388,7 @@ export class TokenFormerElement extends Base {
     if (!this.#model) this.#loading?.controller.abort();
   };
 
-  /** Ends the text, empties the page, puts the attribute's prompt back and makes the model forget. */
+  /** Stops the text, empties the page, restores the attribute's prompt and clears the model's context. */
   async reset() {
     this.#writing?.abort();
     this.#endWriting();
@@ -426,7 +426,7 @@ export class TokenFormerElement extends Base {
       const visible = isCurrent();
       if (visible) this.#loading = null;
       const error = toTokenFormerError(thrown);
-      // Nobody who shows errors should show that an element was removed, or was given another model.
+      // Pages that show errors should not show that an element was removed, or given another model.
       if (loading.isGivenUp && error.code === "aborted") this.#reported.add(error);
       throw this.#report(error, visible);
     }
@@ -446,7 +446,7 @@ export class TokenFormerElement extends Base {
     const inWords = () => writingInWords(meter.count, meter.tokensPerSecond, meter.firstAfterMs, place);
     if (isCurrent()) this.#echo = this.#view.showWriting(from) ? this.text : null;
     if (isCurrent() && first) this.#view.append(first, inWords);
-    // The space that such a token begins with is the prompt's last one.
+    // The space that such a token begins with is the prompt's trailing space.
     let isHealed = typeof input === "string" && input.endsWith(" ") && options.heal !== false;
     const chunks = model.generate(input, options);
     for (;;) {
@@ -464,8 +464,8 @@ export class TokenFormerElement extends Base {
   }
 
   /**
-   * Gives up the model, whose memory is freed if no other element has it. What it writes for this one ends; `#writing` is
-   * left alone, since it may be the call that is about to load another model.
+   * Releases the model, whose memory is freed if no other element uses it. Stops its text for this element; `#writing`
+   * is left alone, since it may belong to the call that is about to load another model.
    */
   #unload() {
     if (this.#loading && !this.#loading.controller.signal.aborted) this.#loading.isGivenUp = true;
@@ -489,7 +489,7 @@ export class TokenFormerElement extends Base {
     return error;
   }
 
-  /** Not bubbling: `load`, `progress` and `error` are names of the page's own events. @param {keyof import("../../tokenformer.js").TokenFormerEventMap} type @param {unknown} detail */
+  /** Does not bubble: `load`, `progress` and `error` are also names of the page's own events. @param {keyof import("../../tokenformer.js").TokenFormerEventMap} type @param {unknown} detail */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }

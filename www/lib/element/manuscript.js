@@ -1,28 +1,28 @@
-// The text that a visitor and a model write together: who wrote what, by which tokens, and its history. It holds what a text
-// field would: wherever text comes in, lines end in "\n" alone, so that what is typed is compared with what stands there.
+// The text that visitor and model share: who wrote what, in which tokens, and its history. It holds what a text field
+// would: lines of any input end in "\n" alone, so that typed text can be compared with the current text.
 
 import { asInField, commonEnd, commonStart } from "./texts.js";
 
-/** Changes by the keyboard that follow each other within this time are undone together. */
+/** Keyboard changes that follow each other within this time are undone together. */
 const TYPING_MS = 1000;
-/** Steps back that are kept. */
+/** Maximum number of undo steps. */
 const HISTORY = 200;
-/** The halves of a character beyond U+FFFF, which must stay together. */
+/** The surrogate halves of a character beyond U+FFFF, which must stay together. */
 const HIGH = /[\ud800-\udbff]/;
 const LOW = /[\udc00-\udfff]/;
 
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
 
 /**
- * A stretch of text that one hand wrote.
+ * A stretch of text with one author.
  * @typedef {object} Piece
  * @property {string} text may be empty: a token may be half a character
- * @property {number} run which generation wrote it; 0: the visitor
+ * @property {number} run the generation that wrote it; 0: the visitor
  * @property {{ tokenId: number, logprob?: number, topLogprobs?: import("../../tokenformer.js").TopLogprob[], isHealed?: boolean } | null} token `isHealed`: the
  *   space that it begins with is the one before it
  */
 
-/** What `splice` takes: a stretch, or a token of the model's. @typedef {Passage & Partial<NonNullable<Piece["token"]>>} Part */
+/** The argument of `splice`: a stretch, or a token of the model. @typedef {Passage & Partial<NonNullable<Piece["token"]>>} Part */
 
 export class Manuscript {
   /** @type {Piece[]} */
@@ -32,9 +32,9 @@ export class Manuscript {
   /** @type {Piece[][]} */
   #future = [];
   #runs = 0;
-  /** The pieces' text, once it was asked for; null after a change. @type {string | null} */
+  /** The pieces' text, once computed; null after a change. @type {string | null} */
   #text = "";
-  /** The passage's last text, as it was given. */
+  /** The passage's last chunk of text, as received. */
   #given = "";
   #typedAt = -Infinity;
   /** @type {number | null} */
@@ -55,11 +55,11 @@ export class Manuscript {
     const before = mark === null ? "" : this.text.slice(0, mark);
     this.#pieces = pieces;
     this.#text = null;
-    // With another text before it nobody knows where it is.
+    // If the text before it changed, its position is unknown.
     if (mark !== null && !(this.text.length > mark && this.text.startsWith(before))) this.#mark = null;
   }
 
-  /** A place of the text; null: none. It goes with what stands around it. @returns {number | null} */
+  /** A position in the text; null: none. It moves with the text around it. @returns {number | null} */
   get mark() {
     return this.#mark;
   }
@@ -74,7 +74,7 @@ export class Manuscript {
     return this.#pieces;
   }
 
-  /** The text in as few stretches as tell who wrote what: `{ text, written }`. */
+  /** The text in the fewest stretches that show who wrote what: `{ text, written }`. */
   get stretches() {
     return merged(this.#pieces.map(({ text, run }) => ({ text, written: run > 0 })));
   }
@@ -87,7 +87,7 @@ export class Manuscript {
     return this.#future.length > 0;
   }
 
-  /** Where the newest passage of the model's that is still there begins, as an index of `pieces`; -1 without one. */
+  /** Where the model's newest remaining passage begins, as an index of `pieces`; -1 if there is none. */
   get lastPassage() {
     const newest = this.#pieces.reduce((run, piece) => Math.max(run, piece.run), 0);
     return newest === 0 ? -1 : this.#pieces.findIndex((piece) => piece.run === newest);
@@ -101,7 +101,7 @@ export class Manuscript {
       .join("");
   }
 
-  /** Cuts a piece in two, which are no token then; the index of the second one. @param {number} index @param {number} offset code units of the first one */
+  /** Splits a piece in two, which are no longer tokens; returns the index of the second one. @param {number} index @param {number} offset code units of the first one */
   cutAt(index, offset) {
     const piece = this.#pieces[index];
     if (!piece || offset <= 0) return index;
@@ -121,7 +121,7 @@ export class Manuscript {
     return others.length === own.length && own.every((one, i) => isSameStretch(one, others[i]));
   }
 
-  /** Begins with these stretches: there is nothing before them to go back to. @param {Passage[]} stretches */
+  /** Starts with these stretches: undo cannot go back further. @param {Passage[]} stretches */
   begin(stretches) {
     this.#put(this.#piecesOf(stretches));
     this.#past = [];
@@ -129,7 +129,7 @@ export class Manuscript {
     this.#typedAt = -Infinity;
   }
 
-  /** Puts other stretches in the place of everything. @param {Passage[]} stretches */
+  /** Replaces everything by other stretches. @param {Passage[]} stretches */
   replace(stretches) {
     const pieces = this.#piecesOf(stretches);
     if (this.#isSame(pieces)) return;
@@ -142,7 +142,7 @@ export class Manuscript {
     return asInFields(stretches).map(({ text, written }) => ({ text, run: written ? ++this.#runs : 0, token: null }));
   }
 
-  /** Takes over what the visitor made of the text. What stands before and after the change keeps its writer. @param {string} edited */
+  /** Takes over the visitor's edit. Text before and after the change keeps its author. @param {string} edited */
   edit(edited) {
     const before = this.text;
     const text = asInField(edited);
@@ -167,8 +167,8 @@ export class Manuscript {
   }
 
   /**
-   * Puts stretches, or tokens of the model's, in the place of what stands from `start` to `end`. What is written without a
-   * break is one passage.
+   * Replaces the text from `start` to `end` by stretches, or by tokens of the model. Consecutive generated stretches
+   * form one passage.
    * @param {number} start
    * @param {number} end
    * @param {Part[]} parts
@@ -191,7 +191,7 @@ export class Manuscript {
     this.#put([...this.#cut(0, start), ...kept, ...this.#cut(end, length)]);
   }
 
-  /** A passage of the model's begins, behind the first `from` pieces. */
+  /** Starts a passage of the model, after the first `from` pieces. */
   beginPassage(from = this.#pieces.length) {
     this.#record();
     this.#put(this.#pieces.slice(0, from));
@@ -199,7 +199,7 @@ export class Manuscript {
     this.#given = "";
   }
 
-  /** A token of the passage. @param {{ text: string } & NonNullable<Piece["token"]>} chunk */
+  /** Appends a token to the passage. @param {{ text: string } & NonNullable<Piece["token"]>} chunk */
   append({ text: given, ...token }) {
     const text = asInField(given, this.#given);
     if (given !== "") this.#given = given;
@@ -207,7 +207,7 @@ export class Manuscript {
     this.#text = null;
   }
 
-  /** The passage ends. One of nothing leaves no trace in the history. */
+  /** Ends the passage. An empty one leaves no trace in the history. */
   endPassage() {
     const last = this.#past.at(-1);
     if (last && this.#isSame(last)) this.#past.pop();
@@ -246,7 +246,7 @@ export class Manuscript {
     );
   }
 
-  /** The pieces between two places of the text. Half a token is text of the same writer and no token any more. @param {number} start @param {number} end */
+  /** The pieces between two positions in the text. Half a token is text of the same author and no longer a token. @param {number} start @param {number} end */
   #cut(start, end) {
     /** @type {Piece[]} */
     const cut = [];
@@ -262,19 +262,19 @@ export class Manuscript {
   }
 }
 
-/** What is known of a token, if it is one. @param {Partial<NonNullable<Piece["token"]>>} part @returns {Piece["token"]} */
+/** The data of a token, if it is one. @param {Partial<NonNullable<Piece["token"]>>} part @returns {Piece["token"]} */
 function tokenOf({ tokenId, ...known }) {
   return tokenId === undefined ? null : { tokenId, ...known };
 }
 
-/** Stretches as a text field holds their texts; those without text are left out. @param {Passage[]} stretches */
+/** Stretches with their texts as a text field holds them; those without text are left out. @param {Passage[]} stretches */
 function asInFields(stretches) {
   return stretches
     .map(({ text, written }, i) => ({ text: asInField(text, stretches[i - 1]?.text), written }))
     .filter(({ text }) => text !== "");
 }
 
-/** As few stretches as tell who wrote what. @param {Passage[]} stretches */
+/** The fewest stretches that show who wrote what. @param {Passage[]} stretches */
 function merged(stretches) {
   /** @type {Passage[]} */
   const few = [];

@@ -1,5 +1,5 @@
-// The element's attributes as properties, since frameworks assign a property where an element has one of that name. Each
-// has two names, its attribute's (`max-tokens`, as templates write it) and the one of JavaScript (`maxTokens`).
+// The element's attributes as properties, since frameworks assign a property if an element has one of that name. Each
+// has two names, its attribute's (`max-tokens`, as in templates) and its JavaScript name (`maxTokens`).
 
 import { invalidArgument } from "../errors.js";
 import { isPlainObject, typeName } from "../api/inputs.js";
@@ -8,16 +8,16 @@ import { ATTRIBUTE_TABLE, parse } from "./attributes.js";
 /** @typedef {import("./attributes.js").Attribute} Attribute */
 /** @typedef {(event: Event) => unknown} Handler */
 
-/** Events whose handlers HTML's elements do not have as properties yet: `ontoken`, `ondone`. */
+/** Events whose handler properties HTML's elements do not have yet: `ontoken`, `ondone`. */
 export const HANDLED_EVENTS = Object.freeze(["token", "done"]);
 
 const BY_NAME = new Map(ATTRIBUTE_TABLE.map((row) => [row.attribute, row]));
 
 /**
- * Sets an attribute to what is assigned to its property: a text as it is; true, numbers, arrays and objects in the form that
- * the attribute has. null, undefined and false take the attribute away, since frameworks assign them to a property that a
- * template no longer names; so does "", which is Preact's null, but for a switch, which HTML switches on by it. Nothing
- * happens to an attribute that says so already. Throws `invalid-argument`.
+ * Sets an attribute to the value assigned to its property: a string unchanged; true, numbers, arrays and objects in the
+ * attribute's format. null, undefined and false remove the attribute, since frameworks assign them to a property that a
+ * template no longer sets; so does "", which is Preact's null, except for a boolean attribute, which HTML turns on by
+ * it. An attribute that already has the value is not touched. Throws `invalid-argument`.
  * @param {Element} element
  * @param {string} name
  * @param {unknown} value
@@ -30,9 +30,9 @@ export function setAttribute(element, name, value) {
 }
 
 /**
- * What is assigned to a property that holds a function. Throws `invalid-argument`.
+ * Checks a value assigned to a property that holds a function. Throws `invalid-argument`.
  * @template {Function} F
- * @param {string} name @param {F | null | undefined} value @param {string} form the function, as it is to be written
+ * @param {string} name @param {F | null | undefined} value @param {string} form its signature, for the message
  */
 export function functionOrNull(name, value, form) {
   if ((value ?? null) !== null && typeof value !== "function")
@@ -48,7 +48,7 @@ function asText({ attribute, kind }, value) {
   if (kind === "number" && typeof value === "number") return String(value);
   if (kind === "text" && Object.prototype.toString.call(value) === "[object URL]") return String(value); // of whatever frame
   if (kind === "json" && (Array.isArray(value) || isPlainObject(value))) return json(attribute, value);
-  // What no address names is no attribute: model.addPack takes it.
+  // A source without an address cannot be an attribute: model.addPack accepts it.
   const isListed = (/** @type {unknown} */ item) => typeof item === "string" || typeof Object(item).pack === "string";
   if (kind === "list" && Array.isArray(value) && value.every(isListed)) return json(attribute, value);
   const wanted = {
@@ -69,7 +69,7 @@ function json(name, value) {
   }
 }
 
-/** What an attribute says, as its property tells it; null where it is not there, or says nothing that can be read. @param {Element} element @param {Readonly<Attribute>} attribute */
+/** An attribute's value as its property returns it; null if it is absent or not readable. @param {Element} element @param {Readonly<Attribute>} attribute */
 function valueOf(element, { attribute, kind }) {
   const text = element.getAttribute(attribute);
   if (kind === "boolean") return text !== null; // Vue asks what type a property has
@@ -81,7 +81,7 @@ function valueOf(element, { attribute, kind }) {
   }
 }
 
-/** Gives a class of elements the properties of all attributes, and of handlers, that it does not define itself. @param {Element} prototype */
+/** Adds properties for all attributes and event handlers that a class of elements does not define itself. @param {Element} prototype */
 export function defineProperties(prototype) {
   for (const row of ATTRIBUTE_TABLE) {
     for (const name of new Set([row.property, row.attribute])) {
@@ -106,7 +106,7 @@ function define(prototype, name, accessors) {
   Object.defineProperty(prototype, name, { ...accessors, configurable: true, enumerable: true });
 }
 
-/** A handler as HTML's `onclick` is one: the last that was assigned, in the place of the first. @param {string} type @returns {PropertyDescriptor} */
+/** A handler that works like HTML's `onclick`: the last one assigned runs at the first one's position. @param {string} type @returns {PropertyDescriptor} */
 function handlerOf(type) {
   /** @type {WeakMap<Element, Handler | null>} */
   const handlers = new WeakMap();
@@ -124,7 +124,7 @@ function handlerOf(type) {
 }
 
 /**
- * What was assigned before the element was defined stands in front of its accessors: it is assigned again, in the same order.
+ * A value assigned before the element was defined hides its accessors: assign it again, in the same order.
  * @param {Element} element
  * @param {Element} prototype
  */

@@ -1,4 +1,5 @@
-// Several ways to go on, written side by side: what the element shows and tells meanwhile. None comes into the text.
+// Several continuations, written side by side: what the element shows and reports meanwhile. None is inserted into the
+// text.
 
 import { placeInWords, TokenMeter, writingInWords } from "./status.js";
 

@@ -1,11 +1,11 @@
-// What pages can style by: token-former:state(writing).
+// States that pages can style: token-former:state(writing).
 
 const STATES = ["loading", "writing"];
 
 export class States {
   #states;
 
-  /** @param {CustomStateSet | null | undefined} states null where the browser has no states of elements */
+  /** @param {CustomStateSet | null | undefined} states null if the browser does not support custom states */
   constructor(states) {
     this.#states = states ?? null;
   }

@@ -17,19 +17,19 @@ export function megabytes(bytes) {
   return value < 100 ? value.toFixed(1) : value.toFixed(0);
 }
 
-/** A rate with as many digits as mean something: "3.4", "87", "1,204". @param {number} value */
+/** A rate with its significant digits: "3.4", "87", "1,204". @param {number} value */
 export function rate(value) {
   return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
 }
 
-/** Share of the bytes that are there, 0 to 1; null where the total is not known. @param {Pick<LoadProgress, "loadedBytes" | "totalBytes">} progress */
+/** Fraction of the bytes received, 0 to 1; null if the total is unknown. @param {Pick<LoadProgress, "loadedBytes" | "totalBytes">} progress */
 export function progressShare({ loadedBytes, totalBytes }) {
   return totalBytes !== null && totalBytes > 0 ? Math.min(1, loadedBytes / totalBytes) : null;
 }
 
 /**
- * "Downloading: 12.3 of 28.4 MB (43 %), 4.1 MB/s, about 4 s left". The percentage is rounded down: 100 % means all of it.
- * `isLocal`: the files are this device's own. What is waited for stands in the place of the phase.
+ * "Downloading: 12.3 of 28.4 MB (43 %), 4.1 MB/s, about 4 s left". The percentage is rounded down: 100 % means all of
+ * it. `isLocal`: the files are on this device. If loading waits for something, that is shown instead of the phase.
  * @param {LoadProgress} progress
  */
 export function progressInWords(progress, isLocal = false) {
@@ -48,7 +48,7 @@ export function progressInWords(progress, isLocal = false) {
   return `${phase}: ${amount}${speed}${timeLeft(progress)}`;
 }
 
-/** ", about 40 s left"; nothing for the last seconds. @param {LoadProgress} progress */
+/** ", about 40 s left"; empty for the last seconds. @param {LoadProgress} progress */
 function timeLeft({ phase, secondsLeft }) {
   if (phase !== "download" || secondsLeft === null || !(secondsLeft >= 3)) return "";
   return secondsLeft < 90
@@ -62,7 +62,7 @@ function duration(ms) {
 }
 
 /**
- * "42 tokens · 310 tokens/s · first token 24 ms": while writing. What is not known, or goes without saying, is left out.
+ * "42 tokens · 310 tokens/s · first token 24 ms": while writing. Unknown or obvious parts are left out.
  * @param {number} tokens
  * @param {number | null} tokensPerSecond
  * @param {number | null} firstAfterMs
@@ -75,13 +75,13 @@ export function writingInWords(tokens, tokensPerSecond, firstAfterMs, place = ""
   return parts.join(" · ");
 }
 
-/** The GPU's name as far as the browser tells it: "nvidia ampere"; "" where it tells nothing. @param {import("../../tokenformer.js").Adapter | null | undefined} adapter */
+/** The GPU's name as far as the browser reveals it: "nvidia ampere"; "" if it reveals nothing. @param {import("../../tokenformer.js").Adapter | null | undefined} adapter */
 export function adapterInWords(adapter) {
   if (!adapter) return "";
   return adapter.description || [adapter.vendor, adapter.device || adapter.architecture].filter(Boolean).join(" ");
 }
 
-/** Where a model runs, if that needs saying: nobody should take it for what a GPU gives. @param {Pick<import("../../tokenformer.js").ModelInfo, "backend">} info */
+/** Where a model runs, if that needs saying: nobody should mistake its speed for that of a GPU. @param {Pick<import("../../tokenformer.js").ModelInfo, "backend">} info */
 export function placeInWords({ backend }) {
   return backend === "cpu" ? "on the CPU" : "";
 }
@@ -102,7 +102,7 @@ export function resultInWords({ usage, finishReason }, place = "") {
   return parts.join(" · ");
 }
 
-/** Counts tokens and measures their rate, the first one's waiting time left out. */
+/** Counts tokens and measures their rate, excluding the wait for the first one. */
 export class TokenMeter {
   #now;
   #begin;
@@ -121,7 +121,7 @@ export class TokenMeter {
     this.count += 1;
   }
 
-  /** From the meter's making to the first token; 0 before it. */
+  /** Time from the meter's creation to the first token; 0 before it. */
   get firstAfterMs() {
     return this.count === 0 ? 0 : this.#first - this.#begin;
   }

@@ -1,8 +1,8 @@
-// The one surface on which visitor and model write: a text field that brings the keyboard, input methods, selection
-// and screen readers, and under it a mirror of its text, which shows who wrote what.
+// The shared writing surface of visitor and model: a text field that provides keyboard, input methods, selection and
+// screen readers, and under it a mirror of its text, which shows who wrote what.
 //
-// Not contenteditable: inside a shadow root its selection works in one browser and not in the next, and what
-// is pasted has to be cleaned. A text field holds plain text.
+// Not contenteditable: inside a shadow root its selection works in some browsers and not in others, and pasted content
+// has to be cleaned. A text field holds plain text.
 
 import { make } from "./dom.js";
 import { commonEnd, commonStart } from "./texts.js";
@@ -21,24 +21,24 @@ export class TextSurface {
   });
   #mirror = make("div", { part: "output", className: "mirror", dir: "auto", ariaHidden: "true" });
   #node = make("div", { className: "surface" }, this.#mirror, this.#field);
-  /** Where the passage that is being written stands: its settled text, then spans that settle. @type {HTMLElement | null} */
+  /** The passage being written: its settled text, then spans that are still settling. @type {HTMLElement | null} */
   #passage = null;
   /** @type {Text | null} */
   #settled = null;
   /** @type {{ fresh: HTMLElement, text: string }[]} */
   #settling = [];
-  /** The stretches that the mirror shows, each with its span; null while, and since, a passage was written. @type {(Stretch & { span: HTMLElement })[] | null} */
+  /** The stretches that the mirror shows, each with its span; null during and after a generated passage. @type {(Stretch & { span: HTMLElement })[] | null} */
   #shown = [];
-  /** The caret stood at the text's end when the passage began, and nobody has moved it: there it goes when the passage ends. */
+  /** Where the caret was, if that was the text's end when the passage began: unless moved, it goes to the end of the passage. */
   #caretWas = -1;
 
   /** @param {{ onInput: (text: string) => void, onUndo: () => void, onRedo: () => void }} actions */
   constructor({ onInput, onUndo, onRedo }) {
     this.#field.addEventListener("input", () => onInput(this.#field.value));
-    // While an input method composes, the field shows its own text with the method's marks.
+    // While an input method is composing, the field shows its own text with the method's marks.
     this.#field.addEventListener("compositionstart", () => this.#node.setAttribute("data-composing", ""));
     this.#field.addEventListener("compositionend", () => this.#node.removeAttribute("data-composing"));
-    // One history for typing and writing: the browser's own knows nothing of what a script put into the field.
+    // One history for typing and writing: the browser's own does not include what a script inserts.
     this.#field.addEventListener("beforeinput", (event) => {
       if (event.inputType === "historyUndo") onUndo();
       else if (event.inputType === "historyRedo") onRedo();
@@ -65,7 +65,7 @@ export class TextSurface {
     this.#field.focus(options);
   }
 
-  /** Where the caret stands, or what is selected begins. */
+  /** Position of the caret, or the start of the selection. */
   get selectionStart() {
     return this.#field.selectionStart;
   }
@@ -75,7 +75,7 @@ export class TextSurface {
     this.#field.setSelectionRange(place, place);
   }
 
-  /** Where a place of the text is seen, as a line of no width; null where nothing is laid out. @param {number} place */
+  /** The rectangle of a text position, with no width; null without layout. @param {number} place */
   rectAt(place) {
     const range = document.createRange();
     const texts = document.createTreeWalker(this.#mirror, NodeFilter.SHOW_TEXT);
@@ -83,7 +83,7 @@ export class TextSurface {
     for (let at = 0, node = texts.nextNode(); node; node = texts.nextNode()) {
       const { length } = /** @type {Text} */ (node);
       if (length === 0) continue; // such a node is seen nowhere
-      // Before the letter that follows, which may stand on the next line, if there is one.
+      // Before the next letter, which may be on the next line, if there is one.
       range.setStart(node, Math.min(length, place - at));
       if (place - at < length) break;
       at += length;
@@ -91,14 +91,14 @@ export class TextSurface {
     range.collapse(true);
     const [rect] = range.getClientRects();
     if (rect || range.startOffset === 0) return rect ?? null;
-    // Behind the last line's end there is nothing to be seen but that.
+    // After the end of the last line, only the last letter has a rectangle.
     range.setStart(range.startContainer, range.startOffset - 1);
     return Array.from(range.getClientRects()).at(-1) ?? null;
   }
 
   /**
-   * Shows a text. The caret goes to its end unless `keepCaret`: after typing it is where the visitor put it. `mark`: a place in
-   * it that a faint line shows.
+   * Shows a text. The caret goes to its end unless `keepCaret`: after typing it stays where the visitor put it. `mark`:
+   * a position shown by a faint line.
    * @param {Passage[]} passages
    * @param {{ keepCaret?: boolean, mark?: number | null }} [how]
    */
@@ -117,8 +117,8 @@ export class TextSurface {
   }
 
   /**
-   * Where one stretch alone has another text, as while typing, only what differs is put into it: a long text would be laid
-   * out from its beginning for every letter. True if that was all.
+   * If only one stretch has changed, as while typing, only the difference is inserted: otherwise a long text would be
+   * laid out from its start for every letter. True if that was enough.
    * @param {Stretch[]} stretches
    */
   #change(stretches) {
@@ -143,14 +143,14 @@ export class TextSurface {
     return true;
   }
 
-  /** Puts another text of the same length into the field; the caret stays where it is. @param {string} text */
+  /** Replaces the field's text by another of the same length; the caret stays where it is. @param {string} text */
   correct(text) {
     const { selectionStart, selectionEnd, selectionDirection } = this.#field;
     this.#field.value = text;
     this.#field.setSelectionRange?.(selectionStart, selectionEnd, selectionDirection);
   }
 
-  /** A passage begins at the end. */
+  /** Starts a passage at the end. */
   beginPassage() {
     const { value, selectionStart, selectionEnd } = this.#field;
     this.#caretWas = selectionStart === value.length && selectionEnd === value.length ? value.length : -1;
@@ -163,14 +163,14 @@ export class TextSurface {
     this.#mirror.append(this.#passage);
   }
 
-  /** Adds to the passage. New text settles from the accent's colour to the quieter one of what is written. @param {string} text */
+  /** Adds to the passage. New text fades from the accent colour to the quieter colour of generated text. @param {string} text */
   append(text) {
     if (text === "" || !this.#passage) return;
     const follow = this.#isAtEnd();
     const fresh = make("span", { className: "fresh", text });
     this.#passage.append(fresh);
     this.#settling.push({ fresh, text });
-    // Where nothing is animated (reduced motion, a hidden page) no end comes: old spans settle by the count.
+    // Without animation (reduced motion, a hidden page) no end event comes: old spans are settled by their number.
     if (this.#settling.length > 120) this.#settle();
     this.#setValue(text);
     if (follow) this.#node.scrollTop = this.#node.scrollHeight;
@@ -200,19 +200,19 @@ export class TextSurface {
     else this.#field.value += more;
   }
 
-  /** Whether a surface that scrolls shows its end. */
+  /** Whether a scrolling surface is scrolled to its end. */
   #isAtEnd() {
     const { scrollHeight, scrollTop, clientHeight } = this.#node;
     return scrollHeight - scrollTop - clientHeight < 48;
   }
 }
 
-/** The letter that is pressed; on a keyboard without Latin letters the one that stands there on others. @param {KeyboardEvent} event */
+/** The pressed letter; on a keyboard without Latin letters, the one at the same position on Latin keyboards. @param {KeyboardEvent} event */
 function latinKey({ key, code }) {
   return (/^[\x20-\x7f]$/.test(key) ? key : (/^Key([A-Z])$/.exec(code)?.[1] ?? key)).toLowerCase();
 }
 
-/** The stretches, cut in two at a place. @param {Passage[]} passages @param {number} mark @returns {Stretch[]} */
+/** The stretches, split at a position. @param {Passage[]} passages @param {number} mark @returns {Stretch[]} */
 function marked(passages, mark) {
   let end = 0;
   return passages.flatMap(({ text, written }) => {
@@ -224,7 +224,7 @@ function marked(passages, mark) {
   });
 }
 
-/** The span of a stretch. Its text is one node, which can be changed in place. @param {Stretch} stretch */
+/** The span of a stretch. Its text is a single node, which can be edited in place. @param {Stretch} stretch */
 function spanOf({ text, written, isMarked = false }) {
   const className = [written && "written", isMarked && "seen-from"].filter(Boolean).join(" ");
   const span = make("span", { ...(written && { part: "written" }), ...(className && { className }) });

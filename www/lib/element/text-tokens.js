@@ -1,20 +1,20 @@
-// A text as tokens: those that the model chose, and between them what it reads of the text that nobody chose.
+// A text as tokens: those that the model chose, and between them the tokens of the text that the visitor wrote.
 
 /** @typedef {import("./manuscript.js").Piece} Piece */
-/** `logprob`: undefined where it is not known, null where nothing stands before it. @typedef {{ tokenId: number, logprob?: number | null, topLogprobs?: import("../../tokenformer.js").TopLogprob[], isHealed?: boolean }} Token */
+/** `logprob`: undefined if unknown, null at the start of the text. @typedef {{ tokenId: number, logprob?: number | null, topLogprobs?: import("../../tokenformer.js").TopLogprob[], isHealed?: boolean }} Token */
 /**
- * A stretch of the text that is seen as one.
+ * A stretch of the text that is shown as one.
  * @typedef {object} Item
  * @property {string} text may be empty: a token may be half a character
- * @property {boolean} isTyped some of it is the visitor's
+ * @property {boolean} isTyped whether the visitor wrote part of it
  * @property {Token | null} token null: a text whose tokens are not known
- * @property {number} piece where it begins: the piece, and how many code units of that stand before it
+ * @property {number} piece where it begins: the piece, and the offset in it in code units
  * @property {number} offset
  */
 
 /** @param {Piece} piece @param {number} index @returns {Item} */
 export function itemOf({ text, run, token }, index) {
-  // What its page did not ask for is not known.
+  // What the page did not request is unknown.
   return { text, isTyped: run === 0, token: token && { ...token }, piece: index, offset: 0 };
 }
 
@@ -23,7 +23,7 @@ export function itemOf({ text, run, token }, index) {
  * @param {object} model
  * @param {(text: string) => Promise<ArrayLike<number>>} model.encode
  * @param {(ids: number[]) => Promise<string>} model.decode
- * @param {Map<number, string>} model.texts of single tokens, as they become known
+ * @param {Map<number, string>} model.texts of single tokens, filled as they become known
  * @returns {Promise<Item[]>}
  */
 export async function tokensOf(pieces, model) {
@@ -42,7 +42,7 @@ export async function tokensOf(pieces, model) {
 }
 
 /**
- * Pieces without tokens, as a model reads their text.
+ * Pieces without tokens, as a model tokenizes their text.
  * @param {readonly Piece[]} pieces
  * @param {number} first the first one's index
  * @param {Piece | undefined} next
@@ -50,7 +50,7 @@ export async function tokensOf(pieces, model) {
  */
 async function readTokens(pieces, first, next, { encode, decode, texts }) {
   const text = pieces.map((piece) => piece.text).join("");
-  // A last space is read as the beginning of the token behind it.
+  // A trailing space is read as the start of the token after it.
   const isHealed = text.endsWith(" ") && (next === undefined || next.token?.isHealed === true);
   const read = isHealed ? text.slice(0, -1) : text;
   const ids = read === "" ? [] : Array.from(await encode(read));
@@ -59,7 +59,7 @@ async function readTokens(pieces, first, next, { encode, decode, texts }) {
   /** @type {Item[]} */
   const items = [];
   let at = 0;
-  /** Of a character that takes several tokens. @type {number[]} */
+  /** The ids of a character that takes several tokens. @type {number[]} */
   let parts = [];
   const add = (/** @type {string} */ some, /** @type {number | null} */ tokenId) => {
     const place = placeOf(pieces, at, Math.max(1, some.length));
@@ -75,7 +75,7 @@ async function readTokens(pieces, first, next, { encode, decode, texts }) {
     add(own, id);
     parts = [];
   }
-  // What these tokens do not say letter by letter.
+  // The rest, which these tokens do not reproduce letter by letter.
   const rest = read.slice(at);
   for (const part of parts.slice(0, -1)) add("", part);
   if (parts.length > 0) add(rest, parts[parts.length - 1]);

@@ -1,11 +1,11 @@
-// Texts as a text field holds them, and what two of them have in common.
+// Texts as a text field holds them, and how much two of them have in common.
 
-/** How much is compared at a time: engines compare whole strings many times as fast as a loop their letters. */
+/** How much is compared at a time: engines compare whole strings many times faster than a loop compares letters. */
 const BLOCK = 4096;
 
 /**
- * A text as a text field holds it: lines end in "\n" alone. `before` is what was given in front of it, since "\r" and "\n" may
- * come apart.
+ * A text as a text field holds it: lines end in "\n" alone. `before` is the text received just before it, since "\r"
+ * and "\n" may arrive separately.
  * @param {string} text
  */
 export function asInField(text, before = "") {
@@ -13,7 +13,7 @@ export function asInField(text, before = "") {
   return rest.replace(/\r\n?/g, "\n");
 }
 
-/** How many code units two texts begin with alike. @param {string} a @param {string} b */
+/** Length of the common start of two texts, in code units. @param {string} a @param {string} b */
 export function commonStart(a, b) {
   const most = Math.min(a.length, b.length);
   let n = 0;
@@ -22,7 +22,7 @@ export function commonStart(a, b) {
   return n;
 }
 
-/** How many code units two texts end with alike, at most `most`. @param {string} a @param {string} b @param {number} most */
+/** Length of the common end of two texts in code units, at most `most`. @param {string} a @param {string} b @param {number} most */
 export function commonEnd(a, b, most) {
   const sliced = (/** @type {string} */ text, /** @type {number} */ n) =>
     text.slice(text.length - n - BLOCK, text.length - n);

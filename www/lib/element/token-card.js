@@ -1,11 +1,11 @@
-// The card of a token: what the model expected in its place, with probabilities.
+// The card of a token: the model's alternatives for it, with probabilities.
 
 import { make } from "./dom.js";
 import { percent, quoted, spoken, visible } from "./token-words.js";
 
 /** @typedef {import("./text-tokens.js").Item} Item */
 /** @typedef {import("../../tokenformer.js").TopLogprob} TopLogprob */
-/** A token to write on with. @typedef {import("../../tokenformer.js").Chunk} Alternative */
+/** A token to continue with. @typedef {import("../../tokenformer.js").Chunk} Alternative */
 
 /** @param {Item} item one with a token @param {(alternative: Alternative) => void} onChoose @param {{ href: string | URL, label: string } | null} [link] where more is told @returns {HTMLElement[]} */
 export function cardOf(item, onChoose, link = null) {
@@ -36,10 +36,10 @@ export function cardOf(item, onChoose, link = null) {
   return [...told, make("ol", { ariaLabel: "Most likely tokens here" }, ...rows)];
 }
 
-/** In a sentence, where its sign must not begin a line. @param {number} logprob */
+/** In a sentence, where its sign must not start a line. @param {number} logprob */
 const share = (logprob) => percent(logprob).replace(/ /g, "\u00a0");
 
-/** What is to be said of a token before its alternatives. @param {Item} item */
+/** What to say about a token, above its alternatives. @param {Item} item */
 function wordsFor({ text, isTyped, token }) {
   const { tokenId, logprob, topLogprobs = [] } = /** @type {NonNullable<Item["token"]>} */ (token);
   const [likeliest] = topLogprobs;

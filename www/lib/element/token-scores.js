@@ -1,5 +1,5 @@
-// What the model thinks of a text's tokens: how likely each was, also those that the visitor typed, and what it expected
-// there. Asked for while the tokens are seen and nobody waits for a text, in small steps, since calls on a model go in order.
+// The model's view of a text's tokens: how likely each was, including typed ones, and what it expected instead. Queried
+// while the tokens are shown and no text is being generated, in small steps, since calls on a model run in order.
 
 import { tokensOf } from "./text-tokens.js";
 
@@ -8,13 +8,13 @@ import { tokensOf } from "./text-tokens.js";
 /** @typedef {import("./text-tokens.js").Item} Item */
 /** @typedef {import("./token-view.js").TokenView} TokenView */
 
-/** How many tokens that the model expected are shown. */
+/** How many alternatives are shown. */
 export const ALTERNATIVES = 10;
-/** How long a text rests before it is scored: who reads the context right after it was written comes first. */
+/** How long a text must be unchanged before it is scored: readers of the context right after generation come first. */
 const REST_MS = 250;
-/** How long a token is looked at before the model is asked what it expected: a mouse goes over many. */
+/** How long a token must be hovered before its alternatives are queried: a mouse crosses many. */
 const LOOK_MS = 120;
-/** A step's tokens, which become more or fewer until a step takes about so long. */
+/** Tokens per step, adjusted until a step takes about `ms`. */
 const STEP = { first: 16, least: 8, most: 256, ms: 60 };
 
 export class TokenScores {
@@ -23,29 +23,29 @@ export class TokenScores {
   #before;
   #model;
   #now;
-  /** What is known, of the text as it was seen last. @type {Item[]} */
+  /** What is known about the last shown text. @type {Item[]} */
   #items = [];
-  /** Tokens about which the model is asked. @type {Set<Item["token"]>} */
+  /** Tokens whose alternatives are being queried. @type {Set<Item["token"]>} */
   #asked = new Set();
-  /** Of the last one. @type {AbortController | null} */
+  /** For the last query. @type {AbortController | null} */
   #looking = null;
   /** Texts of tokens. @type {Map<number, string>} */
   #texts = new Map();
-  /** The model that all of this is of. @type {TokenFormer | null} */
+  /** The model that all of this belongs to. @type {TokenFormer | null} */
   #known = null;
-  /** What it has read before the text. @type {number[]} */
+  /** Ids that the model reads before the text. @type {number[]} */
   #first = [];
-  /** Which text is scored: another change ends it. */
+  /** The scoring run: another change ends it. */
   #round = 0;
   #timer = 0;
   #step = STEP.first;
 
   /**
    * @param {object} it
-   * @param {TokenView} it.view where the tokens are seen
+   * @param {TokenView} it.view where the tokens are shown
    * @param {() => readonly Piece[]} it.pieces the text
-   * @param {(model: TokenFormer) => Promise<number[]>} it.before ids that the model reads before every text
-   * @param {() => TokenFormer | null} it.model the one that may be asked now; null: none, or tokens are not seen, or it is to write
+   * @param {(model: TokenFormer) => Promise<number[]>} it.before ids that precede every text
+   * @param {() => TokenFormer | null} it.model the one that may be queried now; null: none, or tokens are not shown, or it is about to generate
    * @param {() => number} [it.now]
    */
   constructor({ view, pieces, before, model, now = () => performance.now() }) {
@@ -56,7 +56,7 @@ export class TokenScores {
     this.#now = now;
   }
 
-  /** Something has changed: the text, whether it is seen, or what the model does. What was asked before ends, a score with its step. */
+  /** Called after a change of the text, its display, or what the model does. Queries in progress end, a score after its step. */
   refresh() {
     this.#round += 1;
     this.#looking?.abort();
@@ -67,12 +67,12 @@ export class TokenScores {
     this.#timer = setTimeout(() => this.#score(model, round), REST_MS);
   }
 
-  /** Finds out what the model expected in the place of a token that is looked at. @param {number} index */
+  /** Queries the alternatives of a token that is being looked at. @param {number} index */
   look(index) {
     setTimeout(() => {
       const model = this.#model();
       const item = this.#items[index];
-      // While a text is written nobody is asked; `#score` comes back to it.
+      // No queries while a text is written; `#score` returns to it later.
       if (!model || !item?.token || this.#view.chosen !== index || this.#asked.has(item.token)) return;
       this.#asked.add(item.token);
       this.#looking?.abort();
@@ -109,18 +109,18 @@ export class TokenScores {
         if (items[places[next]].token?.logprob === undefined)
           next = await this.#scoreFrom(next, text, model, isCurrent);
     } catch {
-      // The model was given up, or has no tokenizer. The tokens that it wrote itself are seen all the same.
+      // The model was released, or has no tokenizer. The tokens that it generated are shown all the same.
     }
   }
 
   /**
-   * Scores a token and some behind it. What stands before it is read in steps as well, as far as the KV cache does not have it.
+   * Scores a token and some after it. Tokens before it that are not in the KV cache are also processed in steps.
    * @param {number} next the token's index among `ids`
    * @param {{ items: Item[], places: number[], ids: number[], contextLength: number }} text `places`: where its tokens are in `items`;
    *   `contextLength`: how many of them the model can read
    * @param {TokenFormer} model
    * @param {() => boolean} isCurrent
-   * @returns {Promise<number>} the last one of which something is known
+   * @returns {Promise<number>} the last one whose score is known
    */
   async #scoreFrom(next, { items, places, ids, contextLength }, model, isCurrent) {
     const first = this.#first;
@@ -133,7 +133,7 @@ export class TokenScores {
     while (to <= next) {
       const cached = commonLength(await model.context(), [...first, ...ids.slice(start)]) - first.length;
       if (!isCurrent()) break;
-      // Somebody else may ask the model, too: then what they have pushed out of its cache is read again.
+      // Another caller may use the model, too: tokens that it has evicted from the KV cache are processed again.
       const from = Math.min(next, Math.max(start + cached + 1, to));
       to = Math.min(from + this.#step, start + contextLength, ids.length);
       const begin = this.#now();
@@ -146,7 +146,7 @@ export class TokenScores {
     return to - 1;
   }
 
-  /** @param {number} ms what a step took */
+  /** @param {number} ms the time that a step took */
   #keepStep(ms) {
     const factor = Math.min(2, Math.max(0.5, STEP.ms / Math.max(1, ms)));
     this.#step = Math.round(Math.min(STEP.most, Math.max(STEP.least, this.#step * factor)));
@@ -167,7 +167,7 @@ export class TokenScores {
     const first = this.#first;
     if (!token || token.topLogprobs || first.length + before.length === 0) return;
     const start = windowOf(before.length, model.info.contextLength - first.length);
-    // Not the end of the text, which would be no token with alternatives.
+    // `minTokens`: not the end of the text, which would be no token with alternatives.
     const options = { maxTokens: 1, minTokens: 1, temperature: 0, logprobs: ALTERNATIVES, signal };
     for await (const { topLogprobs } of model.generate([...first, ...before.slice(start)], options))
       token.topLogprobs = topLogprobs;
@@ -179,8 +179,8 @@ export class TokenScores {
 const idOf = ({ token }) => /** @type {NonNullable<Item["token"]>} */ (token).tokenId;
 
 /**
- * Where the context of a token begins: at the text's beginning, or, further on, by halves of a context, so that neighbours
- * have the same.
+ * Where the context of a token begins: at the start of the text, or, further on, at multiples of half a context, so
+ * that neighbours share it.
  * @param {number} index the token's @param {number} contextLength
  */
 export function windowOf(index, contextLength) {
@@ -189,7 +189,7 @@ export function windowOf(index, contextLength) {
   return (Math.floor((index - contextLength) / half) + 1) * half;
 }
 
-/** The tokens that have the same context, as [begin, end): the last ones first, since a text is written on at its end. @param {number} length @param {number} contextLength @returns {[number, number][]} */
+/** Ranges of tokens that share a context, as [begin, end): last ones first, since a text is continued at its end. @param {number} length @param {number} contextLength @returns {[number, number][]} */
 export function windowsOf(length, contextLength) {
   const half = Math.max(1, contextLength >> 1);
   /** @type {[number, number][]} */
@@ -199,14 +199,14 @@ export function windowsOf(length, contextLength) {
   return windows;
 }
 
-/** How many ids two lists begin with alike. @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
+/** Length of the common prefix of two lists. @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
 function commonLength(a, b) {
   let n = 0;
   while (n < a.length && n < b.length && a[n] === b[n]) n += 1;
   return n;
 }
 
-/** What is known of tokens counts on, as far as the text before them is the same. @param {Item[]} items @param {Item[]} before */
+/** Keeps what is known about tokens, as far as the text before them is unchanged. @param {Item[]} items @param {Item[]} before */
 function takeOver(items, before) {
   const [now, then] = [items, before].map((list) => list.flatMap(({ token }) => (token ? [token] : [])));
   for (let i = 0; i < now.length && now[i].tokenId === then[i]?.tokenId; i += 1) {

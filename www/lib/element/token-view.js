@@ -7,13 +7,13 @@ import { percent, spoken, surprise } from "./token-words.js";
 
 /** @typedef {import("./manuscript.js").Piece} Piece */
 /** @typedef {import("./text-tokens.js").Item} Item */
-/** A token to write on with. @typedef {import("../../tokenformer.js").Chunk} Alternative */
+/** A token to continue with. @typedef {import("../../tokenformer.js").Chunk} Alternative */
 
-/** How many tokens the arrow keys go on. @type {Record<string, number>} */
+/** How many tokens the arrow keys move by. @type {Record<string, number>} */
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 };
-/** Between a token and its card. */
+/** Gap between a token and its card. */
 const CARD_GAP = 2;
-/** Windows in which the card is a sheet. */
+/** Window sizes in which the card is a sheet. */
 const SMALL = "(max-width: 600px)";
 
 export class TokenView {
@@ -36,7 +36,7 @@ export class TokenView {
   );
   #rows = make("div", { className: "card-rows" });
   #close = make("button", { type: "button", className: "close", ariaLabel: "Close", text: "×" });
-  // Whoever presses beside its buttons is still in it.
+  // A press on the card beside its buttons keeps the focus in it.
   #card = make(
     "div",
     { part: "card", className: "card", id: "card", hidden: true, tabIndex: -1 },
@@ -57,9 +57,9 @@ export class TokenView {
   /** @type {readonly Item[]} */
   #items = [];
   #chosen = -1;
-  /** Where the arrow keys go on from. */
+  /** Where the arrow keys start from. */
   #at = -1;
-  /** The keyboard goes back to a token that need not be looked at again. */
+  /** The focus returns to a token whose card must not open again. */
   #isLeaving = false;
   #onChoose;
   #onLook;
@@ -67,16 +67,16 @@ export class TokenView {
 
   /**
    * @param {object} actions
-   * @param {(item: Item, alternative: Alternative) => void} actions.onChoose write on with another token in that one's place
-   * @param {(index: number) => void} [actions.onLook] a token is looked at whose alternatives are not known
-   * @param {(at: number) => { href: string | URL, label: string } | null} [actions.linkTo] where more is told of the word at a place of the text
+   * @param {(item: Item, alternative: Alternative) => void} actions.onChoose continues with another token instead of that one
+   * @param {(index: number) => void} [actions.onLook] called for a token whose alternatives are unknown
+   * @param {(at: number) => { href: string | URL, label: string } | null} [actions.linkTo] a page that explains the word at a text position
    */
   constructor({ onChoose, onLook = () => {}, linkTo = () => null }) {
     this.#onChoose = onChoose;
     this.#onLook = onLook;
     this.#linkTo = linkTo;
     this.#close.addEventListener("click", () => this.#leaveCard());
-    // Not pointerover, which also comes when a card that closes uncovers a token under a mouse at rest.
+    // Not pointerover, which also fires when a closing card uncovers a token under a resting mouse.
     this.#list.addEventListener("pointermove", (event) => event.pointerType === "mouse" && this.#open(event.target));
     this.#list.addEventListener("click", (event) => this.#open(event.target));
     this.#list.addEventListener("focusin", (event) => this.#open(event.target));
@@ -86,7 +86,7 @@ export class TokenView {
       (event) => this.#node.contains(/** @type {Node | null} */ (event.relatedTarget)) || this.close(),
     );
     this.#list.addEventListener("scroll", () => this.#isSheet || this.close(), { passive: true });
-    // A window that becomes narrower, or is turned, must not leave the card outside.
+    // The card must not stay outside a window that was narrowed or rotated.
     if (globalThis.ResizeObserver) new ResizeObserver(() => this.#placeAgain()).observe(this.#node);
     this.#node.addEventListener("keydown", (event) => {
       const step = STEPS[event.key];
@@ -102,24 +102,24 @@ export class TokenView {
     return this.#node;
   }
 
-  /** Puts the keyboard on the token that the arrow keys begin at; false without one. @param {FocusOptions} [options] */
+  /** Focuses the token that the arrow keys start from; false if there is none. @param {FocusOptions} [options] */
   focus(options) {
     const token = /** @type {HTMLElement | null} */ (this.#list.querySelector('[tabindex="0"]'));
     token?.focus(options);
     return Boolean(token);
   }
 
-  /** The token that is looked at, as an index of the items; -1: none. */
+  /** The selected token, as an index of the items; -1: none. */
   get chosen() {
     return this.#chosen;
   }
 
-  /** Another text. @param {readonly Piece[]} pieces */
+  /** Shows another text. @param {readonly Piece[]} pieces */
   show(pieces) {
     this.#showAnew(pieces.map(itemOf));
   }
 
-  /** The same text with more of its tokens. What is seen already stays, and whoever looks at it. @param {readonly Item[]} items */
+  /** The same text with more of its tokens. Tokens that are already shown stay, and so does the focus. @param {readonly Item[]} items */
   showItems(items) {
     const before = this.#items;
     const spans = Array.from(this.#list.children);
@@ -151,7 +151,7 @@ export class TokenView {
 
   /** @param {readonly Item[]} items */
   #showAnew(items) {
-    // Who works with the keyboard stays where they are, though everything is new.
+    // The keyboard focus stays, although all tokens are new.
     const focused = activeIn(this.#node);
     const isFocused = focused !== null && this.#node.contains(focused);
     this.close();
@@ -162,7 +162,7 @@ export class TokenView {
     if (isFocused) this.#list.focus({ preventScroll: true });
   }
 
-  /** Something became known of a token. @param {number} index */
+  /** More is known about a token. @param {number} index */
   update(index) {
     const span = /** @type {HTMLElement | undefined} */ (this.#list.children[index]);
     if (!span || !this.#items[index]?.token) return;
@@ -170,7 +170,7 @@ export class TokenView {
     if (index === this.#chosen) this.#fill(span);
   }
 
-  /** What the shades mean, or what will be here where nothing is yet. */
+  /** Explains the shades, or what will appear here if nothing does yet. */
   #explain() {
     const hasTokens = this.#items.some(({ token }) => token);
     this.#legend.hidden = !hasTokens;
@@ -178,7 +178,7 @@ export class TokenView {
     this.#note.hidden = !hasTokens || this.#items.every(({ token, text }) => token || text.trim() === "");
   }
 
-  /** A token that was just written. @param {Piece} piece @param {number} index among the text's pieces */
+  /** Adds a token that was just generated. @param {Piece} piece @param {number} index among the text's pieces */
   append(piece, index) {
     const first = !this.#items.some(({ token }) => token);
     const item = itemOf(piece, index);
@@ -196,7 +196,7 @@ export class TokenView {
     this.#chosen = -1;
   }
 
-  /** Back to the token. */
+  /** Returns the focus to the token. */
   #leaveCard() {
     const token = /** @type {HTMLElement | undefined} */ (this.#list.children[this.#chosen]);
     this.close();
@@ -205,12 +205,12 @@ export class TokenView {
     this.#isLeaving = false;
   }
 
-  /** On a small screen the card is a sheet at its lower edge, above everything else. */
+  /** On a small screen the card is a sheet at the lower edge, on top of everything else. */
   get #isSheet() {
     return this.#card.hasAttribute("popover");
   }
 
-  /** To the next token that way, over what the visitor wrote. @param {number} step */
+  /** Moves to the next token in a direction, skipping the visitor's text. @param {number} step */
   #move(step) {
     const direction = Math.sign(step);
     let index = this.#chosen < 0 ? this.#at : this.#chosen;
@@ -241,7 +241,7 @@ export class TokenView {
     this.#fill(target);
   }
 
-  /** What is known of the token that is looked at. @param {HTMLElement} target */
+  /** Opens the card of the selected token. @param {HTMLElement} target */
   #fill(target) {
     const index = this.#chosen;
     const item = this.#items[index];
@@ -262,7 +262,7 @@ export class TokenView {
     if (target && !this.#card.hidden && !this.#isSheet) this.#place(target);
   }
 
-  /** Under the token, inside the view's width; above it where the window ends before the card does. @param {HTMLElement} target */
+  /** Places the card under the token, within the view's width, or above it if it does not fit in the window below. @param {HTMLElement} target */
   #place(target) {
     const at = target.getClientRects()[0];
     const frame = this.#node.getBoundingClientRect();
@@ -270,7 +270,7 @@ export class TokenView {
     const { offsetWidth: width, offsetHeight: height, style } = this.#card;
     if (this.#isSheet) {
       style.left = style.top = "";
-      // The sheet must not lie over what it is about.
+      // The sheet must not cover its token.
       const lowest = innerHeight - height - 2 * at.height;
       if (at.top < 0 || at.bottom > lowest) scrollBy({ top: at.bottom - lowest, behavior: "instant" });
       return;
@@ -285,7 +285,7 @@ export class TokenView {
 }
 
 /**
- * For each item the index of the one before that is seen at the same place of the text as the same; -1: none.
+ * For each item the index of the unchanged item at the same text position before; -1: none.
  * @param {readonly Item[]} before @param {readonly Item[]} items @returns {number[]}
  */
 function alike(before, items) {

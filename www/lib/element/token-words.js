@@ -7,7 +7,7 @@ export function percent(logprob) {
   return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} %`;
 }
 
-/** A token's text with what cannot be seen made visible. @param {string} text */
+/** A token's text with invisible characters made visible. @param {string} text */
 export function visible(text) {
   return text === ""
     ? "(part of a character)"
@@ -17,7 +17,7 @@ export function visible(text) {
         .replace(/^ +| +$/g, (s) => "␣".repeat(s.length));
 }
 
-/** A token's text as a screen reader shall say it: not the signs for what cannot be seen. @param {string} text */
+/** A token's text for a screen reader: without the signs for invisible characters. @param {string} text */
 export function spoken(text) {
   if (text === "") return "part of a character";
   if (text.trim() !== "") return text.trim();
@@ -31,7 +31,7 @@ export function surprise(logprob) {
   return logprob === undefined ? 0 : Math.max(0, Math.min(4, Math.floor(-logprob / Math.log(4))));
 }
 
-/** Two tokens' texts in quotes, as they are read in a sentence; their blanks are shown where nothing else tells them apart. @param {string} a @param {string} b */
+/** Two tokens' texts in quotes, for use in a sentence; blanks are made visible if they differ in nothing else. @param {string} a @param {string} b */
 export function quoted(a, b) {
   const isAlike = a !== b && a.trim() === b.trim();
   return [a, b].map((text) => {

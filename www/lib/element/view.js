@@ -1,5 +1,5 @@
-// What <token-former> shows: one text that two write, the controls under it, and the state of things. It knows
-// nothing of models.
+// The user interface of <token-former>: the text shared by visitor and model, the controls under it, and the status. It
+// is independent of models.
 
 import { asksToWrite, make } from "./dom.js";
 import { STYLES } from "./styles.js";
@@ -15,23 +15,23 @@ import { TokenView } from "./token-view.js";
 /** @typedef {Window & typeof globalThis} PageWindow */
 
 /**
- * What the visitor can ask for, and what is told.
+ * The visitor's actions, and notifications.
  * @typedef {object} Actions
  * @property {() => void} onGenerate
  * @property {() => void} onStop
  * @property {() => void} onRegenerate
- * @property {(change: { typed: boolean, before: Passage[] | null }) => void} onChange `before`: what an undo, a redo or another passage has taken the place of
+ * @property {(change: { typed: boolean, before: Passage[] | null }) => void} onChange `before`: what an undo, a redo or another passage replaced
  * @property {(item: import("./text-tokens.js").Item, alternative: Token) => void} onChoose
  * @property {(index: number) => void} onLook
- * @property {(at: number) => { href: string | URL, label: string } | null} linkTo what tells more of the word at a place of the text
- * @property {() => void} onTokens the text that is shown as tokens is another
+ * @property {(at: number) => { href: string | URL, label: string } | null} linkTo a page that explains the word at a text position
+ * @property {() => void} onTokens the text shown as tokens has changed
  * @property {(state: State) => void} onState
  */
 
-/** One sheet for all elements of a document, by its window. @type {WeakMap<PageWindow, CSSStyleSheet>} */
+/** One style sheet for all elements of a document, by window. @type {WeakMap<PageWindow, CSSStyleSheet>} */
 const sheets = new WeakMap();
 
-/** A constructed sheet needs no 'unsafe-inline' in the page's policy; it belongs to the document that it was made in. @param {ShadowRoot} root @param {PageWindow} window */
+/** A constructed sheet needs no 'unsafe-inline' in the page's policy; it belongs to the document that created it. @param {ShadowRoot} root @param {PageWindow} window */
 function adoptStyles(root, window) {
   let sheet = sheets.get(window);
   if (!sheet) {
@@ -72,7 +72,7 @@ export class ElementView {
   #announcement = make("div", { className: "unseen", role: "status" });
   #error = make("div", { part: "error", className: "error", role: "alert", hidden: true });
   #root;
-  /** Takes back what was asked of the next frame; null where nothing was. @type {(() => void) | null} */
+  /** Cancels the work scheduled for the next frame; null if there is none. @type {(() => void) | null} */
   #cancelFrame = null;
   /** @type {import("./manuscript.js").Piece[]} */
   #pending = [];
@@ -108,7 +108,7 @@ export class ElementView {
         make("slot", { name: "margin" }),
       ),
       make("slot", { name: "choices" }),
-      // In the controls, which a page may keep in sight: so is what went wrong.
+      // Inside the controls, which a page may keep visible: so errors stay visible too.
       make(
         "div",
         { part: "controls", className: "controls" },
@@ -135,7 +135,7 @@ export class ElementView {
     root.addEventListener("keydown", (/** @type {Event} */ pressed) => {
       const event = /** @type {KeyboardEvent} */ (pressed);
       if (asksToWrite(event)) {
-        // A key that is held down, or pressed again, must not begin the passage anew.
+        // Holding the key down, or pressing it again, must not restart the passage.
         if (!this.#isBusy && !event.repeat) actions.onGenerate();
       } else if (event.key === "Escape" && this.#isBusy) actions.onStop();
       else return;
@@ -144,17 +144,17 @@ export class ElementView {
     this.#showControls();
   }
 
-  /** The window in which it is shown: not always that of this module, since elements can be moved into other documents. */
+  /** The window that shows it: not always this module's, since elements can move to other documents. */
   get #window() {
     return this.#root.ownerDocument?.defaultView ?? /** @type {PageWindow} */ (globalThis);
   }
 
-  /** Takes on its styles, in a new document again. */
+  /** Applies its styles, again in a new document. */
   adopt() {
     adoptStyles(this.#root, this.#window);
   }
 
-  /** Puts the keyboard where the text is. @param {FocusOptions} [options] */
+  /** Focuses the text. @param {FocusOptions} [options] */
   focus(options) {
     if (!this.#showsTokens) this.#surface.focus(options);
     else if (!this.#tokens.focus(options)) this.#generate.focus(options);
@@ -180,19 +180,19 @@ export class ElementView {
     return this.#manuscript.text;
   }
 
-  /** Replaces the whole text by another of the visitor's. @param {string} text */
+  /** Replaces the whole text by the visitor's. @param {string} text */
   setText(text) {
     this.#manuscript.replace([{ text, written: false }]);
     this.#showAnother();
   }
 
-  /** Begins with stretches `{ text, written }`: undo does not go behind them. @param {Passage[]} stretches */
+  /** Starts with stretches `{ text, written }`: undo cannot go back further. @param {Passage[]} stretches */
   begin(stretches) {
     this.#manuscript.begin(stretches);
     this.#showAnother();
   }
 
-  /** What the status says is of the text before, unless a model is being loaded. */
+  /** The status belongs to the previous text, unless a model is being loaded. */
   #showAnother() {
     if (!this.#isBusy) this.showIdle("");
     this.#show();
@@ -205,7 +205,7 @@ export class ElementView {
     if (this.#manuscript.mark !== before && !this.isWriting) this.#showText({ keepCaret: true });
   }
 
-  /** Shows tokens in the place of the text that can be edited, or the other way round. @param {boolean} on */
+  /** Shows tokens instead of the editable text, or the other way round. @param {boolean} on */
   set showsTokens(on) {
     this.#flush();
     this.#showsTokens = on;
@@ -215,17 +215,17 @@ export class ElementView {
     this.#actions.onTokens();
   }
 
-  /** Where tokens are seen. */
+  /** The token view. */
   get tokens() {
     return this.#tokens;
   }
 
-  /** Whether it is them that are seen. */
+  /** Whether tokens are shown. */
   get showsTokens() {
     return this.#showsTokens;
   }
 
-  /** Puts stretches, or tokens of the model's, in the place of what stands from `start` to `end`; the caret goes behind them. @param {number} start @param {number} end @param {import("./manuscript.js").Part[]} parts */
+  /** Replaces the text from `start` to `end` by stretches, or by tokens of the model; the caret goes after them. @param {number} start @param {number} end @param {import("./manuscript.js").Part[]} parts */
   splice(start, end, parts) {
     const { length } = this.text;
     this.#manuscript.splice(start, end, parts);
@@ -245,7 +245,7 @@ export class ElementView {
     return this.#goTo(() => this.#manuscript.redo());
   }
 
-  /** Between calls. @param {string} status */
+  /** Shows the idle state. @param {string} status */
   showIdle(status) {
     if (this.isWriting) {
       this.#flush();
@@ -257,7 +257,7 @@ export class ElementView {
     this.#announcement.textContent = status;
   }
 
-  /** A model is being loaded. */
+  /** Shows that a model is being loaded. */
   showLoading() {
     this.#hideError();
     this.#enter("loading");
@@ -275,7 +275,7 @@ export class ElementView {
     this.#status.textContent = progressInWords(progress, isLocal);
   }
 
-  /** Puts U+FFFD in the place of halves of characters, which a visitor may have pasted and no model can read. */
+  /** Replaces lone surrogates by U+FFFD: a visitor may have pasted them, and no model can read them. */
   mend() {
     const text = wellFormed(this.text);
     if (text === this.text) return;
@@ -284,7 +284,7 @@ export class ElementView {
     this.#show({ keepCaret: true });
   }
 
-  /** A passage begins, behind the first `from` pieces of the text. True if that made the text shorter, which is told. @param {number} [from] */
+  /** Starts a passage after the first `from` pieces of the text. True if that shortened the text, which is reported. @param {number} [from] */
   showWriting(from) {
     if (this.isWriting) this.showIdle("");
     const before = this.#manuscript.stretches;
@@ -299,14 +299,14 @@ export class ElementView {
     return isShorter;
   }
 
-  /** Adds a token: the text at once, what is seen once per frame, since the engine is faster than the screen. @param {Token} chunk @param {() => string} status */
+  /** Adds a token: to the text at once, on screen once per frame, since the engine is faster than the display. @param {Token} chunk @param {() => string} status */
   append(chunk, status) {
     this.#manuscript.append(chunk);
     this.#pending.push(...this.#manuscript.pieces.slice(-1));
     this.say(status);
   }
 
-  /** What is said of the writing, once per frame. @param {() => string} status */
+  /** Updates the status while writing, once per frame. @param {() => string} status */
   say(status) {
     this.#statusInWords = status;
     if (this.#cancelFrame) return;
@@ -318,7 +318,7 @@ export class ElementView {
     this.#cancelFrame = () => window.cancelAnimationFrame(frame);
   }
 
-  /** An error: what happened, what to do next, and the code to look it up by. @param {import("../errors.js").TokenFormerError} error */
+  /** Shows an error: what happened, what to do next, and the code to look it up by. @param {import("../errors.js").TokenFormerError} error */
   showError({ code, message, hint }) {
     this.showIdle("");
     this.#error.replaceChildren(
@@ -386,7 +386,7 @@ export class ElementView {
     this.#stop.hidden = !busy;
     this.#actions.onState(state);
     this.#showControls();
-    // The button that was pressed goes away: the keyboard stays where it was, and so does what is seen.
+    // The pressed button disappears: focus moves to the button in its position, without scrolling.
     const isStill = { preventScroll: true };
     const isGone = focused === this.#generate || focused === this.#regenerate || focused === this.#undo;
     if (isGone && busy) this.#stop.focus(isStill);
