@@ -1,21 +1,21 @@
-// Where a model would compute: what src/load/devices.rs decides, asked without the engine. That a GPU is slower than the CPU
-// shows only once the model is loaded.
+// Where a model would run: the decision of src/load/devices.rs, without the engine. Whether a GPU is slower than the CPU
+// only shows once the model is loaded.
 
 import { TokenFormerError } from "../errors.js";
 import { inTime } from "../in-time.js";
 import { setting, SOFTWARE_GPU } from "./engines.js";
 
-/** As in src/cpu/limits.rs: what writes at a reader's pace without a GPU. */
+/** As in src/cpu/limits.rs: models that keep up with a reader without a GPU. */
 export const MOST_PARAMETERS = 200_000_000;
 export const MOST_BYTES = 2 ** 30;
 
-/** So long a browser may take to find a GPU. */
+/** How long a browser may take to find a GPU. */
 const ADAPTER_MS = 20_000;
-/** Programs that browsers and systems have in the place of a GPU, as in src/gpu/device.rs. */
+/** Software renderers that browsers and systems offer as a GPU, as in src/gpu/device.rs. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|warp/i;
 
 /**
- * What is known of a model.
+ * What is known about a model.
  * @typedef {object} Shape
  * @property {number | null} parameters
  * @property {number} [layers]
@@ -26,7 +26,7 @@ const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|warp/i;
  */
 
 /**
- * Where a model would compute; throws why nowhere.
+ * Where a model would run; throws the reason if it cannot run.
  * @param {string} wanted the option `backend`
  * @param {Shape} shape
  * @returns {Promise<"webgpu" | "cpu">}
@@ -39,7 +39,7 @@ export async function backendFor(wanted, shape) {
     if (wanted === "webgpu") throw new TokenFormerError("webgpu-unavailable", none);
     return onCpu(shape, `${none} `, "Use a browser with WebGPU, over https or on localhost");
   }
-  // A GPU that is a program gives way to the CPU engine.
+  // The CPU engine is preferred to a software GPU.
   const mayGiveWay = wanted === "auto" && !setting(SOFTWARE_GPU);
   return mayGiveWay && isSoftware(adapter.info ?? {}) && whyNotOnCpu(shape) === null ? "cpu" : "webgpu";
 }
@@ -62,7 +62,7 @@ function whyNotOnCpu({ parameters, layers, width, vocabulary, contextLength, qua
       message: `This model needs WebGPU: it has ${millions(parameters)} million parameters, and the CPU runs ${millions(MOST_PARAMETERS)}.`,
     };
   if (!layers || !width || !vocabulary || !contextLength) return null;
-  // Groups of 32 numbers have a scale of 16 bits; q4 has an embedding of 8.
+  // Groups of 32 numbers have a 16-bit scale; q4 has an 8-bit embedding.
   const perNumber = { q4: 0.5625, q8: 1.0625, f16: 2 }[quantization] ?? 2;
   const embedding = vocabulary * width;
   const weights = (parameters - embedding) * perNumber + embedding * Math.max(perNumber, 1.0625);
@@ -74,7 +74,7 @@ function whyNotOnCpu({ parameters, layers, width, vocabulary, contextLength, qua
   };
 }
 
-/** The fastest adapter; null where there is none, or the browser does not answer. */
+/** The fastest adapter; null if there is none, or the browser does not answer. */
 async function findAdapter() {
   try {
     const asked = globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" });
@@ -84,7 +84,7 @@ async function findAdapter() {
   }
 }
 
-/** Whether an adapter, by what is told of it, is a program in the place of a GPU. @param {Partial<GPUAdapterInfo>} info */
+/** Whether an adapter is a software renderer, by the information about it. @param {Partial<GPUAdapterInfo>} info */
 export function isSoftware({ isFallbackAdapter, architecture, device, description }) {
   return isFallbackAdapter === true || [architecture, device, description].some((name) => SOFTWARE.test(name ?? ""));
 }

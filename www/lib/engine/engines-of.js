@@ -1,4 +1,4 @@
-// Engines of this thread's module, for its EngineService.
+// Engines in this thread's module, for its EngineService.
 
 import { readsDisk } from "../disk.js";
 import { aborted } from "../errors.js";
@@ -8,15 +8,15 @@ import { underPolicy } from "./policy.js";
  * A loaded engine: the class `Engine` of src/api.
  * @typedef {object} Made
  * @property {import("../../tokenformer-web.js").Engine} engine
- * @property {(onStop: (error: unknown) => void) => () => void} watch tells when the engine stops outside of any call
+ * @property {(onStop: (error: unknown) => void) => () => void} watch reports an engine that stops outside of any call
  */
 
-/** A browser takes as long to find a GPU for the first time as to compile the engine: both are asked for at once. */
+/** The first GPU lookup takes a browser as long as compiling the engine: start both at once. */
 async function wakeGpu() {
   try {
     await globalThis.navigator?.gpu?.requestAdapter({ powerPreference: "high-performance" });
   } catch {
-    // The engine asks again, and tells.
+    // The engine asks again, and reports the error.
   }
 }
 
@@ -24,11 +24,11 @@ async function wakeGpu() {
 /** @typedef {import("./module.js").Instance} Instance */
 /** @typedef {ReturnType<typeof enginesOf>} Engines */
 
-/** The engines that an EngineModule makes. @param {import("./module.js").EngineModule} module */
+/** The engines created by an EngineModule. @param {import("./module.js").EngineModule} module */
 export function enginesOf(module) {
   /**
    * @param {(instance: Instance) => Promise<Made["engine"]>} work
-   * @param {unknown} [backend] where it computes
+   * @param {unknown} [backend] where it runs
    * @returns {Promise<Made>}
    */
   const make = (work, backend) => {
@@ -48,7 +48,7 @@ export function enginesOf(module) {
       underPolicy([request.folderUrl, request.endpoint], signal, (signal) =>
         make(({ Engine }) => {
           if (signal.aborted) throw aborted("Loading");
-          // Outside of a page nothing is kept, which is no news.
+          // Outside of a page nothing is stored, so do not report it.
           const keeps = !readsDisk() || Boolean(globalThis.indexedDB);
           return Engine.load(keeps ? request : { ...request, cache: false }, tell, signal);
         }, request.backend),

@@ -1,8 +1,8 @@
-// Where engines run: in a worker that all models of the page share, or, where none can be had, in this thread. Both are
-// reached by the same messages.
+// Where engines run: in a worker shared by all models of the page, or, if no worker is available, in this thread. Both
+// use the same messages.
 //
-// One worker, not one per model: one compiled module and one wasm memory; models wait for the GPU most of the time, and
-// a trap, which ends them all, is a bug that none should have to survive. It ends when it has had nothing to do for a while.
+// One worker, not one per model: one compiled module and one wasm memory; models mostly wait for the GPU, and a trap,
+// which ends them all, is a bug that none should have to survive. The worker ends after it has been idle for a while.
 
 import { checkBuild, otherBuild } from "../build.js";
 import { localWorker } from "./local-worker.js";
@@ -15,7 +15,7 @@ import { workerWays } from "./make-worker.js";
 
 /** The engine of this thread. */
 export const engineModule = new EngineModule((restarts) =>
-  // The first one is written so that bundlers can follow it, the other one so that they leave it alone.
+  // The first import is written so that bundlers follow it, the second so that they leave it alone.
   restarts === 0
     ? import("../../tokenformer-web.js")
     : import(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ scriptAddress(restarts)),
@@ -23,18 +23,18 @@ export const engineModule = new EngineModule((restarts) =>
 /** @type {EnginePort | null} */
 let here = null;
 
-/** For tests and for finding faults: `globalThis[THREAD] = "main"` before the first model makes no worker. */
+/** For tests and debugging: `globalThis[THREAD] = "main"` before the first model prevents a worker. */
 export const THREAD = Symbol.for("tokenformer.thread");
 
-/** For tests: `globalThis[SOFTWARE_GPU] = true` lets "auto" take a GPU that is itself a program on the CPU. */
+/** For tests: `globalThis[SOFTWARE_GPU] = true` lets "auto" use a software GPU. */
 export const SOFTWARE_GPU = Symbol.for("tokenformer.softwareGpu");
 
-/** What was set by one of these names. @param {symbol} name @returns {unknown} */
+/** The value set under one of these symbols. @param {symbol} name @returns {unknown} */
 export const setting = (name) => /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis))[name];
 
-/** How long a worker may take to say that it is ready: what holds one back need not be an error that is told. */
+/** How long a worker may take to report that it is ready: it can hang without reporting an error. */
 const READY_MS = 20_000;
-/** Workers in a row that could not be started before none is tried any more: a network may fail once. */
+/** How many workers in a row may fail to start before no more are tried: a network may fail once. */
 const MOST_FAILURES = 2;
 
 /** @type {Promise<EnginePort | null> | null} */
@@ -45,16 +45,16 @@ let lastFailure = "";
 /** Whether workers have WebGPU; null until the first one says so. @type {boolean | null} */
 let workersHaveGpu = null;
 
-/** An object, so that tests can put others in their place. */
+/** An object, so that tests can replace its methods. */
 export const engines = {
-  /** Those that the next model shall be made of. @param {string} [backend] where it shall compute */
+  /** The engines to create the next model with. @param {string} [backend] where it shall compute */
   async get(backend) {
     const locating = locate();
     if (locating) await locating;
-    // Who has no document is in a worker already.
+    // Without a document, this is a worker already.
     if (!globalThis.document || setting(THREAD) === "main") return portHere();
     if (!globalThis.Worker) return hereSince("This browser has no workers");
-    // A page may have WebGPU where its workers have none. What is to run on the CPU does so in a worker.
+    // A page may have WebGPU although its workers do not. A CPU backend still runs in a worker.
     const isFasterHere = () => workersHaveGpu === false && Boolean(globalThis.navigator?.gpu) && backend !== "cpu";
     if (failures < MOST_FAILURES && !isFasterHere()) {
       starting ??= startPort();
@@ -70,12 +70,12 @@ function portHere() {
     here = null;
     engineModule.discard();
   };
-  // The instance stays for the next model: its memory would not come back.
+  // Keep the instance for the next model: its memory would not be released anyway.
   const where = /** @type {const} */ ({ thread: "WorkerGlobalScope" in globalThis ? "worker" : "main", isKept: true });
   return (here ??= new EnginePort(localWorker(enginesOf(engineModule)), retire, where));
 }
 
-/** Those of this thread. Their models say why it is this one: `info.notes`. @param {string} reason */
+/** The engines of this thread. Their models give the reason in `info.notes`. @param {string} reason */
 function hereSince(reason) {
   const note = `${reason}, so the engine runs on the page's main thread, which may stutter while it works.`;
   return portHere().noted(note);
@@ -94,7 +94,7 @@ async function startPort() {
         () => (starting = null),
       );
     } catch (error) {
-      // Another build's worker: the engine that this thread would fetch is of that build, too.
+      // A worker of another build: this thread would fetch that build's engine, too.
       if (error instanceof TokenFormerError) {
         starting = null;
         throw error;
@@ -108,7 +108,7 @@ async function startPort() {
   return null;
 }
 
-/** A worker that is ready and knows where the engine's file is, and whether it has WebGPU; rejects where none can be had, or that of another build. @param {() => Worker | Promise<Worker>} make @param {string} [from] where its script is, in words */
+/** A worker that is ready, has the address of the engine's file, and has reported whether it has WebGPU; rejects if none is available, or it is of another build. @param {() => Worker | Promise<Worker>} make @param {string} [from] where its script is, in words */
 export async function startWorker(make, from = "its script") {
   const made = make();
   const worker = made instanceof Promise ? await made : made; // no turn is lost: it may speak at once

@@ -1,5 +1,5 @@
-// Where no worker can be had: what looks like one and is this thread. The messages are the same, so that a text takes one
-// way, wherever the engine runs.
+// If no worker is available: a stand-in for a worker that runs in this thread. It uses the same messages, so there is a
+// single code path, wherever the engine runs.
 
 import { EngineService } from "./service.js";
 import { IN_STEP } from "./write-ahead.js";
@@ -9,7 +9,7 @@ import { IN_STEP } from "./write-ahead.js";
  * @returns {import("./port.js").WorkerLike}
  */
 export function localWorker(engines) {
-  // Not within the engine's call: what a listener of the page's throws is no failure of the engine's.
+  // Outside of the engine's call: an error in a listener of the page is not the engine's failure.
   const postMessage = (/** @type {import("./service.js").FromEngine} */ data) =>
     queueMicrotask(() => worker.onmessage?.({ data }));
   const service = new EngineService({ postMessage }, engines, IN_STEP);

@@ -1,13 +1,13 @@
-// A lock that is handed on in the order of asking.
+// A lock that is granted in the order of the requests.
 
 export class Lock {
-  /** Settles when everybody who asked so far has released. */
+  /** Settles when all earlier holders have released. */
   #tail = Promise.resolve();
 
   /**
    * Waits for the lock.
-   * @param {AbortSignal} [signal] gives up waiting
-   * @returns {Promise<(() => void) | null>} the function that releases it; null: gave up
+   * @param {AbortSignal} [signal] aborts the wait
+   * @returns {Promise<(() => void) | null>} the function that releases it; null: aborted
    */
   async acquire(signal) {
     if (signal?.aborted) return null;

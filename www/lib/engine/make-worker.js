@@ -1,9 +1,9 @@
-// Makes the engine's worker, by one of several ways: a bundler, a host of another origin or a policy may bar some of them.
+// Creates the engine's worker, in one of several ways: a bundler, another origin or a policy may rule some of them out.
 
 import { IS_SINGLE_FILE, workerSource } from "../distribution.js";
 import { assets, isOwnOrigin, workerAddress, workerInWords } from "../locations.js";
 
-/** A way to a worker. @typedef {{ from: string, make: () => Promise<Worker> | Worker }} Way `from`: where its script is, in words */
+/** A way to create a worker. @typedef {{ from: string, make: () => Promise<Worker> | Worker }} Way `from`: where its script is, in words */
 
 /**
  * The ways, in the order to try. A file of the page's own origin comes first: a policy without `blob:` allows it.
@@ -23,7 +23,7 @@ export function workerWays() {
   /** @type {Way[]} */
   const text = source ? [{ from: "its text", make: async () => blobWorker(await source(), {}) }] : [];
   const isFileFirst = !IS_SINGLE_FILE && (address === null || isOwnOrigin(address));
-  // The folder that the page names may have no worker, where the bundle has one.
+  // The folder that the page names may lack a worker that the bundle has.
   const last = address !== null && assets() ? [bundled] : [];
   return isFileFirst ? [file, ...text, ...last] : [...text, file, ...last];
 }
@@ -40,7 +40,7 @@ function moduleWorker(address) {
   });
 }
 
-/** A worker must come from the page's own origin, but what it imports need not. @param {string} address */
+/** A worker must come from the page's own origin, but its imports need not. @param {string} address */
 function importingWorker(address) {
   return blobWorker(`import ${JSON.stringify(address)};`, { type: "module" });
 }

@@ -5,7 +5,7 @@ import { stopped, toTokenFormerError } from "../errors.js";
 import { glueAddress } from "../locations.js";
 import { compileWasm, missing } from "./wasm-file.js";
 
-/** How long the engine's files may take: what is lost on the way need not end by itself. */
+/** How long the engine's files may take: a stalled request need not fail by itself. */
 const FETCH_MS = 600_000;
 
 /** wasm-bindgen's module. @typedef {typeof import("../../tokenformer-web.js")} Instance */
@@ -16,7 +16,7 @@ export class EngineModule {
   /** @type {Promise<Instance> | null} */
   #starting = null;
   #restarts = 0;
-  /** What is called when an instance stops outside of any call, by instance. @type {WeakMap<Instance, Set<OnStop>>} */
+  /** Callbacks for when an instance stops outside of any call, by instance. @type {WeakMap<Instance, Set<OnStop>>} */
   #watchers = new WeakMap();
 
   /** @param {(restarts: number) => Promise<Instance>} importGlue wasm-bindgen's module; after a restart a new one */
@@ -34,8 +34,8 @@ export class EngineModule {
   }
 
   /**
-   * After a trap or a lost device the next load starts a new instance: the old one's memory cannot be trusted. The port
-   * of its engines calls this, once.
+   * After a trap or a lost device the next load starts a new instance: the old one's memory cannot be trusted. The
+   * engines' port calls this, once.
    */
   discard() {
     this.#starting = null;
@@ -43,8 +43,8 @@ export class EngineModule {
   }
 
   /**
-   * An asynchronous call goes on in a microtask. What it throws there reaches nobody who waits for the call, only
-   * this thread's error event: from there it is handed to `onStop`. Returns the function that ends the watch.
+   * An asynchronous call continues in a microtask. An exception there does not reach the caller, only this thread's
+   * error event, which passes it to `onStop`. Returns a function that ends the watch.
    * @param {Instance} instance
    * @param {OnStop} onStop
    */
@@ -56,7 +56,7 @@ export class EngineModule {
   }
 
   /**
-   * Runs `work(instance)` once the engine runs; rejects if it stops meanwhile.
+   * Runs `work(instance)` once the engine is running; rejects if it stops meanwhile.
    * @template T
    * @param {(instance: Instance) => Promise<T>} work
    * @returns {Promise<T>}
@@ -80,8 +80,7 @@ export class EngineModule {
     const script = scriptAddress(this.#restarts);
     const [instance, { wasm, address }] = await inTime(Promise.all([this.#importGlue(this.#restarts), compileWasm()]));
     globalThis.addEventListener?.("error", ({ error }) => {
-      // The stack of everything that this instance does leads through its glue, or, where a bundler has moved that,
-      // through the wasm file.
+      // A stack trace from this instance includes its glue, or, if a bundler has moved the glue, the wasm file.
       const stack = String(error?.stack);
       if (!stack.includes(`${script}:`) && !stack.includes(address)) return;
       for (const onStop of [...(this.#watchers.get(instance) ?? [])]) onStop(error);
@@ -92,7 +91,7 @@ export class EngineModule {
   }
 }
 
-/** The glue keeps its instance in a module variable; another query makes another module. @param {number} restarts */
+/** The glue keeps its instance in a module variable; another query string gives another module. @param {number} restarts */
 export function scriptAddress(restarts) {
   const address = new URL(glueAddress());
   if (restarts > 0) address.searchParams.set("restart", String(restarts));
@@ -100,7 +99,7 @@ export function scriptAddress(restarts) {
 }
 
 /**
- * What `coming` brings, or an error once it took too long.
+ * The result of `coming`, or an error if it takes too long.
  * @template T
  * @param {Promise<T>} coming
  * @returns {Promise<T>}

@@ -1,4 +1,5 @@
-// What a Content-Security-Policy blocks looks to `fetch` like a lost network: the event that tells is heard here.
+// To `fetch`, a request blocked by a Content-Security-Policy looks like a lost network: this listens for the policy's
+// event.
 
 import { TokenFormerError } from "../errors.js";
 import { linkedTo } from "../linked.js";
@@ -14,7 +15,7 @@ const origin = (url) => {
 
 /**
  * Does `work(signal)`, and ends it with an error that names the host once the policy blocks a request to one of `urls`.
- * The browser tells the address that was asked for, also where what it led to is what the policy blocks.
+ * The browser reports the requested address, even if the policy blocks what it redirects to.
  *
  * @template T
  * @param {(string | undefined | null)[]} urls

@@ -1,4 +1,4 @@
-// An engine as model.js sees it: the classes of src/api, whose methods' results come as messages.
+// An engine as model.js sees it: the classes of src/api, with results that arrive as messages.
 
 /** @typedef {import("../../tokenformer-web.js").Engine} Engine */
 /** @typedef {import("../../tokenformer-web.js").Prompt} Prompt */
@@ -7,16 +7,16 @@
 /** @typedef {import("./writing.js").Writing} Writing */
 
 /**
- * What a PortEngine's port does for it.
+ * What a PortEngine needs from its port.
  * @typedef {object} EngineCalls
  * @property {<T>(name: string, args: unknown[]) => Promise<T>} invoke
- * @property {(name: "start" | "startSeveral", args: unknown[], count: number) => Promise<any>} start a Writing of so many texts
+ * @property {(name: "start" | "startSeveral", args: unknown[], count: number) => Promise<any>} start a Writing of `count` texts
  * @property {(args: unknown[]) => Promise<PortTraining>} train
  * @property {() => void} abort
  * @property {() => void} free
  */
 
-/** The class `Training` of src/api, elsewhere. */
+/** Proxy for the class `Training` of src/api. */
 export class PortTraining {
   #invoke;
 
@@ -42,7 +42,7 @@ export class PortTraining {
   }
 }
 
-/** The class `Engine` of src/api, elsewhere. */
+/** Proxy for the class `Engine` of src/api. */
 export class PortEngine {
   #state;
   #calls;
@@ -53,7 +53,7 @@ export class PortEngine {
     this.#calls = calls;
   }
 
-  /** As it was last told. */
+  /** As last reported. */
   info() {
     return this.#state.info;
   }

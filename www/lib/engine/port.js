@@ -1,4 +1,4 @@
-// Engines as model.js sees them, in a worker or what looks like one: methods whose results come as messages.
+// Engines as model.js sees them, in a worker or its stand-in: methods whose results arrive as messages.
 // The messages are described in service.js.
 
 import { otherBuild } from "../build.js";
@@ -8,7 +8,7 @@ import { unpackError } from "./wire.js";
 import { AHEAD, paceOf } from "./write-ahead.js";
 import { Writing } from "./writing.js";
 
-/** Milliseconds after which a worker without engines and calls is ended, since a wasm memory never shrinks. */
+/** Milliseconds after which a worker without engines and calls is terminated, since a wasm memory never shrinks. */
 const IDLE_MS = 10_000;
 
 /** @typedef {import("./service.js").ToEngine} ToEngine */
@@ -17,18 +17,18 @@ const IDLE_MS = 10_000;
 /** @typedef {import("../../tokenformer-web.js").Engine} Engine */
 /** @typedef {import("../../tokenformer-web.js").Request} Request */
 /** @typedef {(progress: import("../../tokenformer.js").LoadProgress) => void} Tell */
-/** An engine that was not freed. @typedef {{ info: ReturnType<Engine["info"]>, watchers: Set<(error: unknown) => void> }} State */
+/** An engine that has not been freed. @typedef {{ info: ReturnType<Engine["info"]>, watchers: Set<(error: unknown) => void> }} State */
 /** @typedef {{ resolve: (answer: Answer) => void, reject: (error: unknown) => void, tell?: Tell, state?: State }} Call */
 
 /**
- * What an EnginePort needs of a Worker.
+ * What an EnginePort needs from a Worker.
  * @typedef {object} WorkerLike
  * @property {((event: { data: FromEngine }) => void) | null} onmessage
  * @property {((event: ErrorEvent) => void) | null} onerror
  * @property {(() => void) | null} onmessageerror
  * @property {(message: ToEngine) => void} postMessage
  * @property {() => void} terminate
- * @property {import("./write-ahead.js").Pace} [pace] of the texts that are written there
+ * @property {import("./write-ahead.js").Pace} [pace] of the texts that are generated there
  */
 
 /**
@@ -36,21 +36,21 @@ const IDLE_MS = 10_000;
  * @typedef {object} Made
  * @property {PortEngine} engine
  * @property {"main" | "worker"} thread
- * @property {string} [note] why it is that thread
- * @property {(onStop: (error: unknown) => void) => () => void} watch tells when the engine stops outside of any call
- * @property {() => void} discard the engine stopped: the next load gets a new one
+ * @property {string} [note] why it runs in that thread
+ * @property {(onStop: (error: unknown) => void) => () => void} watch reports an engine that stops outside of any call
+ * @property {() => void} discard called if the engine stopped: the next load gets a new one
  */
 
 export class EnginePort {
   #worker;
-  /** Calls that were not answered, by number: @type {Map<number, Call>} */
+  /** Unanswered calls, by number: @type {Map<number, Call>} */
   #calls = new Map();
   #lastCall = 0;
-  /** Engines that were not freed, by number. @type {Map<number, State>} */
+  /** Engines that have not been freed, by number. @type {Map<number, State>} */
   #engines = new Map();
-  /** Texts that were not freed, by number. @type {Map<number, Writing<any, any>>} */
+  /** Texts that have not been freed, by number. @type {Map<number, Writing<any, any>>} */
   #writings = new Map();
-  /** Why the worker is no more. @type {unknown} */
+  /** Why the worker is gone. @type {unknown} */
   #end = null;
   #isRetired = false;
   #onRetire;
@@ -58,13 +58,13 @@ export class EnginePort {
   #isKept;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #idle;
-  /** Frees the engines of models that everybody forgot. */
+  /** Frees the engines of models that were garbage-collected. */
   #forgotten = new FinalizationRegistry((/** @type {number} */ id) => this.#free(id));
 
   /**
-   * @param {WorkerLike} worker one that has said that it is ready
-   * @param {() => void} [onRetire] this worker shall get no more models
-   * @param {{ thread?: "main" | "worker", isKept?: boolean }} [where] `isKept`: it does not end for want of work
+   * @param {WorkerLike} worker one that has reported that it is ready
+   * @param {() => void} [onRetire] called when this worker must get no more models
+   * @param {{ thread?: "main" | "worker", isKept?: boolean }} [where] `isKept`: it does not end when idle
    */
   constructor(worker, onRetire = () => {}, { thread = "worker", isKept = false } = {}) {
     this.#thread = thread;
@@ -72,7 +72,7 @@ export class EnginePort {
     this.#worker = worker;
     this.#onRetire = onRetire;
     worker.onmessage = ({ data }) => this.#receive(data);
-    // Whatever nobody catches there is the engine's.
+    // An uncaught error there comes from the engine.
     worker.onerror = (event) => this.#stop(stopped(event.error ?? event.message ?? "its worker ended"));
     worker.onmessageerror = () => this.#stop(stopped("its worker sent what cannot be read"));
     this.#watchIdle();
@@ -88,7 +88,7 @@ export class EnginePort {
     return this.#make(answer.finally(() => signal?.removeEventListener("abort", abort)));
   }
 
-  /** The same, whose models are made with a note. @param {string} note */
+  /** The same, but its models carry a note. @param {string} note */
   noted(note) {
     const noted = async (/** @type {Promise<Made>} */ made) => ({ ...(await made), note });
     return {
@@ -187,7 +187,7 @@ export class EnginePort {
     });
   }
 
-  /** An answer. After a lost device the next model gets another worker, as it would get another instance. @param {Promise<Answer>} answer */
+  /** Handles an answer. After a lost device the next model gets another worker, just as it would get another instance. @param {Promise<Answer>} answer */
   async #retiring(answer) {
     try {
       return await answer;
@@ -211,7 +211,7 @@ export class EnginePort {
       case "progress":
         return tellPage(this.#calls.get(message.call)?.tell, message.progress);
       case "chunks": {
-        // Of a text that its reader has freed, too: what it left tells of the engine.
+        // Also for a text that its reader has freed: the remaining message updates the engine's info.
         const state = this.#engines.get(message.engine);
         if (state && message.info) state.info = message.info;
         const error = message.error && unpackError(message.error);
@@ -240,12 +240,12 @@ export class EnginePort {
     this.#watchIdle();
   }
 
-  /** Ends the worker. */
+  /** Terminates the worker. */
   end() {
     this.#stop(stopped("its worker was ended"));
   }
 
-  /** The worker is gone: everything that waits for it fails, and what it held on the GPU went with it. @param {unknown} error */
+  /** The worker is gone: everything that waits for it fails, and its GPU resources are freed with it. @param {unknown} error */
   #stop(error) {
     if (this.#end) return;
     this.#retire();
@@ -275,7 +275,7 @@ export class EnginePort {
   }
 }
 
-/** Calls a listener of the page's. What it throws is the page's mistake, and is told as such. @param {Tell | undefined} listener @param {Parameters<Tell>[0]} progress */
+/** Calls a listener of the page. An exception in it is the page's error, and is reported as such. @param {Tell | undefined} listener @param {Parameters<Tell>[0]} progress */
 function tellPage(listener, progress) {
   try {
     listener?.(progress);

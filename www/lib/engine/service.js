@@ -2,17 +2,17 @@
 //
 //     { type: "load" | "random", call, args }    answered with { type: "answer", call, … }
 //     { type: "abort", call }                    aborts that load
-//     { type: "engine", engine, name, call, args }  a method of an engine, in the order of asking
+//     { type: "engine", engine, name, call, args }  a method of an engine, in the order of the calls
 //     { type: "abort engine" | "free engine", engine }
 //     { type: "allow", writing, count } { type: "close", writing, taken } { type: "free", writing }   see write-ahead.js
 //     { type: "abort one", writing, index }      one of several texts
-//     { type: "training", training, name, call } a method of a training, which the engine's `startTraining` answered with
+//     { type: "training", training, name, call } a method of a training, which `startTraining` returned
 //     { type: "free training", training }
 //
-// An answer has `value` or `error`, and `info` where it is an engine's. `{ type: "progress", call, progress }` and
-// `{ type: "chunks", writing, engine, chunks, … }` come unasked; `{ type: "stopped", error }` is the last message of all;
-// it comes after a message that is not listed here, too. The first one is worker.js's `ready`, with the build's name; the
-// page answers it with `{ type: "files", wasm }`, the addresses at which the engine's file may be.
+// An answer has `value` or `error`, and `info` if it is an engine's. `{ type: "progress", call, progress }` and `{
+// type: "chunks", writing, engine, chunks, … }` are sent unprompted; `{ type: "stopped", error }` is the last message
+// of all, also sent in reply to a message that is not listed here. The first message is worker.js's `ready`, with the
+// build's name; the page answers it with `{ type: "files", wasm }`, the possible addresses of the engine's file.
 
 import { otherBuild } from "../build.js";
 import { isTrap, stopped } from "../errors.js";
@@ -25,7 +25,7 @@ import { AHEAD, paceOf, WriteAhead } from "./write-ahead.js";
 /** @typedef {import("./wire.js").PackedError} PackedError */
 /** @typedef {{ name: string, engine: number, args: unknown[] }} Invocation */
 /**
- * What is answered.
+ * Calls that get an answer.
  * @typedef {{ type: "load" | "random", args: [import("../../tokenformer-web.js").Request] }
  *   | { type: "training", training: number, name: "next" | "pause" | "result" }
  *   | ({ type: "engine" } & Invocation)} Question
@@ -53,13 +53,13 @@ import { AHEAD, paceOf, WriteAhead } from "./write-ahead.js";
 export class EngineService {
   #port;
   #engines;
-  /** The loaded engines; the device, where there is one, is what a stopped engine cannot free. @type {Map<number, Loaded>} */
+  /** The loaded engines; a stopped engine cannot free its device, if it has one. @type {Map<number, Loaded>} */
   #loaded = new Map();
   /** @type {Map<number, WriteAhead>} */
   #writings = new Map();
   /** @type {Map<number, { engine: number, training: import("../../tokenformer-web.js").Training }>} */
   #trainings = new Map();
-  /** AbortControllers of the loads that run, by call. @type {Map<number, AbortController>} */
+  /** AbortControllers of the loads in progress, by call. @type {Map<number, AbortController>} */
   #loads = new Map();
   #isStopped = false;
   #lastId = 0;
@@ -76,7 +76,7 @@ export class EngineService {
     this.#pace = pace;
   }
 
-  /** Does what a message asks for. @param {ToEngine} message */
+  /** Handles a message. @param {ToEngine} message */
   receive(message) {
     switch (message.type) {
       case "load":
@@ -105,7 +105,7 @@ export class EngineService {
         this.#writings.get(message.writing)?.free();
         return this.#writings.delete(message.writing);
       default:
-        // Nobody would ever answer it.
+        // The call would never be answered.
         return this.#stop(
           otherBuild(
             `The page asks for "${/** @type {{ type: string }} */ (message).type}", which the engine's worker does not know.`,
@@ -214,13 +214,13 @@ export class EngineService {
     }
   }
 
-  /** It may be another one by now: a lost device is replaced. @param {Loaded} [loaded] */
+  /** The device may have changed: a lost one is replaced. @param {Loaded} [loaded] */
   #renewDevice(loaded) {
     if (loaded && !this.#isStopped) loaded.device = loaded.made.engine.device?.();
   }
 
   /**
-   * Lets a text, or several, be written ahead of their reader, under a number, once `begin` is called.
+   * Registers a text, or several, that is generated ahead of its reader once `begin` is called.
    * @param {number} engine
    * @param {import("./write-ahead.js").Generation | import("./write-ahead.js").Several} generation
    * @param {Lock} lock
@@ -234,7 +234,7 @@ export class EngineService {
       ({ error, ...told }) => {
         this.#noteTrap(error);
         if (this.#isStopped) return;
-        // With every batch; where chunks come one by one, with the last.
+        // With every batch; if chunks are sent one by one, with the last.
         const isBatch = this.#pace.most > 0 || told.result || error !== undefined;
         const loaded = isBatch ? this.#loaded.get(engine) : undefined;
         const info = loaded?.made.engine.info();
@@ -269,7 +269,7 @@ export class EngineService {
     }
   }
 
-  /** Nobody listens any more: what the engines hold outside of the thread's memory is freed. */
+  /** Nobody is listening any longer: frees what the engines hold outside of the thread's memory. */
   end() {
     this.#isStopped = true;
     for (const { unwatch, device } of this.#loaded.values()) {
@@ -284,7 +284,7 @@ export class EngineService {
     if (isTrap(error)) this.#stop(error);
   }
 
-  /** The instance, which all engines here share, can be used no more. @param {unknown} error */
+  /** The instance, which all engines here share, can no longer be used. @param {unknown} error */
   #stop(error) {
     this.#post({ type: "stopped", error: packError(stopped(error)) });
     this.#isStopped = true;

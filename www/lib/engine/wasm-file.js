@@ -1,4 +1,4 @@
-// The engine's WebAssembly file: found, compared with the hash that these files hold of it, compiled.
+// The engine's WebAssembly file: finds it, compares it with the hash in these files, and compiles it.
 
 import { buildOf, checkBuild, WASM_INTEGRITY } from "../build.js";
 import { fetchAny } from "../disk.js";
@@ -7,8 +7,8 @@ import { TokenFormerError } from "../errors.js";
 import { wasmAddresses } from "../locations.js";
 
 /**
- * The compiled file and its address. Rejects with a TokenFormerError: `network` where it is nowhere, `integrity` where what
- * is there is damaged or of another build.
+ * The compiled file and its address. Rejects with a TokenFormerError: `network` if it is found nowhere, `integrity` if
+ * the file is damaged or of another build.
  * @returns {Promise<{ wasm: WebAssembly.Module, address: string }>}
  */
 export async function compileWasm() {
@@ -28,7 +28,7 @@ export async function compileWasm() {
   throw missing(`The engine's file cannot be fetched: ${failures.join(", ")}.`);
 }
 
-/** What was found is no such file: it may be elsewhere. */
+/** The response is not the file: it may be elsewhere. */
 class NotThere extends Error {}
 
 /** @param {string} address */
@@ -41,8 +41,8 @@ async function fetchWasm(address) {
 }
 
 /**
- * The browser itself compares the bytes with the hash. What it says of others is no more than that the fetching failed: then
- * they are looked at.
+ * The browser itself compares the bytes with the hash. On a mismatch it only reports that fetching failed: then the
+ * bytes are inspected.
  * @param {string} address
  */
 async function fetchChecked(address) {
@@ -54,7 +54,7 @@ async function fetchChecked(address) {
     const response = await fetchAny(address).catch(notThere);
     if (!response.ok) throw new NotThere(`status ${response.status}`);
     checkBuild(buildOf(await compile(response)), `The engine's file ${address}`);
-    // Cut off on its way, or kept damaged: it is asked for once more, past every cache.
+    // Truncated in transit, or damaged in a cache: request it once more, bypassing all caches.
     return fetchAny(address, { ...integrity, cache: "reload" }).catch((cause) => {
       throw new TokenFormerError("integrity", `The engine's file ${address} is not what was built.`, {
         hint: "Upload the files of the build again, and see that the host does not change them.",
@@ -71,16 +71,16 @@ function notThere(error) {
 
 /** @param {Response} response */
 async function compile(response) {
-  // Some hosts do not know the type, without which a browser refuses to compile what is still coming.
+  // Some hosts do not send the media type, which browsers require for streaming compilation.
   if (response.headers.get("Content-Type")?.startsWith("application/wasm"))
     return WebAssembly.compileStreaming(response);
   const bytes = await response.arrayBuffer();
-  // Many hosts answer with a page where there is no file.
+  // Many hosts answer with a page for a missing file.
   if (new TextDecoder("latin1").decode(bytes.slice(0, 4)) !== "\0asm") throw new NotThere("it is no WebAssembly");
   return WebAssembly.compile(bytes);
 }
 
-/** The error of a file of the engine that is nowhere. @param {string} message */
+/** The error for a file of the engine that is found nowhere. @param {string} message */
 export function missing(message) {
   const copy =
     VERSION === ""

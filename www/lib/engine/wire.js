@@ -1,17 +1,17 @@
-// Errors between threads. A thread's Error objects lose their class and fields on the way, so they go as plain objects.
+// Errors between threads. Error objects lose their class and fields in messages, so they are sent as plain objects.
 
 import { TokenFormerError, toTokenFormerError } from "../errors.js";
 
 /** @typedef {{ said: string } | { name: string, message: string, stack: string, cause?: Cause }} Cause */
 /** @typedef {{ code: string, message: string, hint: string, cause?: Cause }} PackedError */
 
-/** A plain object of whatever was thrown. @param {unknown} thrown @returns {PackedError} */
+/** A plain object for anything that was thrown. @param {unknown} thrown @returns {PackedError} */
 export function packError(thrown) {
   const { code, message, hint, cause } = toTokenFormerError(thrown);
   return { code, message, hint, cause: packCause(cause) };
 }
 
-/** The TokenFormerError that `packError` was given. @param {PackedError} packed */
+/** The TokenFormerError that was passed to `packError`. @param {PackedError} packed */
 export function unpackError({ code, message, hint, cause }) {
   return new TokenFormerError(code, message, { hint, cause: unpackCause(cause) });
 }

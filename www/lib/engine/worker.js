@@ -7,7 +7,7 @@ import { EngineModule } from "./module.js";
 import { EngineService } from "./service.js";
 import { enginesOf } from "./engines-of.js";
 
-// An instance that stops takes its worker with it, so there are no restarts here.
+// A stopped instance takes its worker with it, so there are no restarts here.
 /** @type {ConstructorParameters<typeof EngineService>[0]} */
 const port = { postMessage: (message, transfer) => globalThis.postMessage(message, { transfer }) };
 const service = new EngineService(port, enginesOf(new EngineModule(async () => glue)));

@@ -1,17 +1,17 @@
-// Beside the engine: writes a text, or several at once, for a reader who is reached by messages; ahead of one in another
-// thread, so that no token waits for a message.
+// The engine's side: generates a text, or several at once, for a reader that receives it by messages; ahead of a reader
+// in another thread, so that no token waits for a message.
 //
-// How far ahead is the reader's to say (`allow`), so a reader that stops taking stops the writing. One that leaves early
-// (`close`) finds everything as if nothing had been written that it did not take: the engine's `rewind` sees to that.
-// Several texts have none: their reader gets what was written until then.
+// The reader sets how far ahead (`allow`), so a reader that stops taking chunks stops the generation. A reader that
+// leaves early (`close`) finds the engine as if the chunks it did not take had not been generated: the engine's
+// `rewind` does that. Several texts cannot be rewound: their reader gets everything generated so far.
 
 /**
  * How far a text may be ahead of its reader.
  * @typedef {object} Pace
- * @property {number} first chunks that may be written before the first was taken
- * @property {number} most chunks that may lie untaken: as many as were taken already, so that an eager reader never waits
- * @property {(work: () => void) => (() => void) | null} later does it once what is known already was collected; returns what
- *   takes that back, or null: it is done
+ * @property {number} first chunks that may be written before the first is taken
+ * @property {number} most maximum of untaken chunks; below it, as many as were taken already, so that an eager reader never waits
+ * @property {(work: () => void) => (() => void) | null} later runs it once the chunks already available are collected; returns a
+ *   function that cancels it, or null: it was run at once
  */
 
 /** @type {Pace} */
@@ -25,7 +25,7 @@ export const AHEAD = {
 };
 
 /**
- * In one thread what is written ahead would only delay what was written: a chunk is made when it is asked for.
+ * Within one thread, generating ahead would only delay finished chunks: a chunk is generated when it is requested.
  * @type {Pace}
  */
 export const IN_STEP = {
@@ -37,10 +37,10 @@ export const IN_STEP = {
   },
 };
 
-/** Texts that the engine writes with one step. */
+/** Texts that the engine decodes in one step. */
 const AT_ONCE = 8;
 
-/** The pace of `count` texts at once: that of one for each, as long as none was taken. @param {Pace} pace @param {number} count @returns {Pace} */
+/** The pace of `count` texts at once: that of one, for each, until the first chunk is taken. @param {Pace} pace @param {number} count @returns {Pace} */
 export function paceOf({ first, ...rest }, count) {
   return { ...rest, first: first * Math.min(count, AT_ONCE) };
 }
@@ -58,9 +58,9 @@ export class WriteAhead {
   #later;
   #written = 0;
   #allowed;
-  /** Chunks that were not told yet. @type {Chunk[]} */
+  /** Chunks that have not been sent yet. @type {Chunk[]} */
   #chunks = [];
-  /** Takes back the flush that is to come; null where none is. @type {(() => void) | null} */
+  /** Cancels the scheduled flush; null if none is scheduled. @type {(() => void) | null} */
   #cancelFlush = null;
   #isOver = false;
   #wake = () => {};
@@ -79,7 +79,7 @@ export class WriteAhead {
     this.#later = later;
   }
 
-  /** Writes until the end, an error or `close`. */
+  /** Generates until the end, an error or `close`. */
   async run() {
     for (;;) {
       while (this.#written >= this.#allowed && !this.#isOver)
@@ -95,7 +95,7 @@ export class WriteAhead {
         }
         if (this.#isOver) return;
         if (!chunk) return this.#flush({ result: generation.result() });
-        // Tokens come from the GPU in gusts. Those that are known already go into one message.
+        // Tokens arrive from the GPU in bursts. Those already available go into one message.
         this.#cancelFlush ??= this.#later(() => this.#flush({}));
       } catch (error) {
         if (!this.#isOver) this.#flush({ error });
@@ -106,18 +106,18 @@ export class WriteAhead {
     }
   }
 
-  /** The reader lets `count` chunks be written in all. @param {number} count */
+  /** The reader allows `count` chunks in total. @param {number} count */
   allow(count) {
     this.#allowed = Math.max(this.#allowed, count);
     this.#wake();
   }
 
-  /** The reader ends one of several texts. @param {number} index */
+  /** The reader aborts one of several texts. @param {number} index */
   abortOne(index) {
     if (this.#generation && "abortOne" in this.#generation) this.#generation.abortOne(index);
   }
 
-  /** The reader aborts and has taken `taken` chunks. Tells how many count, those that it has not seen, and the result. @param {number} taken */
+  /** The reader aborts and has taken `taken` chunks. Sends how many count, those that it has not seen, and the result. @param {number} taken */
   async close(taken) {
     this.#isOver = true;
     this.#generation?.abort();
@@ -164,7 +164,7 @@ export class WriteAhead {
     }
   }
 
-  /** Tells what there is, and the end if it was reached. A reader may still `close` then: it has not taken all of it. @param {End} end */
+  /** Sends the pending chunks, and the end if it was reached. A reader may still `close` after that: it may not have taken everything. @param {End} end */
   #flush(end) {
     this.#cancelFlush?.();
     this.#cancelFlush = null;

@@ -1,31 +1,31 @@
-// What an engine writes, a text or several at once, for its reader: the page's side of write-ahead.js.
+// What an engine generates, one text or several at once, for its reader: the page's side of write-ahead.js.
 
 import { randomSeed } from "../seeds.js";
 
 /** @typedef {import("../../tokenformer.js").Chunk} Chunk */
 /** @typedef {import("../../tokenformer.js").GenerateResult} GenerateResult */
 /**
- * What the engine's side tells: `kept` answers an abort.
+ * A message from the engine's side: `kept` answers an abort.
  * @template C, R
  * @typedef {{ chunks: C[], result?: R, error?: unknown, kept?: number }} Told
  */
-/** What the engine's side can be told. @typedef {{ allow(count: number): void, close(taken: number): void, abortOne(index: number): void, free(): void }} Calls */
+/** Calls to the engine's side. @typedef {{ allow(count: number): void, close(taken: number): void, abortOne(index: number): void, free(): void }} Calls */
 /** Several texts at once. @typedef {Writing<import("../../tokenformer.js").AlternativeChunk, GenerateResult[]>} SeveralWriting */
 
 /**
  * @template [C=Chunk] a chunk
- * @template [R=GenerateResult] what is returned at the end
+ * @template [R=GenerateResult] the return value at the end
  */
 export class Writing {
   #calls;
-  /** Chunks that have come and were not taken. @type {C[]} */
+  /** Chunks that have arrived and were not taken. @type {C[]} */
   #chunks = [];
   #taken = 0;
   #pace;
   #allowed;
-  /** Once it has come; without both, it was closed before. @type {{ result?: R, error?: unknown } | null} */
+  /** Set once the end has arrived; with neither field, it was closed before. @type {{ result?: R, error?: unknown } | null} */
   #end = null;
-  /** The reader has aborted, and the engine's side has not said yet what counts. */
+  /** The reader has aborted, and the engine's side has not reported yet what counts. */
   #isClosing = false;
   #isFreed = false;
   #wake = () => {};
@@ -37,17 +37,17 @@ export class Writing {
     this.#allowed = pace.first;
   }
 
-  /** What is returned at the end, once the last chunk was taken; null before. @returns {R | null} */
+  /** The return value, once the last chunk was taken; null before. @returns {R | null} */
   get result() {
     return (this.#chunks.length === 0 && this.#end?.result) || null;
   }
 
-  /** True when `next` does not need the engine any more. */
+  /** True if `next` no longer needs the engine. */
   get ended() {
     return this.#isFreed;
   }
 
-  /** The next chunk; undefined after the last one. Not to be called concurrently. @returns {Promise<C | undefined>} */
+  /** The next chunk; undefined after the last one. Must not be called concurrently. @returns {Promise<C | undefined>} */
   async next() {
     if (!this.#end && this.#allowed <= this.#taken) this.#allow(this.#taken + 1);
     while (this.#isClosing || (this.#chunks.length === 0 && !this.#end)) await this.#news();
@@ -57,7 +57,7 @@ export class Writing {
     return undefined;
   }
 
-  /** Ends it: a text with the chunks that were taken, several with those that were written. */
+  /** Ends it: a single text with the chunks that were taken, several with all that were generated. */
   abort() {
     const isEnded = this.#end && this.#chunks.length === 0;
     if (this.#isClosing || this.#isFreed || isEnded) return;
@@ -65,12 +65,12 @@ export class Writing {
     this.#calls.close(this.#taken);
   }
 
-  /** Ends one of several texts, with what was written of it. @param {number} index */
+  /** Ends one of several texts, keeping what was generated. @param {number} index */
   abortOne(index) {
     if (!this.#isClosing && !this.#end) this.#calls.abortOne(index);
   }
 
-  /** Aborts, and keeps what still comes for later calls of `next`. */
+  /** Aborts, and keeps what still arrives for later calls of `next`. */
   async finish() {
     this.abort();
     while (this.#isClosing || !this.#end) await this.#news();
@@ -84,7 +84,7 @@ export class Writing {
     this.#free();
   }
 
-  /** What the engine's side told. @param {Told<C, R>} told */
+  /** Receives a message from the engine's side. @param {Told<C, R>} told */
   receive({ chunks, kept, result, error }) {
     if (kept !== undefined) {
       this.#isClosing = false;
@@ -111,7 +111,7 @@ export class Writing {
     this.#taken += 1;
     const { first, most } = this.#pace;
     const ahead = Math.min(Math.max(this.#taken, first), most);
-    // Told when half of it is used up, so that the writer need not stop for the message.
+    // Sent when half of the allowance is used up, so that generation need not stop and wait for the message.
     if (!this.#end && ahead > 0 && this.#allowed - this.#taken <= ahead / 2) this.#allow(this.#taken + ahead);
     return this.#chunks.shift();
   }
