@@ -1,14 +1,14 @@
-// Outside of a page, in Node.js and Deno: addresses of this computer's disk, which `fetch` does not read there.
+// Outside of a page, in Node.js and Deno: addresses of local files, which `fetch` does not read there.
 
-/** What both have of Node. @typedef {{ cwd(): string, versions?: { node?: string }, platform?: string }} Process */
+/** The part of Node's `process` that both have. @typedef {{ cwd(): string, versions?: { node?: string }, platform?: string }} Process */
 
-/** The process, where there is one and no page. @returns {Process | undefined} */
+/** The process, if there is one and no page. @returns {Process | undefined} */
 function outside() {
   const { process } = /** @type {{ process?: Process }} */ (/** @type {unknown} */ (globalThis));
   return !globalThis.document && process?.versions?.node ? process : undefined;
 }
 
-/** True where files of the disk are read by their addresses. */
+/** True if files on disk are read by their addresses. */
 export function readsDisk() {
   return outside() !== undefined;
 }
@@ -19,7 +19,7 @@ export function workingFolder() {
   return process && pathAddress(`${process.cwd()}/`, "file:///");
 }
 
-/** Address of a path of the disk, in which every character stands for itself. @param {string} path @param {string} base */
+/** Address of a path on disk, in which every character is taken literally. @param {string} path @param {string} base */
 export function pathAddress(path, base) {
   const isWindows = outside()?.platform === "win32";
   const encoded = path.replace(/[%?#\u0000-\u0020\u007f]/g, encodeURIComponent);
@@ -28,7 +28,7 @@ export function pathAddress(path, base) {
 }
 
 /**
- * As `fetch`, which answers for files of the disk as a server does, ranges included.
+ * Like `fetch`, but also answers for files on disk as a server would, including ranges.
  * @param {string} url
  * @param {RequestInit} [init]
  * @returns {Promise<Response>}
@@ -71,7 +71,7 @@ async function readFile(url, { headers, signal } = {}) {
 /** @param {string} path @returns {Record<string, string>} */
 const typeOf = (path) => (path.endsWith(".wasm") ? { "Content-Type": "application/wasm" } : {});
 
-/** A module of Node's own, by a name that bundlers for browsers do not follow. @param {string} name @returns {Promise<any>} */
+/** A built-in module of Node, imported by a name that bundlers for browsers do not follow. @param {string} name @returns {Promise<any>} */
 function nodeModule(name) {
   return import(/* @vite-ignore */ /* webpackIgnore: true */ /* turbopackIgnore: true */ `node:${name}`);
 }

@@ -1,6 +1,6 @@
-// The one error type of the public interface, and the one place where foreign errors become it.
+// The one error type of the public interface, and the one place that converts other errors to it.
 
-/** What to do next, by code. Used where the thrower knows nothing more specific. */
+/** What to do next, by code. Used if the code that throws has nothing more specific. */
 export const REMEDIES = Object.freeze({
   "webgpu-unavailable":
     "Use a browser with WebGPU (a current Chrome, Edge, Firefox or Safari), over https or on localhost, with hardware acceleration switched on.",
@@ -24,11 +24,11 @@ export const REMEDIES = Object.freeze({
 /** Every code, in the order of the documentation. */
 export const ERROR_CODES = Object.freeze(Object.keys(REMEDIES));
 
-/** An error with a stable `code`, a sentence for people (`message`) and what to do next (`hint`). */
+/** An error with a stable `code`, a readable sentence (`message`) and what to do next (`hint`). */
 export class TokenFormerError extends Error {
   /**
    * @param {string} code one of ERROR_CODES
-   * @param {string} message a sentence for people
+   * @param {string} message a readable sentence
    * @param {{ hint?: string, cause?: unknown }} [details]
    */
   constructor(code, message, { hint, cause } = {}) {
@@ -39,7 +39,7 @@ export class TokenFormerError extends Error {
   }
 }
 
-/** Shorthand for the most frequent code. @param {string} message @param {string} [hint] */
+/** Shorthand for the most common code. @param {string} message @param {string} [hint] */
 export function invalidArgument(message, hint) {
   return new TokenFormerError("invalid-argument", message, { hint });
 }
@@ -49,7 +49,7 @@ export function aborted(what, cause) {
   return new TokenFormerError("aborted", `${what} was aborted.`, { cause });
 }
 
-/** The error of an engine that stopped, for whatever reason. @param {unknown} cause */
+/** The error for an engine that stopped, for whatever reason. @param {unknown} cause */
 export function stopped(cause) {
   if (cause instanceof TokenFormerError) return cause;
   const said = cause instanceof Error ? cause.message : String(cause);
@@ -59,13 +59,13 @@ export function stopped(cause) {
   });
 }
 
-/** True where WebAssembly stopped in the middle of a call, after which that instance cannot be used. @param {unknown} error */
+/** True if WebAssembly stopped in the middle of a call, after which that instance cannot be used. @param {unknown} error */
 export function isTrap(error) {
   return error instanceof WebAssembly.RuntimeError;
 }
 
 /**
- * Maps whatever was thrown to a TokenFormerError.
+ * Converts anything that was thrown to a TokenFormerError.
  *
  * The engine's own errors carry `code` and `hint`. Everything else is told apart by type; what
  * remains (a trap, a bug) is `device-lost`, since its remedy is the right one: the engine that
@@ -103,7 +103,7 @@ export function toTokenFormerError(error) {
     return make("out-of-memory", `The browser could not provide the memory: ${said}`);
   }
   if (error instanceof TypeError && /fetch|network|load failed|importing a module|imported module/i.test(said)) {
-    // A bundler's files have other names in the next build, and those of this one may be gone.
+    // A bundler renames its files in the next build, and those of this build may be gone.
     const hint = /module/.test(said) ? "Check the connection; if the site was updated meanwhile, reload the page." : "";
     return make("network", `A file could not be fetched: ${said}`, hint);
   }

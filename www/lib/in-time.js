@@ -1,7 +1,7 @@
-// Waiting for a browser's answer that may never come.
+// Waits for a browser's answer that may never come.
 
 /**
- * What `promise` gives; undefined if that takes too long. Rejects where it does.
+ * The result of `promise`; undefined if that takes too long. Rejects if it does.
  * @template T
  * @param {Promise<T> | undefined} promise
  * @param {number} time in milliseconds

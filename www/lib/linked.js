@@ -1,7 +1,7 @@
-// An end that comes from several sides.
+// An abort that can come from several sources.
 
 /**
- * A controller that `signal` aborts as well. `unlink` lets go of the signal, which may live longer.
+ * A controller that `signal` aborts as well. `unlink` detaches it from the signal, which may live longer.
  * @param {AbortSignal | null | undefined} signal
  */
 export function linkedTo(signal) {

@@ -1,7 +1,7 @@
-// Where the files of one build lie: in the folder that the page names, or where this module's own address leads.
+// Where the files of one build are: in the folder that the page names, or relative to this module's own address.
 //
-// import.meta.url stands in `new URL("…", import.meta.url)` alone: a bundler makes an address of the site of that, but may
-// make an address of the developer's disk of import.meta.url by itself.
+// import.meta.url only occurs in `new URL("…", import.meta.url)`: bundlers turn that into an address of the site, but
+// may turn import.meta.url by itself into an address on the developer's disk.
 
 import { MODEL_PACKAGE, PACKAGE, VERSION, workerIn } from "./distribution.js";
 import { EMBEDDED } from "./embedded.js";
@@ -13,28 +13,28 @@ export const EMBEDDED_MODEL = EMBEDDED.name;
 /** Address of the WebAssembly file in a folder. @param {URL | string} ROOT */
 const wasmIn = (ROOT) => new URL("tokenformer-web_bg.wasm", ROOT).href;
 
-/** Where bundlers put what they copy, below the site's root: there, and not beside the file, lies what was copied by hand. */
+/** Where bundlers put copied files, below the site's root: files copied by hand are in the root, not beside these. */
 const ASSET_FOLDERS =
   /\/(_next\/static\/[^/]+|static\/(media|js|wasm)|_app\/immutable\/[^/]+|_nuxt|_astro|build\/_assets|assets)\/$/;
 
 /**
- * Address of the WebAssembly file as a bundler made it, or beside this module; "" where the module has no address.
- * Bundlers find the file by these words.
+ * Address of the WebAssembly file according to the bundler, or beside this module; "" if the module has no address.
+ * Bundlers find the file by this expression.
  */
 const BUNDLED_WASM = (() => {
   try {
     return new URL("../tokenformer-web_bg.wasm", import.meta.url).href;
   } catch {
-    // A classic script has no import.meta, but while it runs first, the document knows it.
+    // A classic script has no import.meta, but during its first run the document knows its address.
     const script = /** @type {HTMLScriptElement | null | undefined} */ (globalThis.document?.currentScript)?.src;
     return script ? wasmIn(script) : "";
   }
 })();
 
-/** What relative addresses are resolved against; undefined outside of a browser. */
+/** The base for relative addresses; undefined outside of a browser. */
 const base = () => globalThis.document?.baseURI ?? globalThis.location?.href;
 
-/** What was assigned to `TokenFormer.assets`. @type {URL | null} */
+/** The value assigned to `TokenFormer.assets`. @type {URL | null} */
 let assigned = null;
 
 /** The folder of all files that are not in the bundle, if the page names one: assigned, or in a script's `data-assets`. @returns {URL | null} */
@@ -44,7 +44,7 @@ export function assets() {
   return written ? folderAt(written) : null;
 }
 
-/** Names that folder; null or "" takes it back. Throws `invalid-argument`. @param {string | URL | null | undefined} folder */
+/** Sets that folder; null or "" removes it. Throws `invalid-argument`. @param {string | URL | null | undefined} folder */
 export function setAssets(folder) {
   assigned = (folder ?? "") === "" ? null : folderAt(folder);
 }
@@ -67,28 +67,28 @@ function folderAt(folder) {
   return url;
 }
 
-/** @typedef {{ wasm: string, page?: string, version?: string }} Place `wasm`: address of the WebAssembly file; `page`: what relative addresses are resolved against */
+/** @typedef {{ wasm: string, page?: string, version?: string }} Place `wasm`: address of the WebAssembly file; `page`: the base for relative addresses */
 
 const isOfDisk = (/** @type {string | undefined} */ address) => /^file:/.test(address ?? "");
 
-/** The folder into which Vite's development server bundles packages; what stands before is its root. */
+/** The folder into which Vite's development server bundles packages; the path before it is the server's root. */
 const OPTIMIZED = /^(.*)\/node_modules\/\.[^/]+\/deps[^/]*\/[^/]*$/;
 
 /**
- * The WebAssembly file's own address, where it can be one: an address of the disk where a bundle was made is nothing to a
- * page. Vite's development server bundles packages into a folder of its own, and leaves their files where they are.
+ * The WebAssembly file's own address, if usable: an address on the disk where a bundle was made is of no use to a page.
+ * Vite's development server bundles packages into a folder of its own, but leaves their files where they are.
  * @param {Place} place
  * @returns {URL | null}
  */
 function addressOf({ wasm, page }) {
   if (wasm === "" || (isOfDisk(wasm) && page !== undefined && !isOfDisk(page))) return null;
-  // Where a server renders the page, bundlers give addresses without an origin.
+  // With server-side rendering, bundlers give addresses without an origin.
   const url = new URL(wasm, page ?? "file:///");
   const [, root] = OPTIMIZED.exec(url.pathname) ?? [];
   return root === undefined ? url : new URL(wasmIn(new URL(`${root}/node_modules/${PACKAGE}/`, url)));
 }
 
-/** Whether a file has the name that it has in the build, so that what belongs to it may lie beside it. @param {URL} url */
+/** Whether a file has its name from the build, so that its companion files may be beside it. @param {URL} url */
 const hasOwnName = (url) => /\/tokenformer-web_bg\.wasm$/.test(url.pathname);
 
 /** Addresses of the WebAssembly file, in the order to try. @param {Place} place @returns {string[]} */
@@ -101,9 +101,9 @@ export function wasmPlaces(place) {
 /**
  * Folders that may hold the embedded model, in the order to try.
  *
- * As it was built, `models/` lies beside the code; of a package, in the package of the model, which lies beside that of the
- * code, on a CDN at the same version. A bundler renames the code's files: then it is what was copied to the site's root, to
- * the bundle's folder, or to the page's.
+ * In the original build, `models/` is beside the code; in an npm package, it is in the model's package, which is beside
+ * the code's package, on a CDN at the same version. A bundler renames the code's files: then it is where files were
+ * copied, in the site's root, the bundle's folder, or the page's folder.
  * @param {Place} place
  * @returns {string[]}
  */
@@ -128,7 +128,7 @@ export function modelPlaces({ wasm, page, version = VERSION }) {
 const isOfSite = (url, page) => url.origin === new URL(page).origin;
 
 /**
- * The folder of the model's package beside that of the code: in node_modules, or on a CDN, whose addresses have versions.
+ * The folder of the model's package beside the code's: in node_modules, or on a CDN, whose addresses have versions.
  * @param {URL} folder @param {string | undefined} page @param {string} version
  */
 function siblingOf(folder, page, version) {
@@ -139,22 +139,22 @@ function siblingOf(folder, page, version) {
   return new URL(`${before}${MODEL_PACKAGE}${at}/`, folder);
 }
 
-/** What a worker was told: it has no document to find anything by. @type {string[] | null} */
+/** Addresses passed to a worker: it has no document to find anything by. @type {string[] | null} */
 let told = null;
 
-/** For a worker: the page says where the WebAssembly file is. @param {string[]} addresses */
+/** For a worker: sets the addresses of the WebAssembly file, from the page. @param {string[]} addresses */
 export function tellWasmAddresses(addresses) {
   told = addresses;
 }
 
-/** Where Vite's development server says that the file is. @type {string | null} */
+/** The file's address according to Vite's development server. @type {string | null} */
 let located = null;
 
 const here = () => ({ wasm: located || BUNDLED_WASM, page: base() });
 
 /**
- * Asks Vite's development server where the package is, which may be above its root: it tells so to who imports a file's
- * address. To be awaited before anything is looked for; null where there is nothing to ask.
+ * Asks Vite's development server where the package is, which may be above its root: importing a file's address from the
+ * server returns it. Await this before looking for any file; null if there is nothing to ask.
  * @returns {Promise<void> | null}
  */
 export function locate() {
@@ -182,8 +182,8 @@ export function glueAddress() {
 }
 
 /**
- * Address of the worker's script, where it is not the one that a bundler finds by its words: in the folder that the page
- * names, of another origin, or of a package that Vite's development server has bundled.
+ * Address of the worker's script, if it is not the one that a bundler finds by its expression: in the folder that the
+ * page names, on another origin, or in a package bundled by Vite's development server.
  * @returns {string | null}
  */
 export function workerAddress() {
@@ -196,16 +196,16 @@ export function workerAddress() {
   return workerIn(new URL("./", file));
 }
 
-/** Where the worker's script is that a bundler finds, in words: its address where that tells anybody something. */
+/** Where a bundler finds the worker's script, in words: its address if that is informative. */
 export function workerInWords() {
   const file = addressOf(here());
   return file && hasOwnName(file) ? workerIn(new URL("./", file)) : "its script in the bundle";
 }
 
-/** Whether the browser starts a worker from there. @param {string | URL} address */
+/** Whether the browser can start a worker from there. @param {string | URL} address */
 export const isOwnOrigin = (address) => new URL(address, base()).origin === globalThis.origin;
 
-/** The folder of the embedded model that answered last. @type {string | null} */
+/** The folder in which the embedded model was found last. @type {string | null} */
 let answered = null;
 
 /** Folders that may hold the embedded model, in the order to try. @returns {string[]} */
@@ -215,7 +215,7 @@ export function embeddedFolders() {
   return answered ? [answered] : modelPlaces(here());
 }
 
-/** From now on this folder is the embedded model's, unless the page names another one. @param {string} folder */
+/** From now on the embedded model is loaded from this folder, unless the page names another one. @param {string} folder */
 export function rememberEmbeddedFolder(folder) {
   answered = folder;
 }

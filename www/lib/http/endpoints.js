@@ -1,5 +1,5 @@
-// A model as a server of OpenAI's API: what `fetch` sends over a network stays in the page. So every client that takes
-// a `fetch` can use the model.
+// A model as a server of OpenAI's API: requests that `fetch` would send over a network are answered in the page. So
+// every client that accepts a `fetch` can use the model.
 
 import { invalidArgument } from "../errors.js";
 import { linkedTo } from "../linked.js";
@@ -9,7 +9,7 @@ import { eventStream } from "./sse.js";
 
 /** @typedef {Record<string, unknown>} Body */
 /**
- * What is used of a TokenFormer.
+ * The part of a TokenFormer that is used here.
  * @typedef {object} Model
  * @property {{ id: string }} info
  * @property {{ create: (params: Body, request: { signal: AbortSignal }) => Promise<object | AsyncGenerator<unknown>> }} completions
@@ -19,20 +19,20 @@ import { eventStream } from "./sse.js";
 /** @typedef {{ request: Request, body: Body, rest: string | undefined, model: Model, created: number }} Call */
 /** @typedef {{ method: "GET" | "POST", path: RegExp, answer: (call: Call) => Response | Promise<Response> }} Endpoint */
 
-/** By the end of their path, so that a server's address may have any prefix. @type {Endpoint[]} */
+/** Matched by the end of the path, so that a server's address may have any prefix. @type {Endpoint[]} */
 const ENDPOINTS = [
   { method: "POST", path: /\/v1\/completions$/, answer: complete },
   { method: "GET", path: /\/v1\/models(?:\/(.+))?$/, answer: models },
   { method: "POST", path: /\/tokenize$/, answer: tokenize },
   { method: "POST", path: /\/detokenize$/, answer: detokenize },
 ];
-/** Of OpenAI, of others that are spoken as well. */
+/** Chat endpoints, of OpenAI and of others that are also common. */
 const CHAT = /\/(?:chat|chat\/completions|responses|messages)$/;
 
 /**
  * The model's `fetch`: takes what `fetch` takes, and answers as llama.cpp's server or OpenAI's API would.
  *
- * It rejects where `fetch` would: for what is no request, and with the signal's reason once that is aborted.
+ * It rejects if `fetch` would: for an invalid request, and with the signal's reason once that is aborted.
  * All other errors are responses.
  *
  * @param {Model} model
@@ -108,7 +108,7 @@ async function readBody(request) {
 
 /** @param {Call} call */
 async function complete({ request, body, model }) {
-  // There is one model, whatever a client calls it: its examples name a model of the service that they were written for.
+  // There is one model, whatever name a client sends: its examples name a model of the service that they were written for.
   const { model: _, ...params } = body;
   const { controller } = linkedTo(request.signal); // it ends with the request
   const end = (/** @type {unknown} */ reason) => controller.abort(reason);
@@ -116,7 +116,7 @@ async function complete({ request, body, model }) {
     signal: controller.signal,
   });
   if (!(Symbol.asyncIterator in answer)) return json(answer);
-  // Mistakes that show only once the prompt is read still get their status.
+  // Errors that only show once the prompt is read still get their status.
   const { value } = await answer.next();
   const describe = (/** @type {unknown} */ error) => describeError(error, body);
   const events = eventStream(value, answer, { request, cancel: end, describe });
@@ -150,7 +150,7 @@ function decoded(text) {
   }
 }
 
-/** As llama.cpp's server has it. These tokenizers add no tokens, so `add_special` changes nothing. @param {Call} call */
+/** Same as llama.cpp's server. These tokenizers add no tokens, so `add_special` changes nothing. @param {Call} call */
 async function tokenize({ body: { content, with_pieces: withPieces = false }, model }) {
   if (typeof content !== "string") throw invalidArgument("content must be a string.");
   const ids = await model.encode(content);
@@ -159,7 +159,7 @@ async function tokenize({ body: { content, with_pieces: withPieces = false }, mo
   return json({ tokens: ids.map((id, i) => ({ id, piece: pieces[i] })) });
 }
 
-/** As llama.cpp's server has it. @param {Call} call */
+/** Same as llama.cpp's server. @param {Call} call */
 async function detokenize({ body: { tokens }, model }) {
   if (!Array.isArray(tokens)) throw invalidArgument("tokens must be an array of token ids.");
   return json({ content: await model.decode(tokens) });

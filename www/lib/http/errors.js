@@ -1,14 +1,14 @@
-// Errors in the form of OpenAI's API, with HTTP's status.
+// Errors in the form of OpenAI's API, with an HTTP status.
 
 import { toTokenFormerError } from "../errors.js";
 import { json } from "./json.js";
 
-/** By the code of a TokenFormerError; what is not here is the engine's fault. @type {Record<string, number>} */
+/** By the code of a TokenFormerError; codes that are not listed are the engine's fault. @type {Record<string, number>} */
 const STATUS = {
   "invalid-argument": 400,
-  // What the model lacks, a tokenizer above all, another request does without.
+  // The model lacks something, usually a tokenizer, that another request may not need.
   "invalid-config": 400,
-  // It ends everybody's calls, and a caller's own abort is no answer.
+  // It ends the calls of all clients; a client that aborts itself gets no answer.
   aborted: 503,
   disposed: 503,
   "device-lost": 503,
@@ -22,7 +22,7 @@ export class RequestError extends Error {
   /**
    * @param {number} status
    * @param {string} code
-   * @param {string} message sentences for people
+   * @param {string} message readable sentences
    * @param {{ param?: string, headers?: Record<string, string> }} [details]
    */
   constructor(status, code, message, { param, headers } = {}) {
@@ -34,7 +34,7 @@ export class RequestError extends Error {
   }
 }
 
-/** What an error is told as, in a body or a stream. @param {unknown} error @param {object} [body] the request's @returns {{ error: ApiError }} */
+/** The form of an error in a body or a stream. @param {unknown} error @param {object} [body] the request's @returns {{ error: ApiError }} */
 export function describeError(error, body = {}) {
   const { status, code, message, param } = normalized(error, body);
   const type = status < 500 ? "invalid_request_error" : "server_error";
@@ -44,7 +44,7 @@ export function describeError(error, body = {}) {
 /** @param {unknown} error @param {object} [body] the request's */
 export function errorResponse(error, body) {
   const { status, headers } = normalized(error, body);
-  // Clients ask again after a server's error; here the same answer would come.
+  // Clients retry after a server error; here the answer would be the same.
   const retry = { "x-should-retry": "false" };
   return json(describeError(error, body), {
     status,
@@ -56,7 +56,7 @@ export function errorResponse(error, body) {
 function normalized(error, body = {}) {
   if (error instanceof RequestError) return error;
   const { code, message, hint } = toTokenFormerError(error);
-  // Messages about an argument begin with its name.
+  // Messages about an argument start with its name.
   const [name] = /^\w+/.exec(message) ?? [""];
   const param = code === "invalid-argument" && Object.hasOwn(body, name) ? name : null;
   return { status: STATUS[code] ?? 500, code, message: [message, hint].filter(Boolean).join(" "), param, headers: {} };

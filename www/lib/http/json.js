@@ -1,4 +1,4 @@
-// A response of JSON. `Response.json` is younger than browsers that this module runs in.
+// A JSON response. `Response.json` is newer than some browsers that this module supports.
 
 /** @param {unknown} value @param {{ status?: number, headers?: Record<string, string> }} [init] */
 export function json(value, { status = 200, headers = {} } = {}) {

@@ -1,28 +1,28 @@
 // For service workers: passes requests to a page that holds a model, so that every page of the site reaches the model
 // over HTTP. The page's side is serve.js.
 //
-// This file stands alone: scripts/name-build.mjs puts it into a service worker that is no module.
+// This file imports nothing: scripts/name-build.mjs inlines it into a service worker that is not a module.
 //
-// A worker is ended and started again at any time, so it remembers nothing. Which pages hold a model is told by locks;
-// who is asked, and answers, is found anew with every request. A page that closes gives its lock back, which ends the
-// wait for it; a page that is frozen is asked in silences whether it is still there.
+// A worker can be stopped and restarted at any time, so it keeps no state. Locks show which pages hold a model; the
+// page that answers is chosen again for every request. A page that closes releases its lock, which ends the wait for
+// it; a page that is silent, since it may be frozen, is pinged.
 
 /** A page that holds a model, with the port to it. @typedef {{ port: MessagePort, client: string, model: string, lock: string, waiting: number, since: number }} Page */
 /** @typedef {import("./messages.js").Asked} Asked */
 /** @typedef {import("./messages.js").Told} Told */
 
-/** How long pages have to say that they hold a model. */
+/** How long pages have to report that they hold a model. */
 const OFFER_MS = 10_000;
-/** How long after the first one others have. */
+/** How long the others have after the first one. */
 const OTHERS_MS = 300;
-/** A page that has been silent for this long is asked whether it is there, */
+/** A page that has been silent for this long is pinged, */
 const PING_MS = 15_000;
-/** and one that was asked so often has no answer. */
+/** and after this many pings without an answer it is given up. */
 const MOST_PINGS = 4;
 
 /**
- * Adds a listener to this service worker that answers requests to the prefix by way of a page. Call it before other
- * listeners for `fetch` are added: those are not asked about these requests.
+ * Adds a listener to this service worker that has a page answer requests to the prefix. Call it before adding other
+ * listeners for `fetch`: they do not see these requests.
  *
  * @param {object} [options]
  * @param {string | readonly string[]} [options.prefix] what addresses begin with, relative to the worker's scope
@@ -38,7 +38,7 @@ export function passRequests({ prefix = ["/v1/", "v1/"] } = {}) {
 
   worker.addEventListener("fetch", (event) => {
     const { request, clientId } = event;
-    // Any site may send a visitor here by a link or a form: only what a script of this site asks for is answered.
+    // Any site can send a visitor here by a link or a form: only requests from scripts of this site are answered.
     if (request.mode === "navigate" || !prefixes.some(({ href }) => request.url.startsWith(href))) return;
     event.stopImmediatePropagation();
     let end = () => {};
@@ -52,7 +52,7 @@ export function passRequests({ prefix = ["/v1/", "v1/"] } = {}) {
   });
 }
 
-/** @param {ServiceWorkerGlobalScope} worker @param {Request} request @param {string} clientId who asks @param {() => void} end called once nothing more will be told */
+/** @param {ServiceWorkerGlobalScope} worker @param {Request} request @param {string} clientId the requesting client @param {() => void} end called once nothing more will be sent */
 async function answer(worker, request, clientId, end) {
   const { url, method, headers } = request;
   const hasBody = method !== "GET" && method !== "HEAD";
@@ -69,7 +69,7 @@ async function answer(worker, request, clientId, end) {
   );
 }
 
-/** The pages of this worker's scope that hold a model and say so in time. @param {ServiceWorkerGlobalScope} worker @returns {Promise<Page[]>} */
+/** The pages in this worker's scope that hold a model and report it in time. @param {ServiceWorkerGlobalScope} worker @returns {Promise<Page[]>} */
 async function pagesWithModel(worker) {
   const { scope } = worker.registration;
   const { held = [] } = await worker.navigator.locks.query();
@@ -98,7 +98,7 @@ async function pagesWithModel(worker) {
   return [...pages]; // whoever is later has waited in vain, and leaves when nobody asks it for anything
 }
 
-/** The best first: the model that is named, then the page that asks, the least busy, the newest. @param {Page[]} pages @param {string} clientId @param {unknown} model */
+/** Best first: the model that is named, then the requesting page, the least busy, the newest. @param {Page[]} pages @param {string} clientId @param {unknown} model */
 function ordered(pages, clientId, model) {
   const rank = (/** @type {Page} */ page) => [
     Number(page.model !== model),
@@ -116,7 +116,7 @@ function ordered(pages, clientId, model) {
   });
 }
 
-/** What a request calls its model. @param {ArrayBuffer | null} body @returns {unknown} */
+/** The model name in a request. @param {ArrayBuffer | null} body @returns {unknown} */
 function modelIn(body) {
   if (!body) return undefined;
   try {
@@ -133,7 +133,7 @@ function dismiss(port) {
 }
 
 /**
- * Has a request answered by a page.
+ * Has a page answer a request.
  * @param {ServiceWorkerGlobalScope} worker
  * @param {Page} page
  * @param {Asked} asked
@@ -196,7 +196,7 @@ function converse(worker, { port, lock }, asked, signal, end) {
         finish();
       } else if (told.type === "failed") fail(500, "internal", told.message);
     };
-    // Whoever gets the page's lock knows that the page is gone, or holds the model no more.
+    // Acquiring the page's lock means that the page is gone, or no longer holds the model.
     worker.navigator.locks
       .request(lock, { signal: over.signal }, () =>
         fail(503, "page_closed", "The page that held the model was closed before its answer was whole. Ask again."),

@@ -1,4 +1,4 @@
-// For pages that hold a model: answers the requests that the site's service worker passes on. The worker's side is
+// For pages that hold a model: answers the requests that the site's service worker forwards. The worker's side is
 // pass.js.
 
 import { invalidArgument } from "../errors.js";
@@ -7,17 +7,17 @@ import { invalidArgument } from "../errors.js";
 /** @typedef {import("./messages.js").Told} Told */
 /** @typedef {import("./messages.js").Said} Said */
 
-/** A worker that has said nothing for so long was ended: it asks in silences. */
+/** A worker that has been silent for this long was stopped: otherwise it sends pings. */
 const SILENCE_MS = 90_000;
 
 /**
- * Offers a model to the pages of this site: requests that the service worker passes on are answered by it.
- * Resolves once that is so, to a function that ends it.
+ * Offers a model to the pages of this site: it answers the requests that the service worker forwards. Resolves, once
+ * the offer is made, to a function that ends it.
  *
  * @param {Model} model
  * @param {{ signal?: AbortSignal }} [options] its abort ends the offer, too
  * @returns {Promise<() => void>}
- * @throws `invalid-argument` where there are no service workers
+ * @throws `invalid-argument` if there are no service workers
  */
 export async function serveRequests(model, { signal } = {}) {
   if (typeof model?.fetch !== "function") throw invalidArgument("The model must be a loaded TokenFormer.");
@@ -45,14 +45,14 @@ export async function serveRequests(model, { signal } = {}) {
     answers.add(answer);
   };
   if (signal?.aborted) return stop;
-  // The lock is given back with the page, however it ends.
+  // The lock is released with the page, however it ends.
   let release = () => {};
   const hold = () =>
     new Promise((resolve, reject) => {
       const held = new Promise((free) => (release = () => free(undefined)));
       locks.request(lock, () => (resolve(undefined), held)).catch(reject);
     });
-  // A page that is kept for a way back answers nobody; one with a lock would not be kept.
+  // A page in the back/forward cache answers no requests; holding a lock would keep it out of that cache.
   const leave = () => release();
   const comeBack = (/** @type {PageTransitionEvent} */ { persisted }) => persisted && hold();
   await hold();
@@ -72,13 +72,13 @@ export async function serveRequests(model, { signal } = {}) {
   return stop;
 }
 
-/** The model's id, or null where it answers no more. @param {Model} model @returns {Promise<string | null>} */
+/** The model's id, or null if it no longer answers. @param {Model} model @returns {Promise<string | null>} */
 async function idOf(model) {
   const response = await model.fetch("http://model/v1/models");
   return response.ok ? (await response.json()).data[0].id : null;
 }
 
-/** One request of the worker's. */
+/** One request from the worker. */
 class Answer {
   #model;
   #port;

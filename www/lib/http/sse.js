@@ -1,19 +1,19 @@
-// Server-sent events, as far as OpenAI's streams use them: an event is one line of JSON.
+// Server-sent events, as far as OpenAI's streams use them: each event is one line of JSON.
 
 const encoder = new TextEncoder();
-/** The last event of a whole stream. */
+/** The last event of a complete stream. */
 const DONE = "data: [DONE]\n\n";
 
 /**
- * A response's body that has an event for every value. It is filled as they come, whether or not somebody reads: who
- * forgets a body does not keep others waiting.
+ * A response body with an event for every value. It is filled as values arrive, whether or not anyone reads it: an
+ * abandoned body does not block others.
  *
  * @param {unknown} first
  * @param {AsyncIterator<unknown>} rest
  * @param {object} reader
  * @param {Request} reader.request the abort of its signal errors the body
  * @param {(reason: unknown) => void} reader.cancel ends the values; called when the body is cancelled
- * @param {(error: unknown) => unknown} reader.describe what a failure is told as; it is the last event
+ * @param {(error: unknown) => unknown} reader.describe the value that reports a failure, as the last event
  * @returns {ReadableStream<Uint8Array<ArrayBuffer>>}
  */
 export function eventStream(first, rest, { request, cancel, describe }) {
@@ -24,7 +24,7 @@ export function eventStream(first, rest, { request, cancel, describe }) {
       /** @param {Uint8Array<ArrayBuffer>} bytes */
       const tell = (bytes) => isOpen && body.enqueue(bytes);
       const fail = () => {
-        // By way of the request: some runtimes let go of a signal's source with it.
+        // Through the request: in some runtimes a signal's source is garbage-collected with its request.
         if (isOpen) body.error(request.signal.reason);
         isOpen = false;
       };
@@ -54,7 +54,7 @@ export function eventStream(first, rest, { request, cancel, describe }) {
   });
 }
 
-/** JSON has no line breaks, and escapes halves of characters: it is one line, and UTF-8. @param {unknown} value */
+/** JSON has no line breaks, and escapes lone surrogates: it is one line, and valid UTF-8. @param {unknown} value */
 export function encodeEvent(value) {
   return encoder.encode(`data: ${JSON.stringify(value)}\n\n`);
 }

@@ -1,5 +1,5 @@
-// What is at a place, asked for without its weights: version, shape, precision and sizes. The header of model.safetensors
-// is all that is read of them.
+// What a place contains, found without its weights: version, shape, precision and sizes. Only the header of
+// model.safetensors is read.
 
 import { TokenFormerError } from "../errors.js";
 import { sha256 } from "../hash.js";
@@ -8,15 +8,15 @@ import { apiUrl, ask, drop, fileUrl } from "./requests.js";
 /** @typedef {import("./requests.js").Place} Place */
 /**
  * @typedef {object} Contents
- * @property {string | null} version the commit, or a hash that names the contents; null where nothing tells
- * @property {Record<string, unknown> | null} config what config.json says
+ * @property {string | null} version the commit, or a hash that names the contents; null if unknown
+ * @property {Record<string, unknown> | null} config contents of config.json
  * @property {string | null} quantization of the tables; null for a checkpoint, which is converted while it is loaded
- * @property {number | null} bytes to download; null where the host does not tell
+ * @property {number | null} bytes to download; null if the host does not say
  */
 
 const [CONFIG, MANIFEST, TOKENIZER] = ["config.json", "manifest.json", "tokenizer.json"];
 const [QUANTIZED, INDEX, CHECKPOINT] = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
-/** Longest header of a safetensors file and longest file of text, in bytes; longest list of files, in pages. */
+/** Size limits of a safetensors header and of text files, in bytes; limit for lists of files, in pages. */
 const MOST_HEADER = 64 << 20;
 const MOST_TEXT = 32 << 20;
 const MOST_PAGES = 100;
@@ -31,9 +31,9 @@ export async function contentsOf(place, signal) {
 class Look {
   #place;
   #signal;
-  /** Sizes of the files that are known to be there. @type {Map<string, number>} */
+  /** Sizes of the files that are known to exist. @type {Map<string, number>} */
   #sizes = new Map();
-  /** No other files are there. */
+  /** Whether these are all files. */
   #isComplete = false;
   /** @type {string | null} */
   #version = null;
@@ -48,10 +48,10 @@ class Look {
     this.#signal = signal;
   }
 
-  /** Asks for what tells of the rest. */
+  /** Requests the basic information first. */
   async open() {
     if (this.#place.repository) await this.#list();
-    // First what every folder has: whoever answers this can be reached.
+    // First a file that every folder has: a host that answers this is reachable.
     this.#config = await this.#json(CONFIG);
     const manifest = await this.#json(MANIFEST);
     if (manifest?.format !== 1 || !Array.isArray(manifest.files)) return;
@@ -60,7 +60,7 @@ class Look {
     this.#version ??= await sha256(lines.join(""));
   }
 
-  /** The commit and its files, where the endpoint is a hub. */
+  /** The commit and its files, if the endpoint is a hub. */
   async #list() {
     const about = { what: "What the hub says about the model", signal: this.#signal };
     const answer = await ask(this.#place, apiUrl(this.#place, "revision"), about);
@@ -94,7 +94,7 @@ class Look {
     return ask(this.#place, fileUrl(this.#place, path), { what: path, range, signal: this.#signal });
   }
 
-  /** A small file's JSON; null where there is none. @param {string} path @returns {Promise<any>} */
+  /** A small file's JSON; null if there is none. @param {string} path @returns {Promise<any>} */
   async #json(path) {
     const answer = await this.#ask(path);
     if (!answer) return null;
@@ -103,18 +103,18 @@ class Look {
     try {
       return JSON.parse(text);
     } catch (cause) {
-      // A checkpoint's tables tell its shape without it.
+      // The tables of a checkpoint show its shape without it.
       return path === CONFIG ? null : failed("invalid-config", `${path} cannot be read.`, cause);
     }
   }
 
-  /** A folder that `convert` wrote. @returns {Promise<Contents | null>} */
+  /** A folder written by `convert`. @returns {Promise<Contents | null>} */
   async quantized() {
     const single = await this.#header(QUANTIZED);
     const headers = single ? [single] : await this.#shards();
     const tables = headers.flatMap(({ header }) => Object.entries(header));
     const isTable = (/** @type {string} */ name) => /^(embed\.|layers\..*_param_tokens|norm\.)/.test(name);
-    // A file of other names is no model of this project's.
+    // A file with other tensor names is not a model of this project.
     if (!tables.some(([name]) => isTable(name))) return null;
     const quantization = precisionOf(Object.fromEntries(tables));
     const sizes = headers.map(({ path, header }) => this.#sizes.get(path) ?? fileBytes(header));
@@ -129,16 +129,16 @@ class Look {
     return Promise.all(names.map(async (name) => (await this.#header(name)) ?? missing(name)));
   }
 
-  /** The header of a safetensors file, and nothing behind it. @param {string} path */
+  /** The header of a safetensors file, and nothing after it. @param {string} path */
   async #header(path) {
     const first = await this.#ask(path, [0, 7]);
     if (!first) return null;
     let bytes = await beginningOf(first, 8);
     if (bytes.length < 8) return null;
     const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-    // A pointer, a page, or whatever else begins otherwise.
+    // An LFS pointer, a page, or anything else that is not safetensors.
     if (length > MOST_HEADER || length < 2) return null;
-    // Who ignores ranges has sent the file from its beginning.
+    // A host that ignores ranges has sent the file from its start.
     const second = await this.#ask(path, [8, 7 + length]);
     if (!second) return null;
     const before = second.status === 206 ? 0 : 8;
@@ -174,7 +174,7 @@ function fileBytes(header) {
   return 8 + header[HEADER_LENGTH] + Math.max(0, ...ends);
 }
 
-/** By how many bits a table's numbers have: elements of its packed words are 32 bits. @param {Record<string, any>} tables */
+/** A table's precision, by the bits per number: its packed words have 32 bits. @param {Record<string, any>} tables */
 function precisionOf(tables) {
   const packed = Object.keys(tables).find((name) => /_param_tokens\.weight_packed$/.test(name));
   if (packed === undefined) return "f16";
@@ -183,7 +183,7 @@ function precisionOf(tables) {
   return words / groups === 4 ? "q4" : "q8"; // groups of 32 numbers
 }
 
-/** So many bytes from the beginning of an answer; the rest is not fetched. @param {Response} answer @param {number} count */
+/** The first `count` bytes of an answer; the rest is not fetched. @param {Response} answer @param {number} count */
 async function beginningOf(answer, count) {
   /** @type {Uint8Array[]} */
   const pieces = [];

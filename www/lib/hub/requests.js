@@ -1,11 +1,11 @@
-// Questions to a hub or a static host, asked once, and what their answers mean. (The engine asks for what it loads by itself:
-// src/hub, which also tries again.)
+// Requests to a hub or a static host, made once, and the meaning of their answers. (The engine makes its own requests
+// when it loads: src/hub, which also retries.)
 
 import { fetchAny } from "../disk.js";
 import { TokenFormerError } from "../errors.js";
 
 /**
- * Where a model's files are: a folder's address with a slash at its end, or a repository of a hub.
+ * Where a model's files are: a folder's address with a trailing slash, or a repository of a hub.
  * @typedef {object} Place
  * @property {string | null} folderUrl
  * @property {string | null} repository
@@ -14,7 +14,7 @@ import { TokenFormerError } from "../errors.js";
  * @property {string} [token]
  */
 
-/** A revision may be a branch with a slash in it, which the hub wants encoded. @param {string} text */
+/** A revision may be a branch name with a slash, which the hub wants encoded. @param {string} text */
 const segment = (text) => text.replace(/[%/?#]/g, encodeURIComponent);
 
 /** Address of a file. @param {Place} place @param {string} path */
@@ -22,13 +22,13 @@ export function fileUrl({ folderUrl, repository, endpoint, revision }, path) {
   return repository ? `${endpoint}/${repository}/resolve/${segment(revision)}/${path}` : `${folderUrl}${path}`;
 }
 
-/** Address of what the hub tells of a repository's revision. @param {Place} place @param {"revision" | "tree"} call */
+/** Address of the hub's information about a repository's revision. @param {Place} place @param {"revision" | "tree"} call */
 export function apiUrl({ repository, endpoint, revision }, call) {
   return `${endpoint}/api/models/${repository}/${call}/${segment(revision)}`;
 }
 
 /**
- * An answer, or null where there is nothing at that address; whatever else is wrong with it is thrown.
+ * An answer, or null if there is nothing at that address; throws for any other error.
  * @param {Place} place
  * @param {string} url
  * @param {{ what: string, range?: [first: number, last: number], signal?: AbortSignal }} about `what`: in words, or a file's name
@@ -38,7 +38,7 @@ export async function ask(place, url, { what, range, signal }) {
   const response = await send(place, url, range, signal).catch((cause) => {
     throw unreachable(what, url, cause, signal);
   });
-  // Single-page hosts answer every missing path with their page.
+  // Hosts of single-page apps answer every missing path with their page.
   const isPage = response.ok && response.headers.get("Content-Type")?.startsWith("text/html");
   if (response.ok && !isPage) return response;
   drop(response);
@@ -48,7 +48,7 @@ export async function ask(place, url, { what, range, signal }) {
   return null;
 }
 
-/** Nobody reads the rest of it. @param {Response} response */
+/** The rest of the answer is not needed. @param {Response} response */
 export function drop(response) {
   response.body?.cancel().catch(() => {});
 }
@@ -57,9 +57,9 @@ export function drop(response) {
 async function send({ repository, endpoint, token }, url, range, signal) {
   /** @type {Record<string, string>} */
   const headers = {};
-  // Of addresses of extensions Chromium sends the range alone, but says that it is the whole (status 200).
+  // For addresses of extensions Chromium sends only the range, but with status 200, as if it were the whole file.
   if (range && /^(https?|file):/.test(url)) headers.Range = `bytes=${range[0]}-${range[1]}`;
-  // The token is the endpoint's alone.
+  // The token is sent to the endpoint only.
   if (token && repository && url.startsWith(`${endpoint}/`)) headers.Authorization = `Bearer ${token}`;
   return fetchAny(url, { cache: "no-store", referrerPolicy: "no-referrer", credentials: "omit", signal, headers });
 }
@@ -78,7 +78,7 @@ function unreachable(what, url, cause, signal) {
 /** @param {string} url */
 const hostOf = (url) => new URL(url).host || url;
 
-/** What is wrong with an answer; null where it only says that there is no such file. @param {Place} place @param {string} what @param {Response} response */
+/** What is wrong with an answer; null if it only means that there is no such file. @param {Place} place @param {string} what @param {Response} response */
 function refusal({ repository, endpoint, folderUrl, token }, what, { status, headers }) {
   const where = repository ? `${repository} on ${hostOf(endpoint)}` : folderUrl;
   const code = headers.get("X-Error-Code");
@@ -87,7 +87,7 @@ function refusal({ repository, endpoint, folderUrl, token }, what, { status, hea
   if (code === "EntryNotFound") return null;
   if (code === "RevisionNotFound") return make("model-not-found", `The repository ${where} has no such revision`);
   if (code === "GatedRepo") return make("unauthorized", `The repository ${where} is gated`);
-  // So the hub answers those who name a repository that it does not have.
+  // This is how the hub answers for a repository that does not exist.
   if (code === "RepoNotFound" || (status === 401 && repository && !token))
     return make("model-not-found", `There is no repository ${where}, or it is private`);
   if (status === 401 && repository) return make("unauthorized", "The hub does not accept the access token");

@@ -1,26 +1,26 @@
-// The database in which the engine keeps models, for whoever asks without an engine: read, and deleted from, never made.
+// The database in which the engine stores models, for code without an engine: reads and deletes, but never creates it.
 //
-// Names and formats are those of src/store, which writes it; tests/js/stored.test.mjs compares them. No transaction waits for
-// a load that goes on, and no lock is taken, as everywhere: a load notices at its end what was deleted meanwhile.
+// Names and formats are those of src/store, which writes it; tests/js/stored.test.mjs compares them. As everywhere, no
+// transaction waits for a load in progress, and no lock is taken: a load notices at its end what was deleted meanwhile.
 
 import { inTime } from "../in-time.js";
 
-/** What a stored model's records look like; each format has a database of its own. */
+/** Version of the records of a stored model; each format has its own database. */
 export const FORMAT = 3;
-/** Databases of all formats are named so, with the format behind it from 3 on. */
+/** Name of the databases of all formats, followed by the format from 3 on. */
 export const NAME = "tokenformer-web";
 /** The database of this format. */
 export const DATABASE = `${NAME} ${FORMAT}`;
-/** Stores of records: of models, of their units; and of the units' bytes. */
+/** Object stores: records of models, records of their units, and the units' bytes. */
 export const [MODELS, UNITS, DATA] = ["models", "units", "data"];
 
-/** So long a browser may take to open a database, to list all, and to end a transaction. */
+/** Time limits for opening a database or listing all, and for a transaction. */
 const OPENING_MS = 5_000;
 const TRANSACTION_MS = 30_000;
 
-/** A record as it was written, by its key. @typedef {{ key: string, text: string }} Stored */
+/** A record as written, by its key. @typedef {{ key: string, text: string }} Stored */
 
-/** The browser's IndexedDB; null where it gives none. */
+/** The browser's IndexedDB; null if it offers none. */
 function factory() {
   try {
     return globalThis.indexedDB ?? null;
@@ -29,7 +29,7 @@ function factory() {
   }
 }
 
-/** The databases of other formats: all that the browser tells of, else the one that every old version used. */
+/** The databases of other formats: those that the browser lists, else the one that every old version used. */
 export async function otherDatabases() {
   /** @type {(string | undefined)[]} */
   let names = [NAME];
@@ -37,14 +37,14 @@ export async function otherDatabases() {
     const told = await inTime(factory()?.databases(), OPENING_MS);
     if (told) names = told.map(({ name }) => name);
   } catch {
-    // Older browsers do not tell.
+    // Older browsers cannot list databases.
   }
   const isOther = (/** @type {string | undefined} */ name) =>
     name !== undefined && name !== DATABASE && name.startsWith(NAME) && /^ ?\d*$/.test(name.slice(NAME.length));
   return /** @type {string[]} */ (names.filter(isOther));
 }
 
-/** The models' records; null where there is no such database, or it cannot be read. @param {string} [name] @returns {Promise<Stored[] | null>} */
+/** The models' records; null if there is no such database, or it cannot be read. @param {string} [name] @returns {Promise<Stored[] | null>} */
 export async function storedRecords(name = DATABASE) {
   return inDatabase(name, (database) => read(database, MODELS)).catch(() => null);
 }
@@ -55,11 +55,11 @@ export async function unitRecords(model) {
   return found ?? [];
 }
 
-/** Deletes a model with everything that belongs to it. Rejects where that fails. @param {string} model its key @param {string} [name] */
+/** Deletes a model with everything that belongs to it. Rejects if that fails. @param {string} model its key @param {string} [name] */
 export async function deleteRecords(model, name = DATABASE) {
   await inDatabase(name, (database) =>
     transact(database, [MODELS, UNITS, DATA], "readwrite", (store) => {
-      // The record first: what is left of an interrupted deletion is no model.
+      // The record first: the remains of an interrupted deletion are then no longer a model.
       store(MODELS).delete(model);
       for (const part of [UNITS, DATA]) store(part).delete(everythingOf(model));
       return [];
@@ -82,7 +82,7 @@ async function read(database, store, range) {
 }
 
 /**
- * What `work` makes of a database, null where there is none. Safari loses its storage process now and then: a new
+ * The result of `work` for a database, null if there is none. Safari loses its storage process now and then: a new
  * connection works.
  * @template T
  * @param {string} name
@@ -104,7 +104,7 @@ async function inDatabase(name, work) {
   }
 }
 
-/** A connection to a database as it is; null where there is none, or the browser does not answer. @param {string} name @returns {Promise<IDBDatabase | null>} */
+/** A connection to an existing database; null if there is none, or the browser does not answer. @param {string} name @returns {Promise<IDBDatabase | null>} */
 function open(name) {
   return new Promise((resolve) => {
     let isOver = false;
@@ -112,7 +112,7 @@ function open(name) {
       if (isOver) return database?.close();
       isOver = true;
       clearTimeout(timer);
-      // Whoever deletes the database does not wait for this.
+      // Deleting the database need not wait for this connection.
       database?.addEventListener("versionchange", () => database.close());
       resolve(database);
     };
@@ -120,7 +120,7 @@ function open(name) {
     try {
       const request = factory()?.open(name);
       if (!request) return end(null);
-      // There is none: it must not be made.
+      // There is none: do not create it.
       request.addEventListener("upgradeneeded", () => request.transaction?.abort());
       request.addEventListener("success", () => end(request.result));
       request.addEventListener("error", (event) => {

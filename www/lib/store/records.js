@@ -1,5 +1,5 @@
-// What is stored, as people see it: one entry for a model of one version and precision, whichever version of this program
-// stored it.
+// Stored models as shown to users: one entry per model, version and precision, whichever version of this program stored
+// it.
 
 import { TokenFormerError } from "../errors.js";
 import { sha256 } from "../hash.js";
@@ -11,21 +11,21 @@ import { DATABASE, deleteRecords, otherDatabases, storedRecords, unitRecords } f
  * A record of src/store/mod.rs.
  * @typedef {object} ModelRecord
  * @property {Key} key
- * @property {Record<string, number>} names branches and tags by which it was asked for, each with the time of the last time
- * @property {Record<string, unknown>} told what is known of its shape by itself
- * @property {boolean} is_converted its precision is the caller's choice
+ * @property {Record<string, number>} names branches and tags by which it was requested, each with the time of the last request
+ * @property {Record<string, unknown>} told its shape as far as its files define it
+ * @property {boolean} is_converted whether the caller chose its precision
  * @property {boolean} has_tokenizer
  * @property {number} units
  * @property {number} bytes
  * @property {boolean} complete
  * @property {number} last_used milliseconds since 1970
  */
-/** A model with where it is. @typedef {StoredModel & { endpoint: string, names: string[], key: string, database: string }} Entry */
+/** A model with its location. @typedef {StoredModel & { endpoint: string, names: string[], key: string, database: string }} Entry */
 
-/** Hexadecimal digits of the hash that stands before every record. */
+/** Hexadecimal digits of the hash that precedes every record. */
 export const SEAL_LENGTH = 64;
 
-/** What was stored under `key`; null if the text is not as it was written there. @param {string} key @param {string} text @returns {Promise<any>} */
+/** The value stored under `key`; null if the text was changed since. @param {string} key @param {string} text @returns {Promise<any>} */
 export async function unseal(key, text) {
   const [seal, json] = [text.slice(0, SEAL_LENGTH), text.slice(SEAL_LENGTH)];
   const hash = await sha256(`${key}\n${json}`);
@@ -42,15 +42,15 @@ function parsed(json) {
   }
 }
 
-/** The key as an object, from its text. @param {string} text @returns {Key | null} */
+/** Parses a key from its text. @param {string} text @returns {Key | null} */
 export function parseKey(text) {
-  // From its end: an address may have any sign.
+  // From its end: an address may contain any character.
   const [, endpoint, id, commit, quantization, plan] =
     /^([^|]*)\|([^]*)\|([^|]*)\|(q4|q8|f16)\|([^|]*)$/.exec(text) ?? [];
   return plan === undefined ? null : { endpoint, id, commit, quantization, plan };
 }
 
-/** The records of this format that can be read, and the keys of those that cannot. */
+/** The records of this format that are readable, and the keys of the damaged ones. */
 async function ownRecords() {
   /** @type {ModelRecord[]} */
   const models = [];
@@ -87,19 +87,19 @@ async function units(model) {
 /** @param {any[]} all @param {string} field */
 const sum = (all, field) => all.reduce((total, one) => total + one[field], 0);
 
-/** Everything that is stored, by whichever version of this program. @returns {Promise<Entry[]>} */
+/** Everything that is stored, by any version of this program. @returns {Promise<Entry[]>} */
 async function entries() {
   const { models, damaged } = await ownRecords();
   /** @type {Entry[]} */
   const all = models.map((record) => entryOf(record, textOf(record.key), DATABASE));
   for (const key of damaged) {
     const known = parseKey(key);
-    // Its bytes take room all the same.
+    // Its bytes still take up space.
     if (known) all.push(entryOf({ key: known, bytes: sum(await units(key), "len") }, key, DATABASE));
   }
   for (const database of await otherDatabases())
     for (const { key, text } of (await storedRecords(database)) ?? []) {
-      // With or without a seal, and as far as all formats agree. It cannot be loaded here.
+      // With or without a seal, and only the fields that all formats share. It cannot be loaded here.
       const record = parsed(text.slice(text.indexOf("{")));
       if (typeof record?.key?.id === "string") all.push(entryOf({ ...record, complete: false }, key, database));
     }
@@ -126,7 +126,7 @@ function entryOf(record, key, database) {
   };
 }
 
-/** What is stored, the last used first: a model that several plans or formats have is one. @returns {Promise<StoredModel[]>} */
+/** All stored models, last used first: a model stored under several plans or formats is listed once. @returns {Promise<StoredModel[]>} */
 export async function storedModels() {
   /** @type {Map<string, StoredModel>} */
   const list = new Map();
@@ -144,8 +144,8 @@ export async function storedModels() {
 }
 
 /**
- * Deletes the stored models of this name, of one revision (a commit, or a branch that was asked for) and precision if these
- * are given; the bytes that this frees.
+ * Deletes the stored models of this name, limited to a revision (a commit, or a branch that was requested) and
+ * precision if given; returns the bytes freed.
  * @param {string} id
  * @param {string} [revision]
  * @param {string} [quantization]
@@ -157,7 +157,7 @@ export async function deleteModels(id, revision, quantization) {
       await deleteRecords(entry.key, entry.database);
       freed += entry.bytes;
     } catch (cause) {
-      // What other versions stored goes as far as they let it.
+      // Deleting what other versions stored may fail.
       if (entry.database === DATABASE)
         throw new TokenFormerError("quota", "The browser's storage cannot be used.", {
           hint: "Private windows and blocked site data have none.",
@@ -170,7 +170,7 @@ export async function deleteModels(id, revision, quantization) {
 /** @param {Entry} entry @param {string} id @param {string} [revision] @param {string} [quantization] */
 function isMeant(entry, id, revision, quantization) {
   const isHash = /^([0-9a-f]{40}|[0-9a-f]{64})$/i;
-  // A folder has no branches: only what names contents can tell one version from another.
+  // A folder has no branches: only a content hash distinguishes its versions.
   const isOfRevision =
     revision === undefined ||
     revision === entry.revision ||
