@@ -1,5 +1,5 @@
-// Which story the text on the page is. What is typed does not say so: a text that is undone, emptied or put back belongs to
-// the story that it was.
+// Decides which story the text on the page belongs to. The text alone does not say so: after an undo, clearing the
+// page, or restoring a text, it still belongs to its story.
 
 import { commonStart } from "../../lib/element/texts.js";
 import { sheetOfText } from "./sheets.js";
@@ -11,9 +11,9 @@ import { sheetOfText } from "./sheets.js";
 
 export class Desk {
   #sheets;
-  /** The sheet of the text that is there; null for a text that is nobody's yet. @type {Sheet | null} */
+  /** The sheet of the current text; null if it belongs to no one yet. @type {Sheet | null} */
   #sheet = null;
-  /** The last text of each sheet of this visit, the newest last. @type {Map<Sheet, string>} */
+  /** The last text of each sheet of this visit, newest last. @type {Map<Sheet, string>} */
   #texts = new Map();
 
   /** @param {Sheets} sheets */
@@ -25,34 +25,34 @@ export class Desk {
     return this.#sheet;
   }
 
-  /** Another text is there: of a sheet, or nobody's. @param {Sheet | null} sheet @param {string} text */
+  /** Another text is on the page: from a sheet, or without one. @param {Sheet | null} sheet @param {string} text */
   put(sheet, text) {
     this.#sheet = sheet;
     if (sheet) this.#note(sheet, text);
   }
 
-  /** The sheet of a text that was remembered. @param {Passage[]} passages @param {Sheet | KeptSheet | null | undefined} kept */
+  /** The sheet of a restored text. @param {Passage[]} passages @param {Sheet | KeptSheet | null | undefined} kept */
   remembered(passages, kept) {
     if (kept && "change" in kept) return kept;
     return this.#sheets.from(kept ?? sheetOfText(passages), passages);
   }
 
-  /** Takes over a text that was remembered, in case that it did not come into the library. @param {Passage[]} passages @param {Sheet | KeptSheet | null | undefined} kept */
+  /** Saves a restored text, in case it did not reach the library. @param {Passage[]} passages @param {Sheet | KeptSheet | null | undefined} kept */
   adopt(passages, kept) {
     if (!kept || !("change" in kept)) this.#sheets.adopt(kept ?? sheetOfText(passages), passages);
   }
 
   /**
-   * The text of the visitor's that is there now, which is kept.
+   * Saves the visitor's current text.
    * @param {Passage[]} passages
-   * @param {string} text theirs
+   * @param {string} text its text
    * @param {object} page
-   * @param {string} page.brought the text that was put here last and is not the visitor's
+   * @param {string} page.brought the last text put here that is not the visitor's
    * @param {Record<string, string | null>} page.attributes
-   * @param {boolean} [page.isClaimed] whether it is a story for its versions, whatever it says
+   * @param {boolean} [page.isClaimed] whether it counts as a story because of its versions, whatever its text
    */
   keep(passages, text, { brought, attributes, isClaimed = false }) {
-    // Whoever empties the page begins anew; what was there stays in the library. A story that began without text goes on.
+    // Emptying the page starts a new story; the old one stays in the library. A story that started without text continues.
     if (text === "" && !isClaimed) {
       if (this.#sheet && this.#texts.get(this.#sheet) !== "") this.#sheet = null;
       return;
@@ -62,7 +62,7 @@ export class Desk {
     this.#sheet.change(passages, attributes);
   }
 
-  /** The sheet of this visit to which a text belongs: the one that is there, unless an undo has led to another. @param {string} text @param {string} brought */
+  /** The sheet of this visit that a text belongs to: the current one, unless an undo has led back to another. @param {string} text @param {string} brought */
   #turnedTo(text, brought) {
     const here = this.#sheet && this.#texts.get(this.#sheet);
     const inCommon = here ? commonStart(here, text) : 0;

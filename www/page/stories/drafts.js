@@ -1,5 +1,5 @@
-// Several ways to go on from a place of the text, as far as they are written by now. They are versions of the story from
-// their first token on, whichever is taken.
+// Several continuations from a position in the text, as far as they are written by now. They are versions of the story
+// from their first token on, whichever is chosen.
 
 import { plain } from "./passages.js";
 import { drafted, newVersionId } from "./versions.js";
@@ -14,14 +14,14 @@ export class Drafts {
   #tokens;
   #ending;
   #amend;
-  /** Something was written that is not kept yet. */
+  /** Something was written that is not saved yet. */
   #isAhead = false;
 
   /**
    * @param {object} drafts
    * @param {number} drafts.n how many
-   * @param {number} drafts.at the place
-   * @param {Passage[]} drafts.ending what stands behind the place, and stays behind what is taken
+   * @param {number} drafts.at the position
+   * @param {Passage[]} drafts.ending the text after the position, which stays after the chosen one
    * @param {(change: (story: Story) => Story) => void} drafts.amend changes the story's versions
    */
   constructor({ n, at, ending, amend }) {
@@ -33,19 +33,19 @@ export class Drafts {
     this.texts = Array.from({ length: n }, () => "");
   }
 
-  /** A token was written. @param {AlternativeChunk} chunk */
+  /** Adds a generated token. @param {AlternativeChunk} chunk */
   add({ index, ...token }) {
     this.#tokens[index].push({ ...token, written: true });
     this.texts[index] += token.text;
     this.#isAhead = true;
   }
 
-  /** The tokens of one, as the element takes them. @param {number} index */
+  /** The tokens of one draft, as the element accepts them. @param {number} index */
   partsOf(index) {
     return this.#tokens[index];
   }
 
-  /** Has the story keep what is written by now. */
+  /** Saves what is written so far in the story. */
   keep() {
     if (!this.#isAhead) return;
     this.#isAhead = false;

@@ -1,12 +1,12 @@
-// Which of several texts an ending follows best: the one after which the model finds it likeliest.
+// Which of several texts an ending follows best: the one after which the model finds the ending most likely.
 
-/** Tokens of the ending that count: what comes later says little about where it begins. */
+/** Tokens of the ending that count: later ones say little about how well its start fits. */
 const MOST_TOKENS = 256;
-/** Code units that a token has at most, nearly always. */
+/** Code units that nearly every token stays below. */
 const MOST_UNITS = 8;
 
 /**
- * The indices of `texts`, first the one after which `ending` is likeliest.
+ * The indices of `texts`, starting with the one after which `ending` is most likely.
  * @param {Pick<import("../../lib/api/model.js").TokenFormer, "encode" | "score" | "info">} model
  * @param {readonly string[]} texts
  * @param {string} ending

@@ -1,4 +1,4 @@
-// Files of stories: which there are, what each holds, and how one that is opened is told from the others.
+// Story files: which formats there are, what each holds, and how the format of an opened file is detected.
 
 import { invalidArgument } from "../../lib/errors.js";
 import { fromJson, isOwnJson, toJson } from "./json-file.js";
@@ -23,10 +23,10 @@ export const FILES = Object.freeze({
   html: { type: "text/html", write: toHtml, hasInks: true, hasAll: false },
   json: { type: "application/json", write: toJson, hasInks: true, hasAll: true },
 });
-/** What the dialog for choosing a file offers. */
+/** What the file picker accepts. */
 export const ACCEPTED = ".txt,.md,.html,.htm,.json,text/plain,text/markdown,text/html,application/json";
 
-/** Whether what was dropped on the page are stories, by their names: a model's folder has JSON as well. @param {string[]} paths */
+/** Whether files dropped on the page are stories, by their names: a model's folder has JSON as well. @param {string[]} paths */
 export function areStories(paths) {
   const isStory = (/** @type {string} */ path) =>
     /^[^/]+\.(txt|md|markdown|html?|json)$/i.test(path) && !/^(config|tokenizer|manifest|.*\.index)\.json$/i.test(path);
@@ -35,7 +35,7 @@ export function areStories(paths) {
 
 /** @typedef {"txt" | "md" | "html" | "json"} Extension */
 
-/** A name that all systems take. @param {Story} story @param {Extension} extension */
+/** A file name that is valid on all systems. @param {Story} story @param {Extension} extension */
 export function fileName(story, extension) {
   const name = titleOf(story)
     .replace(/[\p{C}\p{Z}/\\:*?"<>|.…]+/gu, " ")
@@ -46,7 +46,7 @@ export function fileName(story, extension) {
   return `${name === "" || isReserved ? "Story" : name}.${extension}`;
 }
 
-/** What a story has and such a file does not hold, in words; "" for nothing. @param {Story} story @param {Extension} extension */
+/** What a story has that such a file does not hold, in words; "" for nothing. @param {Story} story @param {Extension} extension */
 export function missingInFile(story, extension) {
   const { hasInks, hasAll } = FILES[extension];
   const { passages, versions, memory, note, lore } = story;
@@ -59,7 +59,7 @@ export function missingInFile(story, extension) {
 }
 
 /**
- * The stories of a file. Throws a TokenFormerError where it holds none.
+ * The stories of a file. Throws a TokenFormerError if it holds none.
  * @param {string} name
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @returns {Opened}

@@ -1,4 +1,4 @@
-// A story as a model is to read it: with memory, lore and note, and so long that it fits the context.
+// A story as the model reads it: with memory, lore and note, and short enough to fit the context.
 
 import { composed, wordFrom } from "./prompt.js";
 
@@ -6,14 +6,15 @@ import { composed, wordFrom } from "./prompt.js";
 /** @typedef {import("./story.js").Story} Story */
 /** @typedef {Pick<Story, "memory" | "note" | "noteLines" | "lore">} Told */
 /**
- * What is read. `keep`: how many of its first tokens stay where the text slides; `left`: how many code units of the story's
- * beginning are not in it.
+ * The prompt. `keep`: how many of its first tokens stay when the context slides; `left`: how many code units of the
+ * story's start it leaves out.
  * @typedef {{ prompt: string, keep: number, parts: Part[], left: number }} Fitted
  */
 
 /**
- * Tokens per code unit, as they are guessed. The first is more than that of English prose; where it is too few, the next is
- * tried. One rate for every length: what is left out then grows with the story, and the rest stays in the KV cache.
+ * Estimated tokens per code unit. The first is more than that of English prose; if it is too low, the next is tried.
+ * The rate does not depend on the length: what is left out then grows with the story, and the rest stays in the KV
+ * cache.
  */
 const RATES = [0.28, 0.4, 0.6, 1, 2, 4];
 
@@ -26,13 +27,13 @@ export const tellsAnything = ({ memory, note, lore }) => memory !== "" || note !
  * @param {object} model
  * @param {(text: string) => Promise<ArrayLike<number>>} model.encode
  * @param {number} model.contextLength in tokens
- * @param {number} model.maxTokens how many are to be written: at most a quarter of the context is left free for them
+ * @param {number} model.maxTokens how many may be generated: at most a quarter of the context is reserved for them
  * @returns {Promise<Fitted>}
  */
 export async function fitted(text, told, { encode, contextLength, maxTokens }) {
   const lengthOf = async (/** @type {string} */ some) => (some === "" ? 0 : (await encode(some)).length);
   const most = contextLength - 1 - Math.min(maxTokens, contextLength >> 2);
-  // What stays where the text slides must be less than a quarter.
+  // The part that stays when the context slides must be less than a quarter.
   const mostTold = Math.ceil(contextLength / 4) - 1;
   for (const rate of RATES) {
     const { parts, left } = cutInSteps(text, told, { rate, most, mostTold, step: contextLength });
@@ -46,8 +47,8 @@ export async function fitted(text, told, { encode, contextLength, maxTokens }) {
 }
 
 /**
- * Leaves out more than it must, up to a multiple of `step` code units: were it as much as it must, each word that is written
- * would move all that is read.
+ * Leaves out more than needed, up to a multiple of `step` code units: otherwise each new word would shift the whole
+ * prompt.
  * @param {string} text
  * @param {Told} told
  * @param {{ rate: number, most: number, mostTold: number, step: number }} room
@@ -68,15 +69,15 @@ function cutInSteps(text, told, { rate, most, mostTold, step }) {
 }
 
 /**
- * Where in the story begins what the context held; null where that cannot be told.
- * @param {Pick<Fitted, "parts" | "left">} read what was read
- * @param {string} written what was written then
- * @param {string | null} newest the text of what the context held after the tokens that stay; null: it held everything
+ * Where in the story the context began; null if unknown.
+ * @param {Pick<Fitted, "parts" | "left">} read the prompt
+ * @param {string} written the text generated from it
+ * @param {string | null} newest the text in the context after the tokens that stay; null: it held everything
  */
 export function seenFrom({ parts, left }, written, newest) {
   if (newest === null) return left;
   const whole = parts.map(({ text }) => text).join("") + written;
-  // Without the halves of characters at its ends; and its end may be a stop text, which is not written.
+  // Without partial characters at its ends; its end may also be a stop text, which is not written.
   const seen = newest.replace(/^\uFFFD+|\uFFFD+$/gu, "");
   const at = Math.max(whole.lastIndexOf(seen), whole.lastIndexOf(seen.slice(0, seen.length >> 1)));
   if (at < 0) return null;

@@ -1,4 +1,4 @@
-// A story as JSON, with all that it has.
+// A story as JSON, complete.
 
 import { invalidArgument } from "../../lib/errors.js";
 import { isObject, toStory } from "./reading.js";
@@ -9,7 +9,7 @@ import { withoutDeleted } from "./versions.js";
 const FORMAT = "tokenformer-story";
 const VERSION = 1;
 
-/** All of a story but its id, which is this browser's. @param {Story} story */
+/** The whole story except its id, which is only valid in this browser. @param {Story} story */
 export function toJson({ id: _, ...story }) {
   const versions = withoutDeleted(story.versions);
   return `${JSON.stringify({ format: FORMAT, version: VERSION, ...story, versions }, null, 1)}\n`;
@@ -18,7 +18,7 @@ export function toJson({ id: _, ...story }) {
 /** @param {unknown} value */
 export const isOwnJson = (value) => isObject(value) && value.format === FORMAT;
 
-/** The opposite. @param {unknown} value of which `isOwnJson` is true */
+/** The reverse. @param {unknown} value of which `isOwnJson` is true */
 export function fromJson(value) {
   const { version } = Object(value);
   if (Number.isInteger(version) && version > VERSION)

@@ -1,4 +1,4 @@
-// Saved stories of KoboldAI: of Lite and the Client (a prompt and a list of actions), and of United (actions with options).
+// Saved stories of KoboldAI: from Lite and the Client (a prompt and a list of actions), and from United (actions with options).
 
 import { joined } from "./passages.js";
 import { asList, asNames, asText, isObject, MOST_VERSIONS } from "./reading.js";
@@ -6,11 +6,11 @@ import { asTitle, newStory } from "./story.js";
 import { branched } from "./versions.js";
 
 /** @typedef {import("./reading.js").Opened} Opened */
-/** An action: its text, and what else was written in its place. @typedef {{ text: string, others: string[] }} Action */
+/** An action: its text, and alternatives to it. @typedef {{ text: string, others: string[] }} Action */
 
-/** Ways to go on that are taken over, of one place. */
+/** Maximum number of alternatives imported for one position. */
 const MOST_OTHERS = 50;
-/** Where the template of an author's note has the note. */
+/** The placeholder for the note in the template of an author's note. */
 const PLACE = "<|>";
 
 /** @param {unknown} value */
@@ -71,7 +71,7 @@ function actionsOf(save) {
     .map(Number)
     .filter((number) => Number.isInteger(number) && number >= 0)
     .sort((a, b) => a - b);
-  // What comes after the last one was undone.
+  // Actions after the last one were undone.
   const isUndone = (/** @type {number} */ number) => Number.isInteger(last) && number > Number(last);
   const actions = numbers
     .filter((number) => !isUndone(number))
@@ -85,7 +85,7 @@ function actionsOf(save) {
   return { actions, dropped: numbers.some(isUndone) ? ["what was undone in it"] : [] };
 }
 
-/** What else was written in the place of an action. @param {unknown} action @param {unknown} text */
+/** The alternatives to an action. @param {unknown} action @param {unknown} text */
 function othersOf(action, text) {
   const options = isObject(action) ? [...asList(action["Alternative Text"]), ...asList(action.Options)] : [];
   const texts = options.map((option) => (isObject(option) ? asText(option.Text) || asText(option.text) : ""));

@@ -1,5 +1,5 @@
-// The stories of this browser, over its records. No tab overwrites what another has written: who did not know of that
-// keeps a copy of its own.
+// The stories of this browser, stored in records. No tab overwrites what another has written: a tab that did not know
+// of it saves a copy.
 
 import { textOf } from "./passages.js";
 import { copied, titleOf } from "./story.js";
@@ -11,7 +11,7 @@ import { withoutDeleted } from "./versions.js";
 
 const CHANNEL = "tokenformer-stories";
 
-/** The name of a write. */
+/** A name for a write. */
 export const newMark = () => Math.random().toString(36).slice(2);
 
 export class Library {
@@ -25,7 +25,7 @@ export class Library {
   /**
    * @param {Records} records
    * @param {object} [told]
-   * @param {(sentence: string) => void} [told.onFault] what goes wrong with the storage; "" once it works again
+   * @param {(sentence: string) => void} [told.onFault] reports a storage error; "" once it works again
    * @param {() => void} [told.onChange] a story was changed, here or in another tab
    */
   constructor(records, { onFault = () => {}, onChange = () => {} } = {}) {
@@ -36,31 +36,31 @@ export class Library {
       this.#channel = new BroadcastChannel(CHANNEL);
       this.#channel.onmessage = () => onChange();
     } catch {
-      // Without it other tabs learn of a change when they look.
+      // Without it, other tabs notice a change when they next look.
     }
   }
 
-  /** All stories, the one that was changed last first; null where they cannot be read, which is told. @returns {Promise<Story[] | null>} */
+  /** All stories, last changed first; null if they are not readable, which is reported. @returns {Promise<Story[] | null>} */
   async list() {
     const entries = await this.#attempt(() => this.#records.all());
     const stories = entries?.map(({ story }) => story).filter(isStory);
     return stories?.sort((a, b) => b.changedAt - a.changedAt) ?? null;
   }
 
-  /** A story with its mark; null where there is none, or none can be read. @param {string} id @returns {Promise<{ story: Story, mark: string } | null>} */
+  /** A story with its mark; null if there is none, or it is not readable. @param {string} id @returns {Promise<{ story: Story, mark: string } | null>} */
   async get(id) {
     const entry = await this.#attempt(() => this.#records.get(id));
     return entry && isStory(entry.story) ? { story: entry.story, mark: entry.mark } : null;
   }
 
   /**
-   * Keeps a story. What another has written since, of which its text is no continuation, stays, and the story becomes a
-   * copy beside it.
+   * Saves a story. If another tab has written it since, and this text does not continue that one, the other's stays and
+   * this story is saved as a copy beside it.
    * @param {Story} story
    * @param {object} write
-   * @param {string} write.mark this write's
-   * @param {readonly string[]} write.known of the writes that it goes on from: the last one is among them unless somebody else wrote
-   * @returns {Promise<{ story: Story, isCopy: boolean } | null>} what was kept; null where that failed, which is told
+   * @param {string} write.mark the mark of this write
+   * @param {readonly string[]} write.known marks of the writes that it continues: the last one is among them unless another tab wrote
+   * @returns {Promise<{ story: Story, isCopy: boolean } | null>} what was saved; null if that failed, which is reported
    */
   async save(story, { mark, known }) {
     const isOthers = (/** @type {Entry | undefined} */ entry) =>
@@ -77,11 +77,11 @@ export class Library {
     });
   }
 
-  /** Changes a story that is kept, whoever wrote it; null where there is none, or that fails. @param {string} id @param {(story: Story) => Story} change @returns {Promise<Story | null>} */
+  /** Changes a saved story, whoever wrote it; null if there is none, or it fails. @param {string} id @param {(story: Story) => Story} change @returns {Promise<Story | null>} */
   async change(id, change) {
     return this.#attempt(async () => {
       const before = await this.#records.update(id, (entry) =>
-        // The mark stays: whoever has it open goes on from here.
+        // The mark stays: tabs that have the story open can continue it.
         entry && isStory(entry.story) ? { ...entry, story: change(entry.story) } : undefined,
       );
       this.#tellChange();
@@ -89,12 +89,12 @@ export class Library {
     });
   }
 
-  /** Keeps a story that is not there yet: a duplicate, or one that was deleted. Whether it was done. @param {Story} story */
+  /** Saves a new story: a duplicate, or a deleted one. Returns whether it worked. @param {Story} story */
   async add(story) {
     return (await this.save(story, { mark: newMark(), known: [] })) !== null;
   }
 
-  /** Whether it was done. @param {string} id */
+  /** Returns whether it worked. @param {string} id */
   async remove(id) {
     const done = await this.#attempt(async () => {
       await this.#records.remove(id);
@@ -124,7 +124,7 @@ export class Library {
   }
 }
 
-/** What a story is told is changed where it is kept, by `change`: no tab writes an older title. @param {Story} story @param {string} mark @param {Entry | undefined} before @returns {Entry} */
+/** Keeps the stored title, memory, note and lore, which only `change` modifies: no tab overwrites them with older ones. @param {Story} story @param {string} mark @param {Entry | undefined} before @returns {Entry} */
 function entryOf(story, mark, before) {
   const { title, memory, note, noteLines, lore } = before && isStory(before.story) ? before.story : story;
   const told = { title, memory, note, noteLines, lore };
@@ -132,7 +132,7 @@ function entryOf(story, mark, before) {
   return { id: story.id, mark, story: { ...story, ...told, versions } };
 }
 
-/** Whether a story is another one with more written at its end, or the same. @param {Story} story @param {Story} before */
+/** Whether a story equals another one, possibly with more text at its end. @param {Story} story @param {Story} before */
 function goesOn(story, before) {
   const ids = new Set(story.versions.map(({ id }) => id));
   return (
@@ -156,7 +156,7 @@ function faultInWords(error) {
   return "The browser keeps no stories here: its storage is switched off, or this is a private window. Save what you want to keep as a file.";
 }
 
-/** Whether a story has what somebody looks for, in its title or its text. @param {Story} story @param {string} words */
+/** Whether a story contains the search words, in its title or its text. @param {Story} story @param {string} words */
 export function matches(story, words) {
   const wanted = words.trim().toLocaleLowerCase().split(/\s+/u);
   const text = `${titleOf(story)}\n${textOf(story.passages)}`.toLocaleLowerCase();

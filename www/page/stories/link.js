@@ -1,5 +1,5 @@
-// A story in a link: title and text in two inks, compressed, in the part of an address that no server sees. What else a
-// link may say is the page's (address.js).
+// A story in a link: title and text with its authors, compressed, in the part of an address that no server sees. The
+// rest of what a link may say is up to the page (address.js).
 
 import { invalidArgument } from "../../lib/errors.js";
 import { merged, plain } from "./passages.js";
@@ -11,22 +11,23 @@ import { isObject, parsed } from "./reading.js";
 /** @typedef {import("./story.js").Story} Story */
 
 /**
- * Characters of a link. Browsers take a hundred times as much (Safari 80,000, others over a million); mail, chat and trackers cut off or
- * refuse long messages earlier, many at some ten thousand characters. This is a story of about 2,500 words.
+ * Maximum length of a link. Browsers accept much more (Safari 80,000, others over a million); mail, chat and trackers
+ * truncate or reject long messages earlier, many at about ten thousand characters. This is a story of about 2,500
+ * words.
  */
 export const LONGEST_LINK = 8000;
-/** Characters of a link that is opened: others may make longer ones, and browsers take them. */
+/** Maximum length of a link to open: others may make longer ones, and browsers accept them. */
 const LONGEST_OPENED = 100_000;
-/** Bytes of what was compressed: a link of this length can say a thousand times as much. */
+/** Maximum decompressed size in bytes: a link of this length can expand a thousandfold. */
 const MOST_BYTES = 2 ** 21;
 const FORMAT = "deflate-raw";
 
 /** Whether this browser can make and open such links. */
 export const canShare = () => "CompressionStream" in globalThis && "DecompressionStream" in globalThis;
 
-/** Title and text as letters that an address may have. @param {Pick<Story, "title" | "passages">} story */
+/** Title and text in characters that an address may contain. @param {Pick<Story, "title" | "passages">} story */
 export async function toCode({ title, passages }) {
-  // One hand after the other: that the first is the model's is all that must be told.
+  // Authors alternate: it is enough to store whether the first passage is the model's.
   const few = merged(passages);
   const told = { t: title ?? undefined, m: few[0]?.written || undefined, p: few.map(({ text }) => text) };
   const bytes = await through(new CompressionStream(FORMAT), new TextEncoder().encode(JSON.stringify(told)), Infinity);
@@ -34,7 +35,7 @@ export async function toCode({ title, passages }) {
   return btoa(letters).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** The opposite. Rejects with a TokenFormerError where it is none. @param {string} code @returns {Promise<Story>} */
+/** The reverse. Rejects with a TokenFormerError if the code is invalid. @param {string} code @returns {Promise<Story>} */
 export async function fromCode(code) {
   if (code.length > LONGEST_OPENED) throw damaged("The story in this link is too long");
   let value;
@@ -58,10 +59,10 @@ export async function fromCode(code) {
 const damaged = (what) =>
   invalidArgument(`${what}.`, "Ask who sent it for the link once more, or for the story as a file.");
 
-/** What a stream makes of bytes. Throws where that is more than `most`. @param {CompressionStream | DecompressionStream} stream @param {Uint8Array<ArrayBuffer>} bytes @param {number} most */
+/** The output of a stream for some bytes. Throws if that is more than `most`. @param {CompressionStream | DecompressionStream} stream @param {Uint8Array<ArrayBuffer>} bytes @param {number} most */
 async function through(stream, bytes, most) {
   const writer = stream.writable.getWriter();
-  // What goes wrong is told by the reader as well.
+  // The reader reports errors as well.
   const written = writer.write(bytes).then(() => writer.close());
   written.catch(() => {});
   const reader = stream.readable.getReader();

@@ -1,4 +1,5 @@
-// Trees of loomsidian: nodes with a text and a parent. The way to the current node is the story, all else its versions.
+// Trees of loomsidian: nodes with a text and a parent. The path to the current node is the story, all others are its
+// versions.
 
 import { invalidArgument } from "../../lib/errors.js";
 import { joined } from "./passages.js";
@@ -12,7 +13,7 @@ import { asTree } from "./versions.js";
 /** @typedef {import("./versions.js").Version} Version */
 /** @typedef {{ text: string, parent: string | null, visited: number, children: string[] }} Node */
 
-/** Trees of one file: the plugin keeps those of all notes in one. */
+/** Maximum number of trees in a file: the plugin stores those of all notes in one. */
 const MOST_TREES = 500;
 
 /** @param {unknown} value */
@@ -86,7 +87,7 @@ function nodesOf(given) {
   return nodes;
 }
 
-/** The nodes from a root to the current one, or to the end of the first branch; none where there is no root. @param {Map<string, Node>} nodes @param {unknown} current */
+/** The nodes from a root to the current one, or to the end of the first branch; none if there is no root. @param {Map<string, Node>} nodes @param {unknown} current */
 function wayTo(nodes, current) {
   /** @type {string[]} */
   const way = [];
@@ -108,7 +109,7 @@ function wayTo(nodes, current) {
 const rootsOf = (nodes) =>
   [...nodes].filter(([, { parent }]) => parent === null || !nodes.has(parent)).map(([id]) => id);
 
-/** A node and those that follow it, of several each time the one that was visited last. @param {Map<string, Node>} nodes @param {string} start */
+/** A node and its descendants, at each step the child that was visited last. @param {Map<string, Node>} nodes @param {string} start */
 function branchFrom(nodes, start) {
   const branch = [start];
   for (;;) {
@@ -119,13 +120,13 @@ function branchFrom(nodes, start) {
   }
 }
 
-/** All that is not on the way. @param {Map<string, Node>} nodes @param {string[]} way */
+/** Everything that is not on the path. @param {Map<string, Node>} nodes @param {string[]} way */
 function versionsOf(nodes, way) {
   /** @type {(Version & { passages: Passage[] })[]} */
   const versions = [];
-  /** Nodes with which a version begins. @type {{ start: string, parent: string | null, at: number }[]} */
+  /** Nodes that start a version. @type {{ start: string, parent: string | null, at: number }[]} */
   const open = [];
-  /** What goes on beside a branch, from a place in its text; what does so before there is any goes on where the branch does. @param {string[]} branch @param {{ id: string | null, parent: string | null, at: number }} version */
+  /** Opens versions for the children beside a branch, at their position in its text; those before any text of the branch start where the branch does. @param {string[]} branch @param {{ id: string | null, parent: string | null, at: number }} version */
   function openBeside(branch, { id, parent, at: begin }) {
     let at = begin;
     branch.forEach((node, i) => {

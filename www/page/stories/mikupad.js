@@ -1,4 +1,4 @@
-// Sessions of mikupad: each property is JSON in a string, and the prompt consists of what a person typed and of tokens.
+// Sessions of mikupad: each property is JSON in a string, and the prompt consists of typed text and of tokens.
 
 import { plain } from "./passages.js";
 import { asList, asNames, asNoteLines, asText, isObject, parsed } from "./reading.js";
@@ -6,11 +6,11 @@ import { asTitle, newStory } from "./story.js";
 
 /** @typedef {import("./reading.js").Opened} Opened */
 
-/** Properties that are the text, what belongs to it, or the window's; all others are settings. */
+/** Properties for the text, its data, and the window; all others are settings. */
 const TAKEN = ["name", "prompt", "memoryTokens", "authorNoteTokens", "authorNoteDepth", "worldInfo"];
 const WINDOWS = ["scrollTop", "created", "modified", "darkMode"];
 
-/** A property, which versions of mikupad have as JSON in a string, or as it is. @param {unknown} value */
+/** A property, which versions of mikupad store as JSON in a string, or as a plain value. @param {unknown} value */
 function property(value) {
   return typeof value === "string" ? (parsed(value) ?? value) : value;
 }

@@ -1,4 +1,4 @@
-// Passages: a text as stretches, each by one hand. Places in it are counted in UTF-16 code units, as strings count.
+// Passages: a text as stretches with one author each. Positions are in UTF-16 code units, like those of strings.
 
 import { commonStart } from "../../lib/element/texts.js";
 import { plainText } from "./plain-text.js";
@@ -10,7 +10,7 @@ export function textOf(passages) {
   return passages.map(({ text }) => text).join("");
 }
 
-/** As few passages as tell who wrote what; none without text. @param {readonly Passage[]} passages @returns {Passage[]} */
+/** The fewest passages that show who wrote what; none without text. @param {readonly Passage[]} passages @returns {Passage[]} */
 export function merged(passages) {
   /** @type {Passage[]} */
   const few = [];
@@ -23,12 +23,12 @@ export function merged(passages) {
   return few;
 }
 
-/** As few as possible, and as a text field holds their texts. @param {readonly Passage[]} passages */
+/** As few as possible, with their texts as a text field holds them. @param {readonly Passage[]} passages */
 export function plain(passages) {
   return merged(merged(passages).map(({ text, written }) => ({ text: plainText(text), written })));
 }
 
-/** What stands between two places. @param {readonly Passage[]} passages @param {number} from @param {number} to */
+/** The passages between two positions. @param {readonly Passage[]} passages @param {number} from @param {number} to */
 export function sliced(passages, from, to = Infinity) {
   let at = 0;
   const cut = passages.map(({ text, written }) => {
@@ -39,7 +39,7 @@ export function sliced(passages, from, to = Infinity) {
   return merged(cut);
 }
 
-/** How many code units two texts begin with alike, each by the same hand. @param {readonly Passage[]} a @param {readonly Passage[]} b */
+/** Length of the common start of two texts by the same authors, in code units. @param {readonly Passage[]} a @param {readonly Passage[]} b */
 export function sameStart(a, b) {
   const [one, other] = [merged(a), merged(b)];
   let start = 0;
@@ -52,7 +52,7 @@ export function sameStart(a, b) {
   return placeIn(textOf(one), start);
 }
 
-/** One behind the other. @param {readonly (readonly Passage[])[]} parts */
+/** Concatenates passages. @param {readonly (readonly Passage[])[]} parts */
 export function joined(...parts) {
   return merged(parts.flat());
 }
@@ -66,7 +66,7 @@ export function areSame(a, b) {
   );
 }
 
-/** The place nearest to `at` that is in the text, and between two characters. @param {string} text @param {number} at */
+/** The position nearest to `at` that is in the text, and between two characters. @param {string} text @param {number} at */
 export function placeIn(text, at) {
   const place = Math.min(text.length, Math.max(0, Math.trunc(at) || 0));
   const isWithin = /[\ud800-\udbff]/.test(text[place - 1] ?? "") && /[\udc00-\udfff]/.test(text[place] ?? "");

@@ -1,8 +1,8 @@
-// Text that comes from outside, as the text field holds it.
+// Text from outside, in the form of the text field.
 
 /**
- * Line ends as the field has them, and no half characters, which no model can read: a script, a text expander or another
- * program's clipboard leaves such halves.
+ * Line ends as in the field, and no lone surrogates, which no model can read: a script, a text expander or another
+ * program's clipboard may produce them.
  * @param {string} text
  */
 export function plainText(text) {

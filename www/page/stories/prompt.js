@@ -1,22 +1,22 @@
-// What a model is to see of a story, in the order in which it sees it: the memory, the lore whose names occur, the story,
-// and in it, some lines before the end, the author's note. What there is no room for is the story's beginning.
+// The model's view of a story, in order: the memory, the lore whose names occur, the story, and in it, some lines
+// before the end, the author's note. If it does not fit, the start of the story is left out.
 
 import { textOf } from "./passages.js";
 
 /** @typedef {import("./story.js").Story} Story */
 /** @typedef {{ kind: "memory" | "lore" | "story" | "note", text: string }} Part */
 
-/** Within so many code units a word is looked for: not every writing has spaces. */
+/** How many code units to search for the start of a word: not every script has spaces. */
 const LONGEST_WORD = 40;
 
 /**
  * @param {Pick<Story, "passages" | "memory" | "note" | "noteLines" | "lore">} story
  * @param {object} room
- * @param {number} room.budget how much the prompt may be
- * @param {number} [room.told] how much of it memory, note and lore may take together; left out: half
- * @param {(text: string) => number} [room.count] what a text takes of it: code units, or a model's tokens. More text must not take less
+ * @param {number} room.budget maximum size of the prompt
+ * @param {number} [room.told] maximum share of memory, note and lore together; default: half
+ * @param {(text: string) => number} [room.count] the size of a text: in code units, or a model's tokens. More text must not be smaller
  * @returns {{ text: string, parts: Part[], left: number }} the parts join to the text; `left`: how many code units of the story's
- *     beginning are not in it
+ *     start are left out
  */
 export function composed(
   { passages, memory, note, noteLines, lore },
@@ -26,7 +26,7 @@ export function composed(
   const noteLine = note === "" ? "" : `${startOf(note, told, count)}\n`;
   const memoryText = memory === "" ? "" : ended(startOf(memory, told - count(noteLine), count));
   const fixed = count(memoryText) + count(noteLine);
-  // Lore of names that nobody reads would take room from the text.
+  // Lore whose names are not in the visible text would only take space from the text.
   const visible = tailOf(story, budget - fixed, count);
   const loreText = loreFor(lore, visible, told - fixed, count);
   const tail = tailOf(visible, budget - fixed - count(loreText), count);
@@ -36,7 +36,7 @@ export function composed(
     { kind: "memory", text: memoryText },
     { kind: "lore", text: loreText },
     { kind: "story", text: tail.slice(0, at) },
-    // In a line of its own also where it stands behind the last one.
+    // On a line of its own, even after the last one.
     { kind: "note", text: at > 0 && noteLine && !tail.slice(0, at).endsWith("\n") ? `\n${noteLine}` : noteLine },
     { kind: "story", text: tail.slice(at) },
   ];
@@ -44,7 +44,7 @@ export function composed(
   return { text: seen.map(({ text }) => text).join(""), parts: seen, left: story.length - tail.length };
 }
 
-/** The entries whose names occur, those that were named last first as long as there is room, in the order of the list. @param {Story["lore"]} lore @param {string} text @param {number} room @param {(text: string) => number} count */
+/** The entries whose names occur, most recently mentioned first as far as they fit, in the order of the list. @param {Story["lore"]} lore @param {string} text @param {number} room @param {(text: string) => number} count */
 function loreFor(lore, text, room, count) {
   const named = lore
     .map((entry, index) => ({ entry, index, at: entry.isAlways ? Infinity : lastMention(entry.names, text) }))
@@ -61,7 +61,7 @@ function loreFor(lore, text, room, count) {
   return joined(chosen);
 }
 
-/** Where one of the names begins for the last time, as a word of its own and in whatever case; -1: nowhere. @param {readonly string[]} names @param {string} text */
+/** Where one of the names last occurs, as a word of its own and ignoring case; -1: nowhere. @param {readonly string[]} names @param {string} text */
 export function lastMention(names, text) {
   const places = names.filter(Boolean).map((name) => {
     const escaped = name.trim().replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
@@ -81,7 +81,7 @@ function lineBeforeEnd(text, lines) {
   return at;
 }
 
-/** As much of a text's end as there is room for, from the beginning of a word. @param {string} text @param {number} room @param {(text: string) => number} count */
+/** As much of a text's end as fits, from the start of a word. @param {string} text @param {number} room @param {(text: string) => number} count */
 function tailOf(text, room, count) {
   if (count(text) <= room) return text;
   return text.slice(
@@ -92,7 +92,7 @@ function tailOf(text, room, count) {
   );
 }
 
-/** As much of a text's beginning as there is room for, up to the end of a word. @param {string} text @param {number} room @param {(text: string) => number} count */
+/** As much of a text's start as fits, up to the end of a word. @param {string} text @param {number} room @param {(text: string) => number} count */
 function startOf(text, room, count) {
   if (count(text) <= room) return text;
   const left = firstThat((n) => count(text.slice(0, text.length - n)) <= room, text.length);
@@ -101,16 +101,16 @@ function startOf(text, room, count) {
   return text.slice(0, words < 0 ? end : words).trimEnd();
 }
 
-/** Where the next word begins; where none does soon, as in writing without spaces, the place itself. @param {string} text @param {number} at */
+/** Where the next word starts; if none does soon, as in scripts without spaces, the position itself. @param {string} text @param {number} at */
 export function wordFrom(text, at) {
   const next = text.slice(Math.max(0, at - 1), at + LONGEST_WORD).search(/(?<=\s)\S/u);
   return next < 0 ? whole(text, at) : Math.max(0, at - 1) + next;
 }
 
-/** The place, or the one before it if it is within a character. @param {string} text @param {number} at */
+/** The position, or the one before it if it is within a character. @param {string} text @param {number} at */
 const whole = (text, at) => (/^[\udc00-\udfff]/.test(text.slice(at)) ? at - 1 : at);
 
-/** The first of 0 to `last` for which it is true, as for all that follow; `last` where it is true for none. @param {(i: number) => boolean} isTrue @param {number} last */
+/** The first of 0 to `last` for which it is true, given that it is true for all later ones; `last` if for none. @param {(i: number) => boolean} isTrue @param {number} last */
 function firstThat(isTrue, last) {
   let [low, high] = [0, last];
   while (low < high) {

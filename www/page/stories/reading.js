@@ -1,6 +1,6 @@
-// Reading what comes from outside, a file, a link or an older version of this page: whatever it says, a story comes of it
-// that is as this page would have made it, or a TokenFormerError that says what is wrong. What is not as it must be is
-// left out, and told.
+// Parses input from outside: a file, a link or data of an older version of this page. Whatever it contains, the result
+// is a story that this page could have made, or a TokenFormerError that says what is wrong. Invalid parts are left out,
+// and reported.
 
 import { invalidArgument } from "../../lib/errors.js";
 import { plain, textOf } from "./passages.js";
@@ -13,16 +13,16 @@ import { asTree } from "./versions.js";
 /** @typedef {import("./story.js").Story} Story */
 /** @typedef {import("./versions.js").Version} Version */
 
-/** What was read. `dropped`: what had no place, in words that finish "Not taken over: …". @typedef {{ stories: Story[], dropped: string[] }} Opened */
+/** The result. `dropped`: what could not be imported, in words that finish "Not taken over: …". @typedef {{ stories: Story[], dropped: string[] }} Opened */
 
-/** A file's bytes. A story of a million words has a fifth of it. */
+/** Maximum size of a file. A story of a million words is a fifth of this. */
 export const MOST_BYTES = 32 * 2 ** 20;
-/** Versions, entries of the lore and settings of one story. */
+/** Maximum numbers of versions, lore entries and settings of one story. */
 export const MOST_VERSIONS = 10_000;
 const MOST_LORE = 1000;
 const MOST_NAMES = 50;
 const MOST_ATTRIBUTES = 100;
-/** Code units of a name, and of an attribute's value. */
+/** Maximum lengths in code units of a name, and of an attribute's value. */
 const LONGEST_NAME = 200;
 const LONGEST_VALUE = 10_000;
 const MOST_NOTE_LINES = 1000;
@@ -32,7 +32,7 @@ export function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A text as the field has it; "" for everything else. @param {unknown} value */
+/** A text in the form of the text field; "" for everything else. @param {unknown} value */
 export function asText(value) {
   return typeof value === "string" ? plainText(value) : "";
 }
@@ -84,7 +84,7 @@ export function asNoteLines(value) {
   return isPossible ? Number(value) : NOTE_LINES;
 }
 
-/** Which of them an element may have is the page's to say. @param {unknown} value @returns {Story["attributes"]} */
+/** The page decides which of them an element may have. @param {unknown} value @returns {Story["attributes"]} */
 export function asAttributes(value) {
   const entries = Object.entries(isObject(value) ? value : {}).filter(
     ([name, one]) =>
@@ -115,7 +115,7 @@ function asVersions(value, length) {
 const asTime = (value) => (Number.isFinite(value) && Number(value) > 0 ? Number(value) : Date.now());
 
 /**
- * A story of what this page has written as JSON, or kept. Throws where that is none.
+ * A story from this page's own JSON. Throws if it is not one.
  * @param {unknown} value
  * @returns {Opened}
  */

@@ -1,11 +1,11 @@
-// Where stories are kept: a database of the browser's, one record for each story. Packs are kept so, too (../packs). What goes
-// wrong rejects with what the browser threw; the library (library.js) makes sentences of it.
+// Where stories are stored: a browser database with one record per story. Packs are stored the same way (../packs).
+// Errors reject with what the browser threw; the library (library.js) puts them into words.
 
 import { inTime } from "../../lib/in-time.js";
 
 /** @typedef {import("./story.js").Story} Story */
 /**
- * A story as it is kept. `mark` is the last write's name: who writes knows by it whether anybody else has written since.
+ * A saved story. `mark` is the last write's name: a tab can tell by it whether another one has written since.
  * @typedef {{ id: string, mark: string, story: Story }} Entry
  */
 /**
@@ -14,15 +14,15 @@ import { inTime } from "../../lib/in-time.js";
  * @property {() => Promise<E[]>} all
  * @property {(id: string) => Promise<E | undefined>} get
  * @property {(id: string, change: (entry: E | undefined) => E | undefined) => Promise<E | undefined>} update
- *     puts what `change` makes of an entry into its place, before anybody else can; undefined leaves it. Resolves to what was there
+ *     atomically replaces an entry by the result of `change`; undefined leaves it. Resolves to the previous entry
  * @property {(id: string) => Promise<void>} remove
  */
 
-/** Not as the engine's databases are called, which models are looked for in. */
+/** Must not match the names of the engine's databases, which are searched for models. */
 const NAME = "tokenformer-stories";
 const STORE = "stories";
 const VERSION = 1;
-/** A browser that does not answer at all must not keep the page waiting: for its database, for a transaction. */
+/** Timeouts for a browser that does not answer at all: for opening its database, for a transaction. */
 const PATIENCE_MS = 5000;
 const TRANSACTION_MS = 30_000;
 
@@ -69,7 +69,7 @@ export class BrowserRecords {
   }
 
   /**
-   * Does `act` in a transaction, and waits for its end.
+   * Runs `act` in a transaction, and waits for its end.
    * @template T
    * @param {IDBTransactionMode} mode
    * @param {(store: IDBObjectStore) => Promise<T>} act
@@ -97,7 +97,7 @@ export class BrowserRecords {
 function opened(name, store, onClose) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("The browser does not open its storage.")), PATIENCE_MS);
-    // Where storage is switched off, to ask for it throws, or it is not there at all.
+    // If storage is turned off, accessing it throws, or it does not exist.
     const request = indexedDB.open(name, VERSION);
     request.onupgradeneeded = () => request.result.createObjectStore(store, { keyPath: "id" });
     request.onerror = () => (clearTimeout(timer), reject(request.error));
@@ -105,7 +105,7 @@ function opened(name, store, onClose) {
       clearTimeout(timer);
       const database = request.result;
       database.onclose = onClose;
-      // A newer page wants to change the database: this one must not hold it.
+      // A newer page wants to upgrade the database: do not block it.
       database.onversionchange = () => (database.close(), onClose());
       resolve(database);
     };

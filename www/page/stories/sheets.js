@@ -1,6 +1,5 @@
-// A sheet is the story that is on the page, on its way into the library: what is written goes there one write after
-// another, and what the page remembers of a sheet tells the next visit where it belongs, also after a write whose end
-// nobody saw.
+// A sheet is the story on the page, on its way into the library: it is saved in one write after another, and what the
+// page stores of a sheet tells the next visit where it belongs, even after a write whose completion nobody saw.
 
 import { areSame, textOf } from "./passages.js";
 import { newMark } from "./library.js";
@@ -10,34 +9,34 @@ import { newId, newStory, write } from "./story.js";
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
 /** @typedef {import("./library.js").Library} Library */
 /** @typedef {import("./story.js").Story} Story */
-/** What a page remembers of a sheet. `story` is what the library does not have yet, but for the text. @typedef {{ id: string, known: string[], story?: Story }} KeptSheet */
+/** What a page stores of a sheet. `story` is what the library does not have yet, except for the text. @typedef {{ id: string, known: string[], story?: Story }} KeptSheet */
 
-/** Of a story that the library could not take, so much is remembered beside the text. */
+/** Up to this size, a story that the library could not save is stored beside the text. */
 const LONGEST_KEPT = 500_000;
 
 export class Sheet {
   /** @type {string} */
   #id;
   #library;
-  /** The last write that is known to have been done, and those that are on their way. @type {string[]} */
+  /** The last write that is known to be complete, and those in progress. @type {string[]} */
   #known;
-  /** The text of the time when it was remembered: a record with the same is known, whoever wrote it. @type {Passage[] | null} */
+  /** The text at the time when it was stored: a record with the same text counts as known, whoever wrote it. @type {Passage[] | null} */
   #seen;
-  /** As the library has it, or is to have it; null until it was asked. @type {Story | null} */
+  /** As in the library, now or after the next write; null until it was read. @type {Story | null} */
   #story;
-  /** What is to be written next. @type {{ passages: Passage[], attributes: Story["attributes"], mark: string } | null} */
+  /** The next write. @type {{ passages: Passage[], attributes: Story["attributes"], mark: string } | null} */
   #next = null;
   /** @type {Promise<void> | null} */
   #writing = null;
   #isSaved = false;
-  /** Changes of its versions that wait to be written, in their order. @type {((story: Story) => Story)[]} */
+  /** Changes of its versions that wait to be written, in order. @type {((story: Story) => Story)[]} */
   #amendments = [];
   #onCopy;
 
   /**
    * @param {Library} library
    * @param {{ id?: string, known?: string[], story?: Story | null, isSaved?: boolean, seen?: Passage[] | null }} what
-   * @param {(story: Story) => void} onCopy it goes on as a copy, since another tab has written the same story
+   * @param {(story: Story) => void} onCopy called if it becomes a copy, since another tab has written the same story
    */
   constructor(library, { id = newId(), known = [], story = null, isSaved = false, seen = null }, onCopy) {
     this.#library = library;
@@ -53,11 +52,11 @@ export class Sheet {
     return this.#id;
   }
 
-  /** The text is another. It is written soon; what is remembered of the sheet before that knows of it. @param {Passage[]} passages @param {Story["attributes"]} attributes */
+  /** Sets another text. It is written soon; the state that the page stores before that already includes the write's mark. @param {Passage[]} passages @param {Story["attributes"]} attributes */
   change(passages, attributes) {
     if (this.#isSaved && this.#story && isAs(this.#story, passages, attributes)) return;
     const mark = newMark();
-    // What the next write takes the place of is never written.
+    // A write that the next one replaces is never made.
     const [last, ...onTheirWay] = this.#known.filter((one) => one !== this.#next?.mark);
     this.#known = last === undefined ? [mark] : [last, ...onTheirWay.slice(-1), mark];
     this.#next = { passages, attributes, mark };
@@ -65,14 +64,14 @@ export class Sheet {
     this.#writing ??= this.#write().finally(() => (this.#writing = null));
   }
 
-  /** All that the library does not know of the story is changed: its title, what is told the model. Whether the library has it. @param {(story: Story) => Story} change */
+  /** Changes everything but text and versions: the title, and what the model should know. Returns whether the library has it. @param {(story: Story) => Story} change */
   async revise(change) {
     await this.settled();
     if (this.#story) this.#story = change(this.#story);
     return (await this.#library.change(this.#id, change)) !== null;
   }
 
-  /** Changes versions, of a text as it is at this moment; the text of the next `change` is written after it. @param {Passage[]} passages @param {(story: Story) => Story} change */
+  /** Changes versions, relative to the text at this moment; the text of the next `change` is written after it. @param {Passage[]} passages @param {(story: Story) => Story} change */
   amend(passages, change) {
     this.#amendments.push((story) => change(write(story, passages)));
     this.#isSaved = false;
@@ -83,7 +82,7 @@ export class Sheet {
     return this.#amendments.slice(0, count).reduce((amended, amend) => amend(amended), story);
   }
 
-  /** Another text or other versions of the same story; the text is to be told by `change`. @param {Passage[]} passages as it is now @param {(story: Story) => Story} change */
+  /** Sets another text or other versions of the same story; the caller reports the text by `change`. @param {Passage[]} passages as it is now @param {(story: Story) => Story} change */
   async rework(passages, change) {
     await this.settled();
     this.#story = change(await this.story(passages));
@@ -92,7 +91,7 @@ export class Sheet {
     return this.#story;
   }
 
-  /** Waits until all that was changed is kept, or has failed; whether it is kept. */
+  /** Waits until all changes are saved, or have failed; returns whether they are saved. */
   async settled() {
     while (this.#writing) await this.#writing;
     return this.#isSaved;
@@ -110,7 +109,7 @@ export class Sheet {
       const { length } = this.#amendments; // what comes later is of a later text
       const base = await this.#base(passages);
       const story = { ...write(this.#amended(base, length), passages), attributes };
-      // Also for who remembers it before the library has it.
+      // Also for a page that stores its state before the library has it.
       this.#story = story;
       this.#amendments.splice(0, length);
       const result = await this.#library.save(story, { mark, known: this.#known });
@@ -124,7 +123,7 @@ export class Sheet {
     }
   }
 
-  /** The story to which the text belongs. @param {Passage[]} passages */
+  /** The story that the text belongs to. @param {Passage[]} passages */
   async #base(passages) {
     if (this.#story) return this.#story;
     const there = await this.#library.get(this.#id);
@@ -142,17 +141,17 @@ export class Sheet {
   }
 }
 
-/** Whether there is nothing to be written. @param {Story} story @param {Passage[]} passages @param {Story["attributes"]} attributes */
+/** Whether there is nothing to write. @param {Story} story @param {Passage[]} passages @param {Story["attributes"]} attributes */
 function isAs(story, passages, attributes) {
   return areSame(story.passages, passages) && JSON.stringify(story.attributes) === JSON.stringify(attributes);
 }
 
-/** Whether a story is nothing but its text. @param {Story} story */
+/** Whether a story consists of nothing but its text. @param {Story} story */
 function isPlain({ title, versions, memory, note, lore }) {
   return title === null && versions.length === 0 && lore.length === 0 && memory === "" && note === "";
 }
 
-/** What is remembered of a text that no sheet was remembered with, as by version 0.2.0: the same for the same text. @param {Passage[]} passages @returns {KeptSheet} */
+/** The sheet for a text that was stored without one, as by version 0.2.0: the same for the same text. @param {Passage[]} passages @returns {KeptSheet} */
 export function sheetOfText(passages) {
   // FNV-1a, twice: enough to tell a visitor's few texts apart.
   const hash = (/** @type {number} */ basis) => {
@@ -164,7 +163,7 @@ export function sheetOfText(passages) {
   return { id, known: [id] };
 }
 
-/** What a page remembers of a sheet, if it is that. @param {unknown} kept @returns {KeptSheet | null} */
+/** What a page stores of a sheet, if valid. @param {unknown} kept @returns {KeptSheet | null} */
 export function toKeptSheet(kept) {
   if (!isObject(kept) || typeof kept.id !== "string" || kept.id === "" || kept.id.length > 200) return null;
   const known = Array.isArray(kept.known) ? kept.known.filter((mark) => typeof mark === "string").slice(-3) : [];
@@ -172,24 +171,24 @@ export function toKeptSheet(kept) {
 }
 
 /**
- * Makes the sheets of a page.
+ * The sheets of a page.
  * @param {Library} library
- * @param {(story: Story) => void} [onCopy] another tab has written the same story: what is written here is a copy from now on
+ * @param {(story: Story) => void} [onCopy] called if another tab has written the same story: this one is a copy from now on
  */
 export function sheetsOf(library, onCopy = () => {}) {
   return {
-    /** Of a story that begins. */
+    /** For a new story. */
     begin: () => new Sheet(library, {}, onCopy),
-    /** Of a story that is kept, or that a file or a link has brought. @param {Story} story @param {string | null} mark its last write's; null: it is not kept yet */
+    /** For a saved story, or one from a file or a link. @param {Story} story @param {string | null} mark its last write's; null: it is not saved yet */
     of: (story, mark) => new Sheet(library, { story, known: mark ? [mark] : [], isSaved: mark !== null }, onCopy),
-    /** Of what a page has remembered, with the text of then. @param {KeptSheet} kept @param {Passage[]} passages */
+    /** For what a page has stored, with the text of that time. @param {KeptSheet} kept @param {Passage[]} passages */
     from({ id, known, story }, passages) {
       const rest = story && restored(story, id, passages);
       return new Sheet(library, { id, known, story: rest ?? null, seen: passages }, onCopy);
     },
     /**
-     * Takes over a text that was remembered and may not have come into the library: unless that has it, or something that
-     * somebody has made of it since.
+     * Saves a stored text that may not have reached the library, unless the library has it, or something that another
+     * tab has made of it since.
      * @param {KeptSheet} kept
      * @param {Passage[]} passages
      */

@@ -1,5 +1,5 @@
-// A story: its text with who wrote what, the versions that were not taken, what its writer wants the model to know, and
-// the settings it is written with. Stories are values: whatever changes one returns another.
+// A story: its text with who wrote what, the versions that were not chosen, what the author wants the model to know,
+// and the settings it is written with. Stories are immutable: every change returns a new one.
 
 import { commonEnd, commonStart } from "../../lib/element/texts.js";
 import { areSame, merged, sliced, textOf } from "./passages.js";
@@ -9,7 +9,7 @@ import { shiftVersions, taken, versionOf } from "./versions.js";
 /** @typedef {import("./versions.js").Version} Version */
 
 /**
- * What the model is to know when one of `names` occurs in the text, or always.
+ * What the model should know if one of `names` occurs in the text, or always.
  * @typedef {{ names: string[], text: string, isAlways: boolean }} LoreEntry
  */
 
@@ -19,7 +19,7 @@ import { shiftVersions, taken, versionOf } from "./versions.js";
  * @property {string | null} title null: its first words
  * @property {Passage[]} passages
  * @property {Version[]} versions
- * @property {Record<string, string | null>} attributes the element's that it is written with; null for one that is not there
+ * @property {Record<string, string | null>} attributes attributes of the element that it is written with; null for an absent one
  * @property {string} memory what the model always sees first
  * @property {string} note the author's note, which the model sees `noteLines` lines before the end
  * @property {number} noteLines
@@ -28,20 +28,20 @@ import { shiftVersions, taken, versionOf } from "./versions.js";
  * @property {number} changedAt
  */
 
-/** Characters of a title, the dots of a shortened one included. */
+/** Maximum length of a title, including the dots of a shortened one. */
 export const LONGEST_TITLE = 120;
 const FIRST_WORDS = 48;
-/** How many lines before the end the author's note stands, unless its writer says something else. */
+/** How many lines before the end the author's note is inserted, unless the author says otherwise. */
 export const NOTE_LINES = 3;
 
-/** A name that no other story has, in this browser or elsewhere. */
+/** An id that no other story has, in this browser or elsewhere. */
 export function newId() {
-  // Not `randomUUID`, which pages that are not secure do not have.
+  // Not `randomUUID`, which insecure pages do not have.
   const bytes = crypto.getRandomValues(new Uint8Array(12));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** A story of which some is given. @param {Partial<Story>} [given] @param {number} [now] @returns {Story} */
+/** A story with some fields given. @param {Partial<Story>} [given] @param {number} [now] @returns {Story} */
 export function newStory(given = {}, now = Date.now()) {
   return {
     id: newId(),
@@ -59,7 +59,7 @@ export function newStory(given = {}, now = Date.now()) {
   };
 }
 
-/** The title that it was given, or its first words. @param {Pick<Story, "title" | "passages">} story */
+/** Its title, or its first words. @param {Pick<Story, "title" | "passages">} story */
 export function titleOf({ title, passages }) {
   if (title) return title;
   const words = textOf(sliced(passages, 0, 4 * FIRST_WORDS))
@@ -68,12 +68,12 @@ export function titleOf({ title, passages }) {
   return shortened(words, FIRST_WORDS) || "Untitled";
 }
 
-/** As a title may be; null for none. @param {string} text */
+/** Normalizes a title; null for none. @param {string} text */
 export function asTitle(text) {
   return shortened(text.trim().replace(/\s+/gu, " "), LONGEST_TITLE) || null;
 }
 
-/** At most so many characters, if possible up to the end of a word. @param {string} text @param {number} most */
+/** At most `most` characters, if possible up to the end of a word. @param {string} text @param {number} most */
 function shortened(text, most) {
   const characters = Array.from(text);
   if (characters.length <= most) return text;
@@ -81,15 +81,15 @@ function shortened(text, most) {
   return `${start.replace(/\s+\S{0,24}$/u, "")}…`;
 }
 
-/** How many words a person would count, by the spaces between them. @param {Pick<Story, "passages">} story */
+/** The number of words, separated by spaces. @param {Pick<Story, "passages">} story */
 export function wordsOf({ passages }) {
   return textOf(passages).match(/\S+/gu)?.length ?? 0;
 }
 
 /**
- * The story with another text, typed or written. What is behind the change keeps its versions, and so does what is before;
- * a version in the middle of what was taken away moves to where that began, together with what was between. A text that ends
- * as a version does takes that one.
+ * The story with another text, typed or generated. Text before and after the change keeps its versions; a version in
+ * the middle of removed text moves to the start of that text, together with the text between. If the text now ends like
+ * a version, that version is taken.
  * @param {Story} story
  * @param {readonly Passage[]} passages
  * @returns {Story}
@@ -111,7 +111,7 @@ export function renamed(story, title, now = Date.now()) {
   return { ...story, title: asTitle(title), changedAt: now };
 }
 
-/** Another story with the same in it. @param {Story} story @param {string} [suffix] of its title @returns {Story} */
+/** A copy of a story under a new id. @param {Story} story @param {string} [suffix] of its title @returns {Story} */
 export function copied(story, suffix = "(copy)", now = Date.now()) {
   const room = LONGEST_TITLE - suffix.length - 1;
   const title = `${shortened(titleOf(story), room)} ${suffix}`;

@@ -1,14 +1,14 @@
-// Stories as text, as Markdown that shows the text as it is, and as a page of its own with two inks.
+// Stories as plain text, as Markdown that displays the text unchanged, and as a page of its own with two text colours.
 
 import { titleOf } from "./story.js";
 import { plain, textOf } from "./passages.js";
 
 /** @typedef {import("../../tokenformer.js").Passage} Passage */
 /** @typedef {import("./story.js").Story} Story */
-/** What such a file tells of a story. @typedef {Pick<Story, "title" | "passages">} Read */
+/** What such a file holds of a story. @typedef {Pick<Story, "title" | "passages">} Read */
 
 const BOM = "\ufeff";
-/** The first line of Markdown that this page wrote: the rest is read back to the letter. */
+/** The first line of Markdown written by this page: the rest is read back exactly. */
 const MARKDOWN = "<!-- A story written with TokenFormer in the browser -->";
 const HTML = 'data-tokenformer-story="1"';
 
@@ -30,11 +30,11 @@ export function fromText(text) {
 export function toMarkdown({ title, passages }) {
   const heading = title === null ? "" : `# ${escapedLine(title)}\n\n`;
   const text = textOf(passages).replace(/[^\n]+/g, escapedLine);
-  // A line's end alone is none in Markdown; several are a new paragraph.
+  // In Markdown a single line break is ignored; several start a new paragraph.
   return `${MARKDOWN}\n\n${heading}${text.replace(/(?<!\n)\n(?!\n)/g, "\\\n")}\n`;
 }
 
-/** A line with everything escaped that Markdown would take for its own. @param {string} line */
+/** A line with all Markdown syntax escaped. @param {string} line */
 function escapedLine(line) {
   return line
     .replace(/[\\`*_[\]<&~|$]/g, "\\$&")
@@ -44,7 +44,7 @@ function escapedLine(line) {
     .replace(/^\t|\t$/g, "&#9;");
 }
 
-/** @param {string} text Markdown of anybody: of another's hand it is the text as it stands @returns {Read} */
+/** @param {string} text any Markdown: if not written by this page, it is taken literally @returns {Read} */
 export function fromMarkdown(text) {
   if (!text.startsWith(`${MARKDOWN}\n`)) return fromText(text);
   const body = text.slice(MARKDOWN.length).replace(/^\n\n/, "").replace(/\n$/, "");
@@ -69,7 +69,7 @@ h1 { font-weight: 400; line-height: 1.2; }
 .model { color: var(--written); }
 .inks { margin-top: 3rem; color: var(--quiet); font: 0.875rem/1.5 system-ui, sans-serif; }`;
 
-/** A page with the text in two inks. @param {Story} story */
+/** A page with the text in two colours. @param {Story} story */
 export function toHtml(story) {
   const { title, passages } = story;
   const spans = passages.map(
@@ -103,7 +103,7 @@ function unescapedHtml(text) {
   return text.replace(/&#(\d{1,3});/g, (_, code) => String.fromCharCode(Number(code)));
 }
 
-/** The text of a page that `toHtml` made; null where it is another's. @param {string} text @returns {Read | null} */
+/** The text of a page made by `toHtml`; null for any other page. @param {string} text @returns {Read | null} */
 export function fromHtml(text) {
   const page = text.replace(/\r\n?/g, "\n");
   const story = new RegExp(`<div [^>]*${HTML}>((?:<span class="(?:you|model)">[^<]*</span>)*)</div>`).exec(page);

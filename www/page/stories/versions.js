@@ -1,5 +1,5 @@
-// Versions: at a place of a story, other ways in which it could go on. They are a tree, since a version may itself have
-// places with versions, and are kept as a list: a walk through it needs no recursion.
+// Versions: alternative continuations at a position of a story. They form a tree, since a version may itself have
+// positions with versions, and are stored as a list: a walk through it needs no recursion.
 
 import { areSame, joined, placeIn, sliced, textOf } from "./passages.js";
 
@@ -7,35 +7,35 @@ import { areSame, joined, placeIn, sliced, textOf } from "./passages.js";
 /** @typedef {import("./story.js").Story} Story */
 
 /**
- * One way to go on from a place. Of those at a place one is taken: it is the text that is there, and has no passages here.
- * The list's order is the order in which they came, whichever is taken.
+ * One continuation at a position. One of those at a position is taken: it is the current text, and has no passages
+ * here. The list's order is that of creation, whichever is taken.
  * @typedef {object} Version
  * @property {string} id
- * @property {string | null} parent the version in whose text the place is; null: the story's
- * @property {number} at the place: code units from the story's beginning
- * @property {Passage[] | null} passages all that follows the place; null: what is taken
+ * @property {string | null} parent the version whose text contains the position; null: the story's
+ * @property {number} at the position: code units from the story's start
+ * @property {Passage[] | null} passages all text after the position; null: the taken one
  * @property {boolean} [isDeleted] it can be put back
  */
 
-/** Versions below versions that a list from outside may have: taking one of them takes all above it. */
+/** Maximum nesting of versions in an imported list: taking one of them takes all above it. */
 export const MOST_DEPTH = 500;
 
-/** One of the ways at a place, as something to show. @typedef {{ id: string, passages: Passage[], isTaken: boolean }} Alternative */
+/** One of the continuations at a position, for display. @typedef {{ id: string, passages: Passage[], isTaken: boolean }} Alternative */
 
 let count = 0;
-/** A name that no other version of the same story has. */
+/** An id that no other version of the same story has. */
 export const newVersionId = () =>
   `${Date.now().toString(36)}-${(count += 1)}-${Math.random().toString(36).slice(2, 8)}`;
 
 const isThere = (/** @type {Version} */ { isDeleted }) => !isDeleted;
 
-/** The places of the story's text that have versions, in its order. @param {Story} story */
+/** The positions of the story's text that have versions, in order. @param {Story} story */
 export function placesOf({ versions }) {
   const own = versions.filter((one) => one.parent === null && one.passages !== null && isThere(one));
   return [...new Set(own.map(({ at }) => at))].sort((a, b) => a - b);
 }
 
-/** All ways to go on from a place of the story's text, in the order in which they came; none where there is but one. @param {Story} story @param {number} at @returns {Alternative[]} */
+/** All continuations at a position of the story's text, in the order of creation; none if there is only one. @param {Story} story @param {number} at @returns {Alternative[]} */
 export function alternativesAt(story, at) {
   const there = story.versions.filter((one) => one.parent === null && one.at === at && isThere(one));
   if (!there.some(({ passages }) => passages !== null)) return [];
@@ -47,8 +47,8 @@ export function alternativesAt(story, at) {
 }
 
 /**
- * The story with another way to go on from a place of its text, which is not taken; and that way's id. One that is there
- * already is not added again; to take the id of what is taken changes nothing.
+ * The story with another continuation at a position of its text, which is not taken; and its id. If it exists already,
+ * it is not added again; if it is the taken one, nothing changes.
  * @param {Story} story
  * @param {number} place
  * @param {readonly Passage[]} passages
@@ -66,11 +66,11 @@ export function branched(story, place, passages, now = Date.now()) {
 }
 
 /**
- * The story with ways to go on from a place that are being written, none of which is taken: each as far as it is there by now.
- * Those without text are left out, and so are those that say the same as another.
+ * The story with continuations at a position that are being written, none of which is taken: each as far as it is
+ * written by now. Those without text are left out, and so are duplicates.
  * @param {Story} story
  * @param {number} place
- * @param {readonly { id: string, passages: readonly Passage[] }[]} drafts what was told of the same ids before is replaced
+ * @param {readonly { id: string, passages: readonly Passage[] }[]} drafts replace earlier drafts with the same ids
  * @returns {Story}
  */
 export function drafted(story, place, drafts, now = Date.now()) {
@@ -93,8 +93,8 @@ export function drafted(story, place, drafts, now = Date.now()) {
 }
 
 /**
- * The version that a text takes: the text's end is that version's from its place on, and what stands before is the story's.
- * So undo and redo, which know of no versions, go from one to the other. Null where there is none.
+ * The version that a text matches: the text's end is that version's from its position on, and the text before is the
+ * story's. So undo and redo, which know nothing about versions, switch between them. Null if there is none.
  * @param {Story} story
  * @param {readonly Passage[]} passages
  */
@@ -114,7 +114,7 @@ export function versionOf(story, passages) {
   );
 }
 
-/** The story with an entry for what is taken at a place, and that entry's id. @param {Story} story @param {number} at */
+/** The story with an entry for the taken continuation at a position, and that entry's id. @param {Story} story @param {number} at */
 function withTaken(story, at) {
   const there = story.versions.find((one) => one.parent === null && one.at === at && one.passages === null);
   if (there) return { story, taken: there.id };
@@ -123,14 +123,14 @@ function withTaken(story, at) {
 }
 
 /**
- * Takes a version, wherever in the tree it is: what follows its place becomes a version in turn.
+ * Takes a version, wherever it is in the tree: the text after its position becomes a version in turn.
  * @param {Story} story
  * @param {string} id an unknown one changes nothing
  * @returns {Story}
  */
 export function taken(story, id, now = Date.now()) {
   const byId = new Map(story.versions.map((version) => [version.id, version]));
-  /** From the story's text to the version. @type {string[]} */
+  /** The path from the story's text to the version. @type {string[]} */
   const way = [];
   const seen = new Set();
   for (let at = byId.get(id); at; at = at.parent === null ? undefined : byId.get(at.parent)) {
@@ -138,7 +138,7 @@ export function taken(story, id, now = Date.now()) {
     seen.add(at.id);
     way.unshift(at.id);
   }
-  // A version that is taken has no text to go into: its children are the story's.
+  // Once a version is taken, its children are the story's.
   return way.reduce((changed, next) => takenHere(changed, next, now), story);
 }
 
@@ -155,7 +155,7 @@ function takenHere(story, id, now) {
     if (version.parent === null && version.at > at) return { ...version, parent: before };
     return version.parent === id ? { ...version, parent: null } : version;
   });
-  // A way of nothing is no way to go, once another is taken.
+  // An empty continuation is dropped once another is taken.
   const isNothing = (/** @type {Version} */ { id, passages }) =>
     id === before && left.length === 0 && passages !== null && !versions.some(({ parent }) => parent === before);
   const passages = joined(sliced(story.passages, 0, at), chosen.passages);
@@ -163,7 +163,7 @@ function takenHere(story, id, now) {
 }
 
 /**
- * The story up to a place, to be written on from there: what follows becomes a version at that place.
+ * The story up to a position, to be continued from there: the text after it becomes a version at that position.
  * @param {Story} story
  * @param {number} place
  * @returns {Story}
@@ -178,14 +178,14 @@ export function continuedFrom(story, place, now = Date.now()) {
 /**
  * Deletes a version with all below it; `putBack` undoes it, until the story is opened the next time.
  * @param {Story} story
- * @param {string} id what is taken is deleted by taking another first
+ * @param {string} id to delete the taken one, take another first
  * @returns {Story}
  */
 export function deleted(story, id, now = Date.now()) {
   return withDeleted(story, id, true, now);
 }
 
-/** The opposite of `deleted`. @param {Story} story @param {string} id @returns {Story} */
+/** The reverse of `deleted`. @param {Story} story @param {string} id @returns {Story} */
 export function putBack(story, id, now = Date.now()) {
   return withDeleted(story, id, false, now);
 }
@@ -196,7 +196,7 @@ function withDeleted(story, id, isDeleted, now) {
   return { ...story, versions, changedAt: now };
 }
 
-/** The versions without those that were deleted, what was below them, and marks of places that have but one way. @param {readonly Version[]} versions */
+/** The versions without deleted ones and those below them, and without marks of positions that have only one continuation. @param {readonly Version[]} versions */
 export function withoutDeleted(versions) {
   const children = groupedByParent(versions);
   /** @type {Set<Version>} */
@@ -226,7 +226,7 @@ function groupedByParent(versions) {
   return groups;
 }
 
-/** Of each place one entry for what is taken, and none where nothing else is. @param {Version[]} versions */
+/** For each position one entry for the taken continuation, and none if there are no others. @param {Version[]} versions */
 function tidied(versions) {
   const placeOf = (/** @type {Version} */ { parent, at }) => `${parent ?? ""} ${at}`;
   const withOthers = new Set(versions.filter(({ passages }) => passages !== null).map(placeOf));
@@ -241,8 +241,8 @@ function tidied(versions) {
 }
 
 /**
- * A list that came from outside as it must be: every parent is there, places lie behind those that they are below, and each
- * place says what is taken. Versions that belong nowhere, or are below more than `MOST_DEPTH` others, are left out.
+ * Validates a list from outside: every parent exists, positions come after those that they are below, and each position
+ * has a taken entry. Versions that belong nowhere, or are below more than `MOST_DEPTH` others, are left out.
  * @param {readonly Version[]} versions
  * @param {number} length of the story's text
  * @returns {Version[]}
@@ -252,7 +252,7 @@ export function asTree(versions, length) {
   /** @type {Version[]} */
   const kept = [];
   const seen = new Set();
-  /** Where a version's own place is, where its text ends, and how deep it is. @type {[id: string | null, at: number, end: number, depth: number][]} */
+  /** A version's position, where its text ends, and its depth. @type {[id: string | null, at: number, end: number, depth: number][]} */
   const open = [[null, -1, length, 0]];
   while (open.length > 0) {
     const [parent, before, end, depth] = open.pop() ?? [null, 0, 0, 0];
@@ -270,7 +270,7 @@ export function asTree(versions, length) {
   return tidied([...missingTaken(kept), ...kept]);
 }
 
-/** Entries for what is taken, of places that have none. @param {Version[]} versions @returns {Version[]} */
+/** Entries for the taken continuation, for positions that have none. @param {Version[]} versions @returns {Version[]} */
 function missingTaken(versions) {
   /** @type {Map<string, Version>} */
   const places = new Map();
@@ -293,9 +293,9 @@ function missingTaken(versions) {
 export function shiftVersions({ passages, versions }, { start, end, length }) {
   const size = textOf(passages).length;
   const by = start + length - end;
-  // A place at the end of what was taken away up to the text's end goes with it: its versions continued that.
+  // A position at the end of text that was removed up to the end goes with it: its versions continued that text.
   const isTakenAway = (/** @type {number} */ at) => at > start && (at < end || (end === size && end > start));
-  /** Where versions' own places are, by their id; those below move with them. @type {Map<string, number>} */
+  /** By how much versions have moved, by id; those below move with them. @type {Map<string, number>} */
   const moved = new Map();
   const shifted = versions.map((version) => {
     if (version.parent !== null || version.at <= start) return version;
@@ -303,14 +303,14 @@ export function shiftVersions({ passages, versions }, { start, end, length }) {
       moved.set(version.id, by);
       return { ...version, at: version.at + by };
     }
-    // Its text begins earlier now, and is as long as before, counted from the story's beginning.
+    // Its text now starts earlier, but ends at the same distance from the story's start.
     const between = sliced(passages, start, version.at);
     return { ...version, at: start, passages: version.passages && joined(between, version.passages) };
   });
   return tidied(shiftBelow(shifted, moved));
 }
 
-/** Places below versions that have moved move as far. @param {Version[]} versions @param {Map<string, number>} moved */
+/** Moves positions below moved versions by the same distance. @param {Version[]} versions @param {Map<string, number>} moved */
 function shiftBelow(versions, moved) {
   const children = groupedByParent(versions);
   const open = [...moved.keys()];
