@@ -1,5 +1,5 @@
-// What the address of evaluate.html says of model and precisions: names, which are chosen and start nothing. Whatever it
-// does not say rightly is left out.
+// What the address of evaluate.html says about model and precisions: it preselects them and starts nothing. Invalid
+// parts are ignored.
 
 import { resolveName } from "../../lib/api/names.js";
 import { LOAD_OPTIONS } from "../../lib/api/options.js";
@@ -20,7 +20,7 @@ export function readAddress(search, base) {
   }
 }
 
-/** The opposite: neither the hub nor an access token, nor a folder of somebody's computer. @param {string | null} name @param {string[]} precisions */
+/** The reverse: includes neither the hub nor an access token, nor a folder on someone's device. @param {string | null} name @param {string[]} precisions */
 export function toAddress(name, precisions) {
   const query = new URLSearchParams();
   if (name !== null && !isLocal(name)) query.set("model", name);

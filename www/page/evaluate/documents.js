@@ -1,45 +1,45 @@
-// What is to be evaluated: plain texts, or JSON lines with texts, or with pairs of a context and its continuation.
+// The input of an evaluation: plain texts, or JSON lines with texts, or with pairs of a context and its continuation.
 
 import { invalidArgument } from "../../lib/errors.js";
 import { isPlainObject, loneSurrogateAt, typeName } from "../../lib/api/inputs.js";
 
 /**
- * A text with a name for people, and what it is: "plain", "jsonl", or, left out, what it looks like.
+ * A text with a name, and its format: "plain", "jsonl", or, if left out, detected.
  * @typedef {{ name: string, text: string, format?: "plain" | "jsonl" }} Source
  */
 
 /** @typedef {"texts" | "pairs"} Kind */
 
 /**
- * What is evaluated by itself; the line is null for a plain text.
+ * A unit that is evaluated by itself; the line is null for a plain text.
  * @typedef {{ source: string, line: number | null, text: string, context?: undefined, continuation?: undefined }} TextDocument
  * @typedef {{ source: string, line: number | null, text?: undefined, context: string, continuation: string }} PairDocument
  * @typedef {TextDocument | PairDocument} Document
  */
 
 /**
- * All that is evaluated, with its length in bytes of UTF-8, and how many empty texts were left out.
+ * All that is evaluated, with its length in bytes of UTF-8, and the number of empty texts left out.
  * @typedef {{ kind: Kind, documents: Document[], bytes: number, leftOut: number }} Input
  */
 
 /**
- * The same of one source, with the place of its first document; of no lines, both are null.
+ * The same for one source, with the place of its first document; without lines, both are null.
  * @typedef {Omit<Input, "kind"> & ({ kind: Kind, place: string } | { kind: null, place: null })} Read
  */
 
-/** By its name alone: files of other kinds are taken for what they look like. @param {string} fileName @returns {Source["format"]} */
+/** By its name alone: the format of other files is detected. @param {string} fileName @returns {Source["format"]} */
 export function formatOf(fileName) {
   if (/\.(jsonl|ndjson)$/i.test(fileName)) return "jsonl";
   return /\.(txt|text|md|markdown)$/i.test(fileName) ? "plain" : undefined;
 }
 
-/** Whether a text begins as JSON lines do. @param {string} text */
+/** Whether a text starts like JSON lines. @param {string} text */
 export function looksLikeJsonLines(text) {
   return /^\ufeff?\s*\{\s*"/.test(text);
 }
 
 /**
- * Reads all sources together. Empty texts have nothing to score and are left out. Throws `invalid-argument`, which names
+ * Combines all sources. Empty texts have nothing to score and are left out. Throws `invalid-argument`, which names
  * source and line.
  *
  * @param {Iterable<Source>} sources
@@ -48,7 +48,7 @@ export function readInput(sources) {
   return together(Array.from(sources, readSource));
 }
 
-/** One source, for `together`. @param {Source} source @returns {Read} */
+/** Reads one source, for `together`. @param {Source} source @returns {Read} */
 export function readSource({ name, text, format }) {
   const isLines = (format ?? (looksLikeJsonLines(text) ? "jsonl" : "plain")) === "jsonl";
   const found = isLines ? readLines(name, text) : [{ source: name, line: null, text: text.replace(/^\ufeff/, "") }];
@@ -67,7 +67,7 @@ export function readSource({ name, text, format }) {
   return { kind, place: placeOf(found[0]), ...read };
 }
 
-/** As `readInput`, of what `readSource` gave for each. @param {Read[]} read @returns {Input} */
+/** Same as `readInput`, from the results of `readSource`. @param {Read[]} read @returns {Input} */
 export function together(read) {
   const kind = read.find((one) => one.kind)?.kind;
   for (const { kind: own, place } of read) if (own && kind) checkKind(place, own, kind);
@@ -99,7 +99,7 @@ export function utf8Length(text) {
   return new TextEncoder().encode(text).length;
 }
 
-/** What was recognised: "12 documents, 45,310 bytes", "50 pairs, 1,204 bytes, 2 empty texts left out". @param {Input} input */
+/** A summary: "12 documents, 45,310 bytes", "50 pairs, 1,204 bytes, 2 empty texts left out". @param {Input} input */
 export function inputInWords({ kind, documents, bytes, leftOut }) {
   const [one, many] = kind === "pairs" ? ["pair", "pairs"] : ["document", "documents"];
   const parts = [countInWords(documents.length, one, many), countInWords(bytes, "byte", "bytes")];

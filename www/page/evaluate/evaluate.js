@@ -1,6 +1,6 @@
-// The page that evaluates: a text, a model, and one run after another for its precisions.
+// The evaluation page: a text, a model, and one run after another for its precisions.
 //
-// evaluate.html?model=OWNER/NAME&quantization=q4,q8 chooses these; nothing begins by itself.
+// evaluate.html?model=OWNER/NAME&quantization=q4,q8 selects these; nothing starts by itself.
 
 import { make } from "../../lib/element/dom.js";
 import { toTokenFormerError } from "../../lib/errors.js";
@@ -23,12 +23,12 @@ import { layOut, likelihoodInWords, mostSurprising, summaryInWords, textBefore, 
 /** @typedef {import("./evaluation.js").Known} Known */
 /** @typedef {import("./model-choice.js").Chosen} Chosen */
 /** @typedef {import("./results.js").Run} Run */
-/** What went wrong, and at which precision if it was at one. @typedef {{ label: string, error: TokenFormerError }} Failure */
-/** What is evaluated, and what ends it. @typedef {{ input: Input, signal: AbortSignal, known: Known }} Task */
+/** What went wrong, and at which precision, if any. @typedef {{ label: string, error: TokenFormerError }} Failure */
+/** The input, and the signal that ends the evaluation. @typedef {{ input: Input, signal: AbortSignal, known: Known }} Task */
 
 const TOP = 10;
 const CHARACTERS_IN_TABLE = 48;
-/** What every precision of a model would end in. */
+/** Errors that every precision of a model would run into. */
 const HOPELESS = [
   "model-not-found",
   "unauthorized",
@@ -46,11 +46,11 @@ const takeModel = acceptLocalModels((name) => model.choose(name), { drops: false
 const texts = new TextInput({ takeModel });
 const plot = new Plot(byId("plot"));
 
-/** Of the last evaluation, or the one that runs. @type {Run[]} */
+/** Of the last evaluation, or the one in progress. @type {Run[]} */
 let runs = [];
 /** Its input; null before the first. @type {Input | null} */
 let input = null;
-/** Aborts the one that runs. @type {AbortController | null} */
+/** Aborts the evaluation in progress. @type {AbortController | null} */
 let controller = null;
 
 async function start() {
@@ -76,7 +76,7 @@ async function start() {
     showErrors([]);
     await evaluateAll(chosen, { input: given, signal, known: new Map() });
   } catch (error) {
-    // Of the page itself: what comes from a model is told with its run.
+    // Errors of the page itself: a model's errors are shown with its run.
     failure = { label: "", error: toTokenFormerError(error) };
     showErrors([...failuresOf(runs), failure]);
   } finally {
@@ -86,12 +86,12 @@ async function start() {
   tell(signal.aborted ? "Stopped." : failure || runs.some(({ error }) => error) ? "Ended with errors." : "Done.");
 }
 
-/** One run after another, until it is stopped or the next would fail alike. @param {Chosen} chosen @param {Task} task */
+/** One run after another, until it is stopped or the next would fail the same way. @param {Chosen} chosen @param {Task} task */
 async function evaluateAll(chosen, task) {
   for (const [i, quantization] of chosen.precisions.entries()) {
     /** @type {Run} */
     const run = { label: quantization ?? "as published", info: null, result: null, error: null };
-    // "As it comes" was this one.
+    // The option "as published" meant this precision.
     if (runs.some(({ info }) => info?.quantization === quantization)) continue;
     runs.push(run);
     const count = chosen.precisions.length > 1 ? ` (${i + 1} of ${chosen.precisions.length})` : "";
@@ -102,7 +102,7 @@ async function evaluateAll(chosen, task) {
 }
 
 /**
- * One precision, from loading to freeing it: only one of them takes memory at a time.
+ * Runs one precision, from loading to freeing it: only one of them takes up memory at a time.
  * @param {Run} run
  * @param {import("../../tokenformer.js").LoadOptions} options
  * @param {string | undefined} name
@@ -142,7 +142,7 @@ async function evaluateAt(run, options, name, count, { input, signal, known }) {
 }
 
 /**
- * An evaluation's progress, as a share of it and in words.
+ * An evaluation's progress, as a fraction and in words.
  * @param {string} title
  * @param {Input["kind"]} kind
  * @param {import("./evaluation.js").EncodeProgress | import("./evaluation.js").ScoreProgress} progress
@@ -181,16 +181,16 @@ function setRunning(isRunning) {
   else if (focused === document.body || focused === stop) begin.focus();
 }
 
-/** @param {number | null} share null where it is not known @param {string} words */
+/** @param {number | null} share null if unknown @param {string} words */
 function showProgress(share, words) {
   const bar = byId("progress", HTMLProgressElement);
   if (share === null) bar.removeAttribute("value");
   else bar.value = share;
-  // What follows a stop is told by that.
+  // After a stop, the status already says so.
   if (!controller?.signal.aborted) byId("progress-words").textContent = words;
 }
 
-/** For screen readers: the steps, not every number on the way. @param {string} text */
+/** For screen readers: the steps, not every number in between. @param {string} text */
 function announce(text) {
   byId("status").textContent = text;
 }
@@ -248,7 +248,7 @@ function showPlot(scored, { documents, kind }) {
     ...(scored.length < 2 ? [] : layout.series.map(({ label }, i) => [String(i), `difference to ${label}`])),
   ];
   view.replaceChildren(...views.map(([value, text]) => make("option", { value, text })));
-  // A run that is added changes nothing of what is looked at.
+  // Adding a run must not change what is being viewed.
   if (views.some(([value]) => value === before)) view.value = before;
   const show = () => {
     const reference = view.value === "" ? null : Number(view.value);

@@ -1,4 +1,4 @@
-// How well a model predicts texts, by what every caller has: `encode`, `decode` and `score`.
+// How well a model predicts texts, using its public methods: `encode`, `decode` and `score`.
 
 import { invalidArgument } from "../../lib/errors.js";
 import { placeOf, utf8Length } from "./documents.js";
@@ -8,10 +8,10 @@ import { countWords, encodePair, rollingWindows } from "./windows.js";
 /** @typedef {import("./documents.js").Document} Document */
 /** @typedef {import("./windows.js").Window} Window */
 /** A loaded TokenFormer. @typedef {Pick<import("../../tokenformer.js").TokenFormer, "info" | "encode" | "decode" | "score">} Model */
-/** Texts of token ids, and of several of them ("7,8"). @typedef {Map<number | string, string>} Known */
+/** Texts of token ids, and of sequences of them ("7,8"). @typedef {Map<number | string, string>} Known */
 
 /**
- * How far it is. Speed is of the tokens scored so far, and what it leaves to do is an estimate.
+ * Progress. The speed is that of the tokens scored so far, and the time left is an estimate.
  * @typedef {{ phase: "encode", documents: number, totalDocuments: number }} EncodeProgress
  * @typedef {{ phase: "score", documents: number, totalDocuments: number, tokens: number, totalTokens: number,
  *   tokensPerSecond: number, secondsLeft: number }} ScoreProgress
@@ -19,11 +19,11 @@ import { countWords, encodePair, rollingWindows } from "./windows.js";
  */
 
 /**
- * What was scored of a document.
+ * The scores of a document.
  * @typedef {object} Scored
  * @property {string} source
  * @property {number | null} line
- * @property {boolean} isWhole whether all of it was scored; what follows is of the tokens that were
+ * @property {boolean} isWhole whether all of it was scored; the following fields cover the scored tokens
  * @property {number[]} ids
  * @property {string[]} texts
  * @property {Float64Array} logprobs
@@ -31,11 +31,11 @@ import { countWords, encodePair, rollingWindows } from "./windows.js";
  * @property {number} words
  * @property {{ from: number, to: number }[]} windows
  * @property {boolean} [isGreedy] of a pair
- * @property {number} [leftOut] of a pair: tokens of its context that found no room
+ * @property {number} [leftOut] of a pair: tokens of its context that did not fit
  */
 
 /**
- * What was scored of the input.
+ * The scores of the input.
  * @typedef {object} Result
  * @property {Input["kind"]} kind
  * @property {boolean} isComplete
@@ -49,7 +49,7 @@ import { countWords, encodePair, rollingWindows } from "./windows.js";
  */
 
 /**
- * A document that was encoded. What was scored of it are its first tokens.
+ * A tokenized document. The scored tokens are its first ones.
  * @typedef {object} Encoded
  * @property {Document} place
  * @property {string} text
@@ -62,22 +62,22 @@ import { countWords, encodePair, rollingWindows } from "./windows.js";
  * @property {boolean} isGreedy
  */
 
-/** A window, of which the tokens before `at` are scored. @typedef {{ document: Encoded, window: Window, at: number }} Task */
-/** A task, or a piece of one: tokens `at` up to `to`. @typedef {{ document: Encoded, at: number, to: number, item: { context: number[], text: number[] } }} Piece */
+/** A window; the tokens before `at` are scored. @typedef {{ document: Encoded, window: Window, at: number }} Task */
+/** A task, or part of one: tokens `at` up to `to`. @typedef {{ document: Encoded, at: number, to: number, item: { context: number[], text: number[] } }} Piece */
 
-/** The engine computes the logits of so many positions at a time: pieces that end there cost nothing. */
+/** The engine computes the logits of this many positions at a time: pieces that end there cost nothing extra. */
 const ROWS = 64;
-/** How long a batch takes at best: between two of them it can be stopped, and tells how far it is. */
+/** Target duration of a batch: between two batches it can be stopped, and reports its progress. */
 const BATCH_SECONDS = 0.5;
-/** Windows, or as many tokens as these have, that a batch has at most. */
+/** Maximum number of windows in a batch, or of tokens that these have. */
 const MOST_WINDOWS = 8;
 const MOST_ITEMS = 32;
 const DECODED_AT_ONCE = 256;
-/** A character has four bytes at most, but a token may end one and begin the next. */
+/** A character has at most four bytes, but a token may end one and begin the next. */
 const MOST_PARTS = 16;
 
 /**
- * Scores all documents of `readInput`. An abort ends it between two batches, normally, with what was scored.
+ * Scores all documents of `readInput`. An abort ends it between two batches, without an error, with the scores so far.
  *
  * @param {Model} model
  * @param {Pick<Input, "kind" | "documents">} input
@@ -89,14 +89,14 @@ export async function evaluate(model, input, { onProgress, signal, known } = {})
   return evaluation.result();
 }
 
-/** An evaluation whose result can be had at any time, also after it failed. */
+/** An evaluation whose result is available at any time, even after it failed. */
 export class Evaluation {
   #model;
   #input;
   #known;
-  /** What was encoded, in the order of the input. @type {Encoded[]} */
+  /** Tokenized documents, in the order of the input. @type {Encoded[]} */
   #documents = [];
-  /** What is to be scored, in the order in which it is. @type {Task[]} */
+  /** What is still to be scored, in this order. @type {Task[]} */
   #tasks = [];
   #next = 0;
   #scored = 0;
@@ -111,7 +111,7 @@ export class Evaluation {
     this.#known = known;
   }
 
-  /** Encodes and scores. @param {RunOptions} [options] */
+  /** Tokenizes and scores. @param {RunOptions} [options] */
   async run({ onProgress = () => {}, signal } = {}) {
     if (this.#hasBegun) throw invalidArgument("An evaluation runs once.", "Make another one.");
     this.#hasBegun = true;
@@ -137,7 +137,7 @@ export class Evaluation {
     this.#isComplete = this.#next === this.#tasks.length && this.#documents.length === this.#input.documents.length;
   }
 
-  /** What has been scored. @returns {Result} */
+  /** The scores so far. @returns {Result} */
   result() {
     const documents = this.#documents.map(
       ({ place: { source, line }, text, ids, texts, logprobs, scored, isGreedy, leftOut, windows }) => {
@@ -204,11 +204,11 @@ export class Evaluation {
     this.#tasks = this.#documents.flatMap((document) =>
       document.windows.map((window) => ({ document, window, at: window.from })),
     );
-    // What pairs have in common is computed once if they come one after the other.
+    // The common parts of pairs are computed only once if the pairs follow each other.
     if (kind === "pairs") this.#tasks.sort(byIds);
   }
 
-  /** The next tasks, or pieces of them, of about `budget` tokens. Of a pair, its tokens stay together. @param {number} budget */
+  /** The next tasks, or parts of them, with about `budget` tokens. The tokens of a pair stay together. @param {number} budget */
   #take(budget) {
     /** @type {Piece[]} */
     const batch = [];
@@ -230,7 +230,7 @@ export class Evaluation {
     return batch;
   }
 
-  /** Scores a batch; resolves to the seconds that it took. @param {Piece[]} batch */
+  /** Scores a batch; resolves to the seconds it took. @param {Piece[]} batch */
   async #scoreBatch(batch) {
     const began = performance.now();
     const scores = await this.#model.score(batch.map(({ item }) => item));
@@ -253,17 +253,17 @@ function byIds(a, b) {
   return order === 0 ? compare(a.document.ids, b.document.ids) : order;
 }
 
-/** The order of two lists as that of words in a dictionary. @param {number[]} a @param {number[]} b */
+/** Lexicographic order of two lists. @param {number[]} a @param {number[]} b */
 function compare(a, b) {
   for (let i = 0; i < Math.min(a.length, b.length); i++) if (a[i] !== b[i]) return a[i] - b[i];
   return a.length - b.length;
 }
 
 /**
- * The text of every token. Where several make one character, the last of them has it and the others are empty.
+ * The text of every token. If several tokens form one character, the last of them has it and the others are empty.
  * @param {Pick<Model, "decode">} model
  * @param {Iterable<number>} ids
- * @param {Known} [known] is added to
+ * @param {Known} [known] is extended
  */
 export async function tokenTexts(model, ids, known = new Map()) {
   const missing = [...new Set(ids)].filter((id) => !known.has(id));
@@ -280,7 +280,7 @@ export async function tokenTexts(model, ids, known = new Map()) {
       from += 1;
       continue;
     }
-    // Of the parts that follow one another, which may be many characters.
+    // `end`: the end of a run of partial tokens, which may form many characters.
     if (end <= from) for (end = from + 1; isPart(end);) end += 1;
     const { count, text } = await firstWhole(model, all, from, end, known);
     texts.fill("", from, from + count - 1);
@@ -291,7 +291,7 @@ export async function tokenTexts(model, ids, known = new Map()) {
 }
 
 /**
- * The fewest tokens at `from` that make whole characters, or else all up to `end`.
+ * The fewest tokens from `from` that form whole characters, or else all up to `end`.
  * @param {Pick<Model, "decode">} model
  * @param {number[]} ids
  * @param {number} from
@@ -309,7 +309,7 @@ async function firstWhole(model, ids, from, end, known) {
   return { count: end - from, text: await model.decode(ids.slice(from, end)) };
 }
 
-/** Whether it has what stands for a part of a character. @param {string} text */
+/** Whether the text contains a partial character. @param {string} text */
 function isCut(text) {
   return text.includes("\ufffd");
 }

@@ -1,18 +1,18 @@
-// From log-probabilities to what is reported: the LM Evaluation Harness's metrics, with standard errors.
+// From log-probabilities to the reported numbers: the LM Evaluation Harness's metrics, with standard errors.
 
 /** @typedef {import("./evaluation.js").Result} Result */
 /** @typedef {import("./evaluation.js").Scored} Scored */
-/** A number with its standard error; null where it cannot be told. @typedef {{ value: number | null, error: number | null }} Measure */
-/** What a ratio is made of: a numerator and its denominator. @typedef {{ value: number, size: number }} Unit */
+/** A number with its standard error; null if unknown. @typedef {{ value: number | null, error: number | null }} Measure */
+/** One unit of a ratio: its numerator and its denominator. @typedef {{ value: number, size: number }} Unit */
 /**
- * What two results have both scored of a document: so many tokens of it, or all.
+ * The tokens of a document that two results have both scored: the first of them, or all.
  * @typedef {{ document: Scored, other: Scored, tokens: number, isWhole: boolean }} Common
  */
 /** @typedef {ReturnType<typeof metrics>} Metrics */
 /** @typedef {NonNullable<ReturnType<typeof difference>>} Difference */
 
 /**
- * Σ numerators / Σ denominators over units, and its standard error as that of a ratio: null for fewer than two units.
+ * Σ numerators / Σ denominators over units, with the standard error of a ratio: null for fewer than two units.
  * @param {Unit[]} units
  * @returns {Measure}
  */
@@ -22,7 +22,7 @@ export function ratio(units) {
   if (!(size > 0)) return { value: null, error: null };
   const value = units.reduce((sum, unit) => sum + unit.value, 0) / size;
   if (n < 2) return { value, error: null };
-  // With sizes all the same this is the standard error of a mean.
+  // With equal sizes this is the standard error of a mean.
   const squares = units.reduce((sum, unit) => sum + (unit.value - value * unit.size) ** 2, 0);
   return { value, error: Math.sqrt((n / (n - 1)) * squares) / size };
 }
@@ -42,9 +42,9 @@ export function logprobOf({ logprobs }, from = 0, to = logprobs.length) {
 }
 
 /**
- * Of an evaluation's result, each as `{ value, error }`, null where it cannot be told: perplexities per token, per word (of
- * texts) and per continuation (of pairs), bits per byte, and the share of pairs whose continuation is the likeliest,
- * token by token. Errors are over documents or pairs.
+ * An evaluation's metrics, each as `{ value, error }`, null if unknown: perplexities per token, per word (of texts) and
+ * per continuation (of pairs), bits per byte, and the share of pairs whose continuation is the most likely one, token
+ * by token. Errors are over documents or pairs.
  * @param {Pick<Result, "kind" | "documents">} result
  */
 export function metrics({ kind, documents }) {
@@ -71,9 +71,10 @@ function scaled({ value, error }, by) {
 }
 
 /**
- * How a result differs from another of the same input: `{ units, count, perplexity, bitsPerByte, accuracy }`, where
- * perplexity is a share of the other's (0.01: 1 % more). Only what both have scored counts, and errors are those of
- * pairwise differences: over documents or pairs, or over the windows of a single document. Null where nothing is common.
+ * How a result differs from another for the same input: `{ units, count, perplexity, bitsPerByte, accuracy }`, where
+ * perplexity is relative to the other's (0.01: 1 % more). Only what both have scored counts, and errors are those of
+ * paired differences: over documents or pairs, or over the windows of a single document. Null if they have nothing in
+ * common.
  * @param {Pick<Result, "kind" | "contextLength" | "documents">} result
  * @param {Pick<Result, "contextLength" | "documents">} reference
  */
@@ -88,7 +89,7 @@ export function difference(result, reference) {
   if (common.length === 0) return null;
   const whole = common.filter(({ isWhole }) => isWhole);
   const overDocuments = whole.length > 1 || result.kind === "pairs";
-  // In windows of another length every token follows something else: these are no pairs.
+  // With a different window length every token has another context: these are not pairs.
   const hasSameWindows = result.contextLength === reference.contextLength;
   const units = overDocuments
     ? whole.map(({ document, other, tokens }) => unit(document, other, 0, tokens))
@@ -123,7 +124,7 @@ function unit(document, other, from, to) {
   return { value: logprobOf(other, from, to) - logprobOf(document, from, to), size: to - from };
 }
 
-/** The windows of a document that both have, cut to what both have scored. @param {Common} common */
+/** The windows of a document that both have, cut to the tokens that both have scored. @param {Common} common */
 function windowsOf({ document, other, tokens }) {
   return document.windows
     .map(({ from, to }) => ({ from, to: Math.min(to, tokens) }))
@@ -135,7 +136,7 @@ function windowsOf({ document, other, tokens }) {
 const PRECISIONS = ["q4", "q8", "f16"];
 
 /**
- * The index of the most precise of results that have scored something: what others are compared with; -1 without any.
+ * The index of the most precise run with scores, the reference for comparisons; -1 if there is none.
  * @param {{ quantization?: string, result?: Pick<Result, "tokens"> | null }[]} runs
  */
 export function mostPrecise(runs) {

@@ -14,17 +14,17 @@ import { EMBEDDED, size, whyNot } from "../published.js";
 /** @typedef {import("../../tokenformer.js").Quantization} Quantization */
 
 /**
- * What is to be evaluated; precisions as `load` takes them, undefined for as it comes.
+ * What is to be evaluated; precisions as for `load`; undefined: as published.
  * @typedef {{ name: string | undefined, options: LoadOptions, precisions: (Quantization | undefined)[] }} Chosen
  */
 
-/** "" is what the folder has, or q4 of a checkpoint. @type {Record<string, string>} */
+/** "" is the folder's own precision, or q4 for a checkpoint. @type {Record<string, string>} */
 const PRECISIONS = { "": "as published", q4: "q4 · 4 bits", q8: "q8 · 8 bits", f16: "f16 · 16 bits" };
 
 export class ModelChoice {
-  /** As for TokenFormer.load; null for the embedded one. @type {string | null} */
+  /** As for TokenFormer.load; null for the embedded model. @type {string | null} */
   #name = null;
-  /** One that was asked for by its name. @type {string | null} */
+  /** A model entered by name. @type {string | null} */
   #other = null;
   /** Whether there is a GPU; null until that is known. @type {boolean | null} */
   #hasGpu = null;
@@ -57,12 +57,12 @@ export class ModelChoice {
     for (const control of controls) control.disabled = isDisabled;
   }
 
-  /** The name for people. */
+  /** The display name. */
   get label() {
     return modelInWords(this.#name, this.#holder.getAttribute("endpoint"));
   }
 
-  /** What is chosen. Throws `invalid-argument`. @returns {Chosen} */
+  /** The current choice. Throws `invalid-argument`. @returns {Chosen} */
   read() {
     const options = readLoadAttributes((attribute) => this.#holder.getAttribute(attribute));
     checkLoadOptions(options);
@@ -70,7 +70,7 @@ export class ModelChoice {
     return { name: this.#name ?? undefined, options, precisions: checked };
   }
 
-  /** `name`: as for TokenFormer.load; null for the embedded one. @param {string | null} name */
+  /** `name`: as for TokenFormer.load; null for the embedded model. @param {string | null} name */
   choose(name) {
     this.#name = name;
     if (!KNOWN.some((model) => model.name === name)) this.#other = name;
@@ -108,7 +108,7 @@ export class ModelChoice {
         : "An already quantized folder runs at its own precision only. A published checkpoint runs at each, q4 by default. Each precision that is not saved yet downloads the whole checkpoint.";
   }
 
-  /** Of the precisions that the model has. @param {string[]} precisions */
+  /** Offers the precisions that the model has. @param {string[]} precisions */
   #check(precisions) {
     const inputs = boxes(":enabled");
     if (!inputs.some(({ value }) => precisions.includes(value))) return;
@@ -121,7 +121,7 @@ export class ModelChoice {
   }
 }
 
-/** Boxes of the precisions, in this state of theirs. @param {string} state a pseudo-class */
+/** The precision checkboxes that match a pseudo-class. @param {string} state a pseudo-class */
 function boxes(state) {
   /** @type {NodeListOf<HTMLInputElement>} */
   const inputs = byId("precisions").querySelectorAll(`input${state}`);

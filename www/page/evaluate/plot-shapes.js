@@ -1,19 +1,19 @@
-// What the plot draws: axes, a dot for each token or a shade for each column, and running means, as SVG.
+// The shapes of the plot: axes, a dot for each token or a shade for each column, and running means, as SVG.
 
 import { envelope, meanAround } from "./series.js";
 
 /** Tokens `from` up to `to`. @typedef {{ from: number, to: number }} Range */
-/** Bits from the bottom to the top, with a tick at each `step`. @typedef {{ least: number, greatest: number, step: number }} Scale */
+/** Range in bits from the bottom to the top, with a tick at each `step`. @typedef {{ least: number, greatest: number, step: number }} Scale */
 /**
- * A series, or its difference to another: values of the tokens, NaN where there is none, and their sums.
+ * A series, or its difference from another: values of the tokens, NaN if missing, and their running sums.
  * @typedef {{ values: Float64Array, sums: import("./series.js").Sums, isHidden: boolean }} Drawn
  */
-/** One that is shown, with its place among all. @typedef {Drawn & { i: number }} Shown */
+/** A visible series, with its index among all. @typedef {Drawn & { i: number }} Shown */
 
 const SVG = "http://www.w3.org/2000/svg";
 export const HEIGHT = 260;
 const MARGIN = { top: 12, right: 10, bottom: 26, left: 40 };
-/** So many pixels each token needs to have a dot that is seen well, beside those of other series. */
+/** Pixels per token from which dots are large, beside those of other series. */
 const LARGE_DOT_PX = 10;
 
 /** @param {string} name @param {Record<string, string | number>} attributes @param {(Node | string)[]} children */
@@ -29,7 +29,7 @@ export function setAttributes(element, attributes) {
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
 }
 
-/** Where tokens and bits lie in a plot of so many pixels. */
+/** Maps tokens and bits to positions in a plot of a given size. */
 export class Frame {
   left = MARGIN.left;
   top = MARGIN.top;
@@ -60,12 +60,12 @@ export class Frame {
     return this.width / (this.range.to - this.range.from);
   }
 
-  /** The nearest place that is inside. @param {number} x */
+  /** The nearest position inside the plot. @param {number} x */
   inside(x) {
     return Math.max(this.left, Math.min(x, this.right));
   }
 
-  /** The boundary of tokens that is nearest to a place. @param {number} x */
+  /** The boundary between tokens that is nearest to a position. @param {number} x */
   boundaryAt(x) {
     const { from, to } = this.range;
     return Math.max(from, Math.min(to, Math.round(from + (x - this.left) / this.perToken)));
@@ -98,7 +98,7 @@ export function axes(frame, starts) {
     lines.push(svg("text", { class: "tick", x, y: HEIGHT - 8, "text-anchor": "middle" }, tick.toLocaleString("en")));
   }
   const begins = starts.filter(({ at }) => at > from && at < to).map(({ at }) => frame.x(at - 0.5));
-  // More of them would be a hatching.
+  // More of them would look like hatching.
   if (begins.length <= frame.width / 8)
     for (const x of begins) lines.push(svg("line", { class: "begin", x1: x, x2: x, y1: top, y2: bottom }));
   return lines;
@@ -116,7 +116,7 @@ export function dots(frame, { values, i }, count) {
 }
 
 /**
- * Of several precisions the same tokens are surprising, and one shade stands for all; their differences are their own.
+ * At all precisions the same tokens are surprising, so one shade covers all series; differences get a shade each.
  * @param {Frame} frame
  * @param {Shown[]} shown
  * @param {boolean} isDifference
@@ -153,7 +153,7 @@ export function runningMean(frame, { sums, i }, width) {
   return svg("path", { class: `mean series-${i}`, d });
 }
 
-/** The scale of what is drawn: whole steps, and zero. @param {Drawn[]} drawn @returns {Scale} */
+/** The scale for the visible series: whole steps, including zero. @param {Drawn[]} drawn @returns {Scale} */
 export function scaleOf(drawn) {
   let [least, greatest] = [0, 0];
   for (const { values, isHidden } of drawn) {
@@ -171,9 +171,9 @@ export function scaleOf(drawn) {
   };
 }
 
-/** Least and greatest in each column. @typedef {ReturnType<typeof envelope>} Envelope */
+/** Minimum and maximum in each column. @typedef {ReturnType<typeof envelope>} Envelope */
 
-/** The least and the greatest of both in each column. @param {Envelope} a @param {Envelope} b @returns {Envelope} */
+/** The minimum and maximum of both in each column. @param {Envelope} a @param {Envelope} b @returns {Envelope} */
 function unite(a, b) {
   /** @type {(x: Float64Array, y: Float64Array, pick: (...values: number[]) => number) => Float64Array<ArrayBuffer>} */
   const choose = (x, y, pick) =>
@@ -181,7 +181,7 @@ function unite(a, b) {
   return { least: choose(a.least, b.least, Math.min), greatest: choose(a.greatest, b.greatest, Math.max) };
 }
 
-/** A step of 1, 2 or 5 times a power of ten that makes at most so many ticks. @param {number} range */
+/** A step of 1, 2 or 5 times a power of ten that gives at most `ticks` ticks. @param {number} range */
 function tickStep(range, ticks = 5) {
   const least = Math.max(range, 1e-6) / Math.max(1, ticks);
   const power = 10 ** Math.floor(Math.log10(least));

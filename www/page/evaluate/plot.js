@@ -1,5 +1,5 @@
-// The plot of every token's surprise. Drawn as SVG, by classes, so that the page's colours and its dark half apply. Where
-// several tokens share a column of pixels, a shade from the least to the greatest stands for them.
+// The plot of every token's surprisal. Drawn as SVG, with classes, so that the page's colours and dark mode apply.
+// Where several tokens share a column of pixels, a shade covers the range from minimum to maximum.
 
 import { make } from "../../lib/element/dom.js";
 import { byId } from "../elements.js";
@@ -8,18 +8,18 @@ import { bitsInWords, meanWidth, mostSurprising, startOf, sums, textBefore, visi
 
 /** @typedef {import("./series.js").Layout} Layout */
 
-/** So many pixels each token needs to have a dot of its own. */
+/** Pixels per token from which each token has its own dot. */
 const DOT_PX = 1;
 const FEWEST_SHOWN = 8;
 const CHARACTERS_BEFORE = 160;
-/** A pointer that moves less has not dragged. */
+/** A pointer that moves less than this is not dragging. */
 const DRAG_PX = 6;
 
 export class Plot {
   #node;
   /** @type {Layout} */
   #layout = { length: 0, texts: [], starts: [], series: [] };
-  /** What is drawn: the series, or their differences to one of them. @type {import("./plot-shapes.js").Drawn[]} */
+  /** What is drawn: the series, or their differences from one of them. @type {import("./plot-shapes.js").Drawn[]} */
   #drawn = [];
   #isDifference = false;
   #range = { from: 0, to: 0 };
@@ -28,7 +28,7 @@ export class Plot {
   #scale = { least: 0, greatest: 1, step: 1 };
   #cursor = svg("line", { class: "cursor" });
   #selection = svg("rect", { class: "selection" });
-  /** Where a drag began; null while there is none. @type {number | null} */
+  /** Where a drag began; null if there is none. @type {number | null} */
   #dragFrom = null;
 
   /** @param {HTMLElement} node */
@@ -50,7 +50,7 @@ export class Plot {
   }
 
   /**
-   * `reference`: index of the series whose differences to the others are shown, or null for the bits themselves.
+   * `reference`: index of the series that the others are compared with, or null to show the bits themselves.
    * @param {Layout} layout
    * @param {number | null} reference
    */
@@ -72,7 +72,7 @@ export class Plot {
     this.#moveTo(this.#at);
   }
 
-  /** Shows a token, and moves what is shown if it lies outside. @param {number} index */
+  /** Selects a token, and scrolls to it if it lies outside. @param {number} index */
   goTo(index) {
     this.#moveTo(index);
     this.#node.focus();
@@ -121,7 +121,7 @@ export class Plot {
       `Lines: mean of the ${width} tokens around. ${hasDots ? "Dots: single tokens." : "Shades: from the least to the greatest token of each column."}`;
   }
 
-  /** By how much is shown; the token stays where it is. @param {number} by */
+  /** Zooms by a factor; the token stays where it is. @param {number} by */
   #zoom(by) {
     const { from, to } = this.#range;
     const shown = Math.min(this.#layout.length, Math.max(FEWEST_SHOWN, Math.round((to - from) * by)));
@@ -185,7 +185,7 @@ export class Plot {
     );
   }
 
-  /** The token at a place; where several share a column, the most surprising one of them. @param {number} x */
+  /** The token at a position; if several share a column, the most surprising one. @param {number} x */
   #indexAt(x) {
     const { from, to } = this.#range;
     const frame = this.#frame;

@@ -1,4 +1,4 @@
-// What was measured, as a table with a column for each precision, and as JSON.
+// The measurements, as a table with a column for each precision, and as JSON.
 
 import { make } from "../../lib/element/dom.js";
 import { difference, logprobOf, metrics, mostPrecise } from "./metrics.js";
@@ -14,21 +14,21 @@ import { size } from "../published.js";
 /** @typedef {import("./metrics.js").Metrics} Metrics */
 
 /**
- * One precision: what was loaded, what it gave and what went wrong.
+ * One precision: what was loaded, its result and what went wrong.
  * @typedef {{ label: string, info: ModelInfo | null, result: Result | null, error: TokenFormerError | null }} Run
  */
 
 /**
- * A run next to what it differs from, which `reference` is the label of.
+ * A run with its difference from the run labelled `reference`.
  * @typedef {Run & { quantization?: ModelInfo["quantization"], metrics: Metrics | null, isReference: boolean,
  *   reference: string | null, difference: Difference | null }} Compared
  */
 
 /** @typedef {Compared & { result: Result, metrics: Metrics }} Measured */
-/** A text, or one with its spread. @typedef {string | [text: string, spread: string]} Cell */
-/** A row of the table: its name, and what it has for a run. @typedef {[name: string, cell: (run: Measured) => Cell]} TableRow */
+/** A text, or a text with its spread. @typedef {string | [text: string, spread: string]} Cell */
+/** A row of the table: its name, and its cell for a run. @typedef {[name: string, cell: (run: Measured) => Cell]} TableRow */
 
-/** A number with so many decimals as mean something: "34.32", "1,204". @param {number | null} value */
+/** A number with its significant decimals: "34.32", "1,204". @param {number | null} value */
 export function number(value) {
   if (value === null) return "–";
   const magnitude = Math.abs(value);
@@ -37,7 +37,7 @@ export function number(value) {
 }
 
 /**
- * `["34.32", "± 1.20"]`, with as many decimals for both; without a spread it is "".
+ * `["34.32", "± 1.20"]`, with the same number of decimals for both; the spread is "" if unknown.
  * @param {Measure} measure
  * @param {string} unit
  * @param {{ sign?: boolean, scale?: number, decimals?: number }} [how]
@@ -59,7 +59,7 @@ export function placeOfRun({ backend, adapter, thread }) {
   return `${where}, ${thread === "worker" ? "in a worker" : "in the page's thread"}`;
 }
 
-/** What each run gives, next to what it differs from. @param {Run[]} runs @returns {Compared[]} */
+/** Each run with its difference from the reference. @param {Run[]} runs @returns {Compared[]} */
 export function compared(runs) {
   const list = runs.map((run) => ({ ...run, quantization: run.info?.quantization }));
   const best = mostPrecise(list);
@@ -168,10 +168,10 @@ function rowsOf(runs, kind) {
 /** @param {number} value */
 const whole = (value) => value.toLocaleString("en");
 
-/** One and several, by the name that a difference has for what it is over. @type {Record<string, [one: string, many: string]>} */
+/** Singular and plural, by the unit of a difference. @type {Record<string, [one: string, many: string]>} */
 const UNITS = { documents: ["document", "documents"], pairs: ["pair", "pairs"], windows: ["window", "windows"] };
 
-/** What a reader of the table should know: what the errors are over, and what is not comparable. @param {Compared[]} runs @param {Kind} kind */
+/** Notes for readers of the table: what the errors are over, and what is not comparable. @param {Compared[]} runs @param {Kind} kind */
 export function notesOf(runs, kind) {
   const notes = [];
   const measured = runs.filter(isMeasured);
@@ -211,7 +211,7 @@ export function notesOf(runs, kind) {
   return notes.join(" ");
 }
 
-/** Everything that was measured, document by document, to be kept. @param {Compared[]} runs @param {import("./documents.js").Input} input */
+/** All measurements, document by document, for saving. @param {Compared[]} runs @param {import("./documents.js").Input} input */
 export function report(runs, input) {
   return {
     format: "tokenformer-web evaluation 1",

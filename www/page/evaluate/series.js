@@ -1,13 +1,13 @@
-// From results to what a plot draws: one number for each token, for each of some thousand columns, and in words.
+// From results to what a plot draws: one number for each token, for each of about a thousand columns, and in words.
 
 /** @typedef {import("./documents.js").Document} Document */
-/** A run's bits of each token, NaN where it was not scored. @typedef {{ label: string, bits: Float64Array }} Series */
+/** A run's bits for each token, NaN if it was not scored. @typedef {{ label: string, bits: Float64Array }} Series */
 /** Where a document begins; `index`: in the input, `before`: the context of a pair. @typedef {{ at: number, index: number, label: string, before: string }} Start */
 /** Numbers, one for each token. @typedef {Float64Array | number[]} Values */
-/** Sums of values and of how many there are, up to each index. @typedef {{ sum: Float64Array, count: Float64Array }} Sums */
+/** Running sums of values and of their count, up to each index. @typedef {{ sum: Float64Array, count: Float64Array }} Sums */
 
 /**
- * All documents one after the other.
+ * All documents one after another.
  * @typedef {object} Layout
  * @property {number} length in tokens
  * @property {string[]} texts of the tokens
@@ -43,7 +43,7 @@ export function layOut(runs, documents, nameOf) {
   return { length: texts.length, texts, starts, series };
 }
 
-/** The document that a token is of. @param {Pick<Layout, "starts">} layout @param {number} index */
+/** The document that a token belongs to. @param {Pick<Layout, "starts">} layout @param {number} index */
 export function startOf({ starts }, index) {
   let [low, high] = [0, starts.length - 1];
   while (low < high) {
@@ -55,7 +55,7 @@ export function startOf({ starts }, index) {
 }
 
 /**
- * Least and greatest of the tokens `from` to `to` in each of `columns`; NaN where there is none.
+ * Minimum and maximum of the tokens `from` to `to` in each of `columns`; NaN if there is none.
  * @param {Values} values
  * @param {number} from
  * @param {number} to
@@ -86,7 +86,7 @@ export function sums(values) {
   return { sum, count };
 }
 
-/** The mean of the `width` values around an index, which has fewer at the ends; NaN for none. @param {Sums} sums @param {number} index @param {number} width */
+/** The mean of the `width` values around an index, fewer at the ends; NaN for none. @param {Sums} sums @param {number} index @param {number} width */
 export function meanAround({ sum, count }, index, width) {
   const from = Math.max(0, index - (width >> 1));
   const to = Math.min(sum.length - 1, from + width);
@@ -94,7 +94,7 @@ export function meanAround({ sum, count }, index, width) {
   return n > 0 ? (sum[to] - sum[from]) / n : NaN;
 }
 
-/** How many tokens a running mean takes, for so many that are shown: a round number. @param {number} shown */
+/** How many tokens a running mean covers when `shown` are visible: a round number. @param {number} shown */
 export function meanWidth(shown) {
   const wanted = Math.max(5, shown / 30);
   const step = 10 ** Math.floor(Math.log10(wanted));
@@ -121,7 +121,7 @@ function meanOf(series, i) {
   return values.length > 0 ? values.reduce((a, b) => a + b) / values.length : NaN;
 }
 
-/** What a text is with its blanks seen: a token may be nothing else. @param {string} text */
+/** A text with its blanks made visible: a token may be nothing else. @param {string} text */
 export function visible(text) {
   if (text === "") return "part of a character";
   return /^\s+$/.test(text)
@@ -129,7 +129,7 @@ export function visible(text) {
     : text.replaceAll("\n", "⏎");
 }
 
-/** The last characters before a token, of its own document. @param {Layout} layout @param {number} index @param {number} characters */
+/** The last characters before a token, from its own document. @param {Layout} layout @param {number} index @param {number} characters */
 export function textBefore(layout, index, characters) {
   const { at, before } = startOf(layout, index);
   let text = "";
@@ -139,7 +139,7 @@ export function textBefore(layout, index, characters) {
   return `…${all.slice(-characters).toWellFormed?.() ?? all.slice(-characters)}`;
 }
 
-/** How likely a token of so many bits was: "11 %", "1 in 40,900". @param {number} bits */
+/** The probability of a token with this many bits: "11 %", "1 in 40,900". @param {number} bits */
 export function likelihoodInWords(bits) {
   const percent = 100 * 2 ** -bits;
   if (percent < 0.1) return `1 in ${(100 / percent).toLocaleString("en", { maximumSignificantDigits: 3 })}`;
@@ -151,7 +151,7 @@ export function bitsInWords(bits) {
   return Number.isNaN(bits) ? "not scored" : `${bits.toFixed(2)} bits (${likelihoodInWords(bits)})`;
 }
 
-/** For those who do not see the plot, and for all others. @param {Layout} layout @param {import("./documents.js").Kind} unit */
+/** A summary in words, also for those who do not see the plot. @param {Layout} layout @param {import("./documents.js").Kind} unit */
 export function summaryInWords({ length, series, starts }, unit) {
   const parts = series.map(({ label, bits }) => {
     const scored = bits.filter((value) => !Number.isNaN(value)).sort();

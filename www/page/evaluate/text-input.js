@@ -1,4 +1,4 @@
-// The texts to evaluate: what is typed or pasted, files that are chosen or dropped, and what was recognised in them.
+// The texts to evaluate: typed or pasted, or files that are chosen or dropped, and what was recognised in them.
 
 import { make } from "../../lib/element/dom.js";
 import { invalidArgument, toTokenFormerError } from "../../lib/errors.js";
@@ -12,21 +12,21 @@ import { size } from "../published.js";
 /** @typedef {import("../../lib/errors.js").TokenFormerError} TokenFormerError */
 /** @typedef {import("./documents.js").Read} Read */
 /**
- * A file, and what it has or why that cannot be had.
+ * A file, with its contents or the reason why it is unreadable.
  * @typedef {{ name: string, bytes: number } & ({ read: Read, error: null } | { read: null, error: TokenFormerError })} GivenFile
  */
 
-/** More than anybody waits for, and than a page should hold. */
+/** More than a visitor would wait for, or a page should hold. */
 const LARGEST_FILE = 100e6;
 const SETTLE_MS = 150;
 
 export class TextInput {
   #field = byId("text", HTMLTextAreaElement);
-  /** Read once, since they may be large and the text field is read as it is typed. @type {GivenFile[]} */
+  /** Read once, since they may be large and the text field is parsed while typing. @type {GivenFile[]} */
   #files = [];
   #timer = 0;
 
-  /** `takeModel` gets the files that were dropped on the page and are a model. @param {{ takeModel: (entries: import("../local-folder.js").Entry[]) => void }} told */
+  /** `takeModel` gets dropped files that form a model. @param {{ takeModel: (entries: import("../local-folder.js").Entry[]) => void }} told */
   constructor({ takeModel }) {
     const field = this.#field;
     field.addEventListener("input", () => {
@@ -66,7 +66,7 @@ export class TextInput {
     for (const button of byId("files").querySelectorAll("button")) button.disabled = isDisabled;
   }
 
-  /** As `readInput`, or null: then the error is shown. */
+  /** Same as `readInput`, or null: then the error is shown. */
   read() {
     clearTimeout(this.#timer);
     try {
@@ -94,7 +94,7 @@ export class TextInput {
     if (this.#field.readOnly) return;
     try {
       const read = await Promise.all(files.map(readFile));
-      // The same file again takes the place of the first.
+      // The same file again replaces the first.
       this.#files = [...this.#files.filter(({ name }) => !read.some((file) => file.name === name)), ...read];
       this.#show();
     } catch (error) {

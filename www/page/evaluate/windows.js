@@ -1,26 +1,27 @@
-// What is asked of a model for a text or a pair: the windows and the cuts of the LM Evaluation Harness, so that its numbers
-// come out. Its functions: get_rolling_token_windows, make_disjoint_window, TemplateLM._encode_pair.
+// How a text or a pair is cut into windows: the same as in the LM Evaluation Harness, so that its numbers are
+// reproduced. Its functions: get_rolling_token_windows, make_disjoint_window, TemplateLM._encode_pair.
 
 import { invalidArgument } from "../../lib/errors.js";
 
-/** <|endoftext|>, which a text begins after. */
+/** <|endoftext|>, the prefix of every text. */
 export const PREFIX = 0;
 
-/** What Python's `str.isspace` and its `\s` take for a blank: not quite what JavaScript does. */
+/** What Python's `str.isspace` and `\s` treat as blank: not quite the same as in JavaScript. */
 const BLANK = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
 const BLANKS = new RegExp(`${BLANK}+`);
 
-/** As the harness counts words, `len(re.split(r"\s+", text))`: blanks at either end make one more. @param {string} text */
+/** Counts words like the harness, `len(re.split(r"\s+", text))`: blanks at either end add one. @param {string} text */
 export function countWords(text) {
   return text.split(BLANKS).length;
 }
 
-/** A pair as it is given. @typedef {{ context: string, continuation: string }} Pair */
+/** A pair as given. @typedef {{ context: string, continuation: string }} Pair */
 /** Tokens `from` up to `to` of a document, which are scored after `context`. @typedef {{ context: number[], from: number, to: number }} Window */
 
 /**
- * Windows that score every token of a document once. The first follows the prefix alone; each later one the token before
- * it; the last, which may have fewer tokens left, more of what came before, so that it is as long as the context.
+ * Windows that score every token of a document once. The context of the first is the prefix alone; that of each later
+ * one is the token before it; the last, which may have fewer tokens left, gets more context, so that it fills the
+ * context length.
  *
  * @param {number[]} ids
  * @param {number} contextLength at least 2
@@ -43,15 +44,15 @@ export function rollingWindows(ids, contextLength, prefix = PREFIX) {
   return windows;
 }
 
-/** Where context and continuation part: blanks at the context's end belong to the continuation. @param {Pair} pair @returns {Pair} */
+/** Splits context and continuation: blanks at the context's end belong to the continuation. @param {Pair} pair @returns {Pair} */
 export function splitPair({ context, continuation }) {
   const kept = context.replace(new RegExp(`${BLANK}+$`), "");
   return { context: kept, continuation: context.slice(kept.length) + continuation };
 }
 
 /**
- * The token ids of a pair, the whole encoded at once and cut where the context ends. What does not fit is left out of
- * the context's beginning.
+ * The token ids of a pair, tokenized as a whole and split where the context ends. If it is too long, the start of the
+ * context is dropped.
  *
  * @param {Pair} pair
  * @param {(text: string) => Promise<number[]>} encode
@@ -64,7 +65,7 @@ export async function encodePair(pair, encode, contextLength, where = "The pair"
   let context = before === "" ? [] : await encode(before);
   let ids = whole.slice(context.length);
   if (context.length === 0) {
-    // The prefix is not scored, also where it is written out.
+    // The prefix is not scored, even if it is written out.
     if (ids[0] === prefix) ids = ids.slice(1);
     context = [prefix];
   }

@@ -1,10 +1,10 @@
-// The curve of a lesson: how surprised the model is at each step by what it reads, and by what is kept back.
+// The curve of a lesson: the loss at each step, on the training text and on the held-out text.
 
 /** @typedef {{ step: number, loss: number | null, validation: number | null }} Point */
 /** @typedef {{ training: string, validation: { x: number, y: number }[], most: number, least: number }} Shape */
 
 /**
- * Lines of a picture of this size; null with less than two points.
+ * Lines for a picture of this size; null with fewer than two points.
  * @param {readonly Point[]} points
  * @param {number} steps
  * @param {{ width: number, height: number }} size
@@ -23,7 +23,7 @@ export function curveOf(points, steps, { width, height }) {
   return { training, validation: kept.map(({ step, value }) => ({ x: x(step), y: y(value) })), most, least };
 }
 
-/** Where the part that is kept back was measured. @param {readonly Point[]} points */
+/** The points at which the held-out loss was measured. @param {readonly Point[]} points */
 function changes(points) {
   /** @type {{ step: number, value: number }[]} */
   const found = [];
@@ -33,7 +33,7 @@ function changes(points) {
   return found;
 }
 
-/** The curve for who does not see it. @param {readonly Point[]} points */
+/** The curve in words, for those who do not see it. @param {readonly Point[]} points */
 export function curveInWords(points) {
   const losses = points.flatMap(({ loss }) => (loss === null ? [] : [loss]));
   const [first, last] = [losses[0], losses.at(-1)];

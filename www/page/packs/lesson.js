@@ -1,4 +1,4 @@
-// A lesson: the model learns from a text, and writes the same beginning without and with what it has learnt so far.
+// A lesson: the model learns from a text, and continues the same opening without and with what it has learned so far.
 
 import { toTokenFormerError } from "../../lib/errors.js";
 
@@ -6,7 +6,7 @@ import { toTokenFormerError } from "../../lib/errors.js";
 /** @typedef {import("../../tokenformer.js").TokenPack} TokenPack */
 /** @typedef {import("../../tokenformer.js").TrainProgress} TrainProgress */
 /** @typedef {import("../../tokenformer.js").GenerateOptions} GenerateOptions */
-/** What was written from the same beginning by the same seed; `round`: how often the text was read. @typedef {{ round: number, text: string }} Sample */
+/** Text generated from the same opening with the same seed; `round`: how often the training text was read. @typedef {{ round: number, text: string }} Sample */
 /**
  * @typedef {object} Lesson
  * @property {string} text
@@ -18,16 +18,16 @@ import { toTokenFormerError } from "../../lib/errors.js";
  * @property {AbortSignal} signal
  */
 
-/** Tokens of a sample. */
+/** Maximum length of a sample in tokens. */
 const SAMPLE_TOKENS = 40;
-/** What a pack is called while it is tried. */
+/** The name of a pack while it is being tested. */
 const SO_FAR = "what it has learnt so far";
-/** Words that a sample begins with, and the part of the text after which they are looked for. */
+/** Number of words that a sample starts with, and the fraction of the text after which they are looked for. */
 const BEGINNING_WORDS = 8;
 const KEPT_BACK = 0.92;
 
 /**
- * Resolves to the pack; null if it was ended before anything was learnt.
+ * Resolves to the pack; null if it was aborted before anything was learned.
  * @param {Model} model
  * @param {Lesson} lesson
  * @param {{ onPoint: (progress: TrainProgress) => void, onSample: (without: Sample | null, withIt: Sample | null) => void }} told
@@ -53,7 +53,7 @@ export async function teach(model, { text, name, beginning, rounds, tokens, writ
       onProgress: onPoint,
       onEpoch: ({ epoch, pack }) => sample(pack, (last = epoch)),
     });
-    // What counts is the best of it, which need not be the last.
+    // The best result counts, which need not be the last.
     if (!signal.aborted) await sample(pack, last);
     return pack;
   } catch (error) {
@@ -62,9 +62,9 @@ export async function teach(model, { text, name, beginning, rounds, tokens, writ
   }
 }
 
-/** What the model writes with a pack; null where it cannot have one more. @param {Model} model @param {TokenPack} pack @param {string} beginning @param {GenerateOptions} options */
+/** What the model writes with a pack; null if the model cannot have another one. @param {Model} model @param {TokenPack} pack @param {string} beginning @param {GenerateOptions} options */
 async function writtenWith(model, pack, beginning, options) {
-  // All three are asked for at once, so that nobody else's text comes between.
+  // All three calls are queued at once, so that no other text comes between.
   const [added, written] = await Promise.allSettled([
     model.addPack(pack, { name: SO_FAR, strength: 1 }),
     model.complete(beginning, options),
@@ -73,7 +73,7 @@ async function writtenWith(model, pack, beginning, options) {
   return added.status === "fulfilled" && written.status === "fulfilled" ? written.value.text : null;
 }
 
-/** A few words of the part that is kept back from learning, the first of a sentence if there is one. @param {string} text */
+/** A few words from the held-out part, the start of a sentence if there is one. @param {string} text */
 export function beginningOf(text) {
   const from = text.slice(Math.floor(text.length * KEPT_BACK));
   const sentence = /[.!?]["”’»)]*\s+(["“‘«(]*\p{L}[^]*)/u.exec(from)?.[1];
@@ -86,7 +86,7 @@ export function wordsOf(text) {
   return text.match(/\S+/g)?.length ?? 0;
 }
 
-/** How it went, for people. @param {TokenPack["training"]} training */
+/** The outcome, in words. @param {TokenPack["training"]} training */
 export function verdictOf(training) {
   if (training?.message) return training.message;
   const { before, after } = training?.validation ?? {};

@@ -1,11 +1,11 @@
-// Packs that the page's address names: ?packs=owner/name, several with spaces between.
+// Packs named in the page's address: ?packs=owner/name, several separated by spaces.
 
 import { readLoadAttributes } from "../../lib/element/attributes.js";
 import { checkLoadOptions } from "../../lib/api/options.js";
 
 /**
- * Their addresses; none where one of them is no address. They are the link's, so they are shown, can be switched off, and go
- * with the visit.
+ * Their addresses; none if one of them is invalid. They come from the link, so they are shown, can be turned off, and
+ * are dropped after the visit.
  * @param {string} search
  * @returns {string[]}
  */

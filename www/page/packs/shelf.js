@@ -1,5 +1,5 @@
-// The token packs of this browser: those that are kept, and those of this visit. What is on takes part in the page's model, as
-// far as it is made for a model of that shape.
+// The token packs of this browser: saved ones, and those of this visit. Enabled packs are active in the page's model,
+// if they fit a model of that shape.
 
 import { toTokenFormerError } from "../../lib/errors.js";
 import { freeName } from "../../lib/free-name.js";
@@ -8,19 +8,19 @@ import { newId } from "../stories/story.js";
 
 /** @typedef {import("../../tokenformer.js").TokenFormer} Model */
 /** @typedef {import("../../tokenformer.js").TokenPack} AnyPack */
-/** What is kept of a pack. @typedef {{ id: string, name: string, strength: number, isOn: boolean, addedAt: number, bytes: ArrayBuffer }} Kept */
+/** The saved record of a pack. @typedef {{ id: string, name: string, strength: number, isOn: boolean, addedAt: number, bytes: ArrayBuffer }} Kept */
 /**
- * A pack of the list.
+ * An entry of the list.
  * @typedef {object} Entry
  * @property {string} id
- * @property {string} name no other one's
+ * @property {string} name unique
  * @property {number} strength
  * @property {boolean} isOn
- * @property {boolean} isKept otherwise it goes with the visit
+ * @property {boolean} isKept otherwise it is dropped after the visit
  * @property {number} addedAt milliseconds since 1970
- * @property {TokenPack | null} pack null until it was fetched
- * @property {string | null} address where it comes from, if a link named it
- * @property {string} fault why it does not take part; "" for none
+ * @property {TokenPack | null} pack null until fetched
+ * @property {string | null} address its source, if a link named it
+ * @property {string} fault why it is not active; "" if nothing is wrong
  */
 
 export class Shelf {
@@ -31,9 +31,9 @@ export class Shelf {
   #entries = new Map();
   /** @type {Model | null} */
   #model = null;
-  /** What takes part in that model by this hand: the pack's id by its name there. @type {Map<string, string>} */
+  /** Packs that this shelf added to the model: the pack's id by its name there. @type {Map<string, string>} */
   #added = new Map();
-  /** Settles when what takes part has been added, and what does not taken away. */
+  /** Settles once active packs have been added, and others removed. */
   #settled = Promise.resolve();
   #isSettling = false;
   #isStale = false;
@@ -58,7 +58,7 @@ export class Shelf {
     return this.#entries.get(id);
   }
 
-  /** Whether a pack is made for the page's model, as far as anybody knows. @param {Entry} entry */
+  /** Whether a pack fits the page's model, as far as known. @param {Entry} entry */
   fits({ pack }) {
     const shape = pack?.base?.shape;
     const config = this.#model?.info.config;
@@ -66,7 +66,7 @@ export class Shelf {
     return ["num_layers", "hidden_size"].every((name) => shape[name] === undefined || shape[name] === config[name]);
   }
 
-  /** Takes over what is kept: another tab may have changed it. */
+  /** Loads the saved packs: another tab may have changed them. */
   async read() {
     try {
       const kept = await this.#records.all();
@@ -86,11 +86,11 @@ export class Shelf {
       const pack = new TokenPack(new Uint8Array(bytes), { name, strength: record.strength });
       this.#entries.set(record.id, { ...record, name, isKept: true, pack, address: null, fault: "" });
     } catch {
-      // Of another version of this page: it stays for that one.
+      // Saved by another version of this page: leave it for that one.
     }
   }
 
-  /** Packs that a link names: they are fetched once a model is there, for this visit. @param {string[]} addresses */
+  /** Packs that a link names: they are fetched once a model is loaded, for this visit. @param {string[]} addresses */
   link(addresses) {
     for (const address of addresses) {
       const entry = { ...this.#begun(this.#freeName(shortName(address)), null), address };
@@ -99,7 +99,7 @@ export class Shelf {
     this.#settle();
   }
 
-  /** A pack of this visit, which takes part at once. @param {AnyPack} pack @returns {Promise<Entry>} */
+  /** Adds a pack for this visit, active at once. @param {AnyPack} pack @returns {Promise<Entry>} */
   async add(pack) {
     const name = this.#freeName(pack.name);
     const bytes = new Uint8Array(await pack.toBlob().arrayBuffer());
@@ -110,7 +110,7 @@ export class Shelf {
     return entry;
   }
 
-  /** A pack's file, which is kept. Throws what is wrong with it. @param {Blob} file @param {string} [fallbackName] @returns {Promise<Entry>} */
+  /** Adds a pack's file and saves it. Throws if the file is invalid. @param {Blob} file @param {string} [fallbackName] @returns {Promise<Entry>} */
   async open(file, fallbackName) {
     const entry = await this.add(new TokenPack(new Uint8Array(await file.arrayBuffer()), { fallbackName }));
     await this.keep(entry.id);
@@ -124,7 +124,7 @@ export class Shelf {
     return { id, name, strength, isOn: true, isKept: false, addedAt: Date.now(), pack, address: null, fault: "" };
   }
 
-  /** Keeps a pack for the next visit. Whether it could be. @param {string} id */
+  /** Saves a pack for the next visit. Returns whether that worked. @param {string} id */
   async keep(id) {
     const entry = this.#entries.get(id);
     if (!entry?.pack) return false;
@@ -142,7 +142,7 @@ export class Shelf {
     if (entry.isKept) await this.#write(entry);
   }
 
-  /** Takes a pack away; resolves to what brings it back. @param {string} id */
+  /** Removes a pack; resolves to a function that brings it back. @param {string} id */
   async remove(id) {
     const entry = this.#entries.get(id);
     if (!entry) return async () => {};
@@ -156,7 +156,7 @@ export class Shelf {
     };
   }
 
-  /** The page's model from now on, or none. What is asked of it next is asked of it with its packs. @param {Model | null} model */
+  /** Sets the page's model, or none. Later calls of the model use its packs. @param {Model | null} model */
   attach(model) {
     if (this.#model === model) return;
     this.#model = model;
@@ -165,7 +165,7 @@ export class Shelf {
     return this.#settle();
   }
 
-  /** Brings the model up to what the list says; one after another, since more may change meanwhile. */
+  /** Updates the model to match the list; repeats if the list changes meanwhile. */
   #settle() {
     this.#onChange();
     this.#isStale = true;
@@ -179,7 +179,7 @@ export class Shelf {
       this.#isStale = false;
       const model = this.#model;
       if (!model) break;
-      // All are asked for before anything is waited for: a text that is asked for next comes after them.
+      // All changes are queued before anything is awaited: a text requested next comes after them.
       const gone = [...this.#added].filter(([name, id]) => this.#entries.get(id)?.name !== name);
       await Promise.all([
         ...gone.map(([name]) => this.#take(model, name)),
@@ -239,7 +239,7 @@ export class Shelf {
   }
 }
 
-/** What an address calls its pack: a repository's name, or the file's. @param {string} address */
+/** The name of a pack from its address: the repository's name, or the file's. @param {string} address */
 function shortName(address) {
   if (/^[^/:]+\/[^/]+$/.test(address)) return address;
   const file = address.split(/[?#]/)[0].split("/").at(-1) ?? "";
