@@ -1,6 +1,6 @@
-// What an address says behind its #, for others to open: a beginning, and settings that differ from the page's own.
-// Whoever made a link wrote it, so it may say only what a visitor sees and can change again (LINKED), and what is not
-// right is left out. ARCHITECTURE.md, "What a link may do", has the rules.
+// The part of an address after the #, for sharing: an opening, and settings that differ from the page's own. Anyone can
+// make a link, so it may only set what a visitor sees and can change back (LINKED), and invalid parts are ignored.
+// ARCHITECTURE.md, "What a link may do", has the rules.
 
 import {
   GENERATING_ATTRIBUTES,
@@ -18,8 +18,8 @@ import { isWays, WAYS } from "./ways.js";
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 
 /**
- * What a link may set. Not the hub, to which a visitor's access token is sent; not whether models are kept, which is the
- * visitor's disk; nothing that has no row in a panel, since nobody could change it again.
+ * What a link may set. Not the hub, which receives a visitor's access token; not whether models are stored, which uses
+ * the visitor's disk; nothing without a row in a panel, since visitors could not change it back.
  */
 export const LINKED = Object.freeze([
   "model",
@@ -30,18 +30,18 @@ export const LINKED = Object.freeze([
   "token-view",
   WAYS,
 ]);
-/** A beginning that is longer makes no usable address. */
+/** A longer opening makes no usable address. */
 const LONGEST_BEGINNING = 2000;
 
-/** The name under which an address holds a whole story (stories/link.js). */
+/** The parameter that holds a whole story (stories/link.js). */
 const STORY = "story";
 
-/** Attributes of the element, by name; null for one that is not there. @typedef {Record<string, string | null>} Attributes */
+/** Attributes of the element, by name; null for an absent one. @typedef {Record<string, string | null>} Attributes */
 
-/** Whether others can have it too: a model's files on this computer they can not. @param {string} name @param {string | null} value */
+/** Whether others can use the value too: not if it is a model folder on this device. @param {string} name @param {string | null} value */
 const isShareable = (name, value) => name !== "model" || !isLocal(value);
 
-/** Whether the element would take this value of this attribute. @param {string} name @param {string | null} value */
+/** Whether the element would accept this value for this attribute. @param {string} name @param {string | null} value */
 export function isValid(name, value) {
   const only = (/** @type {string} */ other) => (other === name ? value : null);
   try {
@@ -57,8 +57,8 @@ export function isValid(name, value) {
 }
 
 /**
- * The address's part for attributes that differ from `defaults`, and a beginning; "" where there is nothing to tell. An
- * attribute that the page has and the visitor emptied is there without a value.
+ * The address part for attributes that differ from `defaults`, and for an opening; "" if there is nothing to store. An
+ * attribute that the page sets and the visitor cleared is included without a value.
  * @param {Attributes} attributes
  * @param {Attributes} defaults
  * @param {string | null} beginning
@@ -75,17 +75,17 @@ export function toHash(attributes, defaults, beginning) {
 }
 
 /**
- * The opposite: `{ attributes, beginning }`, the attributes being all that a link may set; null where the address tells
- * nothing. Names that a link may not set, and values that are not valid, are left alone.
+ * The reverse: `{ attributes, beginning }`, with all attributes that a link may set; null if the address sets nothing.
+ * Names that a link may not set, and invalid values, are ignored.
  * @param {string} hash
  * @param {Attributes} defaults
  */
 export function fromHash(hash, defaults) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
-  // A whole story is shown first, and changes nothing until the visitor says so.
+  // A whole story is shown first, and changes nothing until the visitor confirms.
   if (query.has(STORY)) return null;
   const attributes = Object.fromEntries(LINKED.map((name) => [name, defaults[name]]));
-  // A model without a name is none.
+  // An empty model name does not count.
   if (query.get("model") === "" && defaults.model === null) query.delete("model");
   for (const name of LINKED) {
     const value = query.get(name);
@@ -99,13 +99,13 @@ export function fromHash(hash, defaults) {
   return tells ? { attributes, beginning } : null;
 }
 
-/** The address's part for a whole story, with settings that differ from `defaults`. @param {string} code of the story @param {Attributes} attributes @param {Attributes} defaults */
+/** The address part for a whole story, with settings that differ from `defaults`. @param {string} code of the story @param {Attributes} attributes @param {Attributes} defaults */
 export function toStoryHash(code, attributes, defaults) {
   const settings = toHash(attributes, defaults, null);
   return `${settings === "" ? "#" : `${settings}&`}${STORY}=${code}`;
 }
 
-/** The opposite: the story's code, and the settings that the link may set; null where there is no story. @param {string} hash @param {Attributes} defaults */
+/** The reverse: the story's code, and the settings that the link may set; null if there is no story. @param {string} hash @param {Attributes} defaults */
 export function fromStoryHash(hash, defaults) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const code = query.get(STORY);
@@ -115,7 +115,7 @@ export function fromStoryHash(hash, defaults) {
 }
 
 /**
- * What a link does not hold of a beginning and of attributes that differ from `defaults`, in words; "" where it holds all of it.
+ * What a link lacks of an opening and of attributes that differ from `defaults`, in words; "" if it holds all of it.
  * @param {Passage[]} passages
  * @param {Attributes} attributes
  * @param {Attributes} defaults
@@ -131,7 +131,7 @@ export function missingInWords(passages, attributes, defaults) {
   return missing.filter(Boolean).join("; ");
 }
 
-/** What the visitor wrote before the model wrote anything. @param {Passage[]} passages */
+/** The visitor's text before the model's first passage. @param {Passage[]} passages */
 export function beginningOf(passages) {
   return passages[0]?.written === false ? passages[0].text : "";
 }

@@ -1,11 +1,11 @@
-// The cards of several ways to go on: a button with its number, the text in the model's ink. One is taken by its button, by a
-// press anywhere on it, or by a swipe to either side.
+// The cards of several continuations: a button with a number, and the text in the model's colour. One is chosen by its
+// button, by a press anywhere on it, or by a swipe to either side.
 
 import { make } from "../lib/element/dom.js";
 
-/** How far a card must be drawn aside to be taken, of its width. */
+/** How far a card must be swiped to be chosen, as a fraction of its width. */
 const SWIPED = 0.3;
-/** So far a finger may move before it is no press. */
+/** A movement beyond this many pixels is not a press. */
 const STILL_PX = 10;
 
 /** @typedef {{ index: number, node: HTMLLIElement, text: HTMLElement, button: HTMLButtonElement, shown: string }} Card */
@@ -37,12 +37,12 @@ export class Cards {
     this.#list.replaceChildren();
   }
 
-  /** Which one has a number, from 1; -1 for none. @param {number} number */
+  /** The index of the card with a number, from 1; -1 if there is none. @param {number} number */
   at(number) {
     return this.#cards[number - 1]?.index ?? -1;
   }
 
-  /** Shows the texts as they are in the next frame. @param {readonly string[]} texts */
+  /** Shows the texts in the next frame. @param {readonly string[]} texts */
   show(texts) {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
@@ -57,7 +57,7 @@ export class Cards {
     });
   }
 
-  /** Another order, whose first is marked. @param {readonly number[]} order @param {string} best what is said of the first */
+  /** Reorders the cards and marks the first. @param {readonly number[]} order @param {string} best label for the first */
   sort(order, best) {
     const focused = this.#cards.find(({ button }) => button === document.activeElement);
     this.#cards.sort((a, b) => order.indexOf(a.index) - order.indexOf(b.index));
@@ -80,7 +80,7 @@ export class Cards {
     button.setAttribute("aria-describedby", text.id);
     const head = make("div", { className: "way-head" }, button);
     const node = make("li", { className: "way" }, head, text);
-    // What is being selected is not to be taken.
+    // Selecting text must not choose the card.
     node.addEventListener("click", (event) => {
       if (!button.disabled && (getSelection()?.isCollapsed ?? true)) this.#onTake(index, event);
     });

@@ -1,5 +1,5 @@
-// Choices: the model writes several ways to go on side by side, each on a card below the text, and one of them is taken. The
-// others stay as versions at that place, as far as they are written.
+// Choices: the model writes several continuations side by side, each on a card below the text, and one of them is
+// chosen. The others stay as versions at that position, as far as they are written.
 
 import { byId } from "./elements.js";
 import { sliced, textOf } from "./stories/passages.js";
@@ -13,20 +13,20 @@ import { waysOf } from "./ways.js";
 /** @typedef {import("../tokenformer.js").TokenFormerElement} TokenFormerElement */
 /** @typedef {ReturnType<typeof import("./state.js").keepState>} State */
 
-/** How long what is written waits until the story keeps it. */
+/** Delay before generated text is saved in the story. */
 const KEEP_MS = 500;
-/** Where nobody asks for several, so many are written towards an ending: the best of one would be none. */
+/** Number of passages written towards an ending if the visitor did not ask for several: a single one has no best. */
 const WAYS_TO_ENDING = 3;
-/** Tokens of what is written between two places. */
+/** Maximum tokens of a passage between two texts. */
 const MOST_BETWEEN = 64;
 
 export class Choices {
   #writer;
   #state;
   #cards;
-  /** What is offered now. @type {{ drafts: Drafts, text: string, n: number } | null} */
+  /** The choices on offer. @type {{ drafts: Drafts, text: string, n: number } | null} */
   #open = null;
-  /** The last thing that was asked for: what was asked before is over. */
+  /** Identifies the last request: earlier ones are obsolete. */
   #asked = {};
   #timer = 0;
   #onChange;
@@ -36,7 +36,7 @@ export class Choices {
    * @param {TokenFormerElement} writer
    * @param {State} state
    * @param {object} told
-   * @param {() => void} told.onChange cards have come or gone
+   * @param {() => void} told.onChange cards have appeared or disappeared
    * @param {(result: Pick<import("../tokenformer.js").GenerateResult, "text" | "usage">) => void} told.onWritten all are written
    */
   constructor(writer, state, { onChange, onWritten }) {
@@ -59,7 +59,7 @@ export class Choices {
       this.#cards.show(open.drafts.texts);
       this.#timer ||= setTimeout(() => this.#keep(), KEEP_MS);
     });
-    // Whoever types, or opens another story, goes on without.
+    // Typing, or opening another story, dismisses the cards.
     writer.addEventListener("input", () => {
       if (this.#open && this.#open.text !== writer.text) this.close();
     });
@@ -72,19 +72,19 @@ export class Choices {
     return this.#open !== null;
   }
 
-  /** As the button that continues the text. */
+  /** Same as the button that continues the text. */
   continue() {
     if (waysOf(this.#writer) > 1) return this.#offer();
     this.close();
     this.#writer.generate().catch(() => {}); // told by the error event
   }
 
-  /** Goes on from a place: what follows it becomes a version. @param {number} at */
+  /** Continues from a position: the text after it becomes a version. @param {number} at */
   async continueFrom(at) {
     if (await this.#cut(at)) this.continue();
   }
 
-  /** Several passages between a place and what follows it, which stays: first the one that it follows best. @param {number} at */
+  /** Several passages between a position and the text after it, which stays: first the one that this text follows best. @param {number} at */
   async writeBetween(at) {
     const ways = waysOf(this.#writer);
     const tokens = Number(this.#writer.getAttribute("max-tokens") ?? MOST_BETWEEN);
@@ -92,12 +92,12 @@ export class Choices {
     await this.#offer({ n: ways > 1 ? ways : WAYS_TO_ENDING, place: at, length });
   }
 
-  /** The last passage, in several ways. @param {number} start */
+  /** Rewrites the last passage, in several ways. @param {number} start */
   async #writeAnew(start) {
     if (await this.#cut(start)) await this.#offer();
   }
 
-  /** The text up to a place, and the rest a version. Whether nothing else was asked for meanwhile. @param {number} at */
+  /** Cuts the text at a position, and makes the rest a version. False if something else was requested meanwhile. @param {number} at */
   async #cut(at) {
     this.close();
     const asked = (this.#asked = {});
@@ -106,7 +106,7 @@ export class Choices {
     return this.#asked === asked;
   }
 
-  /** @param {{ n?: number, place?: number | null, length?: { maxTokens?: number, finishSentence?: boolean } }} [how] `place`: where; else at the text's end */
+  /** @param {{ n?: number, place?: number | null, length?: { maxTokens?: number, finishSentence?: boolean } }} [how] `place`: the position; by default the end of the text */
   async #offer({ n = waysOf(this.#writer), place = null, length = {} } = {}) {
     const writer = this.#writer;
     this.close();
@@ -122,7 +122,7 @@ export class Choices {
       this.#show(n, ending.length > 0);
       const before = plainText(text.slice(0, at));
       const results = await writer.alternatives({ n, prompt: before, ...length });
-      // The context holds what all of them continue, whichever is taken.
+      // The context holds the text that all of them continue, whichever is chosen.
       this.#onWritten({ text: "", usage: results[0].usage });
       if (this.#open?.drafts !== drafts) return;
       this.#keep();
@@ -130,7 +130,7 @@ export class Choices {
       if (ending.length > 0 && results.some(({ finishReason }) => finishReason !== "abort"))
         await this.#sort(drafts, before, textOf(ending));
     } catch {
-      // Told by the error event. What was written before can be taken all the same.
+      // Reported by the error event. What was written before that can still be chosen.
       if (this.#asked === asked && this.#open && this.#open.drafts.texts.every((text) => text === "")) this.close();
     }
   }
@@ -163,7 +163,7 @@ export class Choices {
     this.#bringIntoSight();
   }
 
-  /** The cards grow below the text: their beginning is to be in the window's upper half. */
+  /** The cards grow below the text: scroll their top into the upper half of the window. */
   #bringIntoSight() {
     const { top } = byId("choices").getBoundingClientRect();
     if (top > innerHeight / 2) scrollBy({ top: top - innerHeight / 3, behavior: "instant" });
@@ -199,7 +199,7 @@ export class Choices {
     this.#giveFocus(event);
   }
 
-  /** The cards go, and what is written on them stays as versions. */
+  /** Removes the cards; their texts stay as versions. */
   close() {
     this.#asked = {};
     if (!this.#open) return;
@@ -212,7 +212,7 @@ export class Choices {
     this.#onChange();
   }
 
-  /** The card that had it is gone. Who took it by a finger does not want a keyboard. @param {Event} event */
+  /** The focused card is gone. After a touch the keyboard must not open. @param {Event} event */
   #giveFocus(event) {
     const isTouch = "pointerType" in event && event.pointerType === "touch";
     const button = this.#writer.shadowRoot?.querySelector("[part~=generate]");
@@ -235,7 +235,7 @@ export class Choices {
   }
 }
 
-/** Whether a key is meant for a field that is not the text's. @param {Event} event @param {HTMLElement} writer */
+/** Whether a key press belongs to a field other than the text's. @param {Event} event @param {HTMLElement} writer */
 function isOtherField(event, writer) {
   const [target] = event.composedPath();
   return (

@@ -1,4 +1,4 @@
-// What the model reads when the page's text is written on, and where in the text that began.
+// What the model reads when the page's text is continued, and where in the text that begins.
 
 import { fitted, seenFrom, tellsAnything } from "./stories/fitted.js";
 
@@ -7,15 +7,15 @@ import { fitted, seenFrom, tellsAnything } from "./stories/fitted.js";
 /** @typedef {import("./stories/fitted.js").Fitted} Fitted */
 /** @typedef {import("./stories/fitted.js").Told} Told */
 
-/** Most tokens that are written where no attribute says so: the default of `generate`. */
+/** Maximum length if no attribute sets it: the default of `generate`. */
 const MAX_TOKENS = 256;
 
 /**
- * Has the writer's model read what its story is told besides the text, and marks in the text where its memory begins.
+ * Makes the writer's model read the story's memory, note and lore, and marks in the text where its context begins.
  * @param {TokenFormerElement} writer
- * @param {() => Promise<Told | null>} told of the story that is there
+ * @param {() => Promise<Told | null>} told of the current story
  * @param {(seen: string) => void} onSeen the text that the context held after writing
- * @returns what looks at that, for who writes without the event `done`
+ * @returns updates that mark, for callers that generate without the event `done`
  */
 export function composePrompts(writer, told, onSeen) {
   /** What was read last. @type {(Fitted & { text: string }) | null} */
@@ -33,29 +33,29 @@ export function composePrompts(writer, told, onSeen) {
     const encode = (/** @type {string} */ some) => model.encode(some);
     const maxTokens = numberOf("max-tokens") || MAX_TOKENS;
     const read = await fitted(text, story, { encode, contextLength, maxTokens });
-    // A story's own `keep` counts where nothing stands before it.
+    // A story's own `keep` counts if nothing precedes it.
     const keep = read.keep || own;
-    // Who asks for the token view, and not for writing, is overtaken by a text that is begun meanwhile.
+    // A call for the token view must not overwrite the prompt of a text that was started meanwhile.
     if (last === plain) last = { text, ...read, keep };
     return { prompt: read.prompt, keep };
   };
 
-  /** Asks the model what it has seen, right after it has written. @param {Pick<GenerateResult, "text" | "usage">} result */
+  /** Asks the model for its context, right after it has generated. @param {Pick<GenerateResult, "text" | "usage">} result */
   async function look({ text: written, usage }) {
     const { model, text } = writer;
     const read = last;
     if (!model) return;
     try {
-      // Asked now: whoever asks the model for something else comes after that.
+      // Called at once: other calls of the model come after it.
       const ids = await model.context();
       const seen = await model.decode(ids);
       const newest = usage.slides > 0 && read ? await model.decode(ids.slice(read.keep)) : null;
       onSeen(seen);
       if (!read || !text.startsWith(read.text)) return;
-      // What the visitor has changed meanwhile counts behind it at most.
+      // Valid if the visitor changed nothing but text after it.
       if (writer.text.startsWith(text)) writer.seenFrom = seenFrom(read, written, newest);
     } catch {
-      // The model was given up, or has no tokenizer: nothing is known of what it saw.
+      // The model was released, or has no tokenizer: its context is unknown.
     }
   }
   writer.addEventListener("done", ({ detail }) => look(detail));

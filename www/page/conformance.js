@@ -1,7 +1,7 @@
-// The page that runs each kernel alone, on the GPU of whoever opens it, and prints a table.
+// The page that runs each kernel by itself, on the visitor's GPU, and prints a table.
 //
-// conformance.html?run=1 starts at once; with full=1 it tries every size with every format, with quick=1 one or two rows of
-// every kernel, and with kernels=keys,values only these kernels.
+// conformance.html?run=1 starts at once; full=1 tries every size with every format, quick=1 one or two rows of every
+// kernel, and kernels=keys,values only these kernels.
 
 import { byId } from "./elements.js";
 import { askForControl } from "./offline.js";
@@ -18,7 +18,7 @@ const kernels = query.get("kernels")?.split(",").filter(Boolean) ?? [];
 const button = byId("run", HTMLButtonElement);
 const full = byId("full", HTMLInputElement);
 
-/** Runs the table; whatever happens, it can be run again. */
+/** Runs the table; it can be run again even after an error. */
 async function run() {
   button.disabled = true;
   full.disabled = true;

@@ -4,7 +4,7 @@ import { byId } from "./elements.js";
 
 /** @typedef {import("../tokenformer.js").TokenFormerElement} TokenFormerElement */
 
-/** How long the text rests before it is counted. */
+/** How long the text must be unchanged before it is counted. */
 const REST_MS = 400;
 
 export class ContextMeter {
@@ -13,11 +13,11 @@ export class ContextMeter {
   #meter;
   #node;
   #used = 0;
-  /** Of these the model sees so many at the end, or will when it writes. */
+  /** The model sees this many at the end, or will when it generates. */
   #seen = 0;
   #total = 0;
   #timer = 0;
-  /** Tokens that were written so far: those of a passage that goes on while its beginning is counted. */
+  /** Tokens generated so far: includes those of a passage that continues while the text before it is counted. */
   #written = 0;
 
   /** @param {TokenFormerElement} element */
@@ -50,7 +50,7 @@ export class ContextMeter {
   async #count() {
     const { model, text } = this.#element;
     if (!model) return;
-    // A model without a tokenizer counts nothing.
+    // A model without a tokenizer cannot count tokens.
     const writtenBefore = this.#written;
     const ids = await model.encode(text).catch(() => null);
     if (ids && this.#element.text.startsWith(text)) this.#show(Math.max(1, ids.length) + this.#written - writtenBefore);
@@ -60,7 +60,7 @@ export class ContextMeter {
   #show(used, fitting = used) {
     const total = this.#total;
     if (!total) return;
-    // Where it slides, a full context keeps its newest half.
+    // When it slides, a full context keeps its newest half.
     const seen = this.#element.getAttribute("overflow") === "slide" && fitting >= total ? total >> 1 : fitting;
     [this.#used, this.#seen] = [used, seen];
     this.#node.hidden = false;

@@ -1,7 +1,7 @@
 // The page's own elements, by the ids that its HTML gives them.
 
 /**
- * The element with an id, of the kind that a script needs. Throws where HTML and script do not agree.
+ * The element with an id, of the type that a script needs. Throws if HTML and script do not agree.
  * @template {HTMLElement} [E=HTMLElement]
  * @param {string} id
  * @param {new () => E} [kind]

@@ -1,4 +1,4 @@
-// What a stranger wants to know before the first press: what it downloads, where it runs, and that it is slower without a GPU.
+// What a new visitor wants to know before the first press: what it downloads, where it runs, and that it is slower without a GPU.
 
 import { WASM_BYTES } from "../lib/build.js";
 import { isSoftware } from "../lib/engine/backend.js";
@@ -22,19 +22,19 @@ import { OFFERED, size } from "./published.js";
  */
 export function costInWords({ state, downloadBytes }, engineBytes) {
   if (state === "stored") return "The model is saved: nothing more to download.";
-  // Where nobody tells, it is better to say nothing than something wrong.
+  // If the size is unknown, say nothing rather than something wrong.
   if (state === "unavailable" || downloadBytes === null) return "";
   return `The first press downloads ${size(downloadBytes + engineBytes)}, once.`;
 }
 
-/** Where it runs, as the end of a sentence. All are about as long: nothing is to move. @param {"webgpu" | "cpu" | null} backend */
+/** Where it runs, as the end of a sentence. All variants have about the same length: nothing should move. @param {"webgpu" | "cpu" | null} backend */
 export function placeInWords(backend) {
   if (backend === null) return "in your browser";
   return backend === "webgpu" ? "on your own GPU" : "on your own CPU";
 }
 
 /**
- * What to say about a place that is slower than a GPU; "" where there is one, or another place was asked for.
+ * A hint about a place that is slower than a GPU; "" if there is a GPU, or another place was requested.
  * @param {"webgpu" | "cpu" | null} backend
  * @param {Gpu} gpu
  * @param {{ isSecure: boolean, isAsked: boolean }} page `isAsked`: the page wants the CPU
@@ -52,7 +52,7 @@ export function slownessInWords(backend, gpu, { isSecure, isAsked }) {
 /** @param {import("../tokenformer.js").TokenFormerElement} writer */
 export function showFirstView(writer) {
   let isOver = false;
-  /** The last question: only its answer counts. */
+  /** The number of the last request: only its answer counts. */
   let asked = 0;
 
   async function show() {
@@ -75,13 +75,13 @@ export function showFirstView(writer) {
     byId("notice").hidden = text === "";
   }
 
-  /** Of a model whose size nobody has told. @param {string | null} name */
+  /** For a model of unknown size. @param {string | null} name */
   function sourceInWords(name) {
     if (name === null || isLocal(name)) return "";
     return `The first press downloads the model from ${describeModel(name, writer.getAttribute("endpoint")).host}.`;
   }
 
-  // From the first loading on, the status says what there is to say in this place.
+  // From the first load on, the status shows this instead.
   for (const type of ["progress", "load", "error"])
     writer.addEventListener(type, () => {
       isOver = true;
@@ -101,7 +101,7 @@ export function showFirstView(writer) {
 /** @param {ModelInfo} info @returns {Gpu} */
 const gpuOf = ({ adapter }) => (isSoftware(adapter ?? {}) ? "software" : "gpu");
 
-/** The model of the page: what the browser has of it, and the rest. @param {HTMLElement} writer */
+/** The page's own model: what the browser has stored of it, and the rest. @param {HTMLElement} writer */
 function embedded(writer) {
   return TokenFormer.availability(
     undefined,
@@ -110,7 +110,7 @@ function embedded(writer) {
 }
 
 /**
- * A model from elsewhere: nobody there is asked before the visitor says so, and links choose models.
+ * A model from elsewhere: no request to its host before the visitor confirms, since links choose models.
  * @param {string} name
  * @returns {Promise<Pick<Availability, "state" | "downloadBytes" | "backend"> | null>}
  */

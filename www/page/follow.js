@@ -1,12 +1,12 @@
-// Keeps the end of a growing text in sight, until the visitor scrolls away from it.
+// Keeps the end of a growing text in view, until the visitor scrolls away from it.
 
-/** How far below the window's edge the element's end may be and still be "in sight". */
+/** How far below the window's edge the element's end may be and still count as in view. */
 const SLACK_PX = 60;
 
 /** @param {import("../tokenformer.js").TokenFormerElement} element */
 export function followText(element) {
   let following = false;
-  /** The visitor went up to read: only they come back. */
+  /** The visitor scrolled up to read: only scrolling back resumes following. */
   let isReading = false;
   let scheduled = false;
   let lastTop = scrollY;
@@ -24,7 +24,7 @@ export function followText(element) {
   addEventListener(
     "scroll",
     () => {
-      // Up, by however little: this page itself scrolls down only. Down to the end: back again.
+      // Any scroll up is the visitor's: this page itself scrolls down only. Scrolling down to the end resumes.
       if (scrollY < lastTop) leave();
       else if (beyond() < SLACK_PX) {
         isReading = false;
@@ -34,15 +34,15 @@ export function followText(element) {
     },
     { passive: true },
   );
-  // The text may grow by more in a frame than the wheel goes up.
+  // In one frame the text may grow by more than the wheel scrolls up.
   addEventListener("wheel", ({ deltaY }) => deltaY < 0 && leave(), { passive: true });
   element.addEventListener("token", () => {
     if (scheduled) return;
     following ||= !isReading && beyond() < SLACK_PX;
     scheduled = true;
-    // Behind the element's own frame, in which the text grows.
+    // After the element's own frame, in which the text grows.
     requestAnimationFrame(() => requestAnimationFrame(follow));
   });
-  // The next passage is followed where its beginning is in sight.
+  // The next passage is followed if its start is in view.
   element.addEventListener("done", () => (isReading = following = false));
 }

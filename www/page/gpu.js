@@ -1,13 +1,13 @@
-// Whether large models can run here, before anybody downloads one.
+// Whether large models can run here, before one is downloaded.
 
 import { isSoftware } from "../lib/engine/backend.js";
 
-/** A GPU, a program in the place of one, or nothing. @typedef {"gpu" | "software" | "none"} Gpu */
+/** A GPU, a software renderer, or none. @typedef {"gpu" | "software" | "none"} Gpu */
 
 /** @type {Promise<Gpu> | null} */
 let asked = null;
 
-/** What the browser gives; asked for once, when somebody wants to know, since it takes a while. */
+/** What the browser offers; requested once, when first needed, since it takes a while. */
 export function gpuHere() {
   asked ??= ask().catch(() => "none");
   return asked;
@@ -20,7 +20,7 @@ async function ask() {
   return isSoftware(adapter.info ?? {}) ? "software" : "gpu";
 }
 
-/** Whether the browser gives a GPU, be it a program. */
+/** Whether the browser offers a GPU, possibly a software one. */
 export async function hasGpu() {
   return (await gpuHere()) !== "none";
 }

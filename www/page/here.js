@@ -1,15 +1,15 @@
-// What can be done at the caret, where it does not stand at the text's end: go on from there, or write something in between.
+// What can be done at the caret, if it is not at the end of the text: continue from there, or write something in between.
 
 import { byId } from "./elements.js";
 
 /** @typedef {import("../tokenformer.js").TokenFormerElement} TokenFormerElement */
 
-/** Events after which the caret may stand elsewhere. */
+/** Events after which the caret may have moved. */
 const MOVES = ["keyup", "pointerup", "focusin", "input", "token", "done"];
 
 /** @param {TokenFormerElement} writer @param {import("./choices.js").Choices} choices */
 export function offerHere(writer, choices) {
-  /** The caret of a field that nobody has been in is nobody's. */
+  /** Before the field was first focused, its caret has no meaning. */
   let isPlaced = false;
   const isWithin = () =>
     isPlaced && !writer.hasAttribute("token-view") && writer.selectionStart < writer.text.trimEnd().length;

@@ -2,11 +2,11 @@
 
 import { isLocal } from "./local-folder.js";
 
-/** A longer text makes no link that everybody can send on. */
+/** A longer text makes a link that is hard to share. */
 export const LONGEST_TEXT = 8000;
-/** Attributes of the element that such a link tells. */
+/** Attributes of the element that such a link includes. */
 export const MODEL = Object.freeze(["model", "revision", "quantization"]);
-/** How much of a longer text stands before the word. */
+/** How much of a longer text before the word is included. */
 const BEFORE = 0.75;
 
 /** Gives each word of the token view its link. @param {import("../tokenformer.js").TokenFormerElement} writer */
@@ -18,14 +18,14 @@ export function linkWords(writer) {
 }
 
 /**
- * Null for a model that is only in this page. Of a longer text the link holds a part around the word.
+ * Null for a model that exists only in this page. For a longer text the link holds the part around the word.
  * @param {(attribute: string) => string | null} attribute of the element
  * @param {string} text
  * @param {number} at where the word begins
  */
 export function insideLink(attribute, text, at) {
   const model = attribute("model");
-  // An access token, or another hub, is in no link.
+  // A link never includes an access token, or another hub.
   if ((model !== null && isLocal(model)) || attribute("endpoint") !== null) return null;
   const query = new URLSearchParams();
   for (const name of MODEL) {
@@ -39,7 +39,7 @@ export function insideLink(attribute, text, at) {
   return `inspect.html#${query}`;
 }
 
-/** The next blank, where no token is cut; where there is none before the word, the next character. @param {string} text @param {number} from @param {number} at */
+/** The next blank, where no token is cut; if there is none before the word, the next character. @param {string} text @param {number} from @param {number} at */
 function cutAt(text, from, at) {
   const blank = text.slice(from, at + 1).search(/\s/);
   if (blank >= 0) return from + blank;

@@ -1,4 +1,4 @@
-// What is seen of a lesson: how far it is, the curve, and what the model writes without and with what it has learnt.
+// The view of a lesson: its progress, the curve, and what the model writes without and with what it has learned.
 
 import { make } from "../lib/element/dom.js";
 import { rate } from "../lib/element/status.js";
@@ -8,7 +8,7 @@ import { curveInWords, curveOf } from "./packs/curve.js";
 /** @typedef {import("../tokenformer.js").TrainProgress} TrainProgress */
 /** @typedef {import("./packs/lesson.js").Sample} Sample */
 
-/** Of the picture, in its own units. */
+/** Size of the picture, in its own units. */
 const SIZE = { width: 300, height: 100 };
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -18,7 +18,7 @@ export class LessonView {
   #frame = 0;
   #rounds = 0;
 
-  /** A lesson begins. @param {string} beginning @param {number} rounds */
+  /** A lesson starts. @param {string} beginning @param {number} rounds */
   begin(beginning, rounds) {
     this.#points = [];
     this.#rounds = rounds;
@@ -75,7 +75,7 @@ export class LessonView {
     byId("round-with").textContent = ` after round ${withIt.round}`;
   }
 
-  /** It has ended. @param {string} verdict @param {boolean} hasPack */
+  /** The lesson has ended. @param {string} verdict @param {boolean} hasPack */
   end(verdict, hasPack) {
     if (this.#frame) cancelAnimationFrame(this.#frame);
     this.#draw();
@@ -95,7 +95,7 @@ function showSample(place, beginning, text) {
   place.replaceChildren(make("span", { text: beginning }), text === "" ? " …" : text);
 }
 
-/** The picture holds these, and nothing else. @param {Node[]} shapes */
+/** Replaces the picture's shapes. @param {Node[]} shapes */
 function draw(...shapes) {
   byId("lesson-view")
     .querySelector(".curve svg")

@@ -1,18 +1,18 @@
-// Files of this computer as a model's folder. The engine reads models by requests of ranges; for addresses below
-// local/ the page's service worker answers these with slices of the files, which the page that has them sends it.
-// So a model of any size is read from the disk as it would be from a host, and nothing is copied first.
+// Local files as a model's folder. The engine reads models by range requests; for addresses below local/ the page's
+// service worker answers these with slices of the files, which the page sends it. So a model of any size is read from
+// disk as it would be from a host, and nothing is copied first.
 
 /** A file and its path in the folder, or its name. @typedef {{ path: string, file: File }} Entry */
 
 const FOLDER = /(^|\/)local\/~[0-9a-z]+~[^/]*\/?$/;
 
-/** Whether a model's name or id is that of a folder of this computer. @param {string | null | undefined} name */
+/** Whether a model's name or id is that of a local folder. @param {string | null | undefined} name */
 export function isLocal(name) {
   return FOLDER.test(name ?? "");
 }
 
 /**
- * What to do about an error of the model `name`, where that is particular to folders of this computer; else null.
+ * What to do about an error of the model `name`, if that is specific to local folders; else null.
  * @param {{ code: string }} error
  * @param {string | null} name
  */
@@ -22,7 +22,7 @@ export function remedyFor({ code }, name) {
     : null;
 }
 
-/** What the folder is called on this computer. `segment`: the last one of its address. @param {string} segment */
+/** The folder's name on this device. `segment`: the last segment of its address. @param {string} segment */
 export function localName(segment) {
   const encoded = segment.replace(/^~[0-9a-z]+~/, "");
   try {
@@ -33,8 +33,8 @@ export function localName(segment) {
 }
 
 /**
- * A folder of these files. `address` stays the same for the same files, so that what was made of them once is found again.
- * `problem` says why they are no model.
+ * A folder of these files. `address` is the same for the same files, so that what was made from them is found again.
+ * `problem` says why they are not a model.
  * @param {Entry[]} entries
  */
 export function localFolder(entries) {
@@ -42,7 +42,7 @@ export function localFolder(entries) {
   const top = paths.every((path) => path.includes("/")) ? paths[0]?.split("/")[0] : "";
   const shared = top && paths.every((path) => path.startsWith(`${top}/`));
   const files = new Map(entries.map(({ path, file }) => [shared ? path.slice(top.length + 1) : path, file]));
-  // A single file of weights is meant, whatever it is called.
+  // A single weights file is accepted, whatever its name.
   for (const [ending, wanted] of [
     [".safetensors", "model.safetensors"],
     [".bin", "pytorch_model.bin"],
@@ -66,7 +66,7 @@ export function localFolder(entries) {
 }
 
 /**
- * What to answer to a request for a file.
+ * The answer to a request for a file.
  * @param {ReadonlyMap<string, Blob>} files by path
  * @param {string} path
  * @param {string | null} range the request's header
@@ -83,7 +83,7 @@ export function answer(files, path, range) {
   return { status: 206, blob: file.slice(start, end + 1), range: `bytes ${start}-${end}/${file.size}` };
 }
 
-/** 64 bits of FNV-1a, to tell folders apart; nothing rests on its strength. @param {string} text */
+/** 64-bit FNV-1a, to tell folders apart; not for security. @param {string} text */
 function hash(text) {
   let value = 0xcbf29ce484222325n;
   for (const byte of new TextEncoder().encode(text))

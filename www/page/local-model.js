@@ -1,4 +1,4 @@
-// A model from this computer: dropped on the page, or chosen as a folder or as files.
+// A model from this device: dropped on the page, or chosen as a folder or as files.
 
 import { byId } from "./elements.js";
 import { answer, localFolder } from "./local-folder.js";
@@ -10,8 +10,9 @@ import { isControlled, serviceWorkers } from "./offline.js";
 const folders = new Map();
 
 /**
- * Calls `choose(address)` for every model that the visitor gives. Returns the function that takes the files of one;
- * `drops` are taken unless the page has its own use for what is dropped on it; `others` takes some of it that is no model, and says so.
+ * Calls `choose(address)` for every model that the visitor provides. Returns the function that takes a model's files;
+ * `drops` are taken unless the page has its own use for what is dropped on it; `others` takes what is not a model, and
+ * reports it.
  * @param {(address: string) => void} choose
  * @param {{ drops?: boolean, others?: (entries: Entry[]) => boolean | Promise<boolean> }} [page]
  * @returns {(entries: Entry[]) => void}
@@ -63,13 +64,14 @@ export function acceptLocalModels(choose, { drops = true, others = () => false }
   return take;
 }
 
-/** Whether these files are a model's: some are weights. @param {Entry[]} entries */
+/** Whether these files are a model: some are weights. @param {Entry[]} entries */
 export function areModels(entries) {
   return entries.some(({ path }) => /\.(safetensors|bin)$/i.test(path));
 }
 
 /**
- * The lock tells the service worker that some page has the folder; it ends with the page. Several pages may have it.
+ * The lock tells the service worker that some page has the folder; it is released with the page. Several pages may have
+ * it.
  * @param {string} folder its address
  * @param {Map<string, File>} files
  */
@@ -82,7 +84,7 @@ async function hold(folder, files) {
   });
 }
 
-/** The service worker asks for a piece of a file. A page that does not have its folder says so. @param {MessageEvent} message */
+/** The service worker requests part of a file. A page that does not have its folder answers so. @param {MessageEvent} message */
 function onRequest({ data, ports }) {
   const files = data?.type === "local-file" ? folders.get(data.folder) : null;
   ports[0]?.postMessage(files ? answer(files, data.path, data.range) : null);
@@ -101,7 +103,7 @@ export function acceptDrops(veil, take) {
     if (!hasFiles(event)) return;
     event.preventDefault();
     veil.hidden = true;
-    // Entries must be asked for before the first await: the list is emptied then.
+    // Entries must be requested before the first await: the list is emptied then.
     const items = Array.from(event.dataTransfer?.items ?? []);
     const roots = items.map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter((root) => root !== null);
     take(Promise.all(roots.map(filesBelow)).then((found) => found.flat()));
@@ -109,7 +111,7 @@ export function acceptDrops(veil, take) {
 }
 
 /**
- * All files of what was dropped: a folder or a file, or a plain File where the browser knows no more.
+ * All files of what was dropped: a folder or a file, or a plain File if the browser offers no more.
  * @param {FileSystemEntry | File} root
  * @returns {Promise<Entry[]>}
  */

@@ -17,7 +17,7 @@ const isOpen = () => byId("machine", HTMLDialogElement).open;
 
 export class MachinePanel {
   #writer;
-  /** The model that the details are of. @type {TokenFormer | null} */
+  /** The model whose details are shown. @type {TokenFormer | null} */
   #shown = null;
 
   /** @param {import("../tokenformer.js").TokenFormerElement} writer */
@@ -32,7 +32,7 @@ export class MachinePanel {
     const refresh = () => isOpen() && this.open();
     writer.addEventListener("load", refresh);
     writer.addEventListener("done", refresh);
-    // Another model is on its way: what is known of the one before it is over.
+    // Another model is being loaded: the details of the previous one are obsolete.
     writer.addEventListener("progress", () => isOpen() && this.#shown !== writer.model && this.#showDetails());
     writer.addEventListener("error", () => isOpen() && this.#showDetails());
   }
@@ -126,7 +126,7 @@ const THREADS = { worker: "in a worker, beside the page", main: "in the page's o
 
 const BACKENDS = { webgpu: "WebGPU", cpu: "the CPU" };
 
-/** Rows of a name and a value, of what is known. @param {ModelInfo} info @returns {[name: string, value: string][]} */
+/** Name and value of the details that are known. @param {ModelInfo} info @returns {[name: string, value: string][]} */
 function detailsOf({
   id,
   revision,

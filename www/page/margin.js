@@ -1,5 +1,5 @@
-// Marks in the margin, where the text has versions: a press goes to the next one, and with the keyboard on the mark the arrow
-// keys go through them. What was written after a version stays with it.
+// Marks in the margin where the text has versions: a press shows the next one, and with the focus on the mark the arrow
+// keys step through them. What was written after a version stays with it.
 
 import { make } from "../lib/element/dom.js";
 import { byId } from "./elements.js";
@@ -10,13 +10,13 @@ import { alternativesAt, placesOf, taken } from "./stories/versions.js";
 /** @typedef {import("./stories/story.js").Story} Story */
 /** @typedef {import("./stories/versions.js").Alternative} Alternative */
 /** @typedef {ReturnType<typeof import("./state.js").keepState>} State */
-/** At a place of the text: its mark, and the ways to go on. @typedef {{ button: HTMLButtonElement, seen: HTMLElement, spoken: HTMLElement, ways: Alternative[] }} Mark */
+/** At a position in the text: its mark, and the continuations. @typedef {{ button: HTMLButtonElement, seen: HTMLElement, spoken: HTMLElement, ways: Alternative[] }} Mark */
 
-/** Marks that are shown, the last ones: a tree from elsewhere may have thousands. */
+/** Maximum number of marks, the last ones: an imported tree may have thousands. */
 const MOST_MARKS = 100;
-/** Between the upper edges of two marks at least. */
+/** Minimum distance between the upper edges of two marks. */
 const APART_PX = 26;
-/** Code units of a version that are read out. */
+/** Code units of a version that are announced. */
 const SPOKEN = 60;
 /** @type {Record<string, number>} */
 const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -26,17 +26,17 @@ export class Margin {
   #state;
   #isHidden;
   #node = byId("marks");
-  /** By their places. @type {Map<number, Mark>} */
+  /** By their positions. @type {Map<number, Mark>} */
   #marks = new Map();
-  /** Whether the story is being asked for, and has changed meanwhile. */
+  /** Whether the story is being read, and whether it has changed meanwhile. */
   #isAsking = false;
   #isStale = false;
   #isPlacing = false;
-  /** The last step from version to version, and whether another waits for its end. @type {Promise<void> | null} */
+  /** The last step from version to version, and whether another one is waiting for it. @type {Promise<void> | null} */
   #going = null;
   #isWaiting = false;
 
-  /** @param {TokenFormerElement} writer @param {State} state @param {() => boolean} isHidden whether there are to be none now */
+  /** @param {TokenFormerElement} writer @param {State} state @param {() => boolean} isHidden whether the marks are hidden now */
   constructor(writer, state, isHidden) {
     this.#writer = writer;
     this.#state = state;
@@ -49,7 +49,7 @@ export class Margin {
     this.refresh();
   }
 
-  /** The story may have other versions. */
+  /** Called when the story may have other versions. */
   async refresh() {
     this.#isStale = true;
     if (this.#isAsking) return;
@@ -83,7 +83,7 @@ export class Margin {
         : `None of ${all === 1 ? "1 version" : `${all} versions`}`;
       mark.button.title = `${all === 1 ? "1 version" : `${all} versions`} from here: press, or use the arrow keys`;
     }
-    // In the text's order, for the keyboard.
+    // In the order of the text, for the keyboard.
     this.#marks = new Map([...this.#marks].sort(([a], [b]) => a - b));
     const buttons = [...this.#marks.values()].map(({ button }) => button);
     buttons.forEach((button, i) => {
@@ -109,7 +109,7 @@ export class Margin {
     return mark;
   }
 
-  /** One step after another, as a key that is held down asks for them; not more than that. @param {number} at @param {number} step */
+  /** One step after another, as a held key requests them; at most one waits. @param {number} at @param {number} step */
   async #go(at, step) {
     if (this.#isWaiting) return;
     this.#isWaiting = true;
@@ -144,7 +144,7 @@ export class Margin {
     });
   }
 
-  /** Beside the lines at which the versions begin. */
+  /** Places the marks beside the lines at which the versions begin. */
   #place() {
     const frame = this.#node.parentElement && this.#node.getBoundingClientRect();
     let least = -Infinity;
@@ -160,10 +160,10 @@ export class Margin {
   }
 }
 
-/** What is taken may be nothing, at the text's end. @param {Alternative} way */
+/** The taken version may be empty, at the end of the text. @param {Alternative} way */
 const isSomething = ({ passages }) => passages.length > 0;
 
-/** Which one is there, from 1; 0 for none; and how many there are. @param {Alternative[]} ways @returns {[one: number, all: number]} */
+/** Which one is taken, from 1; 0 for none; and how many there are. @param {Alternative[]} ways @returns {[one: number, all: number]} */
 function numbers(ways) {
   const there = ways.filter(isSomething);
   return [there.findIndex(({ isTaken }) => isTaken) + 1, there.length];

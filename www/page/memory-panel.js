@@ -1,4 +1,4 @@
-// What the model should know of a story besides its text: its memory, the author's note, and names with what belongs to them.
+// What the model should know about a story besides its text: its memory, the author's note, and lore entries by name.
 
 import { make } from "../lib/element/dom.js";
 import { byId } from "./elements.js";
@@ -7,7 +7,7 @@ import { asLore, asNoteLines } from "./stories/reading.js";
 /** @typedef {import("./stories/story.js").LoreEntry} LoreEntry */
 /** @typedef {ReturnType<typeof import("./state.js").keepState>} State */
 
-/** How long a field rests before it is kept. */
+/** How long a field must be unchanged before it is saved. */
 const REST_MS = 400;
 
 export class MemoryPanel {
@@ -17,7 +17,7 @@ export class MemoryPanel {
   #noteLines = byId("note-lines", HTMLInputElement);
   #list = byId("lore-list");
   #timer = 0;
-  /** What is being kept. */
+  /** The save in progress. */
   #keeping = Promise.resolve();
 
   /** @param {State} state */
@@ -36,7 +36,7 @@ export class MemoryPanel {
     });
   }
 
-  /** Shows what is told of the story that is there. */
+  /** Shows the values of the current story. */
   async open() {
     await this.settled();
     const story = await this.#state.told();
@@ -46,7 +46,7 @@ export class MemoryPanel {
     this.#list.replaceChildren(...(story?.lore ?? []).map((entry) => this.#row(entry)));
   }
 
-  /** Waits until what was typed is kept. */
+  /** Waits until what was typed is saved. */
   async settled() {
     if (this.#timer) this.#keep();
     await this.#keeping;
@@ -62,11 +62,11 @@ export class MemoryPanel {
       lore: this.#lore(),
       changedAt: Date.now(),
     };
-    // A fault of the storage is told where the stories are; the page has it all the same.
+    // Storage errors are shown with the stories; the page has the values all the same.
     this.#keeping = this.#state.tell((story) => ({ ...story, ...told })).catch(() => {});
   }
 
-  /** The entries in which there is something. @returns {LoreEntry[]} */
+  /** The entries that are not empty. @returns {LoreEntry[]} */
   #lore() {
     const rows = Array.from(this.#list.querySelectorAll("li"));
     const entries = rows.map((row) => ({

@@ -1,6 +1,6 @@
-// What the browser keeps for the page: the last text with who wrote what and the settings, for this tab, which finds its
-// own text again whatever other tabs write, and for the next visit, which finds what was written last; and beside it the
-// texts of the visitor's that something else has taken the place of.
+// What the browser stores for the page: the last text with who wrote what and the settings, for this tab, which finds
+// its own text again whatever other tabs write, and for the next visit, which finds what was written last; and the
+// visitor's texts that were replaced by something else.
 
 import { isValid, LINKED } from "./address.js";
 import { textOf } from "./stories/passages.js";
@@ -8,54 +8,54 @@ import { plainText } from "./stories/plain-text.js";
 import { parsed } from "./stories/reading.js";
 import { toKeptSheet } from "./stories/sheets.js";
 
-/** JSON of any version, or none. @type {(text: string) => any} */
+/** Parsed JSON of any version, or null. @type {(text: string) => any} */
 const parse = parsed;
 
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 /** @typedef {import("./address.js").Attributes} Attributes */
-/** What a link has set, by attribute, and what the visitor has there. @typedef {Record<string, { given: string | null, own: string | null }>} Borrowed */
+/** What a link has set, by attribute, with the visitor's own value. @typedef {Record<string, { given: string | null, own: string | null }>} Borrowed */
 /** @typedef {import("./stories/sheets.js").KeptSheet} KeptSheet */
 /** @typedef {import("./stories/sheets.js").Sheet} Sheet */
-/** A text of the visitor's. `tab` names the tab that is still writing it; null if none is. `sheet`: which story it is. @typedef {{ passages: Passage[], tab: string | null, sheet?: Sheet | KeptSheet | null, key?: string }} Text */
-/** One that was replaced. `key` is the browser's for it, and `at` gives the order. @typedef {Text & { key: string, at: number }} Replaced */
+/** A text of the visitor's. `tab` names the tab that is still writing it; null if none. `sheet`: the story it belongs to. @typedef {{ passages: Passage[], tab: string | null, sheet?: Sheet | KeptSheet | null, key?: string }} Text */
+/** A text that was replaced. `key` is its storage key, and `at` gives the order. @typedef {Text & { key: string, at: number }} Replaced */
 
 /**
- * What a page keeps of itself.
+ * The stored state of a page.
  * @typedef {object} Kept
  * @property {Attributes} attributes
  * @property {Borrowed} borrowed
  * @property {Passage[]} passages the text
- * @property {string} hash the address's part behind #
- * @property {string[]} earlier those that the tab had before, the newest first
+ * @property {string} hash the address part after #
+ * @property {string[]} earlier the tab's previous ones, newest first
  * @property {boolean} isVisitors whether the text is the visitor's
- * @property {Sheet | KeptSheet | null} sheet which story the text is
+ * @property {Sheet | KeptSheet | null} sheet the story that the text belongs to
  */
 
 export const LAST = "tokenformer-web";
 /**
- * Texts that were replaced: a key for each behind this one and a slash, so that two tabs that add one at the same moment
- * do not lose each other's. Version 0.2.0 kept all of them under this one.
+ * Texts that were replaced: each under a key of its own, after this prefix and a slash, so that two tabs that add one
+ * at the same moment do not overwrite each other. Version 0.2.0 stored all of them under this one key.
  */
 export const REPLACED = "tokenformer-web-replaced";
-/** How many of them: they share the few megabytes of the origin with the last text. */
+/** Their maximum number: they share the few megabytes of the origin with the last text. */
 export const MOST_REPLACED = 5;
 
 /**
- * The element's attributes that are kept: those that have a row in a panel. Never an access token; and neither the text,
- * which is kept with its writers, nor loading at once.
+ * The stored attributes of the element: those with a row in a panel. Never an access token; and neither the text, which
+ * is stored with its authors, nor loading at once.
  */
 export const KEPT = Object.freeze([...LINKED, "endpoint", "no-cache"]);
 
-/** The element's attributes that are kept, by name; null where there is none. @param {Pick<Element, "getAttribute">} element @returns {Attributes} */
+/** The stored attributes of the element, by name; null if absent. @param {Pick<Element, "getAttribute">} element @returns {Attributes} */
 export function readAttributes(element) {
   return Object.fromEntries(KEPT.map((name) => [name, element.getAttribute(name)]));
 }
 
 /**
- * Reads what the browser kept, or null. Whatever is not as it was written, or not valid, is left out.
+ * Parses what the browser stored, or null. Parts that are damaged or invalid are left out.
  * @param {string} text
  * @param {Attributes} defaults
- * @returns {Kept & { isEmptied: boolean } | null} `isEmptied`: the visitor has left no text
+ * @returns {Kept & { isEmptied: boolean } | null} `isEmptied`: the visitor left the page empty
  */
 export function fromStorage(text, defaults) {
   const kept = parse(text);
@@ -79,8 +79,8 @@ export function fromStorage(text, defaults) {
 }
 
 /**
- * What was kept last: this tab's, or what any tab kept, which is this tab's from then on: a reload finds the same, whatever
- * other tabs keep.
+ * What was stored last: this tab's, or else any tab's, which becomes this tab's: a reload finds the same, whatever
+ * other tabs store.
  * @param {Attributes} defaults
  */
 export function recall(defaults) {
@@ -92,13 +92,13 @@ export function recall(defaults) {
   return last;
 }
 
-/** The text that any tab has kept last, with that tab; null where there is none, or it is none of the visitor's. */
+/** The last text stored by any tab, with that tab; null if there is none, or it is not the visitor's. */
 export function lastText() {
   return visitorsText(parse(read("localStorage", LAST)));
 }
 
 /**
- * What was kept last is of this tab from now on, if it is this text: what becomes of it here is no other tab's.
+ * Marks the last stored text as this tab's, if it is this text: from now on it is not another tab's.
  * @param {string} text
  * @param {string} tab
  */
@@ -109,20 +109,20 @@ export function claimLast(text, tab) {
 }
 
 /**
- * Keeps a page, for this tab alone unless `isLast`; whether the next visit will find it.
+ * Stores a page, for this tab alone unless `isLast`; returns whether the next visit will find it.
  * @param {Kept & { tab: string }} state
  * @param {{ isLast: boolean }} place
  */
 export function remember(state, { isLast }) {
   const text = JSON.stringify({ version: 1, ...state });
   const isKept = isLast && write("localStorage", LAST, text);
-  // Without room for this one an older text of the tab's own would hide what the browser keeps; where that has no room
-  // either, the older ones are better than none.
+  // If this one does not fit, an older text of this tab would hide the stored one; if that did not fit either, the
+  // older ones are better than nothing.
   if (!write("sessionStorage", LAST, text) && isKept) write("sessionStorage", LAST, null);
   return isKept;
 }
 
-/** Texts of the visitor's that were replaced, the newest first. @returns {Replaced[]} */
+/** The visitor's texts that were replaced, newest first. @returns {Replaced[]} */
 export function replacedTexts() {
   const texts = keys()
     .filter((key) => key.startsWith(`${REPLACED}/`))
@@ -131,8 +131,9 @@ export function replacedTexts() {
 }
 
 /**
- * Keeps these, of each tab that is still writing only the first; whether there was room. What is there already, in its
- * place, is not written again, and only those are removed that another tab cannot have added meanwhile.
+ * Stores these, only the first one for each tab that is still writing; returns whether they fit. Texts that are already
+ * stored, in the same order, are not rewritten, and only those are removed that another tab cannot have added
+ * meanwhile.
  * @param {Text[]} texts
  */
 export function keepReplaced(texts) {
@@ -155,7 +156,7 @@ export function keepReplaced(texts) {
   return isAdded;
 }
 
-/** Texts as version 0.2.0 kept them become today's. */
+/** Converts texts stored by version 0.2.0 to today's form. */
 export function adoptReplaced() {
   const kept = parse(read("localStorage", REPLACED));
   /** @type {unknown[]} */
@@ -179,7 +180,7 @@ function replacedText(key) {
   return text && { ...text, key, at: kept.at };
 }
 
-/** @param {any} kept what `remember` wrote, if it is that */
+/** @param {any} kept what `remember` wrote, if valid */
 function visitorsText(kept) {
   return kept?.version === 1 && kept.isVisitors !== false ? toText(kept) : null;
 }
@@ -200,7 +201,7 @@ function toPassages(kept) {
     .map(({ text, written }) => ({ text: plainText(text), written: written === true }));
 }
 
-/** Of what the browser keeps for all tabs. */
+/** Keys that the browser stores for all tabs. */
 function keys() {
   try {
     const all = Array.from({ length: localStorage.length }, (_, i) => localStorage.key(i));
@@ -221,7 +222,7 @@ function read(place, key) {
   }
 }
 
-/** Null removes it. Whether it was done: there may be no storage, or no room in it. @param {Place} place @param {string} key @param {string | null} text */
+/** Null removes it. Returns whether it worked: storage may be missing or full. @param {Place} place @param {string} key @param {string | null} text */
 function write(place, key, text) {
   try {
     if (text === null) globalThis[place].removeItem(key);

@@ -1,5 +1,5 @@
-// What every page has that lets a visitor choose a model: the list, the form for any other name or address, and the rows
-// for what loading can be told.
+// Shared by all pages that let a visitor choose a model: the list, the form for any other name or address, and the rows
+// for load options.
 
 import { readLoadAttributes } from "../lib/element/attributes.js";
 import { make } from "../lib/element/dom.js";
@@ -17,17 +17,17 @@ import { bindToken } from "./token-binding.js";
 /** @typedef {import("./rows.js").Row} Row */
 /** @typedef {import("./rows.js").RowOptions} RowOptions */
 
-/** What comes with the page, and what is published. @type {Choice[]} */
+/** The model that comes with the page, and the published ones. @type {Choice[]} */
 export const KNOWN = [EMBEDDED, ...OFFERED];
 
-/** The known models, and the one with this name if it is none of them. @param {string} name @returns {Choice[]} */
+/** The known models, plus the one with this name if it is not among them. @param {string} name @returns {Choice[]} */
 export function withModel(name) {
   if (KNOWN.some((known) => known.name === name)) return KNOWN;
   const parameters = isLocal(name) ? "from this device" : name;
   return [...KNOWN, { name, label: describeModel(name).label, parameters }];
 }
 
-/** Puts these in the place of the models that can be chosen; the keyboard stays where it is. @param {HTMLElement[]} choices */
+/** Replaces the list of models; the focus stays where it is. @param {HTMLElement[]} choices */
 export function showChoices(choices) {
   const list = byId("models");
   const focused = list.contains(document.activeElement);
@@ -87,7 +87,7 @@ function select(...values) {
 }
 
 /**
- * Rows for what loading can be told, each an attribute of `element`, but those that are not wanted.
+ * Rows for load options, each an attribute of `element`, except the unwanted ones.
  * @param {HTMLElement} element
  * @param {string[]} without
  * @returns {Row[]}

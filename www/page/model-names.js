@@ -1,17 +1,17 @@
-// What a model is called for people, and the host that it comes from, which is shown wherever a model can be chosen: a
-// folder's address, and so its name, may be anybody's choice.
+// A model's display name, and the host that it comes from, which is shown wherever a model can be chosen: anyone can
+// choose a folder's address, and so its name.
 
 import { DEFAULT_ENDPOINT, normalizeEndpoint } from "../lib/api/names.js";
 import { isLocal, localName } from "./local-folder.js";
 import { parseAddress } from "./parse-address.js";
 import { EMBEDDED, OFFERED } from "./published.js";
 
-/** Characters that show nothing or turn the writing around, and blanks of all kinds. */
+/** Invisible characters, characters that change the writing direction, and all kinds of blanks. */
 const UNSEEN = /[\p{C}\p{Z}\s]+/gu;
 
 /**
- * `{ label, host }` of a model as the attribute `model` names it; null for the embedded one. The host is "" where the model
- * comes with the page.
+ * `{ label, host }` of a model as named by the attribute `model`; null for the embedded one. The host is "" if the
+ * model comes with the page.
  *
  * @param {string | null} name
  * @param {string | null} [endpoint] the attribute of that name
@@ -26,13 +26,13 @@ export function describeModel(name, endpoint = null) {
   return { label: shown(decoded(lastOf(name))) || shown(name), host };
 }
 
-/** Both in one sentence: "TokenFormer 150M (huggingface.co)". @param {string | null} name @param {string | null} [endpoint] */
+/** Both in one phrase: "TokenFormer 150M (huggingface.co)". @param {string | null} name @param {string | null} [endpoint] */
 export function modelInWords(name, endpoint) {
   const { label, host } = describeModel(name, endpoint);
   return host ? `${label} (${host})` : label;
 }
 
-/** A hub's address as it is asked: that of the published models where none is given. @param {string | null} endpoint */
+/** The hub's address: that of the published models if none is given. @param {string | null} endpoint */
 export function endpointOf(endpoint) {
   const given = endpoint ?? DEFAULT_ENDPOINT;
   return normalizeEndpoint(given) ?? given;

@@ -1,4 +1,5 @@
-// The model picker: what comes with the page, what is published, any other by name, address or from this computer.
+// The model picker: the model that comes with the page, the published ones, any other by name, address or from this
+// device.
 
 import { TokenFormer } from "../tokenformer.js";
 import { LOADING_ATTRIBUTES } from "../lib/element/attributes.js";
@@ -18,12 +19,12 @@ import { size, whyNot } from "./published.js";
 export class ModelPanel {
   #writer;
   #rows;
-  /** Stored models by id, once the panel asked. @type {Map<string, import("../tokenformer.js").StoredModel>} */
+  /** Stored models by id, once listed. @type {Map<string, import("../tokenformer.js").StoredModel>} */
   #stored = new Map();
   /** Whether there is a GPU; null until that is known. @type {boolean | null} */
   #hasGpu = null;
 
-  /** The last loading that was asked for here. @type {Promise<unknown> | null} */
+  /** The last load requested here. @type {Promise<unknown> | null} */
   #loading = null;
 
   /** @param {import("../tokenformer.js").TokenFormerElement} writer */
@@ -34,7 +35,7 @@ export class ModelPanel {
     onChosen((name) => this.choose(name));
     onOtherModel((name) => this.choose(name));
     byId("load-now").addEventListener("click", () => this.#load());
-    // Not in the live region: a screen reader would never come to an end.
+    // Not in the live region: a screen reader would never stop reading.
     writer.addEventListener("progress", ({ detail }) => {
       this.#tell("");
       byId("load-progress").textContent = progressInWords(detail, isLocalFolder(writer.getAttribute("model")));
@@ -47,7 +48,7 @@ export class ModelPanel {
       const remedy = remedyFor(detail, writer.getAttribute("model")) ?? detail.hint;
       this.#tell(detail.code === "aborted" ? "Stopped." : `${detail.message} ${remedy}`);
     });
-    // Another model can be loaded while one is, which then ends.
+    // Choosing another model aborts a load in progress.
     new MutationObserver(() => (byId("load-now", HTMLButtonElement).disabled = false)).observe(writer, {
       attributes: true,
       attributeFilter: [...LOADING_ATTRIBUTES],
@@ -65,7 +66,7 @@ export class ModelPanel {
     });
   }
 
-  /** `name`: as the attribute `model` has it; null for the model of the page. @param {string | null} name */
+  /** `name`: as in the attribute `model`; null for the page's model. @param {string | null} name */
   choose(name) {
     if (name === null) this.#writer.removeAttribute("model");
     else this.#writer.setAttribute("model", name);

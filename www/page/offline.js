@@ -1,10 +1,10 @@
-// The page's service worker: it keeps the page itself for times without a network. Models are kept by the module.
-// It may be of another build than this page: the few messages between them stay as they are.
+// The page's service worker: it caches the page itself for offline use. The module stores the models. The worker may be
+// of another build than this page: their few messages must never change.
 
 /** The first worker that is installed takes the page over within moments. */
 const CONTROL_MS = 5000;
 
-/** The browser's service workers, or null: a page that is not secure has none, and in a sandboxed frame asking throws. */
+/** The browser's service workers, or null: an insecure page has none, and in a sandboxed frame the access throws. */
 export function serviceWorkers() {
   try {
     return navigator.serviceWorker ?? null;
@@ -13,21 +13,21 @@ export function serviceWorkers() {
   }
 }
 
-/** Registers the worker. It may be forbidden, in private windows for example: the page works without it. */
+/** Registers the worker. This may be forbidden, in private windows for example: the page works without it. */
 export function registerWorker() {
   serviceWorkers()
     ?.register(new URL("service-worker.js", document.baseURI), { updateViaCache: "none" })
     .catch(() => {});
 }
 
-/** Keeps the page, and once a model was loaded the engine. @param {import("../tokenformer.js").TokenFormerElement} writer */
+/** Caches the page, and, once a model was loaded, the engine. @param {import("../tokenformer.js").TokenFormerElement} writer */
 export function keepShell(writer) {
   const workers = serviceWorkers();
   if (!workers) return;
   registerWorker();
   askForControl();
-  // Who never loads a model need not download the engine. After an update it is another worker that shall know, and one
-  // that waits for the pages of the build before to be closed.
+  // A visitor who never loads a model need not download the engine. After an update another worker must be told, one
+  // that waits for the pages of the previous build to be closed.
   let isLoaded = false;
   const tell = async () => {
     if (!isLoaded) return;
@@ -45,8 +45,8 @@ export function keepShell(writer) {
 }
 
 /**
- * A worker takes over the pages that are open when it becomes active. One that was on its way to its address just then,
- * or that was reloaded with Shift, is left out for as long as it is open, unless it asks.
+ * A worker takes control of the open pages when it becomes active. A page that was navigating just then, or that was
+ * reloaded with Shift, stays uncontrolled for as long as it is open, unless it asks.
  */
 export async function askForControl() {
   const workers = serviceWorkers();
@@ -54,7 +54,7 @@ export async function askForControl() {
   if (!workers?.controller) active?.postMessage({ type: "claim" });
 }
 
-/** Whether the service worker answers this page's requests; waits for it for a moment. */
+/** Whether the service worker answers this page's requests; waits for it briefly. */
 export async function isControlled() {
   const workers = serviceWorkers();
   if (!workers) return false;

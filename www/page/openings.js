@@ -1,4 +1,4 @@
-// First lines that write at once, for whoever has none; and the visitor's text that something else has taken the place of.
+// Openings that start writing at once, for visitors without a text; and the visitor's text that something else replaced.
 
 import { byId } from "./elements.js";
 import { textOf } from "./stories/passages.js";
@@ -6,7 +6,7 @@ import { textOf } from "./stories/passages.js";
 /** @typedef {import("../tokenformer.js").Passage} Passage */
 /** @typedef {import("../tokenformer.js").TokenFormerElement} TokenFormerElement */
 
-/** Characters of a text that its button shows: enough to know it by. */
+/** Characters of a text shown on its button: enough to recognise it. */
 const LONGEST_PREVIEW = 80;
 
 /** The button for the visitor's text; null where there is none. @param {Passage[] | null} passages */
@@ -23,14 +23,14 @@ export function showOpenings(writer, state) {
   const buttons = Array.from(byId("examples").querySelectorAll("button"));
   const lines = new Set([writer.getAttribute("prompt"), "", ...buttons.map(({ textContent }) => textContent)]);
 
-  /** They are for an empty page, and one with nothing on it but a line of the page's own. */
+  /** Shown on an empty page, or one with nothing but one of the page's own openings. */
   function show() {
     byId("openings").hidden = !lines.has(writer.text);
   }
   /** @param {Event} press */
   function begin(press) {
     window.scrollTo({ top: 0 });
-    // A finger's press would have the keyboard come up over what is written.
+    // After a touch, the on-screen keyboard would cover the text.
     const isTouch = press instanceof PointerEvent && press.pointerType === "touch";
     if (!isTouch) writer.focus({ preventScroll: true });
   }
@@ -38,7 +38,7 @@ export function showOpenings(writer, state) {
     const button = press.target instanceof Element ? press.target.closest("button") : null;
     if (!button) return;
     state.replace(button.textContent);
-    // What goes wrong is told by the error event.
+    // Errors are reported by the error event.
     writer.generate().catch(() => {});
     begin(press);
   });

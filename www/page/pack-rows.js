@@ -1,4 +1,4 @@
-// The list of packs: a switch and a strength for each, a file to save, and what it was taught.
+// The list of packs: a switch and a strength for each, a file to save, and its training text.
 
 import { MOST_STRENGTH } from "../lib/api/option-checks.js";
 import { make } from "../lib/element/dom.js";
@@ -9,10 +9,10 @@ import { saveFile } from "./save-file.js";
 /** @typedef {import("./packs/shelf.js").Shelf} Shelf */
 /** @typedef {import("./packs/shelf.js").Entry} Entry */
 
-/** What the slider offers; the number beside it takes all that a pack can have. */
+/** Range of the slider; the number field beside it accepts every strength that a pack can have. */
 const SLIDER = { min: "0", max: "2", step: "0.05" };
 const NUMBER = { min: String(-MOST_STRENGTH), max: String(MOST_STRENGTH), step: "0.05" };
-/** How long a slider rests before the model is asked to change: each change has it read its context again. */
+/** How long a slider must rest before the model is changed: each change makes it process its context again. */
 const REST_MS = 150;
 
 export class PackRows {
@@ -27,7 +27,7 @@ export class PackRows {
     this.#tell = tell;
   }
 
-  /** Shows the list as it is. Rows that stay keep the keyboard's focus. */
+  /** Updates the list. Rows that stay keep the focus. */
   show() {
     const { entries } = this.#shelf;
     const ids = new Set(entries.map(({ id }) => id));
@@ -123,7 +123,7 @@ export class PackRows {
   }
 }
 
-/** @param {Entry} entry @param {boolean} fits whether it is made for the page's model */
+/** @param {Entry} entry @param {boolean} fits whether it fits the page's model */
 function aboutOf({ pack, address, isKept }, fits) {
   const { training } = pack ?? {};
   const { before, after } = training?.validation ?? {};

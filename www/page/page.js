@@ -1,5 +1,5 @@
-// The page around the element: what it begins with, the panels, what it remembers. It drives <token-former> as any
-// other page could: by attributes, properties, methods and events.
+// The page around the element: its openings, the panels, its memory. It drives <token-former> as any other page could:
+// by attributes, properties, methods and events.
 
 import "../tokenformer.js";
 import { asksToWrite } from "../lib/element/dom.js";
@@ -48,7 +48,7 @@ const models = new ModelPanel(writer);
 const machine = new MachinePanel(writer);
 linkWords(writer);
 
-/** A remark that holds until the visitor or the model goes on, or other words take its place. @param {string} id @param {string} text */
+/** A message that stays until the visitor or the model continues, or another message replaces it. @param {string} id @param {string} text */
 function remark(id, text) {
   byId(id).textContent = text;
   for (const type of ["input", "progress", "token"])
@@ -135,7 +135,7 @@ writer.addEventListener("error", ({ detail }) => {
 showOpenings(writer, state);
 showFirstView(writer);
 
-// The element's keys, from wherever the focus is; it has the first say.
+// The element's keys, wherever the focus is; the element handles them first.
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
   if (asksToWrite(event) && !event.repeat && writer.state === "idle") choices.continue();
@@ -145,7 +145,7 @@ addEventListener("keydown", (event) => {
 const tokens = byId("tokens");
 tokens.addEventListener("click", () => writer.toggleAttribute("token-view"));
 
-/** What the buttons around the element say about its attributes. */
+/** What the buttons around the element show about its attributes. */
 function showAttributes() {
   tokens.setAttribute("aria-pressed", String(writer.hasAttribute("token-view")));
   const { label, host } = describeModel(writer.getAttribute("model"), writer.getAttribute("endpoint"));
@@ -159,7 +159,7 @@ function showAttributes() {
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();
 
-/** Whether it could be: a page that is not secure has no clipboard, and a browser may refuse. @param {string} text */
+/** Returns whether it worked: an insecure page has no clipboard, and a browser may refuse. @param {string} text */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-// The panels are dialogs: the browser keeps the focus in them, closes them on Escape and gives the focus back.
+// The panels are dialogs: the browser keeps the focus in them, closes them on Escape and restores the focus.
 
 import { byId } from "./elements.js";
 
@@ -17,7 +17,7 @@ export function openPanels(panels) {
 /** @param {HTMLDialogElement} dialog */
 export function makeClosable(dialog) {
   dialog.querySelector(".close")?.addEventListener("click", () => dialog.close());
-  // A press on the veil beside it: the dialog itself is the target only there, since its padding belongs to its children.
+  // A press on the backdrop: the dialog itself is the target only there, since its padding belongs to its children.
   dialog.addEventListener("click", (event) => {
     if (event.target !== dialog) return;
     const { left, right, top, bottom } = dialog.getBoundingClientRect();

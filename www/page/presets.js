@@ -1,4 +1,4 @@
-// Three ways to write: settings that are set together. Which of them is chosen follows from the settings themselves, wherever
+// Three ways to write: settings that are set together. The selected one follows from the settings themselves, wherever
 // they come from.
 
 import { GENERATE_OPTIONS } from "../lib/api/options.js";
@@ -7,30 +7,30 @@ import { byId } from "./elements.js";
 
 /** @typedef {Record<string, string | null>} Attributes */
 
-/** What a preset decides, by the options' names: how likely a token must be, and how much repeating costs. */
+/** The options that a preset sets: how likely a token must be, and how much repetition costs. */
 const OPTIONS = ["temperature", "topP", "topK", "minP", "repetitionPenalty", "presencePenalty", "frequencyPenalty"];
-/** The attributes of these. */
+/** Their attributes. */
 const DECIDED = OPTIONS.map((name) => attributeName(name, GENERATE_OPTIONS[name]));
 const NONE = Object.freeze(Object.fromEntries(DECIDED.map((name) => [name, null])));
 
 /**
- * Chosen by reading what the embedded model makes of several openings. Below a temperature of 0.5 it goes round in circles (a bed in
- * a bed in a bed), and even there only a higher penalty than its own keeps it from that. At 1.3 a minimum share, instead of
- * top-p, keeps words and sentences whole while people and things become unlikely ones; above, words that are none come up.
- * Balanced are the page's own settings, which come with the model.
+ * Chosen by reading what the embedded model makes of several openings. Below a temperature of 0.5 it goes round in
+ * circles (a bed in a bed in a bed), and even at 0.5 only a higher penalty than the default prevents that. At 1.3,
+ * min-p instead of top-p keeps words and sentences intact while people and things become unlikely ones; above that,
+ * non-words appear. "Balanced" is the page's own settings, which come with the model.
  */
 const CALM = { temperature: "0.5", "top-p": "0.9", "repetition-penalty": "1.15" };
 const WILD = { temperature: "1.3", "min-p": "0.04", "repetition-penalty": "1.1" };
 
-/** Every preset's attributes, by its name; null for one that is not to be there. @param {Attributes} own the page's own @returns {Record<string, Attributes>} */
+/** The attributes of every preset, by its name; null for an attribute that must be absent. @param {Attributes} own the page's own @returns {Record<string, Attributes>} */
 export function presetsOf(own) {
   const balanced = Object.fromEntries(DECIDED.map((name) => [name, own[name] ?? null]));
   return { calm: { ...NONE, ...CALM }, balanced, wild: { ...NONE, ...WILD } };
 }
 
 /**
- * The name of the preset that attributes are; null where they are none. Numbers count, however they are written, and one that
- * is not there is the option's default.
+ * The name of the preset that the attributes match; null if none. Numbers are compared by value, and an absent one is
+ * the option's default.
  * @param {Attributes} attributes
  * @param {Record<string, Attributes>} presets
  */
@@ -42,7 +42,7 @@ export function presetIn(attributes, presets) {
   return Object.keys(presets).find((name) => isSame(presets[name])) ?? null;
 }
 
-/** The radio buttons. @param {HTMLElement} writer whose attributes they set, which are the page's own by now @param {() => void} onChosen */
+/** The radio buttons. @param {HTMLElement} writer the element whose attributes they set, which still has the page's own @param {() => void} onChosen */
 export function showPresets(writer, onChosen) {
   const read = () => Object.fromEntries(DECIDED.map((name) => [name, writer.getAttribute(name)]));
   const presets = presetsOf(read());

@@ -1,22 +1,22 @@
-// The models that a visitor can choose from, with what they are and what they cost.
+// The models that a visitor can choose from, with their description and cost.
 
 import { EMBEDDED as OWN } from "../lib/embedded.js";
 
 /**
- * A model of the list.
+ * A model in the list.
  * @typedef {object} Choice
- * @property {string | null} name as the element's attribute has it; null: the attribute is absent
+ * @property {string | null} name the value of the element's attribute; null: the attribute is absent
  * @property {string} label
- * @property {string} parameters what it is, in words
+ * @property {string} parameters its size, in words
  * @property {number} [count] of parameters
- * @property {number} [download] bytes that the hub holds
- * @property {number} [kept] bytes that stay of them at q4
+ * @property {number} [download] bytes to download from the hub
+ * @property {number} [kept] bytes stored at q4
  */
 
-/** What the CPU runs, where there is no GPU: as many parameters at most. */
+/** The largest model that the CPU runs if there is no GPU, in parameters. */
 const MOST_ON_CPU = 200e6;
 
-/** What they download is float32. */
+/** They are downloaded as float32. */
 export const PUBLISHED = Object.freeze([
   {
     name: "Haiyang-W/TokenFormer-150M",
@@ -58,7 +58,7 @@ export const PUBLISHED = Object.freeze([
  */
 const QUANTIZED = Object.freeze({});
 
-/** The published models, each below its small copy where there is one. @param {readonly Choice[]} published @param {typeof QUANTIZED} quantized @returns {Choice[]} */
+/** The published models, each followed by its small copy if there is one. @param {readonly Choice[]} published @param {typeof QUANTIZED} quantized @returns {Choice[]} */
 export function withQuantized(published, quantized) {
   return published.flatMap((model) => {
     const small = quantized[model.name ?? ""];
@@ -66,10 +66,10 @@ export function withQuantized(published, quantized) {
   });
 }
 
-/** What is offered of them. */
+/** The models offered. */
 export const OFFERED = Object.freeze(withQuantized(PUBLISHED, QUANTIZED));
 
-/** The one that comes with the page; the element's attribute is absent for it. */
+/** The model that comes with the page; the element's attribute is absent for it. */
 export const EMBEDDED = Object.freeze({
   name: null,
   label: OWN.label,
@@ -80,7 +80,7 @@ export const EMBEDDED = Object.freeze({
   quantization: OWN.quantization,
 });
 
-/** Why a model of the list cannot run here; "" where it can. `hasGpu`: null while nobody knows. @param {Pick<Choice, "count">} model @param {boolean | null} hasGpu */
+/** Why a model of the list cannot run here; "" if it can. `hasGpu`: null while unknown. @param {Pick<Choice, "count">} model @param {boolean | null} hasGpu */
 export function whyNot({ count = 0 }, hasGpu) {
   return hasGpu === false && count > MOST_ON_CPU ? "needs WebGPU, which is not available here" : "";
 }

@@ -1,17 +1,17 @@
-// How large the text is and how wide its column: the visitor's own, for every visit. No link sets them, and the browser's zoom
-// works beside them.
+// Text size and column width: the visitor's own, for every visit. Links cannot set them, and they combine with the
+// browser's zoom.
 
 import { byId } from "./elements.js";
 
 const KEY = "tokenformer-web-reading";
-/** How many times as large as the page's own. */
+/** Text size, as a multiple of the page's own. */
 const SIZES = Object.freeze({ small: 0.875, medium: 1, large: 1.25, larger: 1.6 });
-/** Of the column. */
+/** Width of the column. */
 const WIDTHS = Object.freeze({ narrow: "34rem", medium: "42rem", wide: "56rem" });
 
 /** @typedef {{ size: keyof typeof SIZES, width: keyof typeof WIDTHS }} Looks */
 
-/** What the browser kept, as far as it is right. @param {string | null} kept @returns {Looks} */
+/** The stored settings, as far as they are valid. @param {string | null} kept @returns {Looks} */
 export function looksIn(kept) {
   const { size, width } = Object(parsed(kept));
   return {
@@ -20,12 +20,12 @@ export function looksIn(kept) {
   };
 }
 
-/** The page's properties for them. @param {Looks} looks */
+/** The page's CSS properties for them. @param {Looks} looks */
 export function propertiesOf({ size, width }) {
   return { "--reading-scale": String(SIZES[size]), "--reading-width": WIDTHS[width] };
 }
 
-/** Takes over what was kept, and what is chosen from now on, in this tab or another. */
+/** Applies the stored settings, and later choices, in this tab or another. */
 export function keepLooks() {
   const chosen = byId("reading");
   /** @param {Looks} looks */
@@ -42,7 +42,7 @@ export function keepLooks() {
     try {
       localStorage.setItem(KEY, JSON.stringify(looks));
     } catch {
-      // No storage, or none left: it holds until the page is left.
+      // No storage, or it is full: the setting holds until the page is left.
     }
   });
   addEventListener("storage", ({ key, newValue }) => key === KEY && apply(looksIn(newValue)));

@@ -1,4 +1,4 @@
-// What the model wrote and an undo, or a passage that is written anew, takes away stays as a version.
+// Text of the model that an undo or a regenerated passage removes stays as a version.
 
 import { sliced, textOf } from "./stories/passages.js";
 import { write } from "./stories/story.js";
@@ -12,7 +12,7 @@ export function keepReplacedPassages(writer, state) {
     const before = /** @type {CustomEvent<Passage[] | null>} */ (event).detail;
     if (!Array.isArray(before)) return; // typed, or set
     const { text } = writer;
-    // Whoever empties the page begins another story.
+    // Emptying the page begins another story.
     if (text === "" || !textOf(before).startsWith(text)) return;
     if (sliced(before, text.length).some(({ written }) => written))
       state.hold(before)((story) => continuedFrom(write(story, before), text.length));

@@ -1,24 +1,24 @@
-// Rows of the panels that set one attribute of the element each. The attribute is the only place where a value is
-// kept: a row shows it, and writes it once it is valid.
+// Rows of the panels, each of which sets one attribute of the element. The attribute is the only place that holds the
+// value: a row shows it, and sets it once the input is valid.
 
 import { make } from "../lib/element/dom.js";
 
-/** Least, most, step of the sensible range; the number itself may go beyond. @typedef {[number, number, number]} Slider */
+/** Minimum, maximum and step of the sensible range; the number itself may exceed it. @typedef {[number, number, number]} Slider */
 
 /**
- * What a row is to be.
+ * The description of a row.
  * @typedef {object} RowOptions
  * @property {string} attribute
  * @property {string} label
  * @property {string} [about] one line of explanation
  * @property {HTMLInputElement | HTMLSelectElement} control
  * @property {Slider} [slider]
- * @property {(text: string) => string | null} [toAttribute] the attribute for what was typed; null for none
- * @property {(value: string | null) => string} [toText] the opposite
- * @property {(value: string | null) => void} check throws where the value is not possible
+ * @property {(text: string) => string | null} [toAttribute] the attribute's value for the input; null for none
+ * @property {(value: string | null) => string} [toText] the reverse
+ * @property {(value: string | null) => void} check throws for an invalid value
  */
 
-/** A row in the page. `show` takes over what the attribute says. @typedef {{ node: HTMLElement, show: () => void }} Row */
+/** A row in the page. `show` updates it from the attribute. @typedef {{ node: HTMLElement, show: () => void }} Row */
 
 /**
  * @param {HTMLElement} element whose attribute it is
@@ -69,7 +69,7 @@ export function attributeRow(
     wrong.hidden = true;
   }
 
-  /** Takes over what the attribute says. */
+  /** Updates the row from the attribute. */
   function show() {
     settle();
     control.value = toText(element.getAttribute(attribute));

@@ -1,6 +1,6 @@
 // Files that the visitor saves.
 
-/** How long a file that is being saved must stay at hand: browsers fetch it after the click. */
+/** How long the data of a file being saved must stay available: browsers fetch it after the click. */
 const SAVING_MS = 60_000;
 
 /** @param {Blob} blob @param {string} name */

@@ -1,4 +1,4 @@
-// What the model sees: exactly the text that its context held when it wrote last.
+// What the model sees: exactly the text in its context after the last generation.
 
 import { byId } from "./elements.js";
 
@@ -10,7 +10,7 @@ export class SeenPanel {
 
   /** @param {import("../tokenformer.js").TokenFormerElement} writer */
   constructor(writer) {
-    // Another one has seen nothing.
+    // A new model has seen nothing.
     writer.addEventListener("load", () => this.show(null));
     byId("show-seen").addEventListener("click", () => {
       byId("memory", HTMLDialogElement).close();
@@ -30,9 +30,9 @@ export class SeenPanel {
         : "This is all that the model had before it when it wrote its last word, and nothing else.";
   }
 
-  /** From its end, which is what the model goes on from. */
+  /** Scrolls to its end, which the model continues. */
   open() {
-    // Once it is there: what is not shown does not scroll.
+    // Once it is shown: hidden elements do not scroll.
     requestAnimationFrame(() => {
       const text = byId("seen-text");
       if (this.#seen !== null) text.scrollTop = text.scrollHeight;

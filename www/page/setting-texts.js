@@ -1,13 +1,13 @@
-// Settings that are JSON in their attribute, as something that can be typed into one line, and back.
+// Settings whose attributes are JSON, as something that can be typed into one line, and back.
 
-/** What stands for itself nowhere: it would end a text, be trimmed, or be lost in a field of one line. */
+/** Characters that need escaping: they would end a text, be trimmed, or be lost in a single-line field. */
 /** @type {Record<string, string>} */
 const ESCAPES = { "\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "|": "\\|" };
 /** @type {Record<string, string>} */
 const LETTERS = { n: "\n", t: "\t", r: "\r", s: " " };
 
 /**
- * Texts of an attribute to what is typed, by option. An attribute that somebody's address brought may be anything.
+ * From an attribute's texts to typed text, by option. An attribute from a link may be anything.
  * @type {Record<string, (value: string | null) => string>}
  */
 export const TO_TEXT = {
@@ -19,7 +19,7 @@ export const TO_TEXT = {
 };
 
 /**
- * What is typed to an attribute, by option; null for none. Throws what to tell about a mistake.
+ * From typed text to an attribute, by option; null for none. Throws the message to show for invalid input.
  * @type {Record<string, (text: string) => string | null>}
  */
 export const TO_ATTRIBUTE = {

@@ -9,7 +9,7 @@ import { attributeRow } from "./rows.js";
 import { TO_ATTRIBUTE, TO_TEXT } from "./setting-texts.js";
 
 /**
- * Label and slider of every option, in the order in which they matter. What they do and may be is the API's table.
+ * Label and slider of every option, in order of importance. Their meaning and range are in the API's table.
  * @type {[name: string, label: string, slider?: import("./rows.js").Slider][]}
  */
 const ROWS = [
@@ -30,7 +30,7 @@ const ROWS = [
 /** @param {string} name */
 const nameOf = (name) => attributeName(name, GENERATE_OPTIONS[name]);
 
-/** Attributes that have a row here: what a visitor sees and can change. */
+/** Attributes that have a row here: visitors see them and can change them. */
 export const SETTINGS = Object.freeze(ROWS.map(([name]) => nameOf(name)));
 
 /** @type {Record<string, string>} */
@@ -77,7 +77,7 @@ function rowOf(name, label, slider) {
   const isNumber = option.type === "integer" || option.type === "number";
   const control = make("input", { type: isNumber ? "number" : "text", placeholder: PLACEHOLDERS[name] ?? "" });
   if (isNumber) control.step = "any";
-  // An attribute that is not there means the API's default, except where that is a random or an empty one.
+  // An absent attribute means the API's default, except if that is random or empty.
   const standard = isNumber && option.default !== undefined ? String(option.default) : "";
   return {
     attribute,

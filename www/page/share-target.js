@@ -1,20 +1,20 @@
-// What another program shares with the installed app: the manifest's share_target has the browser open the page with it in
-// the address. Anybody can make such an address, so it is text and a title, and sets nothing else. The service worker does not
-// pass it on to the host.
+// Text that another program shares with the installed app: the manifest's share_target makes the browser open the page
+// with it in the address. Anyone can make such an address, so it is only used as text and title. The service worker
+// does not forward it to the host.
 
 import { plainText } from "./stories/plain-text.js";
 import { asTitle, newStory } from "./stories/story.js";
 
 /** @typedef {ReturnType<typeof import("./state.js").keepState>} State */
 
-/** As app.webmanifest and service-worker.js have them. */
+/** The same names as in app.webmanifest and service-worker.js. */
 const NAMES = Object.freeze(["title", "text", "url"]);
-/** Characters that come along: more than anybody shares by hand. */
+/** Maximum number of characters: more than anyone shares by hand. */
 export const LONGEST_SHARED = 20_000;
 
 /**
- * `{ text, title, isCut }` of an address's query; null where nothing is shared. A text has its address behind it, unless it
- * holds it already, as many programs send it; without a text the title is one.
+ * `{ text, title, isCut }` of an address's query; null if nothing is shared. The address is appended to the text,
+ * unless the text contains it already, as many programs send it; without a text the title is used.
  * @param {string} search
  */
 export function sharedText(search) {
@@ -30,7 +30,7 @@ export function sharedText(search) {
   };
 }
 
-/** An address without what is shared in it. @param {string} href */
+/** An address without the shared text in it. @param {string} href */
 export function withoutShared(href) {
   const url = new URL(href);
   for (const name of NAMES) url.searchParams.delete(name);
@@ -38,14 +38,14 @@ export function withoutShared(href) {
 }
 
 /**
- * Makes what the address brings a new story. What was there is among the stories.
+ * Makes a new story of what the address contains. The previous text stays among the stories.
  * @param {State} state
  * @param {(told: string) => void} onOpened
  */
 export async function receiveShared(state, onOpened) {
   const shared = sharedText(location.search);
   if (!shared) return;
-  // At once: a reload is no second share.
+  // At once: a reload must not share it again.
   history.replaceState(history.state, "", withoutShared(location.href));
   const { text, title, isCut } = shared;
   const story = newStory({ title, passages: [{ text, written: false }] });

@@ -1,4 +1,4 @@
-// A story that a link holds: it is shown, and nothing else happens until the visitor goes on with it.
+// A story in a link: it is only shown, until the visitor decides to continue it.
 
 import { make } from "../lib/element/dom.js";
 import { toTokenFormerError } from "../lib/errors.js";
@@ -50,7 +50,7 @@ export function showSharedStories(state, { onOpened, onFault }) {
   show();
 }
 
-/** What going on with a story sets. @param {Story} story */
+/** The settings applied when a story is continued. @param {Story} story */
 function settingsInWords({ attributes }) {
   if (Object.keys(attributes).length === 0) return "It becomes a story of your own.";
   const { label, host } = describeModel(attributes.model ?? null, byId("writer").getAttribute("endpoint"));

@@ -1,5 +1,5 @@
-// What the page remembers, and what a link does to it. The address (address.js) holds what can be shared; the browser
-// (memory.js) keeps the same, and the whole text with who wrote what; and each text of the visitor's is a story in the
+// The page's memory, and the effect of links on it. The address (address.js) holds what can be shared; the browser
+// (memory.js) stores the same, and the whole text with who wrote what; and each text of the visitor's is a story in the
 // library (stories/).
 
 import {
@@ -36,43 +36,43 @@ import { sameStart, sliced, textOf } from "./stories/passages.js";
 /** @typedef {import("./stories/sheets.js").Sheet} Sheet */
 /** @typedef {import("./stories/story.js").Story} Story */
 
-/** How long a change waits for the next one before both are kept. */
+/** How long a change waits for the next one before both are saved. */
 const SETTLE_MS = 300;
 /** How many of its earlier addresses a page knows after a reload. */
 const MOST_EARLIER = 8;
 
 /**
- * Puts back what was there at the last visit, or what the address tells, and keeps what changes.
+ * Restores the last visit, or what the address holds, and saves changes.
  *
  * @param {import("../tokenformer.js").TokenFormerElement} element
  * @param {object} told
- * @param {Sheets} told.sheets where the visitor's texts are kept as stories
- * @param {(link: { isReplaced: boolean, model: string | null }) => void} told.onLink a link's beginning has taken the place
- *     of another text, which `undo` brings back, or a link has chosen a model
- * @param {(passages: Passage[] | null) => void} [told.onReplaced] the text of the visitor's that can be brought back now
+ * @param {Sheets} told.sheets saves the visitor's texts as stories
+ * @param {(link: { isReplaced: boolean, model: string | null }) => void} told.onLink a link's opening has replaced
+ *     another text, which `undo` brings back, or a link has chosen a model
+ * @param {(passages: Passage[] | null) => void} [told.onReplaced] the visitor's text that can be brought back now
  * @param {(isKept: boolean) => void} [told.onKept] whether the next visit will find the text
  */
 export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKept = () => {} }) {
   const defaults = readAttributes(element);
   const ownBeginning = element.text;
-  /** This visit of this tab. A tab that was duplicated has the same storage, so a name that is kept there would not do. */
+  /** This visit of this tab. A duplicated tab has the same storage, so a stored name would not be unique. */
   const tab = Math.random().toString(36).slice(2);
   let timer = 0;
   let isRestoring = false;
-  /** It counts for this visit. @type {Borrowed} */
+  /** Settings for this visit. @type {Borrowed} */
   let borrowed = {};
   /** The last text that was put here and is not the visitor's: a link's, an example's. */
   let brought = ownBeginning;
-  /** The visitor's text that it has taken the place of. @type {Text | null} */
+  /** The visitor's text that it replaced. @type {Text | null} */
   let aside = null;
-  /** A text that somebody else wrote, and that has versions of the visitor's. @type {string | null} */
+  /** A text by someone else that has versions by the visitor. @type {string | null} */
   let claimed = null;
-  /** The text is the visitor's, though nothing of it is changed: there is something that the model is to know with it. */
+  /** The text is the visitor's although it is unchanged: the visitor has added something that the model should know. */
   let isClaimed = false;
   const desk = new Desk(sheets);
-  /** The text that this tab has kept last, as long as the visitor goes on with it. What else is kept is another tab's. @type {string | null} */
+  /** The text that this tab saved last, as long as the visitor continues it. Anything else that is stored is another tab's. @type {string | null} */
   let known = null;
-  /** Addresses' parts behind # that this tab had before the one of now, the newest first. @type {string[]} */
+  /** The address parts after # that this tab had before the current one, newest first. @type {string[]} */
   let earlier = [];
 
   const isVisitors = () =>
@@ -87,7 +87,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     }
   }
 
-  /** Another text in the place of the one that is there, which `undo` brings back, and `bringBack` if it is the visitor's. @param {string} text */
+  /** Replaces the current text; `undo` brings it back, and `bringBack` if it is the visitor's. @param {string} text */
   function replace(text) {
     keepNow();
     if (isVisitors()) aside = { passages: element.passages, tab: null, sheet: desk.sheet };
@@ -101,14 +101,14 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
 
   const putAside = () => (aside ? [aside] : []);
 
-  /** Texts that were replaced, and are not what is there, the last one first. */
+  /** Texts that were replaced, and are not the current one, last one first. */
   function replaced() {
     const isOther = (/** @type {Text} */ text) => text.tab !== tab && textOf(text.passages) !== element.text;
     return [...putAside(), ...replacedTexts()].filter(isOther);
   }
   const tellReplaced = () => onReplaced(replaced()[0]?.passages ?? null);
 
-  /** The text that was replaced last; what stands in its place goes behind the others. */
+  /** Restores the text that was replaced last; the current text goes to the end of the list. */
   function bringBack() {
     keepNow();
     const [back, ...others] = replaced();
@@ -122,11 +122,11 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   }
 
   /**
-   * Puts a story in the place of what is there, which is in the library, or else is put aside.
+   * Replaces the current text by a story; the text is in the library, or else is put aside.
    * @param {Story} story
    * @param {object} how
-   * @param {string | null} how.mark its last write's; null: it is not kept yet
-   * @param {boolean} how.isOwn otherwise a file or a link brought it, and its settings are over with the visit
+   * @param {string | null} how.mark its last write's; null: it is not saved yet
+   * @param {boolean} how.isOwn otherwise it comes from a file or a link, and its settings only last for this visit
    * @returns {Promise<{ hasChosenModel: boolean }>}
    */
   async function openStory(story, { mark, isOwn }) {
@@ -151,22 +151,22 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     return { hasChosenModel: element.getAttribute("model") !== model };
   }
 
-  /** Of a story's settings those that the page may have and the element takes. @param {Story} story */
+  /** Those of a story's settings that the page allows and the element accepts. @param {Story} story */
   function settingsOf({ attributes }) {
     const given = Object.entries(attributes).filter(([name, value]) => LINKED.includes(name) && isValid(name, value));
     return Object.fromEntries(given);
   }
 
-  /** Settings that hold for this visit. @param {Attributes} attributes */
+  /** Applies settings for this visit. @param {Attributes} attributes */
   function borrow(attributes) {
     const own = withoutLink(readAttributes(element), borrowed);
     const differing = Object.keys(attributes).filter((name) => attributes[name] !== own[name]);
     borrowed = Object.fromEntries(differing.map((name) => [name, { given: attributes[name], own: own[name] }]));
-    // What another link has set before is over.
+    // Settings of an earlier link no longer apply.
     setAttributes({ ...own, ...attributes });
   }
 
-  /** A link's beginning is a change of the visitor's text that is there, and can be undone. @param {NonNullable<ReturnType<typeof fromHash>>} link */
+  /** A link's opening counts as a change of the visitor's current text, and can be undone. @param {NonNullable<ReturnType<typeof fromHash>>} link */
   function open({ attributes, beginning }) {
     borrow(attributes);
     const text = beginning ?? ownBeginning;
@@ -182,7 +182,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   }
 
   /**
-   * `leftAs`: the address's part behind # that the text is left with; without it the address follows the text.
+   * `leftAs`: the address part after # at the time of leaving the text; without it the address follows the text.
    * @param {{ leftAs?: string | null }} [how]
    */
   function keep({ leftAs = null } = {}) {
@@ -191,13 +191,13 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     const attributes = readAttributes(element);
     const { passages, text } = element;
     const beginning = beginningOf(passages);
-    // A page that is being left has its next address already: what is kept must go with the one that it has now.
+    // When the page is being left, the address has changed already: the state must be saved with the one it has now.
     if (leftAs === null) {
       const { hash } = location;
       setHash(toHash(attributes, defaults, beginning === ownBeginning ? "" : beginning));
       if (location.hash !== hash) earlier = [hash, ...earlier].slice(0, MOST_EARLIER);
     }
-    // Nothing takes the place of a text that is kept nowhere else.
+    // A text that is saved nowhere else must not be overwritten.
     const isSafe = keepAside(text);
     const hash = leftAs ?? location.hash;
     if (claimed === "" && text !== "") claimed = null; // who empties the page later begins anew
@@ -218,26 +218,26 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   }
 
   /**
-   * Keeps the texts that `text` takes the place of, for as long as it is none of them and no continuation: the one that was
-   * replaced here, and another tab's. False if there is no room.
+   * Saves the texts that `text` replaces, for as long as it is not one of them or a continuation: the one that was
+   * replaced here, and another tab's. False if they do not fit.
    * @param {string} text
    */
   function keepAside(text) {
     const goesOn = (/** @type {Text} */ { passages }) => text.startsWith(textOf(passages));
     const before = replacedTexts();
     const last = lastText();
-    // Another tab may have kept the very text that this one goes on with, and be closed by now: it is that tab's all the same.
+    // Another tab may have saved the very text that this one continues, and be closed by now: it still counts as that tab's.
     const isOthers = last && last.tab !== tab && textOf(last.passages) !== ownBeginning && !isAmong(last, before);
-    // What this tab has sheltered is about to be kept as the last text. Another tab may have put aside what has become
-    // `text` here.
+    // The text that this tab has put aside is about to be saved as the last one. Another tab may have put aside a text
+    // that has become `text` here.
     const others = before.filter((one) => one.tab !== tab && textOf(one.passages) !== known);
     const texts = [...putAside(), ...(isOthers ? [last] : []), ...others].filter((one) => !goesOn(one));
-    // Redoing what was undone takes it away once more.
+    // Redoing the undone change replaces it again.
     if (aside && goesOn(aside) && text !== textOf(aside.passages)) aside = null;
     return keepReplaced(texts);
   }
 
-  /** Another tab may have kept its text in the place of the visitor's here, which then goes to those that were replaced. */
+  /** Another tab may have stored its text instead of this tab's: then this one is added to the replaced texts. */
   function shelter() {
     const before = replacedTexts();
     const last = lastText();
@@ -247,10 +247,11 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     if (missing.length > 0 && keepReplaced([...missing, ...before]) && isVisitors()) known = element.text;
     tellReplaced();
   }
-  // What a link brought is the visitor's only once it was changed: until then the browser keeps the text before it.
+  // A link's text becomes the visitor's only once it is changed: until then the browser keeps storing the text before
+  // it.
   const keepSoon = () => isRestoring || (timer ||= setTimeout(keep, SETTLE_MS));
   const keepNow = (leftAs = location.hash) => timer && keep({ leftAs });
-  /** What the visitor has changed is the visitor's, also where it is as the link had it again. @param {MutationRecord[]} changes */
+  /** A setting changed by the visitor is the visitor's, even if it equals the link's again. @param {MutationRecord[]} changes */
   function forgetChanged(changes) {
     for (const { attributeName } of changes) if (attributeName !== null) delete borrowed[attributeName];
   }
@@ -263,12 +264,12 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     isRestoring = true;
     const shared = fromHash(location.hash, defaults);
     const kept = recall(defaults);
-    // An address that this page wrote itself tells less than what it kept with it. A reload goes to the address that the
-    // page had when it was asked for, whatever the page has kept until it left.
+    // An address written by this page holds less than what was stored with it. A reload goes to the address at the time
+    // of the reload, whatever the page stored until it was left.
     const isLeftEarlier = kept !== null && isFirst && isReload() && kept.earlier.includes(location.hash);
     const isOwn = Boolean(shared) && (kept?.hash === location.hash || isLeftEarlier);
     if (isLeftEarlier) setHash(kept.hash);
-    // What there was no room for is nowhere but here.
+    // A text that could not be stored exists only here.
     const isNowhereElse = !isFirst && isVisitors() && element.text !== known;
     if (kept && (kept.passages.length > 0 || kept.isEmptied) && !isNowhereElse && (isOwn || isFirst || !shared)) {
       element.passages = kept.passages;
@@ -284,7 +285,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
       borrowed = kept.borrowed;
       setAttributes(kept.attributes);
     } else if (kept && (isFirst || !shared)) {
-      // Without the link, what it has set is over.
+      // Without the link, its settings no longer apply.
       borrowed = {};
       setAttributes(withoutLink(kept.attributes, kept.borrowed));
     }
@@ -305,7 +306,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
     keepNow(new URL(oldURL).hash);
     restore();
   });
-  // The last change before a page is left or put aside.
+  // Saves the last change before a page is left or hidden.
   addEventListener("pagehide", () => {
     keepNow();
     shelter();
@@ -313,7 +314,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   addEventListener("storage", ({ key }) => key === LAST && shelter());
   document.addEventListener("visibilitychange", () => document.hidden && keepNow());
 
-  /** The story that is there, as it is now. @returns {Promise<Story>} */
+  /** The current story, with its current text. @returns {Promise<Story>} */
   async function currentStory() {
     keep();
     const { passages } = element;
@@ -333,28 +334,28 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
       const hash = toStoryHash(await toCode(story), readAttributes(element), defaults);
       return location.href.split("#")[0] + hash;
     },
-    /** What the address holds, if that is a whole story. */
+    /** The story in the address, if it holds a whole one. */
     sharedStory: () => fromStoryHash(location.hash, defaults),
-    /** Another text in the place of the visitor's. */
+    /** Replaces the visitor's text. */
     replace,
     bringBack,
     openStory,
     currentStory,
-    /** The id of the story that is there; null where that is none of the visitor's. */
+    /** The id of the current story; null if it is not the visitor's. */
     get storyId() {
       return isVisitors() ? (desk.sheet?.id ?? null) : null;
     },
-    /** Changes what the story that is there is told, such as its title. @param {(story: Story) => Story} change */
+    /** Changes data of the current story other than its text, such as its title. @param {(story: Story) => Story} change */
     async revise(change) {
       keep();
       await desk.sheet?.revise(change);
     },
-    /** What the model is to know of the story that is there, besides its text; null for nobody's. @returns {Promise<Story | null>} */
+    /** The current story, for what the model should know besides the text; null if it belongs to no one. @returns {Promise<Story | null>} */
     async told() {
       keepNow();
       return (await desk.sheet?.story(element.passages)) ?? null;
     },
-    /** Changes that. A text that was nobody's is the visitor's then. @param {(story: Story) => Story} change */
+    /** Changes that. Makes the text the visitor's if it belonged to no one. @param {(story: Story) => Story} change */
     async tell(change) {
       keepNow();
       isClaimed ||= !isVisitors();
@@ -369,27 +370,27 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
       keep();
       await sheet.settled();
     },
-    /** Gives the story that is there other versions, and with them another text. @param {(story: Story) => Story} change */
+    /** Gives the current story other versions, and with them another text. @param {(story: Story) => Story} change */
     async rework(change) {
       keep();
       const { sheet } = desk;
       if (!sheet) return;
       const { passages } = await sheet.rework(element.passages, change);
       desk.put(sheet, textOf(passages));
-      // What is the same keeps its tokens, and what is not can be undone.
+      // The common part keeps its tokens, and the rest can be undone.
       const start = sameStart(element.passages, passages);
       element.splice(start, element.text.length, sliced(passages, start));
       keep();
     },
-    /** The story that is there, with what the library knows of it; null where it is none of the visitor's. @returns {Promise<Story | null>} */
+    /** The current story, as the library has it; null if it is not the visitor's. @returns {Promise<Story | null>} */
     async peek() {
       const { sheet } = desk;
       await sheet?.settled();
       return sheet && sheet === desk.sheet && isVisitors() ? sheet.story(element.passages) : null;
     },
     /**
-     * Changes versions of the story that is there, at once, of the text as it was with `passages`; a text that was nobody's is
-     * the visitor's from now on. What takes its place on the page later changes nothing of that.
+     * Returns a function that changes versions of the current story, relative to its text in `passages`; a text that
+     * belonged to no one becomes the visitor's. It still works if another text replaces this one on the page.
      * @param {Passage[]} passages
      */
     hold(passages) {
@@ -402,7 +403,7 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
         else sheet?.change(passages, linkedOf(withoutLink(readAttributes(element), borrowed)));
       };
     },
-    /** A story was deleted: its texts are not offered any more. @param {string} id */
+    /** A story was deleted: its texts are no longer offered. @param {string} id */
     forget(id) {
       keepReplaced(replacedTexts().filter(({ sheet }) => sheet?.id !== id));
       if (aside?.sheet?.id === id) aside = null;
@@ -411,13 +412,13 @@ export function keepState(element, { sheets, onLink, onReplaced = () => {}, onKe
   };
 }
 
-/** Settings that a story is kept with: those that a link may have, and no model of this computer. @param {Attributes} attributes @returns {Attributes} */
+/** Settings that are saved with a story: those that a link may set, except a model on this device. @param {Attributes} attributes @returns {Attributes} */
 function linkedOf(attributes) {
   const names = LINKED.filter((name) => name !== "model" || !isLocal(attributes.model));
   return Object.fromEntries(names.map((name) => [name, attributes[name]]));
 }
 
-/** Whether a text is one of those, or the beginning of one. @param {Text} text @param {Text[]} others */
+/** Whether a text is one of the others, or the start of one. @param {Text} text @param {Text[]} others */
 function isAmong({ passages }, others) {
   return others.some((other) => textOf(other.passages).startsWith(textOf(passages)));
 }
@@ -427,19 +428,19 @@ function isReload() {
   return entry?.type === "reload";
 }
 
-/** Attributes with what a link has set, and nobody changed since, taken back. @param {Attributes} attributes @param {Borrowed} borrowed @returns {Attributes} */
+/** The attributes without what a link has set and nobody has changed since. @param {Attributes} attributes @param {Borrowed} borrowed @returns {Attributes} */
 function withoutLink(attributes, borrowed) {
   const unchanged = Object.entries(borrowed).filter(([name, { given }]) => attributes[name] === given);
   return { ...attributes, ...Object.fromEntries(unchanged.map(([name, { own }]) => [name, own])) };
 }
 
-/** The address with this part behind #; "" for none. @param {string} hash */
+/** Sets the address part after #; "" for none. @param {string} hash */
 function setHash(hash) {
   if (hash === location.hash) return;
   try {
-    // The whole address: a path that begins with // would be taken for a host.
+    // Use the whole address: a path that begins with // would be taken for a host.
     history.replaceState(history.state, "", location.href.split("#")[0] + hash);
   } catch {
-    // Some browsers allow it a hundred times in half a minute. The text is kept all the same.
+    // Some browsers allow only a hundred calls in half a minute. The text is saved all the same.
   }
 }

@@ -14,11 +14,11 @@ export class StoriesPanel {
   #state;
   #library;
   #onOpened;
-  /** As they were read last. @type {Story[]} */
+  /** As last read. @type {Story[]} */
   #stories = [];
   /** The story that is being renamed. @type {string | null} */
   #renaming = null;
-  /** The one that was deleted last, and whether it was the page's. @type {{ story: Story, wasHere: boolean } | null} */
+  /** The story that was deleted last, and whether it was on the page. @type {{ story: Story, wasHere: boolean } | null} */
   #deleted = null;
 
   /** @param {State} state @param {Library} library @param {(told: string) => void} onOpened */
@@ -33,7 +33,7 @@ export class StoriesPanel {
     title.addEventListener("change", () => this.#state.revise((story) => renamed(story, title.value)));
   }
 
-  /** Shows what is there now. */
+  /** Shows the current list. */
   async open() {
     this.#renaming = this.#deleted = null;
     byId("undo-delete").hidden = true;
@@ -48,7 +48,7 @@ export class StoriesPanel {
     await this.#read();
   }
 
-  /** What is wrong with the storage; "" for nothing. @param {string} sentence */
+  /** Shows a storage error; "" for none. @param {string} sentence */
   showFault(sentence) {
     if (!this.#deleted) byId("library-status").textContent = sentence;
   }
@@ -68,7 +68,7 @@ export class StoriesPanel {
     const found = this.#stories.filter((story) => matches(story, words));
     const focused = document.activeElement?.getAttribute("data-act") ?? "";
     byId("story-list").replaceChildren(...found.map((story) => this.#row(story)));
-    // The list is made anew below the visitor's hands when another tab writes.
+    // The list is rebuilt under the visitor's hands when another tab writes: restore the focus.
     if (focused) this.#focus(focused);
     if (found.length === 0 && words.trim() !== "") byId("library-status").textContent = "No story has these words.";
     else if (!this.#deleted && this.#stories.length > 0) byId("library-status").textContent = "";
@@ -180,7 +180,7 @@ export class StoriesPanel {
   /** @param {Story} story */
   async #delete(story) {
     const wasHere = this.#state.storyId === story.id;
-    // The last words are to come back with it, and none to come after it is gone.
+    // Undo must bring back the last words as well, and nothing may be saved after the deletion.
     if (wasHere) await this.#state.openStory(newStory(), { mark: null, isOwn: true });
     const whole = (await this.#library.get(story.id))?.story ?? story;
     if (!(await this.#library.remove(story.id))) return;
@@ -219,7 +219,7 @@ export class StoriesPanel {
   }
 }
 
-/** A time in words: of today the hour. @param {number} time */
+/** A time in words: for today, the time of day. @param {number} time */
 function when(time) {
   const [date, now] = [new Date(time), new Date()];
   const isToday = date.toDateString() === now.toDateString();

@@ -1,4 +1,4 @@
-// The story that is there as a file, as text in the clipboard, as a link; and files as stories.
+// The current story as a file, as text in the clipboard, as a link; and files as stories.
 
 import { toTokenFormerError } from "../lib/errors.js";
 import { byId } from "./elements.js";
@@ -21,7 +21,7 @@ import { titleOf } from "./stories/story.js";
  * @param {object} page
  * @param {(text: string) => Promise<boolean>} page.copy
  * @param {(told: string) => void} page.onOpened
- * @returns {(files: File[]) => Promise<void>} opens files; what is wrong with them is told in the panel
+ * @returns {(files: File[]) => Promise<void>} opens files; errors are shown in the panel
  */
 export function keepFiles(state, library, { copy, onOpened }) {
   const tell = (/** @type {string} */ sentence) => void (byId("story-status").textContent = sentence);
@@ -86,7 +86,7 @@ export function keepFiles(state, library, { copy, onOpened }) {
   return open;
 }
 
-/** The stories of files, and what to say of them. @param {File[]} files */
+/** The stories in files, and a message about them. @param {File[]} files */
 async function readAll(files) {
   /** @type {Story[]} */
   const stories = [];
@@ -94,7 +94,7 @@ async function readAll(files) {
   const wrong = [];
   for (const file of files) {
     try {
-      // What is too large is not read at all.
+      // A file that is too large is not read at all.
       const bytes = file.size > MOST_BYTES ? { length: file.size } : new Uint8Array(await file.arrayBuffer());
       const opened = openFile(file.name, /** @type {Uint8Array<ArrayBuffer>} */ (bytes));
       stories.push(...opened.stories);

@@ -1,4 +1,4 @@
-// The panel Teach: a text to learn from, the lesson while it runs, and the packs that came of lessons or from elsewhere.
+// The panel Teach: a text to learn from, the lesson in progress, and the packs from lessons or elsewhere.
 
 import { toTokenFormerError } from "../lib/errors.js";
 import { readGenerateAttributes } from "../lib/element/attributes.js";
@@ -18,9 +18,9 @@ import { BrowserRecords } from "./stories/records.js";
 
 /** @typedef {import("../tokenformer.js").TokenFormerElement} TokenFormerElement */
 
-/** Fewer words are hardly worth a lesson. */
+/** With fewer words a lesson is hardly worthwhile. */
 const FEW_WORDS = 400;
-/** Bytes of a text that a browser takes at once. */
+/** Maximum size of a text in bytes. */
 const MOST_BYTES = 20e6;
 const TEXT_FILE = /\.(txt|md|markdown|text)$/i;
 
@@ -30,14 +30,14 @@ export class TeachPanel {
   #view = new LessonView();
   #shelf;
   #rows;
-  /** The lesson that runs. @type {AbortController | null} */
+  /** The lesson in progress. @type {AbortController | null} */
   #lesson = null;
-  /** The pack of the last lesson, which is neither kept nor discarded yet. @type {string | null} */
+  /** The pack of the last lesson, if it is neither saved nor discarded yet. @type {string | null} */
   #learnt = null;
-  /** What the last deletion takes back. @type {(() => Promise<void>) | null} */
+  /** Reverts the last deletion. @type {(() => Promise<void>) | null} */
   #undo = null;
 
-  /** @param {TokenFormerElement} writer @param {{ title: () => Promise<string>, remark: (text: string) => void }} page `title`: of the story that is there */
+  /** @param {TokenFormerElement} writer @param {{ title: () => Promise<string>, remark: (text: string) => void }} page `title`: of the current story */
   constructor(writer, { title, remark }) {
     this.#writer = writer;
     this.#remark = remark;
@@ -53,7 +53,7 @@ export class TeachPanel {
     const linked = linkedPacks(location.search);
     this.#shelf.link(linked);
     if (linked.length > 0) remark(`Opened from a link, which adds ${linked.join(", ")}: see Teach.`);
-    // Before whoever waits for the model gets it.
+    // Before code that is waiting for the model gets it.
     writer.addEventListener("load", ({ detail }) => void this.#shelf.attach(detail));
 
     byId("teach-hint").addEventListener("click", () => byId("open-teach").click());
@@ -111,7 +111,7 @@ export class TeachPanel {
     return are.every(Boolean);
   }
 
-  /** Takes files: packs are kept, texts are to be learnt from. @param {File[]} files */
+  /** Takes files: packs are saved, texts become the text to learn from. @param {File[]} files */
   async take(files) {
     if (files.length > 0 && !this.isOpen) byId("open-teach").click();
     const texts = files.filter(isText);
@@ -222,7 +222,7 @@ export class TeachPanel {
     }
   }
 
-  /** How samples are written: as the page writes. */
+  /** Samples use the page's own settings. */
   #writing() {
     const { temperature, topP, topK, minP, repetitionPenalty } = readGenerateAttributes((name) =>
       this.#writer.getAttribute(name),
@@ -268,7 +268,7 @@ export class TeachPanel {
     this.#rows.show();
     const learnt = this.#learnt === null ? null : this.#shelf.get(this.#learnt);
     if (learnt === null || (learnt && !learnt.isKept)) return;
-    // Kept, or deleted, in the list.
+    // Saved, or deleted, in the list.
     this.#learnt = null;
     this.#view.close();
   }

@@ -1,5 +1,5 @@
-// The versions of the story that is there: at each place the ways in which it could go on, of which one is taken; the others
-// can be deleted, and the one that was deleted last comes back as long as the panel is open.
+// The versions of the current story: at each position the continuations, one of which is taken; the others can be
+// deleted, and the one that was deleted last can be restored as long as the panel is open.
 
 import { make } from "../lib/element/dom.js";
 import { byId } from "./elements.js";
@@ -9,17 +9,17 @@ import { alternativesAt, deleted, placesOf, putBack, taken } from "./stories/ver
 /** @typedef {import("./stories/story.js").Story} Story */
 /** @typedef {ReturnType<typeof import("./state.js").keepState>} State */
 
-/** Places that are shown, the last ones: a tree from elsewhere may have thousands. */
+/** Maximum number of positions shown, the last ones: an imported tree may have thousands. */
 const MOST_PLACES = 100;
-/** Code units of what stands before a place, and of a way to go on. */
+/** Code units shown of the text before a position, and of a continuation. */
 const BEFORE = 40;
 const AFTER = 90;
 
 /**
- * Shows a story's versions, which are taken by a press.
+ * Shows a story's versions; a press takes one.
  * @param {State} state
  * @param {Story} story
- * @param {{ told: string, gone: string | null }} [last] what was done last, and the version that can be put back
+ * @param {{ told: string, gone: string | null }} [last] the last action, and the version that can be restored
  */
 export function showVersions(state, story, { told, gone } = { told: "", gone: null }) {
   const places = placesOf(story).slice(-MOST_PLACES);
@@ -73,7 +73,7 @@ function deleteButton(state, id, text) {
   return button;
 }
 
-/** What was pressed was made anew: its place in the list is the same. @param {string} id */
+/** Restores the focus: the pressed button was rebuilt at the same position in the list. @param {string} id */
 function focusOn(id) {
   const same = [...byId("version-list").querySelectorAll("button")].find((one) => one.dataset.version === id);
   same?.focus();

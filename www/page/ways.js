@@ -1,12 +1,12 @@
-// How many ways to go on are written at once: an attribute of the page's own on the element, kept and shared as the settings.
+// How many continuations are written at once: an attribute of the page's own on the element, stored and shared like the settings.
 
 import { byId } from "./elements.js";
 
-/** The attribute; without it there is one way. */
+/** The attribute; without it there is one continuation. */
 export const WAYS = "ways";
 export const MOST_WAYS = 6;
 
-/** Whether an attribute may say so. @param {string | null} value */
+/** Whether the attribute's value is valid. @param {string | null} value */
 export const isWays = (value) => value === null || (/^[1-9]$/.test(value) && Number(value) <= MOST_WAYS);
 
 /** @param {Pick<Element, "getAttribute">} writer */
@@ -15,7 +15,7 @@ export function waysOf(writer) {
   return value !== null && isWays(value) ? Number(value) : 1;
 }
 
-/** The list in which the visitor says how many. @param {Element} writer */
+/** The list in which the visitor chooses the number. @param {Element} writer */
 export function chooseWays(writer) {
   const select = byId("ways", HTMLSelectElement);
   const show = () => (select.value = String(waysOf(writer)));
