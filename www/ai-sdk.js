@@ -4,5 +4,5 @@ import { createTokenFormer } from "./lib/ai-sdk/provider.js";
 
 export { createTokenFormer };
 
-/** The provider for models that are loaded, or loaded with the default options. */
+/** The provider for loaded models, or models loaded with the default options. */
 export const tokenFormer = createTokenFormer();

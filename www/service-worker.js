@@ -1,11 +1,12 @@
-// Serves the page without a network, and files of this computer as a model's folder.
+// Serves the page offline, and local files as a model's folder.
 //
-// Only the page registers it; pages that embed the element have none of it. Models are not its business: the module keeps
-// them in IndexedDB, verified. Requests to other origins, the hub's above all, pass by it untouched.
+// Only the page registers it; pages that embed the element do not use it. It does not handle models: the module stores
+// them in IndexedDB, verified. Requests to other origins, the hub's above all, are not touched.
 //
-// It keeps one build, whole or not at all. A page asks the network first, so that an update is never held back; the files
-// that it consists of name their build in their address (?build=…), and what is kept under that name answers at once. So
-// a page is of one build, wherever it comes from, and no bad hour of the host's can take the kept one's place.
+// It caches one build, all or nothing. A page is fetched from the network first, so that an update is never delayed;
+// its files name their build in their address (?build=…), and a cached copy under that name answers at once. So all
+// files of a page come from one build, wherever it comes from, and a temporary failure of the host cannot replace the
+// cached copy.
 
 import { passRequests } from "./lib/http/pass.js"; // scripts/name-build.mjs puts the file in its place
 
@@ -16,32 +17,32 @@ const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (
 /** The folder of the page. */
 const SCOPE = new URL("./", worker.location.href);
 
-// scripts/name-build.mjs fills these in. "dev" was not built: nothing is kept of it.
+// scripts/name-build.mjs fills these in. "dev": not built, so nothing is cached.
 const BUILD = "dev";
 /** Everything but the engine. @type {string[]} */
 const SHELL = [];
-/** What is kept once a model was loaded; page/offline.js says so. @type {string[]} */
+/** What is cached once a model was loaded; page/offline.js sends the message. @type {string[]} */
 const ENGINE = [];
 
-/** Other builds, and other versions of the page that stand on the same origin, have other names. */
+/** Other builds, and other versions of the page on the same origin, have other names. */
 const NAMES = /^tokenformer-web-shell-\d+ (?:[0-9a-z]+ )?(\/.*)$/;
 /** @param {string} build */
 const cacheOf = (build) => `tokenformer-web-shell-3 ${build} ${SCOPE.pathname}`;
 const CACHE = cacheOf(BUILD);
 
-/** All that is ever kept: what else stands below the page's address, models above all, would fill the storage. */
+/** All files that are ever cached: anything else below the page's address, models above all, would fill the storage. */
 const KEPT = new Set([...SHELL, ...ENGINE]);
 
-/** How long the network may take for what is kept. */
+/** Network timeout for cached files. */
 const TIMEOUT_MS = 3_000;
-/** How long a page has to answer a question for one of its files. */
+/** Timeout for a page to answer a request for one of its files. */
 const ANSWER_MS = 20_000;
-/** What another program shares stands under these names in the page's address: app.webmanifest and page/share-target.js. */
+/** Parameters in the page's address for text shared by another program: app.webmanifest and page/share-target.js. */
 const SHARED = ["title", "text", "url"];
-/** A file of a visitor's folder: page/local-folder.js makes these addresses. A host may have a folder local/ of its own. */
+/** A file in a visitor's folder: page/local-folder.js makes these addresses. A host may have a folder local/ of its own. */
 const LOCAL = /^(local\/~[0-9a-z]+~[^/]*\/)(.*)$/;
 
-// Before the listener below: it answers what is for a model.
+// Before the listener below: it answers requests to a model.
 passRequests();
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
@@ -50,11 +51,11 @@ worker.addEventListener("activate", (event) => {
   event.waitUntil(Promise.all([forgetOthers(), worker.clients.claim()]));
 });
 
-// A page of another build may be who asks: these messages, and localFile's question, stay as they are.
+// The sender may be a page of another build: these messages, and localFile's question, must never change.
 worker.addEventListener("message", (event) => {
   if (event.data?.type === "keep engine")
     event.waitUntil(keep(ENGINE).catch(() => {})); // the next load asks again
-  // A page that was on its way when this worker became active belongs to nobody until it says so.
+  // A page that was navigating when this worker became active is uncontrolled until it asks.
   else if (event.data?.type === "claim") event.waitUntil(worker.clients.claim());
 });
 
@@ -64,13 +65,13 @@ worker.addEventListener("fetch", (event) => {
   const { path, build } = fileOf(request);
   const [, folder, rest] = LOCAL.exec(path) ?? [];
   if (folder) event.respondWith(localFile(request, folder, rest));
-  // The engine says no-store of all that it reads.
+  // The engine sends no-store with all its reads.
   else if (request.cache === "no-store" || request.headers.has("range")) return;
   else if (build) event.respondWith(keptFirst(event, path, build));
   else if (KEPT.has(path)) event.respondWith(networkFirst(request, path));
 });
 
-/** Which file a request is for, below the scope, and of which build; the page itself by one name. @param {{ url: string }} request */
+/** The file that a request is for, below the scope, and its build; the page itself under a single name. @param {{ url: string }} request */
 function fileOf({ url }) {
   const { pathname, searchParams } = new URL(url);
   const path = pathname.slice(SCOPE.pathname.length);
@@ -91,15 +92,15 @@ function isPage(path) {
 async function keptFirst(event, path, build) {
   const copy = await kept(path, build);
   if (copy) return copy;
-  // One file that is missing stops the whole page. A server may close a connection just as a request comes, and a browser's
-  // cache may fail where a worker that is being installed asks for the same file.
+  // One missing file breaks the whole page. A server may close a connection just as a request arrives, and a browser's
+  // cache may fail while a worker that is being installed requests the same file.
   const response = await fetch(event.request).catch(() => fetch(event.request, { cache: "no-store" }));
-  // Not awaited: a storage that is full or slow must not hold back the page.
+  // Not awaited: full or slow storage must not delay the page.
   if (build === BUILD && KEPT.has(path)) event.waitUntil(put(path, response.clone()).catch(() => {}));
   return response;
 }
 
-/** What is kept counts where the network has nothing, nothing of use, or nothing in time. @param {Request} request @param {string} path */
+/** Uses the cached copy if the network has nothing, nothing usable, or nothing in time. @param {Request} request @param {string} path */
 async function networkFirst(request, path) {
   const copy = kept(path);
   const fetched = (isShared(request, path) ? fetch(SCOPE.href, { redirect: "manual" }) : fetch(request)).then(
@@ -115,14 +116,15 @@ async function networkFirst(request, path) {
   }
 }
 
-/** Whether the page is asked for with a text that is nobody else's business: the host is asked for the page alone. @param {Request} request @param {string} path */
+/** Whether the page is requested with a private text: then only the page itself is requested from the host. @param {Request} request @param {string} path */
 function isShared({ url }, path) {
   const { searchParams } = new URL(url);
   return path === "./" && SHARED.some((name) => searchParams.has(name));
 }
 
 /**
- * Whether the visitor shall see an answer though there is a kept one: a login, say, or that the page is gone for good.
+ * Whether the visitor should see an answer although there is a cached copy: a login, say, or that the page is gone for
+ * good.
  * @param {Response} response
  * @param {string} path
  */
@@ -137,7 +139,7 @@ function isHtml({ headers }) {
   return /^text\/html/i.test(headers.get("Content-Type") ?? "");
 }
 
-/** A storage that fails has nothing: the network may. @param {string} path */
+/** On a storage failure, acts as if nothing were cached: the network may still answer. @param {string} path */
 async function kept(path, build = BUILD) {
   try {
     if (!(await caches.has(cacheOf(build)))) return undefined;
@@ -148,16 +150,16 @@ async function kept(path, build = BUILD) {
 }
 
 /**
- * All or nothing: where a file cannot be had, the worker that is there keeps its place and its copy.
+ * All or nothing: if a file is not available, the current worker stays, with its cache.
  *
- * It takes over only when no page of the worker before is open (no `skipWaiting`). Chromium stops a worker that is
- * replaced at once even while it answers a page, which then never opens; and nobody needs it sooner, since a page comes
- * from the network, and every worker answers for the files of every build that is kept.
+ * It takes over only when no page of the previous worker is open (no `skipWaiting`). Chromium stops a worker that is
+ * replaced immediately even while it answers a page, which then never opens; and it is not needed sooner, since a page
+ * comes from the network, and every worker answers for the files of every cached build.
  */
 async function install() {
   const isNew = !(await caches.has(CACHE));
   try {
-    // Who has used the engine without a network shall not lose it by an update.
+    // A visitor who has the engine offline must not lose it by an update.
     await keep((await hasEngine()) ? [...SHELL, ...ENGINE] : SHELL);
   } catch (error) {
     if (isNew) await caches.delete(CACHE);
@@ -180,34 +182,34 @@ async function hasEngine() {
 
 /** @param {string[]} paths */
 async function keep(paths) {
-  // All of them have come to their end before anybody takes away what is not whole.
+  // All requests have settled before an incomplete cache is deleted.
   const ends = await Promise.allSettled(
     paths.map(async (path) => {
       if (await kept(path)) return;
-      // A file that names its build may come from the browser's cache; a page may be an older one there.
+      // A file that names its build may come from the browser's cache; a page there may be outdated.
       await put(path, await fetch(addressOf(path), { cache: isPage(path) ? "no-cache" : "default" }));
     }),
   );
   for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
-/** Rejects where an answer is not the file of this build. @param {string} path @param {Response} response */
+/** Rejects if an answer is not the file of this build. @param {string} path @param {Response} response */
 async function put(path, response) {
   const isWhole = response.ok && response.type === "basic" && !response.redirected && isPage(path) === isHtml(response);
-  // Every file holds the name of its build; a WebAssembly file is mostly no text, but its name is.
+  // Every file contains the name of its build; a WebAssembly file is mostly binary, but its name is text.
   if (!isWhole || !(await response.clone().text()).includes(BUILD))
     throw new Error(`${path} is not what this build has there.`);
   await (await caches.open(CACHE)).put(addressOf(path), response);
 }
 
-/** The last build before this one stays: tabs that were opened with it go on. */
+/** The last build before this one stays: tabs that were opened with it still need it. */
 async function forgetOthers() {
   const others = (await ownCaches()).filter((name) => name !== CACHE);
   const last = others.findLast((name) => name.startsWith("tokenformer-web-shell-3 "));
   await Promise.all(others.filter((name) => name !== last).map((name) => caches.delete(name)));
 }
 
-/** A file of a visitor's folder: one of the open pages has it. @param {Request} request @param {string} folder @param {string} path */
+/** A file in a visitor's folder, provided by one of the open pages. @param {Request} request @param {string} folder @param {string} path */
 async function localFile(request, folder, path) {
   /** @type {Question} */
   const question = {
@@ -217,7 +219,7 @@ async function localFile(request, folder, path) {
     range: request.headers.get("range"),
   };
   const answer = (await isAtHand(question.folder)) ? await askPages(question) : null;
-  // Nobody has it, and asking again would not help: the engine takes what is stored.
+  // No page has it, and retrying would not help: the engine uses its stored copy.
   if (!answer) return new Response(null, { status: 424 });
   /** @type {Record<string, string>} */
   const headers = { "Content-Type": "application/octet-stream", "Accept-Ranges": "bytes" };
@@ -225,7 +227,7 @@ async function localFile(request, folder, path) {
   return new Response(answer.blob ?? null, { status: answer.status, headers });
 }
 
-/** Whether an open page has a folder. Pages cannot be asked that: one that does not listen would never answer. @param {string} folder */
+/** Whether an open page has a folder. The pages cannot be asked: one that does not listen would never answer. @param {string} folder */
 async function isAtHand(folder) {
   if (!worker.navigator?.locks) return true;
   const { held = [] } = await worker.navigator.locks.query();
@@ -239,7 +241,7 @@ async function askPages(question) {
   return Promise.any(ours.map((page) => ask(page, question))).catch(() => null);
 }
 
-/** Rejects where the page does not have the folder. @param {Client} page @param {Question} question @returns {Promise<Answer>} */
+/** Rejects if the page does not have the folder. @param {Client} page @param {Question} question @returns {Promise<Answer>} */
 function ask(page, question) {
   return new Promise((resolve, reject) => {
     const { port1, port2 } = new MessageChannel();
