@@ -9,7 +9,7 @@ struct Update {
     epsilon: f32,
     // λ of the decoupled weight decay.
     weight_decay: f32,
-    // Largest norm of all gradients together; 0: any.
+    // Maximum norm of all gradients together; 0: no limit.
     clip_norm: f32,
     // 1 / (1 − β₁ᵗ) and 1 / (1 − β₂ᵗ) of step t.
     correction1: f32,

@@ -1,6 +1,6 @@
 // Joins the parts of a sum, out of place: y = Σ parts.
 //   BASE    y = base + Σ parts
-//   FURTHER y += Σ parts: of a table that lies in several buffers, those after the first
+//   FURTHER y += Σ parts: for a table that spans several buffers, those after the first
 //
 // Bindings
 //   0  step   uniform Step

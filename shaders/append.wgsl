@@ -1,5 +1,5 @@
 // Rotates the queries and keys of a chunk and appends keys and values to the f16 KV cache.
-//   SEVERAL   tokens of several texts, which stand where their own steps say; keys and values go into their tails
+//   SEVERAL   tokens of several texts, at the positions in their own steps; keys and values go into their tails
 //
 // Bindings
 //   0  step     uniform Step
@@ -9,7 +9,7 @@
 //   4  values   f16 pairs [context, D_MODEL / 2]
 //   5  angles   vec2<f32> [context, r/2]
 //   6  steps    uniform TextStep [T] (SEVERAL only)
-// Grid: (ceil(D_MODEL / 2 / WG), T, 3); a thread makes one pair. Constants: D_MODEL, HEAD, ROTARY; MOST_TEXTS.
+// Grid: (ceil(D_MODEL / 2 / WG), T, 3); one thread per pair. Constants: D_MODEL, HEAD, ROTARY; MOST_TEXTS.
 
 #include "step.wgsl"
 

@@ -1,5 +1,5 @@
 // Causal attention of one token over the KV cache, one workgroup per head and part of PART positions:
-// softmax(q·kᵀ/√HEAD)·v, left in parts that the output projection's kernel joins (attention_parts.wgsl).
+// softmax(q·kᵀ/√HEAD)·v, left as parts that the output projection's kernel combines (attention_parts.wgsl).
 //   SEVERAL   one token of each of several texts: the first positions are in the KV cache, the others in the text's tail
 //
 // Bindings
@@ -108,7 +108,7 @@ fn main(
         var high = vec4<f32>();
         var weight_sum = 0.0;
         let column = head * OCTETS + octet;
-        // Four positions at a time, so that their loads are on their way together. Past the end the weight is 0.
+        // Four positions at a time, so that their loads are in flight together. Past the end the weight is 0.
         for (var p = team; p < count; p += TEAMS * 4u) {
             var words: array<vec4<u32>, 4>;
             for (var i = 0u; i < 4u; i++) {

@@ -1,10 +1,10 @@
-// Joins the parts that attention_decode.wgsl left for one token of each of several texts: u = softmax(q·kᵀ/√HEAD)·v.
+// Combines the parts that attention_decode.wgsl left for one token of each of several texts: u = softmax(q·kᵀ/√HEAD)·v.
 //
 // Bindings
 //   0  steps   uniform TextStep [T]: of each text
 //   1  x       f32, see attention_parts.wgsl
 //   2  u       f32 [T, D_MODEL]
-// Grid: (ceil(D_MODEL / 4 / WG), T); a thread makes four. Constants: WG, MOST_TEXTS and those of attention_decode.wgsl.
+// Grid: (ceil(D_MODEL / 4 / WG), T); four per thread. Constants: WG, MOST_TEXTS and those of attention_decode.wgsl.
 
 #include "step.wgsl"
 #include "attention_parts.wgsl"

@@ -1,9 +1,9 @@
 // A decode step's attention is split over workgroups of PART positions each. A part leaves, per head,
-// its maximum score m, its sum of exponentials l, and Σ exp(score − m)·v; the next kernel joins them
+// its maximum score m, its sum of exponentials l, and Σ exp(score − m)·v; the next kernel combines them
 // while it reads its input (Flash-Decoding's combine, without a dispatch of its own).
 //
 // Buffer (f32): acc[MAX_PARTS, D_MODEL], then (m, l)[MAX_PARTS, D_MODEL / HEAD].
-// With SEVERAL such a buffer for each text, TEXT_PARTS vec4<f32> apart.
+// With SEVERAL there is one such buffer per text, TEXT_PARTS vec4<f32> apart.
 // Needs: PART, MAX_PARTS, D_MODEL, HEAD, and for combined() the buffer as `x`, array<vec4<f32>>; FEW_PARTS if a weight
 // for each head and part fits into workgroup memory.
 
@@ -22,11 +22,11 @@ fn part_count(length: u32) -> u32 {
 #if COMBINE
 #if FEW_PARTS
 
-// What each part weighs, per head.
+// The weight of each part, per head.
 var<workgroup> part_weights: array<f32, HEADS * MAX_PARTS>;
 var<workgroup> part_sums: array<f32, HEADS * MAX_PARTS>;
 
-// Every thread of the workgroup must call it before combined().
+// Every thread of the workgroup must call this before combined().
 fn weigh_parts(local: u32, parts: u32) {
     for (var i = local; i < HEADS * parts; i += WG) {
         part_weights[i] = stat(i * 2u);
@@ -49,7 +49,7 @@ fn weigh_parts(local: u32, parts: u32) {
     workgroupBarrier();
 }
 
-// Attention outputs 4·i … 4·i + 3, joined from `parts` parts.
+// Attention outputs 4·i … 4·i + 3, combined from `parts` parts.
 fn combined(i: u32, parts: u32) -> vec4<f32> {
     let head = i * 4u / HEAD;
     var acc = vec4<f32>();
@@ -62,7 +62,7 @@ fn combined(i: u32, parts: u32) -> vec4<f32> {
 
 fn weigh_parts(local: u32, parts: u32) {}
 
-// The same where the weights do not fit into workgroup memory, or a thread makes few.
+// The same if the weights do not fit into workgroup memory, or a thread computes only a few outputs.
 fn combined(i: u32, parts: u32) -> vec4<f32> {
     let head = i * 4u / HEAD;
     var highest = stat(head * 2u);

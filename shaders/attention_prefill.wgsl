@@ -1,4 +1,4 @@
-// Causal attention of a chunk over the KV cache, without ever holding the score matrix (the online
+// Causal attention of a chunk over the KV cache, without ever materializing the score matrix (the online
 // softmax of FlashAttention): out = softmax(q·kᵀ/√HEAD, causal)·v.
 //
 // Bindings
@@ -14,7 +14,7 @@
 
 const TILE = 16u;
 const PAIRS = HEAD / 2u;
-// Pairs of output dimensions that one thread sums up.
+// Pairs of output dimensions that one thread accumulates.
 const OWN = (PAIRS + TILE - 1u) / TILE;
 
 @group(0) @binding(0) var<uniform> step: Step;
@@ -64,7 +64,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             tile[i / PAIRS * (PAIRS + 1u) + i % PAIRS] = unpack2x16float(values[p * (D_MODEL / 2u) + head * PAIRS + i % PAIRS]);
         }
         workgroupBarrier();
-        // Every thread of a row makes the row's statistics for itself: 16 reads, and no barrier.
+        // Every thread of a row computes the row's statistics itself: 16 reads, and no barrier.
         var higher = highest;
         for (var k = 0u; k < TILE; k++) {
             higher = max(higher, scores[row * TILE + k]);
@@ -76,7 +76,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             acc[o] *= shrink;
         }
         for (var k = 0u; k < TILE; k++) {
-            // A masked score stays masked even while a row has seen nothing yet.
+            // A masked score stays masked even while a row has seen no key yet.
             let s = scores[row * TILE + k];
             let weight = select(0.0, exp(s - highest), s > -3.0e38);
             sum += weight;

@@ -1,11 +1,11 @@
-// What the kernels of training are told of the sequences that they work on.
+// What the training kernels need to know about the sequences that they process.
 struct Batch {
-    // Rows of a sequence: row t stands at position t % length.
+    // Rows of a sequence: row t is at position t % length.
     length: u32,
-    // 1: these are the first sequences of a step; sums begin anew.
+    // 1: these are the first sequences of a step, so sums restart at zero.
     is_first: u32,
-    // Which loss of those that are made together.
+    // Index of the loss among those that are computed together.
     step: u32,
-    // 1 / predictions of the step.
+    // 1 / number of predictions of the step.
     share: f32,
 }

@@ -1,11 +1,11 @@
-// h[t] = E[ids[t]], for the part of the embedding that one buffer holds.
+// h[t] = E[ids[t]], for the part of the embedding in one buffer.
 //
 // Bindings
 //   0, 1  table E[PART_ROWS, 32·GROUPS] (table.wgsl), rows FIRST_ROW … FIRST_ROW + PART_ROWS − 1
 //   2     step   uniform Step
 //   3     ids    u32 [T]
 //   4     h      f32 [T, 32·GROUPS]
-// Grid: (ceil(GROUPS / WG), T); a thread dequantizes one group of 32 elements. Tokens of other parts are left alone.
+// Grid: (ceil(GROUPS / WG), T); a thread dequantizes one group of 32 elements. Tokens of other parts are skipped.
 // Constants: FIRST_ROW, PART_ROWS.
 
 #include "table_octet.wgsl"

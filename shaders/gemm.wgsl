@@ -1,9 +1,9 @@
-// C = scale · A·B of f32 matrices, many products at once: the attention's, and those with a pack's tokens.
+// C = scale · A·B of f32 matrices, many products at once: those of attention, and those with a pack's tokens.
 //   A_TRANSPOSED     A is stored as [k, m]
 //   B_TRANSPOSED     B is stored as [n, k]
 //   ADD              C += scale · A·B
-//   CAUSAL_C         tiles of C that lie wholly above its diagonal are not wanted, and left alone
-//   CAUSAL_A         A is zero above its diagonal, and undefined beyond the tile that holds it
+//   CAUSAL_C         tiles of C entirely above its diagonal are not needed, and left unwritten
+//   CAUSAL_A         A is zero above its diagonal, and undefined beyond the tile that contains it
 //
 // Bindings
 //   0  shape  uniform GemmShape
@@ -13,14 +13,14 @@
 // Grid: (ceil(n / TILE), ceil(m / TILE), products · parts) workgroups of 256 threads: product z % products, part
 // z / products. Constants: none.
 //
-// A thread makes 4 × 4 results. Its rows and columns lie 16 apart: neighbouring threads read neighbouring addresses, and 32
-// of them 4 rows and 8 columns. What is different for each of a thread's reads is a number, not a variable: else every read
-// has a check of its bounds.
+// A thread computes 4 × 4 results. Its rows and columns are 16 apart: neighbouring threads read neighbouring addresses,
+// and 32 of them 4 rows and 8 columns. Indices that differ between a thread's reads are constants, not variables:
+// otherwise every read has a bounds check.
 
 #include "gemm_shape.wgsl"
 
 const TILE = 64u;
-// Of k, what is multiplied at a time, in vectors of four.
+// How much of k is multiplied at a time, in vectors of four.
 const ROUND = 4u;
 
 @group(0) @binding(0) var<uniform> shape: GemmShape;
@@ -28,7 +28,7 @@ const ROUND = 4u;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 
-// [k][i / 16][i % 16] holds 4·k … 4·k + 3 of row i of A, or of column i of B. There is one more of each 16, so that
+// [k][i / 16][i % 16] holds 4·k … 4·k + 3 of row i of A, or of column i of B. Each 16 have one padding element, so that
 // neighbouring threads write to different banks.
 var<workgroup> rows: array<array<array<vec4<f32>, 17>, 4>, 4>;
 var<workgroup> columns: array<array<array<vec4<f32>, 17>, 4>, 4>;
@@ -67,7 +67,7 @@ fn main(
     let a0 = start(shape.a, product);
     let b0 = start(shape.b, product);
 
-    // Where this thread writes what it loads: row or column i, vector k. What is contiguous is read by neighbours.
+    // Where this thread writes what it loads: row or column i, vector k. Neighbouring threads read contiguous elements.
 #if A_TRANSPOSED
     let ai = local % TILE;
     let ak = local / TILE;
@@ -100,7 +100,7 @@ fn main(
 
     for (var round = part * rounds / shape.parts; round < last_round; round++) {
         let k0 = first + round * 4u * ROUND;
-        // What lies past the end is zero in both, since it may be no number in one.
+        // Elements past the end are zero in both, since one of them may hold NaN.
         var va = vec4<f32>();
         var vb = vec4<f32>();
         #unroll K 4

@@ -1,5 +1,5 @@
-// Gradients of a layer's tokens: begins or adds to them, and sums up the squares of what there is so far. Tokens that are
-// not trained get none.
+// Gradients of a layer's tokens: sets or accumulates them, and sums the squares of the result so far. Tokens that are
+// not trained get zero.
 //
 // Bindings
 //   0  batch    uniform Batch

@@ -1,24 +1,24 @@
 // A group of 32 elements of a table, and its product with 32 activations.
 //
-// The activations lie in workgroup memory: *slot* k (0 … 7) of group g at k · stride + g, so that neighbouring lanes
+// The activations are in workgroup memory: *slot* k (0 … 7) of group g at k · stride + g, so that neighbouring lanes
 // (neighbouring g) read neighbouring addresses. A slot is four columns: for Q4 the even (k even) or odd (k odd)
-// elements of word k/2, which is the order in which nibbles fall out of a word; else four neighbours.
-//   PACKED   (Q4, Q8) four slots, a quad, share a scale, and a value is two signed bytes, the second in 254ths of the
-//            first; dot4I8Packed multiplies four at a time. That is a third of the instructions, and an activation is
-//            at most 1/60,000 of the quad's largest off.
+// elements of word k/2, which is the order in which a word is unpacked into nibbles; otherwise four neighbours.
+//   PACKED   (Q4, Q8) four slots, a quad, share a scale, and a value is two signed bytes, the second in units of
+//            1/254 of the first; dot4I8Packed multiplies four at a time. That takes a third of the instructions, and the
+//            error of an activation is at most 1/60,000 of the quad's largest.
 //   HALF     (Q4, Q8) products and the sums of eight of them are f16
 // Constants: XS, slots of the longest row.
 
 #include "table.wgsl"
 
-// Where a slot lies in workgroup memory.
+// Position of a slot in workgroup memory.
 struct Place {
     slot: u32,
     group: u32,
     stride: u32,
 }
 
-// As it is stored.
+// As stored.
 struct Group {
     a: vec4<u32>,
 #if !Q4
@@ -61,7 +61,7 @@ const WEIGHT_UNIT = 1.0;
 var<workgroup> xs: array<vec2<u32>, XS>;
 var<workgroup> x_scales: array<f32, XS / 4u>;
 
-// `largest` is that of the slot's quad: slots 0 … 3 or 4 … 7 of a group.
+// `largest` is the largest of the slot's quad: slots 0 … 3 or 4 … 7 of a group.
 fn stage_slot(at: Place, x: vec4<f32>, largest: f32) {
     let scaled = x * select(0.0, 127.0 / largest, largest > 0.0);
     let coarse = round(scaled);
@@ -81,7 +81,7 @@ struct Activations {
     scale1: f32,
 }
 
-// Those of group `at`.
+// The activations of group `at`.
 fn load_activations(at: u32, stride: u32) -> Activations {
     var x: Activations;
     #unroll K 8
@@ -92,7 +92,7 @@ fn load_activations(at: u32, stride: u32) -> Activations {
     return x;
 }
 
-// 16 products, in units of the quad's scale: exact, and one conversion for all.
+// 16 products, in units of the quad's scale: exact, with one conversion for all.
 fn quad_product(w: vec4<u32>, x0: vec2<u32>, x1: vec2<u32>, x2: vec2<u32>, x3: vec2<u32>) -> f32 {
     let coarse = dot4I8Packed(w.x, x0.x) + dot4I8Packed(w.y, x1.x) + dot4I8Packed(w.z, x2.x) + dot4I8Packed(w.w, x3.x);
     let fine = dot4I8Packed(w.x, x0.y) + dot4I8Packed(w.y, x1.y) + dot4I8Packed(w.z, x2.y) + dot4I8Packed(w.w, x3.y);
@@ -101,7 +101,7 @@ fn quad_product(w: vec4<u32>, x0: vec2<u32>, x1: vec2<u32>, x2: vec2<u32>, x3: v
 
 // Σ w·x over the group; `index` is that of load_group().
 fn group_product(w: Group, index: u32, x: Activations) -> f32 {
-    // Elements less OFFSET, as signed bytes.
+    // Elements minus OFFSET, as signed bytes.
 #if Q4
     let even = ((w.a << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u)) ^ vec4<u32>(0x80808080u);
     let odd = (w.a & vec4<u32>(0xf0f0f0f0u)) ^ vec4<u32>(0x80808080u);
@@ -135,7 +135,7 @@ struct Activations {
     offset: f32,
 }
 
-// Those of group `at` of `xs`.
+// The activations of group `at` of `xs`.
 fn load_activations(at: u32, stride: u32) -> Activations {
     var x: Activations;
     #unroll K 8
@@ -150,7 +150,7 @@ fn load_activations(at: u32, stride: u32) -> Activations {
 }
 
 #if HALF
-// The four bytes of a word less OFFSET, which is taken off at once: the few digits are for what is left.
+// The four bytes of a word minus OFFSET, which is subtracted first: f16's few digits are needed for the difference.
 fn factors(word: u32) -> Slot {
     return Slot((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu)) - Slot(f16(OFFSET));
 }
@@ -184,7 +184,7 @@ fn group_product(w: Group, index: u32, x: Activations) -> f32 {
 
 #endif
 
-// The order of columns: column c = 32·g + i lies in component slot_component(i) of slot slot_of(i) of group g.
+// The order of columns: column c = 32·g + i is component slot_component(i) of slot slot_of(i) of group g.
 fn slot_of(i: u32) -> u32 {
 #if Q4
     return (i >> 3u) * 2u + (i & 1u);

@@ -1,9 +1,9 @@
-// The parameter tokens that contribute most to what a Pattention writes, |a_j|·‖v_j‖₂, for some rows of a chunk.
-//   PACKS   tokens of packs, whose scores z are measured by the base's norm; their strengths are in ‖v_j‖₂
+// The parameter tokens that contribute most to the output of a Pattention, |a_j|·‖v_j‖₂, for some rows of a chunk.
+//   PACKS   packs' tokens, whose scores z are normalized with the base's norm; their strengths are in ‖v_j‖₂
 //
 // Bindings
 //   0  step     uniform Step
-//   1  s        f32 [T, SEGMENTS, COLS]: the base's scores, of which weights.wgsl has made nothing yet;
+//   1  s        f32 [T, SEGMENTS, COLS]: the base's scores, before weights.wgsl has processed them;
 //               PACKS: z, f32 [PARTS, T, SEGMENTS · TOKENS], in parts that are summed up here
 //   2  tokens   vec2<f32> [SEGMENTS, COLS]: ‖v_j‖₂, and what a_j is multiplied by (value_norms.wgsl)
 //   3  which    uniform Which
@@ -12,40 +12,40 @@
 //   6  scales   f32 [T, SEGMENTS]: √n / ‖s‖₂ (weights.wgsl), 0 where ‖s‖ is (PACKS only)
 // Grid: (SEGMENTS, rows) workgroups of WG threads. Constants: WG, SEGMENTS, COLS, and SLOTS, or with PACKS TOKENS and PARTS.
 //
-// In every round the strongest token after the one that was found last is looked for, of equals the lower number first.
+// Every round finds the strongest token after the one that was found last; of equal ones, the lower number comes first.
 
 #include "reduce.wgsl"
 #include "theta.wgsl"
 #include "step.wgsl"
 
 const NONE = 0xffffffffu;
-// Token numbers are below, and f32 has them exactly.
+// Token numbers are below this, and f32 represents them exactly.
 const MANY = 16777216.0;
 
 struct Which {
-    // The first of this Pattention's places, as `Request.places` counts.
+    // The first of this Pattention's places, in the numbering of `Request.places`.
     place: u32,
-    // Tokens that are looked at, of each segment.
+    // Tokens considered, of each segment.
     tokens_0: u32,
     tokens_1: u32,
     tokens_2: u32,
 }
 
 struct Request {
-    // How many tokens of each place.
+    // Number of tokens per place.
     top: u32,
-    // Places that are asked for.
+    // Places requested.
     count: u32,
-    // 2 where packs take part, else 1.
+    // 2 with packs, else 1.
     sources: u32,
-    // Where in `words` the rows are that are looked at: before them, for each layer and kind, its number among the
-    // places that are asked for, or NONE.
+    // Where in `words` the requested rows are: before them, for each layer and kind, its number among the requested
+    // places, or NONE.
     rows_at: u32,
     words: array<u32>,
 }
 
 struct Fired {
-    // The token's number + 1; 0: there are no more.
+    // The token's number + 1; 0: no more tokens.
     number: u32,
     score: f32,
     activation: f32,
@@ -120,7 +120,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         let strongest = workgroup_max(local, best);
         let is_it = number != NONE && best == strongest;
         let lowest = MANY - workgroup_max(local, select(0.0, MANY - f32(number), is_it));
-        // Where none is left, nothing comes after it either.
+        // If none is left, nothing comes after it either.
         bound = strongest;
         last = select(NONE, u32(lowest), strongest >= 0.0);
         if local == 0u {

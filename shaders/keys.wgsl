@@ -1,6 +1,6 @@
 // First half of a Pattention for one token, and the LM head: y = W·f(x).
 //   LAYERNORM   f = LN                       scores of query, key, value (fused) or of the feed-forward part
-//   COMBINE     f joins the parts of a split attention: scores of the output projection
+//   COMBINE     f combines the parts of a split attention: scores of the output projection
 //   FINAL_NORM  f = LN(·)·w + b              logits, W = E
 //   PACKS       rows of a second table, of f32, follow those of W: packs' tokens
 //
@@ -12,7 +12,7 @@
 //   4     y         f32 [ROWS], from Y_START on; with PACKS [ROWS + PACK_ROWS]
 //   5     norm      f32 [2, 32·GROUPS]: w, then b (FINAL_NORM only)
 //   6     pack_keys  f32 [PACK_ROWS, 32·GROUPS] as vec4<f32> (PACKS only)
-// Grid: ceil(ROWS / ROWS_PER_WG) workgroups, with PACKS and one for each of their rows; in x and y if there are more than 65,535.
+// Grid: ceil(ROWS / ROWS_PER_WG) workgroups, with PACKS one more for each of their rows; in x and y if there are more than 65,535.
 // Constants: ROWS, Y_START, EPSILON (LayerNorm), for COMBINE those of attention_decode.wgsl, and for PACKS PACK_ROWS and
 // TABLE_WORKGROUPS, those for the rows of W.
 
@@ -68,7 +68,7 @@ fn main(
 #else
     let x_row = 0u;
 #endif
-    // Mean and variance in one round: of x less its first element, so that a common offset costs no digits.
+    // Mean and variance in one pass: of x minus its first element, so that a common offset costs no precision.
     let pivot = x[x_row].x;
     var sums = vec2<f32>();
     for (var i = 0u; i < ITEMS; i++) {

@@ -1,4 +1,4 @@
-// The way back through u = LN(h): g += ∂L/∂h = (∂u − mean(∂u) − û · mean(∂u ∘ û)) / σ, û being LN(h).
+// Backward pass of u = LN(h): g += ∂L/∂h = (∂u − mean(∂u) − û · mean(∂u ∘ û)) / σ, û being LN(h).
 //   FINAL_NORM   u = LN(h[first_row + t])·w + b of rows first_row … first_row + T − 1, and g = instead of g +=
 //
 // Bindings

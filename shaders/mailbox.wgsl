@@ -1,12 +1,12 @@
 // Values that workgroups of one dispatch send each other. A value is its own flag: a word of `mailbox` is 0 until it is
-// written, and whoever needs it looks until it is not. So nothing is asked of the order in which different words become
-// visible, which WGSL does not promise; of one word, atomics promise it.
+// written, and the receiver polls it until it is not. So nothing depends on the order in which different words become
+// visible, which WGSL does not guarantee; for a single word, atomics guarantee it.
 //
-// Looking is what slows the others down: so a few threads of a workgroup look at a few values, and all of them are only
-// looked at when these are there.
+// Polling slows the other workgroups down: so a few threads of a workgroup poll a few values, and the others are only
+// read once these have arrived.
 //
-// A workgroup that waits needs the others to run meanwhile. WGSL does not promise that either: who has waited in vain
-// for SPIN_LIMIT looks says so in the word FAILED, goes on with what is there, and the host throws the step away.
+// A waiting workgroup needs the others to make progress. WGSL does not guarantee that either: after SPIN_LIMIT
+// unsuccessful polls it sets the word FAILED and continues with what is there, and the host discards the step.
 //
 // Needs: mailbox, FAILED, SPIN_LIMIT.
 
@@ -22,8 +22,8 @@ fn time_out() {
     atomicStore(&mailbox[FAILED], 1u);
 }
 
-// Waits until the first of `count` values from `at` on are there. Every thread of the workgroup must call it; what its
-// threads sent before is sent then, so that nobody waits for a thread that waits for him.
+// Waits until the first of `count` values from `at` on have arrived. Every thread of the workgroup must call this; the
+// values that its threads sent before are sent by then, so that no two threads wait for each other.
 fn wait_for(local: u32, at: u32, count: u32) {
     workgroupBarrier();
     if local < min(count, 32u) {
@@ -38,7 +38,7 @@ fn wait_for(local: u32, at: u32, count: u32) {
     workgroupBarrier();
 }
 
-// A value, which should be there.
+// A value, which should have arrived.
 fn receive(at: u32) -> f32 {
     var bits = atomicLoad(&mailbox[at]);
     for (var looks = 0u; bits == 0u && looks < spin_limit; looks++) {

@@ -1,8 +1,8 @@
 // Y = X·Wᵀ for the tokens of a chunk; the table is dequantized once per tile into workgroup memory.
 //   RESIDUAL   Y += X·Wᵀ
-// The rows of W may fall into equal segments; segment z reads its own columns of X (the value tables of
-// query, key and value, each with its own weights). Where a table has few rows, the sum over columns is split into
-// parts, so that there are workgroups enough; sum_parts.wgsl joins them.
+// The rows of W may be divided into equal segments; segment z reads its own columns of X (the value tables of
+// query, key and value, each with its own weights). If a table has few rows, the sum over columns is split into
+// parts, so that there are enough workgroups; sum_parts.wgsl adds them.
 //
 // Bindings
 //   0, 1  table W[segments · segment_rows, 32·groups] (table.wgsl)
@@ -12,9 +12,9 @@
 //   5     shape  uniform Shape: not constants, so that one pipeline serves every table of a model
 // Grid: (ceil(segment_rows / TILE_N), ceil(T / TILE_T), segments · parts) workgroups of 128 threads.
 //
-// A thread makes 8 × 8 results, so that of four columns 16 reads of workgroup memory feed 256 multiplications. Its
-// tokens and rows lie 8 and 16 apart: neighbouring threads read neighbouring addresses.
-// What is different for each of a thread's reads is a number, not a variable: else every read has a check of its bounds.
+// A thread computes 8 × 8 results, so that for four columns 16 reads of workgroup memory feed 256 multiplications. Its
+// tokens and rows are 8 and 16 apart: neighbouring threads read neighbouring addresses. Indices that differ between a
+// thread's reads are constants, not variables: otherwise every read has a bounds check.
 
 #include "table_octet.wgsl"
 #include "step.wgsl"

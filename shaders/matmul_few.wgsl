@@ -1,6 +1,6 @@
 // Y = X·Wᵀ for a few tokens, one of each of several texts: each element of the table is read once and multiplied with all.
 //   RESIDUAL   Y += X·Wᵀ
-// The rows of W may fall into equal segments, as in matmul.wgsl.
+// The rows of W may be divided into equal segments, as in matmul.wgsl.
 //
 // Bindings
 //   0, 1  table W[segments · segment_rows, 32·groups] (table.wgsl)
@@ -9,10 +9,10 @@
 //   4     y      f32 [T, y_stride], written from column y_start on
 //   5     shape  uniform Shape
 // Grid: ceil(rows of W / ROWS_PER_WG) workgroups, in x and y if there are more than 65,535.
-// Constants: TOKENS, the most tokens.
+// Constants: TOKENS, the maximum number of tokens.
 //
-// Threads of neighbouring lanes take neighbouring octets of columns of the same rows of W, so that what they read of table and
-// activations lies together. A thread makes four rows of all tokens.
+// Neighbouring lanes take neighbouring octets of columns of the same rows of W, so that their reads of table and
+// activations are contiguous. A thread computes four rows of all tokens.
 
 #include "table_octet.wgsl"
 #include "step.wgsl"
@@ -69,7 +69,7 @@ fn main(
     #end
     #end
     workgroupBarrier();
-    // Every thread adds up the lanes of some of the results, each beginning with another lane.
+    // Every thread sums the lanes of some of the results, each starting with another lane.
     for (var i = local; i < TOKENS * ROWS_PER_WG; i += WG) {
         let token = i / ROWS_PER_WG;
         let in_group = i % ROWS_PER_WG;

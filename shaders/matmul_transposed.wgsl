@@ -1,6 +1,7 @@
-// dX = dY·W, the way back through a product Y = X·Wᵀ; the table is dequantized once per tile into workgroup memory.
-// The rows of W may fall into equal segments; segment z has its own columns of dX, as matmul.wgsl reads columns of their
-// own of X. The sum over rows may be split into parts, so that there are workgroups enough; add_parts.wgsl joins them.
+// dX = dY·W, the backward pass of a product Y = X·Wᵀ; the table is dequantized once per tile into workgroup memory. The
+// rows of W may be divided into equal segments; segment z has its own columns of dX, as matmul.wgsl reads its own
+// columns of X. The sum over rows may be split into parts, so that there are enough workgroups; add_parts.wgsl adds
+// them.
 //
 // Bindings
 //   0, 1  table W[segments · segment_rows, 32·groups] (table.wgsl)
@@ -10,10 +11,10 @@
 //   5     shape  uniform Shape, that of Y = X·Wᵀ; parts are those of the sum over rows
 // Grid: (ceil(32·groups / TILE_N), ceil(T / TILE_T), segments · parts) workgroups of 128 threads.
 //
-// A thread makes 8 tokens × 8 columns. Both tiles lie in workgroup memory as they are multiplied: for each row of W four
-// vectors are read for 64 multiplications. Elements come out of a table in runs of columns, so nothing is transposed but
-// dY, of which a thread reads four tokens at a row. 32 threads multiply 16 tokens with 32 columns at a time. What is
-// different for each of a thread's reads is a number, not a variable: else every read has a check of its bounds.
+// A thread computes 8 tokens × 8 columns. Both tiles are in workgroup memory in the order of multiplication: for each
+// row of W four vectors are read for 64 multiplications. Tables yield runs of columns, so only dY is transposed, of
+// which a thread reads four tokens at a row. 32 threads multiply 16 tokens with 32 columns at a time. Indices that
+// differ between a thread's reads are constants, not variables: otherwise every read has a bounds check.
 
 #include "table_octet.wgsl"
 #include "step.wgsl"
@@ -29,8 +30,8 @@ const ROUND = 16u;
 @group(0) @binding(4) var<storage, read_write> dx: array<vec4<f32>>;
 @group(0) @binding(5) var<uniform> shape: Shape;
 
-// [r][i] holds tokens 4·i … 4·i + 3 at row r, and [r][i / 16][i % 16] columns 4·i … 4·i + 3 of row r. There is one vector
-// more of tokens than is used, so that neighbouring threads write to different banks.
+// [r][i] holds tokens 4·i … 4·i + 3 at row r, and [r][i / 16][i % 16] columns 4·i … 4·i + 3 of row r. There is one
+// padding vector of tokens, so that neighbouring threads write to different banks.
 var<workgroup> xs: array<array<vec4<f32>, 17>, 16>;
 var<workgroup> ws: array<array<array<vec4<f32>, 16>, 2>, 16>;
 

@@ -1,7 +1,7 @@
 // Core of a matrix–vector product y = W·x for one token, four rows of W per lane group.
 //
 // A workgroup of WG threads is WG / LANES lane groups; the LANES threads of one share the groups of 32
-// columns of its four rows. What a thread needs of the activations it reads once, into registers. x lies in workgroup
+// columns of its four rows. A thread reads the activations that it needs once, into registers. x is in workgroup
 // memory (group.wgsl), CHUNK_GROUPS groups at a time, since a whole row of activations may not fit into 16 KiB.
 // Constants: WG, LANES, CHUNK_GROUPS and those of table.wgsl.
 
@@ -15,7 +15,7 @@ const XS = CHUNK_GROUPS * 8u;
 // An *item* is eight consecutive columns: word w (0 … 3) of a group of 32. A thread holds ITEMS of them.
 const ITEMS = (GROUPS * 4u + WG - 1u) / WG;
 
-// Puts eight columns, item `item` of those from group `first` on, into workgroup memory.
+// Puts eight columns, item `item` relative to group `first`, into workgroup memory.
 fn stage(item: u32, first: u32, a: vec4<f32>, b: vec4<f32>) {
     let slot = (item & 3u) * 2u;
     let group = (item >> 2u) - first;
@@ -43,7 +43,7 @@ fn load_groups(rows: vec4<u32>, g: u32) -> Groups {
     return w;
 }
 
-// Adds what group `g` of the rows gives; its x lies in `xs` as group `at`.
+// Adds the contribution of group `g` of the rows; its x is in `xs` as group `at`.
 fn add_products(rows: vec4<u32>, g: u32, at: u32, groups: Groups, sum: vec4<f32>) -> vec4<f32> {
     let x = load_activations(at, XS_STRIDE);
     var total = sum;
@@ -53,9 +53,9 @@ fn add_products(rows: vec4<u32>, g: u32, at: u32, groups: Groups, sum: vec4<f32>
     return total;
 }
 
-// All that a thread reads of the table, ROUNDS times one group of each row. With AHEAD it is asked for before the
-// activations are read and normalized: the way from memory takes longer than that. (Without, a thread has too many
-// groups for its registers, or the activations come in chunks; then nothing is held.)
+// All that a thread reads of the table, ROUNDS times one group of each row. With AHEAD it is requested before the
+// activations are read and normalized, since memory latency is longer than that. (Without, a thread has too many
+// groups for its registers, or the activations come in chunks; then nothing is prefetched.)
 struct Ahead {
 #if AHEAD
     #unroll I ROUNDS
@@ -76,7 +76,7 @@ fn load_ahead(rows: vec4<u32>, lane: u32) -> Ahead {
     return ahead;
 }
 
-// Adds the part of the product that groups `first` … `first + count − 1` give, for rows rows.x … rows.w; their x is
+// Adds the contribution of groups `first` … `first + count − 1` to the product, for rows rows.x … rows.w; their x is
 // in `xs`.
 fn accumulate(rows: vec4<u32>, first: u32, count: u32, lane: u32, sum: vec4<f32>, ahead: Ahead) -> vec4<f32> {
     var total = sum;
@@ -96,12 +96,12 @@ fn accumulate(rows: vec4<u32>, first: u32, count: u32, lane: u32, sum: vec4<f32>
 
 var<workgroup> lane_sums: array<vec4<f32>, WG>;
 
-// Sum over the lanes of each lane group; valid in lane 0. Every thread of the workgroup must call it.
+// Sum over the lanes of each lane group; valid in lane 0. Every thread of the workgroup must call this.
 fn sum_lanes(local: u32, value: vec4<f32>) -> vec4<f32> {
 #if SUBGROUPS
     var own = value;
     let width = min(LANES, subgroup_width);
-    // The bound must be uniform to the compiler, which does not know that the width is.
+    // The bound must be uniform for the compiler, which does not know that the width is.
     for (var step = 1u; step < LANES; step <<= 1u) {
         own += select(vec4<f32>(), subgroupShuffleXor(own, step), step < width);
     }

@@ -1,4 +1,4 @@
-// What packs' tokens weigh, for every row and segment of a chunk: a = gelu(z · √n / ‖s‖₂), s being the base's scores.
+// Weights of packs' tokens, for every row and segment of a chunk: a = gelu(z · √n / ‖s‖₂), s being the base's scores.
 //
 // Bindings
 //   0  step    uniform Step

@@ -1,5 +1,5 @@
-// Philox4x32-10 (Salmon et al., 2011) and Gumbel noise, as in src/sampling/rng.rs: a number for every seed, step and
-// token id, so that steps can be made ahead, again, or thrown away.
+// Philox4x32-10 (Salmon et al., 2011) and Gumbel noise, as in src/sampling/rng.rs: one number for every seed, step and
+// token id, so that steps can be computed ahead, repeated, or discarded.
 
 // High word of a 32 × 32 bit product, which WGSL lacks.
 fn mul_high(a: u32, b: u32) -> u32 {

@@ -1,8 +1,8 @@
 // Sum and maximum over a workgroup of WG threads (a power of two). Every thread of the workgroup must call them; the
-// first barrier also orders what was written to workgroup memory before.
-//   SUBGROUPS   threads of a subgroup join by themselves, then one of each by workgroup memory: two barriers instead
-//               of one for every halving. Subgroups are taken to be runs of neighbouring local indices; their width is
-//               what the builtin says, set by main in `subgroup_width`.
+// first barrier also orders earlier writes to workgroup memory.
+//   SUBGROUPS   threads of a subgroup reduce among themselves, then one of each in workgroup memory: two barriers
+//               instead of one per halving. Subgroups are assumed to be runs of neighbouring local indices; their
+//               width is the builtin's, which main puts into `subgroup_width`.
 
 var<workgroup> tree: array<f32, WG>;
 var<workgroup> tree2: array<vec2<f32>, WG>;

@@ -1,11 +1,11 @@
-// DRY: which tokens would continue a repeat, and how long that is (src/sampling/dry.rs). A thread for each place of the text:
-// it compares, backwards, what stands before its place with the end of the text.
+// DRY: which tokens would continue a repetition, and how long that is (src/sampling/dry.rs). One thread per position of
+// the text: it compares, backwards, the text before its position with the end of the text.
 //
 // Bindings
 //   0  step      uniform Step
 //   1  sampling  uniform Sampling
 //   2  text      u32 [TEXT]: ids of prompt and output, with BREAKS where a token ends a match
-//   3  lengths   u32 [V]: of each token the longest match that it would continue, if it is long enough to count; 0 before
+//   3  lengths   u32 [V]: for each token, the longest match that it would continue, if long enough to count; initially 0
 // Grid: (1, ceil(tokens of the text / WG)) workgroups. Constants: WG, TEXT.
 
 #include "sampling.wgsl"
@@ -24,7 +24,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     if place >= end || (text[place] & BREAKS) != 0u {
         return;
     }
-    // A match that is longer than this lowers its token no more.
+    // A longer match does not lower its token any further.
     let longest = min(sampling.dry_allowed_length, TEXT) + u32(dry_most(sampling));
     var length = 0u;
     while length < min(place - begin, longest) {

@@ -1,11 +1,11 @@
 // Rotary position embedding of the first ROTARY of HEAD dimensions (GPT-NeoX's half-split form: i is
 // rotated with i + ROTARY/2, by position · base^(−2i/ROTARY)).
 //
-// The engine keeps queries and keys in *paired* order: 0, r/2, 1, r/2+1, … and then the dimensions that
+// The engine stores queries and keys in *paired* order: 0, r/2, 1, r/2+1, … and then the dimensions that
 // are not rotated. q·k does not change when both are permuted alike, and so the two halves of a pair
-// lie in one f16 word of the cache. The angles come from a table that the host computes in f64: WGSL
-// only promises sin and cos near [−π, π].
-//   ANGLES_WITH_PACKS   the table is the beginning of what holds the tokens of packs, `packs`, array<vec4<f32>>
+// share one f16 word of the cache. The angles come from a table that the host computes in f64: WGSL
+// only guarantees sin and cos near [−π, π].
+//   ANGLES_WITH_PACKS   the table is at the start of the buffer with packs' tokens, `packs`, array<vec4<f32>>
 // Needs: angles or packs, ROTARY, HEAD.
 
 // Index in the published order of index `i` (over all heads) in paired order.

@@ -1,13 +1,13 @@
 // Rotates queries and keys of sequences in place, in published order (RoFormer in GPT-NeoX's half-split form): dimension i
 // of a head with i + ROTARY/2, by position · base^(−2i/ROTARY).
-//   BACKWARD   the other way round: the gradients of what was rotated become those of what was not yet
+//   BACKWARD   rotates back: gradients with respect to rotated values become those with respect to unrotated ones
 //
 // Bindings
 //   0  step    uniform Step: T rows
 //   1  batch   uniform Batch
 //   2  qkv     f32 [T, 3, D_MODEL]
 //   3  angles  vec2<f32> [length, ROTARY/2]: cos and sin
-// Grid: (ceil(heads · ROTARY/2 / WG), T, 2); a thread makes one pair. Constants: WG, D_MODEL, HEAD, ROTARY.
+// Grid: (ceil(heads · ROTARY/2 / WG), T, 2); one thread per pair. Constants: WG, D_MODEL, HEAD, ROTARY.
 
 #include "step.wgsl"
 #include "batch.wgsl"

@@ -13,7 +13,7 @@
 struct Score {
     // Natural logarithm of the target's probability, over all V.
     logprob: f32,
-    // 1 if no real id has a higher logit; of equals, the lowest id is the best.
+    // 1 if no real id has a higher logit; among equals, the lowest id is the best.
     is_best: u32,
 }
 
@@ -32,7 +32,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         highest = max(highest, logits[row + id]);
     }
     highest = workgroup_max(local, highest);
-    // Σ exp(x − highest), and how many are better than the target.
+    // Σ exp(x − highest), and how many ids are better than the target.
     var sums = vec2<f32>();
     for (var id = local; id < V; id += WG) {
         let x = logits[row + id];

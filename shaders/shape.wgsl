@@ -2,12 +2,12 @@
 struct Shape {
     // Groups of 32 columns of W.
     groups: u32,
-    // Runs of rows of W that read columns of their own of X.
+    // Segments: runs of rows of W, each of which reads its own columns of X.
     segments: u32,
     segment_rows: u32,
-    // Columns of Y, and the first that is written.
+    // Columns of Y, and the first column that is written.
     y_stride: u32,
     y_start: u32,
-    // Parts into which the sum over columns is split (matmul.wgsl).
+    // Parts that the sum over columns is split into (matmul.wgsl).
     parts: u32,
 }

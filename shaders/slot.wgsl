@@ -1,9 +1,9 @@
-// Single parameter tokens of a table, in f32: rows of a table of keys, or columns of one of values, which lies transposed.
+// Single parameter tokens of a table, in f32: rows of a table of keys, or columns of a table of values, which is transposed.
 //   COLUMN   columns
 //
 // Bindings
 //   0, 1  table W (table.wgsl)
-//   2     places  vec4<u32> [tokens]: row and column of the token's first element, and where it goes in `out`
+//   2     places  vec4<u32> [tokens]: row and column of the token's first element, and its position in `out`
 //   3     out     f32: D words for each token
 // Grid: (ceil(D / WG), tokens) workgroups of WG threads. Constants: WG, D, GROUPS.
 

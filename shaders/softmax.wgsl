@@ -1,5 +1,5 @@
-// Causal softmax of the attention's scores, in place: row t of a sequence sees columns 0 … t. Beyond, what belongs to the
-// same tile of gemm.wgsl becomes 0, and the rest is left alone.
+// Causal softmax of attention scores, in place: row t of a sequence sees columns 0 … t. Later columns that belong to
+// the same tile of gemm.wgsl become 0, and the rest is left unwritten.
 //
 // Bindings
 //   0  batch  uniform Batch

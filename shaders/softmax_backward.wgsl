@@ -1,5 +1,5 @@
-// The way back through the attention's softmax: ∂L/∂s = p ∘ (∂p − Σ p·∂p) in place of ∂p; zeros are where softmax.wgsl
-// writes them.
+// Backward pass of the attention's softmax: ∂L/∂s = p ∘ (∂p − Σ p·∂p) in place of ∂p; zeros where softmax.wgsl writes
+// them.
 //
 // Bindings
 //   0  batch  uniform Batch

@@ -4,7 +4,7 @@
 //   0  step    uniform Step: T rows
 //   1  batch   uniform Batch
 //   2  losses  f32 [T]
-//   3  sums    f32 [steps]: this step's is begun, or added to
+//   3  sums    f32 [steps]: this step's is set, or added to
 // Grid: one workgroup of WG threads. Constants: WG.
 
 #include "reduce.wgsl"

@@ -1,4 +1,4 @@
-// Joins the parts that matmul.wgsl left: y = Σ parts.
+// Adds the parts that matmul.wgsl left: y = Σ parts.
 //   RESIDUAL   y += Σ parts
 //
 // Bindings

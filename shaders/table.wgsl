@@ -32,7 +32,7 @@ fn table_scale(index: u32) -> f32 {
     return scale_of(table_scales[index >> 1u], index);
 }
 
-// The same from the word that holds it.
+// The same from the word that contains it.
 fn scale_of(word: u32, index: u32) -> f32 {
     let pair = unpack2x16float(word);
     return select(pair.x, pair.y, (index & 1u) == 1u);
@@ -56,7 +56,7 @@ fn odd_nibbles(word: u32) -> vec4<f32> {
 #endif
 
 #if F16
-// Four elements that lie in two words.
+// Four elements spread over two words.
 fn halves(a: u32, b: u32) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(a), unpack2x16float(b));
 }

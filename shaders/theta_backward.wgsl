@@ -1,8 +1,8 @@
-// The way back through the weights of l2_norm_gelu, a = gelu(z), z = c·s, c = √SLOTS / ‖s‖₂: with e = ∂a ∘ gelu′(z)
+// Backward pass of the weights of l2_norm_gelu, a = gelu(z), z = c·s, c = √SLOTS / ‖s‖₂: with e = ∂a ∘ gelu′(z)
 //   ∂L/∂s = c · (e − z · (Σ z·e + Σ z_p·e_p) / SLOTS)
-// where the second sum, over packs' tokens, is there since ‖s‖ is in their z_p = c·q as well; ‖s‖ does not depend on q:
+// where the second sum, over packs' tokens, exists because ‖s‖ is in their z_p = c·q as well; ‖s‖ does not depend on q:
 //   ∂L/∂q = c · e_p, e_p = strength · ∂a_p ∘ gelu′(z_p)
-// A row without scores has c = 0, and gets zeros.
+// If all scores of a row are 0, c = 0, and it gets zeros.
 //   PACKS   there are packs' tokens
 //
 // Bindings
@@ -47,7 +47,7 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         sum += statistic(s[row + i], 0.0);
     }
     let scale = theta_scale(SLOTS, workgroup_sum(local, sum));
-    // A thread finds again what it wrote itself.
+    // A thread rereads only what it wrote itself.
     sum = 0.0;
     for (var i = local; i < SLOTS; i += WG) {
         let z = s[row + i] * scale;

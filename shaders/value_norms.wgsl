@@ -1,5 +1,5 @@
-// ‖v_j‖₂ of the value tokens of a table, which lies transposed: of its columns. Beside each a 1, what its activation is
-// multiplied by (inspect.wgsl), until the host writes something else.
+// ‖v_j‖₂ of the value tokens of a table, which is transposed: of its columns. Beside each norm a 1, the factor of its
+// activation (inspect.wgsl), until the host writes another one.
 //
 // Bindings
 //   0, 1  table W[segments · D, 32·GROUPS] (table.wgsl)

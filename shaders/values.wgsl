@@ -1,8 +1,8 @@
 // Second half of a Pattention for one token: y = Pᵀ·Θ(s).
 //   RESIDUAL   h += y                      output projection, feed-forward part
-//   QKV        three Pattentions fused (SEGMENTS = 3, ROWS = 3·d): the query is rotated and kept, key
+//   QKV        three Pattentions fused (SEGMENTS = 3, ROWS = 3·d): the query is rotated and written to y, key
 //              and value are rotated (key), rounded to f16 and appended to the KV cache
-//   PACKS      y += gelu(z·√n/‖s‖₂)·Pp of packs' tokens, whose scores z follow those of the base
+//   PACKS      y += gelu(z·√n/‖s‖₂)·Pp of packs' tokens, whose scores z follow the base's
 //
 // Bindings
 //   0, 1  table Pᵀ[ROWS, 32·GROUPS] (table.wgsl)

@@ -1,5 +1,5 @@
 // a = Θ(s) in place (theta.wgsl), for every row and segment of a chunk's scores.
-//   PACKS   leaves √n / ‖s‖₂ as well, for the scores of packs' tokens (pack_weights.wgsl)
+//   PACKS   also leaves √n / ‖s‖₂, for the scores of packs' tokens (pack_weights.wgsl)
 //
 // Bindings
 //   0  step    uniform Step
