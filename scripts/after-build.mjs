@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// What `trunk build` calls (see Trunk.toml) before it puts the files into dist/. One after the other: Trunk starts hooks together.
+// `trunk build` calls this (see Trunk.toml) before it puts the files into dist/. Run in sequence: Trunk starts hooks in parallel.
 
 import { bundleSingleFile } from "./bundle.mjs";
 import { nameBuild } from "./name-build.mjs";

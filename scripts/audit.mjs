@@ -1,8 +1,8 @@
-// Audits the crates that the project and its fuzz targets build on, by deny.toml: licences, sources, bans, versions.
+// Audits the crates that the project and its fuzz targets depend on, by deny.toml: licences, sources, bans, versions.
 //
 //     node scripts/audit.mjs
 //
-// It needs cargo alone: cargo-deny, which reads the same file in the GitHub workflow and knows vulnerabilities as well,
+// It only needs cargo: cargo-deny, which reads the same file in the GitHub workflow and also knows vulnerabilities,
 // takes 10 to 15 minutes to compile.
 
 import { execFileSync } from "node:child_process";
@@ -13,7 +13,7 @@ const ROOT = new URL("../", import.meta.url);
 const MANIFESTS = ["Cargo.toml", "fuzz/Cargo.toml"].map((path) => fileURLToPath(new URL(path, ROOT)));
 const CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index";
 
-/** The strings of a list in deny.toml; of tables in it, their first. */
+/** The strings of a list in deny.toml; for tables in it, the first string of each. */
 const policy = readFileSync(new URL("deny.toml", ROOT), "utf8").replaceAll(/#.*/g, "");
 function list(key) {
   const [, body] = policy.match(new RegExp(`^${key} = \\[(.*?)^\\]`, "ms"));
@@ -21,7 +21,7 @@ function list(key) {
 }
 const [allowed, known, banned] = [list("allow"), list("skip"), list("deny")];
 
-/** Whether an SPDX expression can be met by what is allowed; "/" is an older "OR". */
+/** Whether the allowed licences satisfy an SPDX expression; "/" is an older "OR". */
 export function isAllowed(expression, allowed) {
   const words = (expression ?? "").replaceAll("/", " OR ").match(/[()]|[^\s()]+/g) ?? [];
   const any = () => {

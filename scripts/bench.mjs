@@ -3,9 +3,9 @@
 //
 //     node scripts/bench.mjs [--software] [QUERY]
 //
-// QUERY is that of bench.html, "models=150M,450M&runs=5" for example; `long=1` and `prefill=1` add a long context and the
-// prefill of 1,024 tokens, `subgroups=0` does without that feature. --software: on the CPU, to see that it works.
-// CHROMIUM=/path/to/one is taken before others. Build first: trunk build --release.
+// QUERY is that of bench.html, for example "models=150M,450M&runs=5"; `long=1` and `prefill=1` add a long context and
+// the prefill of 1,024 tokens, `subgroups=0` disables that feature. --software: on the CPU, to check that it works.
+// CHROMIUM=/path/to/one takes precedence over other browsers. Build first: trunk build --release.
 
 import { withBrowser } from "./browser.mjs";
 
@@ -16,7 +16,7 @@ const query = given[software ? 1 : 0] ?? "models=150M,450M,900M,1-5B&long=1&pref
 await withBrowser({ software }, async (browser, origin) => {
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(`bench: ${error}`));
-  // The page posts its JSON to this address; nobody but this route hears of it.
+  // The page posts its JSON to this address, which only this route handles.
   const reported = new Promise((resolve) => {
     page.route("**/report", (route) => {
       resolve(route.request().postData());

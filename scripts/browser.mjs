@@ -14,8 +14,8 @@ const COMMON = [
 const HARDWARE = ["--ignore-gpu-blocklist", "--use-vulkan=native", "--disable-vulkan-surface", "--use-angle=vulkan"];
 
 /**
- * Lets the pages of a browser take its software GPU where nothing is said of a backend: it is what they are to test, and
- * visitors get the CPU engine instead, which is faster.
+ * Lets pages use the browser's software GPU if no backend is set: it is what they are to test, although visitors get
+ * the faster CPU engine instead.
  */
 export function takeSoftwareGpu(browser) {
   const newContext = browser.newContext.bind(browser); // newPage makes its context by this
@@ -27,7 +27,7 @@ export function takeSoftwareGpu(browser) {
   return browser;
 }
 
-/** Serves dist/ and calls `work(browser, origin)`; everything has ended when this resolves. `software`: WebGPU on the CPU; `cpu`: no WebGPU. */
+/** Serves dist/ and calls `work(browser, origin)`; everything has ended when it resolves. `software`: WebGPU on the CPU; `cpu`: no WebGPU. */
 export async function withBrowser({ software = false, cpu = false }, work) {
   const { chromium } = await import("playwright-core").catch(() => {
     console.error("playwright-core is missing; scripts/setup --tests installs it");

@@ -1,5 +1,6 @@
-// Bundles the modules of a build for those who do not take its folder as it is: the files of the npm package, and one file
-// for a page that wants a single address. What bundlers of others shall find is written as they look for it.
+// Bundles the modules of a build for users who do not take its folder unchanged: the files of the npm package, and a
+// single file for pages that want one address. Addresses that other bundlers need to find are written in the form they
+// look for.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
@@ -12,12 +13,12 @@ const WORKER = "tokenformer.worker.js";
 export const SINGLE_FILE = "tokenformer.bundle.js";
 const WORKER_SOURCE = "tokenformer.worker-source.js";
 
-/** What the package holds of the program beside its entries. */
+/** The files of the package beside its entries. */
 export const PACKAGE_FILES = [WASM, GLUE, WORKER, WORKER_SOURCE, SINGLE_FILE];
 
 const OPTIONS = { bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
 
-/** What stands in the place of www/lib/distribution.js. `source`: the function that resolves to the worker's text. */
+/** Replacement for www/lib/distribution.js. `source`: the function that resolves to the worker's text. */
 const distribution = (text, { version, isSingleFile, source }) =>
   text
     .replace(/(const VERSION = )""/, `$1${JSON.stringify(version)}`)
@@ -26,9 +27,9 @@ const distribution = (text, { version, isSingleFile, source }) =>
     .replace(/(const workerSource = )null/, `$1${source}`);
 
 /**
- * Reads the modules of a build: addresses that bundlers follow lead to files beside the bundle, and no address has a
+ * Reads the modules of a build: addresses that bundlers follow point to files beside the bundle, and no address has a
  * build's name, which bundlers would take for an option of theirs.
- * @param {{ query?: string, text?: (path: string, text: string) => string }} [changes] `query`: what the WebAssembly file is asked for with
+ * @param {{ query?: string, text?: (path: string, text: string) => string }} [changes] `query`: the query string for the WebAssembly file
  */
 const modulesOf = ({ query = "", text: change = (_, text) => text } = {}) => ({
   name: "modules of a build",
@@ -42,14 +43,14 @@ const modulesOf = ({ query = "", text: change = (_, text) => text } = {}) => ({
           if (!beside) throw new Error(`${path} asks for ${name}, which lies beside no bundle.`);
           return `${before}"./${beside}"${after}`;
         })
-        // The glue is always told where the file is; bundlers need not find it a second time.
+        // The glue is always passed the file's address; bundlers need not find it a second time.
         .replace(`new URL('${WASM}', import.meta.url)`, "undefined");
       return { contents: change(path, text), loader: "js" };
     });
   },
 });
 
-/** Leaves imports of these files to whoever loads the bundle. @param {string[]} names */
+/** Leaves imports of these files to the bundle's user. @param {string[]} names */
 const beside = (names) => ({
   name: "files beside the bundle",
   setup({ onResolve }) {
@@ -92,17 +93,17 @@ export async function bundlePackage(from, to, { version, entries }) {
   const options = { ...OPTIONS, absWorkingDir: resolve(from), outdir: resolve(to), external: ["node:*"] };
   const read = modulesOf({ text: inDistribution(main) });
   await build({ ...options, entryPoints: [GLUE], plugins: [read] });
-  // What entries share is there once: a model is known to all of them.
+  // Code shared by entries is included once: all of them use the same model classes.
   const entryPoints = Object.entries(entries).map(([file, module]) => ({ in: module, out: basename(file, ".js") }));
   await build({ ...options, entryPoints, splitting: true, plugins: [beside([GLUE, WORKER_SOURCE]), read] });
   await bundleSingleFile(from, to, { version });
 }
 
 /**
- * Writes the single file, with all but the WebAssembly file and the model.
+ * Writes the single file, with everything except the WebAssembly file and the model.
  * @param {string} from folder of the build
  * @param {string} to
- * @param {{ version?: string, query?: string }} [options] `query`: what it asks for the WebAssembly file with
+ * @param {{ version?: string, query?: string }} [options] `query`: the query string for the WebAssembly file
  */
 export async function bundleSingleFile(from, to, { version = "", query = "" } = {}) {
   const source = `async () => ${JSON.stringify(await workerText(from, version))}`;

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Writes www/custom-elements.json, the manifest by which editors and documentation tools know <token-former>: from the
-// element's table of attributes, the types and docs/element.md. tests/js/custom-elements.test.mjs says when it is out of date.
+// Writes www/custom-elements.json, the manifest for editors and documentation tools about <token-former>: from the
+// element's table of attributes, the types and docs/element.md. tests/js/custom-elements.test.mjs fails if it is stale.
 //
 //     node scripts/custom-elements.mjs
 
@@ -42,7 +42,7 @@ const PARTS = {
 };
 const STATES = { loading: "A model is being loaded.", writing: "A text is being written." };
 
-/** The manifest of the files as they are. */
+/** The manifest for the current files. */
 export function manifest() {
   const { members, events } = fromTypes();
   return {

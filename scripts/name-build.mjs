@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 // Gives a build its name: a hash of its files, so that the same files have the same name.
 //
-//     node scripts/name-build.mjs [FOLDER]      dist unless told otherwise; again after a file there was changed
+//     node scripts/name-build.mjs [FOLDER]      default: dist; run again after changing a file there
 //
-// The name stands in every file. Files ask for each other with ?build=NAME, so that no cache answers with another build's;
-// only tokenformer.js, which others import, has one address for all builds. service-worker.js gets the list of what it keeps,
-// and the modules that it imports in their place: not every browser takes a service worker that is a module.
+// The name is in every file. Files request each other with ?build=NAME, so that no cache answers with another build's
+// file; only tokenformer.js, which others import, has the same address for all builds. service-worker.js gets the list
+// of files to cache, and the modules that it imports are inlined: not every browser supports service workers that are
+// modules.
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -18,15 +19,15 @@ const NAME = "[0-9a-f]{12}";
 const SECTION = "tokenformer-web build";
 const SERVICE_WORKER = "service-worker.js";
 /**
- * What is no part of the program: models have hashes of their own, the documentation is a site of its own, and the single
- * file is made of the others once they have their name.
+ * Not part of the program: models have hashes of their own, the documentation is a site of its own, and the single
+ * file is made from the others once they have their name.
  */
 const APART = ["models", "docs", SINGLE_FILE];
 /** Fetched once a model is loaded. */
 const WASM = "tokenformer-web_bg.wasm";
 const ENGINE = ["tokenformer-web.js", WASM];
 
-/** How a file refers to another one of the build, by its ending: what stands before the address, the address, and after it. */
+/** References to other files of the build, by file extension: the text before the address, the address, and the text after it. */
 const REFERENCES = {
   js: [
     /(\bfrom |\bimport |\bimport\((?:\/\*[^*]*\*\/ ?)?)"(\.{1,2}\/[^"?]+)(")/g,
@@ -34,7 +35,7 @@ const REFERENCES = {
   ],
   html: [/(\b(?:src|href)=)"((?:\.\/)?[^":?#]+\.(?:js|css|svg))(")/g],
 };
-/** The last line of a file that has a name, by its ending. */
+/** The last line of a named file, by its extension. */
 const LAST_LINES = {
   js: [`// ${SECTION} `, ""],
   css: [`/* ${SECTION} `, " */"],
@@ -42,7 +43,7 @@ const LAST_LINES = {
   svg: [`<!-- ${SECTION} `, " -->"],
 };
 
-/** An import of the service worker, and the module in its place. */
+/** An import of the service worker, and the module that replaces it. */
 const IMPORT = /^(import (\{ \w+ \}) from "\.\/([\w./-]+)";.*)$/gm;
 const IMPORTED = /^\/\/ (import .*)\n[^]*?\n\/\/ end of import$/gm;
 
@@ -60,7 +61,7 @@ function filesOf(folder, below = "") {
     .sort();
 }
 
-/** A file as it was before it had a name. */
+/** A file as it was before it was named. */
 function unnamed(path, bytes) {
   if (ending(path) === "wasm") return bytes.subarray(0, bytes.length - sectionLength(bytes));
   const [before, after] = LAST_LINES[ending(path)];
@@ -77,8 +78,8 @@ function unnamed(path, bytes) {
 }
 
 /**
- * The same with a name, by which files ask for each other. `integrity`, `bytes`: hash and size of the named WebAssembly file. `files`: all of
- * them, without names.
+ * The same with a name, by which files request each other. `integrity`, `bytes`: hash and size of the named WebAssembly
+ * file. `files`: all of them, without names.
  */
 function named(path, content, { name, integrity, bytes, lists, files }) {
   if (ending(path) === "wasm") return Buffer.concat([content, section(name)]);
@@ -101,22 +102,22 @@ function named(path, content, { name, integrity, bytes, lists, files }) {
   return `${text}${text.endsWith("\n") ? "" : "\n"}${before}${name}${after}\n`;
 }
 
-/** What a script has in the place of an import of `names`; the module has no imports of its own. */
+/** What replaces an import of `names` in a script; the module has no imports of its own. */
 function plain(module, names) {
   return `const ${names} = (() => {\n${module.replace(/^export /gm, "").trimEnd()}\nreturn ${names};\n})();`;
 }
 
-/** A custom section of WebAssembly, which engines pass over. Its lengths are below 128, a byte each. */
+/** A custom section of WebAssembly, which engines ignore. Its lengths are below 128, one byte each. */
 function section(name) {
   const [title, text] = [Buffer.from(SECTION), Buffer.from(name)];
   const body = Buffer.concat([Buffer.from([title.length]), title, text]);
   return Buffer.concat([Buffer.from([0, body.length]), body]);
 }
 
-/** A hash as `fetch` and import maps compare it. */
+/** A hash in the form that `fetch` and import maps compare. */
 export const integrityOf = (bytes) => `sha384-${createHash("sha384").update(bytes).digest("base64")}`;
 
-/** How many bytes at the end of a WebAssembly file are its name. */
+/** Length in bytes of the name at the end of a WebAssembly file. */
 function sectionLength(bytes) {
   const { length } = section("0".repeat(12));
   const last = bytes.subarray(-length);

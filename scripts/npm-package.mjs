@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// Makes the npm packages of a build: the folders npm/, the code, and npm-stories/, the embedded model, for `npm install` or
-// `npm publish` of each. They stand beside dist/, not in it: the model would be there twice, on every host.
+// Makes the npm packages of a build: the folders npm/, the code, and npm-stories/, the embedded model, for
+// `npm install` or `npm publish`. They are beside dist/, not in it: otherwise every host would have the model twice.
 //
-//     node scripts/npm-package.mjs [BUILD [PACKAGE [MODEL_PACKAGE]]]      dist, npm and npm-stories unless told otherwise
+//     node scripts/npm-package.mjs [BUILD [PACKAGE [MODEL_PACKAGE]]]      defaults: dist, npm and npm-stories
 //
 // `trunk build` calls it (scripts/after-build.mjs) before it puts the files into dist/.
 
@@ -19,8 +19,8 @@ const target = process.argv[3] ?? join(root, "npm");
 const modelTarget = process.argv[4] ?? `${target}-stories`;
 
 /**
- * What the package gives: the name that is imported after "tokenformer-web", the module of the build that it is made of,
- * and its types. `file` is its name in the package. What several share is in chunks beside them.
+ * The entries of the package: the import path after "tokenformer-web", the module of the build that it is made from,
+ * and its types. `file` is its name in the package. Shared code is in chunks beside them.
  */
 const ENTRIES = [
   { name: ".", module: "tokenformer.js", types: "tokenformer.d.ts", file: "tokenformer.js" },
@@ -29,10 +29,10 @@ const ENTRIES = [
   { name: "./bundle", types: "tokenformer.d.ts", file: "tokenformer.bundle.js" },
 ];
 
-/** Files that bundlers and tools may ask for by their names. */
+/** Files that bundlers and tools may request by name. */
 const FILES = ["tokenformer-web_bg.wasm", "tokenformer.worker.js", "custom-elements.json", "package.json"];
 
-/** A field of [package] in Cargo.toml, which has them all in one place. */
+/** A field of [package] in Cargo.toml, the single place for all of them. */
 function field(name) {
   const [, value] = readFileSync(join(root, "Cargo.toml"), "utf8").match(new RegExp(`^${name} = "(.*)"$`, "m")) ?? [];
   return value;
@@ -66,7 +66,7 @@ const manifest = {
   sideEffects: true,
   customElements: "./custom-elements.json",
   files: ["*.js", "*.mjs", "*.d.ts", "*.wasm", "custom-elements.json"],
-  // The types of ./ai-sdk are the provider's.
+  // The types of ./ai-sdk come from the package @ai-sdk/provider.
   peerDependencies: { [MODEL_PACKAGE]: version, "@ai-sdk/provider": ">=4 <5" },
   peerDependenciesMeta: { [MODEL_PACKAGE]: { optional: true }, "@ai-sdk/provider": { optional: true } },
 };
@@ -103,7 +103,7 @@ begin(modelTarget, modelManifest);
 copyFileSync(join(build, `models/${EMBEDDED.name}/README.md`), join(modelTarget, "README.md"));
 linkTree(join(build, "models"), join(modelTarget, "models"));
 
-/** The model is large: the same file under two names, where the disk can do that. */
+/** The model is large: use a hard link if the disk supports it. */
 function linkTree(from, to) {
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {

@@ -1,11 +1,11 @@
-// Writes the tables of options, attributes and errors in docs/, and the options in tokenformer.d.ts, from what the code
-// checks by: after a change of www/lib/api/generate-options.js, www/lib/api/train-options.js, LOAD_OPTIONS or an error's
-// remedy.
+// Writes the tables of options, attributes and errors in docs/, and the options in tokenformer.d.ts, from the tables
+// that the code uses for its checks: run it after a change of www/lib/api/generate-options.js,
+// www/lib/api/train-options.js, LOAD_OPTIONS or an error's remedy.
 //
 //     node scripts/options.mjs
 //
-// A table stands in a page between `<!-- scripts/options.mjs: NAME -->` and `<!-- end -->`; NAME is a key of TABLES.
-// tests/js/docs.test.mjs fails where that was not done.
+// A table is in a page between `<!-- scripts/options.mjs: NAME -->` and `<!-- end -->`; NAME is a key of TABLES.
+// tests/js/docs.test.mjs fails if it is out of date.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -38,7 +38,7 @@ const TYPES = {
 function typeInWords(option) {
   const { type, values } = option;
   if (type === "enum") return values.map((v) => `\`"${v}"\``).join(", ");
-  // What JavaScript holds exactly is no limit that anybody meets.
+  // JavaScript's largest exact integer is not a limit that users will meet.
   if (type === "integer" || type === "number") return `${type} ${rangeInWords(option).replace(", below 2^53", "")}`;
   return type === "object" ? "object" : TYPES[type][0];
 }
@@ -53,7 +53,7 @@ function typeInTypes({ type, values, fields }) {
   return TYPES[type][1];
 }
 
-/** An option as a table shows it: a row, and one more for each field of an object. */
+/** An option as table rows: one, plus one for each field of an object. */
 export function optionRows(name, option) {
   const { fields = {}, default: standard, about } = option;
   const told = standard === undefined || option.fields ? "" : `\`${JSON.stringify(standard)}\``;
@@ -61,16 +61,16 @@ export function optionRows(name, option) {
   return [own, ...Object.entries(fields).flatMap(([field, its]) => optionRows(`${name}.${field}`, its))];
 }
 
-/** An attribute of <token-former> as a table shows it. */
+/** An attribute of <token-former> as a table row. */
 export function attributeRow({ attribute, kind, values, default: standard, about }) {
   const kinds = { text: "text", number: "number", boolean: "on or off", json: "JSON", list: "addresses, or JSON" };
   const type = values?.map((value) => `\`${value}\``).join(", ") ?? kinds[kind];
-  // Text and numbers stand in an attribute as they are.
+  // Text and numbers are written unchanged in an attribute.
   const told = standard === undefined || kind === "json" || kind === "list" ? "" : `\`${standard}\``;
   return `| \`${attribute}\` | ${type} | ${told} | ${about} |`;
 }
 
-/** An error code as a table shows it: what its comment in tokenformer.d.ts says happened, and the usual remedy. */
+/** An error code as a table row: what its comment in tokenformer.d.ts says happened, and the usual remedy. */
 export function errorRow(code, types) {
   const [, happened] = types.match(new RegExp(`/\\*\\* (.+)\\. \\*/\\n  \\| "${code}"`)) ?? [];
   if (!happened) throw new Error(`tokenformer.d.ts does not say what ${code} means.`);
@@ -86,14 +86,14 @@ export function optionMember(name, option) {
   return `  /** ${doc} Default: ${told}. */\n  ${name}?: ${typeInTypes(option)};\n`;
 }
 
-/** The order in which options change the choice of a token: a numbered list. */
+/** The order in which options affect the choice of a token: a numbered list. */
 export function orderInWords(table) {
   const steps = Object.values(table).flatMap(({ step }) => (step ? [step] : []));
   const names = steps.toSorted(([a], [b]) => a - b).map(([, name]) => name);
   return names.map((name, i) => `${i + 1}. ${name}\n`).join("");
 }
 
-/** `text` with what stands between two parts of it replaced. */
+/** `text` with the part between two others replaced. */
 function between(text, before, after, middle) {
   const start = text.indexOf(before) + before.length;
   const end = text.indexOf(after, start);
@@ -124,10 +124,10 @@ const TABLES = {
 };
 const PLACE = /(<!-- scripts\/options\.mjs: ([\w-]+) -->\n)[^]*?(<!-- end -->)/g;
 
-/** The pages that have tables. */
+/** The pages with tables. */
 export const PAGES = ["docs/api.md", "docs/element.md", "docs/openai.md", "docs/packs.md", "docs/troubleshooting.md"];
 
-/** A page with the tables of today. */
+/** A page with up-to-date tables. */
 export function writtenPage(page, types) {
   return page.replace(PLACE, (_, begin, name, end) => {
     if (name === "order") return `${begin}\n${orderInWords(GENERATE_OPTIONS)}\n${end}`;
@@ -137,12 +137,12 @@ export function writtenPage(page, types) {
   });
 }
 
-/** The tables that a page has. */
+/** The tables in a page. */
 export function tablesOf(page) {
   return [...page.matchAll(PLACE)].map(([, , name]) => name);
 }
 
-/** tokenformer.d.ts with the options of today. */
+/** tokenformer.d.ts with up-to-date options. */
 export function writtenTypes(types) {
   const members = (table) => table.map(([name, option]) => optionMember(name, option)).join("");
   const generate = members(Object.entries(GENERATE_OPTIONS));

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Draws the pictures that other programs show of the page: its icons, and the card of a link.
+// Draws the images of the page that other programs show: its icons, and the preview card for links.
 //
 //     node scripts/page-images.mjs      writes www/pictures/: icon-{180,192,512}.png, icon-maskable-512.png and card.png
 
@@ -13,7 +13,7 @@ const source = readFileSync(new URL("../www/page/icon.svg", import.meta.url), "u
 const [, accent] = /<rect[^>]* fill="(#[0-9a-f]+)"/.exec(source);
 const address = `data:image/svg+xml;base64,${Buffer.from(source).toString("base64")}`;
 
-/** The icon as it is, its corners transparent. */
+/** The icon unchanged, with transparent corners. */
 const icon = (size) => ({
   file: `icon-${size}.png`,
   width: size,
@@ -22,8 +22,8 @@ const icon = (size) => ({
   body: `<body style="margin:0"><img src="${address}" style="display:block;width:100%">`,
 });
 /**
- * One whose corners the system cuts itself: colour up to the edges, no transparency. Of a maskable icon the circle in the
- * middle that is four fifths as wide is always seen: the lines, half as wide as the icon, fit into it at this scale.
+ * An icon whose corners the system cuts: colour up to the edges, no transparency. Of a maskable icon, only the central
+ * circle of four fifths of its width is always visible: the lines, half as wide as the icon, fit into it at this scale.
  */
 const fullBleed = (size, file) => ({
   file,

@@ -1,7 +1,7 @@
-// What a release consists of, written into a folder: both npm packages as `npm pack` makes them, a zip of the site, the
-// import map of the package with the hash of every module, and the checksums of all.
+// The contents of a release, written into a folder: both npm packages as made by `npm pack`, a zip of the site, the
+// import map of the package with the hash of every module, and checksums of all files.
 //
-//     scripts/release [FOLDER]      release/ unless told otherwise, which is emptied before
+//     scripts/release [FOLDER]      default: release/; it is emptied first
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -12,14 +12,14 @@ import { integrityOf, nameOf } from "./name-build.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const PACKAGES = ["npm", "npm-stories"];
-/** Where npm packages are served at their versions; others have the same paths below another host. */
+/** Where npm packages are served by version; other CDNs use the same paths on another host. */
 const CDN = "https://cdn.jsdelivr.net/npm";
 
 /**
- * The import map of a package's folder, as a page that takes it from a CDN needs it: `imports` for what the package exports
- * as modules, `integrity` for every module that may be loaded.
+ * The import map of a package's folder, for a page that loads it from a CDN: `imports` for the package's exports that
+ * are modules, `integrity` for every module that may be loaded.
  * @param {string} folder
- * @param {string} [cdn] what stands before the package's name
+ * @param {string} [cdn] the address before the package's name
  */
 export function importMap(folder, cdn = CDN) {
   const { name, version, exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
@@ -59,7 +59,7 @@ export function release(target) {
   mkdirSync(target, { recursive: true });
   for (const folder of PACKAGES)
     execFileSync("npm", ["pack", join(root, folder), "--pack-destination", target, "--silent"], { stdio: "pipe" });
-  // -X: no owners and times of this machine beside the files' own.
+  // -X: without this machine's file owners and times.
   execFileSync("zip", ["-qrX", join(target, `tokenformer-web-site-v${version}.zip`), "."], { cwd: join(root, "dist") });
   const map = importMap(join(root, "npm"));
   writeFileSync(join(target, "import-map.json"), `${JSON.stringify(map, null, 2)}\n`);

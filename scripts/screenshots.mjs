@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// Takes the pictures of the page in README and docs: docs/screenshot{,-dark,-phone,-phone-dark}.png, and of the page that
-// looks inside: docs/inside.png.
+// Takes the screenshots of the page for README and docs: docs/screenshot{,-dark,-phone,-phone-dark}.png, and of the
+// page that looks inside: docs/inside.png.
 //
 //     node scripts/screenshots.mjs [--cpu] [SEED]
 //
-// One text is written, with that seed, and shown in light and dark, on a desktop and on a phone. The rate in the status line is
-// that of the machine it runs on; --cpu: without a GPU. Build first: trunk build --release.
+// One text is generated, with that seed, and shown in light and dark, on a desktop and on a phone. The rate in the
+// status line is that of this machine; --cpu: without a GPU. Build first: trunk build --release.
 
 import { fileURLToPath } from "node:url";
 import { withBrowser } from "./browser.mjs";
@@ -19,7 +19,7 @@ await withBrowser({ cpu }, async (browser, origin) => {
   const page = await browser.newPage({ viewport: SIZES[""], deviceScaleFactor: 2, reducedMotion: "reduce" });
   page.setDefaultTimeout(300_000);
   await page.goto(`${origin}/#${new URLSearchParams({ seed, "max-tokens": "96" })}`);
-  // Twice: the first text after loading is the slower one, and the second the same by its seed.
+  // Twice: the first text after loading is slower, and the second is the same because of the seed.
   for (let times = 0; times < 2; times++) {
     await page.evaluate(async () => {
       const writer = document.querySelector("token-former");
@@ -39,7 +39,7 @@ await withBrowser({ cpu }, async (browser, origin) => {
     }
   }
 
-  // A word of the text with which that page begins, and a parameter token that wrote it (tools/oracle.rs says which).
+  // A word of that page's initial text, and a parameter token that contributed to it (tools/oracle.rs says which).
   await page.setViewportSize({ width: 1000, height: 3600 });
   await page.goto(`${origin}/inspect.html`);
   await page.getByRole("button", { name: "Look inside" }).click();

@@ -1,7 +1,7 @@
-// What a page can say only where it is known: the address that the site has for good, and where its source is.
+// Facts that a page cannot find out by itself: the permanent address of the site, and that of its source code.
 //
-// All addresses in dist/ are relative, so that it can stand anywhere. But some programs that preview links want the whole
-// address of a page's picture, and a page cannot know where its source lies. Who builds for a known place says so:
+// All addresses in dist/ are relative, so that it can be hosted anywhere. But some programs that preview links need the
+// full address of a page's image, and a page cannot know where its source code is. To build for a known place, set:
 //
 //     TOKENFORMER_SITE=https://site.example/app/     or "homepage" in package.json
 //     TOKENFORMER_SOURCE=https://code.example/app    or "repository" in package.json
@@ -9,7 +9,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** `{ site, source }` of the environment and of package.json; "" for what neither tells. Throws for what is no http address. */
+/** `{ site, source }` from the environment and package.json; "" if neither sets it. Throws if one is not an http address. */
 export function placesOf(env, { homepage = "", repository = "" } = {}) {
   const url = typeof repository === "string" ? repository : (repository.url ?? "");
   const site = addressOf("TOKENFORMER_SITE or homepage", env.TOKENFORMER_SITE || homepage);
@@ -28,7 +28,7 @@ function addressOf(what, given) {
   return url.href;
 }
 
-/** The page with these in it; as it is where neither is known, and the same again where it has them. */
+/** The page with these addresses; unchanged if neither is known, or if it has them already. */
 export function withPlaces(html, { site, source }) {
   let text = html;
   if (site)
@@ -42,7 +42,7 @@ export function withPlaces(html, { site, source }) {
 
 const escaped = (address) => address.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("$", "$$$$");
 
-/** Puts them into the page of the build in `folder`. */
+/** Writes them into the page of the build in `folder`. */
 export function placeSite(folder) {
   const file = join(folder, "index.html");
   const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));

@@ -1,4 +1,4 @@
-// A static file server: right media types, 404 for what is missing, single ranges, CORS.
+// A static file server: correct media types, 404 for missing files, single ranges, CORS.
 //
 //     node scripts/static-server.mjs FOLDER [--port N] [--host ADDRESS]
 

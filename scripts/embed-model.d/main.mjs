@@ -1,4 +1,4 @@
-// scripts/embed-model, after the build of what it calls. First everything is made and checked, then it is written.
+// scripts/embed-model, after building what it calls. First everything is generated and checked, then it is written.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -23,13 +23,13 @@ const at = (path) => join(root, path);
 const target = process.env.CARGO_TARGET_DIR ? resolve(process.env.CARGO_TARGET_DIR) : at("target");
 const FACTS = at("www/lib/embedded.js");
 const GOLDEN = at("tests/fixtures/embedded/golden.json");
-/** The text that golden.json is about, and so much of it. */
+/** The text used for golden.json, and how much of it. */
 const TEXT = {
   name: "*Northanger Abbey*, first 40,000 characters",
   file: at("eval/tokenformer_eval/data/northanger_abbey.txt"),
   characters: 40_000,
 };
-/** What begins with the model's settings, or names it. */
+/** Files that contain the model's settings, or name it. */
 const PAGES = ["index.html", "examples/plain/index.html", "examples/vite/src/main.ts", "README.md"].concat(
   ["index", "element", "api"].map((name) => `docs/${name}.md`),
 );
@@ -50,7 +50,7 @@ function run(program, given, { isRead = false } = {}) {
   return stdout;
 }
 
-/** The folder with these options as `convert` writes it, from target/embed if it is there. */
+/** The folder that `convert` writes with these options, from target/embed if it exists. */
 function converted(folder, { quantization, calibrated, contextLength }) {
   const config = join(target, "embed/config.json");
   const shape = json(join(folder, "config.json"));
@@ -81,7 +81,7 @@ function converted(folder, { quantization, calibrated, contextLength }) {
   return output;
 }
 
-/** `{ name, exact, shipped }` of a text; the first measurement of float32 compares its greedy ids as well. */
+/** `{ name, exact, shipped }` for a text; the first float32 measurement also compares its greedy ids. */
 function measured(folder, output, { name, file, characters }, golden) {
   const measure = (model, ...more) => {
     const given = [model, resolve(file), join(folder, "tokenizer.json"), ...(characters ? [characters] : []), ...more];

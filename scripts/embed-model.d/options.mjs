@@ -1,4 +1,4 @@
-// The arguments of scripts/embed-model, and what follows where one is not given.
+// The arguments of scripts/embed-model, and the defaults for missing ones.
 
 import { parseArgs } from "node:util";
 
@@ -12,15 +12,15 @@ const NUMBERS = {
 };
 const QUANTIZATIONS = ["q4", "q8", "f16"];
 
-/** An error that is told without a stack. */
+/** An error that is reported without a stack trace. */
 export class Refused extends Error {}
 
 /**
- * What is asked for: `{ folder, label, about, quantization, calibrated, contextLength, limit, sampling, texts }`.
+ * The options: `{ folder, label, about, quantization, calibrated, contextLength, limit, sampling, texts }`.
  *
  * @param {string[]} given the arguments
- * @param {string} name of the model in the folder, from the folder's
- * @param {object} last what embedded.js says: it counts where it is about the same model
+ * @param {string} name of the model in the folder, from the folder's name
+ * @param {object} last the contents of embedded.js: defaults, if about the same model
  */
 export function read(given, nameOf, last) {
   const { values, positionals } = parse(given);
@@ -33,7 +33,7 @@ export function read(given, nameOf, last) {
     throw new Refused(
       `--quantization is ${JSON.stringify(quantization)}; it must be one of ${QUANTIZATIONS.join(", ")}.`,
     );
-  // Another precision than the last time is calibrated as that one is by default.
+  // A precision other than the last one is calibrated according to its own default.
   const isSame = quantization === before.quantization;
   const calibrated = number(
     "calibrate",

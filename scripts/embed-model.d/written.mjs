@@ -1,32 +1,32 @@
-// What scripts/embed-model writes, as text.
+// The texts that scripts/embed-model writes.
 
 export { parametersOf } from "../../www/lib/api/shape.js";
 
-/** What each precision is, in words. */
+/** Each precision in words. */
 export const PRECISIONS = {
   q4: "4-bit tables with an 8-bit embedding",
   q8: "8 bits everywhere",
   f16: "half precision",
 };
-/** How the tables were rounded, behind their precision. */
+/** How the tables were rounded, appended to their precision. */
 export const howCalibrated = (calibrated) =>
   calibrated > 0 ? `, rounded by what ${calibrated.toLocaleString("en")} tokens make of the layers` : "";
 const BEGIN = "<!-- scripts/embed-model writes what follows -->";
 const END = "<!-- until here -->";
 
-/** What embedded.js says. */
+/** The facts in embedded.js. */
 export function factsOf(text) {
   return JSON.parse(text.slice(text.indexOf("({") + 1, text.lastIndexOf("})") + 1));
 }
 
-/** embedded.js, with these facts instead of what `text` has. */
+/** embedded.js with these facts instead of those in `text`. */
 export function withFacts(text, facts) {
   return `${text.slice(0, text.indexOf("({") + 1)}${JSON.stringify(facts, null, 2)}${text.slice(text.lastIndexOf("})") + 1)}`;
 }
 
 /**
- * The difference between two measurements of the same windows: `{ part, error }`, how much higher the second perplexity
- * is, as a part of the first, and the standard error of that, paired over windows.
+ * The difference between two measurements of the same windows: `{ part, error }`, by which fraction the second
+ * perplexity is higher than the first, and its standard error, paired over windows.
  */
 export function difference(first, second) {
   const pairs = first.windows.map(([nats, tokens], i) => ({ more: second.windows[i][0] - nats, tokens }));
@@ -37,7 +37,7 @@ export function difference(first, second) {
   return { part: Math.expm1(mean), error: error * Math.exp(mean) };
 }
 
-/** `rows`: `{ name, exact, shipped }`, each with what the example `perplexity` prints. */
+/** `rows`: `{ name, exact, shipped }`, each as printed by the example `perplexity`. */
 export function table(quantization, rows) {
   const bits = ({ windows, bytes }) => windows.reduce((sum, [nats]) => sum + nats, 0) / Math.LN2 / bytes;
   const lines = rows.map(({ name, exact, shipped }) => {
@@ -57,7 +57,7 @@ export function table(quantization, rows) {
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-/** The card in the model's folder: its own, and what became of the model here. */
+/** The model card in the folder: the original card, and what was done to the model here. */
 export function card(own, facts, rows) {
   const { quantization, calibrated, weightBytes, downloadBytes, contextLength } = facts;
   const how = howCalibrated(calibrated);
@@ -81,7 +81,7 @@ export function evaluation(text, facts, rows) {
   return `${before}${BEGIN}\n\n${lead}\n\n${table(quantization, rows)}\n\n${END}${after}`;
 }
 
-/** README.md with the name of the model that there is now. */
+/** README.md with the name of the current model. */
 export function readme(text, from, { name }) {
   return text.replaceAll(`www/models/${from}/`, `www/models/${name}/`);
 }
@@ -92,7 +92,7 @@ function cut(text, mark) {
   return [text.slice(0, at), text.slice(at + mark.length)];
 }
 
-/** A page, or text about one: what its <token-former> begins with, and what it calls the model. */
+/** A page, or text about one: the initial settings of its <token-former>, and the model's name. */
 export function withSettings(text, { name, sampling, label }) {
   return text
     .replace(/(\btemperature=)"[\d.]+"/g, `$1"${sampling.temperature}"`)

@@ -1,5 +1,5 @@
 // Checks the types of www/ with TypeScript, strictly: of the module and the pages, and of the service worker, which has
-// other globals than a page. Then that the published types take <token-former> in the templates of frameworks.
+// other globals than a page. Then checks that frameworks' templates accept <token-former> with the published types.
 //
 //     node scripts/lint/types.mjs
 

@@ -40,12 +40,12 @@ const BANNED = [
   [/\bwhat can be given\b/i, "accepted formats"],
 ];
 const MOST_WORDS = 25;
-/** Others' words, and what no user reads: the types of the engine's glue. */
+/** Text by others, and text that no user reads: the types of the engine's glue. */
 const APART =
   /node_modules|www\/models|\.vitepress|evaluate\/samples\.js|tokenformer-web\.d\.ts|tests?\.rs|\/(tests|scripted|conformance)\//;
 
 /**
- * What is wrong with a piece of text: "phrase: instead". `isInterface`: sentences have a longest length.
+ * The faults of a text: "phrase: instead". `isInterface`: sentences have a maximum length.
  *
  * @param {string} text
  * @param {{ isInterface?: boolean }} [options]
@@ -71,11 +71,11 @@ export function proseOf(text) {
     .map((part) => part.replace(/`[^`]*`/g, "X").replace(/\]\([^)]*\)/g, "]"));
 }
 
-/** What a page shows: texts, and attributes that are read aloud or seen. @param {string} html */
+/** The texts that a page shows, and attributes that are read aloud or displayed. @param {string} html */
 export function shownBy(html) {
   const bare = html.replace(/<!--[^]*?-->|<(script|style)[^]*?<\/\1>/g, "");
   const attributes = [...bare.matchAll(/\b(?:content|aria-label|title|placeholder|alt)="([^"]*)"/g)].map(([, v]) => v);
-  // An element in a line is a part of its sentence.
+  // An inline element is part of its sentence.
   const texts = bare.replace(/<\/?(?:a|b|code|em|i|kbd|span|strong)\b[^>]*>/g, " ").split(/<[^>]*>/);
   return [...texts, ...attributes.filter((text) => !text.includes("default-src"))].filter((text) => text.trim());
 }
@@ -93,7 +93,7 @@ export function stringsOf(code) {
   return found.filter((text) => /[a-z] [a-z]/i.test(text) && !/[{};]\s*\n|^\s*@|<!doctype/.test(text));
 }
 
-/** The strings of a Rust file that are sentences, or parts of one; its tests' are not. @param {string} code */
+/** The strings of a Rust file that are sentences, or parts of one; without its tests. @param {string} code */
 export function rustStringsOf(code) {
   const [own] = code.split("#[cfg(test)]");
   const strings = own.replace(/^\s*\/\/.*$/gm, "").matchAll(/"((?:[^"\\]|\\[^])*)"/g);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Copies what bundlers leave behind to where a site has its files:
+// Copies the files that bundlers leave out to where a site serves its files:
 //
 //     npx tokenformer-web copy public          models/ of the package tokenformer-web-stories, for load() without a name
 //     npx tokenformer-web copy dist --engine   and the engine: for bundlers that do not follow new URL("…", import.meta.url)
@@ -18,7 +18,7 @@ function modelPackage() {
     try {
       return dirname(createRequire(from).resolve("tokenformer-web-stories/package.json"));
     } catch {
-      // It may be at the other place.
+      // It may be in the other place.
     }
   }
   return null;

@@ -1,12 +1,12 @@
-// The card of a model that scripts/publish-model makes.
+// The card of a model made by scripts/publish-model.
 
 import { howCalibrated, PRECISIONS, table } from "../embed-model.d/written.mjs";
 import { Refused } from "./options.mjs";
 
-/** What a card says of its model that is true of the small one as well. */
+/** Parts of a card that also apply to the small model. */
 const KEPT = ["license_name", "license_link", "language", "datasets"];
 
-/** The lines of a card's front matter by their fields, each with what is indented below it. */
+/** The lines of a card's front matter by field, each with the lines indented below it. */
 export function frontMatter(card) {
   const [, matter] = /^---\r?\n([^]*?)\r?\n---(?:\r?\n|$)/.exec(card) ?? [];
   const fields = new Map();

@@ -1,4 +1,4 @@
-// A checkpoint from the hub: what a download has goes on where it was interrupted, and is compared with the hub's hash.
+// A checkpoint from the hub: an interrupted download is resumed, and compared with the hub's hash.
 
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
@@ -7,12 +7,12 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Refused } from "./options.mjs";
 
-/** Attempts in a row that bring nothing, before a download has failed. */
+/** Attempts in a row without any data before a download fails. */
 const ATTEMPTS = 6;
-/** So long an answer, or the next bytes of one, may take. */
+/** Timeout for an answer, or for its next bytes. */
 const SILENCE_MS = 60_000;
 
-/** A hub's repository at one commit. */
+/** A repository of a hub at one commit. */
 export class Repository {
   #hub;
   #files = new Map();
@@ -22,7 +22,7 @@ export class Repository {
     [this.#hub, this.name, this.commit] = [hub, name, commit];
   }
 
-  /** Asks for the commit of a revision and the list of its files. */
+  /** Requests the commit of a revision and the list of its files. */
   static async open(hub, name, revision) {
     const call = `${hub.endpoint}/api/models/${name}`;
     const { body } = await json(hub, `${call}/revision/${encodeURIComponent(revision)}`, name);
@@ -51,7 +51,7 @@ export class Repository {
     return this.#files.get(path).size;
   }
 
-  /** Puts a file to `target`; one that is there was compared when it was put there. */
+  /** Downloads a file to `target`; an existing one was verified when it was written. */
   async download(path, target, say = () => {}) {
     const file = this.#files.get(path);
     if (existsSync(target) && statSync(target).size === file.size) return;
@@ -92,7 +92,7 @@ export class Repository {
     }
   }
 
-  /** What is missing of a file, to its end or until the connection breaks. */
+  /** Downloads the rest of a file, to its end or until the connection breaks. */
   async #append(url, part, have, size) {
     const controller = new AbortController();
     let timer;
@@ -104,7 +104,7 @@ export class Repository {
     try {
       const range = have > 0 ? { Range: `bytes=${have}-${size - 1}` } : {};
       const response = await ask(this.#hub, url, this.name, { headers: range, signal: controller.signal });
-      // Who ignores the range begins at the beginning.
+      // A host that ignores the range starts at the beginning.
       const flags = have > 0 && response.status === 206 ? "a" : "w";
       const body = Readable.fromWeb(response.body);
       body.on("data", listen);
@@ -133,7 +133,7 @@ async function json(hub, url, name) {
     }
 }
 
-/** An answer with a body; what asking again would not change is Refused. `fetch` sends the token to the hub's origin alone. */
+/** An answer with a body; an error that a retry would not change is Refused. `fetch` sends the token to the hub's origin only. */
 async function ask({ endpoint, token }, url, name, { headers = {}, signal }) {
   const authorization = token && url.startsWith(`${endpoint}/`) ? { Authorization: `Bearer ${token}` } : {};
   const response = await fetch(url, { headers: { ...headers, ...authorization }, signal });

@@ -1,4 +1,4 @@
-// scripts/publish-model, after the build of what it calls.
+// scripts/publish-model, after building what it calls.
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const target = process.env.CARGO_TARGET_DIR ? resolve(process.env.CARGO_TARGET_DIR) : join(root, "target");
 const TEXT = { file: join(root, "eval/tokenformer_eval/data/northanger_abbey.txt"), characters: 10_000 };
 const [CHECKPOINT, CONFIG, TOKENIZER, CARD] = ["pytorch_model.bin", "config.json", "tokenizer.json", "README.md"];
-/** Whose tokenizer the published models share. */
+/** The repository whose tokenizer the published models share. */
 const SHARED_TOKENIZER = "EleutherAI/gpt-neox-20b";
 const LICENSE = /^LICEN[CS]E(\.\w+)?$/i;
 
@@ -30,12 +30,12 @@ function run(program, given, { isRead = false } = {}) {
   return stdout;
 }
 
-/** Everything that is needed of the checkpoint, in a folder of its own for each commit. */
+/** All files needed from the checkpoint, in a folder of its own for each commit. */
 async function download(asked) {
   const hub = { endpoint: asked.endpoint, token: process.env.HF_TOKEN };
   const source = await Repository.open(hub, asked.repository, asked.revision);
   if (!source.has(CHECKPOINT)) throw new Refused(`${asked.repository} has no ${CHECKPOINT}.`);
-  // convert takes the shape of a published model from the folder's name, where config.json does not tell it.
+  // convert derives the shape of a published model from the folder's name if config.json lacks it.
   const folder = join(target, "publish", source.commit, asked.repository.split("/")[1]);
   const wanted = [CONFIG, TOKENIZER, CARD, CHECKPOINT].filter((path) => source.has(path));
   for (const path of [...wanted, ...source.paths.filter((path) => LICENSE.test(path))]) {
@@ -59,7 +59,7 @@ function measured(folder, output, { file, characters }) {
   return { name, exact: measure(join(folder, CHECKPOINT)), shipped: measure(output) };
 }
 
-/** The licence's text: the checkpoint's own, or what stands in this repository for Apache-2.0. */
+/** The licence's text: the checkpoint's own, or this repository's text of Apache-2.0. */
 function writeLicense(folder, output, license) {
   const own = readdirSync(folder).filter((path) => LICENSE.test(path));
   for (const path of own) copyFileSync(join(folder, path), join(output, path));

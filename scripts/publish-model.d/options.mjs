@@ -1,4 +1,4 @@
-// The arguments of scripts/publish-model, and what follows where one is not given.
+// The arguments of scripts/publish-model, and the defaults for missing ones.
 
 import { parseArgs } from "node:util";
 import { Refused } from "../embed-model.d/options.mjs";
@@ -9,9 +9,9 @@ const REPOSITORY = /^[A-Za-z0-9_-][A-Za-z0-9._-]*\/[A-Za-z0-9_-][A-Za-z0-9._-]*$
 const NAMES = ["to", "as", "quantization", "calibrate", "revision", "endpoint", "text", "limit", "license"];
 
 /**
- * What is asked for.
+ * The options.
  * @param {string[]} given the arguments
- * @param {{ file: string, characters: number }} text what is compared unless another is named
+ * @param {{ file: string, characters: number }} text the default text for comparisons
  */
 export function read(given, text) {
   const { values, positionals } = parse(given);
