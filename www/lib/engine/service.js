@@ -9,8 +9,8 @@
 //     { type: "training", training, name, call } a method of a training, which `startTraining` returned
 //     { type: "free training", training }
 //
-// An answer has `value` or `error`, and `info` if it is an engine's. `{ type: "progress", call, progress }` and `{
-// type: "chunks", writing, engine, chunks, … }` are sent unprompted; `{ type: "stopped", error }` is the last message
+// An answer has `value` or `error`, and `info` if it is an engine's. `{ type: "progress", call, progress }` and
+// `{ type: "chunks", writing, engine, chunks, … }` are sent unprompted; `{ type: "stopped", error }` is the last message
 // of all, also sent in reply to a message that is not listed here. The first message is worker.js's `ready`, with the
 // build's name; the page answers it with `{ type: "files", wasm }`, the possible addresses of the engine's file.
 
