@@ -2,12 +2,12 @@
 
 import { isLocal } from "./local-folder.js";
 
-/** What of an element's attributes the address may hold besides the model's name. */
+/** The attributes of an element that the address may include besides the model's name. */
 export const BENCHMARKED = Object.freeze(["quantization", "revision", "backend"]);
 
 /**
- * The address of bench.html for a model; not of files of this device, which only this page has, nor of another hub, which
- * is nobody else's choice.
+ * The address of bench.html for a model. It includes neither a model folder on this device, which only this page can
+ * read, nor another hub, which is this visitor's own choice.
  * @param {(attribute: string) => string | null} get an element's attributes
  */
 export function benchmarkAddress(get) {
