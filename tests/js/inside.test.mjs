@@ -295,7 +295,7 @@ test("writing on looks at some of what it writes, and ends with the context", as
   });
   assert.equal(told.tokens, 37);
   assert.deepEqual(written.at(-1), 37);
-  assert.deepEqual(positions.slice(0, 2), [10, 11], "those that wrote the last of the first sixteen");
+  assert.deepEqual(positions.slice(0, 2), [26, 27], "those that wrote the last of the first 32");
   assert.ok(positions.every((one, i) => i === 0 || one > positions[i - 1]) && positions.at(-1) < 39);
   for (const [, , asked] of model.calls.filter(([call]) => call === "inspect")) assert.ok(asked.length <= 8);
   const stopped = await writeOn(model, [97], {

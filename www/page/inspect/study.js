@@ -228,10 +228,10 @@ export function peaks(firing, count) {
   return found;
 }
 
-/** @param {number} step @param {number} ms what it took @param {number} [most] how many times as long the next may be */
-export function nextStep(step, ms, most = 2) {
-  const factor = Math.min(most, Math.max(0.5, STEP.ms / Math.max(1, ms)));
-  return Math.round(Math.min(STEP.most, Math.max(1, step * factor)));
+/** @param {number} step @param {number} ms what it took @param {number} [growth] how many times as long the next may be @param {number} [most] and how long */
+export function nextStep(step, ms, growth = 2, most = STEP.most) {
+  const factor = Math.min(growth, Math.max(0.5, STEP.ms / Math.max(1, ms)));
+  return Math.round(Math.min(most, Math.max(1, step * factor)));
 }
 
 /** @param {TokenFormer} model @param {string} text @returns {Promise<Word[]>} */

@@ -9,9 +9,9 @@ import { nextStep } from "./study.js";
 
 /** Tokens of a press. */
 const MOST = 256;
-const FIRST_STEP = 16;
+const FIRST_STEP = 32;
 /** Each step costs a start: a fast model is soon to have long ones. */
-const GROWTH = 4;
+const GROWTH = 8;
 /** Positions of a step that are looked at, and what is asked of each place. */
 const MOST_LIT = 8;
 const TOP = 3;
@@ -45,7 +45,7 @@ export async function writeOn(model, ids, { signal, onWritten, onFired }) {
     const places = await model.inspect(all.slice(0, -1), { position, top: TOP });
     const ms = performance.now() - start;
     onFired(places, ms);
-    step = nextStep(step, ms, GROWTH);
+    step = nextStep(step, ms, GROWTH, MOST);
     if (finishReason !== "length") break;
   }
   return { tokens: all.length - ids.length, seconds: (performance.now() - begin) / 1000, every };
