@@ -9,7 +9,7 @@
 //   5  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>; lowest where nothing is to be drawn
 //   6  partials   vec4<f32> [2·grid]: of each workgroup the highest adjusted value, the best score, its id (bits), nothing; then for
 //                 top-n-sigma how many values there are, their mean, the sum of their squared distances from it, nothing
-//   7  lengths    u32 [V]: of each token the longest match that it would continue (repeats.wgsl), 0 afterwards
+//   7  lengths    u32 [V]: for each token the longest match that it would continue (repeats.wgsl), 0 afterwards
 // Grid: ceil(V / (4·WG)) workgroups. Constants: WG, V.
 
 #include "philox.wgsl"
@@ -32,7 +32,7 @@ var<workgroup> best_id: array<u32, WG>;
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let block = group.x * WG + local;
-    // Where tokens may be dropped the draw has to wait for the second half.
+    // If tokens may be dropped, the draw has to wait for the second half.
     let draws = !is_greedy(sampling) && sampling.keeps_all != 0u;
     var noise = vec4<f32>();
     if draws {

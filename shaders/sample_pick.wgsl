@@ -10,10 +10,10 @@
 //   1  sampling   uniform Sampling
 //   2  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>
 //   3  partials   vec4<f32> [2·PARTIALS], from sample_adjust.wgsl
-//   4  seen       vec2<u32> [V]: the token is counted, and the one that leaves the range of penalties no more
+//   4  seen       vec2<u32> [V]: counts the token, and no longer the one that leaves the range of penalties
 //   5  ids        u32: the token, at step.first_row
-//   6  tokens     u32 [RING]: the token, at step.index modulo RING
-//   7  text       u32 [TEXT]: the token, behind prompt and output
+//   6  tokens     u32 [RING]: gets the token, at step.index modulo RING
+//   7  text       u32 [TEXT]: gets the token, after prompt and output
 // Grid: one workgroup. Constants: WG (256 or more, a power of two), V, PARTIALS, RING, TEXT.
 
 #include "philox.wgsl"
@@ -49,7 +49,7 @@ fn key_of(x: f32, top: f32) -> u32 {
     return u32(min((top - x) * KEY_STEPS, f32(LAST_KEY)));
 }
 
-// The last key that stays if of the keys up to `limit` the first stay whose weights sum up to `share` of all
+// The last key that stays when, of the keys up to `limit`, the first ones stay whose weights sum up to `share` of all
 // (BY_MASS) or to `share` itself. Every thread must call it.
 fn last_key(local: u32, top: f32, limit: u32, by_mass: bool, share: f32) -> u32 {
     var prefix = 0u;
@@ -86,7 +86,7 @@ fn last_key(local: u32, top: f32, limit: u32, by_mass: bool, share: f32) -> u32 
             }
         }
         workgroupBarrier();
-        // Threads past the bins do as the last one does, and leave nothing.
+        // Threads past the bins do the same as the last one, and write nothing.
         let bin = min(local, 255u);
         let own = f32(atomicLoad(&bins_high[bin])) * 4294967296.0 + f32(atomicLoad(&bins_low[bin]));
         if local < 256u {
@@ -178,7 +178,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
         if sampling.top_p < 1.0 {
             limit = min(limit, last_key(local, top, limit, true, sampling.top_p));
         }
-        // Of those that XTC looks at, the last one: all that are better are left out. None is better than this one.
+        // The last token that XTC looks at: all better ones are dropped. None is better than this initial one.
         var last_value = HIGHEST;
         var last_id = 0u;
         if step.xtc != 0u {
@@ -247,7 +247,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
         }
     }
     if local == 0u {
-        // Where nothing may be chosen, the text ends.
+        // If no token may be chosen, the text ends.
         let id = select(best_id[0], END_OF_TEXT, best_id[0] >= sampling.real_ids);
         var leaving = step.leaving;
         if leaving == LEFT_CHOSEN {

@@ -1,5 +1,5 @@
 // What the pages of all engines share: the prompts, the clock and the report. Nothing here draws: a headless browser may
-// have no fonts, and drawing takes time of the GPU.
+// have no fonts, and drawing takes GPU time.
 //
 // Query: prompt=512, tokens=129, runs=4 measured ones after one to warm up, cache=0 to keep no model in the browser's
 // storage, report=ADDRESS and log=ADDRESS to post to.
@@ -23,7 +23,7 @@ const log = (value) => post("log", value)?.catch(() => {});
 addEventListener("error", (event) => log({ error: event.message }));
 addEventListener("unhandledrejection", (event) => log({ error: String(event.reason?.stack ?? event.reason) }));
 
-/** A text of the letters a to p and spaces, another for each run: the random tokenizers make one token of each byte. */
+/** A text of the letters a to p and spaces, new for each run: the random tokenizers make one token of each byte. */
 function promptText(run) {
   let text = "";
   for (let state = 12345 + run * 7919; text.length < promptTokens;) {
@@ -33,7 +33,7 @@ function promptText(run) {
   return text;
 }
 
-/** Ids for engines that take these: as many, spread a little over the beginning of the vocabulary. */
+/** Ids for engines that take ids: the same number, spread a little over the beginning of the vocabulary. */
 const promptIds = (text) => Array.from(text, (letter) => letter.charCodeAt(0) - 31);
 
 function median(values) {
@@ -61,7 +61,7 @@ async function measure(write, run) {
 }
 
 /**
- * Loads an engine, lets it write and reports. All times are the page's own, taken the same way for every engine;
+ * Loads an engine, has it generate, and reports. All times are the page's own, taken the same way for every engine;
  * `loadMs` and `firstTokenMs` count from the navigation.
  * @param {string} engine its name
  * @param {() => Promise<(prompt: { text: string, ids: number[] }, onToken: () => void) => Promise<object | void>>} load

@@ -1,5 +1,5 @@
-// How fast a model writes while a map of its parameter tokens is lit, and without. Query: build=ADDRESS of the build's folder,
-// relative to this page; model=TokenFormer-450M, random weights of that size, else the embedded model; report=ADDRESS to post to.
+// How fast a model writes with and without a map of its parameter tokens. Query: build=ADDRESS of the build's folder,
+// relative to this page; model=TokenFormer-450M, random weights of that size, or the embedded model; report=ADDRESS to post to.
 
 import { post, query } from "./compare.js";
 
@@ -18,7 +18,7 @@ try {
   const map = new FiringMap(document.getElementById("map"), () => {});
   map.shape(model.info.config);
   const ids = Array.from({ length: 64 }, (_, i) => 100 + i);
-  // The first of both is not counted: it compiles.
+  // The first run of each is not counted: it compiles.
   for (let i = 0; i < RUNS; i += 1) {
     const begin = performance.now();
     const { usage } = await model.complete(ids, { maxTokens: TOKENS, minTokens: TOKENS, seed: i });

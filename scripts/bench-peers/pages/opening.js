@@ -1,7 +1,7 @@
-// How soon a visitor's first token comes: the embedded model of a build, from the navigation on, in a browser that has
-// nothing of it. `marks` of the report are milliseconds: when this script ran, when the module was there, when each phase
-// of loading was first told. Query: build=ADDRESS of the build's folder, relative to this page; runs=5 measured runs of
-// the model's own benchmark afterwards, 0 for none; report=ADDRESS to post to.
+// How soon a visitor's first token arrives: the embedded model of a build, from the navigation, in a browser that has
+// nothing of it stored. `marks` of the report are milliseconds: when this script ran, when the module was there, when
+// each phase of loading was first reported. Query: build=ADDRESS of the build's folder, relative to this page; runs=5
+// measured runs of the model's own benchmark afterwards, 0 for none; report=ADDRESS to post to.
 
 import { post, query } from "./compare.js";
 

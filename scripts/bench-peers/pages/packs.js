@@ -1,7 +1,7 @@
-// What a token pack brings: the loss of text that was held out, before and after the embedded model of a build learnt the
-// beginning of the same text, and what another text loses by it. Query: build=ADDRESS of the build's folder, relative to
-// this page; texts=ADDRESS,ADDRESS of plain texts, each taught from its beginning and measured on its end, with the other
-// as what is lost; trials=0 teaches nothing; report=ADDRESS to post to. Speeds are those of `train` itself.
+// What a token pack gains: the loss on held-out text, before and after the embedded model of a build learnt the
+// beginning of the same text, and how much worse another text gets. Query: build=ADDRESS of the build's folder, relative
+// to this page; texts=ADDRESS,ADDRESS of plain texts, each taught from its beginning and measured on its end, with the
+// other as the one that may get worse; trials=0 teaches nothing; report=ADDRESS to post to. Speeds are `train`'s own.
 
 import { post, query } from "./compare.js";
 
@@ -10,7 +10,7 @@ const WINDOWS = 32;
 const SEED = 7;
 const report = { page: location.pathname + location.search, browser: navigator.userAgent, rows: [] };
 
-/** What is tried: everything at the defaults but what a row names. */
+/** The trials: everything at the defaults except what a row names. */
 const TRIALS = [
   ...[2500, 10000, 50000].flatMap((length) => [4, 16, 64].map((tokens) => ({ length, tokens }))),
   ...[2500, 10000, 50000].map((length) => ({ length, tokens: 16, kinds: ["mlp"] })),
@@ -21,7 +21,7 @@ const TRIALS = [
   ...[2500, 10000, 50000].map((length) => ({ length, tokens: 16, epochs: 8 })),
 ];
 
-/** Mean loss in nats of windows of ids, each read with what stands before it in `context`. */
+/** Mean loss in nats of windows of ids, each read after its `context`. */
 async function lossOf(model, windows, context = []) {
   let [sum, count] = [0, 0];
   for (const ids of windows) {

@@ -19,7 +19,7 @@ compare("tokenformer-web", async (report) => {
     for (;;) {
       const { done, value } = await chunks.next();
       if (done) {
-        // The first text is not measured. After it, decode steps are tuned; in a page that happens by itself.
+        // The first text is not measured. After it, decode steps are tuned; in an ordinary page that happens by itself.
         if (!isTuned) await model.benchmark({ promptTokens: 8, maxTokens: 2, runs: 1 });
         isTuned = true;
         const { id, quantization, adapter, variants, weightBytes } = model.info;

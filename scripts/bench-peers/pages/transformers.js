@@ -19,7 +19,7 @@ compare("transformers.js", async (report) => {
   report.info = { dtype, transformers: env.version, onnxruntime: env.backends.onnx.versions };
   return async ({ ids }, onToken) => {
     const tensor = (values) => new Tensor("int64", values, [1, values.length]);
-    // The first call of `put` brings the prompt.
+    // The first call of `put` contains the prompt.
     let calls = 0;
     const streamer = { put: () => calls++ > 0 && onToken(), end() {} };
     await model.generate({

@@ -1,4 +1,4 @@
-// wllama, which is llama.cpp on WebGPU; it wants half precision (f16). m=ADDRESS of a GGUF file relative to this page;
+// wllama, which is llama.cpp on WebGPU; it needs half precision (f16). m=ADDRESS of a GGUF file relative to this page;
 // context=1024; layers=N on the GPU; ubatch=N.
 
 import { compare, keep, newTokens, promptTokens, query } from "./compare.js";
@@ -26,7 +26,7 @@ compare("wllama", async (report) => {
     .filter((line) => TOLD.test(line))
     .map((line) => line.slice(0, 160))
     .slice(0, 20);
-  // Without half precision there is no WebGPU for it, and it silently takes the CPU.
+  // Without half precision it has no WebGPU, and silently falls back to the CPU.
   report.computesOn = told.some((line) => /model buffer size/.test(line) && !/ CPU\S* model/.test(line))
     ? "gpu"
     : "cpu";
@@ -43,7 +43,7 @@ compare("wllama", async (report) => {
       stream: true,
       onData(chunk) {
         const [choice] = chunk.choices ?? [];
-        // The last chunk tells why it ended, and has no text.
+        // The last chunk says why the text ended, and has no text.
         if (choice && (choice.finish_reason == null || choice.text)) onToken();
         timings = chunk.timings ?? timings;
       },

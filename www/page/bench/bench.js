@@ -1,8 +1,8 @@
 // The page that measures: a model, one large number, a line to copy.
 //
-// bench.html?run=1 starts at once, and with report=/result posts its JSON to that address, with log=/log every result as it
-// comes; addresses are of the page's own origin. target.js says how the address names what is measured, measure.js what is
-// measured of it. A model that others would be asked for waits for a press.
+// bench.html?run=1 starts at once; report=/result posts its JSON to that address, and log=/log each result as it
+// arrives. Both must be of the page's own origin. target.js describes how the address names what is measured, measure.js
+// what is measured. A model that would be fetched from another site waits for a press.
 
 import { rate } from "../../lib/element/status.js";
 import { make } from "../../lib/element/dom.js";
@@ -27,12 +27,12 @@ const main = /** @type {HTMLElement} */ (document.querySelector("main"));
 const choice = new Choice();
 /** What is reported. @type {{ browser: string, results: Told[], [field: string]: unknown }} */
 let told = { browser: navigator.userAgent, results: [] };
-/** Ends what runs. @type {AbortController | null} */
+/** Stops the run. @type {AbortController | null} */
 let controller = null;
 /** What can be copied. @type {string[]} */
 let lines = [];
 
-/** Runs everything; whatever happens, it can be run again, and says what it does meanwhile. */
+/** Runs everything and shows the progress; whatever happens, it can be run again. */
 async function run() {
   controller = new AbortController();
   const { signal } = controller;
@@ -42,7 +42,7 @@ async function run() {
   try {
     await measure(choice.target, query, { signal, say, onRate, onMeasured, onError, add, show });
   } catch (error) {
-    // Of the page itself: what comes from a model is told with it.
+    // An error of the page itself: those of a model are reported with the model.
     add({ error: String(error) });
     onError("", toTokenFormerError(error));
   }
@@ -83,11 +83,11 @@ function say(words, share) {
   const bar = byId("progress", HTMLProgressElement);
   if (share === undefined) bar.removeAttribute("value");
   else bar.value = share;
-  // What follows a stop is told by that.
+  // Stopping is the reason for errors after it.
   if (!controller?.signal.aborted) byId("progress-words").textContent = words;
 }
 
-/** For screen readers: the beginning and the end, not every number on the way. @param {string} text */
+/** For screen readers: the beginning and the end, not the numbers in between. @param {string} text */
 function announce(text) {
   byId("status").textContent = text;
 }
@@ -145,7 +145,7 @@ function show(value) {
   byId("output").textContent = JSON.stringify(told, null, 1);
 }
 
-/** To the address that the query has under this name. @param {"report" | "log"} name @param {string | null} body */
+/** Posts to the address of this name in the query. @param {"report" | "log"} name @param {string | null} body */
 function post(name, body) {
   return fetch(ownAddress(query.get(name) ?? ""), { method: "POST", body });
 }
@@ -167,7 +167,7 @@ byId("copy").addEventListener("click", async () => {
     : "The browser does not let this page copy: copy what is selected.";
 });
 
-// A headless browser that reports to somebody may have no fonts.
+// A headless browser that reports to a script may have no fonts.
 main.hidden = query.has("report");
 try {
   for (const address of [query.get("report"), query.get("log")]) if (address !== null) ownAddress(address);

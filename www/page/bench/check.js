@@ -1,4 +1,4 @@
-// Whether what was measured is also right: a model folder beside which `oracle.json` says what the CPU reference computes
+// Whether what was measured is also correct: a model folder in which `oracle.json` says what the CPU reference computes
 // (tools/oracle.rs writes such folders of the test fixtures).
 
 import { TokenFormer } from "../../tokenformer.js";
@@ -14,8 +14,8 @@ export function relativeError(got, wanted) {
 }
 
 /**
- * Largest relative errors of the logits after prompts of several lengths: made at once, and with the last token in a
- * decode step of its own, by the kernels that every model begins with, and by those that were found to be fastest here.
+ * Largest relative errors of the logits after prompts of several lengths: computed at once, and with the last token in
+ * a separate decode step, by the kernels that every model starts with, and by those that the tuning chose.
  * @param {string} folder address, with a slash at its end
  */
 export async function checkLogits(folder) {

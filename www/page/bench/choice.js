@@ -1,4 +1,4 @@
-// The form of the benchmark: which model, at which precision if it is made here, and where it runs.
+// The form of the benchmark: which model, at which precision if its weights are made here, and where it runs.
 
 import { make } from "../../lib/element/dom.js";
 import { EMBEDDED_MODEL } from "../../lib/locations.js";
@@ -14,7 +14,7 @@ import { keyOf, modelLabel, readTarget, SHAPES, shapeInWords, toQuery } from "./
 /** @typedef {import("../../tokenformer.js").LoadOptions} LoadOptions */
 /** @typedef {import("../../tokenformer.js").StoredModel} StoredModel */
 /** @typedef {import("./target.js").Target} Target */
-/** One that can be chosen, in words. @typedef {{ target: Target, text: string, disabled?: boolean }} Item */
+/** An option of the form. @typedef {{ target: Target, text: string, disabled?: boolean }} Item */
 
 /** @type {Target} */
 const EMBEDDED_TARGET = { kind: "model", name: null, options: {} };
@@ -22,7 +22,7 @@ const EMBEDDED_TARGET = { kind: "model", name: null, options: {} };
 export class Choice {
   /** @type {Target} */
   #target;
-  /** What can be chosen, by the value of its option. @type {Map<string, Item>} */
+  /** The options, by value. @type {Map<string, Item>} */
   #items = new Map();
   /** @type {StoredModel[]} */
   #stored = [];
@@ -47,12 +47,12 @@ export class Choice {
     this.#ask();
   }
 
-  /** What is to be measured. */
+  /** The chosen target. */
   get target() {
     return this.#target;
   }
 
-  /** Whether others are asked for it: then nothing begins without a press. */
+  /** Whether it would be fetched from another site: then nothing starts without a press. */
   get isFromElsewhere() {
     return this.#target.kind === "model" && this.#target.name !== null;
   }
@@ -62,7 +62,7 @@ export class Choice {
     for (const id of ["model", "precision", "backend"]) byId(id, HTMLSelectElement).disabled = isDisabled;
   }
 
-  /** This page's address with the same choice and whatever else it says, for others to open. */
+  /** This page's address with the same choice and all its other parameters, for sharing. */
   get address() {
     return `${location.origin}${location.pathname}${toQuery(this.#target, new URLSearchParams(location.search))}`;
   }
@@ -74,7 +74,7 @@ export class Choice {
     this.#show();
   }
 
-  /** Looks for what is saved on this device, and for a GPU. */
+  /** Looks up what is saved on this device, and whether there is a GPU. */
   async #ask() {
     const [stored, gpu] = await Promise.all([TokenFormer.models().catch(() => []), gpuHere()]);
     this.#stored = stored.filter(({ id, complete }) => complete && id !== EMBEDDED_MODEL && !isLocal(id));
@@ -82,7 +82,7 @@ export class Choice {
     this.#show();
   }
 
-  /** The stored model that is chosen: the last used one, where the choice does not say which. */
+  /** The stored model that is chosen: the last used one, if the choice leaves it open. */
   get #meant() {
     return this.#stored.find((model) => isMeantBy(model, this.#target));
   }
@@ -157,11 +157,11 @@ export class Choice {
   }
 }
 
-/** What is stored, as something to choose; `chosen` may mean it. @param {StoredModel} model @param {boolean} isMeant @param {Target} chosen @returns {Item} */
+/** A stored model as an option; `isMeant`: `chosen` refers to it. @param {StoredModel} model @param {boolean} isMeant @param {Target} chosen @returns {Item} */
 function savedItem({ id, revision, quantization, bytes }, isMeant, chosen) {
   const text = `${modelLabel(id)}, ${quantization}, ${size(bytes)}`;
   if (isMeant) return { target: chosen, text };
-  // A folder has no revisions; a commit of a repository is stored, and nobody is asked for it.
+  // A folder has no revisions; of a repository, a commit is stored, so no request is made for it.
   const options = id.includes("://") ? { quantization } : { quantization, revision };
   return { target: { kind: "model", name: id, options }, text };
 }

@@ -1,4 +1,4 @@
-// A result as one line that people copy: device, browser, model, precision, where it ran, rate, and the page with the same
+// A result as a line to copy: device, browser, model, precision, where it ran, rate, and the page with the same
 // query. BENCHMARKS.md has a table of such lines.
 
 import { adapterInWords, rate } from "../../lib/element/status.js";
@@ -7,7 +7,7 @@ import { adapterInWords, rate } from "../../lib/element/status.js";
 /** What a browser says of itself. @typedef {{ userAgent: string, hardwareConcurrency?: number }} Browser */
 /** A measured model. @typedef {{ label: string, info: Pick<ModelInfo, "adapter" | "backend" | "quantization">, tokensPerSecond: number }} Measured */
 
-/** Names in user agents: the first that is there counts, since each names those that came before it. @type {[RegExp, string][]} */
+/** Names in user agents: the first match counts, since each browser also names its predecessors. @type {[RegExp, string][]} */
 const BROWSERS = [
   [/\bEdgA?\/(\d+)/, "Edge"],
   [/\bOPR\/(\d+)/, "Opera"],
@@ -33,7 +33,7 @@ export function browserInWords(userAgent) {
   return `${browser ? `${browser[1]} ${version}` : "another browser"}${system ? ` on ${system[1]}` : ""}`;
 }
 
-/** The GPU as far as the browser names it, or how many cores the CPU has. @param {Measured["info"]} info @param {Browser} browser */
+/** The GPU as the browser names it, or the number of CPU cores. @param {Measured["info"]} info @param {Browser} browser */
 export function deviceInWords({ backend, adapter }, { hardwareConcurrency }) {
   if (backend === "webgpu") return adapterInWords(adapter) || "GPU without a name";
   return hardwareConcurrency ? `CPU with ${hardwareConcurrency} threads` : "CPU";
@@ -46,7 +46,7 @@ export function backendInWords({ backend }) {
 
 /**
  * "nvidia hopper · Chrome 156 on Linux · Stories 46M · q4 · WebGPU · 3,010 tokens/s · https://…". No part has a dot of
- * that kind or a line of a table in it: names of models and GPUs come from elsewhere.
+ * that kind or a table's vertical bar in it: names of models and GPUs come from elsewhere.
  * @param {Measured} measured
  * @param {Browser} browser
  * @param {string} address

@@ -1,12 +1,12 @@
 // What is measured of each model, and what the address of bench.html says of it:
 //
-// runs, promptTokens, maxTokens; long=1 and prefill=1 add a long context and the prefill of 1,024 tokens; several=4,8 so many
-// texts at once, and samplers=1 each sampler alone; train=30 trains a token pack in so many steps, and writes with it
+// runs, promptTokens, maxTokens; long=1 and prefill=1 add a long context and the prefill of 1,024 tokens; several=4,8 that many
+// texts at once, and samplers=1 each sampler alone; train=30 trains a token pack for 30 steps, and writes with it
 // (packTokens=16); kernels=decode,prefill:1024,several:8 adds the GPU's time per kernel; probe=1 what the browser allows at
-// best, which shapes have anyway on a real GPU (probe=0: not); check=FOLDER,FOLDER compares logits with the CPU reference's.
+// best, the default for shapes on a GPU (probe=0: off); check=FOLDER,FOLDER compares logits with the CPU reference's.
 //
-// For shapes alone: subgroups=0 does without that feature, and f16=0; workgroups=128&threads=256&arithmetic=int8 (f16, f32)
-// says how decode steps are made, workgroups=0 by a dispatch per product, and without it that is tuned.
+// For shapes only: subgroups=0 and f16=0 disable these features; workgroups=128&threads=256&arithmetic=int8
+// (f16, f32) says how decode steps are made, workgroups=0 with a dispatch per product; without it, that is tuned.
 
 import { TokenFormer } from "../../tokenformer.js";
 import { isLocalFolder } from "../../lib/api/names.js";
@@ -29,20 +29,20 @@ import { measureSampler, measureSeveral, SAMPLERS } from "./texts.js";
 /** What is reported of a case, or why there is nothing to report. @typedef {{ error?: string, [field: string]: unknown }} Told */
 
 /**
- * Who hears of it.
+ * Receives progress and results.
  * @typedef {object} Listener
- * @property {AbortSignal} signal ends it
- * @property {(words: string, share?: number) => void} say what happens now, and which share of it has happened
+ * @property {AbortSignal} signal stops it
+ * @property {(words: string, share?: number) => void} say what is happening, and how much of it is done
  * @property {(tokensPerSecond: number) => void} onRate the rate of greedy decoding so far
  * @property {(measured: Measured) => void} onMeasured that rate, once it is final
  * @property {(label: string, error: TokenFormerError) => void} onError
  * @property {(result: Told) => void} add a result
- * @property {(value: object) => void} show what is reported besides results
+ * @property {(value: object) => void} show further fields of the report
  */
 
-/** How it is begun: its name in results, its name for people, and what makes it. @typedef {{ name: string, label: string, make: () => Promise<TokenFormer> }} Begun */
+/** A model to measure: its name in results, its displayed name, and the function that loads it. @typedef {{ name: string, label: string, make: () => Promise<TokenFormer> }} Begun */
 
-/** Measures all of a target; what fails of it is reported to `listener`. @param {Target} target @param {URLSearchParams} query @param {Listener} listener */
+/** Measures everything of a target; failures are reported to `listener`. @param {Target} target @param {URLSearchParams} query @param {Listener} listener */
 export async function measure(target, query, listener) {
   const { signal, say, show, add, onError } = listener;
   const probed = (await wantsProbe(target, query)) ? await probeFor(listener) : undefined;
@@ -72,7 +72,7 @@ function listed(query, name) {
   return (query.get(name) ?? "").split(",").filter(Boolean);
 }
 
-/** On a GPU that is a program it would take minutes, and a model that is in use is measured without. @param {Target} target @param {URLSearchParams} query */
+/** Whether to probe: on a software GPU it would take minutes, and a real model is measured without it. @param {Target} target @param {URLSearchParams} query */
 async function wantsProbe({ kind }, query) {
   const wish = query.get("probe");
   return wish === null ? kind === "shapes" && (await gpuHere()) === "gpu" : wish !== "0";
@@ -168,7 +168,7 @@ async function measureOne({ name, label, make }, probed, query, listener) {
   }
 }
 
-/** The benchmarks of a model, by their names in results. On a CPU each takes long, and sampling costs nothing there. @param {Required<Pick<BenchmarkOptions, "runs" | "promptTokens" | "maxTokens">>} base @param {URLSearchParams} query @param {boolean} isOnCpu */
+/** The benchmarks of a model, by their names in results. On a CPU each takes long, and sampling is free there. @param {Required<Pick<BenchmarkOptions, "runs" | "promptTokens" | "maxTokens">>} base @param {URLSearchParams} query @param {boolean} isOnCpu */
 function casesOf(base, query, isOnCpu) {
   /** @type {Record<string, BenchmarkOptions>} */
   const cases = { greedy: base };

@@ -1,4 +1,4 @@
-// What the GPU and the browser allow at best, measured in the same page as a benchmark: a rate says little without it.
+// The best that the GPU and the browser allow, measured in the same page as a benchmark: a rate says little without it.
 
 import { TokenFormerError } from "../../lib/errors.js";
 
@@ -67,7 +67,7 @@ function kernel(device, code, buffers) {
 /** @param {GPUDevice} device @param {number} limit bytes of the largest buffer @returns {Promise<number>} bytes per second */
 async function bandwidth(device, limit) {
   const { STORAGE } = GPUBufferUsage;
-  // As large as can be had, so that no cache holds it.
+  // As large as possible, so that no cache holds it.
   let size = Math.floor(limit / 2 ** 20) * 2 ** 20;
   let source = null;
   while (!source) {
@@ -143,7 +143,7 @@ async function latencies(device) {
 }
 
 /**
- * Share of the best possible speed that `tokensPerSecond` is: dispatches and bytes of a token at what `probe` found.
+ * Share of the best possible speed that `tokensPerSecond` reaches: a token's dispatches and bytes at the probed rates.
  * @param {Probed} probed
  * @param {Pick<import("../../tokenformer.js").BenchmarkResult, "dispatchesPerToken" | "bytesPerToken">} result
  * @param {number} tokensPerSecond

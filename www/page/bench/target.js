@@ -1,8 +1,8 @@
-// What is measured, as the address of bench.html says it: names, which are chosen and fetch nothing. What it does not say
-// rightly is left out.
+// What is measured, as the address of bench.html says it: names, which are selected but fetch nothing. Anything invalid
+// in it is left out.
 //
 // model=OWNER/NAME (or a folder's address) with quantization, revision and backend as for `load`; models=150M,450M for
-// shapes of the published models; nothing of these for the model that comes with the page.
+// shapes of the published models; none of these for the model that comes with the page.
 
 import { checkLoadOptions } from "../../lib/api/options.js";
 import { resolveName } from "../../lib/api/names.js";
@@ -18,12 +18,12 @@ import { EMBEDDED, PUBLISHED } from "../published.js";
 /** @typedef {ModelTarget | ShapesTarget} Target */
 
 const PREFIX = "Haiyang-W/TokenFormer-";
-/** Names of the address that say what is measured. */
+/** Parameters of the address that say what is measured. */
 const OWN = ["model", "models", ...BENCHMARKED];
-/** Names that say what a script wants: nobody else should begin by a link, or report to an address of this site. */
+/** Parameters for scripts only: a shared link must not start a run, or report to an address of this site. */
 const OF_SCRIPTS = ["run", "report", "log"];
 
-/** Shapes that can be chosen. */
+/** Shapes on offer. */
 export const SHAPES = Object.freeze(
   PUBLISHED.map(({ name, ...rest }) => ({ ...rest, name: name.slice(PREFIX.length) })),
 );
@@ -31,7 +31,7 @@ export const SHAPES = Object.freeze(
 /** @param {URLSearchParams} query @param {string} base what relative addresses are resolved against @returns {Target} */
 export function readTarget(query, base) {
   const names = query.get("models");
-  // What is wrong here is told where it is measured: a script should not take one result for another.
+  // An invalid value is reported when it is measured: a script should not take one result for another.
   if (names !== null)
     return { kind: "shapes", names: names.split(","), quantization: query.get("quantization") ?? "q4" };
   const name = query.get("model") || null;
@@ -47,7 +47,7 @@ export function readTarget(query, base) {
 }
 
 /**
- * A query that says the same of this target, with all that `query` says besides, but for what only scripts want.
+ * A query for this target with everything else in `query`, except what only scripts want.
  * @param {Target} target
  * @param {URLSearchParams} query
  */
@@ -66,19 +66,19 @@ export function toQuery(target, query) {
   return text ? `?${text}` : "";
 }
 
-/** What a shape is called for people. @param {string} name */
+/** A shape's displayed name. @param {string} name */
 export function shapeInWords(name) {
   return `${SHAPES.find((shape) => shape.name === name)?.label ?? `TokenFormer ${name}`}, random weights`;
 }
 
-/** The same for the same model or shapes, wherever it runs. @param {Target} target */
+/** A key that is the same for the same model or shapes, wherever they run. @param {Target} target */
 export function keyOf(target) {
   return target.kind === "shapes"
     ? `models=${target.names.join(",")}`
     : `model=${target.name ?? ""} ${target.options.revision ?? ""} ${target.options.quantization ?? ""}`;
 }
 
-/** What a model is called for people. @param {string | null} name */
+/** A model's displayed name. @param {string | null} name */
 export function modelLabel(name) {
   return name === null ? EMBEDDED.label : describeModel(name).label;
 }

@@ -1,4 +1,4 @@
-// How fast texts are written that `benchmark()` does not write: several at once, and each sampler alone.
+// Speed of the ways of writing that `benchmark()` does not cover: several texts at once, and each sampler alone.
 
 import { arbitraryIds, NO_END, spread } from "../../lib/api/benchmark.js";
 

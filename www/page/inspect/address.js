@@ -1,5 +1,5 @@
 // What the address of inspect.html says behind its #, which no server sees: a text, a word of it, a model, and parameter
-// tokens. Whoever made a link wrote it, so it starts no download, and whatever it does not say rightly is left out.
+// tokens. A link is untrusted: it starts no download, and anything invalid in it is left out.
 
 import { isValid } from "../address.js";
 import { LONGEST_TEXT, MODEL } from "../inside-link.js";
@@ -20,7 +20,7 @@ import { keyOf, placeOf } from "./places.js";
  */
 
 const MOST_CHANGES = 32;
-/** What the page's slider offers, from 0. */
+/** Upper end of the page's slider, which starts at 0. */
 export const MOST_SCALE = 2;
 
 /** @param {string} hash @returns {View} */
@@ -52,7 +52,7 @@ function changeOf(text) {
   return star > 0 && place && scale >= 0 && scale <= MOST_SCALE ? [{ ...place, scale }] : [];
 }
 
-/** The opposite; null where the text is too long for a link. @param {View} view */
+/** The inverse; null where the text is too long for a link. @param {View} view */
 export function toHash({ model, text, at, chosen, changes }) {
   if ((text ?? "").length > LONGEST_TEXT) return null;
   const query = new URLSearchParams();
@@ -60,7 +60,7 @@ export function toHash({ model, text, at, chosen, changes }) {
   if (text !== null) query.set("text", text);
   if (at !== null) query.set("at", String(at));
   if (chosen) query.set("token", keyOf(chosen));
-  // A name that has the sign between two changes would be read as two.
+  // A name that contains the separator of changes would be read as two.
   const told = changes.filter(({ pack }) => !pack?.includes("|"));
   if (told.length > 0) query.set("changed", told.map((one) => `${keyOf(one)}*${one.scale}`).join("|"));
   const hash = query.toString().replaceAll("%2F", "/").replaceAll("%7C", "|");

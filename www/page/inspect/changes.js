@@ -1,5 +1,5 @@
-// Parameter tokens that fire more or less: a switch and a slider for each, the text written again beside the old one, and how
-// likely the text is with and without.
+// Parameter tokens that fire more or less: a switch and a slider for each, the new continuation beside the old one, and how
+// likely the text is with and without the changes.
 
 import { make } from "../../lib/element/dom.js";
 import { percent, quoted, spoken } from "../../lib/element/token-words.js";
@@ -14,7 +14,7 @@ import { mostChanged } from "./study.js";
 /** @typedef {import("./study.js").Study} Study */
 /** @typedef {import("./study.js").Version} Version */
 
-/** How long a slider rests before the model is asked: each change has it read the text again. */
+/** How long a slider rests before the model is asked, since each change makes it read the text again. */
 const REST_MS = 250;
 const MOST_MOVED = 6;
 /** Words before one that moved. */
@@ -26,7 +26,7 @@ export class Changes {
   #onChange;
   #timer = 0;
 
-  /** @param {() => void} onChange the text is to be written again */
+  /** @param {() => void} onChange the text has to be written again */
   constructor(onChange) {
     this.#onChange = onChange;
   }
@@ -41,7 +41,7 @@ export class Changes {
     this.#show();
   }
 
-  /** Nothing is compared with a text that is not there. */
+  /** Clears the comparison when its text is gone. */
   clear() {
     clearTimeout(this.#timer);
     for (const which of /** @type {const} */ (["plain", "changed"])) empty(which);
@@ -104,10 +104,10 @@ export class Changes {
 }
 
 /**
- * What the changes make of the text, compared with what it is; shown as it becomes known.
+ * What the changes do to the text, beside the unchanged text; shown as results arrive.
  * @param {Study} study
  * @param {readonly Change[]} changes
- * @param {number} word the index of the word before which both are written anew
+ * @param {number} word the index of the word from which both texts are written again
  * @param {AbortSignal} signal
  */
 export async function compare(study, changes, word, signal) {
@@ -155,7 +155,7 @@ function empty(which) {
   for (const part of ["text", "perplexity", "word"]) byId(`${which}-${part}`).textContent = "";
 }
 
-/** What both begin with stays as it is. @param {string} plain @param {string} changed */
+/** The common beginning stays unmarked. @param {string} plain @param {string} changed */
 function markDifference(plain, changed) {
   let same = 0;
   while (same < changed.length && changed[same] === plain[same]) same += 1;

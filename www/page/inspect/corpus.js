@@ -1,5 +1,5 @@
-// The texts in which the passages are looked for where a parameter token fires: the page's own, and those that the visitor
-// gives.
+// The texts that are searched for passages where a parameter token fires: the page's own, and those that the visitor
+// adds.
 
 import { make } from "../../lib/element/dom.js";
 import { byId } from "../elements.js";
@@ -12,19 +12,19 @@ import { MOST_SEARCHED } from "./study.js";
 /** @typedef {import("./study.js").Study} Study */
 /** @typedef {import("./study.js").Word} Word */
 
-/** More is not read: `MOST_SEARCHED` tokens are at most so many bytes, in every language. */
+/** More is not read: `MOST_SEARCHED` tokens are at most this many bytes, in every language. */
 const MOST_BYTES = 16 * MOST_SEARCHED;
 
 export class Corpus {
-  /** Texts that were given, by name, and their tokens once they were asked for. @type {Map<string, { text: string, words: Word[] | null }>} */
+  /** Texts that the visitor added, by name, with their tokens once these are needed. @type {Map<string, { text: string, words: Word[] | null }>} */
   #texts = new Map();
-  /** Whose tokens these are. @type {Study | null} */
+  /** The study that the tokens belong to. @type {Study | null} */
   #study = null;
   #select = byId("corpus", HTMLSelectElement);
   #onChange;
   #onFault;
 
-  /** @param {(name: string) => void} onChange another text is to be searched, of that name @param {(sentence: string) => void} onFault */
+  /** @param {(name: string) => void} onChange the text of that name is searched next @param {(sentence: string) => void} onFault */
   constructor(onChange, onFault) {
     this.#onChange = onChange;
     this.#onFault = onFault;
@@ -61,7 +61,7 @@ export class Corpus {
 
   /**
    * Shows where a parameter token fires most in the text that is chosen.
-   * @param {Study} study @param {Place} place @param {readonly number[]} own how it fires in the page's text @param {AbortSignal} signal
+   * @param {Study} study @param {Place} place @param {readonly number[]} own its activations in the page's text @param {AbortSignal} signal
    */
   async show(study, place, own, signal) {
     if (this.#study !== study) for (const one of this.#texts.values()) one.words = null;

@@ -1,6 +1,6 @@
-// The page that looks inside: a text, a word of it, the parameter tokens that wrote that, and the text without some of them.
+// The page that looks inside: a text, a word of it, the parameter tokens that wrote it, and the text without some of them.
 //
-// inspect.html#text=…&at=… shows a word of a text. Where its model is on this device already, it begins by itself.
+// inspect.html#text=…&at=… shows a word of a text. If its model is saved on this device, the page starts by itself.
 
 import { rate } from "../../lib/element/status.js";
 import { percent, quoted } from "../../lib/element/token-words.js";
@@ -29,9 +29,9 @@ import { writeOn } from "./writing.js";
 /** @typedef {import("../../tokenformer.js").TokenFormer} Model */
 /** @typedef {import("../../tokenformer.js").PackKind} Kind */
 
-/** Parameter tokens of each place that the map shows of one word. */
+/** Parameter tokens of each place that the map shows for one word. */
 const LIT = 16;
-/** Parameter tokens of the list, and of the picture. */
+/** Parameter tokens in the list, and in the picture. */
 const LISTED = 12;
 const PICTURED = 3;
 
@@ -48,13 +48,13 @@ const turns = new Turns();
 let read = null;
 /** The word that is explained, as an index of the study's. */
 let word = -1;
-/** What fired where it was written. @type {Strength[]} */
+/** What fired at the position that wrote it. @type {Strength[]} */
 let strengths = [];
-/** The parameter token that is looked at. @type {Place | null} */
+/** The selected parameter token. @type {Place | null} */
 let chosen = given.chosen;
-/** Ends what the buttons began: loading, reading and writing; and the writing alone, after which its text is read. @type {{ all: AbortController, writing: AbortController } | null} */
+/** `all` stops what the buttons started: loading, reading and writing. `writing` stops only the writing; its text is then read. @type {{ all: AbortController, writing: AbortController } | null} */
 let running = null;
-/** Ends what is asked about the text, a word, a parameter token and the changes: the newest question counts. */
+/** Aborts questions about the text, a word, a parameter token and the changes: only the newest of each kind counts. */
 const asking = {
   text: new AbortController(),
   word: new AbortController(),
@@ -62,7 +62,7 @@ const asking = {
   change: new AbortController(),
 };
 
-/** Ends the last question of a kind. @param {keyof typeof asking} kind */
+/** Aborts the last question of a kind. @param {keyof typeof asking} kind */
 function ask(kind) {
   asking[kind].abort();
   asking[kind] = new AbortController();
@@ -88,7 +88,7 @@ const changes = new Changes(() => {
 
 // ---- Loading and reading -----------------------------------------------------------------------
 
-/** Another text or model: what is seen belongs to neither. */
+/** Another text or model: what is shown no longer applies. */
 function close() {
   for (const kind of /** @type {(keyof typeof asking)[]} */ (Object.keys(asking))) ask(kind);
   byId("inside").hidden = byId("token").hidden = true;
@@ -101,7 +101,7 @@ function close() {
   read = null;
 }
 
-/** @param {(all: AbortSignal, writing: AbortSignal) => Promise<string | void>} work resolves to what is to be said at its end */
+/** @param {(all: AbortSignal, writing: AbortSignal) => Promise<string | void>} work resolves to the closing message */
 async function run(work) {
   running?.all.abort();
   const [stop, begun] = [byId("stop", HTMLButtonElement), document.activeElement];
@@ -172,7 +172,7 @@ async function write(signal, stopped) {
       signal: end.signal,
       async onWritten(ids) {
         const written = await model.decode(ids);
-        // A last blank is not read: the word that follows begins with it.
+        // A trailing space is not read: the word that follows begins with it.
         const isBlankTwice = before.endsWith(" ") && /^\s/.test(written);
         field.value = (isBlankTwice ? before.slice(0, -1) : before) + written;
         field.scrollTop = field.scrollHeight;
@@ -256,14 +256,14 @@ function showList() {
     (study.isSurveyed ? ` Averages are those of ${study.averages.positions} words.` : "");
 }
 
-/** Nothing moves under a pointer, or away from the keyboard. */
+/** Keeps the list still while the pointer or the keyboard focus is in it. */
 function showListLater() {
   const list = byId("strongest");
   if (!list.matches(":hover, :focus-within")) return showList();
   for (const type of ["pointerleave", "focusout"]) list.addEventListener(type, showListLater, { once: true });
 }
 
-/** A parameter token is to be looked at. @param {Place} place */
+/** Selects a parameter token. @param {Place} place */
 function choose(place) {
   chosen = bare(place);
   keepAddress();
@@ -272,7 +272,7 @@ function choose(place) {
   quietly(showToken(true));
 }
 
-/** The dot of the map that was chosen: what fires most there. @param {{ layer: number, kind: Kind, slots: [number, number] | null }} at */
+/** A dot of the map was chosen: selects what fires most there. @param {{ layer: number, kind: Kind, slots: [number, number] | null }} at */
 function pick({ layer, kind, slots }) {
   if (field.readOnly) return; // it shows words that are being written
   const [first] = strengths
@@ -282,7 +282,7 @@ function pick({ layer, kind, slots }) {
   if (first) choose(first);
 }
 
-/** A finger does not hit one pixel. @param {number} slot @param {[number, number]} slots */
+/** A finger does not hit a single pixel. @param {number} slot @param {[number, number]} slots */
 function isNear(slot, [from, to]) {
   const room = to - from;
   return slot >= from - room && slot < to + room;
@@ -299,7 +299,7 @@ async function showToken(isAsked) {
   if (!signal.aborted) await search();
 }
 
-/** Where it fires. */
+/** Shows where it fires. */
 async function search() {
   if (!read || !chosen) return;
   const [{ study }, place, signal] = [read, chosen, ask("token")];
@@ -318,14 +318,14 @@ async function rewrite() {
 
 // ---- What is shown -----------------------------------------------------------------------------
 
-/** For what nobody waits for: what goes wrong with it is shown all the same. @param {Promise<unknown>} work */
+/** For work that is not awaited: its errors are shown all the same. @param {Promise<unknown>} work */
 async function quietly(work) {
   const begun = read;
   try {
     await work;
   } catch (error) {
     const isOver = error instanceof DOMException && error.name === "AbortError";
-    // With another text or model it is about nothing that is seen.
+    // After a change of text or model, the error is about something that is no longer shown.
     if (!isOver && read !== null && read === begun) showError(error);
   }
 }
@@ -350,7 +350,7 @@ function progress(sentence) {
   byId("progress-words").textContent = sentence;
 }
 
-/** @param {string} sentence for screen readers, too */
+/** @param {string} sentence also announced to screen readers */
 function tell(sentence) {
   byId("progress-words").textContent = byId("status").textContent = sentence;
 }
@@ -361,7 +361,7 @@ function view() {
   return { model: models.attributes, text, at, chosen, changes: changes.all };
 }
 
-/** Without the text it would show another one: then the address says nothing. */
+/** Without the text the link would show a different one, so the address stays empty. */
 function keepAddress() {
   byId("link-status").textContent = "";
   const hash = toHash(view());
@@ -371,7 +371,7 @@ function keepAddress() {
 
 // ---- Controls ----------------------------------------------------------------------------------
 
-/** The word that the link names, while its text is there. */
+/** The word that the link names, as long as its text is shown. */
 function placeInLink() {
   return read === null && field.value === given.text ? given.at : null;
 }
@@ -397,7 +397,7 @@ byId("copy-link").addEventListener("click", async () => {
   );
   byId("link-status").textContent = copied ? "Copied. The text is in the link." : "The link is in the address bar.";
 });
-// Another link was put into the address: it is read as at the beginning.
+// The address got another link: it is read as on a first visit.
 addEventListener("hashchange", () => location.reload());
 addEventListener("pagehide", (event) => event.persisted || models.dispose());
 

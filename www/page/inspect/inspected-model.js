@@ -1,4 +1,4 @@
-// The model that is looked into: which one, its loading, and the packs that take part.
+// The inspected model: which one, its loading, and its active packs.
 
 import { isUsable } from "../../lib/api/model.js";
 import { isLocalFolder, resolveName } from "../../lib/api/names.js";
@@ -17,7 +17,7 @@ import { BrowserRecords } from "../stories/records.js";
 /** @typedef {TokenFormer} Model */
 
 export class InspectedModel {
-  /** As the element's attributes have them; another object for each choice. @type {Record<string, string>} */
+  /** In the form of the element's attributes; a new object for each choice. @type {Record<string, string>} */
   #attributes;
   /** @type {Model | null} */
   #loaded = null;
@@ -26,7 +26,7 @@ export class InspectedModel {
   #shelf;
   #onChoose;
 
-  /** @param {Record<string, string>} attributes @param {() => void} onChoose another model is to be looked into: the former one is disposed of next */
+  /** @param {Record<string, string>} attributes @param {() => void} onChoose another model was chosen: the former one is disposed of next */
   constructor(attributes, onChoose) {
     this.#attributes = attributes;
     this.#onChoose = onChoose;
@@ -70,7 +70,7 @@ export class InspectedModel {
     return /** @type {const} */ ([model, readLoadAttributes((attribute) => more[attribute] ?? null)]);
   }
 
-  /** Whether it is on this device already, whole. Nobody else is asked. */
+  /** Whether all of it is on this device already. Makes no request. */
   async isStored() {
     const { model } = this.#attributes;
     const ids = model === undefined ? [EMBEDDED_MODEL, ""] : [model, resolveName(model).id];
@@ -78,8 +78,8 @@ export class InspectedModel {
   }
 
   /**
-   * The model, with the packs that are switched on. Rejects as `TokenFormer.load`, and with an AbortError where another one
-   * was chosen meanwhile.
+   * The model, with its active packs. Rejects like `TokenFormer.load`, and with an AbortError if another one
+   * was chosen in the meantime.
    * @param {AbortSignal} signal
    * @param {(words: string) => void} onProgress
    */
@@ -104,7 +104,7 @@ export class InspectedModel {
     return model;
   }
 
-  /** Gives its memory back. */
+  /** Frees its memory. */
   async dispose() {
     const model = this.#loaded;
     this.#loaded = null;

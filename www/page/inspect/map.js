@@ -1,4 +1,4 @@
-// The map on its canvas: what fires lights up and fades while a text is written or read; else one word's stays lit.
+// The map on its canvas: what fires lights up and fades while a text is written or read; or one word's places stay lit.
 
 import { Shades, slotsOf } from "./shades.js";
 
@@ -8,7 +8,7 @@ import { Shades, slotsOf } from "./shades.js";
 
 /** What is left of a light after a second. */
 const LEFT = 0.02;
-/** So many words wait to be shown at most: the map is not to lag behind the text. */
+/** At most this many words wait to be shown, so that the map does not lag behind the text. */
 const MOST_WAITING = 64;
 
 export class FiringMap {
@@ -20,11 +20,11 @@ export class FiringMap {
   #image = null;
   /** Positions that are still to be lit, each its places. @type {Inspected[][]} */
   #waiting = [];
-  /** The word whose places stay lit; null while there is none. @type {readonly Inspected[] | null} */
+  /** The word whose places stay lit; null if none is selected. @type {readonly Inspected[] | null} */
   #held = null;
   #frame = 0;
   #last = 0;
-  /** Positions a millisecond at which the ones that wait are shown. */
+  /** Waiting positions that are shown per millisecond. */
   #rate = 0;
   #due = 0;
 
@@ -51,7 +51,7 @@ export class FiringMap {
     this.#draw();
   }
 
-  /** Only this word's stays lit. @param {readonly Inspected[]} places */
+  /** Keeps only this word's places lit. @param {readonly Inspected[]} places */
   hold(places) {
     this.#waiting = [];
     this.#held = places;
@@ -60,7 +60,7 @@ export class FiringMap {
     this.#draw();
   }
 
-  /** Lights words, one after another, within about so many milliseconds. @param {readonly Inspected[]} places of any positions @param {number} ms */
+  /** Lights words, one after another, within about `ms` milliseconds. @param {readonly Inspected[]} places of any positions @param {number} ms */
   play(places, ms) {
     this.#held = null;
     /** @type {Map<number, Inspected[]>} */
@@ -85,7 +85,7 @@ export class FiringMap {
     this.#due += passed * this.#rate;
     const count = Math.min(this.#waiting.length, Math.floor(this.#due));
     this.#due = this.#waiting.length > count ? this.#due - count : 0;
-    // Whoever wants no motion sees one word after another, without a fading.
+    // With reduced motion, one word follows another without fading.
     const isLit = isStill && count === 0 ? true : this.#shades.fade(isStill ? 0 : LEFT ** (passed / 1000));
     for (const places of this.#waiting.splice(0, count)) this.#shades.light(places);
     this.#draw();

@@ -12,7 +12,7 @@ const BEFORE = 8;
 const AFTER = 4;
 
 /**
- * A passage for each place: the last word that was read, at which it fired, and the word that it helped to write.
+ * A passage for each place: the last word that was read when it fired, and the word that it helped to write.
  * @param {HTMLElement} list
  * @param {readonly Word[]} words
  * @param {readonly number[]} firing

@@ -1,11 +1,11 @@
-// The words of the explanation, and of its two pictures: the visitor's own.
+// The words of the explanation, and of its two pictures, taken from the visitor's text.
 
 import { byId } from "../elements.js";
 
 /** @typedef {import("./places.js").Strength} Strength */
 /** @typedef {import("./study.js").Word} Word */
 
-/** Letters that a picture's box holds. */
+/** Letters that fit a picture's box. */
 const LETTERS = 14;
 /** Words that a sentence quotes. */
 const BEFORE = 12;

@@ -6,15 +6,15 @@ import { KINDS } from "../../lib/api/pack-file.js";
 /** @typedef {import("../../tokenformer.js").FiredToken} FiredToken */
 /** @typedef {import("../../tokenformer.js").PackKind} Kind */
 /** @typedef {{ layer: number, kind: Kind, slot: number, pack?: string }} Place a parameter token */
-/** A parameter token that fired; `share`: of what the ones asked for of its Pattention contribute. @typedef {Place & { activation: number, contribution: number, share: number }} Strength */
+/** A parameter token that fired; `share`: its part of what all requested tokens of its Pattention contribute. @typedef {Place & { activation: number, contribution: number, share: number }} Strength */
 
 const KEY = new RegExp(`^(\\d{1,5})\\.(${KINDS.join("|")})\\.(\\d{1,7})(?:\\.(.+))?$`, "s");
 
-/** What a link calls it: "9.mlp.1664", of a pack "9.mlp.3.Kettle". @param {Place} place */
+/** Its name in a link: "9.mlp.1664"; for a pack's token "9.mlp.3.Kettle". @param {Place} place */
 export const keyOf = ({ layer, kind, slot, pack }) =>
   [layer, kind, slot, ...(pack === undefined ? [] : [pack])].join(".");
 
-/** The opposite; null where it is none. @param {string} key @returns {Place | null} */
+/** The inverse; null for an invalid key. @param {string} key @returns {Place | null} */
 export function placeOf(key) {
   const [, layer, kind, slot, pack] = KEY.exec(key) ?? [];
   if (layer === undefined) return null;
@@ -26,14 +26,14 @@ export function placeOf(key) {
   };
 }
 
-/** Where a parameter token is, without what else is known of it. @param {Place} place @returns {Place} */
+/** The place of a parameter token, without other properties. @param {Place} place @returns {Place} */
 export const bare = ({ layer, kind, slot, pack }) => ({ layer, kind, slot, ...(pack !== undefined && { pack }) });
 
 /** "Layer 9, mlp, token 1664". @param {Place} place */
 export const inWords = ({ layer, kind, slot, pack }) =>
   `Layer ${layer}, ${kind}, token ${slot}${pack === undefined ? "" : ` of the pack “${pack}”`}`;
 
-/** Whether a value ends up in what the next word is made of. @param {Pick<Place, "kind">} place */
+/** Whether a value goes into the residual stream. @param {Pick<Place, "kind">} place */
 export const writesWords = ({ kind }) => kind === "proj" || kind === "mlp";
 
 /** What fired at one position, of all places in one list. @param {readonly Inspected[]} places @returns {Strength[]} */
@@ -69,7 +69,7 @@ export class Averages {
   /** @type {Set<number>} */
   #positions = new Set();
 
-  /** Positions of which something is known. */
+  /** Positions with known places. */
   get positions() {
     return this.#positions.size;
   }
@@ -91,7 +91,7 @@ export class Averages {
   }
 }
 
-/** How strongly a parameter token fired at each position; 0 where it was not among the ones that were asked for. @param {readonly Inspected[]} places @param {Place} place @param {number} length @returns {number[]} */
+/** How strongly a parameter token fired at each position; 0 where it was not among the requested ones. @param {readonly Inspected[]} places @param {Place} place @param {number} length @returns {number[]} */
 export function firingOf(places, { layer, kind, slot, pack }, length) {
   /** @type {number[]} */
   const firing = new Array(length).fill(0);

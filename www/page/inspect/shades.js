@@ -1,5 +1,5 @@
 // The map's picture as numbers: a row of pixels for each layer, and in it, for each kind, its parameter tokens from left to
-// right, several of them in a pixel. What fires lights up, and fades.
+// right, several to a pixel. What fires lights up, and fades.
 
 import { KINDS } from "../../lib/api/pack-file.js";
 
@@ -7,14 +7,14 @@ import { KINDS } from "../../lib/api/pack-file.js";
 /** @typedef {import("../../tokenformer.js").PackKind} Kind */
 /** @typedef {[red: number, green: number, blue: number]} Colour */
 
-/** Pixels of a kind's base tokens, of packs' tokens beside them, and between two kinds. */
+/** Pixels of a kind's base tokens, of the packs' tokens beside them, and of the gap between two kinds. */
 const BASE = 56;
 const PACKS = 8;
 const GAP = 4;
 const CELL = BASE + PACKS + GAP;
-/** Pixels of a layer, of which the last stays dark. */
+/** Pixels of a layer; the last one stays dark. */
 const ROWS = 4;
-/** Less cannot be seen. */
+/** Anything dimmer is invisible. */
 const DARK = 1 / 64;
 
 export class Shades {
@@ -23,9 +23,9 @@ export class Shades {
   #slots;
   /** How brightly each pixel of a layer is lit. */
   #lit;
-  /** Whether a pack's token was ever lit: else there is no place for them. */
+  /** Whether a pack's token was ever lit: until then, packs take no space. */
   #hasPacks = false;
-  /** The greatest contribution that was seen of a place: the measure of its others. @type {Float64Array} */
+  /** The greatest contribution seen so far in each place, which scales its others. @type {Float64Array} */
   #most;
 
   /** @param {number} layers @param {Record<Kind, number>} slots how many tokens each kind has */
@@ -61,7 +61,7 @@ export class Shades {
     }
   }
 
-  /** Everything is so much darker; whether anything is still lit. @param {number} factor */
+  /** Dims everything by `factor`; returns whether anything is still lit. @param {number} factor */
   fade(factor) {
     let isLit = false;
     for (let i = 0; i < this.#lit.length; i += 1) {
@@ -72,7 +72,7 @@ export class Shades {
     return isLit;
   }
 
-  /** What an image of `width` by `height` pixels holds. @param {{ base: Colour, packs: Colour, dark: Colour }} colours @param {Uint8ClampedArray} pixels */
+  /** Draws the map as an image of `width` by `height` pixels. @param {{ base: Colour, packs: Colour, dark: Colour }} colours @param {Uint8ClampedArray} pixels */
   paint({ base, packs, dark }, pixels) {
     const { width } = this;
     for (let y = 0; y < this.height; y += 1) {
@@ -91,7 +91,7 @@ export class Shades {
   }
 
   /**
-   * What lies at a place of the picture, from 0 to 1: the layer, the kind, and the slots of its pixel as [from, to); null
+   * What lies at a point of the picture, from 0 to 1: the layer, the kind, and the slots of its pixel as [from, to); null
    * between kinds. `slots` is null where packs are.
    * @param {number} x @param {number} y
    */

@@ -15,7 +15,7 @@ const WORDS = 5;
 /** "12 %", "0.4 %". @param {number} share */
 export const share = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 
-/** What is pushed, as a list of words. @param {Promotes["up"]} pushed @param {number} count */
+/** The words that are pushed, as a list. @param {Promotes["up"]} pushed @param {number} count */
 export function pushedWords(pushed, count) {
   return pushed
     .slice(0, count)

@@ -1,5 +1,5 @@
-// A text that is looked at: its tokens, how likely each was, what fired at each, and what it becomes when parameter tokens
-// fire more or less. Calls on a model go in order; whoever asks for something else aborts what was asked before.
+// A text under study: its tokens, how likely each was, what fired at each, and what the text becomes when parameter tokens
+// fire more or less. Calls to a model run in order; a new question aborts the one before it.
 
 import { tokensOf } from "../../lib/element/text-tokens.js";
 import { Averages, bare, firingOf, keyOf, writesWords } from "./places.js";
@@ -13,27 +13,27 @@ import { Averages, bare, firingOf, keyOf, writesWords } from "./places.js";
 /** How likely each token was. @typedef {{ logprobs: (number | null)[], perplexity: number }} Likelihoods */
 /** The same, and what was written after some of them. @typedef {Likelihoods & { written: string }} Version */
 
-/** What is asked of a word: as much as the engine tells. */
+/** How many tokens are requested for a word: as many as the engine returns. */
 export const MOST_TOP = 64;
-/** Of each place, for the averages. */
+/** The same for each place, for the averages. */
 const TOP = 16;
-/** More of a text costs more than it tells. */
+/** A longer text would cost more than it adds. */
 const MOST_AVERAGED = 512;
-/** How long a step takes about, after which the page's other questions have their turn. */
+/** About how long a step takes before the page's other questions get their turn. */
 const STEP = { first: 4, most: 128, ms: 120 };
-/** Tokens that are written to be compared. */
+/** Tokens that are written for the comparison. */
 const WRITTEN = 48;
-/** Tokens that may be searched of another text, tokens of a piece of it, and letters of a piece that is encoded. */
+/** Another text: tokens that may be searched, tokens of a piece, and letters of a piece that is encoded. */
 export const MOST_SEARCHED = 16384;
 const PIECE = 256;
 const LETTERS = 2000;
-/** Less of a logarithm's change is not seen. */
+/** A smaller change of a logarithm is invisible. */
 const SEEN = 0.02;
-/** Of a text that is longer than the context, how many words are there after the one that is explained. */
+/** For a text longer than the context: how many words to keep after the one that is explained. */
 const AFTER = 64;
 
 export class Study {
-  /** Whether the averages are those of the whole text, or of as much of it as is asked for. */
+  /** Whether the averages cover the whole text, or as much of it as was requested. */
   isSurveyed = false;
   /** The text's tokens, as many as fit the context. @type {Word[]} */
   words = [];
@@ -42,9 +42,9 @@ export class Study {
   #turns;
   /** @type {Map<string, Promise<Promotes>>} */
   #promotes = new Map();
-  /** What was computed of the text, by what was changed: "" for nothing. @type {Map<string, Likelihoods>} */
+  /** Likelihoods of the text, by the changes: "" for none. @type {Map<string, Likelihoods>} */
   #likelihoods = new Map();
-  /** What was written, by the word and what was changed. @type {Map<string, string>} */
+  /** Continuations, by the word and the changes. @type {Map<string, string>} */
   #written = new Map();
 
   /** @param {TokenFormer} model @param {import("./turns.js").Turns} turns with the model */
@@ -54,9 +54,9 @@ export class Study {
   }
 
   /**
-   * Reads a text, once. Of one that is longer than the context, the last part, or the part around a place of it.
+   * Reads a text, once. If it is longer than the context: its last part, or the part around a position.
    * @param {string} text
-   * @param {number | null} [at] code units before that place
+   * @param {number | null} [at] code units before that position
    */
   async read(text, at = null) {
     const words = await wordsOf(this.#model, text);
@@ -74,13 +74,13 @@ export class Study {
     return this.words.map(({ id }) => id);
   }
 
-  /** What fired where a word was written. @param {number} index of the word, not the first @param {AbortSignal} signal */
+  /** What fired at the position that wrote a word. @param {number} index of the word, not the first @param {AbortSignal} signal */
   fired(index, signal) {
     const [ids, asked] = [this.ids.slice(0, index), { position: index - 1, top: MOST_TOP }];
     return this.#turns.take(() => this.#model.inspect(ids, asked), signal);
   }
 
-  /** Finds out what fires on average, in steps that let others ask meanwhile. @param {AbortSignal} signal */
+  /** Computes the averages, in steps between which other questions get their turn. @param {AbortSignal} signal */
   async survey(signal) {
     const ids = this.ids;
     let step = STEP.first;
@@ -141,7 +141,7 @@ export class Study {
     return words.slice(0, MOST_SEARCHED);
   }
 
-  /** What a parameter token pushes; null for a kind that pushes no words. @param {Place} place @returns {Promise<Promotes | null>} */
+  /** What a parameter token pushes; null for a kind that does not push words. @param {Place} place @returns {Promise<Promotes | null>} */
   async promotes(place) {
     if (!writesWords(place)) return null;
     const key = keyOf(place);
@@ -194,7 +194,7 @@ export class Study {
     const name = `${from}\n${key}`;
     const known = this.#written.get(name);
     if (known !== undefined) return known;
-    // As much of the text as leaves room: a context that slides would show another change.
+    // Only as much of the text as leaves room to write: if the context slid, the comparison would show another change.
     const { contextLength } = this.#model.info;
     const maxTokens = Math.min(WRITTEN, contextLength >> 1);
     const read = this.ids.slice(Math.max(0, from - (contextLength - maxTokens)), from);
@@ -216,7 +216,7 @@ export function mostChanged(plain, changed, count) {
     .slice(0, count);
 }
 
-/** The places of a text where something fires most, none of which is a neighbour of another. @param {readonly number[]} firing @param {number} count */
+/** The places of a text where something fires most, no two of them neighbours. @param {readonly number[]} firing @param {number} count */
 export function peaks(firing, count) {
   const order = firing.map((_, i) => i).sort((a, b) => firing[b] - firing[a]);
   /** @type {number[]} */

@@ -1,4 +1,4 @@
-// The parameter token that is looked at: what it pushes, where it fires, and the button that switches it off.
+// The selected parameter token: what it pushes, where it fires, and the button that switches it off.
 
 import { make } from "../../lib/element/dom.js";
 import { quoted } from "../../lib/element/token-words.js";
@@ -8,16 +8,16 @@ import { inWords, keyOf, writesWords } from "./places.js";
 /** @typedef {import("./places.js").Place} Place */
 /** @typedef {import("./study.js").Study} Study */
 
-/** What packs need, switching off does, too: it changes sums that other activations do not have. */
+/** Switching off needs the same activation as packs: it changes sums that other activations do not have. */
 const ACTIVATION = "l2_norm_gelu";
-/** What tokens do that push no words. @type {Record<string, string>} */
+/** What tokens of the kinds that do not push words do. @type {Record<string, string>} */
 export const STEERS = {
   query: "steers which earlier words are read again",
   key: "steers which earlier words are read again",
   value: "steers what is taken from earlier words",
 };
 
-/** @param {Place} place @param {boolean} isAsked the visitor chose it: there the page goes */
+/** @param {Place} place @param {boolean} isAsked the visitor chose it, so the page scrolls there */
 export function showPlace(place, isAsked) {
   byId("token").hidden = false;
   byId("token-title").textContent = inWords(place);
@@ -53,7 +53,7 @@ export function isThere({ layer, kind, slot, pack }, { info, packs }) {
   return slot < (kind === "mlp" ? ffn_slot_num : kind === "proj" ? proj_slot_num : qkv_slot_num);
 }
 
-/** What the button says that switches it off. @param {Place | null} place @param {{ has: (place: Place) => boolean }} changes @param {import("../../tokenformer.js").TokenFormer} model */
+/** Label of the button that switches it off. @param {Place | null} place @param {{ has: (place: Place) => boolean }} changes @param {import("../../tokenformer.js").TokenFormer} model */
 export function showSwitch(place, changes, { info }) {
   const button = byId("add-change", HTMLButtonElement);
   const isPossible = info.config.norm_activation_type === ACTIVATION;
@@ -66,7 +66,7 @@ export function showSwitch(place, changes, { info }) {
       : "Switch it off";
 }
 
-/** Each once, as far as the model has them. @template {Place} P @param {readonly P[]} places @param {import("../../tokenformer.js").TokenFormer} model */
+/** Without duplicates and without those that the model lacks. @template {Place} P @param {readonly P[]} places @param {import("../../tokenformer.js").TokenFormer} model */
 export function thoseThere(places, model) {
   const known = new Map(places.filter((place) => isThere(place, model)).map((place) => [keyOf(place), place]));
   return [...known.values()];

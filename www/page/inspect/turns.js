@@ -1,11 +1,11 @@
-// Whose turn it is with the model: while something is switched off in it, nothing else may be asked.
+// Turns with the model: while something is switched off in it, other questions wait.
 
 export class Turns {
-  /** Settles when nobody has the model. @type {Promise<unknown>} */
+  /** Settles when the model is free. @type {Promise<unknown>} */
   #last = Promise.resolve();
 
   /**
-   * Gives the model to `work` alone, after everyone who asked before. Rejects with the signal's reason if it is aborted by then.
+   * Gives the model to `work` alone, after all earlier requests. Rejects with the signal's reason if it is aborted by then.
    * @template T
    * @param {() => Promise<T>} work
    * @param {AbortSignal} signal

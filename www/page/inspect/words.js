@@ -5,7 +5,7 @@ import { spoken } from "../../lib/element/token-words.js";
 
 /** @typedef {import("./study.js").Word} Word */
 
-/** How many words the arrow keys go on. @type {Record<string, number>} */
+/** How many words the arrow keys move. @type {Record<string, number>} */
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 };
 const SHADES = 4;
 
@@ -32,7 +32,7 @@ export class WordList {
     });
   }
 
-  /** Where a key leads; null for a key that leads nowhere. @param {string} key */
+  /** The word that a key moves to; null for other keys. @param {string} key */
   #next(key) {
     const last = this.#list.children.length - 1;
     if (key === "Home") return 1;
@@ -77,7 +77,7 @@ function wordButton({ text }, index) {
   button.setAttribute("data-fires", "0");
   button.setAttribute("tabindex", "-1");
   button.setAttribute("aria-label", spoken(text));
-  // Nothing stands before the first, so nothing wrote it.
+  // Nothing precedes the first word, so nothing wrote it.
   if (index === 0) button.setAttribute("aria-disabled", "true");
   else button.setAttribute("aria-pressed", "false");
   return button;

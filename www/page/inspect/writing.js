@@ -1,5 +1,5 @@
-// Writing on while the map shows what fires. A step writes some tokens, more where the model is faster, and then looks at the
-// last of them: at half at most, since what is looked at is read once more, and what was read is read again for the next step.
+// Continues the text while the map shows what fires. A step writes some tokens, more if the model is faster, and then
+// inspects the last of them: half at most, since inspected tokens are read again, and once more for the next step.
 
 import { randomSeed } from "../../lib/seeds.js";
 import { nextStep } from "./study.js";
@@ -7,7 +7,7 @@ import { nextStep } from "./study.js";
 /** @typedef {import("../../tokenformer.js").TokenFormer} TokenFormer */
 /** @typedef {import("../../tokenformer.js").Inspected} Inspected */
 
-/** Tokens of a press. */
+/** Tokens per press. */
 const MOST = 256;
 const FIRST_STEP = 32;
 /** Each step costs a start: a fast model is soon to have long ones. */
@@ -18,12 +18,12 @@ const TOP = 3;
 
 /**
  * @param {TokenFormer} model
- * @param {readonly number[]} ids what is written on
+ * @param {readonly number[]} ids the text to continue
  * @param {object} page
  * @param {AbortSignal} page.signal
- * @param {(ids: number[]) => void | Promise<void>} page.onWritten all that was written so far
+ * @param {(ids: number[]) => void | Promise<void>} page.onWritten everything written so far
  * @param {(places: Inspected[], ms: number) => void} page.onFired
- * @returns {Promise<{ tokens: number, seconds: number, every: number }>} `every`: one word of so many was looked at last
+ * @returns {Promise<{ tokens: number, seconds: number, every: number }>} `every`: in the last step, 1 in `every` was inspected
  */
 export async function writeOn(model, ids, { signal, onWritten, onFired }) {
   const all = [...ids];
