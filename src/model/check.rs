@@ -1,8 +1,8 @@
 //! The self-test: does this GPU compute what it should?
 //!
 //! The kernels that are about to be used run on the model itself, but only on its first layer, whose tables the CPU can
-//! read back and compute with in a moment: a chunk of a prompt, single steps, logits of rows from all over the
-//! vocabulary, scores, and the choice of a token. Nothing is compiled for it, and what the upload left is tested as well.
+//! read back and compute with quickly: a chunk of a prompt, single steps, logits of rows from all over the
+//! vocabulary, scores, and the choice of a token. It compiles nothing extra, and tests the uploaded weights as well.
 
 use super::gpu_model::GpuModel;
 use super::plan::Plan;
@@ -17,17 +17,17 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::GpuBuffer;
 use crate::sampling::{LogProbs, Sampler, SamplingOptions};
 
-/// Rows of the vocabulary that are compared: so many blocks of so many neighbours.
+/// Rows of the vocabulary that are compared: `BLOCKS` blocks of `BLOCK` neighbours.
 const BLOCKS: usize = 4;
 const BLOCK: usize = 16;
-/// Tokens of the chunk: no round number.
+/// Tokens of the chunk: deliberately no round number.
 const CHUNK: usize = 21;
 /// Single steps after it.
 const STEPS: usize = 2;
-/// Most that logits may be off (L2, relative). Both sides round; what is wrong is off by more than this.
+/// Largest permitted error of the logits (L2, relative). Both sides round; a faulty result is off by more than this.
 const TOLERANCE: f64 = 1e-2;
 
-/// What a comparison says of the GPU.
+/// What a comparison says about the GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Finding {
     Right,
@@ -54,8 +54,8 @@ struct Copy<'a> {
 }
 
 impl GpuModel {
-    /// Makes sure that the model computes what it should, without packs; where subgroups are to blame, it does without from
-    /// then on. False if the model's own numbers do not tell.
+    /// Makes sure that the model computes what it should, without packs; if subgroups are to blame, it does not use them from
+    /// then on. False if the model's own numbers do not allow a verdict.
     ///
     /// # Errors
     /// `webgpu-unavailable` if it does not, `device-lost`.
@@ -85,7 +85,7 @@ impl GpuModel {
         Ok((self.sample().await?.model, 1))
     }
 
-    /// Whether the first layer does on the GPU what it does on the CPU.
+    /// Whether the first layer computes the same on the GPU as on the CPU.
     async fn finding(&mut self) -> Result<Finding> {
         if self.config.padded_vocab_size < BLOCK {
             return Ok(Finding::Nothing); // a toy without rows enough to compare
@@ -141,7 +141,7 @@ impl GpuModel {
             let logits = chosen.logits.unwrap_or_default();
             let is_good = match options.is_greedy() {
                 true => Sampler::new(options, &real, vocab).next(&logits) == chosen.id,
-                // Which of the three is a matter of noise, which both sides round.
+                // Noise decides which of the three wins, and both sides round it.
                 false => logits.iter().filter(|x| **x > logits[chosen.id as usize % vocab]).count() < 3,
             };
             if !is_good {
@@ -151,7 +151,7 @@ impl GpuModel {
         Ok(if is_blank { Finding::Nothing } else { Finding::Right })
     }
 
-    /// True if scores of the later half of `ids`, the KV cache's tokens, are those that `logits` after each of them give.
+    /// True if scores of the later half of `ids`, the KV cache's tokens, match the `logits` after each of them.
     async fn scores_follow(&mut self, logits: &[f32], ids: &[u32]) -> Result<bool> {
         let (vocab, last) = (self.config.padded_vocab_size, ids.len() - 1);
         let targets = &ids[last / 2 + 1..];
@@ -169,7 +169,7 @@ impl GpuModel {
     /// Reads the first layer and some rows of the embedding back.
     async fn sample(&self) -> Result<Sample> {
         let vocab = self.config.padded_vocab_size;
-        // Blocks begin at whole ones, so that every copy begins and ends at a word.
+        // Blocks begin at a multiple of their size, so that every copy begins and ends at a word.
         let starts: Vec<usize> = (0..BLOCKS).map(|i| (vocab / BLOCK - 1) * i / (BLOCKS - 1) * BLOCK).collect();
         let tokens = starts.iter().flat_map(|start| (*start..start + BLOCK).map(|id| id as u32)).collect();
         let config = ModelConfig { num_layers: 1, padded_vocab_size: BLOCKS * BLOCK, ..self.config.clone() };
@@ -219,7 +219,7 @@ fn are_finite(logits: &[f32]) -> bool {
     logits.iter().all(|x| x.is_finite())
 }
 
-/// True if logits are not those that are wanted. Where these are zeros, nothing else will do.
+/// True if logits match the expected ones. Where these are zeros, nothing else will do.
 fn is_off(got: &[f32], wanted: &[f32]) -> bool {
     if wanted.iter().all(|x| *x == 0.0) {
         return got.iter().any(|x| *x != 0.0);

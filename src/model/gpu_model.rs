@@ -22,30 +22,30 @@ use std::rc::Rc;
 pub struct GpuModel {
     pub(super) config: ModelConfig,
     pub(super) quantization: Quantization,
-    /// Layers that a step goes through: all, but for the self-test.
+    /// Layers that a step runs through: all, except in the self-test.
     pub(super) depth: usize,
-    /// Keeps the buffers alive that the bind groups name.
+    /// Keeps the buffers of the bind groups alive.
     pub(super) weights: Weights,
     pub(super) scratch: Scratch,
     pub(super) plan: Plan,
     /// A decode step's layers in few dispatches, where that works.
     pub(super) persistent: Option<Persistent>,
-    /// Packs that take part.
+    /// Active packs.
     pub(super) packs: Option<Packs>,
-    /// What takes part besides the base.
+    /// Everything that is active besides the base.
     pub(super) changes: Changes,
-    /// What looking at parameter tokens takes, once it was done.
+    /// Buffers and dispatches for inspecting parameter tokens, once needed.
     pub(super) inspecting: Option<Inspecting>,
-    /// What was found to be wrong while ways of making steps were tried out.
+    /// Faults found while ways of making steps were tried out.
     pub(super) dropped: Vec<String>,
     pub(super) choosing: Choosing,
-    /// Several texts at once, where such are written.
+    /// Several texts at once, if any are being written.
     pub(super) several: Several,
-    /// A training, where one goes on.
+    /// A training in progress.
     pub(super) training: Option<Training>,
     pub(super) weight_bytes: u64,
     pub(super) len: usize,
-    /// Last, so that it goes after its buffers.
+    /// Last, so that it is dropped after its buffers.
     pub(super) gpu: Rc<Gpu>,
 }
 
@@ -91,22 +91,22 @@ impl GpuModel {
         Parts { gpu: &self.gpu, config: &self.config, weights: &self.weights, scratch: &self.scratch, packs }
     }
 
-    /// The layers of a step, with packs where such take part.
+    /// The layers of a step, with packs if any are active.
     pub(super) fn stages(&self) -> &LayerStages {
         self.packs.as_ref().map_or(&self.plan.layers, |packs| &packs.layers)
     }
 
-    /// Who makes the layers of decode steps, if it is not a dispatch per product.
+    /// The team that makes the layers of decode steps, unless each product is a dispatch.
     pub fn team(&self) -> Option<Team> {
         self.persistent.as_ref().map(|persistent| persistent.team)
     }
 
-    /// What is not used since it does not work here: for `info`.
+    /// What is not used because it does not work on this GPU: for `info`.
     pub fn notes(&self) -> Vec<String> {
         self.gpu.forgone().into_iter().chain(self.dropped.iter().cloned()).collect()
     }
 
-    /// In what ways steps are made: for `info`.
+    /// How steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
         let decode = match self.team() {
             Some(team) => {
@@ -140,7 +140,7 @@ impl GpuModel {
         Ok(self.persistent.is_some())
     }
 
-    /// Records all layers for `count` tokens, by persistent workgroups if there are any and `may_fail`: if the caller will look
+    /// Records all layers for `count` tokens, by persistent workgroups if there are any and `may_fail`: the caller will check
     /// whether they timed out.
     pub(super) fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
         let part = (self.depth, self.config.num_layers);
@@ -151,7 +151,7 @@ impl GpuModel {
         }
     }
 
-    /// Records with `work` in one compute pass, then copies `copy` bytes of logits out, with what tells of workgroups
+    /// Records with `work` in one compute pass, then copies out `copy` bytes of logits and the flags of workgroups
     /// that timed out, in one submit.
     pub(super) fn submit(&self, copy: u64, work: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -190,7 +190,7 @@ impl GpuModel {
         Ok(())
     }
 
-    /// Appends the `bytes` bytes that a submit copied out; false if workgroups timed out, which makes them void.
+    /// Appends the `bytes` bytes that a submit copied out; false if workgroups timed out, which makes them invalid.
     pub(super) async fn read(&self, bytes: u64, out: &mut Vec<f32>) -> Result<bool> {
         let words = self.gpu.read::<f32>(&self.scratch.staging.buffer, bytes + FAILURE_WORDS as u64 * 4).await?;
         let (values, failures) = words.split_at(bytes as usize / 4);
@@ -198,7 +198,7 @@ impl GpuModel {
         Ok(failures.iter().all(|word| word.to_bits() == 0))
     }
 
-    /// Makes the steps again that workgroups timed out on, in many dispatches, as all that follow.
+    /// Repeats the steps on which workgroups timed out, with many dispatches each, as all later steps will be.
     pub(super) fn redo(&mut self, steps: usize) -> Result<()> {
         self.persistent = None;
         self.len -= steps;

@@ -4,7 +4,7 @@ use super::tables::Table;
 use super::weights::LayerTables;
 use crate::pattention::Pattention;
 
-/// Pattentions whose keys meet the same input, and whose tables lie in one: query, key and value; proj; mlp.
+/// Pattentions whose keys get the same input, and whose tables are fused: query, key and value; proj; mlp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Group {
     Qkv,
@@ -31,7 +31,7 @@ impl Group {
         first..first + self.kinds().len()
     }
 
-    /// The first of them; they have as many slots.
+    /// The first of them; all have the same number of slots.
     pub fn pattention(self) -> Pattention {
         self.kinds()[0]
     }

@@ -1,4 +1,4 @@
-//! What looking at parameter tokens takes on the GPU: lengths of value tokens, and dispatches between those of a prompt.
+//! What inspecting parameter tokens needs on the GPU: lengths of value tokens, and dispatches between those of a prompt.
 
 use super::group::Group;
 use super::kernels::inspect::{Fired, NOT_ASKED, RequestHead, Source, Which};
@@ -16,24 +16,24 @@ use crate::packs::{Merged, MergedTokens};
 use crate::pattention::Pattention;
 use std::collections::HashMap;
 
-/// Bytes that come back at a time: more rows are looked at in more steps.
+/// Most bytes of one readback: more rows are inspected in more steps.
 const READ_BYTES: usize = 4 << 20;
 
-/// Everything to look at rows of a chunk.
+/// Everything needed to inspect rows of a chunk.
 pub struct Inspecting {
-    /// What fires of the base, and of packs.
+    /// Stages that find what fires, in the base and in packs.
     stages: HashMap<(usize, Group, bool), Stage>,
     layers: usize,
-    /// 2 where packs take part, else 1.
+    /// 2 if packs are active, otherwise 1.
     sources: usize,
     request: GpuBuffer,
     fired: GpuBuffer,
     staging: GpuBuffer,
-    /// What bind groups name besides.
+    /// Further buffers of the bind groups.
     _buffers: Vec<GpuBuffer>,
 }
 
-/// A request as the shader wants it.
+/// A request in the shader's form.
 pub struct Asked {
     /// Each place once, and its number.
     places: HashMap<(usize, Pattention), usize>,
@@ -43,7 +43,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Words that come back for a row.
+    /// Entries that come back for a row.
     fn fired_per_row(&self) -> usize {
         self.places.len() * self.sources * self.top
     }
@@ -54,7 +54,7 @@ impl Asked {
     }
 }
 
-/// A part of a buffer that is made, 256 bytes being the largest alignment that a binding may need.
+/// Lays out a buffer in parts, 256 bytes being the largest alignment that a binding may need.
 struct Room {
     end: u64,
 }
@@ -68,7 +68,7 @@ impl Room {
 }
 
 impl Inspecting {
-    /// Makes room, measures value tokens, and compiles. `merged` is what takes part besides the base.
+    /// Allocates buffers, measures value tokens, and compiles. `merged` is what is active besides the base.
     ///
     /// # Errors
     /// If a shader's files contradict each other; validation errors go to the caller's error scope.
@@ -145,7 +145,7 @@ impl Inspecting {
         Ok(Self { stages, layers, sources, request, fired, staging, _buffers: buffers })
     }
 
-    /// Cuts a step into pieces of which no more comes back than there is room for: the end of each, and what is asked of it.
+    /// Cuts a step into pieces whose results fit the buffer: the end of each, and its part of the request.
     pub fn pieces(&self, count: usize, request: &InspectRequest) -> Vec<(usize, Asked)> {
         let mut places = HashMap::new();
         for place in request.places() {
@@ -169,7 +169,7 @@ impl Inspecting {
         pieces
     }
 
-    /// Tells the GPU what is asked for in the next submit.
+    /// Uploads the request for the next submit.
     pub fn ask(&self, gpu: &Gpu, asked: &Asked) {
         let kinds = Pattention::ALL.len();
         let mut words = vec![NOT_ASKED; self.layers * kinds];
@@ -187,7 +187,7 @@ impl Inspecting {
         gpu.queue.write_buffer(&self.request.buffer, size_of::<RequestHead>() as u64, bytemuck::cast_slice(&words));
     }
 
-    /// Records a look at scores, where it is asked for.
+    /// Records the inspection of scores, if it was requested.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, asked: &Asked, Mark { layer, group, of_packs }: Mark) {
         let is_asked = group.kinds().iter().any(|kind| asked.places.contains_key(&(layer, *kind)));
         if is_asked
@@ -198,21 +198,21 @@ impl Inspecting {
         }
     }
 
-    /// What no look writes is none.
+    /// Clears the results: entries that nothing writes are empty.
     pub fn clear(&self, encoder: &mut wgpu::CommandEncoder, asked: &Asked) {
         if asked.bytes() > 0 {
             encoder.clear_buffer(&self.fired.buffer, 0, Some(asked.bytes()));
         }
     }
 
-    /// Copies out what was found.
+    /// Copies out the results.
     pub fn copy_out(&self, encoder: &mut wgpu::CommandEncoder, asked: &Asked) {
         if asked.bytes() > 0 {
             encoder.copy_buffer_to_buffer(&self.fired.buffer, 0, &self.staging.buffer, 0, asked.bytes());
         }
     }
 
-    /// Reads it: for each row, each place of the request.
+    /// Reads the results: for each row, each place of the request.
     ///
     /// # Errors
     /// `device-lost`.
@@ -245,7 +245,7 @@ fn candidate(is_of_packs: bool, fired: &Fired) -> Candidate {
     Candidate { is_of_packs, index: number as usize - 1, score, activation, contribution }
 }
 
-/// The tokens that take part beside those of a Pattention.
+/// The active tokens of packs beside those of a Pattention.
 fn beside(merged: Option<&Merged>, layer: usize, kind: Pattention) -> Option<&MergedTokens> {
     merged?.layers.get(layer).map(|kinds| &kinds[kind as usize])
 }

@@ -64,7 +64,7 @@ pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, context_length: u
     caches.collect()
 }
 
-/// Layers whose caches share buffers: those whose tables do, if a binding holds so many.
+/// Layers whose caches share buffers: those whose tables do, if one binding can hold that many.
 fn runs(weights: &Weights, layers: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     let fit = !weights.slabs.is_empty() && weights.slabs.iter().all(|slab| slab.layers.len() <= most);
     let slabs: Vec<_> = weights.slabs.iter().map(|slab| slab.layers.clone()).collect();

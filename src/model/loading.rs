@@ -1,4 +1,4 @@
-//! From a model's shape to room for it on the GPU, and from there to a model that can run.
+//! From a model's shape to buffers on the GPU, and from there to a model that can run.
 
 use super::choosing::Choosing;
 use super::gpu_model::GpuModel;
@@ -15,7 +15,7 @@ use crate::gpu::{Gpu, Warm};
 use std::cmp::Reverse;
 use std::rc::Rc;
 
-/// A model that is being loaded: room on the GPU that is filled tensor by tensor, while its kernels are compiled.
+/// A model that is being loaded: buffers on the GPU that are filled tensor by tensor, while its kernels are compiled.
 pub struct Loading {
     /// Where the bytes go.
     pub weights: Weights,
@@ -25,12 +25,12 @@ pub struct Loading {
     pub(super) scratch: Scratch,
     /// Kernels that are being compiled.
     kernels: Vec<Warm>,
-    /// The device. Last, so that it goes after its buffers.
+    /// The device. Last, so that it is dropped after its buffers.
     pub gpu: Rc<Gpu>,
 }
 
 impl Loading {
-    /// Allocates everything, and begins to compile: what takes longest here then goes on beside the download.
+    /// Allocates everything, and starts to compile, so that the slowest part runs in parallel with the download.
     ///
     /// # Errors
     /// `out-of-memory` if it does not fit, `invalid-argument` for an impossible context length.
@@ -46,7 +46,7 @@ impl Loading {
         let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;
         let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch, packs: None };
         let mut kernels = Plan::kernels(parts)?;
-        // The longest take longest, and should not be what is waited for at the end.
+        // The slowest ones start first, so that they are not what the end waits for.
         kernels.sort_by_cached_key(|kernel| Reverse(kernel.source().map_or(0, |source| source.len())));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
         Ok(Self { weights, config, quantization, weight_bytes, scratch, kernels, gpu })
@@ -64,7 +64,7 @@ impl Loading {
     pub async fn finish(self) -> Result<GpuModel> {
         let Self { weights, config, quantization, weight_bytes, scratch, mut kernels, gpu } = self;
         for kernel in &mut kernels {
-            // What fails here fails below with a message.
+            // What fails here fails again below, with a message.
             kernel.is_compiled().await;
         }
         let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch, packs: None };

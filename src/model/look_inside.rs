@@ -1,4 +1,4 @@
-//! Looking at parameter tokens of a model on the GPU.
+//! Inspecting parameter tokens of a model on the GPU.
 
 use super::gpu_model::GpuModel;
 use super::group::Group;
@@ -15,7 +15,7 @@ use crate::packs::{Merged, PackTokens, ParameterToken};
 const SLOTS_AT_ONCE: usize = 1024;
 
 impl GpuModel {
-    /// See [`Backend::inspect`]. A step of more rows than can be read at once is made in pieces.
+    /// See [`Backend::inspect`]. A step with more rows than can be read at once is made in pieces.
     pub(super) async fn look(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
         self.gpu.check()?;
         self.check_step(ids.len())?;
@@ -37,12 +37,12 @@ impl GpuModel {
         Ok(fired)
     }
 
-    /// The tokens that take part besides the base's.
+    /// The active tokens besides the base's.
     fn merged(&self) -> Option<&Merged> {
         self.packs.as_ref().map(|packs| &packs.merged)
     }
 
-    /// A step in the way of a prompt's, however few its tokens.
+    /// A step with the kernels of a prompt, however few its tokens.
     fn look_at_piece(&self, inspecting: &Inspecting, ids: &[u32], asked: &Asked) {
         let (past, count) = (self.len, ids.len());
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(ids));
@@ -78,7 +78,7 @@ impl GpuModel {
         Ok(floats.chunks_exact(2 * d).map(of).collect())
     }
 
-    /// Has keys and values of tokens copied, f32 [tokens, 2, d]; gives that, and what has to live until it is done.
+    /// Records a copy of tokens' keys and values, f32 [tokens, 2, d]; returns it with what must live until it is done.
     fn copy_tokens(&self, tokens: &[ParameterToken]) -> Result<(GpuBuffer, Vec<GpuBuffer>)> {
         let (gpu, d) = (&self.gpu, self.config.hidden_size);
         let out = GpuBuffer::storage(gpu, "tokens", (2 * tokens.len() * d * 4) as u64);

@@ -1,8 +1,8 @@
-//! Whether the CPU would be faster: what a decode step takes on this GPU, and about what it takes on the CPU.
+//! Whether the CPU would be faster: how long a decode step takes on this GPU, and roughly how long on the CPU.
 //!
 //! The CPU has none of the weights, so it is measured with those that the self-test reads back, a layer and a few rows of
-//! the vocabulary: a step's time goes with the number of weights, and these are some of each kind. A GPU that is much faster
-//! is asked for one step, one that is much slower for two.
+//! the vocabulary: a step's time is proportional to the number of weights, and these are some of each kind. A GPU that is
+//! much faster is measured for one step, one that is much slower for two.
 
 use super::gpu_model::GpuModel;
 use super::tune;
@@ -13,18 +13,18 @@ use crate::engine::{Backend, Logits};
 use crate::error::Result;
 use web_time::Instant;
 
-/// Steps on the CPU are repeated for so many seconds: clocks of browsers may be coarse.
+/// Steps on the CPU are repeated for this many seconds, since browsers' clocks may be coarse.
 const TRIAL: f64 = 0.005;
-/// More repetitions than a clock that stands still is given.
+/// Limit of the repetitions, for a clock that stands still.
 const MOST_STEPS: usize = 10_000;
 /// How often both are measured, one after the other: the first steps of a GPU clear memory, and a browser makes a loop
 /// faster once it has run for a while.
 const ROUNDS: usize = 4;
-/// A GPU that is so many times as fast, or the CPU, is not asked again.
+/// A GPU that is this many times as fast as the CPU, or a CPU as fast as the GPU, is not measured again.
 const CLEAR: (f64, f64) = (3.0, 10.0);
-/// How much slower than the CPU a GPU must be to give way: trials are short and noisy, and the CPU has one thread to lose.
+/// How much slower than the CPU a GPU must be to be replaced: trials are short and noisy, and the CPU has one thread to lose.
 const DOUBT: f64 = 1.25;
-/// The same where decode steps are yet to be tuned, which makes them up to three times as fast.
+/// The same when decode steps are not tuned yet, since tuning makes them up to three times as fast.
 const UNTUNED: f64 = 3.0;
 
 /// Seconds of a decode step.
@@ -32,14 +32,14 @@ const UNTUNED: f64 = 3.0;
 pub struct Pace {
     /// On this GPU, as steps are made before they are tuned.
     pub gpu: f64,
-    /// On the CPU, as far as a part of the model tells.
+    /// On the CPU, extrapolated from a part of the model.
     pub cpu: f64,
     /// Steps on this GPU may yet become faster.
     pub is_untuned: bool,
 }
 
 impl Pace {
-    /// True for a GPU on which a step takes longer than on the CPU, whatever becomes of it.
+    /// True for a GPU on which a step takes longer than on the CPU, even after tuning.
     pub fn is_slower_than_cpu(&self) -> bool {
         self.gpu > self.cpu * if self.is_untuned { UNTUNED } else { DOUBT }
     }
@@ -58,7 +58,7 @@ impl GpuModel {
         let (mut part, id) = self.part_on_cpu().await?;
         let share = weights(part.config()) as f64 / weights(&self.config) as f64;
         let mut cpu = seconds_of_step(&mut part, id).await? / share;
-        // With the wait for its result: more than a step among others takes.
+        // This includes the wait for its result, so it is longer than a step among others.
         let from = Instant::now();
         self.logits_of_step().await?;
         let mut gpu = from.elapsed().as_secs_f64();
@@ -77,7 +77,7 @@ impl GpuModel {
     }
 }
 
-/// Weights that a step multiplies with.
+/// Weights that a step multiplies by.
 fn weights(config: &ModelConfig) -> u64 {
     tensors(config).map(|id| id.shape(config)).map(|shape| shape.rows as u64 * shape.cols as u64).sum()
 }
@@ -105,7 +105,7 @@ mod tests {
         let slower = |gpu, is_untuned| Pace { gpu, cpu: 0.010, is_untuned }.is_slower_than_cpu();
         assert_eq!([0.009, 0.012, 0.013].map(|gpu| slower(gpu, false)), [false, false, true]);
         assert_eq!([0.013, 0.029, 0.031].map(|gpu| slower(gpu, true)), [false, false, true]);
-        // A clock that stands still says nothing against a GPU.
+        // A clock that stands still is no evidence against a GPU.
         assert!(!Pace { gpu: 0.0, cpu: 0.0, is_untuned: false }.is_slower_than_cpu());
     }
 }

@@ -1,7 +1,7 @@
-//! The tokens of packs on the GPU, all packs' side by side, and what steps with them leave on the way.
+//! The tokens of packs on the GPU, those of all packs side by side, and the intermediate results of steps with them.
 //!
-//! Query, key and value run as one, and a kernel runs for many layers: so the three, and all layers, have as many tokens as
-//! the one that has most, the rest being zeros, which change nothing. Strengths are in the values.
+//! Query, key and value run as one, and a kernel runs for many layers: so the three, and all layers, are padded to
+//! the largest number of tokens among them, with zeros, which change nothing. Strengths are included in the values.
 
 use super::group::Group;
 use super::kernels::layers::PlacedPacks;
@@ -18,7 +18,7 @@ use crate::packs::{Merged, MergedTokens};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Workgroups that fill a large GPU, and the most parts that the sum of a score is split into for that.
+/// Workgroups that fill a large GPU, and the most parts that the sum of a score is split into to reach that number.
 const ENOUGH_TILES: usize = 512;
 const MOST_PARTS: usize = 8;
 
@@ -37,7 +37,7 @@ pub struct PackTable {
     pub parts: usize,
 }
 
-/// Those of query, key and value, of the output projection, of the feed-forward part; `None` where a layer has none.
+/// The tables of query, key and value, of the output projection, of the feed-forward part; `None` if a layer has none.
 pub type LayerPacks = [Option<PackTable>; 3];
 
 /// Packs of some neighbouring layers.
@@ -51,17 +51,17 @@ struct Run {
 /// Where the tables of a layer lie, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
-    /// Behind the angles.
+    /// Offset of the first layer, after the angles.
     first: u64,
     /// From layer to layer.
     stride: u64,
     keys: [u64; 3],
     values: [u64; 3],
-    /// Tokens for each Pattention; 0 where no layer has any.
+    /// Tokens for each Pattention; 0 if no layer has any.
     tokens: [usize; 3],
 }
 
-/// The tokens of all packs that take part.
+/// The tokens of all active packs.
 #[derive(Debug)]
 pub struct PackTables {
     hidden: usize,
@@ -115,7 +115,7 @@ impl Layout {
         }
     }
 
-    /// Few rows are few workgroups: so many for each tile that a large GPU is filled.
+    /// Few rows make few workgroups: parts per tile that are enough to fill a large GPU.
     fn parts(&self, gpu: &Gpu, group: Group) -> usize {
         let rows = group.kinds().len() * self.tokens[group as usize];
         let tiles = rows.div_ceil(TILE_ROWS).max(1) * MAX_CHUNK / TILE_TOKENS;
@@ -124,7 +124,7 @@ impl Layout {
 }
 
 impl PackTables {
-    /// Room for so many tokens, all zeros.
+    /// Allocates tables for these numbers of tokens, filled with zeros.
     ///
     /// # Errors
     /// `out-of-memory` for more than one binding can hold.
@@ -145,7 +145,7 @@ impl PackTables {
         if largest > limit {
             return Err(too_large(largest));
         }
-        // As the weights lie, so that a dispatch of many layers finds its packs in one binding; else each layer by itself.
+        // Laid out like the weights, so that a dispatch of many layers finds its packs in one binding; otherwise layer by layer.
         let mut ranges: Vec<Range<usize>> = weights.slabs.iter().map(|slab| slab.layers.clone()).collect();
         if ranges.is_empty() || ranges.iter().any(|layers| layout.bytes(layers.len()) > limit) {
             ranges = (0..config.num_layers).map(|layer| layer..layer + 1).collect();
@@ -181,7 +181,7 @@ impl PackTables {
         })
     }
 
-    /// True if so many tokens have room in just these tables: then there is nothing to compile.
+    /// True if these numbers of tokens fit these tables exactly: then there is nothing to compile.
     pub fn are_for(&self, counts: &[[usize; 5]]) -> bool {
         let has_any = |tables: &LayerPacks, counts: &[usize; 5]| {
             tables
@@ -193,7 +193,7 @@ impl PackTables {
             && self.layers.iter().zip(counts).all(|(tables, counts)| has_any(tables, counts))
     }
 
-    /// Writes tokens, of as many as there is room for. What keys were behind them stay: their values are zeros.
+    /// Writes as many tokens as the tables were made for. Old keys after them stay: their values are zeros.
     pub fn write(&self, gpu: &Gpu, merged: &Merged) {
         let d = self.hidden;
         for (tables, layer) in self.layers.iter().zip(&merged.layers) {
@@ -219,8 +219,8 @@ impl PackTables {
         &self.layers[layer]
     }
 
-    /// Where a dispatch of these layers finds its packs, in a buffer that begins with the rotary angles; `None` where
-    /// they do not lie in one.
+    /// Where a dispatch of these layers finds its packs, in a buffer that begins with the rotary angles; `None` if
+    /// they are not in one buffer.
     pub fn of_layers(&self, layers: &Range<usize>) -> Option<(&wgpu::Buffer, PlacedPacks)> {
         let run = self.runs.iter().find(|run| run.layers == *layers)?;
         let vectors = |bytes: u64| (bytes / 16) as usize;
@@ -247,7 +247,7 @@ fn write(gpu: &Gpu, table: &Table, first_row: usize, values: &[f32]) {
     }
 }
 
-/// Packs that are more than this GPU has room for.
+/// The error for packs that do not fit this GPU.
 pub fn too_large(bytes: u64) -> Error {
     let message =
         format!("The tokens of the packs take {} MB, for which this GPU has no room.", bytes.div_ceil(1_000_000));

@@ -1,18 +1,18 @@
-//! Token packs that take part in steps.
+//! Active token packs.
 
 use super::pack_tables::PackTables;
 use super::persistent::Persistent;
 use super::plan::LayerStages;
 use crate::packs::Merged;
 
-/// Packs that take part.
+/// Active packs.
 pub struct Packs {
     /// Their tokens.
     pub tables: PackTables,
-    /// What these hold: training goes on beside it.
+    /// What the tables hold, kept because training continues beside it.
     pub merged: Merged,
-    /// What the model's plan has without packs.
+    /// The layers of the model's plan without packs.
     pub layers: LayerStages,
-    /// Who made decode steps without packs.
+    /// The persistent workgroups of decode steps without packs.
     pub base: Option<Persistent>,
 }

@@ -1,4 +1,4 @@
-//! GPU time of a step's kernels, where the device has timestamps.
+//! GPU time of a step's kernels, if the device has timestamps.
 
 use super::gpu_model::GpuModel;
 use super::plan::Plan;
@@ -9,31 +9,31 @@ use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer};
 use serde::{Deserialize, Serialize};
 
-/// Dispatches of a kernel that are timed together: one alone is as short as the clock's steps.
+/// Dispatches of a kernel that are timed together: a single one is as short as the clock's resolution.
 pub(super) const REPEATS: usize = 40;
 
-/// Whose kernels are timed.
+/// The step whose kernels are timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Timed {
-    /// Those of a step of one token.
+    /// A step of one token.
     #[default]
     Decode,
-    /// Those of a step of so many tokens.
+    /// A step of this many tokens.
     Prefill(usize),
-    /// Those of a step of so many texts.
+    /// A step of this many texts.
     Several(usize),
 }
 
-/// What a kernel takes.
+/// The time of a kernel.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KernelTime {
     /// Kernel, flags and constants, and how many workgroups.
     pub kernel: String,
-    /// Dispatches of a step.
+    /// Dispatches per step.
     pub dispatches: usize,
-    /// Mean time of one, dispatched again and again, each after the one before it.
+    /// Mean time of one, dispatched repeatedly, each after the one before it.
     pub microseconds: f64,
 }
 
@@ -41,7 +41,7 @@ impl GpuModel {
     /// Times every kernel of a step, which forgets the cache's tokens; `None` without timestamps.
     ///
     /// # Errors
-    /// `device-lost`; `invalid-argument` for a step that there is not.
+    /// `device-lost`; `invalid-argument` for a step that does not exist.
     pub async fn kernel_times(&mut self, timed: Timed) -> Result<Option<Vec<KernelTime>>> {
         if !self.gpu.has_timestamps {
             return Ok(None);
@@ -60,7 +60,7 @@ impl GpuModel {
                 let rows: Vec<Row> = (0..texts.clamp(1, MOST_ROWS)).map(place).collect();
                 self.truncate(0);
                 self.begin_rows(&rows, self.config.padded_vocab_size, false).await?;
-                // Writes where the texts stand.
+                // Writes the positions of the texts.
                 self.step_rows().await?;
                 let Several { plan: Some((_, plan)), .. } = &self.several else { return Ok(None) };
                 let mut times = self.times_of(&[&self.plan.embed, &plan.layers, &plan.logits], 1, rows.len()).await?;
@@ -73,7 +73,7 @@ impl GpuModel {
         times.map(Some)
     }
 
-    /// Of steps of `count` tokens after `past`: each kernel with each grid that it has.
+    /// Times steps of `count` tokens after `past`: each kernel with each of its grids.
     async fn times_of(&self, parts: &[&Stages], past: usize, count: usize) -> Result<Vec<KernelTime>> {
         let mut times: Vec<KernelTime> = Vec::new();
         for stage in parts.iter().flat_map(|stages| stages.stages()) {
@@ -108,7 +108,7 @@ impl GpuModel {
     }
 }
 
-/// Microseconds of a [`REPEATS`]th of what `record` records.
+/// Microseconds of one [`REPEATS`]th of what `record` records.
 pub(super) async fn time(gpu: &Gpu, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<f64> {
     use wgpu::BufferUsages as U;
     let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -119,7 +119,7 @@ pub(super) async fn time(gpu: &Gpu, record: impl Fn(&mut wgpu::ComputePass<'_>))
     let resolved = GpuBuffer::new(gpu, "kernel times", 16, U::QUERY_RESOLVE | U::COPY_SRC);
     let staging = GpuBuffer::new(gpu, "kernel times", 16, U::MAP_READ | U::COPY_DST);
     let mut best = f64::INFINITY;
-    // The first rounds find the GPU asleep.
+    // In the first rounds the GPU's clocks are still low.
     for _ in 0..4 {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {

@@ -65,7 +65,7 @@ impl Elements {
     }
 }
 
-/// The flag that tells a shader how a table's elements are stored.
+/// The flag that says in a shader how a table's elements are stored.
 pub fn format_flag(format: TableFormat) -> &'static str {
     match format {
         TableFormat::Q4 => "Q4",
@@ -180,7 +180,7 @@ impl Table {
     }
 }
 
-/// Most bytes of a buffer for several layers: larger ones are harder to get.
+/// Most bytes of a buffer for several layers: larger ones are harder to allocate.
 const MOST_SLAB_BYTES: u64 = 512 << 20;
 
 /// The tables of some neighbouring layers as one: the elements of all, then the scales of all.
@@ -197,7 +197,7 @@ pub struct Slab {
 }
 
 impl Slab {
-    /// How many layers, of tables with these shapes, one binding holds.
+    /// How many layers with tables of these shapes one binding holds.
     pub fn capacity(gpu: &Gpu, format: TableFormat, shapes: [TableShape; 6]) -> usize {
         let limits = gpu.device.limits();
         let bytes = |region| shapes.iter().map(|s| aligned(region_bytes(format, *s, region))).sum::<u64>();
@@ -206,7 +206,7 @@ impl Slab {
         (limits.max_storage_buffer_binding_size / elements).min(most) as usize
     }
 
-    /// Room for layers whose tables have these shapes, and their tables.
+    /// Allocates layers whose tables have these shapes, and returns their tables.
     pub fn new(
         gpu: &Gpu,
         format: TableFormat,

@@ -1,4 +1,4 @@
-//! Having packs take part, and no longer.
+//! Activating packs, and deactivating them.
 
 use super::gpu_model::GpuModel;
 use super::pack_tables::{PackTables, too_large};
@@ -11,7 +11,7 @@ use crate::error::{ErrorCode, Result};
 use crate::packs::{Merged, ablated_base};
 
 impl GpuModel {
-    /// Has these packs and ablations count from now on, and no others; see [`Backend::set_packs`] and [`Backend::ablate`].
+    /// Activates these packs and ablations, and no others; see [`Backend::set_packs`] and [`Backend::ablate`].
     pub(super) async fn change(&mut self, changes: Changes) -> Result<()> {
         self.gpu.check()?;
         self.changes = Changes::default();
@@ -24,7 +24,7 @@ impl GpuModel {
         Ok(())
     }
 
-    /// What was computed with other packs, or without, is worth nothing now.
+    /// Drops what was computed with other packs, or without: it is no longer valid.
     fn forget_context(&mut self) {
         self.stop_choosing();
         self.truncate(0);
@@ -47,7 +47,7 @@ impl GpuModel {
         if merged.is_empty() { Ok(()) } else { self.add_packs(merged, counts).await }
     }
 
-    /// Makes room and compiles, where there are no packs yet.
+    /// Allocates and compiles, if there are no packs yet.
     async fn add_packs(&mut self, merged: Merged, counts: Vec<[usize; 5]>) -> Result<()> {
         let values: usize = counts.iter().flatten().map(|tokens| 2 * tokens * self.config.hidden_size).sum();
         let room = || PackTables::new(&self.gpu, &self.config, (&self.weights, &self.scratch), counts);
@@ -64,13 +64,13 @@ impl GpuModel {
         kernels.extend(team.and_then(|team| persistent::warm(parts, team)));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&self.gpu));
         for kernel in &mut kernels {
-            // What fails here fails below with a message.
+            // What fails here fails again below, with a message.
             kernel.is_compiled().await;
         }
         let layers = self.gpu.scoped("Compiling the kernels for token packs", || LayerStages::new(parts)).await?;
         self.packs = Some(Packs { tables, merged, layers, base: self.persistent.take() });
         let Some(team) = team else { return Ok(()) };
-        // Another kernel than the one that was tried out.
+        // This is another kernel than the one that was tried out, so it is tried again.
         let tried = match self.logits_of_step().await {
             Ok(wanted) => self.tried(team, &wanted).await,
             Err(e) => Err(e),
@@ -85,18 +85,18 @@ impl GpuModel {
         Ok(())
     }
 
-    /// Goes on as before there were packs.
+    /// Returns to the state without packs.
     ///
     /// # Errors
     /// `device-lost`.
     pub(super) async fn drop_packs(&mut self) -> Result<()> {
-        // Their dispatches name the packs' tables.
+        // Their dispatches refer to the packs' tables.
         (self.several, self.inspecting) = (Several::default(), None);
         let Some(Packs { base, .. }) = self.packs.take() else { return Ok(()) };
         let with_packs = self.persistent.take().map(|persistent| persistent.team);
         match (with_packs, base) {
             (Some(team), base) if base.as_ref().is_none_or(|base| base.team != team) => {
-                // It was chosen while there were packs.
+                // The team was chosen while there were packs.
                 match self.employ(team).await {
                     Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
                     Ok(true) => {}

@@ -13,7 +13,7 @@ use crate::reference::math;
 
 /// Exponentials of a GPU, and sums in another order.
 const TOLERANCE: f64 = 2e-4;
-/// Columns, dimensions of a head, and of these rotated: published shapes' heads and the smallest.
+/// Columns, dimensions of a head, and how many of these are rotated: heads of the published shapes and the smallest.
 const HEADS: [(usize, usize, usize); 4] = [(128, 64, 16), (160, 80, 20), (192, 96, 24), (32, 8, 2)];
 
 pub fn add(cases: &mut Cases) {
@@ -37,7 +37,7 @@ pub fn add(cases: &mut Cases) {
             });
         }
     }
-    // What texts have in common, and what each has besides, with the token of the step.
+    // Tokens that the texts share, and tokens that each has of its own, including the step's.
     let texts: [(usize, &[usize]); 4] =
         [(0, &[1, 3]), (1, &[31, 1, 2]), (PART - 1, &[1, 2, 3, 33]), (150, &[7; MOST_ROWS])];
     for (i, (common, tails)) in texts.into_iter().enumerate() {
@@ -112,7 +112,7 @@ fn decode(lab: &mut Lab<'_>, length: usize, (d, head, _): (usize, usize, usize))
     Ok(())
 }
 
-/// What `attention_decode` leaves. Parts of a longer context are left alone.
+/// The output of `attention_decode`. Parts of a longer context stay untouched.
 fn parts_of(q: &[f32], (keys, values): (&[f32], &[f32]), parts: AttentionParts) -> Vec<f32> {
     let (d, head, length) = (parts.hidden, parts.head, keys.len() / parts.hidden);
     let mut wanted = vec![f32::from_bits(DIRT); parts.len()];
@@ -134,7 +134,7 @@ fn parts_of(q: &[f32], (keys, values): (&[f32], &[f32]), parts: AttentionParts) 
     wanted
 }
 
-/// Texts that have `common` tokens in common, and where their tails of so many tokens lie: in other places than their order.
+/// Texts with a shared prefix of `common` tokens and tails of these lengths, and where the tails are: not in the texts' order.
 fn text_steps(lab: &mut Lab<'_>, common: usize, tails: &[usize]) -> (wgpu::Buffer, Vec<usize>) {
     let longest = tails.iter().copied().max().unwrap_or(0) + 1;
     let starts: Vec<usize> = (0..tails.len()).map(|text| (tails.len() - 1 - text) * longest).collect();

@@ -16,25 +16,25 @@ pub const FORMATS: [TableFormat; 3] = [TableFormat::Q4, TableFormat::Q8, TableFo
 pub enum Tier {
     /// One or two rows of every kernel.
     Quick,
-    /// Every kernel, size and format, but not each with each.
+    /// Every kernel, size and format, but not every combination.
     Short,
     /// All.
     Full,
 }
 
-/// What a kernel is given, and what it has to make of it.
+/// What a kernel is given, and what it must produce.
 pub struct Case {
     pub kernel: &'static str,
     pub size: String,
     pub format: Option<TableFormat>,
     pub variant: String,
-    /// What decides how it is compiled, besides what it is for.
+    /// What determines how it is compiled, besides its parameters.
     pub depends_on: DependsOn,
     pub build: Build,
 }
 
 impl Case {
-    /// Where its numbers begin: they are the same whatever other cases there are (FNV-1a of what it is called).
+    /// Seed of its numbers: the same whatever other cases there are (FNV-1a of its name).
     pub fn seed(&self) -> u64 {
         let text = format!("{} {} {:?} {}", self.kernel, self.size, self.format, self.variant);
         text.bytes()
@@ -42,17 +42,17 @@ impl Case {
     }
 }
 
-/// What of a device a kernel depends on: it is run as on each kind that differs in that.
+/// Which properties of a device a kernel depends on: it runs as on each kind of device that differs in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DependsOn {
     Nothing,
-    /// Whether it is a program on the CPU.
+    /// Whether it is a software GPU.
     Software,
     /// That, and whether it has subgroups.
     Subgroups,
     /// Whether it has subgroups.
     Sums,
-    /// All that `Subgroups` says, and how much workgroup memory it has.
+    /// The same as `Subgroups`, and how much workgroup memory it has.
     Memory,
 }
 

@@ -16,9 +16,9 @@ use crate::model::kernels::{
 use crate::reference::math;
 use crate::sampling::{Dry, END_OF_TEXT, Sampler, SamplingOptions, Seen, Xtc, best, dry_matches, dry_penalty};
 
-/// What has no chance of being drawn (LOWEST of the shader).
+/// The value of tokens that cannot be drawn (LOWEST of the shader).
 const LOWEST: f32 = -3.4e38;
-/// What a GPU's logarithms leave of a score's noise, as a part of the scores.
+/// Error of a score's noise from a GPU's logarithms, relative to the scores.
 const NOISE: f64 = 1e-2;
 
 pub fn add(cases: &mut Cases) {
@@ -68,17 +68,17 @@ fn adjustments() -> Vec<(&'static str, SamplingOptions, u32)> {
         ("greedy", SamplingOptions { temperature: 0.0, ..base.clone() }, 0),
         ("penalties", penalties, 0),
         ("first", first.clone(), 0),
-        // What the first token may not be, a later one may; and its noise is another.
+        // A token that is not permitted first is permitted later; and the noise is different.
         ("not first", first, 70),
-        // Before it is known which tokens stay in the draw, there is no noise.
+        // While it is not known which tokens stay in the draw, there is no noise.
         ("top-k", SamplingOptions { top_k: 7, ..base.clone() }, 70),
-        // The end of the text may not come yet, wherever the completion began.
+        // The end of the text is not permitted yet, wherever the completion began.
         ("top-n-sigma", sigma, 3),
         ("dry", SamplingOptions { frequency_penalty: 0.5, dry: dry(3, 0), dry_breakers, ..base }, 70),
     ]
 }
 
-/// What no place of the text is a breaker of, or every seventh.
+/// Options with no breakers in the text, or with one at every seventh id.
 fn repeating() -> Vec<(&'static str, SamplingOptions)> {
     let base = SamplingOptions { dry: dry(2, 0), ..Default::default() };
     let breakers = Some((0..40).map(|id| id % 7 == 3).collect());
@@ -86,7 +86,7 @@ fn repeating() -> Vec<(&'static str, SamplingOptions)> {
         ("", base.clone()),
         ("range", SamplingOptions { dry: dry(1, 25), ..base.clone() }),
         ("breakers", SamplingOptions { dry: dry(1, 0), dry_breakers: breakers, ..base.clone() }),
-        // So steep that a match counts no more tokens than it has to have.
+        // So steep that a match counts only as many tokens as it needs.
         ("steep", SamplingOptions { dry: Dry { base: 1e30, ..dry(1, 0) }, ..base.clone() }),
         ("flat", SamplingOptions { dry: Dry { base: 1.0, ..dry(4, 0) }, ..base }),
     ]
@@ -118,9 +118,9 @@ fn score(lab: &mut Lab<'_>, vocab: usize) -> Result<()> {
     let (rows, first_row, real_ids) = (3, 2, vocab.div_ceil(2));
     let logits = lab.numbers(rows * vocab, 8.0);
     let mut targets = lab.random.ids(first_row + rows, vocab);
-    // The best of the real ids is told from the best of all.
+    // Distinguishes the best of the real ids from the best of all.
     targets[first_row] = best(logits[..real_ids].iter().copied());
-    // Pairs of a number and a word; those of rows before are left alone.
+    // Pairs of a number and a word; those of earlier rows stay untouched.
     let mut words = vec![Some(DIRT); 2 * (first_row + rows)];
     let mut logprobs = vec![None; words.len()];
     for (row, logits) in logits.chunks_exact(vocab).enumerate() {
@@ -140,7 +140,7 @@ fn score(lab: &mut Lab<'_>, vocab: usize) -> Result<()> {
 
 fn repeats(lab: &mut Lab<'_>, tokens: usize, options: &SamplingOptions) -> Result<()> {
     let vocab = 40;
-    // A text of phrases that come again, and the beginning of one at its end.
+    // A text of repeating phrases, with the beginning of one at its end.
     let phrases: Vec<Vec<u32>> = [1, 3, 8, 20].iter().map(|n| lab.random.ids(*n, vocab)).collect();
     let mut text: Vec<u32> = Vec::new();
     while text.len() < tokens {
@@ -150,9 +150,9 @@ fn repeats(lab: &mut Lab<'_>, tokens: usize, options: &SamplingOptions) -> Resul
     text.truncate(tokens);
     let prompt = tokens / 3;
     let mut words = text_words(options, &text);
-    // What stands behind the text is of no concern.
+    // What follows the text must not matter.
     words.resize(TEXT.min(tokens + 300), 7);
-    // Once its penalty grows no more, a longer match need not be told from a shorter.
+    // Once the penalty stops growing, longer matches need not be distinguished from shorter ones.
     let most = options.dry.allowed_length as usize + (88.0 / options.dry.base.ln().max(1e-3)).ceil() as usize;
     let mut wanted = vec![0; vocab];
     for (id, length) in dry_matches(options, &text) {
@@ -207,12 +207,12 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     };
     let mut adjusted: Vec<f32> = (0..vocab).map(of).collect();
     let ids: Vec<u32> = (0..vocab as u32).collect();
-    // Where tokens may be dropped, the draw waits for the second half.
+    // If tokens may be dropped, the draw waits for the second half.
     let keeps_all = options.top_k == 0 && options.top_p >= 1.0 && options.min_p == 0.0 && options.top_n_sigma == 0.0;
     let draws = !options.is_greedy() && keeps_all;
     let sampler = sampler_at(index, options, real_ids);
     let noisy = |id: u32| adjusted[id as usize] + if draws { sampler.noise(id) } else { 0.0 };
-    // Of the tokens of each workgroup: the highest value, the best score, whose it is.
+    // For the tokens of each workgroup: the highest value, the best score, and its token.
     let found = ids.chunks(TOKENS).map(|ids| {
         let drawn: Vec<u32> = ids.iter().copied().filter(|id| adjusted[*id as usize] != LOWEST).collect();
         let highest = drawn.iter().map(|id| adjusted[*id as usize]).fold(LOWEST, f32::max);
@@ -245,7 +245,7 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     };
     lab.run(&kernel.dispatch(&buffers))?;
     lab.expect_words(&lengths, vec![Some(0); vocab]);
-    // What cannot be drawn is the lowest there is, so numbers are compared word by word where that is to be exact.
+    // Tokens that cannot be drawn have the lowest value of all, so exact numbers are compared word by word.
     let is_exact = |x: &f32| (*x == LOWEST).then_some(x.to_bits());
     lab.expect_words(&out, adjusted.iter().map(is_exact).collect());
     lab.expect_near(&out, adjusted.iter().map(|x| (*x != LOWEST).then_some(*x)).collect(), 1e-5);
@@ -261,14 +261,14 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     Ok(())
 }
 
-/// A sampler whose noise is that of the step's number: it has chosen as many tokens before.
+/// A sampler with the noise of step `index`: it has chosen that many tokens before.
 fn sampler_at(index: u32, options: &SamplingOptions, real_ids: usize) -> Sampler {
     let mut sampler = Sampler::new(options.clone(), &[], real_ids);
     (0..index).for_each(|_| sampler.note(u32::MAX));
     sampler
 }
 
-/// What a workgroup of `sample_adjust` leaves of its values, as far as it is compared.
+/// The output of a workgroup of `sample_adjust` for its values, as far as it is compared.
 fn partials_of(values: &[f32], options: &SamplingOptions) -> [Option<f32>; 8] {
     let counted = || values.iter().filter(|x| **x != LOWEST).map(|x| f64::from(*x));
     let highest = counted().reduce(f64::max).map(|x| x as f32);
@@ -287,7 +287,7 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
     let logits = lab.numbers(vocab, 6.0);
     let sampler = sampler_at(index, options, real_ids);
     let token = sampler.would_choose(&logits);
-    // What `sample_adjust` leaves of logits without penalties, at temperature 1 or 0.
+    // The output of `sample_adjust` for logits without penalties, at temperature 1 or 0.
     let mut adjusted: Vec<f32> = (0..vocab).map(|id| if id < real_ids { logits[id] } else { LOWEST }).collect();
     let ids: Vec<u32> = (0..vocab as u32).collect();
     let partials: Vec<[f32; 8]> = ids
@@ -306,7 +306,7 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
     adjusted.resize(vocab.next_multiple_of(4), LOWEST);
     let breaks = |id: u32| if id.is_multiple_of(2) { BREAKS } else { 0 };
     let mut seen: Vec<[u32; 2]> = ids.iter().map(|id| [id % 3 + 2, (id % 3 + 1) | breaks(*id)]).collect();
-    // Once the GPU looks up itself which token is counted no more, once it is told.
+    // In one case the GPU itself looks up which token is no longer counted, in one it is given.
     let left = 1 % vocab as u32;
     let mut ring = vec![DIRT; RING];
     let leaving = match options.penalty_range {
@@ -318,7 +318,7 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
         }
     };
     let step = lab.step(Step { index, leaving, xtc: options.has_xtc_at(index).into(), ..Step::new(0, 1) });
-    // The token is written behind the text, with the mark of a breaker where it is one.
+    // The token is written after the text, marked if it is a breaker.
     let prompt = 5;
     let mut text = vec![DIRT; TEXT];
     let sampling = lab.uniform(&Sampling::new(options, real_ids, prompt, 0));

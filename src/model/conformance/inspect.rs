@@ -1,4 +1,4 @@
-//! Cases of the kernels that look at parameter tokens: `slot`, `value_norms`, `inspect`.
+//! Cases of the kernels that inspect parameter tokens: `slot`, `value_norms`, `inspect`.
 
 use super::case::{Cases, DependsOn, FORMATS, SIZES};
 use super::lab::{Lab, Wanted};
@@ -9,9 +9,9 @@ use crate::model::kernels::inspect::{NOT_ASKED, RequestHead, Source, Which};
 use crate::model::kernels::{Inspect, InspectBuffers, Slots, SlotsBuffers, Step, ValueNorms};
 use crate::reference::math;
 
-/// Sums are made in another order.
+/// Sums are made in a different order.
 const TOLERANCE: f64 = 1e-4;
-/// Columns of the tables: no multiple of 128.
+/// Columns of the tables: not a multiple of 128.
 const HIDDEN: usize = 160;
 
 pub fn add(cases: &mut Cases) {
@@ -58,7 +58,7 @@ fn slot(lab: &mut Lab<'_>, format: TableFormat, slots: usize, columns: bool) -> 
     };
     let weights = lab.table(format, shape, 1 << 20);
     let tokens = [(2, slots - 1), (0, 0), (1, slots / 2), (2, slots / 3)];
-    // Not in the order of the places, and not all of the output.
+    // Not in the order of the places, and not the whole output.
     let (mut places, mut wanted) = (Vec::new(), vec![None; 5 * HIDDEN]);
     for (i, (segment, token)) in tokens.into_iter().enumerate() {
         let at = [3, 0, 4, 1][i] * HIDDEN;
@@ -103,8 +103,8 @@ fn value_norms(lab: &mut Lab<'_>, format: Option<TableFormat>, slots: usize) -> 
     Ok(())
 }
 
-/// Three rows of five, of three Pattentions side by side of which the second is not asked for. Of packs' tokens, in `parts`,
-/// there are fewer than the table has room for, and another number for each Pattention.
+/// Three rows of five, of three Pattentions side by side, the second of which is not requested. Packs' tokens, in `parts`,
+/// do not fill the table, and each Pattention has a different number of them.
 fn inspect(lab: &mut Lab<'_>, slots: usize, activation: NormActivation, parts: Option<usize>) -> Result<()> {
     const TOP: usize = 7;
     let (rows, asked, places) = (5, [4, 0, 3], 2);
@@ -116,7 +116,7 @@ fn inspect(lab: &mut Lab<'_>, slots: usize, activation: NormActivation, parts: O
     let mut tokens = lab.numbers(3 * cols * 2, 1.0);
     tokens.chunks_exact_mut(2).for_each(|token| token[0] = token[0].abs() + 0.5);
     let counts = if parts.is_some() { [slots, slots / 2, slots.saturating_sub(3).max(1)] } else { [slots; 3] };
-    // The first and the last are the same, and long: of equals the lower number comes first.
+    // The first and the last are the same, and long: among equals the lower number comes first.
     for (segment, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 1) {
         let of = &mut tokens[segment * cols * 2..];
         (of[0], of[1]) = (9.0, 1.0);
@@ -164,7 +164,7 @@ fn inspect(lab: &mut Lab<'_>, slots: usize, activation: NormActivation, parts: O
             }
         }
     }
-    // Kinds 10, 11 and 12 of a model's places; what is before and behind is of others.
+    // Kinds 10, 11 and 12 of a model's places; those before and after belong to others.
     let mut words = vec![NOT_ASKED; 15];
     (words[10], words[12]) = (1, 0);
     let head = RequestHead { top: TOP as u32, count: 2, sources: sources as u32, rows_at: 15 };
@@ -194,7 +194,7 @@ fn inspect(lab: &mut Lab<'_>, slots: usize, activation: NormActivation, parts: O
     });
     lab.run_for(&dispatch, asked.len())?;
     lab.expect_near(&fired, wanted, TOLERANCE);
-    // Of thousands some are so near to each other that either order is right.
+    // Among thousands, some are so close to each other that either order is right.
     if slots < 1000 {
         lab.expect_words(&fired, numbers);
     }

@@ -1,5 +1,5 @@
-//! Where a kernel is run alone: buffers that were not zero before, words behind them that nobody may touch, and what has
-//! to be in them afterwards.
+//! Runs a kernel alone: in buffers that were not zero before, followed by words that must not be touched, and with the
+//! results that must be in them afterwards.
 
 use crate::checkpoint::layout::{TableFormat, TableShape};
 use crate::checkpoint::random::Random;
@@ -13,16 +13,16 @@ use crate::reference::math;
 use half::f16;
 use std::rc::Rc;
 
-/// What every word of an output is before: as f32 no number, as a token id far too large.
+/// The initial value of every output word: as f32 not a number, as a token id far too large.
 pub const DIRT: u32 = 0x7fc0_dead;
-/// Words behind an output, which nobody may touch.
+/// Words after an output that must not be touched.
 const GUARD: usize = 64;
 
-/// A kernel's run: what it is given and what it has to leave.
+/// A kernel's run: its inputs and its expected outputs.
 pub struct Lab<'g> {
     pub gpu: &'g Gpu,
     pub random: Random,
-    /// The GPU is a program on the CPU, whatever it is taken for: its workgroups run one after the other.
+    /// The GPU is a software GPU, whatever it is treated as: its workgroups run one after the other.
     pub is_program: bool,
     kernels: &'g mut Kernels,
     step: Step,
@@ -30,12 +30,12 @@ pub struct Lab<'g> {
     outputs: Vec<Output>,
     /// Why nothing is run.
     skipped: Option<&'static str>,
-    /// What has to live until all is read.
+    /// Objects that must live until all is read.
     buffers: Vec<GpuBuffer>,
     tables: Vec<Rc<Values>>,
 }
 
-/// A table on the GPU, and what it stands for.
+/// A table on the GPU, and its values.
 pub struct Values {
     pub table: Table,
     pub values: Vec<f32>,
@@ -53,11 +53,11 @@ struct Output {
     wanted: Wanted,
 }
 
-/// What an output has to hold.
+/// The expected contents of an output.
 pub enum Wanted {
-    /// Numbers, up to a part of their root mean square; one that is [`DIRT`] must be untouched.
+    /// Numbers, within a fraction of their root mean square; one that is [`DIRT`] must be untouched.
     Floats { values: Vec<f32>, tolerance: f64 },
-    /// Pairs of f16 from some words on, up to a part of their root mean square; all else must be as it was before.
+    /// Pairs of f16 from given words on, within a fraction of their root mean square; all else must be unchanged.
     Halves { before: Vec<u32>, runs: Vec<(usize, Vec<f32>)>, tolerance: f64 },
     /// Exactly these words, where one is given.
     Words(Vec<Option<u32>>),
@@ -65,10 +65,10 @@ pub enum Wanted {
     Near(Vec<Option<f32>>, f64),
 }
 
-/// What was found.
+/// The result.
 #[derive(Debug, Default)]
 pub struct Finding {
-    /// The largest error, as a part of what is allowed.
+    /// The largest error, relative to the permitted one.
     pub error: f64,
     /// What is wrong, in words; empty if nothing is.
     pub wrong: String,
@@ -102,7 +102,7 @@ impl<'g> Lab<'g> {
         (0..n).map(|_| f16::from_f32(self.random.uniform() * scale).to_f32()).collect()
     }
 
-    /// A buffer that is only read. What stands behind its end is no number.
+    /// A buffer that is only read. Words after its end are not numbers.
     pub fn input<T: bytemuck::NoUninit>(&mut self, values: &[T]) -> wgpu::Buffer {
         let mut words: Vec<u32> = bytemuck::pod_collect_to_vec(bytemuck::cast_slice::<T, u8>(values));
         words.extend([DIRT; GUARD]);
@@ -115,12 +115,12 @@ impl<'g> Lab<'g> {
         self.input(&halves)
     }
 
-    /// A buffer of `words` words to be written, dirty before.
+    /// A buffer of `words` words to be written, filled with [`DIRT`].
     pub fn output(&mut self, words: usize) -> Out {
         self.in_out(&vec![DIRT; words])
     }
 
-    /// A buffer that holds something and is written, too.
+    /// A buffer that is read and written.
     pub fn in_out<T: bytemuck::NoUninit>(&mut self, values: &[T]) -> Out {
         let words = size_of_val(values) / 4;
         Out { buffer: self.input(values), words }
@@ -134,13 +134,13 @@ impl<'g> Lab<'g> {
         self.keep(buffer, bytes)
     }
 
-    /// What is special of the step; also decides how many workgroups run.
+    /// The parameters of the step, which also determine how many workgroups run.
     pub fn step(&mut self, step: Step) -> wgpu::Buffer {
         self.step = step;
         self.uniform(&step)
     }
 
-    /// A random table, in parts of so many rows at most.
+    /// A random table, in parts of at most `rows_per_part` rows.
     pub fn table(&mut self, format: TableFormat, shape: TableShape, rows_per_part: usize) -> Rc<Values> {
         self.filled(Table::in_parts(self.gpu, "table", format, shape, rows_per_part))
     }
@@ -199,7 +199,7 @@ impl<'g> Lab<'g> {
         made
     }
 
-    /// Has a dispatch run after those before it.
+    /// Runs a dispatch after those before it.
     ///
     /// # Errors
     /// If the shader's files contradict each other.
@@ -207,7 +207,7 @@ impl<'g> Lab<'g> {
         self.run_for(dispatch, self.step.count as usize)
     }
 
-    /// The same, with workgroups for so many rows, whatever the step has.
+    /// The same, with workgroups for this many rows, whatever the step has.
     ///
     /// # Errors
     /// Those of [`run`](Self::run).
@@ -218,7 +218,7 @@ impl<'g> Lab<'g> {
         Ok(())
     }
 
-    /// Says why this case cannot be run on this device.
+    /// Records why this case cannot run on this device.
     pub fn skip(&mut self, why: &'static str) {
         self.skipped = Some(why);
     }
@@ -228,29 +228,29 @@ impl<'g> Lab<'g> {
         self.skipped
     }
 
-    /// Says what an output has to hold.
+    /// Sets the expected contents of an output.
     pub fn expect(&mut self, out: &Out, wanted: Wanted) {
         self.outputs.push(Output { out: out.clone(), wanted });
     }
 
-    /// Says which words have to be exactly these.
+    /// Sets the words that must match exactly.
     pub fn expect_words(&mut self, out: &Out, words: Vec<Option<u32>>) {
         self.expect(out, Wanted::Words(words));
     }
 
-    /// Says which numbers have to be about these.
+    /// Sets the numbers that must match approximately.
     pub fn expect_near(&mut self, out: &Out, numbers: Vec<Option<f32>>, tolerance: f64) {
         self.expect(out, Wanted::Near(numbers, tolerance));
     }
 
-    /// Says that rows of f16 from `row` on have to be these, and the rest untouched: the cache after a step.
+    /// Expects these rows of f16 from `row` on, and the rest untouched: the cache after a step.
     pub fn expect_rows(&mut self, out: &Out, (row, d): (usize, usize), values: Vec<f32>) {
         self.expect_halves(out, vec![DIRT; out.words], vec![(row * d / 2, values)]);
     }
 
-    /// Says that f16 from some words on have to be these, and the rest as it was before.
+    /// Expects these f16 from given words on, and the rest unchanged.
     pub fn expect_halves(&mut self, out: &Out, before: Vec<u32>, runs: Vec<(usize, Vec<f32>)>) {
-        // f16 has eleven digits, and the sums before it are in another order.
+        // f16 has eleven bits of precision, and the sums before it are in a different order.
         self.expect(out, Wanted::Halves { before, runs, tolerance: 2e-3 });
     }
 
@@ -305,7 +305,7 @@ impl<'g> Lab<'g> {
 }
 
 impl Wanted {
-    /// Words that something is said of.
+    /// Words that have an expectation.
     fn len(&self) -> usize {
         match self {
             Self::Floats { values, .. } => values.len(),
@@ -355,7 +355,7 @@ impl Wanted {
 }
 
 impl Finding {
-    /// Notes an error, a part of what is allowed, if it is the largest.
+    /// Records an error, relative to the permitted one, if it is the largest.
     fn diagnose(&mut self, error: f64, what: impl FnOnce() -> String) {
         if error > self.error {
             self.error = error;
@@ -369,7 +369,7 @@ fn close(got: impl Iterator<Item = f32>, wanted: &[f32], tolerance: f64, finding
     let squares: f64 = wanted.iter().filter(is_number).map(|x| f64::from(*x).powi(2)).sum();
     let numbers = wanted.iter().filter(is_number).count().max(1);
     let size = (squares / numbers as f64).sqrt();
-    // Where zeros are wanted, what is as small as the rounding of ones will do.
+    // If zeros are expected, anything as small as the rounding of ones will do.
     let size = if size > 0.0 { size } else { 1e-3 };
     for (i, (got, wanted)) in got.zip(wanted).enumerate() {
         if wanted.to_bits() == DIRT {

@@ -1,4 +1,4 @@
-//! Cases of `layers`: one step of a small model of random weights, by workgroups that send each other what they make,
+//! Cases of `layers`: one step of a small model with random weights, by workgroups that send each other their results,
 //! compared with the same step written out.
 
 use super::case::{Cases, DependsOn};
@@ -16,12 +16,12 @@ use crate::reference::math;
 use half::f16;
 use std::rc::Rc;
 
-/// Sums in another order, and activations of two bytes; in two layers, whose products are long.
+/// Sums in a different order, and activations of two bytes; in two layers, whose products are long.
 const TOLERANCE: f64 = 2e-3;
-/// Words of a mailbox from the one that tells of a failure on.
+/// Words of a mailbox from the failure flag on.
 const FAILURE: usize = 4;
 
-/// What is made a step of.
+/// The model of a step.
 #[derive(Clone, Copy)]
 struct Small {
     layers: usize,
@@ -50,12 +50,12 @@ pub fn add(cases: &mut Cases) {
         format: TableFormat::Q4,
         arithmetic: Arithmetic::Int8,
         threads: 64,
-        // Two stretches, of which the second ends with the token itself among the first that are looked at.
+        // Two stretches of positions; the second ends with the token itself among the first positions it looks at.
         past: 128,
         packs: [0; 3],
     };
     let (f32s, gelu, softmax) = (Arithmetic::F32, NormActivation::GeluL2Norm, NormActivation::Softmax);
-    // Three slots of activations for each thread, the last of them not for all.
+    // Three slots of activations per thread, the last of them only for some threads.
     let long = Small { layers: 1, hidden: 160, slots: [100, 70, 1100], threads: 128, past: 0, ..small };
     let mut all = vec![
         // The first is the one that compiles soonest: the quick tier has no other.
@@ -115,10 +115,10 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
     let (d, past, layers) = (model.hidden, model.past, model.layers);
     let (slab, tables) = Slab::new(lab.gpu, model.format, layer_shapes(&config), 0..layers);
     let tables: Vec<[Rc<Values>; 6]> = tables.into_iter().map(|layer| layer.map(|table| lab.filled(table))).collect();
-    // A position more than this step fills.
+    // One position more than this step fills.
     let context = past + 2;
     let stride = aligned((context * d * 2) as u64);
-    // Only what waits for nobody works where workgroups run one after the other.
+    // Where workgroups run one after the other, only one that waits for no other works.
     let workgroups = if lab.is_program { 1 } else { 3 };
     let Small { threads, arithmetic, .. } = model;
     let team = Team { workgroups, threads, spin_limit: 20_000, arithmetic, subgroups: true };
@@ -158,7 +158,7 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
     }
     let failed = kernel.failed_at(layers);
     let mut sent = vec![0; failed + FAILURE];
-    // What another dispatch left: values, and that nobody timed out.
+    // The state after another dispatch: values, and no timeout.
     let mut old = vec![DIRT; failed + FAILURE];
     old[failed] = 0;
     let (out, mailbox, other) = (lab.in_out(&before), lab.in_out(&sent), lab.in_out(&old));
@@ -182,7 +182,7 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
             |(layer, cache): (usize, &[Vec<f32>; 2])| (layer * words + past * d / 2, cache[which][past * d..].to_vec());
         lab.expect_halves(out, before, caches.iter().enumerate().map(row).collect());
     }
-    // Nobody timed out, and what the other dispatch left is cleared.
+    // No workgroup timed out, and the other dispatch's values are cleared.
     let mut words: Vec<Option<u32>> = sent.drain(..).map(|_| None).collect();
     words[failed] = Some(0);
     lab.expect_words(&mailbox, words);
@@ -191,8 +191,8 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
     Ok(())
 }
 
-/// Tokens of packs for all layers, if there are any, and where they lie: after the angles, each run of them after some
-/// values that nobody asks for.
+/// Tokens of packs for all layers, if there are any, and where they are: after the angles, each run of them after some
+/// unused values.
 fn packs(lab: &mut Lab<'_>, model: Small, angles: &[f32]) -> (Option<PlacedPacks>, Vec<f32>) {
     if model.packs == [0; 3] {
         return (None, Vec::new());
@@ -228,7 +228,7 @@ fn packs(lab: &mut Lab<'_>, model: Small, angles: &[f32]) -> (Option<PlacedPacks
     (Some(PlacedPacks { tokens: model.packs, stride: end, keys, values }), all)
 }
 
-/// Where the packs' tokens of a layer lie in what begins with the angles, moved on to that layer.
+/// Where the packs' tokens of a layer are in the buffer that begins with the angles, shifted to that layer.
 type Tokens<'a> = (PlacedPacks, &'a [f32]);
 
 /// One layer for one token, of h [d], whose key (in the order of the cache) and value are added to the layer's.

@@ -1,4 +1,4 @@
-//! Cases of the kernels that train token packs, of what is no product: losses, norms, Θ, AdamW.
+//! Cases of the kernels that train token packs and are not products: losses, norms, Θ, AdamW.
 
 use super::case::{Cases, DependsOn, SIZES};
 use super::lab::Lab;
@@ -32,7 +32,7 @@ pub fn add(cases: &mut Cases) {
             });
         }
     }
-    // Of one slot, Θ is the same whatever its score is.
+    // With a single slot, Θ is the same whatever its score is.
     for slots in [2, 31, 32, 33, 255, 4096] {
         for (variant, packs) in
             [("without packs", None), ("packs", Some([3, 130, 1])), ("a kind without", Some([3, 0, 4]))]
@@ -103,7 +103,7 @@ fn sum_losses(lab: &mut Lab<'_>, rows: usize) -> Result<()> {
 
 fn layernorm_backward(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: bool) -> Result<()> {
     let first_row = if is_final { 2 } else { 0 };
-    // A common offset costs no digits.
+    // A common offset must not cost precision.
     let h: Vec<f32> = lab.numbers((first_row + tokens) * cols, 3.0).iter().map(|x| x + 20.0).collect();
     let (du, norm, before) = (lab.numbers(tokens * cols, 1.0), lab.numbers(2 * cols, 1.0), lab.numbers(h.len(), 1.0));
     let rows = &h[first_row * cols..];
@@ -124,8 +124,8 @@ fn layernorm_backward(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: b
     Ok(())
 }
 
-/// What Θ makes of a row's scores and of those of packs' tokens with their strengths, and of gradients by these weights: weights,
-/// packs' weights, gradients by the scores, and by the packs' scores. In the words of DESIGN: with e = ∂L/∂z,
+/// Θ of a row's scores and of those of packs' tokens with their strengths, and its backward pass from gradients w.r.t. these weights: weights,
+/// packs' weights, gradients w.r.t. the scores, and w.r.t. the packs' scores. As in DESIGN: with e = ∂L/∂z,
 /// ∂L/∂s = e·√n/‖s‖ − (Σ e·z)·s/‖s‖².
 fn theta_of(s: &[f32], q: &[(f32, f32)], by_a: &[f32], by_a_p: &[f32]) -> [Vec<f32>; 4] {
     let norm = s.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
@@ -147,7 +147,7 @@ fn theta_of(s: &[f32], q: &[(f32, f32)], by_a: &[f32], by_a_p: &[f32]) -> [Vec<f
     ]
 }
 
-/// Two rows of three segments, of which one has no scores. Packs have so many tokens in each segment.
+/// Two rows of three segments, one of which has no scores. `packs`: their tokens in each segment.
 fn theta(lab: &mut Lab<'_>, slots: usize, packs: Option<[usize; 3]>, backward: bool) -> Result<()> {
     let (rows, segments, cols, parts) = (2, 3, padded_slots(slots), 2);
     let counts = packs.unwrap_or([0; 3]);

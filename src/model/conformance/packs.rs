@@ -1,4 +1,4 @@
-//! Cases of what is done for token packs: `pack_weights`, and the other kernels with packs or tables of single precision.
+//! Cases of the work for token packs: `pack_weights`, and the other kernels with packs or tables of single precision.
 
 use super::case::{Cases, DependsOn, FORMATS};
 use super::lab::{Lab, Wanted};

@@ -14,20 +14,20 @@ use crate::reference::math;
 use std::rc::Rc;
 
 const EPSILON: f64 = 1e-5;
-/// Sums in another order, and exponentials of a GPU.
+/// Sums in a different order, and exponentials of a GPU.
 const TOLERANCE: f64 = 2e-4;
 const ACTIVATIONS: [NormActivation; 3] =
     [NormActivation::L2NormGelu, NormActivation::GeluL2Norm, NormActivation::Softmax];
 
-/// What keys are multiplied with.
+/// What keys are multiplied by.
 #[derive(Clone, Copy)]
 pub enum Input {
     Normalized,
     Attention,
-    /// Of a context so long that its parts' weights do not fit into workgroup memory.
+    /// The output of the attention over a context so long that its parts' weights do not fit into workgroup memory.
     LongAttention,
     Final,
-    /// By a table in two parts.
+    /// The same as `Final`, with a table in two parts.
     FinalInParts,
 }
 
@@ -73,7 +73,7 @@ pub fn add(cases: &mut Cases) {
             }
         }
     }
-    // The 450M's products, and rows that the least workgroup memory holds in two chunks, of which the last is shorter.
+    // The 450M's products, and rows that the smallest workgroup memory holds in two chunks, the last of them shorter.
     let q4 = Some(TableFormat::Q4);
     cases.add(("keys", "3072 × 1024".into(), q4), "layernorm", DependsOn::Subgroups, |lab| {
         keys(lab, TableFormat::Q4, TableShape { rows: 3072, cols: 1024 }, Input::Normalized, None)
@@ -144,7 +144,7 @@ pub fn add(cases: &mut Cases) {
     }
 }
 
-/// With `packs`, so many further rows of a table of their own.
+/// `packs`: further rows, in a table of their own.
 pub fn keys(
     lab: &mut Lab<'_>,
     format: TableFormat,
@@ -157,7 +157,7 @@ pub fn keys(
     let weights = lab.table(format, shape, rows_per_part);
     let packs = packs.map(|tokens| random_f32(lab, TableShape { rows: tokens, cols }));
     let table = &weights.table;
-    // Of the last part of the attention that is there, three positions are.
+    // The last part of the attention that is used has three positions.
     let (parts, max_parts) = if matches!(input, Input::LongAttention) { (5, MOST_WEIGHTS + 1) } else { (2, 3) };
     let past = (parts - 1) * PART + 2;
     let layout = AttentionParts { max_parts, hidden: cols, head: 32 };
@@ -197,7 +197,7 @@ pub fn keys(
     Ok(())
 }
 
-/// With `packs`, so many further tokens of each segment, with scores behind those of the base.
+/// `packs`: further tokens of each segment, with scores after those of the base.
 pub fn values(
     lab: &mut Lab<'_>,
     format: TableFormat,
@@ -209,7 +209,7 @@ pub fn values(
     let segments = if qkv { 3 } else { 1 };
     let (cols, past, context) = (padded_slots(slots), 6, 8);
     let weights = lab.table(format, TableShape { rows: segments * d, cols }, 1 << 20);
-    // Values of the packs' padding are never looked at.
+    // Values of the packs' padding are never used.
     let of_packs = |tokens| TableShape { rows: segments * d, cols: padded_slots(tokens) };
     let packs = packs.map(|tokens| (tokens, random_f32(lab, of_packs(tokens))));
     let scores = lab.numbers(segments * (cols + packs.as_ref().map_or(0, |(tokens, _)| *tokens)), 1.0);
@@ -275,13 +275,13 @@ fn matmul(
     residual: bool,
     few: Option<usize>,
 ) -> Result<()> {
-    // A table that is cut has an even number of rows in each part.
+    // When a table is cut, each part has an even number of rows.
     let rows_per_part = if segments == 1 && parts == 1 && !residual { (rows / 2).next_multiple_of(2) } else { rows };
     let weights = lab.table(format, TableShape { rows, cols }, rows_per_part);
     product(lab, &weights, tokens, (segments, parts), residual, few)
 }
 
-/// X·Wᵀ for so many tokens; `few` is the most that the kernel for few tokens is made for.
+/// X·Wᵀ for this many tokens; `few`: the largest number that the kernel for few tokens is made for.
 pub fn product(
     lab: &mut Lab<'_>,
     weights: &TableValues,
@@ -295,7 +295,7 @@ pub fn product(
     let each = rows / segments;
     let before = lab.numbers(tokens * rows, 1.0);
     let mut wanted = vec![0.0; parts * tokens * rows];
-    // Rounds of 16 columns are what a sum is split by.
+    // A sum is split at rounds of 16 columns.
     let rounds = cols / 16;
     for part in 0..parts {
         let columns = part * rounds / parts * 16..(part + 1) * rounds / parts * 16;
@@ -332,7 +332,7 @@ pub fn random_f32(lab: &mut Lab<'_>, shape: TableShape) -> Rc<TableValues> {
     lab.f32_table(shape, values)
 }
 
-/// gelu(z · scale) of each.
+/// gelu(z · scale), element by element.
 pub fn gelu_of(values: &[f32], scale: f32) -> Vec<f32> {
     values.iter().map(|z| math::gelu(z * scale)).collect()
 }

@@ -1,4 +1,4 @@
-//! Cases of kernels that make rows of rows: `embed`, `layernorm`, `sum_parts`.
+//! Cases of kernels that make rows from rows: `embed`, `layernorm`, `sum_parts`.
 
 use super::case::{Cases, DependsOn, FORMATS, SIZES};
 use super::lab::{Lab, Wanted};
@@ -55,7 +55,7 @@ fn embed(lab: &mut Lab<'_>, format: TableFormat, tokens: usize, cols: usize) -> 
 
 fn layernorm(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: bool) -> Result<()> {
     let first_row = if is_final { 2 } else { 0 };
-    // A common offset costs no digits.
+    // A common offset must not cost precision.
     let rows: Vec<f32> = lab.numbers((first_row + tokens) * cols, 3.0).iter().map(|x| x + 20.0).collect();
     let norm = lab.numbers(2 * cols, 1.0);
     let mut wanted = math::layer_norm(&rows[first_row * cols..], cols, EPSILON as f32);

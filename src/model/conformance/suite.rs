@@ -14,21 +14,21 @@ use std::collections::{BTreeSet, HashMap};
 pub struct Row {
     /// Its shader in `shaders/`.
     pub kernel: &'static str,
-    /// How large what it works on is.
+    /// The size of its input.
     pub size: String,
     /// How a table's elements are stored; empty for kernels without one.
     pub format: &'static str,
-    /// How it is compiled, and what for.
+    /// How it is compiled, and for which purpose.
     pub variant: String,
-    /// The largest error, as a part of what is allowed.
+    /// The largest error, relative to the permitted one.
     pub error: f64,
-    /// No error is more than is allowed.
+    /// No error exceeds the permitted one.
     pub is_ok: bool,
     /// What is wrong, in words.
     pub wrong: String,
 }
 
-/// How it went.
+/// The result.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
@@ -40,17 +40,17 @@ pub struct Summary {
     pub skipped: Vec<String>,
 }
 
-/// A kind of device, which this one can be taken for.
+/// A kind of device that this one can be treated as.
 struct Kind {
     name: &'static str,
     subgroups: bool,
-    /// Work is shared out as for a program on the CPU.
+    /// Work is distributed as on a software GPU.
     software: bool,
-    /// It has no more than every device with WebGPU.
+    /// It has only the limits of every device with WebGPU.
     default_limits: bool,
 }
 
-/// The first runs all; another one runs what depends on that in which it differs.
+/// The first kind runs all cases; another one runs those that depend on its differences.
 const KINDS: [Kind; 4] = [
     Kind { name: "trees", subgroups: false, software: false, default_limits: false },
     Kind { name: "subgroups", subgroups: true, software: false, default_limits: false },
@@ -70,7 +70,7 @@ impl Kind {
     }
 }
 
-/// Runs the rows of these kernels, or of all if none is named, and tells each.
+/// Runs the rows of these kernels, or of all if none is named, and reports each.
 ///
 /// # Errors
 /// `invalid-argument` for a name that no kernel has, `webgpu-unavailable` without a GPU, `device-lost`.
@@ -106,13 +106,13 @@ pub async fn run(tier: Tier, kernels: &[String], mut tell: impl FnMut(Row)) -> R
     Ok(summary)
 }
 
-/// The names of the kernels, in the order of the alphabet.
+/// The names of the kernels, in alphabetical order.
 fn names() -> BTreeSet<&'static str> {
     cases(Tier::Short).into_iter().map(|case| case.kernel).collect()
 }
 
 /// # Errors
-/// `invalid-argument` for a name that no kernel has: whoever misspells it would take the rest for all.
+/// `invalid-argument` for an unknown name: a misspelt one would otherwise be skipped unnoticed.
 fn check_names(wanted: &[String]) -> Result<()> {
     let names = names();
     match wanted.iter().find(|name| !names.contains(name.as_str())) {
@@ -139,7 +139,7 @@ fn cases(tier: Tier) -> Vec<Case> {
     if tier == Tier::Quick { few(cases.list) } else { cases.list }
 }
 
-/// Of every kernel two rows of neither the smallest nor the largest size; one of a kernel that has few, since these take
+/// Two rows of each kernel, neither of the smallest nor the largest size; one for a kernel that has few, since these take
 /// long to compile.
 fn few(mut cases: Vec<Case>) -> Vec<Case> {
     let count = |kernel| cases.iter().filter(|case| case.kernel == kernel).count();

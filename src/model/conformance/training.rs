@@ -1,5 +1,5 @@
-//! Cases of the kernels that train token packs and are products, or go with the attention's: with tables from behind, of f32
-//! matrices, parts of sums, rotation, softmax.
+//! Cases of the kernels that train token packs and are products, or belong to the attention's: backward products with tables,
+//! products of f32 matrices, sums of parts, rotation, softmax.
 
 use super::case::{Cases, DependsOn, FORMATS, SIZES};
 use super::lab::{DIRT, Lab, Wanted};
@@ -13,7 +13,7 @@ use crate::model::kernels::{
 use crate::reference::backward::products::times;
 use crate::reference::{backward, math};
 
-/// Sums in another order, and exponentials of a GPU.
+/// Sums in a different order, and exponentials of a GPU.
 const TOLERANCE: f64 = 2e-4;
 pub(super) const NO_NUMBER: f32 = f32::from_bits(DIRT);
 
@@ -125,7 +125,7 @@ fn gemm(lab: &mut Lab<'_>, kernel: Gemm, [m, n, k]: [usize; 3]) -> Result<()> {
     let c_len = outer * m * stride(n);
     let before = if kernel.adds { lab.numbers(c_len, 1.0) } else { vec![NO_NUMBER; parts * c_len] };
     let mut wanted = before.clone();
-    // Rounds of 16 are what a sum is split by.
+    // A sum is split at rounds of 16.
     let rounds = k.div_ceil(16);
     for (o, i, part) in (0..outer * inner * parts).map(|z| (z / inner % outer, z % inner, z / inner / outer)) {
         let ks = part * rounds / parts * 16..((part + 1) * rounds / parts * 16).min(k);
@@ -153,7 +153,7 @@ fn gemm(lab: &mut Lab<'_>, kernel: Gemm, [m, n, k]: [usize; 3]) -> Result<()> {
     Ok(())
 }
 
-/// The whole attention of two sequences, whose heads are products side by side, and the way back.
+/// The whole attention of two sequences, whose heads are products side by side, forward and backward.
 fn attention(lab: &mut Lab<'_>, length: usize, backward: bool) -> Result<()> {
     let (sequences, d, head) = (2, 96, 32);
     let (rows, heads) = (sequences * length, d / head);

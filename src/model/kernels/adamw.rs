@@ -18,7 +18,7 @@ pub struct Update {
     pub beta2: f32,
     pub epsilon: f32,
     pub weight_decay: f32,
-    /// Largest norm of all gradients together; 0: any.
+    /// Largest norm of all gradients together; 0: no limit.
     pub clip_norm: f32,
     /// 1 / (1 − β₁ᵗ) and 1 / (1 − β₂ᵗ).
     pub correction1: f32,
@@ -29,7 +29,7 @@ impl Update {
     /// Step number `step`, from 1.
     pub fn new(options: &AdamW, rate: f32, step: u32) -> Self {
         let [beta1, beta2] = options.betas;
-        // What is left to correct of late steps is too little for f32.
+        // In late steps the correction is too small for f32.
         let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(f64::from(step)))) as f32;
         Self {
             rate,
@@ -54,14 +54,14 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// What the uniform `Shape` has to hold, of gradients in so many parts.
+    /// Contents of the uniform `Shape`, for gradients in this many parts.
     pub fn shape(self, parts: usize) -> Shape {
         let (segment_rows, y_stride) = (self.tokens as u32, self.cols as u32);
         Shape { groups: 0, segments: 1, segment_rows, y_stride, y_start: 0, parts: parts as u32 }
     }
 }
 
-/// Begins a layer's gradients or adds to them.
+/// Starts a layer's gradients or adds to them.
 pub struct Gradients {
     /// Which layer.
     pub layer: usize,

@@ -4,7 +4,7 @@
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use crate::gpu::shader::ShaderSpec;
 
-/// Threads for a row of logits, which is long.
+/// Threads for a row of logits, since rows are long.
 const ROW_THREADS: usize = 256;
 
 /// Losses of rows of logits.

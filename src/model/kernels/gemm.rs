@@ -6,19 +6,19 @@ use crate::gpu::shader::ShaderSpec;
 /// Rows and columns of a tile (TILE of the shader).
 pub const TILE: usize = 64;
 
-/// What is known of zeros.
+/// Known zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Causal {
     /// Nothing.
     #[default]
     No,
-    /// What lies above C's diagonal is not wanted.
+    /// Results above C's diagonal are not needed.
     C,
     /// A is zero above its diagonal.
     A,
 }
 
-/// C = scale · A·B, in the ways in which it is compiled.
+/// C = scale · A·B, and how it is compiled.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gemm {
     /// A is stored as [k, m].
@@ -27,12 +27,12 @@ pub struct Gemm {
     pub b_transposed: bool,
     /// C += instead of C =.
     pub adds: bool,
-    /// What is known of zeros.
+    /// Known zeros.
     pub causal: Causal,
 }
 
-/// `GemmShape` of the shader. Of operands: first element, elements from row to row, from sequence to sequence, and from one
-/// product to the one at its side.
+/// `GemmShape` of the shader. For each operand: its first element, and the strides of a row, of a sequence, and of a
+/// product to the one beside it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct GemmShape {
@@ -41,11 +41,11 @@ pub struct GemmShape {
     pub k: u32,
     /// Products side by side.
     pub inner: u32,
-    /// Parts of the sum over k, and elements from part to part of C.
+    /// Parts of the sum over k, and the stride of a part of C.
     pub parts: u32,
     pub part_stride: u32,
     pub scale: f32,
-    /// So that the vectors begin where WGSL has them.
+    /// Aligns the vectors as WGSL does.
     pub padding: u32,
     pub a: [u32; 4],
     pub b: [u32; 4],

@@ -6,15 +6,15 @@ use crate::checkpoint::layout::padded_slots;
 use crate::config::NormActivation;
 use crate::gpu::shader::ShaderSpec;
 
-/// A place that is not asked for (NONE of the shader).
+/// A place that is not requested (NONE of the shader).
 pub const NOT_ASKED: u32 = u32::MAX;
 
-/// Whose tokens are looked at.
+/// The source of the inspected tokens.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {
-    /// The base's, so many of each Pattention, padding not counted.
+    /// The base: tokens of each Pattention, padding not counted.
     Base { slots: usize },
-    /// Those of packs: of each Pattention so many in the table, and the parts that their scores are split into.
+    /// Packs: tokens of each Pattention in the table, and the parts that their scores are split into.
     Packs { tokens: usize, parts: usize },
 }
 
@@ -24,7 +24,7 @@ pub struct Inspect {
     pub activation: NormActivation,
     /// Pattentions side by side in a row.
     pub segments: usize,
-    /// Whose tokens.
+    /// The source of the tokens.
     pub source: Source,
 }
 
@@ -38,7 +38,7 @@ pub struct InspectBuffers<'a> {
     pub tokens: wgpu::BufferBinding<'a>,
     /// Uniform [`Which`].
     pub which: &'a wgpu::Buffer,
-    /// [`RequestHead`], and what it speaks of.
+    /// [`RequestHead`], and the words that it describes.
     pub request: &'a wgpu::Buffer,
     /// Output, [`Fired`] [rows, places, sources, top].
     pub fired: &'a wgpu::Buffer,
@@ -50,24 +50,24 @@ pub struct InspectBuffers<'a> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Which {
-    /// The first of the Pattentions, as the request's places count.
+    /// The first of the Pattentions, as numbered by the request's places.
     pub place: u32,
-    /// Tokens that are looked at, of each segment.
+    /// Tokens of each segment that are inspected.
     pub tokens: [u32; 3],
 }
 
-/// `Request` of the shader, but for its words: for each layer and kind its number among the places that are asked
-/// for, or [`NOT_ASKED`], and then the rows.
+/// `Request` of the shader, except its words: for each layer and kind its number among the requested places,
+/// or [`NOT_ASKED`], and then the rows.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct RequestHead {
     /// Tokens of each place.
     pub top: u32,
-    /// Places that are asked for.
+    /// Requested places.
     pub count: u32,
-    /// 2 where packs take part, else 1.
+    /// 2 if packs are active, otherwise 1.
     pub sources: u32,
-    /// Where in the words the rows are.
+    /// Where the rows begin among the words.
     pub rows_at: u32,
 }
 
@@ -75,7 +75,7 @@ pub struct RequestHead {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Fired {
-    /// The token's number + 1; 0: there are no more.
+    /// The token's number + 1; 0: no more tokens.
     pub number: u32,
     pub score: f32,
     pub activation: f32,
@@ -83,7 +83,7 @@ pub struct Fired {
 }
 
 impl Inspect {
-    /// A dispatch for so many rows as a step is said to have.
+    /// A dispatch for as many rows as a step is said to have.
     pub fn dispatch<'a>(&self, buffers: &InspectBuffers<'a>) -> Dispatch<'a> {
         let shader = ShaderSpec::new("inspect").with("WG", THREADS).with("SEGMENTS", self.segments);
         let shader = match self.source {

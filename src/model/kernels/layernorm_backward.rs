@@ -1,4 +1,4 @@
-//! The way back through LayerNorm (`shaders/layernorm_backward.wgsl`).
+//! The backward pass of LayerNorm (`shaders/layernorm_backward.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use crate::gpu::shader::ShaderSpec;
@@ -17,9 +17,9 @@ pub struct LayerNormBackwardBuffers<'a> {
     pub step: &'a wgpu::Buffer,
     /// What was normalized, f32 [rows, d].
     pub h: &'a wgpu::Buffer,
-    /// Gradient by the result, f32 [T, d].
+    /// Gradient w.r.t. the result, f32 [T, d].
     pub du: &'a wgpu::Buffer,
-    /// Gradient by h, f32 [rows, d].
+    /// Gradient w.r.t. h, f32 [rows, d].
     pub g: &'a wgpu::Buffer,
     /// Weight and bias of the final LayerNorm, f32 [2, d].
     pub norm: Option<&'a wgpu::Buffer>,

@@ -1,4 +1,4 @@
-//! dX = dY·W, the way back through a product with a table (`shaders/matmul_transposed.wgsl`).
+//! dX = dY·W, the backward pass of a product with a table (`shaders/matmul_transposed.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::matmul::Shape;
@@ -10,17 +10,17 @@ use crate::model::tables::{Table, TablePart};
 pub const TILE_TOKENS: usize = 64;
 pub const TILE_COLS: usize = 128;
 
-/// The way back through the part of a table that one buffer holds.
+/// The backward pass of the part of a table that one buffer holds.
 pub struct MatmulTransposed<'a> {
     /// W.
     pub table: &'a Table,
-    /// Which part of it: its rows meet dY's columns from its first row on.
+    /// Which part of it: its rows are multiplied by dY's columns from its first row on.
     pub part: &'a TablePart,
-    /// Runs of rows that have columns of their own of dX.
+    /// Runs of rows that each write columns of their own of dX.
     pub segments: usize,
     /// Parts into which the sum over rows is split; `add_parts` joins them.
     pub parts: usize,
-    /// dY's columns.
+    /// Number of dY's columns.
     pub dy_stride: usize,
 }
 
@@ -28,16 +28,16 @@ pub struct MatmulTransposed<'a> {
 pub struct MatmulTransposedBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,
-    /// Gradient by the product, f32 [T, dy_stride].
+    /// Gradient w.r.t. the product, f32 [T, dy_stride].
     pub dy: &'a wgpu::Buffer,
-    /// Gradient by its input, f32 [T, segments · cols]; with parts [parts, T, …].
+    /// Gradient w.r.t. its input, f32 [T, segments · cols]; with parts [parts, T, …].
     pub dx: &'a wgpu::Buffer,
     /// Uniform `Shape`, as [`MatmulTransposed::shape`] says.
     pub shape: &'a wgpu::Buffer,
 }
 
 impl<'a> MatmulTransposed<'a> {
-    /// What the uniform has to hold.
+    /// Contents of the uniform.
     pub fn shape(&self) -> Shape {
         Shape {
             groups: self.table.groups() as u32,

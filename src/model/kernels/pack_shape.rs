@@ -4,13 +4,13 @@
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct PackShape {
-    /// The first token of each segment, and last where those of the last end.
+    /// The first token of each segment, and at the end the number of all tokens.
     pub starts: [u32; 4],
     /// All of them.
     pub tokens: u32,
     /// Parts in which products with them come.
     pub parts: u32,
-    /// WGSL has structs with vectors end at whole vectors.
+    /// Padding: WGSL rounds the size of structs with vectors up to whole vectors.
     pub padding: [u32; 2],
 }
 
@@ -21,7 +21,7 @@ pub struct PackBuffers<'a> {
     pub shape: &'a wgpu::Buffer,
     /// Strengths, f32 \[tokens\].
     pub strengths: &'a wgpu::Buffer,
-    /// Products with them as they come, f32 [parts, T, tokens]: scores on the way there, gradients by weights on the way back.
+    /// Products with them, unsummed, f32 [parts, T, tokens]: scores in the forward pass, gradients w.r.t. weights in the backward pass.
     pub parts: &'a wgpu::Buffer,
     /// Scores u·k, f32 [T, tokens].
     pub q: &'a wgpu::Buffer,

@@ -1,4 +1,4 @@
-//! What packs' tokens weigh (`shaders/pack_weights.wgsl`).
+//! Weights of packs' tokens (`shaders/pack_weights.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use crate::checkpoint::layout::padded_slots;

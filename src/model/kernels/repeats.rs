@@ -3,7 +3,7 @@
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, uniform_range, write};
 use crate::gpu::shader::ShaderSpec;
 
-/// Tokens of a text that the GPU looks for repeats in: in a longer one, the host does.
+/// Longest text, in tokens, in which the GPU looks for repeats: for longer ones, the host does.
 pub const TEXT: usize = 1 << 16;
 
 /// The longest matches with the end of a text.

@@ -3,12 +3,12 @@
 use crate::config::ModelConfig;
 use crate::gpu::shader::ShaderSpec;
 
-/// What the shared part of the shaders is compiled with.
+/// Constants of the shared part of the shaders.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotary {
     /// Dimensions of a head.
     pub head: usize,
-    /// Of these, dimensions that are rotated.
+    /// How many of these dimensions are rotated.
     pub dims: usize,
 }
 

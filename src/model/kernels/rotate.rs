@@ -10,7 +10,7 @@ pub struct Rotate {
     pub hidden: usize,
     /// Rotary embedding of its heads; some dimensions have to be rotated.
     pub rotary: Rotary,
-    /// Gradients are turned back.
+    /// Gradients are rotated back.
     pub backward: bool,
 }
 

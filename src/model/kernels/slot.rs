@@ -8,7 +8,7 @@ use crate::model::tables::Table;
 pub struct Slots<'a> {
     /// W.
     pub table: &'a Table,
-    /// Columns are read: the tokens of a table that lies transposed.
+    /// Columns are read: the tokens of a transposed table.
     pub columns: bool,
     /// Elements of a token, d.
     pub hidden: usize,

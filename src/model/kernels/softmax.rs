@@ -1,10 +1,10 @@
-//! Causal softmax of the attention in training, and the way back (`shaders/softmax.wgsl`, `shaders/softmax_backward.wgsl`).
+//! Causal softmax of the attention in training, and its backward pass (`shaders/softmax.wgsl`, `shaders/softmax_backward.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::gemm::TILE;
 use crate::gpu::shader::ShaderSpec;
 
-/// Threads for a row, of which half is seen on average.
+/// Threads for a row, half of which is visible on average.
 const THREADS: usize = 64;
 
 /// Probabilities of scores, in place.
@@ -21,7 +21,7 @@ impl Softmax {
     }
 }
 
-/// Gradients by scores of those by probabilities, in place.
+/// Gradients w.r.t. scores from those w.r.t. probabilities, in place.
 pub struct SoftmaxBackward {
     /// Heads side by side in a row.
     pub heads: usize,

@@ -1,10 +1,10 @@
-//! The way back through the weights of parameter tokens (`shaders/theta_backward.wgsl`).
+//! The backward pass of the weights of parameter tokens (`shaders/theta_backward.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::pack_shape::PackBuffers;
 use super::theta_forward::shader;
 
-/// Gradients by the scores of l2_norm_gelu.
+/// Gradients w.r.t. the scores of l2_norm_gelu.
 pub struct ThetaBackward {
     /// Pattentions side by side in a row.
     pub segments: usize,
@@ -18,9 +18,9 @@ pub struct ThetaBackwardBuffers<'a> {
     pub step: &'a wgpu::Buffer,
     /// Scores, f32 [T, segments, padded slots].
     pub scores: &'a wgpu::Buffer,
-    /// Gradients by weights, then by scores, f32 [T, segments, padded slots].
+    /// Gradients w.r.t. weights, then w.r.t. scores, f32 [T, segments, padded slots].
     pub gradients: &'a wgpu::Buffer,
-    /// Those of the packs' tokens, if there are any, and where the gradients by their scores go, f32 [T, tokens].
+    /// Those of the packs' tokens, if there are any, and the output of gradients w.r.t. their scores, f32 [T, tokens].
     pub packs: Option<(PackBuffers<'a>, &'a wgpu::Buffer)>,
 }
 

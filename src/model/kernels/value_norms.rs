@@ -11,7 +11,7 @@ const WORKGROUP_COLUMNS: usize = 128;
 pub struct ValueNorms<'a> {
     /// W[segments · hidden, padded slots], in one part.
     pub table: &'a Table,
-    /// Pattentions one below the other.
+    /// Number of Pattentions, stacked by rows.
     pub segments: usize,
 }
 

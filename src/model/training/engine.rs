@@ -8,7 +8,7 @@ use crate::model::{GpuModel, KernelTime};
 impl Train for GpuModel {
     async fn begin_training(&mut self, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<()> {
         self.gpu.check()?;
-        // What an earlier one took is free before this one is measured.
+        // The memory of an earlier training is freed before this one is measured.
         self.training = None;
         let frozen = self.packs.as_ref().map(|packs| packs.merged.clone()).unwrap_or_default();
         let Self { gpu, config, weights, scratch, .. } = self;
@@ -39,10 +39,10 @@ impl Train for GpuModel {
 }
 
 impl GpuModel {
-    /// Times every kernel of a step of the training that has begun; see [`KernelTime`]. `None` without timestamps.
+    /// Times every kernel of a step of the current training; see [`KernelTime`]. `None` without timestamps.
     ///
     /// # Errors
-    /// `invalid-argument` if none has begun, `device-lost`.
+    /// `invalid-argument` if there is none, `device-lost`.
     pub async fn training_times(&mut self) -> Result<Option<Vec<KernelTime>>> {
         self.training.as_mut().ok_or_else(no_training)?.kernel_times(&self.gpu).await
     }

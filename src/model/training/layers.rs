@@ -1,4 +1,4 @@
-//! A layer on the way there and back.
+//! A layer's forward and backward pass.
 
 use super::plan::{Builder, Parts, Product};
 use super::shapes::Form;
@@ -38,7 +38,7 @@ impl Builder<'_> {
         Ok(stages)
     }
 
-    /// From the gradient by the stream after a layer to that by the stream before, as far as there are tokens.
+    /// From the gradient w.r.t. the stream after a layer to that w.r.t. the stream before, as far as there are tokens.
     pub fn layer_backward(&mut self, layer: usize) -> Result<Stages> {
         let Parts { config, tokens, buffers: b, .. } = self.parts;
         let (own, counts, d) = (b.of(layer), &tokens[layer].counts, config.hidden_size);
@@ -87,7 +87,7 @@ impl Builder<'_> {
         self.stager.push(stages, &kernel.dispatch(&buffers))
     }
 
-    /// What a group makes of its weights.
+    /// The output of a group from its weights.
     fn values(
         &mut self,
         stages: &mut Stages,
@@ -102,7 +102,7 @@ impl Builder<'_> {
         self.pack_values(stages, (layer, group), y)
     }
 
-    /// From the gradient by what a group makes of `x` to those of its tokens and, if wanted, by x, in `du`.
+    /// From the gradient w.r.t. the output of a group for `x` to those w.r.t. its tokens and, if wanted, x, in `du`.
     fn pattention_backward(
         &mut self,
         stages: &mut Stages,
@@ -164,7 +164,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// From the gradient by what was mixed, in `du`, to that by queries, keys and values.
+    /// From the gradient w.r.t. the mixed values, in `du`, to that w.r.t. queries, keys and values.
     fn attention_backward(&mut self, stages: &mut Stages, layer: usize) -> Result<()> {
         use AttentionProduct as A;
         let b = self.parts.buffers;
@@ -194,7 +194,7 @@ impl Builder<'_> {
         self.stager.push(stages, &product.dispatch(shapes, &GemmBuffers { shape: &shape, a, b, c }))
     }
 
-    /// Heads, as many as are worked on at a time.
+    /// The heads, in batches that are processed at a time.
     fn heads(&self) -> Vec<AttentionShapes> {
         let Parts { config, sizes, .. } = self.parts;
         let (hidden, head, all) = (config.hidden_size, config.head_size(), config.num_attention_heads);
@@ -213,7 +213,7 @@ impl Builder<'_> {
         self.stager.push(stages, &kernel.dispatch(&buffers))
     }
 
-    /// What the kernels of Θ need of a group's tokens.
+    /// The buffers of a group's tokens for the kernels of Θ.
     fn packs<'b>(&self, layer: usize, group: Group, shape: &'b wgpu::Buffer) -> PackBuffers<'b>
     where
         Self: 'b,

@@ -1,4 +1,4 @@
-//! Products with packs' tokens, on the way there and back.
+//! Products with packs' tokens, forward and backward.
 
 use super::plan::{Builder, Parts};
 use super::shapes::Form;
@@ -8,12 +8,12 @@ use crate::model::kernels::gemm::TILE;
 use crate::model::kernels::{Causal, Gemm, GemmBuffers, GemmShape, Grid};
 use crate::model::stage::Stages;
 
-/// An operand that is the same for all products: first element, elements from row to row.
+/// An operand that is the same for all products: first element, row stride.
 fn plain(first: usize, stride: usize) -> [u32; 4] {
     [first as u32, stride as u32, 0, 0]
 }
 
-/// One of products side by side: with the elements from one to the next as well.
+/// One of products side by side: with the stride from one to the next as well.
 fn beside(first: usize, stride: usize, inner: usize) -> [u32; 4] {
     [first as u32, stride as u32, 0, inner as u32]
 }
@@ -75,7 +75,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Gradients by the weights of a group's tokens, but for strength: g·vᵀ.
+    /// Gradients w.r.t. the weights of a group's tokens, before strengths: g·vᵀ.
     pub fn pack_by_weights(
         &mut self,
         stages: &mut Stages,

@@ -19,11 +19,11 @@ use crate::model::weights::Weights;
 
 /// Dispatches of a layer.
 pub struct LayerPlan {
-    /// All that the way back needs: up to the scores of mlp.
+    /// All that the backward pass needs: up to the scores of mlp.
     pub activations: Stages,
     /// From there to the stream after the layer.
     pub output: Stages,
-    /// From the gradient by that stream to that by the stream before the layer.
+    /// From the gradient w.r.t. that stream to that w.r.t. the stream before the layer.
     pub backward: Stages,
     /// AdamW.
     pub update: Stages,
@@ -34,13 +34,13 @@ pub struct Plan {
     /// Embedding lookup.
     pub embed: Stages,
     pub layers: Vec<LayerPlan>,
-    /// Logits of rows, their losses and gradients, and the gradient by the stream after the last layer.
+    /// Logits of rows, their losses and gradients, and the gradient w.r.t. the stream after the last layer.
     pub logits: Stages,
     /// Logits of rows and their losses.
     pub losses: Stages,
     /// The loss of a step.
     pub sum: Stages,
-    /// Uniforms that follow from the sequences.
+    /// Uniforms that depend on the sequences.
     pub shapes: Shapes,
 }
 
@@ -101,9 +101,9 @@ pub struct Builder<'a> {
 #[derive(Clone, Copy)]
 pub struct Product<'a> {
     pub table: &'a Table,
-    /// Runs of rows that have columns of their own of the input.
+    /// Runs of rows that each read columns of their own of the input.
     pub segments: usize,
-    /// Its rows are all, or those of logits.
+    /// Its rows are those of logits, not all.
     pub of_logits: bool,
 }
 
@@ -196,7 +196,7 @@ impl Builder<'_> {
         self.stager.push(stages, &kernel.dispatch(&LayerNormBuffers { step, h, u, norm }))
     }
 
-    /// The way back from ∂L/∂u of `[h, du]` to the gradient by the stream.
+    /// The backward pass from ∂L/∂u of `[h, du]` to the gradient w.r.t. the stream.
     pub fn layernorm_backward(
         &mut self,
         stages: &mut Stages,
@@ -210,7 +210,7 @@ impl Builder<'_> {
         self.stager.push(stages, &kernel.dispatch(&buffers))
     }
 
-    /// Y = X·Wᵀ, or base + X·Wᵀ: `y` with its columns.
+    /// Y = X·Wᵀ, or base + X·Wᵀ: `y` with its number of columns.
     pub fn product(
         &mut self,
         stages: &mut Stages,
@@ -221,7 +221,7 @@ impl Builder<'_> {
     ) -> Result<()> {
         let Parts { config, sizes, buffers: b, .. } = self.parts;
         let step = if of_logits { &b.chunk.buffer } else { &b.step.buffer };
-        // Narrow products are what is split, and what is added to the stream.
+        // Only narrow products are split, or added to the stream.
         let is_narrow = y_stride == config.hidden_size && segments == 1 && !of_logits;
         let parts = if is_narrow { sizes.parts(sizes.rows, y_stride) } else { 1 };
         let goes_by_parts = parts > 1 || base.is_some();
@@ -234,7 +234,7 @@ impl Builder<'_> {
         if goes_by_parts { self.add_parts(stages, step, (y, y_stride, parts), base, false) } else { Ok(()) }
     }
 
-    /// dX = dY·W: `dy` with its columns.
+    /// dX = dY·W: `dy` with its number of columns.
     pub fn product_backward(
         &mut self,
         stages: &mut Stages,

@@ -1,4 +1,4 @@
-//! The buffers of a training besides tokens, and how much of the forward pass they keep for the way back.
+//! The buffers of a training besides tokens, and how much of the forward pass they keep for the backward pass.
 
 use super::shapes::uniform;
 use super::tokens::LayerTokens;
@@ -12,40 +12,40 @@ use crate::model::kernels::matmul::{TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::{Batch, Rotary, SUMS, Step, Update};
 use crate::model::scratch::{LOGIT_ROWS, MAX_CHUNK};
 
-/// Most bytes for a model's activations, for each of its parameters and in all.
+/// Most bytes for a model's activations, per parameter and in total.
 const BYTES_PER_PARAMETER: u64 = 3;
 const MOST_BYTES: u64 = 1_450_000_000;
-/// Most bytes of the attention's probabilities; heads take turns where all of them have more.
+/// Most bytes of the attention's probabilities; if those of all heads exceed it, heads take turns.
 const MOST_PAIR_BYTES: usize = 32 << 20;
 /// Losses that are read at a time.
 pub const LOSSES: usize = 64;
 
-/// Workgroups that fill a large GPU, of products with tables and of those with tokens.
+/// Workgroups that fill a large GPU, for products with tables and for those with tokens.
 const ENOUGH_TILES: usize = 512;
 const ENOUGH_SMALL_TILES: usize = 128;
 
-/// Sizes that buffers, shapes and grids follow from.
+/// Sizes that determine buffers, shapes and grids.
 #[derive(Clone, Debug)]
 pub struct Sizes {
-    /// Rows of a sequence: all ids but the last are read.
+    /// Rows of a sequence: all ids except the last are read.
     pub length: usize,
-    /// Rows that are worked on at a time: of whole sequences.
+    /// Rows that are processed at a time, in whole sequences.
     pub rows: usize,
-    /// Heads that are worked on at a time.
+    /// Heads that are processed at a time.
     pub heads: usize,
     /// Columns of scores of each group.
     pub scores: [usize; 3],
     /// The most parts into which sums over the rows are split, for gradients.
     pub gradient_parts: usize,
-    /// A GPU that is a program: nothing is split.
+    /// A software GPU: nothing is split.
     is_software: bool,
 }
 
 impl Sizes {
-    /// For a training with so much room.
+    /// The sizes for a training of this extent.
     ///
     /// # Errors
-    /// `invalid-argument` for sequences that cannot be; `out-of-memory` if a buffer would be larger than the GPU binds.
+    /// `invalid-argument` for impossible sequences; `out-of-memory` if a buffer would be larger than the GPU can bind.
     pub fn new(gpu: &Gpu, config: &ModelConfig, room: TrainRoom, tokens: &[LayerTokens]) -> Result<Self> {
         let longest = config.max_position_embeddings.min(MAX_CHUNK);
         if !(2..=longest + 1).contains(&room.length) || room.batch == 0 {
@@ -72,25 +72,25 @@ impl Sizes {
         Ok(this)
     }
 
-    /// The most columns that a row has at a time.
+    /// The largest number of columns of a row.
     fn widest(&self, config: &ModelConfig) -> usize {
         self.scores.into_iter().max().unwrap_or(0).max(3 * config.hidden_size)
     }
 
-    /// Parts of the sum of a product with a table whose result has so many columns.
+    /// Parts of the sum of a product with a table whose result has this many columns.
     pub fn parts(&self, rows: usize, columns: usize) -> usize {
         let tiles = columns.div_ceil(TILE_ROWS) * rows.div_ceil(TILE_TOKENS);
         if self.is_software { 1 } else { (ENOUGH_TILES / tiles).clamp(1, if rows > LOGIT_ROWS { 4 } else { 64 }) }
     }
 
-    /// Parts of a product with so many tokens.
+    /// Parts of a product with this many tokens.
     pub fn token_parts(&self, tokens: usize) -> usize {
         let tiles = tokens.div_ceil(64).max(1) * self.rows.div_ceil(64);
         if self.is_software { 1 } else { (ENOUGH_SMALL_TILES / tiles).clamp(1, 8) }
     }
 }
 
-/// What the way back through a layer needs of the way there.
+/// Activations of a layer's forward pass that its backward pass needs.
 pub struct Activations {
     /// Queries and keys, rotated, and values, f32 [rows, 3, d].
     pub qkv: GpuBuffer,
@@ -118,25 +118,25 @@ pub struct Buffers {
     pub angles: GpuBuffer,
     /// The residual stream before each layer, and after the last, f32 [rows, d].
     pub streams: Vec<GpuBuffer>,
-    /// Of each layer; the last ones' are in one place, and made again on the way back.
+    /// Activations by layer; those of the last layers share one place, and are computed again for the backward pass.
     pub activations: Vec<Activations>,
     /// Normalized stream, f32 [rows, d].
     pub u: GpuBuffer,
-    /// Weights, then gradients by weights and scores, f32 [rows, the widest].
+    /// Weights, then gradients w.r.t. weights and scores, f32 [rows, the widest].
     pub weights: GpuBuffer,
-    /// Gradient by the stream, and by the input of a Pattention, f32 [rows, d].
+    /// Gradient w.r.t. the stream, and w.r.t. the input of a Pattention, f32 [rows, d].
     pub g: GpuBuffer,
     pub du: GpuBuffer,
-    /// Gradients by queries, keys and values, f32 [rows, 3, d].
+    /// Gradients w.r.t. queries, keys and values, f32 [rows, 3, d].
     pub dqkv: GpuBuffer,
-    /// Probabilities, and gradients by them, f32 [rows, heads, length].
+    /// Probabilities, and gradients w.r.t. them, f32 [rows, heads, length].
     pub p: GpuBuffer,
     pub dp: GpuBuffer,
     /// Parts of products with tables, f32 [parts, rows, d].
     pub products: GpuBuffer,
     /// Parts of products with tokens, f32 [parts, rows, tokens].
     pub pack_products: GpuBuffer,
-    /// Packs' weights, and gradients by their scores, f32 [rows, tokens].
+    /// Packs' weights, and gradients w.r.t. their scores, f32 [rows, tokens].
     pub pack_weights: GpuBuffer,
     pub dq: GpuBuffer,
     /// Parts of a layer's gradients, f32 [parts, 2, tokens, d].
@@ -151,8 +151,8 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Room for a training; with `before`, the bytes on the GPU before it, as many activations as the memory limit allows are
-    /// kept for the way back.
+    /// Allocates the buffers of a training; with `before`, the bytes on the GPU before it, as many activations as the memory
+    /// limit allows are kept for the backward pass.
     pub fn new(gpu: &Gpu, config: &ModelConfig, sizes: &Sizes, tokens: &[LayerTokens], before: Option<u64>) -> Self {
         use wgpu::BufferUsages as U;
         let (d, layers, rows) = (config.hidden_size, config.num_layers, sizes.rows);
@@ -197,7 +197,7 @@ impl Buffers {
         let parameters = parameters(config, sizes);
         let allowed = before.map_or(0, |before| before + (BYTES_PER_PARAMETER * parameters).min(MOST_BYTES));
         let of_packs = Group::ALL.map(|group| most(&|layer| layer.counts.of(group)));
-        // The last one is that of all layers that have none of their own.
+        // The last one is shared by all layers that have none of their own.
         loop {
             this.activations.push(Activations::new(gpu, d, sizes, of_packs));
             let each = Activations::bytes(d, sizes, of_packs);
@@ -212,14 +212,14 @@ impl Buffers {
         &self.activations[layer.min(self.activations.len() - 1)]
     }
 
-    /// Whether a layer's activations are what the forward pass has left, when the way back comes to it.
+    /// Whether a layer's activations are still those of the forward pass when the backward pass reaches it.
     pub fn are_kept(&self, layer: usize) -> bool {
         layer + 1 == self.streams.len() - 1 || layer + 1 < self.activations.len()
     }
 }
 
 impl Activations {
-    /// For any layer whose groups have no more tokens than these.
+    /// For any layer whose groups have at most this many tokens.
     fn new(gpu: &Gpu, d: usize, sizes: &Sizes, tokens: [usize; 3]) -> Self {
         let f32s = |label: &str, columns: usize| GpuBuffer::storage(gpu, label, (sizes.rows * columns) as u64 * 4);
         Self {
@@ -231,7 +231,7 @@ impl Activations {
         }
     }
 
-    /// What they take.
+    /// Their size in bytes.
     fn bytes(d: usize, sizes: &Sizes, tokens: [usize; 3]) -> u64 {
         (sizes.rows * (5 * d + sizes.scores.iter().chain(&tokens).sum::<usize>())) as u64 * 4
     }

@@ -1,17 +1,17 @@
-//! Uniforms of a training: those that never change, and shapes of products that follow from how many rows there are.
+//! Uniforms of a training: those that never change, and shapes of products that depend on the number of rows.
 
 use crate::gpu::{Gpu, GpuBuffer};
 use crate::model::kernels::{AttentionProduct, AttentionShapes, GemmShape};
 use std::collections::HashMap;
 
-/// The shape of a product of which a size is known only with the sequences.
+/// The shape of a product with a size that depends on the sequences.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Form {
     /// One of the attention's, for sequences of any length.
     Attention(AttentionProduct, AttentionShapes),
-    /// One with packs' tokens. Each row is a row of C, of so many columns, which come in parts.
+    /// One with packs' tokens. Each row is a row of C, with this many columns, which come in parts.
     Rows { shape: GemmShape, part_columns: usize },
-    /// One with packs' tokens whose sum is over the rows.
+    /// One with packs' tokens, summed over the rows.
     SumOfRows(GemmShape),
 }
 
@@ -28,16 +28,16 @@ impl Form {
     }
 }
 
-/// Makes uniforms, each once.
+/// Creates uniforms, each once.
 pub struct Uniforms<'a> {
     gpu: &'a Gpu,
     fixed: HashMap<Vec<u8>, GpuBuffer>,
     forms: Vec<(Form, GpuBuffer)>,
 }
 
-/// What was made.
+/// The uniforms that were created.
 pub struct Shapes {
-    /// Keeps the buffers alive that bind groups name.
+    /// Keeps the buffers of bind groups alive.
     _fixed: Vec<GpuBuffer>,
     forms: Vec<(Form, GpuBuffer)>,
     /// Rows and length that they hold now.
@@ -57,7 +57,7 @@ impl<'a> Uniforms<'a> {
         made.buffer.clone()
     }
 
-    /// A uniform `GemmShape` that follows from the sequences.
+    /// A uniform `GemmShape` that depends on the sequences.
     pub fn form(&mut self, form: Form) -> wgpu::Buffer {
         if let Some((_, made)) = self.forms.iter().find(|(of, _)| *of == form) {
             return made.buffer.clone();

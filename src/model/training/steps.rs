@@ -1,4 +1,4 @@
-//! Steps of a training: sequences, as many at a time as there is room for.
+//! Steps of a training: as many sequences at a time as fit.
 
 use super::plan::{LayerPlan, Parts, Plan};
 use super::room::{Buffers, LOSSES, Sizes};
@@ -13,12 +13,12 @@ use crate::model::stage::Stages;
 use crate::model::weights::Weights;
 use crate::packs::{Merged, Pack, check_activation};
 
-/// Layers of a submit, on the way there and back: short ones let the page draw in between.
+/// Layers per submit, forward and backward: short submits let the page draw in between.
 const LAYERS_PER_SUBMIT: usize = 4;
 /// Most bytes that are read back at a time.
 const MOST_STAGED: u64 = 64 << 20;
 
-/// A training that goes on.
+/// A training in progress.
 pub struct Training {
     adamw: AdamW,
     room: TrainRoom,
@@ -34,18 +34,18 @@ pub struct Training {
     tokens: Vec<LayerTokens>,
 }
 
-/// What a training is given of a model.
+/// The parts of a model that a training uses.
 #[derive(Clone, Copy)]
 pub struct Base<'a> {
     pub gpu: &'a Gpu,
     pub config: &'a ModelConfig,
     pub weights: &'a Weights,
     pub scratch: &'a Scratch,
-    /// Packs that take part and are not trained.
+    /// Active packs that are not trained.
     pub frozen: &'a Merged,
 }
 
-/// What is computed of sequences.
+/// What to compute for sequences.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Aim {
     Loss,
@@ -53,10 +53,10 @@ enum Aim {
 }
 
 impl Training {
-    /// Makes room for one that goes on from `state`.
+    /// Allocates a training that resumes from `state`.
     ///
     /// # Errors
-    /// `unsupported-checkpoint` for other activations than l2_norm_gelu, `invalid-argument` for tokens or sequences that cannot be,
+    /// `unsupported-checkpoint` for other activations than l2_norm_gelu, `invalid-argument` for impossible tokens or sequences,
     /// `out-of-memory`.
     pub async fn new(base: Base<'_>, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<Self> {
         let Base { gpu, config, .. } = base;
@@ -64,7 +64,7 @@ impl Training {
         let before = gpu.memory.bytes();
         let make = |before| Self::make(base, state, adamw, room, before);
         match gpu.scoped("Making room for the training", || make(Some(before))).await {
-            // What was kept can be computed again.
+            // Retries without kept activations, which can be computed again.
             Err(e) if e.code == ErrorCode::OutOfMemory => {
                 gpu.scoped("Making room for the training", || make(None)).await.map_err(|e| {
                     if e.code == ErrorCode::OutOfMemory {
@@ -108,7 +108,7 @@ impl Training {
     /// Makes steps, and returns their losses.
     ///
     /// # Errors
-    /// `invalid-argument` for batches that there is no room for, `device-lost`.
+    /// `invalid-argument` for batches that do not fit, `device-lost`.
     pub async fn train(&mut self, gpu: &Gpu, steps: &[TrainStep]) -> Result<Vec<f32>> {
         for step in steps {
             let length = step.batch.first().map_or(0, Vec::len);
@@ -130,7 +130,7 @@ impl Training {
     /// The mean loss of sequences.
     ///
     /// # Errors
-    /// `invalid-argument` for sequences that there is no room for, `device-lost`.
+    /// `invalid-argument` for sequences that do not fit, `device-lost`.
     pub async fn loss(&mut self, gpu: &Gpu, sequences: &[Vec<u32>]) -> Result<f64> {
         self.check(sequences)?;
         let groups = self.groups(sequences);
@@ -191,7 +191,7 @@ impl Training {
         Ok(pack)
     }
 
-    /// What some layers' buffers hold, one after the other: of each so many times the values of its tokens.
+    /// The contents of some layers' buffers in order, each with a given multiple of its tokens' values.
     async fn read_tokens<const N: usize>(
         &self,
         gpu: &Gpu,
@@ -234,13 +234,13 @@ impl Training {
         submit(gpu, |pass| self.plan.layers.iter().for_each(|layer| layer.update.record(pass, 1, 1)));
     }
 
-    /// Runs of sequences of the same length, as long as there is room for.
+    /// Runs of sequences of the same length, as long as they fit.
     fn groups<'s>(&self, sequences: &'s [Vec<u32>]) -> Vec<&'s [Vec<u32>]> {
         let runs = sequences.chunk_by(|a, b| a.len() == b.len());
         runs.flat_map(|run| run.chunks(self.sizes.rows / (run[0].len() - 1))).collect()
     }
 
-    /// Sequences of the same length through all layers, to their losses, and back.
+    /// Sequences of the same length through all layers, to their losses, and backward.
     fn run(&mut self, gpu: &Gpu, group: &[Vec<u32>], batch: Batch, aim: Aim) {
         let length = group[0].len() - 1;
         let rows = group.len() * length;
@@ -253,7 +253,7 @@ impl Training {
         write(&b.targets, bytemuck::cast_slice(&targets));
         write(&b.step, bytemuck::bytes_of(&Step::new(0, rows)));
         write(&b.batch, bytemuck::bytes_of(&Batch { length: length as u32, ..batch }));
-        // The length stands where grids have the past.
+        // The length takes the place of `past` in grids.
         let record = |pass: &mut wgpu::ComputePass<'_>, stages: &Stages| stages.record(pass, length, rows);
         submit(gpu, |pass| record(pass, &plan.embed));
         for layers in plan.layers.chunks(LAYERS_PER_SUBMIT) {
@@ -286,7 +286,7 @@ impl Training {
         }
     }
 
-    /// All dispatches of a step as large as there is room for: with rows, length, and how often they are made.
+    /// All dispatches of a step of the largest size: with rows, length, and how often each is made.
     pub(super) fn stages_of_step(&mut self, gpu: &Gpu) -> Vec<(&Stages, usize, usize, usize)> {
         let (rows, length) = (self.sizes.rows, self.sizes.length);
         self.plan.shapes.write(gpu, rows, length);
@@ -296,7 +296,7 @@ impl Training {
         write(&b.step, bytemuck::bytes_of(&Step::new(0, rows)));
         write(&b.chunk, bytemuck::bytes_of(&Step::new(0, chunk)));
         write(&b.batch, bytemuck::bytes_of(&Batch { length: length as u32, is_first: 1, ..Default::default() }));
-        // Layers are alike but for the first, which has nothing below.
+        // Layers are alike except the first, which has nothing below it.
         let layer = &plan.layers[layers - 1];
         let again = (0..layers).filter(|layer| !b.are_kept(*layer)).count();
         vec![

@@ -1,4 +1,4 @@
-//! GPU time of the kernels of a step of training, where the device has timestamps.
+//! GPU time of the kernels of a training step, if the device has timestamps.
 
 use super::steps::Training;
 use crate::error::Result;
@@ -6,8 +6,8 @@ use crate::gpu::Gpu;
 use crate::model::profile::{KernelTime, REPEATS, time};
 
 impl Training {
-    /// Times every kernel of a step as large as there is room for, and says how many dispatches such a step has; `None` without
-    /// timestamps. Moments and tokens are left as they are, the gradients are not.
+    /// Times every kernel of a step of the largest size, and counts the dispatches of such a step; `None` without
+    /// timestamps. Moments and tokens stay unchanged, gradients do not.
     ///
     /// # Errors
     /// `device-lost`.

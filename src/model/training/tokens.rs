@@ -1,5 +1,5 @@
-//! The tokens of a training on the GPU: those that are trained, with moments and gradients, and beside them those of packs
-//! that take part and stay as they are.
+//! The tokens of a training on the GPU: those that are trained, with moments and gradients, and beside them those of active
+//! packs that stay unchanged.
 
 use super::shapes::Uniforms;
 use crate::config::ModelConfig;
@@ -10,13 +10,13 @@ use crate::model::group::Group;
 use crate::model::kernels::PackShape;
 use crate::packs::{LayerTokens as HostTokens, Merged, MergedTokens, Pack, PackTokens};
 
-/// How many tokens a layer has, and where they lie: keys of all kinds in their order, then values alike. Of a kind, those
-/// that are trained come first.
+/// How many tokens a layer has, and where they are: keys of all kinds in their order, then values likewise. Within a kind,
+/// trained tokens come first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
     /// By kind.
     pub all: [usize; 5],
-    /// Of these, trained.
+    /// The trained ones among these.
     pub trained: [usize; 5],
 }
 
@@ -36,7 +36,7 @@ impl Counts {
         self.all[group.range()].iter().sum()
     }
 
-    /// Runs of kinds of a group with as many tokens each: the first within the group, how many kinds, tokens of each.
+    /// Runs of a group's kinds with the same number of tokens: first kind in the group, number of kinds, tokens each.
     pub fn runs(&self, group: Group) -> Vec<(usize, usize, usize)> {
         let mut runs: Vec<(usize, usize, usize)> = Vec::new();
         for (segment, &tokens) in self.all[group.range()].iter().enumerate() {
@@ -49,7 +49,7 @@ impl Counts {
         runs
     }
 
-    /// Where the tokens of a group's kinds begin, and where the last end.
+    /// Where the tokens of a group's kinds begin, and where the last kind's end.
     fn starts(&self, group: Group) -> [u32; 4] {
         let mut starts = [self.of(group) as u32; 4];
         let mut at = 0;
@@ -70,16 +70,16 @@ pub struct LayerTokens {
     pub moments: GpuBuffer,
     /// Gradients, f32 [2, tokens, d].
     pub grads: GpuBuffer,
-    /// 1 for what is trained, u32 \[tokens\].
+    /// 1 for trained tokens, otherwise 0, u32 \[tokens\].
     pub trained: GpuBuffer,
-    /// Of each group, f32 \[tokens\].
+    /// Strengths by group, f32 \[tokens\].
     pub strengths: [GpuBuffer; 3],
 }
 
 /// The tokens of every layer.
 ///
 /// # Errors
-/// `invalid-config` for tokens that do not have the model's shape, `invalid-argument` for moments that are not of them.
+/// `invalid-config` for tokens that do not have the model's shape, `invalid-argument` for moments that do not fit them.
 pub fn upload(gpu: &Gpu, config: &ModelConfig, state: &TrainState, frozen: &Merged) -> Result<Vec<LayerTokens>> {
     let TrainState { tokens, moments, .. } = state;
     let zeros = tokens.zeros();
@@ -109,7 +109,7 @@ impl LayerTokens {
         let trained: [usize; 5] = std::array::from_fn(|kind| host[0][kind].as_ref().map_or(0, |t| t.keys.len() / d));
         let counts = Counts { all: std::array::from_fn(|kind| trained[kind] + frozen(kind).len()), trained };
         let total = counts.total();
-        // Of one side of the tokens: those that are trained, then the others, for which there is a number in `rest`.
+        // One side of the tokens (keys or values): the trained ones, then the others; without `rest`, zeros for these.
         let side = |own: &HostTokens, side: usize, rest: bool| -> Vec<f32> {
             let of_kind = |kind: usize| {
                 let [keys, values] = [&frozen(kind).keys, &frozen(kind).values];
@@ -150,7 +150,7 @@ impl LayerTokens {
         }
     }
 
-    /// The uniform `PackShape` of a group whose products come in so many parts.
+    /// The uniform `PackShape` of a group whose products come in this many parts.
     pub fn shape(&self, group: Group, parts: usize, uniforms: &mut Uniforms<'_>) -> wgpu::Buffer {
         let (starts, tokens) = (self.counts.starts(group), self.counts.of(group) as u32);
         uniforms.fixed(&PackShape { starts, tokens, parts: parts as u32, padding: [0; 2] })
@@ -161,7 +161,7 @@ impl LayerTokens {
         2 * self.counts.total() * d
     }
 
-    /// What is trained, of values as they lie in a buffer.
+    /// The trained part of values that are laid out as in a buffer.
     pub fn trained_of(&self, d: usize, buffer: &[f32]) -> HostTokens {
         let (keys, values) = buffer.split_at(self.counts.total() * d);
         std::array::from_fn(|kind| {
