@@ -19,7 +19,7 @@ fn the_package_reads_the_same_numbers() {
         let format = if table.starts_with("4bit") { TableFormat::Q4 } else { TableFormat::Q8 };
         let ours = Stored { elements: data("packed"), scales: data("scale") }.dequantize(format);
         assert_eq!(ours, common::floats(&file, &format!("{table}.f32")), "{table}");
-        // With the scales in the type that they are stored in, the package multiplies in f16.
+        // If the scales have the type in which they are stored, the package multiplies in f16.
         let rounded: Vec<u8> = ours.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
         assert_eq!(rounded, data("f16"), "{table}");
         assert!(ours.iter().any(|v| *v != 0.0));

@@ -1,4 +1,4 @@
-//! The convert tool as it is called.
+//! The convert tool, run as a command.
 
 mod common;
 

@@ -1,7 +1,7 @@
-//! The embedded model against what PyTorch measured of it in float32 (tests/fixtures/embedded/golden.json).
+//! The embedded model against PyTorch's results for it in float32 (tests/fixtures/embedded/golden.json).
 //!
-//! The original checkpoint is not in the repository: the float32 comparison runs where TOKENFORMER_CHECKPOINT names
-//! it. What is shipped changes with scripts/embed-model only, which compares it, too.
+//! The original checkpoint is not in the repository: the float32 comparison runs if TOKENFORMER_CHECKPOINT names
+//! it. Only scripts/embed-model changes what is shipped, and it compares that, too.
 
 mod common;
 

@@ -12,13 +12,13 @@ use tokenformer_web::engine::{Backend, Logits, Train, TrainRoom, TrainState, Tra
 use tokenformer_web::packs::{ActivePack, Pack};
 use tokenformer_web::reference::{Reference, ReferenceEngine};
 
-/// Of each tensor's gradient, in f32.
+/// Permitted error of each tensor's gradient, in f32.
 const GRADIENT: f64 = 1e-3;
-/// Of a loss, of which at least this much.
+/// Permitted error of a loss, as a share of it, and the smallest value that the share is taken of.
 const LOSS: (f64, f64) = (0.01, 0.05);
-/// Of the norm of all gradients, at every step.
+/// Permitted error of the norm of all gradients, at every step.
 const NORM: f64 = 0.02;
-/// Of logits, over one position.
+/// Permitted error of logits, over one position.
 const LOGITS: f64 = 2e-3;
 
 struct Case {
@@ -51,7 +51,7 @@ fn gradients_agree_with_float64() {
             assert!((loss - want_loss).abs() < 1e-4, "{}, {set}: {loss} and {want_loss}", case.name);
             let want = case.pack(&format!("{set}.grad"));
             for (i, (got, want)) in got.slices().zip(want.slices()).enumerate() {
-                // Of zero keys and values that are not, some gradients are nothing.
+                // With zero keys and nonzero values, some gradients are zero.
                 if want.iter().all(|x| *x == 0.0) {
                     assert!(got.iter().all(|x| *x == 0.0), "{}, {set}, {i}", case.name);
                     continue;
@@ -65,7 +65,7 @@ fn gradients_agree_with_float64() {
 
 #[test]
 fn thirty_steps_agree_with_float64() {
-    // Seconds each: in the short tier the one whose slots are not the hidden size.
+    // Seconds each: in the short tier only the one whose number of slots differs from the hidden size.
     let first = if std::env::var("TOKENFORMER_FULL").is_ok() { 0 } else { 2 };
     for case in NAMES[first..].iter().map(|name| Case::open(name)) {
         let ids = case.growth.ids();
@@ -93,7 +93,7 @@ fn thirty_steps_agree_with_float64() {
         assert!((last - want).abs() < LOSS.0 * want.max(LOSS.1), "{name}, at the end: {last} and {want}");
         let learnt = block_on(engine.learnt()).expect("learnt");
         assert_eq!(learnt.steps as usize, steps);
-        // Where second moments are next to nothing, rounding moves tokens: on the whole they are the same.
+        // Where second moments are almost zero, rounding moves tokens: overall they are the same.
         let [got, want] = [&learnt.tokens, &trained].map(|pack| pack.slices().flatten().copied().collect::<Vec<_>>());
         let error = relative_error(&got, &want);
         assert!(error < 0.02, "{name}: {error:.1e}");

@@ -1,4 +1,4 @@
-//! Checkpoints and model folders that are variants, damaged or made to harm: every one is read right or
+//! Checkpoints and model folders that are variants, damaged or malicious: every one is read correctly or
 //! ends in a typed error, without a panic, a hang or a large allocation.
 
 mod common;
@@ -50,7 +50,7 @@ fn every_variant_of_the_published_format_reads_the_same() {
 fn tensors_may_share_a_storage_at_an_offset() {
     let (mut storages, mut views) = tiny_model(Kind::F32, "", 2);
     let plain = read_all(archive(&storages, &views, Variant::default()), heads(1)).expect("plain");
-    // Query and key tables move into one storage, behind some elements of nobody's.
+    // Query and key tables move into one storage, after some unused elements.
     let joined = [vec![9.0; 5], storages[1].values.clone(), storages[3].values.clone()].concat();
     views[1].storage = storages.len();
     views[1].offset = 5;
@@ -73,7 +73,7 @@ fn buffers_that_are_no_weights_are_passed_over() {
         views.push(View::new("counter", storages.len(), 0, &[]));
         storages.push(Storage { kind, values: vec![7.0] });
         assert_eq!(read_all(archive(&storages, &views, Variant::default()), heads(1)).expect(name), plain, "{name}");
-        // One of the model's own tensors must have numbers that are read here, whatever its values.
+        // Each of the model's own tensors must have a number type that is supported, whatever its values.
         let last = views.len() - 2;
         storages[views[last].storage].kind = kind;
         let bytes = archive(&storages, &views, Variant::default());
@@ -232,7 +232,7 @@ fn a_config_that_cannot_be_read_matters_only_where_it_is_needed() {
     let told =
         PartialConfig::of_published(b"{\"num_attention_heads\": \"1\", \"num_hidden_layers\": 1, \"num_layers\": 1}");
     read_all(good, told).expect("strings and both names");
-    // The shapes and the name of a published model say everything.
+    // The shapes and the name of a published model determine everything.
     let preset = PartialConfig::preset("TokenFormer-150M").expect("preset");
     let shapes = PartialConfig { num_attention_heads: None, max_position_embeddings: None, ..preset };
     for json in [&b"<html>"[..], b"{\"norm_activation_type\": \"relu\"}"] {
@@ -257,7 +257,7 @@ fn folders_round_trip_in_one_file_and_in_shards() {
             let got = a.table(id).expect("table");
             assert_eq!(got, b.table(id).expect("table"));
             let error = got.iter().zip(&want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
-            // Values reach 1/8: half a step of 1/7, 1/127 of it, or none.
+            // Values reach 1/8: the bound is half a step of 1/7, of 1/127 of it, or zero.
             let bound = [0.125 / 7.0, 0.125 / 127.0, 0.0][quantization as usize];
             assert!(error <= bound, "{quantization:?} {}: {error}", id.name());
         }
@@ -340,13 +340,13 @@ proptest! {
     fn flipped_bits_of_an_archive(flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..6), near_end in any::<bool>()) {
         let (storages, views) = tiny_model(Kind::F16, "", 2);
         let mut bytes = archive(&storages, &views, Variant::default());
-        // The directory is a small part of the file, but where a flip hurts most.
+        // The directory is a small part of the file, but the one where a flip does most harm.
         let from = if near_end { bytes.len() - 1200 } else { 0 };
         for (at, bit) in flips {
             let at = from + at.index(bytes.len() - from);
             bytes[at] ^= 1 << bit;
         }
-        // Either only weights changed, or it is an error; what matters is that it ends.
+        // Either only weights changed, or it is an error; what matters is that reading ends.
         if let Err(e) = read_all(bytes, heads(1)) {
             prop_assert!(matches!(e.code, ErrorCode::UnsupportedCheckpoint | ErrorCode::InvalidConfig), "{}", e);
         }

@@ -1,5 +1,5 @@
-//! What a host may say about a model, made to harm: tokenizers, headers, lists and manifests end in a typed error, soon
-//! and in little memory. The fuzz targets look for what nobody thought of; here stands what was found.
+//! Malicious answers of a host about a model: tokenizers, headers, lists and manifests end in a typed error, quickly
+//! and in little memory. The fuzz targets look for unforeseen cases; the ones that were found are here.
 
 mod common;
 
@@ -14,7 +14,7 @@ use tokenformer_web::hub::listing::{Listing, commit};
 use tokenformer_web::hub::manifest::Manifest;
 use tokenformer_web::tokenizer::Tokenizer;
 
-/// A tokenizer of the letters a, b and é, of which "ab" is one token and "<end>" an added one.
+/// A tokenizer of the letters a, b and é, in which "ab" is one token and "<end>" an added one.
 fn tokenizer() -> Value {
     json!({
         "version": "1.0",
@@ -82,7 +82,7 @@ fn tokenizers_that_would_harm_the_library_are_refused_by_name() {
         assert_eq!(e.code, ErrorCode::InvalidConfig);
         assert!(e.message.contains(says), "{says}: {e}");
     }
-    // Each is allowed, and so are as many; all together take the library half a minute.
+    // Each one is permitted, and so is their number; but the library needs half a minute for all together.
     let many: Vec<Value> = (0..4000).map(|i| added(5 + i, &format!("{i:0>4000}"))["added_tokens"][0].clone()).collect();
     let e = soon(|| read(&with("/added_tokens", json!(many)))).err().expect("refused");
     assert!(e.message.contains("16000000 bytes together"), "{e}");
@@ -118,7 +118,7 @@ fn what_would_change_texts_is_dropped() {
     }
 }
 
-/// Fails if `work` takes longer than a machine under load may take for what is linear in its input.
+/// Fails if `work` takes longer than a machine under load may need for work that is linear in its input.
 fn soon<T>(work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let done = work();
@@ -134,7 +134,7 @@ fn a_long_key_is_not_looked_at_again_and_again() {
     let mut long = [&good[..before], b"(", id, b"ctorch\nFloatStorage\nX\x00\x00\x40\x00"].concat();
     long.extend(vec![b'k'; 4 << 20]);
     long.extend(b"X\x03\x00\x00\x00cpuK\x04tq\x01");
-    // Each of them names a storage by the tuple that was remembered.
+    // Each of them names a storage with the remembered tuple.
     long.extend(b"Qh\x01".repeat(100_000));
     let e = soon(|| parse_state_dict(&long)).expect_err("a long key");
     assert!(e.message.contains("too long"), "{e}");
@@ -194,7 +194,7 @@ fn deep_nesting_ends_before_the_stack_does() {
         assert!(shard_names(json).is_err());
         assert!(Listing::complete().add_page(json).is_err());
         assert!(commit(json).is_err());
-        // What is no manifest of this format is none.
+        // None of these may be read as a manifest.
         assert!(!matches!(Manifest::from_json(json), Ok(Some(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! Files of token packs that are damaged or made to harm: each ends in a typed error that says what is wrong.
+//! Files of token packs that are damaged or malicious: each ends in a typed error that says what is wrong.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -13,12 +13,12 @@ fn config() -> ModelConfig {
     ModelConfig::from_json(json.as_bytes()).expect("config")
 }
 
-/// A file of this header and data.
+/// A file with this header and data.
 fn file(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
-/// A file of these metadata and tensors, each with dtype, shape and bytes.
+/// A file with this metadata and these tensors, each with dtype, shape and bytes.
 fn pack(metadata: Value, tensors: &[(&str, &str, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
     let mut header = json!({ "__metadata__": metadata });
     let mut data = Vec::new();
@@ -47,7 +47,7 @@ fn halves(tokens: usize, width: usize) -> (&'static str, Vec<usize>, Vec<u8>) {
     ("F16", vec![tokens, width], vec![0; 2 * tokens * width])
 }
 
-/// A pack for one Pattention of two such tensors.
+/// A pack for one Pattention, of two such tensors.
 fn pair(metadata: Value, keys: (&str, Vec<usize>, Vec<u8>), values: (&str, Vec<usize>, Vec<u8>)) -> Vec<u8> {
     pack(metadata, &[(KEYS, keys.0, keys.1, keys.2), (VALUES, values.0, values.1, values.2)])
 }

@@ -1,4 +1,4 @@
-//! Looking inside the reference: against float64 (tests/fixtures/inspect), against its own sums, and with tokens ablated.
+//! Inspecting the reference: against float64 (tests/fixtures/inspect), against its own sums, and with tokens ablated.
 
 mod common;
 
@@ -15,7 +15,7 @@ use tokenformer_web::packs::{Ablation, ActivePack, Pack, ParameterToken};
 use tokenformer_web::pattention::Pattention;
 use tokenformer_web::reference::{Reference, ReferenceEngine};
 
-/// Of scores, activations and contributions.
+/// Permitted error of scores, activations and contributions.
 const TOLERANCE: f64 = 1e-3;
 
 #[derive(Deserialize)]
@@ -104,7 +104,7 @@ fn inspect_and_promotes_agree_with_float64() {
     }
 }
 
-/// Σ a_j·v_j of all that is told of one place.
+/// Σ a_j·v_j over everything reported for one place.
 fn sum(reference: &Reference, layer: usize, kind: Pattention, fired: &[FiredToken]) -> Vec<f32> {
     let mut sum = vec![0.0; reference.config().hidden_size];
     for token in fired {
@@ -140,7 +140,7 @@ fn all_contributions_together_are_the_hidden_states() {
     }
 }
 
-/// A copy of the model whose tokens have these values multiplied: the norm does not know of values.
+/// A copy of the model whose tokens have their values multiplied by these factors, which do not affect the norm.
 fn with_values_scaled(name: &str, ablations: &[Ablation]) -> ReferenceEngine {
     struct Scaled<'a>(PytorchFile<std::fs::File>, &'a [Ablation]);
     use tokenformer_web::checkpoint::TableSource;
@@ -181,7 +181,7 @@ fn ablated_tokens_count_as_their_factors_say_and_one_is_the_base() {
         let vocab = base.len() / ids.len();
         let slots = Pattention::Proj.slots(engine.config());
         let token = |layer, kind, slot| ParameterToken { layer, kind, slot, pack: None };
-        // All of a Pattention, and some of others, in every kind.
+        // All tokens of one Pattention, and some of others, of every kind.
         let mut ablations: Vec<Ablation> =
             (0..slots).map(|slot| Ablation { token: token(0, Pattention::Proj, slot), scale: 0.0 }).collect();
         for (i, kind) in
@@ -198,7 +198,7 @@ fn ablated_tokens_count_as_their_factors_say_and_one_is_the_base() {
             assert!(error < TOLERANCE, "{name} at {t}: {error:.1e}");
         }
         assert!(relative_error(&want, &base) > 0.05, "an ablation that changes nothing shows nothing");
-        // What is told of them: the factor is in activation and contribution, and not in the score.
+        // Their report: the factor is included in activation and contribution, but not in the score.
         engine.truncate(0);
         let request = InspectRequest {
             rows: vec![5],
@@ -228,7 +228,7 @@ fn tokens_of_packs_take_part_and_are_ablated_by_their_pack() {
     let mut engine = engine("head64");
     let ids = expected("head64").input_ids;
     let config = engine.config().clone();
-    // A pack whose tokens are those of the base would fire as they do.
+    // A pack with the base's tokens would fire as they do.
     let mut layer: tokenformer_web::packs::LayerTokens = Default::default();
     let token = engine.reference().token(0, Pattention::Mlp, 9);
     let (k, v) = (token.keys, token.values);
@@ -252,7 +252,7 @@ fn tokens_of_packs_take_part_and_are_ablated_by_their_pack() {
         close("contribution", twin.contribution, 3.0 * f64::from(base.contribution));
         assert_eq!(of(Some("twin"), 0).contribution, 0.0);
     }
-    // The pack's token at a third of −3, and the base's at 2: together they are the base's alone.
+    // The pack's token at a third of −3, and the base's at 2: together they equal the base's alone.
     let ablation = |pack: Option<&str>, slot, scale| Ablation {
         token: ParameterToken { layer: 0, kind: Pattention::Mlp, slot, pack: pack.map(str::to_owned) },
         scale,
@@ -269,7 +269,7 @@ fn tokens_of_packs_take_part_and_are_ablated_by_their_pack() {
     let before = fired[0].iter().find(|token| token.pack.is_some() && token.slot == 1).expect("the twin");
     close("activation", twin.activation, f64::from(before.activation) / 3.0);
     close("contribution", twin.contribution, f64::from(before.contribution) / 3.0);
-    // Packs come and go; what is ablated stays.
+    // Packs come and go; ablations stay.
     block_on(engine.set_packs(&[])).expect("packs");
     let doubled = logits(&mut engine, &ids);
     block_on(engine.ablate(&[])).expect("ablate");

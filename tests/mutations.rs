@@ -20,9 +20,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Longer inputs than this come from no seed (libFuzzer is told the same).
+/// No seed yields longer inputs than this (libFuzzer gets the same limit).
 const MAX_LEN: usize = 65_536;
-/// A case that takes longer than this for an input of that length would stand still in somebody's page. A busy machine
+/// A case that takes longer than this for an input of that length would freeze a user's page. A busy machine
 /// takes milliseconds.
 const HANG: Duration = Duration::from_secs(10);
 
@@ -71,7 +71,7 @@ fn mutate(data: &mut Vec<u8>, random: &mut Random) {
             data[at.min(end)..end].copy_from_slice(&value[..end - at.min(end)]);
         }
         _ => {
-            // A number that is written in digits becomes another one.
+            // A number in digits is replaced by another one.
             if let Some(start) = (at..data.len()).find(|&i| data[i].is_ascii_digit()) {
                 let digits = data[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
                 data.splice(start..start + digits, NUMBERS[random.below(NUMBERS.len())].bytes());
@@ -107,7 +107,7 @@ macro_rules! cases {
         fn $name() {
             check(stringify!($name), $name::run, $count);
         })*
-        /// A case that nobody lists would be run by `scripts/fuzz` alone.
+        /// A case that is missing from the list would only be run by `scripts/fuzz`.
         #[test]
         fn every_case_is_here() {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/cases");

@@ -1,5 +1,5 @@
-//! The CPU reference against the published code's float64 results (tests/fixtures), and against what
-//! PyTorch measured of the embedded model (golden.json).
+//! The CPU reference against the published code's float64 results (tests/fixtures), and against
+//! PyTorch's results for the embedded model (golden.json).
 
 mod common;
 
@@ -8,7 +8,7 @@ use tokenformer_web::checkpoint::files::PytorchFile;
 use tokenformer_web::config::PartialConfig;
 use tokenformer_web::reference::Reference;
 
-/// f32 against float64.
+/// Permitted error of f32 against float64.
 const TOLERANCE: f64 = 1e-4;
 
 #[test]
@@ -36,7 +36,7 @@ fn fixtures_agree_with_the_published_code() {
             let error = relative_error(got, want);
             assert!(error < TOLERANCE, "{name}: logits at {t}: {error:.1e}");
         }
-        // Token by token gives what the whole gives.
+        // Token by token gives the same as the whole at once.
         model.truncate(0);
         let mut last = Vec::new();
         for id in &ids {

@@ -1,4 +1,4 @@
-//! Converting while the bytes pass by gives the same tables as the convert tool.
+//! Converting as the bytes arrive gives the same tables as the convert tool.
 
 mod common;
 
@@ -32,7 +32,7 @@ fn streaming_agrees_with_the_convert_tool() {
             let header = header_len(written[..8].try_into().expect("8 bytes")).expect("length");
             let shard = Shard::parse(&written[8..8 + header], &config).expect("header");
 
-            // Units and slices of odd sizes: what is pending crosses every border.
+            // Units and slices of odd sizes: pending data crosses every border.
             for (unit_bytes, slice) in [(1 << 30, 65_536), (70_001, 4_099), (1, 977)] {
                 let plan = source.conversion(quantization, unit_bytes, zip::likely_data_offset).expect("plan");
                 assert_eq!(plan.units[0].start, 0);
@@ -86,8 +86,8 @@ fn data_that_begins_elsewhere_is_noticed() {
     assert_eq!(failed.kind, ErrorKind::Misplaced);
 }
 
-/// A file beyond 4 GiB, most of which is a hole: sizes and offsets stand in ZIP64 fields, and the data of the tensors is
-/// still where it is believed to be.
+/// A file beyond 4 GiB, most of which is a hole: sizes and offsets are in ZIP64 fields, and the data of the tensors is
+/// still found where it is expected.
 #[test]
 fn checkpoints_beyond_4_gib() {
     let json = r#"{"num_layers":2,"hidden_size":64,"num_attention_heads":2,"qkv_slot_num":40,"proj_slot_num":64,

@@ -1,4 +1,4 @@
-//! A model that train/ made, against what PyTorch computed of it in float32 (golden.json).
+//! A model made by train/, against PyTorch's results for it in float32 (golden.json).
 //!
 //! The short tier has a small one in tests/fixtures/trained; TOKENFORMER_TRAINED names one that was just trained.
 
@@ -15,7 +15,7 @@ use tokenformer_web::reference::Reference;
 use tokenformer_web::sampling::{LogProbs, best};
 use tokenformer_web::tokenizer::Tokenizer;
 
-/// Another choice is no error where the best two logits are closer than this.
+/// A different choice is no error if the best two logits are closer than this.
 const MARGIN: f64 = 0.001;
 
 struct Trained {
@@ -92,7 +92,7 @@ impl Trained {
         self.same_choices(&mut model);
     }
 
-    /// The last steps of the training were on the grid of q4, so that it costs next to nothing.
+    /// The last training steps were on the grid of q4, so that quantizing to q4 costs next to nothing.
     fn loses_little_as_q4(&self) {
         let folder = std::env::temp_dir().join(format!("tokenformer-trained-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");

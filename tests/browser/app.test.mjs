@@ -1,4 +1,4 @@
-// The page as an app: installed, reached from other programs, set up to be read, by keyboard alone.
+// The page as an app: installed, opened from other programs, set up for reading, used by keyboard alone.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -52,7 +52,7 @@ test("the page can be installed", async (t) => {
   const { errors, data } = await session.send("Page.getAppManifest");
   assert.deepEqual([errors, JSON.parse(data).short_name], [[], "TokenFormer"]);
   const { installabilityErrors } = await session.send("Page.getInstallabilityErrors");
-  // What a context of its own, as of a private window, can never do.
+  // What a separate context, like that of a private window, can never do.
   assert.deepEqual(
     installabilityErrors.filter(({ errorId }) => errorId !== "in-incognito"),
     [],

@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** Presses Run and waits for the end; what is reported then. */
+/** Presses Run and waits for the end; returns the report. */
 async function run(page) {
   await button(page, "Run").click();
   await page.waitForFunction(() => !document.getElementById("run").disabled);
@@ -64,7 +64,7 @@ test("shapes are measured one after another, each error is told, and it can be r
   const visit = await visitor(world);
   t.after(() => visit.close());
   const { page, url, requests } = visit;
-  // What the published models take on a CPU nobody waits for, the smallest one a minute; the rest of the way is the same.
+  // The published models take too long on a CPU, the smallest one a minute; the rest of the path is the same.
   const models = FULL ? "150M,none" : "none";
   await page.goto(`${url}bench.html?probe=0&models=${models}&runs=1&promptTokens=1&maxTokens=2`);
   requests.length = 0; // the page before has asked how large a model is
@@ -103,7 +103,7 @@ test("without a GPU shapes cannot be chosen, and who asks for one hears what can
   await page.getByLabel("Model").selectOption({ index: 0 });
   assert.equal(page.url(), `${url}bench.html`);
   assert.equal(await button(page, "Run").isEnabled(), true);
-  // A link to a model of others downloads nothing by itself: the visit's end says who was asked.
+  // A link to another site's model downloads nothing by itself: the visit's end lists which origins were asked.
   await page.goto(`${url}bench.html?run=1&model=owner/name`);
   await page.getByText("Press Run to begin").waitFor();
   await page.getByText("A run downloads the model from huggingface.co").waitFor();

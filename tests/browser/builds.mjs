@@ -9,7 +9,7 @@ const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
 
 /**
  * Copies of dist/ in `folder`, each `{ folder, name }`, without the embedded model. In the second one a message between
- * page and worker has another name.
+ * page and worker has a different name.
  */
 export function makeBuilds(folder) {
   const build = (name, change) => {

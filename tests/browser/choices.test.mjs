@@ -1,5 +1,5 @@
-// Several versions to choose from: written side by side, taken, gone through, found again, also where a tab is closed in
-// mid-writing.
+// Several versions to choose from: written side by side, taken, browsed, found again, also when a tab is closed while
+// they are written.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -15,7 +15,7 @@ after(() => world?.close());
 const OWN = "The old lamp was";
 const idle = (page) => page.waitForFunction(() => document.querySelector("token-former").state === "idle");
 const cards = (page) => page.locator(".way-text");
-/** Waits until so many versions are written, and no more come. */
+/** Waits until this many versions are written, and no more arrive. */
 async function offered(page, count) {
   await page.waitForFunction((n) => document.querySelectorAll(".way-text:not(:empty)").length === n, count);
   await idle(page);
@@ -34,7 +34,7 @@ const setCaret = (page, place) =>
     writer.selectionStart = place;
   }, place);
 
-/** A page with a text of the visitor's, where so many tokens of four versions are written at a time. */
+/** A page with a text of the visitor's, where this many tokens of four versions are written at a time. */
 async function begin(t, tokens, options) {
   const visit = await visitor(world, options);
   t.after(() => visit.close());
@@ -52,7 +52,7 @@ async function begin(t, tokens, options) {
   return visit;
 }
 
-/** With the keyboard on a mark: the text's end with each version, from the one that is there, by the arrow key. */
+/** With the keyboard on a mark: the text's end with each version, starting with the current one, by the arrow key. */
 async function goThrough(page, mark, from) {
   const found = [];
   const count = Number((await mark.locator("[aria-hidden]").textContent()).split("/")[1]);
@@ -93,7 +93,7 @@ test("four are written, one is taken, another gone back to, and each is found ag
     ],
   );
   await isMarked(page, ["3/4"]);
-  // It is there with its tokens.
+  // It is restored with its tokens.
   await button(page, "Tokens").click();
   assert.ok((await page.locator("token-former .token").count()) >= 10);
   await button(page, "Tokens").click();
@@ -104,7 +104,7 @@ test("four are written, one is taken, another gone back to, and each is found ag
   await page.getByRole("textbox").focus();
   await page.keyboard.press("Control+y");
   await isMarked(page, ["3/4"]);
-  // Written anew, in four versions, what was there is one; and the same ones are no more of them.
+  // Regenerated in four versions, the previous text is one of them; and identical ones are not added again.
   await button(page, "Regenerate").click();
   await offered(page, 4);
   assert.equal(await text(page), OWN);

@@ -31,7 +31,7 @@ test("kernels are right in a browser, with subgroups and without", async (t) => 
   const visit = await visitor(world, { width: 360, colorScheme: "dark" });
   t.after(() => visit.close());
   const { page, url } = visit;
-  // A GPU that is a program compiles the variants for minutes; natively the short tier tries them all.
+  // A software GPU compiles the variants for minutes; natively the short tier tries them all.
   await page.goto(`${url}conformance.html${FULL ? "" : "?quick=1"}`);
   await assertAccessible(page, "conformance");
   await assertFits(page, "conformance");

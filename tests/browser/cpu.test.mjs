@@ -1,4 +1,4 @@
-// The CPU in the place of a GPU: in a browser that has no adapter, in pages without WebGPU, and for who asks for it.
+// The CPU engine instead of a GPU: in a browser that has no adapter, in pages without WebGPU, and on request.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { visitor } from "./visitor.mjs";
 
 /** Relative error of logits against the reference, as in the native tests. */
 const TOLERANCE = 1e-3;
-/** Where the reference's best two logits are closer than this, another id is no error. */
+/** If the reference's best two logits are closer than this, a different id is no error. */
 const MARGIN = 0.02;
 const FIXTURES = ["head64", "head80", "head96", "uneven-slots"];
 
@@ -31,7 +31,7 @@ after(async () => {
   await withGpu?.close();
 });
 
-/** A page whose engines run in that thread. */
+/** A page whose engines run in the given thread. */
 async function pageWith(thread, { browser = world, init } = {}) {
   const context = await browser.browser.newContext();
   if (thread === "main") await onMainThread(context);
@@ -183,7 +183,7 @@ for (const thread of ["main", "worker"]) {
         return written.length;
       };
       const turn = () => new Promise((resolve) => setTimeout(resolve));
-      // A timer gets its turn long before so long a prompt is read; a text is aborted at its first token.
+      // A timer fires long before such a long prompt is read; a text is aborted at its first token.
       const ofPrompt = await abortWhen(
         async () => {
           for (let i = 0; i < 5; i += 1) await turn();
@@ -198,7 +198,7 @@ for (const thread of ["main", "worker"]) {
         "Once upon a time",
         1500,
       );
-      // Turns that a text leaves to others.
+      // Turns that a text yields to others.
       let turns = 0;
       let longest = 0;
       let last = performance.now();
@@ -281,7 +281,7 @@ test("a GPU that is a program on the CPU gives way to the CPU, unless it is insi
     const model = await TokenFormer.load(folder, { cache: false });
     const { backend, notes, gpuBytes } = model.info;
     await model.dispose();
-    // Its kernels take seconds to compile: that they are to be is enough.
+    // Its kernels take seconds to compile: it is enough that they are going to be.
     const controller = new AbortController();
     const onProgress = ({ phase }) => phase === "compile" && controller.abort();
     const { code } = await failure(() =>
@@ -295,7 +295,7 @@ test("a GPU that is a program on the CPU gives way to the CPU, unless it is insi
 });
 
 test("a GPU that is slower than the CPU gives way to it, once that is measured, unless it is insisted on", async () => {
-  // A program under the name of a phone's GPU: nothing but its pace tells what it is.
+  // A software GPU under the name of a phone's GPU: only its speed gives it away.
   const init = () => {
     delete globalThis[Symbol.for("tokenformer.softwareGpu")];
     Object.defineProperty(GPUDevice.prototype, "adapterInfo", { get: () => ({ vendor: "qualcomm" }) });

@@ -1,4 +1,4 @@
-// What a deployment, or a bad hour of the host's, does to pages that are open and to visits without a network.
+// How a deployment, or an outage of the host, affects open pages and visits without a network.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -16,7 +16,7 @@ const MODEL = root("target/oracle/fixtures/head64-q4");
 
 let world;
 let folder;
-/** Two builds: in the second one a message between page and worker has another name. */
+/** Two builds: in the second one a message between page and worker has a different name. */
 let first;
 let second;
 before(async () => {
@@ -30,7 +30,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A host, and a visitor's page there that its service worker has taken over. */
+/** A host, and a visitor's page there that is controlled by its service worker. */
 async function visit(t) {
   const host = { fault: () => false };
   const mounts = { [SUB_PATH]: first.folder, "/model/": MODEL, [`${SUB_PATH}local/model/`]: MODEL };
@@ -59,7 +59,7 @@ async function visit(t) {
       const isKept = (await caches.keys()).some((key) => key.includes(` ${name} `));
       if (!isKept) throw new Error(`${name} is not kept`);
     }, name);
-  /** Closes these, and waits until the service worker that waited for that is in charge. */
+  /** Closes these, and waits until the service worker that waited for that is active. */
   const close = async (...pages) => {
     const watcher = await open(world, `${server.origin}/model/config.json`, { context });
     await Promise.all(pages.map((page) => page.close()));
@@ -76,11 +76,11 @@ async function visit(t) {
   return { host, server, context, url, tab, deploy, installed, controlled, close };
 }
 
-/** Which build a page is of. */
+/** Which build a page belongs to. */
 const buildOf = (page) =>
   page.evaluate(() => new URL(document.querySelector("script[src]").src).searchParams.get("build"));
 
-/** Has the page's element load a folder, and write four tokens; their number, or the error. */
+/** Makes the page's element load a folder and write four tokens; returns their number, or the error. */
 const write = (page, model = "/model/") =>
   page.evaluate(async (model) => {
     const element = document.querySelector("token-former");
@@ -109,7 +109,7 @@ test("a tab that is open while another build is deployed says what to do, or goe
   assert.equal(await buildOf(old), second.name);
   assert.deepEqual(await write(old), WRITES);
   await installed(old, second);
-  // Once the engine is kept, too, a tab needs nothing from the host.
+  // Once the engine is stored, too, a tab needs nothing from the host.
   const another = await tab();
   assert.equal(await buildOf(another), second.name);
   await until(another, async () => Boolean(await caches.match("tokenformer-web_bg.wasm", { ignoreSearch: true })));
@@ -118,7 +118,7 @@ test("a tab that is open while another build is deployed says what to do, or goe
   await installed(fresh, first);
   assert.equal(await buildOf(fresh), first.name);
   assert.deepEqual(await write(another), WRITES);
-  // Once the pages of the build before are closed, it is the new build that opens without a network, whole, though nobody
+  // Once the previous build's pages are closed, the new build opens without a network, complete, although no page
   // has loaded a model with it.
   await close(old, another, fresh);
   deploy(second);
@@ -161,11 +161,11 @@ test("a host that is out of order costs nobody the page that is kept", async (t)
   host.fault = (_, response) => open.push(response) > 0;
   await opens("silence");
   for (const response of open) response.destroy(); // a browser has few connections to one host
-  // A page in the place of everything, for one visit.
+  // A page served in place of everything, for one visit.
   host.fault = (_, response) => (response.writeHead(200, { "Content-Type": "text/html" }).end("<p>Down</p>"), true);
   await page.reload();
   assert.equal(await page.textContent("body"), "Down");
-  // Another build, which does not come whole.
+  // Another build, which does not arrive complete.
   deploy(second);
   host.fault = ({ url }, response) => url.includes("lock.js") && (response.writeHead(503).end(), true);
   await page.evaluate(async () => {
@@ -219,7 +219,7 @@ test("dist/ has a name, which its package and its single file have, too", () => 
   const holds = (file) => readFileSync(root(file), "utf8").includes(`"${name}"`);
   for (const file of ["npm/tokenformer.worker.js", "npm/tokenformer.bundle.js", "dist/tokenformer.bundle.js"])
     assert.ok(holds(file), file);
-  // Where entries share it.
+  // If entries share it.
   const chunks = readdirSync(root("npm")).filter((file) => file.startsWith("chunk-"));
   assert.equal(chunks.filter((file) => holds(`npm/${file}`)).length, 1, chunks.join(" "));
 });

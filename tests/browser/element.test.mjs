@@ -21,7 +21,7 @@ async function show(markup) {
   }, markup);
 }
 
-/** Draws the mouse over a whole element; what is selected then. */
+/** Drags the mouse over a whole element; returns what is selected then. */
 async function drag(locator) {
   const box = await locator.boundingBox();
   await page.mouse.move(box.x + 1, box.y + box.height / 2);
@@ -93,7 +93,7 @@ test("field and mirror set the same text alike, whatever the host inherits to th
       .map((name) => `${name}: ${mirror.getPropertyValue(name)} and ${field.getPropertyValue(name)}`);
   }, inherited);
   assert.deepEqual(differing, []);
-  // The mirror's height is that of its lines; so is what the field would scroll.
+  // The mirror's height is that of its lines; so is the field's scroll height.
   const heights = await page.evaluate(() => {
     const field = $("prompt");
     field.style.blockSize = "0";
@@ -145,7 +145,7 @@ test("two write in turns: after a space the model goes on, and what is typed nex
   await page.keyboard.press("Control+Enter");
   await done;
   const written = await page.evaluate(() => writer.text);
-  // As after the text without its space: what the model would write there, begun by a word.
+  // The same as after the text without its space: what the model would write there, starting with a word.
   const { text, tokens } = await page.evaluate(async () => {
     const { tokenIds } = await writer.model.complete("The old man looked at the sea and ", {
       maxTokens: 6,

@@ -1,5 +1,5 @@
 // The embedded model in the browser: greedy ids against the CPU reference, and the public interface. On the CPU engine, and
-// with `scripts/test full` on a GPU that is a program as well: each text takes that half a minute.
+// with `scripts/test full` on a software GPU as well: each text takes that half a minute.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { EMBEDDED } from "../../www/lib/embedded.js";
 import { FULL, modulePage, start } from "./harness.mjs";
 
-/** Where the reference's best two logits are closer than this, another id is no error. */
+/** If the reference's best two logits are closer than this, a different id is no error. */
 const MARGIN = 0.02;
 
 const cases = JSON.parse(readFileSync(new URL("../../target/oracle/greedy.json", import.meta.url), "utf8"));
@@ -36,7 +36,7 @@ for (const isGpu of FULL ? [false, true] : [false])
       assert.ok(cases.length >= 6 && cases.every((c) => c.ids.length === 48 || c.hasEnded));
     });
 
-    // cpu.test.mjs writes all of them on the CPU engine, and firefox.test.mjs on a GPU where Firefox has one.
+    // cpu.test.mjs writes all of them on the CPU engine, and firefox.test.mjs on a GPU if Firefox has one.
     for (const { prompt, promptIds, ids, margins } of isGpu ? cases : cases.slice(1, 3)) {
       test(`greedy ids: ${prompt}`, async () => {
         assert.deepEqual(await page.evaluate((text) => model.encode(text), prompt), promptIds);
@@ -75,7 +75,7 @@ for (const isGpu of FULL ? [false, true] : [false])
       assert.equal(info.id, EMBEDDED.name);
       assert.equal(info.quantization, EMBEDDED.quantization);
       assert.equal(info.contextLength, EMBEDDED.contextLength, "as long as the texts that it was trained on");
-      // The file is its tables and a header.
+      // The file consists of its tables and a header.
       assert.ok(Math.abs(info.weightBytes / EMBEDDED.weightBytes - 1) < 0.01 && info.wasmHeapBytes > 0);
       assert.deepEqual(
         [info.backend, info.gpuBytes > info.weightBytes + info.kvBytes],

@@ -19,7 +19,7 @@ const PROMPT = (() => {
   return { text: prompt, tokens: String(promptIds.length) };
 })();
 
-/** What a model's weights come with. The page that writes is there first, and asks how large they are. */
+/** Requests that come with a model's weights. The page that writes is visited first, and asks how large they are. */
 const LARGE = /tokenizer\.json|\.wasm/;
 
 let world;
@@ -47,7 +47,7 @@ const begin = (page) => button(page, "Start").click();
 const ended = (page, words = /^(Done|Stopped|Ended with errors)\.$/) =>
   page.locator("#progress-words", { hasText: words }).waitFor();
 
-/** A row of the table, without what is beside the numbers. */
+/** A row of the table, without anything beside the numbers. */
 const row = (page, name) =>
   page
     .getByRole("row", { name: new RegExp(`^${name}`) })
@@ -77,7 +77,7 @@ const SIZES = [
   [1280, "light"],
   [360, "dark"],
 ];
-// In the short tier a telephone only looks at the results.
+// In the short tier, the phone only looks at the results.
 for (const [width, colorScheme] of FULL ? SIZES : SIZES.slice(0, 1)) {
   test(`a text is evaluated, ${width} px wide`, async (t) => {
     const visit = await evaluatePage(t, { width, colorScheme });
@@ -170,7 +170,7 @@ for (const [width, colorScheme] of FULL ? SIZES : SIZES.slice(0, 1)) {
         await page.mouse.up();
         await page.locator("#plot-range", { hasText: `to ${last} of ${last}` }).waitFor();
         await button(page, "All tokens").click();
-        // The table leads to the plot.
+        // The table links to the plot.
         const top = page.getByRole("table").last().getByRole("button").first();
         const token = await top.textContent();
         await top.click();
@@ -221,7 +221,7 @@ test("pairs give an accuracy, over all of them", async (t) => {
   await button(page, "Try sentences to finish").click();
   await page.getByText(/^12 pairs, \d+ bytes\.$/).waitFor();
   const pairs = (await page.getByLabel("Text to evaluate").inputValue()).split("\n").map(JSON.parse);
-  // One that its context melts into: "window" is a token, and so is " sea".
+  // One that merges with its context: "window" is a token, and so is " sea".
   await give(
     page,
     jsonLines(
@@ -251,7 +251,7 @@ test("pairs give an accuracy, over all of them", async (t) => {
     documents.map(({ isGreedy }) => isGreedy),
     greedy.map(([isGreedy]) => isGreedy),
   );
-  // They were computed in another order, in other chunks.
+  // They were computed in a different order, in different chunks.
   for (const [i, { logprob }] of documents.entries())
     assert.ok(Math.abs(logprob - greedy[i][1]) < 1e-3, `${i}: ${logprob} ${greedy[i][1]}`);
   const share = greedy.filter(([isGreedy]) => isGreedy).length / greedy.length;
@@ -305,7 +305,7 @@ test("what cannot be read is told, with its line, and nothing begins", async (t)
       document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }));
   });
   await page.getByText("4 documents, 29 bytes, 1 empty text left out.").waitFor();
-  // With what is typed beside them, and without it again; what is wrong in a file stays told until it is removed.
+  // With typed texts beside them, and without again; an error in a file stays on display until the file is removed.
   await give(page, "typed");
   await page.getByText("5 documents, 34 bytes, 1 empty text left out.").waitFor();
   await page.locator("#texts-input").setInputFiles([file("f.jsonl", "{")]);
@@ -366,7 +366,7 @@ test("precisions stand side by side, with what they differ by", async (t) => {
   await page.getByLabel("Show").selectOption("difference to f16");
   assert.equal(await page.locator("#plot .mean").count(), 1);
   await assertAccessible(page, "two precisions");
-  // The windows of a long paragraph, by score itself.
+  // The windows of a long paragraph, with `score` itself.
   const [index, sum] = await page.evaluate(
     async ({ name, paragraphs }) => {
       const { TokenFormer } = await import("./tokenformer.js");
@@ -389,7 +389,7 @@ test("precisions stand side by side, with what they differ by", async (t) => {
     `${index}: ${f16.documents[index]?.logprob} ${sum}`,
   );
   assert.deepEqual(page.problems, []);
-  // The address chooses the same again, and starts nothing.
+  // The address restores the choice, and starts nothing.
   await page.reload();
   assert.deepEqual(
     await page.locator("#precisions input:checked").evaluateAll((all) => all.map(({ value }) => value)),
@@ -441,7 +441,7 @@ test("what was stopped keeps its part, marked as such", async (t) => {
       documents[0].bytes < 10_000,
   );
   assert.match((await row(page, "Tokens scored"))[0], /^[\d,]+ of [\d,]+$/);
-  // And it can be begun again.
+  // And it can be started again.
   await give(page, PROMPT.text);
   await begin(page);
   await ended(page, /^Done\.$/);

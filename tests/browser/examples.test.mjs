@@ -33,7 +33,7 @@ async function assertWrites(url) {
     (response) => response.status() >= 400 && page.problems.push(`${response.status()} ${response.url()}`),
   );
   page.on("requestfailed", (request) => {
-    // What the engine has read enough of, it ends.
+    // When the engine has read enough of a response, it ends it.
     const isEnded = request.failure()?.errorText === "net::ERR_ABORTED" && request.url().endsWith("/model.safetensors");
     if (!isEnded) page.problems.push(`${request.failure()?.errorText} ${request.url()}`);
   });
@@ -84,7 +84,7 @@ test("cdn: one file of another origin, by an import map with its hash", async (t
   await assertSiteWrites(t, folder);
 });
 
-/** Builds a project with Vite, and has its development server serve it. */
+/** Builds a project with Vite, and serves it with its development server. */
 async function assertViteWorks(t, project) {
   assert.doesNotMatch(await script(project, "build"), /warning|doesn't exist/i);
   await assertSiteWrites(t, join(project, "dist"));
@@ -101,7 +101,7 @@ async function serveByVite(project) {
   return server.listen();
 }
 
-/** Vite as the project has it, or this repository. */
+/** Vite from the project, or from this repository. */
 function viteOf(project) {
   const own = join(project, "node_modules/vite/dist/node/index.js");
   return existsSync(own) ? pathToFileURL(own).href : "vite";
@@ -117,7 +117,7 @@ test("esbuild", async (t) => {
   await assertSiteWrites(t, project, { built: "dist" });
 });
 
-// What follows is downloaded, and takes minutes.
+// What follows is downloaded, which takes minutes.
 
 for (const version of ["7.3.8", "8.4.0"])
   test(`vite ${version}`, { skip: !FULL }, async (t) => {
@@ -273,7 +273,7 @@ test("the documentation's examples, as the site runs them", async () => {
   await context.close();
 });
 
-/** Copies an example that nothing is installed for, with a change of its page. */
+/** Copies an example that needs no installation, with a change to its page. */
 function copyExample(name, folder, change) {
   cpSync(path(`examples/${name}`), folder, { recursive: true });
   const page = join(folder, "index.html");

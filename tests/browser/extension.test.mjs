@@ -1,5 +1,5 @@
-// examples/extension: the engine in a side panel, under the policy of its manifest. Where a whole Chromium is found (BROWSER
-// or `chromium`; the headless shell loads no extensions) it runs as an extension, else its page runs as a site with that policy.
+// examples/extension: the engine in a side panel, under the policy of its manifest. If a complete Chromium is found (BROWSER
+// or `chromium`; the headless shell loads no extensions) it runs as an extension, otherwise its page runs as a site with that policy.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -36,7 +36,7 @@ async function wholeChromium() {
   return null;
 }
 
-/** Has the panel write, and says in which thread. */
+/** Makes the panel write, and returns in which thread it did. */
 async function assertWrites(page) {
   const thread = await page.evaluate(async () => {
     const writer = document.querySelector("token-former");
@@ -72,7 +72,7 @@ test("its panel writes in a worker, under the policy of the manifest", async (t)
     const page = await context.newPage();
     await page.goto(new URL(manifest.side_panel.default_path, worker.url()).href);
     await assertWrites(page);
-    // What the menu hands over is continued.
+    // The text that the menu passes is continued.
     await worker.evaluate(() => chrome.storage.session.set({ beginning: "The king" }));
     await page.waitForFunction(() => document.querySelector("token-former").text.startsWith("The king "));
     await context.close();

@@ -1,5 +1,5 @@
-// Prints the path of a Chromium that can run headless; exits 1 where there is none.
-// CHROMIUM=/path/to/one comes before everything else.
+// Prints the path of a Chromium that can run headless; exits 1 if there is none.
+// CHROMIUM=/path/to/one takes precedence.
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -37,7 +37,7 @@ export async function findBrowser() {
     const path = chromium.executablePath();
     if (runs(path)) return path;
   } catch {
-    // No browser of playwright's own either.
+    // Playwright has no browser of its own either.
   }
   return null;
 }

@@ -1,5 +1,5 @@
-// Firefox, as it is installed: no driver, a page of ours tells the server what it found. It has WebGPU wherever Vulkan is,
-// on Mesa's software driver if there is no other; without, the CPU engine runs in it.
+// Firefox as installed: no driver, a page of ours reports its findings to the server. It has WebGPU wherever Vulkan is,
+// on Mesa's software driver if there is no other; without WebGPU, the CPU engine runs in it.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -32,7 +32,7 @@ const PREFERENCES = {
   "toolkit.telemetry.reportingpolicy.firstRun": false,
 };
 
-/** What the page runs; the model's name and options come by its address. */
+/** What the page runs; the address contains the model's name and options. */
 async function inPage() {
   const report = (what) => fetch("/report", { method: "POST", body: JSON.stringify(what) }).catch(() => {});
   try {
@@ -57,7 +57,7 @@ async function inPage() {
   }
 }
 
-/** Where the reference's best two logits are closer than this, another id is no error. */
+/** If the reference's best two logits are closer than this, a different id is no error. */
 const MARGIN = 0.02;
 const oracleOf = (name) => JSON.parse(readFileSync(path(`target/oracle/fixtures/${name}/oracle.json`), "utf8"));
 

@@ -6,9 +6,9 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { FULL, modulePage, relativeError, start } from "./harness.mjs";
 
-/** Keys and values are rounded to f16 on both sides, after sums in another order. */
+/** Keys and values are rounded to f16 on both sides, after sums in a different order. */
 const REFERENCE_TOLERANCE = 2e-3;
-/** The rounding of the weights, which are random and so as hard as can be. */
+/** The rounding of the weights, which are random and thus as hard to round as possible. */
 const PUBLISHED_TOLERANCE = { f16: 5e-3, q8: 4e-2, q4: 0.5 };
 
 /** Natural logarithm of a token's probability. */
@@ -27,7 +27,7 @@ after(() => world?.close());
 
 const NAMES = ["head64", "head80", "head96", "uneven-slots"];
 /**
- * Every precision once, and every shape but that of gpus.test.mjs: natively, and with the full tests here, each shape is
+ * Every precision once, and every shape except that of gpus.test.mjs: natively, and here with the full tests, each shape is
  * run at every precision.
  */
 const SHORT = ["head80-q8", "head96-f16", "uneven-slots-q4"];
@@ -48,7 +48,7 @@ for (const name of NAMES) {
             prefilled.push(Array.from(await model.logits(ids.slice(0, n))));
           }
           await model.reset();
-          // One token at a time: every call finds all but the last in the cache.
+          // One token at a time: every call finds all except the last in the cache.
           let stepped;
           for (let n = 1; n <= ids.length; n++) stepped = Array.from(await model.logits(ids.slice(0, n)));
           const { logprobs } = await model.score(ids);
@@ -79,7 +79,7 @@ for (const name of NAMES) {
   }
 }
 
-/** Where the reference's best two logits are closer than this, another id is no error. */
+/** If the reference's best two logits are closer than this, a different id is no error. */
 const MARGIN = 0.02;
 
 test("the embedded model writes the reference's text, and disposing of it gives everything back", async () => {

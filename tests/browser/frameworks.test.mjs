@@ -1,4 +1,4 @@
-// <token-former> in React 19, Vue 3, Preact and Svelte 5, on the CPU engine: attributes, events, and a bound text that two write.
+// <token-former> in React 19, Vue 3, Preact and Svelte 5, on the CPU engine: attributes, events, and a bound text with two writers.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { modulePage, OUTPUT, start } from "./harness.mjs";
 
 const SOURCE = fileURLToPath(new URL("frameworks/", import.meta.url));
 
-/** Svelte's compiler alone, without what its plugins do besides. */
+/** Svelte's compiler alone, without the rest of its plugin. */
 const svelte = {
   name: "svelte",
   setup: ({ onLoad }) =>
@@ -29,7 +29,7 @@ before(async () => {
     format: "esm",
     plugins: [svelte],
     jsx: "automatic",
-    // Vue with its compiler of templates.
+    // Vue with its template compiler.
     alias: { vue: "vue/dist/vue.esm-bundler.js" },
     define: {
       "process.env.NODE_ENV": '"production"',
@@ -47,14 +47,14 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** A token that is made the likeliest one. */
+/** A token that is made the most likely one. */
 const BIAS = 300;
 
 for (const name of ["react", "vue", "preact", "svelte"]) {
   test(`${name}: attributes, events, and a text that is bound while three passages are written`, async () => {
     await page.evaluate(
       ([name, bias]) => {
-        // Beside the ones before, whose engine it shares.
+        // Beside the earlier ones, whose engine it shares.
         const target = document.createElement("main");
         document.body.append(target);
         globalThis.told = [];
@@ -80,7 +80,7 @@ for (const name of ["react", "vue", "preact", "svelte"]) {
       const text = await page.evaluate(async () => (await writer.generate()).text);
       assert.notEqual(text, "");
       wanted.push({ text: wanted.length === 0 ? `Once${typed}` : typed, written: false }, { text, written: true });
-      // The framework has taken over what was written, and given it back.
+      // The framework has taken over the written text, and passed it back.
       await page.waitForFunction(
         (tokens) => document.querySelector("main:last-child output").textContent === `${tokens} tokens: ${writer.text}`,
         3 * (wanted.length / 2),
@@ -89,7 +89,7 @@ for (const name of ["react", "vue", "preact", "svelte"]) {
     }
     const { told, attached } = await page.evaluate(() => {
       const before = told.slice();
-      // Who shares an engine sees nothing of its loading, and nothing has failed.
+      // An element that shares an engine sees nothing of its loading, and nothing has failed.
       for (const type of ["progress", "error"]) writer.dispatchEvent(new CustomEvent(type));
       return { told: before, attached: told.slice(before.length) };
     });

@@ -1,21 +1,21 @@
-// GPUs that are not as they should be: wrong, without features, with little memory. The browser's answers are changed on
-// their way to the engine; what the engine makes of them is real.
+// Defective GPUs: wrong results, missing features, little memory. The browser's answers are changed on
+// their way to the engine; everything that the engine does with them is real.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { enginePage, relativeError, start } from "./harness.mjs";
 
-/** What the reference makes of the model: logits after each of `lengths`. */
+/** The reference's results for the model: logits after each of `lengths`. */
 const ORACLE = JSON.parse(
   readFileSync(new URL("../../target/oracle/fixtures/head64-q4/oracle.json", import.meta.url), "utf8"),
 );
-/** Keys and values are rounded to f16 on both sides, after sums in another order. */
+/** Keys and values are rounded to f16 on both sides, after sums in a different order. */
 const REFERENCE_TOLERANCE = 2e-3;
 
 let world;
 let folder;
-/** A page whose GPU is as it should be, and what it makes of the model. */
+/** A page with a working GPU, and its results for the model. */
 let sound;
 let right;
 before(async () => {
@@ -33,7 +33,7 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** A page after `code` whose loads share a device. */
+/** A page whose loads share a device, after `code` ran. */
 async function pageAfter(code) {
   const page = await enginePage(world, "main", code);
   await page.evaluate(shareDevice);
@@ -41,8 +41,8 @@ async function pageAfter(code) {
 }
 
 /**
- * Gives every load of a page that asks for the same the same device, which ends with the page. A GPU that is a program
- * compiles for most of the time of a load, and a device has what is kept of its pipelines at once.
+ * Gives all loads of a page that request the same device a single one, which lives as long as the page. A software GPU
+ * compiles for most of a load's time, and pipelines that a device has compiled before are available at once.
  */
 function shareDevice() {
   const devices = new Map();
@@ -70,7 +70,7 @@ function shareDevice() {
 
 const LENGTHS = ORACLE.lengths.slice(0, 3);
 
-/** Loads the model; tells what it is and what it computes, or how that failed: a first token, a step, a prompt. */
+/** Loads the model; returns its info and results, or how that failed: a first token, a step, a prompt. */
 const load = (page, options = {}) =>
   page.evaluate(
     async ([folder, options, prompts]) => {
@@ -94,7 +94,7 @@ const load = (page, options = {}) =>
     [folder, options, LENGTHS.map((n) => ORACLE.inputIds.slice(0, n))],
   );
 
-/** The model is right all the same. */
+/** The model's results are right all the same. */
 function assertRight(seen, tolerance = 1e-3) {
   assert.ok(seen.logits, `${seen.code}: ${seen.message}`);
   const error = relativeError(seen.logits, right.logits);
@@ -216,7 +216,7 @@ test("no optional feature and exactly the default limits suffice", async () => {
 
 test("where memory is short the context is shorter, or the error says what fits", async () => {
   const page = await pageAfter(() => {
-    /** Buffers with these labels that are larger than this cannot be had. */
+    /** Buffers with these labels that are larger than this cannot be allocated. */
     globalThis.scarce = { labels: [], bytes: Infinity };
     const scopes = [];
     let failed = false;
@@ -247,7 +247,7 @@ test("where memory is short the context is shorter, or the error says what fits"
     seen.info.notes.some((note) => /no room for a context of/.test(note)),
     `${seen.info.notes}`,
   );
-  // Who asked for a length gets it or is told which one fits.
+  // A requested length is used, or the error says which one fits.
   const asked = await load(page, { contextLength });
   assert.equal(asked.code, "out-of-memory");
   const [, fits] = /contextLength (\d+)/.exec(asked.hint) ?? [];
@@ -256,7 +256,7 @@ test("where memory is short the context is shorter, or the error says what fits"
   const nothing = await load(page);
   assert.equal(nothing.code, "out-of-memory");
   assert.match(`${nothing.message} ${nothing.hint}`, /weights take \d+ MB.*Close other tabs/);
-  // Nothing is left of what failed.
+  // Nothing is left over from the failure.
   await short([], Infinity);
   assertRight(await load(page));
   await page.context().close();

@@ -6,14 +6,14 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { FULL, modulePage, relativeError, start } from "./harness.mjs";
 
-/** Of a loss, of which at least this much. */
+/** Permitted error of a loss, as a share of the loss or of `least`, whichever is larger. */
 const LOSS = { share: 0.01, least: 0.05 };
 const LOGITS = 2e-3;
-/** Of each tensor's gradient. */
+/** For each tensor's gradient. */
 const GRADIENT = 1e-3;
 /**
- * AdamW's first step moves a token by rate · g / (|g| + ε): with an ε far above every gradient by g times this, which leaves
- * little of the token itself to be rounded in the pack's file.
+ * AdamW's first step moves a token by rate · g / (|g| + ε): with an ε far above every gradient, by g times this, so large that
+ * the token itself, which is rounded in the pack's file, matters little.
  */
 const STRETCH = 1000;
 const EPSILON = 1e5;
@@ -111,7 +111,7 @@ for (const name of FULL ? ["head64", "head80", "uneven-slots"] : ["uneven-slots"
         const { training } = await model.train(ids, { ...options, pack: blob(files.zero) });
         await model.addPack(blob(files.trained), { name: "trained" });
         const trained = Array.from(await model.logits(ids));
-        // By their names, the other way round.
+        // By their names, in the other direction.
         await model.addPack(blob(files.some), { name: "a part of some", strength: 0.5 });
         const stack = Array.from(await model.logits(ids));
         for (const { name } of model.packs) await model.removePack(name);
@@ -134,7 +134,7 @@ for (const name of FULL ? ["head64", "head80", "uneven-slots"] : ["uneven-slots"
         const of = (/** @type {string} */ what) => read(`${set}.${what}.${layer}.${kind}.${side}`, Float32Array);
         const [start, want] = [of("tokens"), of("grad")];
         const gradient = values.map((value, i) => (start[i] - value) / STRETCH);
-        // Of zero keys and values that are not, some gradients are nothing.
+        // With zero keys and nonzero values, some gradients are zero.
         const error = want.some((x) => x !== 0) ? relativeError(gradient, want) : Math.max(...gradient.map(Math.abs));
         assert.ok(error < GRADIENT, `${set}, ${tensor}: ${error}`);
       }

@@ -10,16 +10,16 @@ import { findBrowser } from "./find-browser.mjs";
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 export const OUTPUT = path("tests/out/");
 
-/** Whether `scripts/test full` runs: every case, on a GPU that is a program as well as on the CPU engine. */
+/** Whether `scripts/test full` runs: every case, on a software GPU as well as on the CPU engine. */
 export const FULL = process.env.TOKENFORMER_FULL === "1";
 
-/** Where dist/ stands on the first origin: never at the root, since a build must run from anywhere. */
+/** Where dist/ is on the first origin: never at the root, since a build must run from any path. */
 export const SUB_PATH = "/some/sub/path/";
 
 const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
 /**
- * A browser fills the memory of a workgroup with zeros, and a GPU that is a program compiles for two thirds of its time
- * because of that. The native tests run the kernels without it, too: none takes these zeros for granted.
+ * A browser fills workgroup memory with zeros, and a software GPU compiles for two thirds of its time
+ * because of that. The native tests run the kernels without it, too: none relies on these zeros.
  */
 const UNZEROED = "--enable-dawn-features=disable_workgroup_init";
 const FLAGS = [
@@ -32,8 +32,8 @@ const FLAGS = [
 ];
 
 /**
- * Starts the servers and a browser, with more options of playwright's `launch`; `close` ends both. Without WebGPU the
- * embedded model runs on the CPU, many times as fast as on a GPU that is a program: for tests of what surrounds it.
+ * Starts the servers and a browser, with more options of playwright's `launch`; `close` stops both. Without WebGPU the
+ * embedded model runs on the CPU, many times as fast as on a software GPU: for tests of what surrounds it.
  * `zeroed`: kernels are compiled as for visitors, which takes three times as long.
  */
 export async function start({ webgpu = true, zeroed = FULL, ...more } = {}) {
@@ -59,10 +59,10 @@ export async function start({ webgpu = true, zeroed = FULL, ...more } = {}) {
   if (webgpu) takeSoftwareGpu(browser);
   return {
     server,
-    /** A second origin with nothing but Access-Control-Allow-Origin. */
+    /** A second origin with no headers except Access-Control-Allow-Origin. */
     other,
     browser,
-    /** What the first origin was asked for, as "GET /path". */
+    /** Requests to the first origin, as "GET /path". */
     requests,
     async close() {
       await browser.close();
@@ -72,7 +72,7 @@ export async function start({ webgpu = true, zeroed = FULL, ...more } = {}) {
 }
 
 /**
- * A context of its own storage for tests of loading, where the engine runs in that thread. Kernels, which take seconds on
+ * A context with storage of its own for tests of loading, where the engine runs in the given thread. Kernels, which take seconds
  * the CPU, are never ready there until `compileKernels`; on the main thread, timers run 20 times as fast, so that waits
  * between attempts cost nothing.
  */
@@ -88,14 +88,14 @@ export async function quickContext(world, thread = "main") {
   await onMainThread(context);
   await context.addInitScript(() => {
     const setTimeout = globalThis.setTimeout;
-    // An adapter has a minute to come, and on a busy machine needs seconds of it.
+    // An adapter gets a minute to arrive; on a busy machine it needs seconds of that.
     const speed = (time) => (time === 60_000 ? 1 : 20);
     globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / speed(time), ...rest);
   });
   return context;
 }
 
-/** Has the pages of a context or page run `code` in the thread of the engine before it loads anything. */
+/** Makes the pages of a context or page run `code` in the thread of the engine before it loads anything. */
 export async function beforeEngine(target, thread, code) {
   const script = `(${code})();`;
   if (thread === "main") return target.addInitScript(script);
@@ -110,7 +110,7 @@ export async function beforeEngine(target, thread, code) {
   }, script);
 }
 
-/** A page with storage of its own whose engine runs in that thread, after `code` ran there. */
+/** A page with storage of its own whose engine runs in the given thread, after `code` ran there. */
 export async function enginePage(world, thread, code) {
   const context = await world.browser.newContext();
   if (thread === "main") await onMainThread(context);
@@ -125,18 +125,18 @@ export async function evaluateInEngine(page, thread, code, argument) {
   return page.workers()[0].evaluate(code, argument);
 }
 
-/** Has a page of a `quickContext` load models up to their end from now on. */
+/** Makes a page of a `quickContext` load models to the end from now on. */
 export const compileKernels = (page, thread = "main") =>
   evaluateInEngine(page, thread, () => {
     globalThis.compilesKernels = true;
   });
 
-/** A page at `url` that keeps what goes wrong in `page.problems`; `before` prepares it. */
+/** A page at `url` that records errors in `page.problems`; `before` prepares it. */
 export async function open(world, url, { viewport = { width: 1280, height: 900 }, context, before } = {}) {
   const page = await (context ? context.newPage() : world.browser.newPage({ viewport }));
   page.setDefaultTimeout(180_000);
   page.problems = [];
-  // What Chromium says of a computer without a GPU is no complaint about the page.
+  // Chromium's message about a computer without a GPU is no complaint about the page.
   const isOurs = (m) => ["error", "warning"].includes(m.type()) && m.text() !== "No available adapters.";
   page.on("console", (m) => isOurs(m) && page.problems.push(m.text()));
   page.on("pageerror", (e) => page.problems.push(String(e)));
@@ -145,7 +145,7 @@ export async function open(world, url, { viewport = { width: 1280, height: 900 }
   return page;
 }
 
-/** Waits until an asynchronous `predicate` of the page holds: to `waitForFunction` a promise is as good as true. */
+/** Waits until an asynchronous `predicate` of the page holds: `waitForFunction` would take any promise for true. */
 export async function until(page, predicate, argument) {
   const end = Date.now() + 60_000;
   while (!(await page.evaluate(predicate, argument))) {
@@ -170,7 +170,7 @@ export async function importModule(page, from) {
   await page.evaluate(async (url) => {
     const module = await import(url);
     globalThis.TokenFormer = module.TokenFormer;
-    /** Code and message of the error that `call` ends in. */
+    /** Code and message of the error that `call` throws. */
     globalThis.failure = async (call) => {
       try {
         await call();

@@ -1,4 +1,4 @@
-// A page of the site reaches the model of another one by a plain fetch: page, service worker and engine as they are.
+// A page of the site uses another page's model by a plain fetch: page, service worker and engine are the real ones.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -19,7 +19,7 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** What the second page's fetch gets. */
+/** What the second page's fetch receives. */
 const ask = (path, body) =>
   page.evaluate(
     async ([path, body]) => {
@@ -41,7 +41,7 @@ test("a plain fetch reaches the model of another page, whole and as a stream", a
   const wanted = await holder.evaluate(
     async ([prompt]) => {
       const model = await document.querySelector("token-former").load();
-      // The offer is made once the load event is over.
+      // The offer is made after the load event.
       while (!(await navigator.locks.query()).held.some(({ name }) => name.startsWith("tokenformer-web serves")))
         await new Promise((done) => setTimeout(done, 10));
       await model.reset();

@@ -1,4 +1,4 @@
-// What a hub and a host say, made into what people are told: on the CPU engine, with models of a few megabytes.
+// How answers of a hub or host become messages to the user: on the CPU engine, with models of a few megabytes.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -41,7 +41,7 @@ async function setUp(repositories, options = {}) {
       real = now();
       return shown;
     };
-    // Of whole seconds is how long an answer, of the storage too, may take; waits between attempts have a random part.
+    // Time limits, of the storage too, are whole seconds; waits between attempts have a random part.
     const speed = (time) => (time % 1000 === 0 ? globalThis.speed : 200);
     globalThis.setTimeout = (callback, time, ...rest) => setTimeout(callback, time / speed(time), ...rest);
   });
@@ -75,7 +75,7 @@ const files = { "o/folder": { files: FOLDER } };
 // What each answer means is tested in src/hub/answer.rs, src/hub/tests and src/load/tests.
 test("a stored model stands in for a hub that gives no answer", async () => {
   const { hub, tell, close } = await setUp(files);
-  // By the address that people copy.
+  // By the address that users copy.
   const byAddress = await tell(`${hub.endpoint}/o/folder/resolve/main/model.safetensors`);
   assert.equal(byAddress.outcome, "loaded", byAddress.message);
   assert.equal((await tell(`${hub.endpoint}/o/folder/tree/no-such-branch`)).outcome, "model-not-found");
@@ -106,7 +106,7 @@ test("what cannot be reached is said at once, and so is a device without a netwo
 test("a browser that never gives an adapter or a device is not waited for", async () => {
   const { page, tell, close } = await setUp(files);
   await page.evaluate(() => {
-    // The hub has answered long before the browser is not waited for any more.
+    // The hub answers long before the wait for the browser times out.
     globalThis.speed = 2;
     globalThis.onWait = (waitingFor) => /GPU/.test(waitingFor) && (globalThis.speed = 100);
     const gpu = { requestAdapter: () => new Promise(() => {}) };

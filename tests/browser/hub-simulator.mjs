@@ -1,6 +1,6 @@
-// A hub to test against, which answers as the real one was seen to in 2026: the API, redirects of small files to a cache
+// A hub to test against, which answers like the real one in 2026: the API, redirects of small files to a cache
 // of its own and of large ones to signed addresses on another origin, the headers that pages may see, a bare 401 for what
-// it does not have, a page of HTML for who asks too often; and faults on demand.
+// it does not have, an HTML page for clients that ask too often; and faults on demand.
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -9,11 +9,11 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 
 const LARGE = 1 << 20;
-/** What pages may see: neither Retry-After nor RateLimit. */
+/** The headers that pages may see: neither Retry-After nor RateLimit. */
 const EXPOSED =
   "X-Repo-Commit, X-Request-Id, X-Error-Code, X-Error-Message, X-Total-Count, ETag, Link, Accept-Ranges, " +
   "Content-Range, X-Linked-Size, X-Linked-ETag, X-Xet-Hash";
-/** The same of a static host. */
+/** The same for a static host. */
 const EXPOSED_BY_HOSTS = "ETag";
 const sha1 = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash("sha1")).digest("hex");
 
@@ -21,7 +21,7 @@ const sha1 = (...parts) => parts.reduce((hash, part) => hash.update(part), creat
  * Starts a hub.
  *
  * `repositories`: by "owner/name", `{ files: { path: Buffer | file path }, token?, gated?, hashes?, sizes? }`, where `hashes`
- * replaces what is told as the SHA-256 of a file, and `sizes` what is told as its size. A fault is `{ kind, match?, server?, times?, … }`; see `body`.
+ * replaces the reported SHA-256 of a file, and `sizes` its reported size. A fault is `{ kind, match?, server?, times?, … }`; see `body`.
  */
 export async function startHub(repositories, { plain = false, exposeRange = true, exposeRetryAfter = false } = {}) {
   const hub = {
@@ -31,16 +31,16 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     requests: [],
     /** What a real CDN or a careful reviewer would object to. */
     violations: [],
-    /** Every token that was sent here. */
+    /** Every token that was received. */
     tokens: new Set(),
     gate: null,
-    /** How files that are not there are answered: a status, or "opaque" for an answer without CORS headers. */
+    /** How requests for missing files are answered: a status, or "opaque" for an answer without CORS headers. */
     missing: null,
     /** Part of every ETag. */
     version: 1,
   };
   let signature = 1;
-  // A hub knows the hash of a file of gigabytes before anybody asks.
+  // A hub knows the hash of a file of gigabytes before anyone asks.
   for (const repository of Object.values(repositories))
     for (const path of Object.keys(repository.files)) {
       const file = await fileOf(repository, path);
@@ -50,11 +50,11 @@ export async function startHub(repositories, { plain = false, exposeRange = true
   const cdn = await listen((request, response) => answerCdn(request, response));
   hub.endpoint = api.origin;
   hub.cdn = cdn.origin;
-  /** Body bytes that were sent of files whose path ends so. */
+  /** Body bytes sent for files whose path ends like this. */
   hub.sent = (suffix = "") => hub.requests.filter((r) => r.path.endsWith(suffix)).reduce((n, r) => n + r.bytes, 0);
-  /** Addresses that were signed so far lead nowhere from now on. */
+  /** Addresses that were signed so far become invalid. */
   hub.expire = () => (signature += 1);
-  /** Lets about `bytes` more through and holds the rest back; resolves once that is so. */
+  /** Lets about `bytes` more through and holds the rest back; resolves when that is done. */
   hub.holdAfter = (bytes) => {
     let reached;
     const held = new Promise((resolve) => (reached = resolve));
@@ -65,7 +65,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
       hub.gate = null;
       release();
     };
-    /** What was held back is never sent: whoever asked is gone. */
+    /** Drops what was held back: its clients are gone. */
     hub.hangUp = () => {
       hub.gate.cut = true;
       hub.release();
@@ -76,7 +76,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     hub.release?.();
     return Promise.all([api.close(), cdn.close()]);
   };
-  /** The address of a repository's files, as those of a folder on a static host. */
+  /** The address of a repository's files, in the form of a folder on a static host. */
   hub.folder = (name) => `${api.origin}/${name}/resolve/main/`;
   return hub;
 
@@ -120,7 +120,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
     const name = (called ?? resolved)?.[1];
     const repository = repositories[name] ?? (plain ? { files: {} } : undefined);
     const file = resolved && (await fileOf(repository, decodeURIComponent(resolved[3])));
-    // A file of the hub's own is sent by its cache, and so spoilt there.
+    // A file of the hub's own is sent by its cache, and so the fault happens there.
     const isSentHere = plain || cached;
     const fault = take("hub", entry, (f) => f.kind === "status" || isSentHere);
     if (fault?.kind === "status") return fail(response, entry, headers, fault);
@@ -137,7 +137,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
       return token
         ? refuse(404, "RepoNotFound", "Repository not found")
         : refuse(401, undefined, "Invalid username or password.");
-    // What is gated shows what it has, and gives nothing.
+    // A gated repository shows what it has, but does not serve it.
     if (repository.gated && resolved && token !== repository.token)
       return refuse(token ? 403 : 401, "GatedRepo", `Access to model ${name} is restricted.`);
     const commit = repository.commit ?? sha1(name);
@@ -311,7 +311,7 @@ export async function startHub(repositories, { plain = false, exposeRange = true
   }
 }
 
-/** Sends without an end, until the client goes away. */
+/** Sends endlessly, until the client goes away. */
 async function pour(response, entry, { kind, every, first = Buffer.alloc(0) }) {
   const closed = once(response, "close");
   const send = (bytes) => {

@@ -1,4 +1,4 @@
-// Loading from a hub: streamed, resumed, verified, kept. The hub is a simulator with faults.
+// Loading from a hub: streamed, resumed, verified, saved. The hub is a simulator with faults.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -28,7 +28,7 @@ const repositories = () => ({
   "o/bare": { files: { "config.json": QUANTIZED_CONFIG, "model.safetensors": WEIGHTS } },
 });
 
-/** Where what was loaded is run: on a GPU that is a program, the kernels of each load compile for seconds. */
+/** Where the loaded model runs: on a software GPU, the kernels of each load compile for seconds. */
 const BACKEND = FULL ? "webgpu" : "cpu";
 
 let world;
@@ -76,7 +76,7 @@ async function loadingPage(hub, context) {
 
 const fill = (page, name, options) => page.evaluate(([name, options]) => fill(name, options), [name, options]);
 const models = (page) => page.evaluate(() => TokenFormer.models());
-/** Records of what is stored of a model, unit by unit: `[[key, record]]`. */
+/** Records stored for a model, unit by unit: `[[key, record]]`. */
 const storedUnits = (page, name) =>
   page.evaluate(async (name) => {
     if (!(await indexedDB.databases()).some(({ name }) => name === "tokenformer-web 3")) return [];
@@ -87,11 +87,11 @@ const storedUnits = (page, name) =>
     database.close();
     return keys.map((key, i) => [key, JSON.parse(records[i].slice(64))]).filter(([key]) => key.includes(`|${name}|`));
   }, name);
-/** Bytes of the checkpoint that are stored, whatever was made of them. */
+/** Bytes of the checkpoint that are stored, in whatever form. */
 const storedOf = async (page, name) =>
   (await storedUnits(page, name)).reduce((sum, [, unit]) => sum + unit.source_bytes, 0);
 
-/** Until the hub holds back what `loading` asked for; fails where that ends before. */
+/** Waits until the hub holds back what `loading` requested; fails if `loading` ends before. */
 async function untilHeld(held, loading) {
   assert.equal(await Promise.race([held.then(() => "held"), loading]), "held");
 }
@@ -185,7 +185,7 @@ for (const thread of ["main", "worker"])
     await context.close();
   });
 
-// What each fault means, and what fails for ever, is tested in src/hub/tests and src/load/tests. Here: that a browser's own
+// What each fault means, and which failures are permanent, is tested in src/hub/tests and src/load/tests. Here: that a browser's own
 // errors, streams, timers and hidden answers are told apart.
 test("what fails once is overcome", async () => {
   const { hub, context, page } = await setUp();
@@ -231,7 +231,7 @@ test("a wrong byte is an integrity error, is not kept, and the next attempt succ
 
 test("a load that was cut goes on where it was", async () => {
   const { hub, context, page } = await setUp({}, {}, "worker");
-  // Twice the tab is closed in mid-download.
+  // The tab is closed twice in the middle of the download.
   let open = page;
   for (let visit = 0; visit < 2; visit += 1) {
     const before = await storedOf(open, "o/published");
@@ -241,7 +241,7 @@ test("a load that was cut goes on where it was", async () => {
     const held = hub.holdAfter(bytes);
     const loading = fill(open, "o/published").catch(() => null);
     await untilHeld(held, loading);
-    // What has come is stored, but for what is on its way.
+    // What has arrived is stored, except for data in flight.
     await untilStored(open, "o/published", before + bytes - (8 << 20));
     await open.close();
     await loading;
@@ -260,12 +260,12 @@ test("a load that was cut goes on where it was", async () => {
     `${sent} bytes were sent where ${stored} of ${CHECKPOINT.length} were stored`,
   );
 
-  // Once more by abort, which answers at once and leaves nothing half-written.
+  // Once more with abort, which answers at once and leaves nothing half-written.
   await open.evaluate(() => TokenFormer.delete("o/published"));
   const held = hub.holdAfter(9e6);
   const loading = fill(open, "o/published");
   await untilHeld(held, loading);
-  // The hub still holds back what was asked for: the end does not wait for it, nor do those who want the same.
+  // The hub still holds back the response: neither the abort nor other loads of the same model wait for it.
   await open.evaluate(() => controller.abort());
   assert.equal((await loading).outcome, "aborted");
   await until(open, async () => (await navigator.locks.query()).held.length === 0);

@@ -1,5 +1,5 @@
-// The page that looks inside, on the CPU engine: from a word of a story to the parameter tokens that wrote it, one of them by
-// what it does, and the text without it, compared with the API and the reference.
+// The page that looks inside, on the CPU engine: from a word of a story to the parameter tokens that wrote it, the effect of
+// one of them, and the text without it, compared with the API and the reference.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -8,14 +8,14 @@ import { fileURLToPath } from "node:url";
 import { modulePage, start } from "./harness.mjs";
 import { assertAccessible, assertFits, button, visitor, written } from "./visitor.mjs";
 
-/** What the reference says of a word of the page's own text (tools/oracle.rs). */
+/** The reference's results for a word of the page's own text (tools/oracle.rs). */
 const oracle = JSON.parse(
   readFileSync(fileURLToPath(new URL("../../target/oracle/inside.json", import.meta.url)), "utf8"),
 );
-/** A token of the greedy texts that another one is so near to may be another one on another engine. */
+/** Greedy tokens with a runner-up this close may differ on another engine. */
 const MARGIN = 0.02;
 
-/** What comes with a model's weights. These themselves are asked for their size first. */
+/** Requests that come with a model's weights. The size of the weights themselves is requested first. */
 const LOADS = /tokenizer\.json/;
 
 let world;
@@ -42,7 +42,7 @@ test("a word leads to a parameter token, and that to the text without it", async
   await assertFits(page, "a word is chosen");
   await assertAccessible(page, "a word is chosen");
 
-  // What is special about a word after an article: a parameter token that pushes away from another article.
+  // A word after an article has this in particular: a parameter token that pushes away from another article.
   await button(page, /layer 9 · mlp · 1664 .*away from “the” “their” “your” “a” “his”/).click();
   await page.getByRole("heading", { name: "Layer 9, mlp, token 1664" }).waitFor();
   await page.getByText(/^It fires at \d+ of the 53 words/).waitFor();
@@ -50,7 +50,7 @@ test("a word leads to a parameter token, and that to the text without it", async
   const determiners = marked.filter((one) => /^ ?(a|the|her|his|every|whose)$/i.test(one));
   assert.ok(marked.length >= 6 && determiners.length > 0.6 * marked.length, marked.join(", "));
 
-  // As a table, by the keyboard.
+  // The same as a table, by keyboard.
   await page.getByText("The map as a table").click();
   await button(page, /^Layer 9, proj, token \d+/).press("Enter");
   await page.getByRole("heading", { name: /^Layer 9, proj/ }).waitFor();
@@ -149,7 +149,7 @@ test("another model, another text and what cannot be done leave nothing of the f
   await page.goto(
     `${visit.url}inspect.html#text=${encodeURIComponent("A dog ran to the house. ")}&at=1&changed=99.mlp.1*0`,
   );
-  // Another model is chosen while one is loaded.
+  // Another model is chosen during loading.
   await button(page, "Look inside").click();
   await page.getByText(/^Model:/).click();
   const other = `${world.server.origin}/oracle/fixtures/head64-q4/`;
@@ -163,7 +163,7 @@ test("another model, another text and what cannot be done leave nothing of the f
   await button(page, "Look inside").click();
   await page.getByRole("heading", { name: "What wrote “dog”" }).waitFor();
   assert.equal(await page.locator("#without").isHidden(), true, "there is no layer 99");
-  // A blank at the end belongs to the word that follows.
+  // A trailing space belongs to the word that follows.
   await button(page, "Continue").click();
   await page.locator("#progress-words", { hasText: /tokens, .* a second|The text has ended/ }).waitFor();
   assert.doesNotMatch(await page.getByLabel("Text to look into").inputValue(), /house\. {2}/);

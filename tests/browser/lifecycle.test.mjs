@@ -1,16 +1,16 @@
-// What a page lives through while a model loads and writes: aborts, other tabs, sleep, leaving and coming back.
+// What happens to a page while a model loads and writes: aborts, other tabs, sleep, leaving and coming back.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { enginePage, FULL, importModule, modulePage, start, until } from "./harness.mjs";
 
-/** The CPU engine, and a GPU that is a program for what a faster engine would have done before it can be disturbed. */
+/** The CPU engine, and a software GPU for work that a faster engine would have finished before it can be disturbed. */
 let world;
 let gpu;
 let folder;
 before(async () => {
   // Playwright switches the back/forward cache off, which browsers have (but not Chromium's headless shell: there a page
-  // that is come back to is loaded anew, and freezing is tested by itself).
+  // that is revisited is loaded again, and freezing is tested by itself).
   const options = { ignoreDefaultArgs: ["--disable-back-forward-cache"] };
   gpu = await start(options);
   world = FULL ? gpu : await start({ ...options, webgpu: false });
@@ -34,7 +34,7 @@ const write = (page) =>
 for (const thread of ["main", "worker"])
   test(`a load is aborted in every phase, and the next one works: ${thread}`, async () => {
     const page = await enginePage(world, thread);
-    // Kernels are compiled for a GPU alone.
+    // Only a GPU compiles kernels.
     const phases = ["resolve", "download", ...(FULL ? ["compile"] : [])];
     const seen = await page.evaluate(
       async ([folder, phases]) => {
@@ -46,7 +46,7 @@ for (const thread of ["main", "worker"])
           seen.push([phase, error?.code]);
         };
         for (const phase of phases) await abortAt(phase);
-        // What was downloaded by now, or by a load that nobody aborts.
+        // What was downloaded until then, or by a load that is not aborted.
         await (await TokenFormer.load(folder)).dispose();
         await abortAt("cache");
         return seen;
@@ -87,7 +87,7 @@ test("a page that is frozen in the middle of a text goes on with it", async () =
         globalThis.written += Number.isInteger(tokenId);
       return (await model.complete([1, 2, 3], options)).tokenIds;
     })();
-    // Some are there, not all.
+    // Some have arrived, not all.
     while (written < 2) await new Promise((resolve) => setTimeout(resolve));
   }, OPTIONS);
   const session = await context.newCDPSession(page);
@@ -111,7 +111,7 @@ test("who leaves in the middle of a text and comes back can go on, whether or no
             resolve();
           }),
         );
-        // Some are there; the reader takes no more until then, however fast they are made.
+        // Some have arrived; the reader takes no more until then, however fast they are made.
         void (async () => {
           let written = 0;
           for await (const _ of model.generate([1, 2, 3], options)) {

@@ -1,4 +1,4 @@
-// Addresses that tell a beginning and settings, what is kept between visits, and links to share.
+// Addresses with an opening and settings, what is saved between visits, and links to share.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -52,7 +52,7 @@ test("a change in the last moment before a reload is kept, and so is the text", 
   assert.equal(await page.evaluate(() => document.querySelector("token-former").getAttribute("seed")), "9");
 });
 
-/** Opens an address as a link does, with everything anew, though it may differ in what is behind # only. */
+/** Opens an address as a link does, with a full load, even if only the part after # differs. */
 async function follow(page, address) {
   await page.goto("about:blank");
   await page.goto(address);
@@ -72,7 +72,7 @@ test("a link holds what stands there now, and says what it does not hold", async
       isHere: link.href.startsWith(url),
     };
   };
-  // At once: before the page has kept the change.
+  // At once: before the page has saved the change.
   await page.evaluate(() => {
     document.querySelector("token-former").text = "Once more";
     document.querySelector("token-former").removeAttribute("top-p");
@@ -94,7 +94,7 @@ test("a link holds what stands there now, and says what it does not hold", async
     "Copied. Not in it: the beginning, which is too long for one; the model, which is only on this device; the hub's address.",
   );
   assert.deepEqual([...second.query.keys()], ["top-p"]);
-  // As on a page that is not secure.
+  // Like a page that is not secure.
   await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined, configurable: true }));
   await button(page, /share this opening/i).click();
   await page.locator("#link-status", { hasText: "The link is in the address bar. Not in it: " }).waitFor();
@@ -119,7 +119,7 @@ test("a link that is opened leaves the visitor's own text behind undo, and for t
     ]),
     ["My own text", null],
   );
-  // In the same page, and taken back.
+  // In the same page, and undone.
   await page.goto(`${url}#prompt=Another`);
   await page.waitForFunction(() => document.querySelector("token-former").text === "Another");
   await button(page, "Undo").click();
@@ -141,7 +141,7 @@ test("what a link chose shows whose host it is, and is over with the visit; the 
   );
   await page.getByText("Opened from a link, which chose the model. Undo restores your own text.").waitFor();
   await button(page, `Model: ${EMBEDDED.label} elsewhere.example`).waitFor();
-  // Changed, and changed back: the visitor's, not the link's.
+  // Changed, and changed back: now the visitor's, not the link's.
   for (const topK of ["8", "7"])
     await page.evaluate((topK) => document.querySelector("token-former").setAttribute("top-k", topK), topK);
   await page.getByRole("textbox").press("End");
@@ -181,13 +181,13 @@ test("what was written in one tab is not lost by what is written in another, nor
   const other = await context.newPage();
   await other.goto(url);
   assert.equal(await text(other), "The first story");
-  // The other tab has begun with it, and this one still shows it.
+  // The other tab has started with it, and this one still shows it.
   await write(other, "A second one");
   await page.waitForFunction(() => JSON.stringify(localStorage).includes("The first"));
   await write(page, "The story, changed");
   await write(other, "A second, changed as well");
   await write(page, "Changed again");
-  // What became of a text is no text of its own.
+  // An edited text does not count as another text.
   assert.deepEqual(await atHand(page), ["Changed again", "A second, changed as well"]);
   await other.close({ runBeforeUnload: true });
   await page.close({ runBeforeUnload: true });
@@ -209,7 +209,7 @@ test("a token is given up with the hub that it was typed for", async (t) => {
   await dialog.getByLabel("Hub", { exact: true }).fill("https://hub.example");
   await dialog.getByLabel("Access token").fill("hf_secret");
   await dialog.getByRole("button", { name: "Close" }).click();
-  // A link chooses another model, of the same hub: neither hub nor token are the link's to change.
+  // A link chooses another model, from the same hub: a link may change neither hub nor token.
   await page.goto(`${url}#model=Haiyang-W/TokenFormer-150M`);
   await button(page, "Model: TokenFormer 150M hub.example").waitFor();
   assert.equal(await token(), "hf_secret");

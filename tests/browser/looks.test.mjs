@@ -1,4 +1,4 @@
-// How the element looks in pages that are not ours, in headless Chromium without WebGPU: nothing is loaded here.
+// How the element looks in pages of other sites, in headless Chromium without WebGPU: nothing is loaded here.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -76,7 +76,7 @@ test("lines of both directions stand in the field where they stand in its mirror
       { text: "ומה עוד?\nAnd more.", written: true },
     ],
   ]) {
-    // The field's own letters, as while an input method composes, against the mirror's: both black.
+    // The field's own letters, as shown while an input method composes, against the mirror's: both black.
     const pictures = [];
     for (const isField of [false, true]) {
       await page.evaluate(

@@ -1,8 +1,8 @@
-// A monkey at the page: random deeds in two tabs, by keyboard, element and API, on hosts and storage that fail, while builds
-// change; and what holds after each of them (monkey/invariants.mjs).
+// A monkey at the page: random actions in two tabs, by keyboard, element and API, with failing hosts and storage, and changing
+// builds; and the invariants after each action (monkey/invariants.mjs).
 //
-// TOKENFORMER_MONKEY_SECONDS and TOKENFORMER_MONKEY_SEED: for how long, and which one. A failure prints the seed and the
-// last deeds. Choices are the seed's alone; how long things take is not, so a seed that failed may have to be tried again.
+// TOKENFORMER_MONKEY_SECONDS and TOKENFORMER_MONKEY_SEED: how long, and which seed. A failure prints the seed and the
+// last actions. Choices depend on the seed alone; timing does not, so a failing seed may need several tries.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -14,16 +14,16 @@ import { seeded } from "./monkey/random.mjs";
 import { openStage, Tab } from "./monkey/stage.mjs";
 
 const SECONDS = Number(process.env.TOKENFORMER_MONKEY_SECONDS ?? (FULL ? 600 : 10));
-/** One seed in the short tier, where a failure is to be the change's; any in the full one. */
+/** One fixed seed in the short tier, so that a failure is due to the change; a random one in the full tier. */
 const SEED = Number(process.env.TOKENFORMER_MONKEY_SEED ?? (FULL ? Math.floor(Math.random() * 2 ** 31) : 302));
-/** Deeds that a failure tells. */
+/** Actions that a failure reports. */
 const TOLD = 60;
-/** Longer than any wait of the page's and of playwright's. */
+/** Longer than any wait of the page and of playwright. */
 const DEED_MS = 90_000;
-/** Between two losses of a GPU's device, which is a program: it compiles for seconds. */
+/** Between two losses of the device of a software GPU: it compiles for seconds. */
 const LOSS_MS = 30_000;
 
-/** Whatever is done has an end. */
+/** Every action has an end. */
 async function inTime(work) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -32,7 +32,7 @@ async function inTime(work) {
   await Promise.race([work(), late]).finally(() => clearTimeout(timer));
 }
 
-/** What every model is while nothing is out of order: config and logits. */
+/** Every model's config and logits when nothing is out of order. */
 async function rightModels(stage, tab) {
   const right = [];
   for (const source of [...stage.sources, ...(stage.embedded ? [stage.embedded] : [])]) {

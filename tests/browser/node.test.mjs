@@ -1,5 +1,5 @@
-// The module outside of a page, in Node.js and Deno: the CPU engine, with models from the disk and by address, and the
-// texts that a browser gets.
+// The module outside of a page, in Node.js and Deno: the CPU engine, models from disk and by address, and the
+// same texts that a browser gets.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -15,7 +15,7 @@ const FOLDER = `${OUTPUT}outside`;
 const PROMPT = "The king called his daughter and";
 const OPTIONS = { maxTokens: 24, seed: 7 };
 
-/** Loads what it is told to, and prints what becomes of it as JSON. */
+/** Loads the model that it is given, and prints the results as JSON. */
 const PROGRAM = `import { TokenFormer } from ${JSON.stringify(new URL("../../dist/tokenformer.js", import.meta.url).href)};
 const name = (await import("node:process")).argv[2] || undefined;
 try {
@@ -61,7 +61,7 @@ const runtimes = {
   deno: [process.env.DENO ?? "deno", ["run", "--no-prompt", "--allow-read", "--allow-net=127.0.0.1"]],
 };
 
-/** What the program prints; the process has to end by itself. */
+/** Returns what the program prints; the process has to end by itself. */
 async function run(runtime, name = "") {
   const [program, given] = runtimes[runtime];
   const { stdout } = await promisify(execFile)(program, [...given, "program.mjs", name], { cwd: FOLDER });

@@ -1,4 +1,4 @@
-// The npm packages and the single file: what is in them, and what they say where a file is missing. The projects that
+// The npm packages and the single file: their contents, and their messages when a file is missing. The projects that
 // install them are the examples (examples.test.mjs).
 
 import assert from "node:assert/strict";
@@ -77,7 +77,7 @@ test("a strict project type-checks, and what the types must refuse they refuse",
   const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
   const check = () => run(process.execPath, [tsc, "--noEmit", "-p", "."], { cwd: project });
   await check().catch(({ stdout }) => assert.fail(stdout));
-  // What it uses besides: a project that imports tokenformer-web/ai-sdk has them.
+  // Its own dependencies: a project that imports tokenformer-web/ai-sdk has them.
   mkdirSync(`${project}/node_modules/@ai-sdk`, { recursive: true });
   for (const name of ["@ai-sdk/provider", "openai"])
     symlinkSync(path(`node_modules/${name}`), `${project}/node_modules/${name}`, "dir");
@@ -109,7 +109,7 @@ test("the import map has the hash of every module that is loaded", () => {
     assert.match(integrity[address(file)], /^sha384-[\w+/]{64}$/, file);
 });
 
-/** What `load()` ends in on a page that imports the module from `url`; `prepare` runs before. */
+/** How `load()` ends on a page that imports the module from `url`; `prepare` runs before. */
 async function loads(url, { model, assets } = {}) {
   const page = await open(world, `${world.server.origin}/blank/`);
   const outcome = await page.evaluate(
@@ -136,7 +136,7 @@ test("the single file is enough: the worker is in it, also where it comes from a
     const { thread, tokens } = await loads(`${origin}${SUB_PATH}tokenformer.bundle.js`, { model });
     assert.deepEqual([thread, tokens], ["worker", 4], origin);
   }
-  // Of the package without anything but the wasm: the worker's file is missed, its text is not.
+  // For the package with nothing but the wasm: the worker's file is missing, its text is not.
   const folder = join(packed.folder, "without-worker");
   cpSync(PACKAGE, folder, { recursive: true, filter: (source) => !source.endsWith("tokenformer.worker.js") });
   const site = await serve({

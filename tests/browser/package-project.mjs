@@ -1,4 +1,4 @@
-// Projects outside of this repository that install the packed npm packages, as anybody does.
+// Projects outside of this repository that install the packed npm packages, like anyone's.
 
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
@@ -23,9 +23,9 @@ export async function pack(sources = ["npm", "npm-stories"]) {
 }
 
 /**
- * Copies an example into a folder of its own and installs what its package.json names, of our packages the tarballs. Without
- * `online`, nothing else: its tools are those of this repository. `tools`: versions of others in the place of its own;
- * `workspace`: a folder above the project's that gets all packages, as npm's workspaces do.
+ * Copies an example into a folder of its own and installs what its package.json names, for our packages the tarballs. Without
+ * `online`, nothing else: its tools are those of this repository. `tools`: versions of others instead of its own;
+ * `workspace`: a folder above the project's that gets all packages, as with npm's workspaces.
  */
 export async function install({ folder, tarballs }, example, { online = false, tools, workspace } = {}) {
   const project = join(
@@ -56,10 +56,10 @@ export async function install({ folder, tarballs }, example, { online = false, t
   return project;
 }
 
-/** Runs a script of a project's package.json; what it printed. */
+/** Runs a script of a project's package.json; returns its output. */
 export const script = (project, name) => inProject(project, "npm", "run", name);
 
-/** Runs a command with the project's programs, and then this repository's, at hand; what it printed. */
+/** Runs a command with the project's programs, and then this repository's, on the path; returns its output. */
 export async function inProject(project, command, ...args) {
   const own = join(project, "node_modules/.bin");
   const env = { ...process.env, PATH: `${own}:${BIN}:${process.env.PATH}`, NEXT_TELEMETRY_DISABLED: "1", CI: "1" };
@@ -68,7 +68,7 @@ export async function inProject(project, command, ...args) {
   return `${stdout}${stderr}`;
 }
 
-/** Files below a folder that hold a path of this machine. */
+/** Files below a folder that contain a path of this machine. */
 export function filesWithPaths(folder, paths) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !/\.(safetensors|wasm)$/.test(entry.name))
@@ -79,10 +79,10 @@ export function filesWithPaths(folder, paths) {
     });
 }
 
-/** The module itself has the word for addresses of the disk, followed by nothing. */
+/** The module itself contains the scheme of disk addresses, followed by nothing. */
 const isOurs = (text, path) => path === "file:///" && !/file:\/\/\/[\w%]/.test(text);
 
-/** Takes a package out of its tarball, into a new folder. */
+/** Unpacks a package's tarball into a new folder. */
 export async function unpack(tarball, to) {
   mkdirSync(to, { recursive: true });
   await run("tar", ["-xzf", tarball, "-C", to, "--strip-components=1"]);

@@ -27,7 +27,7 @@ after(() => world?.close());
 
 const MODEL = fileURLToPath(new URL(`../../www/models/${EMBEDDED.name}`, import.meta.url));
 const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
-/** What the browser keeps of the embedded model, as the page tells it. */
+/** The stored size of the embedded model, as the page shows it. */
 const kept = size(EMBEDDED.weightBytes);
 
 for (const width of [1280, 360]) {
@@ -44,11 +44,11 @@ for (const width of [1280, 360]) {
     await t.test("first: one button, and nothing is downloaded", async () => {
       await page.getByRole("heading", { level: 1 }).waitFor();
       await button(page, /^generate/i).waitFor();
-      // To see what is stored takes no engine where nothing is.
+      // Listing what is stored needs no engine if nothing is.
       await button(page, "This device").click();
       await page.getByRole("dialog").getByText("None yet.").waitFor();
       await close();
-      // What the first press downloads is asked for, and nothing of it comes.
+      // The size of the first press's download is requested, but nothing of it is downloaded.
       const { length } = readFileSync(`${DIST}/tokenformer-web_bg.wasm`);
       await page.getByText(`The first press downloads ${size(EMBEDDED.downloadBytes + length)}, once.`).waitFor();
       await page.getByText(FULL ? "on your own GPU" : "on your own CPU").waitFor();
@@ -71,7 +71,7 @@ for (const width of [1280, 360]) {
       assert.ok((await openings.getByRole("button").allTextContents()).every((line) => line.trim() === line));
       await page.evaluate(() => {
         globalThis.progress = [];
-        // A text that outgrows its place moves what is below it: few words are written, however fast.
+        // A text that outgrows its space moves what is below it: few words are written, however fast.
         globalThis.holdsWriting = true;
         longTasks.length = 0; // those of axe-core among them
         document
@@ -95,7 +95,7 @@ for (const width of [1280, 360]) {
         await shot("writing");
         await assertAccessible(page, "writing");
         assert.equal(await page.getByRole("textbox").evaluate((field) => field.readOnly), true);
-        // Inside the element and outside of it, these keys ask for what is being done already.
+        // Inside the element and outside of it, these keys request what is already in progress.
         for (const place of [page.getByRole("textbox"), page.locator("#copy-link")]) {
           await place.focus();
           await page.keyboard.press("ControlOrMeta+Enter");
@@ -116,13 +116,13 @@ for (const width of [1280, 360]) {
       assert.equal(await page.locator("#cost").textContent(), "");
       assert.match(await page.locator("[part=status]").textContent(), /\d+ tokens? · (.* · )?first token .* · stopped/);
       await page.getByText(new RegExp(`^\\d+ of ${EMBEDDED.contextLength.toLocaleString("en")} tokens$`)).waitFor();
-      // These are what the page says that the first text downloads.
+      // These are the files that the page counts for the first text's download.
       const { files } = JSON.parse(readFileSync(`${MODEL}/manifest.json`, "utf8"));
       const names = requests.filter((path) => path.startsWith("/models/")).map((path) => path.split("/").at(-1));
       assert.deepEqual([...new Set(names)].sort(), [...files.map(({ path }) => path), "manifest.json"].sort());
       await assertFits(page, "written");
       await assertStill(page, "written");
-      // What the opening has taken the place of comes back, and so do the openings.
+      // The text that the opening replaced comes back, and so do the openings.
       const after = await text(page);
       const undo = () => page.evaluate(() => document.querySelector("token-former").undo());
       while ((await text(page)) !== before) assert.ok(await undo());
@@ -153,7 +153,7 @@ for (const width of [1280, 360]) {
       assert.equal(await page.getByRole("radio", { name: "Calm" }).isChecked(), false);
       await close();
       await page.waitForURL(/stop=/);
-      // What a script's undo and redo have moved, above: no visitor asked for it.
+      // Movements due to the script's undo and redo above: no visitor asked for them.
       await page.evaluate(() => (shifts.length = 0));
       const query = new URLSearchParams(new URL(page.url()).hash.slice(1));
       assert.deepEqual(
@@ -166,8 +166,8 @@ for (const width of [1280, 360]) {
     await t.test("the text is edited in place and continued", async () => {
       const field = page.getByRole("textbox");
       await field.click();
-      // How much was written until it was stopped is a matter of time, and a text that outgrows its place moves what is
-      // below it: few letters of it are kept, the same number each time.
+      // How much was written before the stop depends on timing, and a text that outgrows its space moves what is
+      // below it: a few letters of it are kept, the same number each time.
       const [beginning] = await passages(page);
       await field.evaluate((node, from) => node.setSelectionRange(from, node.value.length), beginning.text.length + 9);
       await page.keyboard.press("Delete");
@@ -183,7 +183,7 @@ for (const width of [1280, 360]) {
       assert.equal(await text(page), before + result.text);
       assert.equal(await field.inputValue(), before + result.text);
       await assertStill(page, "continued");
-      // What is pasted is plain text.
+      // Pasted text is plain text.
       await field.evaluate((node) => node.setSelectionRange(0, 3));
       await page.keyboard.insertText("<b>The</b>");
       assert.ok((await text(page)).startsWith("<b>The</b> old"));
@@ -234,7 +234,7 @@ for (const width of [1280, 360]) {
       assert.ok((await rows.count()) >= 10);
       await page.keyboard.press("Escape");
       await rows.first().waitFor({ state: "hidden" });
-      // Another token in the place of the last one, and the model goes on from there.
+      // Another token replaces the last one, and the model continues from there.
       await tokens.last().click();
       const before = await text(page);
       const beginning = before.slice(0, before.length - added.length);
@@ -262,7 +262,7 @@ for (const width of [1280, 360]) {
       await dialog.getByRole("button", { name: "Choose", exact: true }).click();
       await close();
       await button(page, new RegExp(EMBEDDED.name)).waitFor();
-      // What stands in the details while one model has gone and the other one has not come.
+      // The contents of the details after one model is gone and before the other has arrived.
       await button(page, "This device").click();
       await page.evaluate(() => {
         const [none, details] = ["details-none", "details"].map((id) => document.getElementById(id));
@@ -332,7 +332,7 @@ for (const width of [1280, 360]) {
       await page.getByRole("radio", { name: EMBEDDED.label }).check();
       await close();
       await page.evaluate(() => navigator.serviceWorker.ready);
-      // What the worker was told to keep is there.
+      // What the worker was told to keep is stored.
       await until(
         page,
         async () =>
@@ -352,11 +352,11 @@ for (const width of [1280, 360]) {
       await page.getByRole("button", { name: `Delete ${EMBEDDED.label}` }).click();
       await page.getByRole("button", { name: `Delete ${kept}?` }).click();
       await page.locator("#stored").getByText("None yet.").waitFor();
-      // The page by its other name, by which nobody has asked for it before.
+      // The page by its other name, which was never requested before.
       await page.goto(`${visit.url}index.html`);
       assert.equal(await text(page), before + added);
       assert.deepEqual(problems, [], "nothing was complained about in the console");
-      // Whoever asks an absent server is told so by the browser, in the console.
+      // The browser reports requests to an absent server in the console.
       assert.deepEqual(
         page.problems.filter((p) => !/ERR_CONNECTION|Failed to load resource/.test(p)),
         [],

@@ -1,4 +1,4 @@
-// What goes wrong, and what the panels can do beside a visit: models of the hub and of this computer, storage that is kept.
+// Errors, and what the panels can do apart from a visit: models from the hub and from this device, protected storage.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -24,7 +24,7 @@ test("an error says what happened, what to do, and its code", async (t) => {
   await assertAccessible(page, "error");
   await assertStill(page, "error");
   await page.screenshot({ path: `${OUTPUT}error-1280.png` });
-  // Whoever goes on has read it.
+  // Continuing to type dismisses the error.
   await page.getByRole("textbox").press("End");
   await page.keyboard.type("!");
   await page.getByRole("alert").waitFor({ state: "hidden" });
@@ -102,11 +102,11 @@ test("another model can be loaded while one is", async (t) => {
   });
   await button(page, "Load now").click();
   await page.locator("#load-now:disabled").waitFor();
-  // By its name: those of the list that take a GPU are not to be chosen here.
+  // By its name: models of the list that need a GPU cannot be chosen here.
   await page.getByLabel("Other model").fill("owner/another");
   await page.getByRole("button", { name: "Choose", exact: true }).click();
   await page.locator("#load-now:enabled").click();
-  // The first loading, which ends now, leaves the button alone. No error event tells it: nothing went wrong.
+  // The first load, which ends now, leaves the button alone. It fires no error event: nothing went wrong.
   await page.locator('body[data-ended="aborted"]').waitFor();
   await page.locator("#load-now:disabled").waitFor();
 });
@@ -132,7 +132,7 @@ test("a folder of this computer is a model", async (t) => {
   await page.evaluate(() => document.querySelector("token-former").setAttribute("max-tokens", "2"));
   assert.equal((await written(page, () => button(page, /^generate/i).click())).usage.completionTokens, 2);
   assert.deepEqual(page.problems, []);
-  // At the next visit the files are not at hand, but what was made of them is.
+  // At the next visit the files are not available, but what was made of them is.
   await page.waitForFunction(() =>
     JSON.parse(localStorage.getItem("tokenformer-web"))?.attributes.model?.startsWith("./local/"),
   );
@@ -153,7 +153,7 @@ test("what the model is told and sees, after each slide, and what it expected of
   await page.evaluate((settings) => {
     for (const one of Object.entries(settings)) document.querySelector("token-former").setAttribute(...one);
   }, settings);
-  /** Writes on; what the panel shows, which is compared with the ids in the cache, and the text from the line on. */
+  /** Continues the text; returns the panel's text, compared with the ids in the cache, and the text after the line. */
   const goOn = async () => {
     const before = await page.locator("#seen-text").textContent();
     const { usage } = await written(page, () => page.getByRole("textbox").press("Control+Enter"));
@@ -199,7 +199,7 @@ test("what the model is told and sees, after each slide, and what it expected of
   await assertAccessible(page, "what the model sees");
   await page.keyboard.press("Escape");
 
-  // By the keyboard alone, on a phone: a sheet, which leaves the token in sight.
+  // By keyboard alone, on a phone: a sheet that does not cover the token.
   await button(page, "Tokens").press("Enter");
   const token = page.getByRole("button", { name: /^purple, / });
   await token.focus();
@@ -259,7 +259,7 @@ test("what is kept can be asked to stay", async (t) => {
   const dialog = page.getByRole("dialog");
   await dialog.getByText("None yet.").waitFor();
   await dialog.getByText("Nothing is loaded.").waitFor();
-  // Headless browsers refuse: the answer is put in their mouth, each of both.
+  // Headless browsers refuse, so both answers are faked.
   await page.evaluate(() => (navigator.storage.persist = async () => false));
   await dialog.getByRole("button", { name: /protect from/i }).click();
   await dialog.getByText(/said no for now/).waitFor();

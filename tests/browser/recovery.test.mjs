@@ -12,23 +12,23 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** A page whose engine runs there, after `code` ran there. */
+/** A page whose engine runs in the given thread, after `code` ran there. */
 async function pageWith(thread, code) {
   const page = await enginePage(world, thread, code);
-  /** Where the engine is, once a model is loaded: the page or its worker. */
+  /** Where the engine is, once a model is loaded: on the page or in its worker. */
   page.realm = () => (thread === "main" ? page : page.workers().at(-1));
   return page;
 }
 
-// None of this depends on the engine: the one on the CPU compiles nothing.
+// None of this depends on the engine: the CPU engine compiles nothing.
 const BACKEND = FULL ? "webgpu" : "cpu";
 
-// The short tier has one thread of each: every load on a software GPU compiles for seconds.
+// The short tier runs only one thread: every load on a software GPU compiles for seconds.
 for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
   test(`what is thrown between two steps fails the call, dispose ends, and the next load starts anew: ${thread}`, async () => {
     const page = await pageWith(thread);
     const folder = `${world.server.origin}/oracle/fixtures/head64-q4/`;
-    // What breaks needs the GPU. The model beside it and the next one share its thread, whatever runs them.
+    // The failure needs the GPU. The model beside it and the next one share its thread, on whichever engine they run.
     const where = await page.evaluate(
       async ([folder, backend]) => {
         globalThis.model = await TokenFormer.load(folder);
@@ -49,7 +49,7 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
     });
     const seen = await page.evaluate(
       async ([folder, backend]) => {
-        // In the middle of an asynchronous call: no promise hears of it.
+        // In the middle of an asynchronous call: no promise rejects.
         const failed = await failure(() => model.complete([1, 2, 3], { maxTokens: 50, logitBias: { 0: -1000 } }));
         globalThis.repair?.(); // a worker is gone by now
         const later = await failure(() => model.logits([1]));
@@ -111,7 +111,7 @@ for (const thread of ["main", "worker"])
   });
 
 test("contexts of one token, ids out of range and configs that contradict are told by name", async () => {
-  // Of its 512 ids the tokenizer has 400.
+  // The tokenizer has 400 of its 512 ids.
   const fixture = fileURLToPath(new URL("../../target/oracle/fixtures/head64-q4", import.meta.url));
   withTokenizer(fixture, ["config.json", "model.safetensors"], 400, `${OUTPUT}fewer-ids`);
   const page = await modulePage(world);
@@ -138,7 +138,7 @@ test("contexts of one token, ids out of range and configs that contradict are to
   await page.close();
 });
 
-/** Has `destroyAfter(n)` destroy the device that is told to do something for the nth time from then on. */
+/** Makes `destroyAfter(n)` destroy the device at the nth call to it from then on. */
 function losesDevices() {
   let left = Infinity;
   let destroyed = 0;
@@ -177,7 +177,7 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
     const destroyAfter = (calls) => evaluateInEngine(page, thread, (calls) => destroyAfter(calls), calls);
     const destroyed = () => evaluateInEngine(page, thread, () => destroyed());
     await page.evaluate(() => {
-      /** What a model writes in two completions, the second of which goes on where the first was cut. */
+      /** What a model writes in two completions, the second of which resumes where the first was cut. */
       globalThis.write = async (model) => {
         const options = { maxTokens: 20, temperature: 1, frequencyPenalty: 0.3, seed: 7, logitBias: { 0: -1000 } };
         await model.reset();
@@ -186,7 +186,7 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
         const second = await model.complete([...prompt, ...first.tokenIds.slice(0, 11), 3], options);
         return [first.tokenIds, second.tokenIds, Array.from(await model.logits([5, 6, 7]))];
       };
-      /** Four texts at once, of one prompt. */
+      /** Four texts at once, from one prompt. */
       globalThis.writeSeveral = async (model) => {
         await model.reset();
         const texts = model.alternatives([7, 5, 3], { n: 4, seed: 6, maxTokens: 12, logitBias: { 0: -1000 } });
@@ -195,7 +195,7 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
         return chunks;
       };
     });
-    /** Does `work` in the page, with the number of calls to the device that it took. */
+    /** Runs `work` in the page, and counts the calls to the device that it made. */
     const counted = async (work) => {
       await destroyAfter(Infinity);
       return [await page.evaluate(work, folder), await evaluateInEngine(page, thread, () => calls())];
@@ -211,7 +211,7 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
       [12, 12, 12, 12],
     );
 
-    // Any moment, but for the last few calls: how many are made ahead of a reader is not always the same.
+    // Any moment, except the last few calls: how many are made ahead of a reader varies.
     const random = (calls) => 1 + Math.floor(Math.random() * (0.8 * calls));
     for (let i = 0; i < moments; i += 1) {
       // Two on each model: three losses within a minute would be too many.
@@ -241,7 +241,7 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
       }
     }
 
-    // While loading: before, at, and after the weights are written.
+    // During loading: before, at, and after the weights are written.
     await page.evaluate(() => model.dispose());
     for (let i = 0; i < moments; i += 1) {
       const moment = random(0.8 * callsOfLoad); // the first one tried the GPU as well
@@ -262,7 +262,7 @@ for (const thread of FULL ? ["main", "worker"] : ["worker"]) {
   });
 }
 
-// Here five devices compile; src/engine/recover/tests.rs has the same over a made-up one.
+// Five devices compile here; src/engine/recover/tests.rs tests the same with a fake one.
 const inFull = FULL ? test : () => {};
 inFull("a training whose device is lost, whenever, ends in the same pack", async (t) => {
   const page = await pageWith("worker", losesDevices);

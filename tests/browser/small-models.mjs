@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 const TOKENIZER = fileURLToPath(new URL("../fixtures/gpt-neox/tokenizer.json", import.meta.url));
 
-/** GPT-NeoX-20B's tokenizer as far as a small vocabulary goes, as text. */
+/** GPT-NeoX-20B's tokenizer, cut to a small vocabulary, as text. */
 function tokenizerOf(vocabulary) {
   const tokenizer = JSON.parse(readFileSync(TOKENIZER, "utf8"));
   const isKept = (id) => id < vocabulary;
@@ -16,7 +16,7 @@ function tokenizerOf(vocabulary) {
   return JSON.stringify(tokenizer);
 }
 
-/** A folder with these files of another one, and a tokenizer of so many ids. */
+/** A folder with these files from another one, and a tokenizer of this many ids. */
 export function withTokenizer(source, files, vocabulary, folder) {
   mkdirSync(folder, { recursive: true });
   for (const name of files) copyFileSync(`${source}/${name}`, `${folder}/${name}`);

@@ -1,15 +1,15 @@
-// Thousands of texts and dozens of loads: what they took is given back. Sizes are compared with those of a time when
-// everything had been done once, since caches, compiled code and the module's memory grow until then.
+// Thousands of texts and dozens of loads: the memory that they took is freed. Sizes are compared with those after
+// everything has run once, since caches, compiled code and the module's memory grow until then.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { enginePage, FULL, start } from "./harness.mjs";
 
-/** A GPU that is a program takes half an hour: only with scripts/test --full. */
+/** A software GPU takes half an hour: only with scripts/test --full. */
 const BACKENDS = FULL ? ["cpu", "webgpu"] : ["cpu"];
 const GENERATIONS = FULL ? 2000 : 500;
 const LOADS = 50;
-/** So many texts of every hundred end by an abort; after so many, the page loads its model anew. */
+/** How many of every hundred texts are aborted; and after how many texts the page loads its model again. */
 const ABORTED = 20;
 const RELOAD_EVERY = FULL ? 400 : 100;
 
@@ -21,7 +21,7 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** Bytes of JavaScript's heap once what nobody needs is collected. */
+/** Bytes of JavaScript's heap after garbage collection. */
 async function heap(page) {
   const session = await page.context().newCDPSession(page);
   await session.send("HeapProfiler.collectGarbage");

@@ -1,5 +1,5 @@
-// What is kept between visits, on the CPU engine: what a stored model is known by, what is damaged, and a storage, other
-// tabs and other versions of the module that do not do what they should.
+// What is stored between visits, on the CPU engine: how a stored model is identified, damaged records, and a storage, other
+// tabs and other versions of the module that misbehave.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -31,7 +31,7 @@ after(async () => {
   await world?.close();
 });
 
-/** A context of its own storage. Timers run 20 times as fast, so that waits cost nothing. */
+/** A context with storage of its own. Timers run 20 times as fast, so that waits cost nothing. */
 async function newContext() {
   const context = await world.browser.newContext();
   await onMainThread(context);
@@ -42,7 +42,7 @@ async function newContext() {
   return context;
 }
 
-/** A page whose `loaded(name, options)` loads a model and gives what is told of it, or the code of the error. */
+/** A page whose `loaded(name, options)` loads a model and returns what it reports, or the code of the error. */
 async function newPage(context) {
   const page = await modulePage(world, undefined, context);
   await page.evaluate((endpoint) => {
@@ -127,7 +127,7 @@ test("one connection serves all loads, and no other is left open", async () => {
   const [seen, stillOpen] = await page.evaluate(() => [opened, left]);
   assert.ok(seen["tokenformer-web"] > 4, "they were looked into");
   assert.equal(stillOpen, 1);
-  // Whoever deletes the site's data does not wait for it, and what comes later opens another.
+  // Deleting the site's data does not wait for the connection, and later work opens another.
   await page.evaluate(
     (name) =>
       new Promise((resolve, reject) => {
@@ -188,7 +188,7 @@ test("other versions on the same origin neither break nor hide anything", async 
   const context = await newContext();
   const page = await newPage(context);
   const other = await newPage(context);
-  // A later format by the name that older versions use, and a tab that does not close it.
+  // A later format under the name that older versions use, and a tab that does not close it.
   await other.evaluate(async () => {
     const request = indexedDB.open("tokenformer-web", 7);
     request.onupgradeneeded = () => {
@@ -228,7 +228,7 @@ test("other versions on the same origin neither break nor hide anything", async 
   );
   assert.equal(left, 0);
 
-  // Who only asks fetches no engine.
+  // Just asking fetches no engine.
   const asking = await newPage(context);
   world.requests.length = 0;
   hub.requests.length = 0;
@@ -258,7 +258,7 @@ test("a storage that does not answer, and a tab that does not get on, are not wa
   const page = await newPage(context);
   const hanging = await newPage(context);
   await hanging.evaluate(() => {
-    // What the engine asks for is an IDBOpenDBRequest: one that nothing ever happens to.
+    // The engine requires an IDBOpenDBRequest: this is one that never fires an event.
     const silent = Object.create(IDBOpenDBRequest.prototype);
     for (const name of ["addEventListener", "removeEventListener"]) silent[name] = () => {};
     Object.defineProperty(silent, "onupgradeneeded", { set() {} });
@@ -277,7 +277,7 @@ test("a storage that does not answer, and a tab that does not get on, are not wa
     lock,
   );
   const alone = await assertLoaded(page, "o/folder");
-  // On a busy machine an answer may take the 150 ms after which it is said, too.
+  // On a busy machine an answer may take longer than the 150 ms after which the wait is shown, too.
   const waiting = alone.waiting.filter((text) => !/^Waiting for an answer/.test(text));
   assert.deepEqual(waiting, ["Another tab is loading this model; waiting for it"]);
   assert.ok(

@@ -92,7 +92,7 @@ test("stories are listed, found, renamed, copied, deleted and back, by keys alon
   await press(panel(page).getByRole("button", { name: /^The lamp \d/ }));
   await page.waitForFunction(() => document.querySelector("token-former").text.startsWith("The lamp was out"));
   assert.equal(await panel(page).isVisible(), false);
-  // Nothing that is in the list is beside it as well.
+  // A story in the list is not offered beside it as well.
   assert.equal(await page.locator("#own-text").isVisible(), false);
   await page.goto("about:blank");
   await page.goto(url);
@@ -138,7 +138,7 @@ test("a story is the same in a file, and in another browser by its link", async 
   await panel(page).getByText("Copied a link that holds the story itself.").waitFor();
   const link = (await page.evaluate(() => navigator.clipboard.readText())).replace(visit.url, other.url);
   assert.deepEqual(page.problems, []);
-  // Somebody else, with a text of their own.
+  // Another visitor, with a text of their own.
   const theirs = other.page;
   await write(theirs, "My own text");
   await theirs.goto("about:blank");
@@ -165,7 +165,7 @@ test("a story is the same in a file, and in another browser by its link", async 
   await shown.waitFor({ state: "hidden" });
   assert.deepEqual(await passages(theirs), story);
   assert.equal(await theirs.evaluate(() => document.querySelector("token-former").getAttribute("seed")), "7");
-  // And by a file, which the page must ask for.
+  // And from a file, which the page must ask for.
   await openPanel(theirs);
   assert.ok((await listed(theirs).allTextContents()).includes("My own text"));
   const [json] = Object.entries(saved).filter(([name]) => name.endsWith(".json"));
@@ -184,7 +184,7 @@ test("a story is the same in a file, and in another browser by its link", async 
   await openPanel(theirs);
   assert.ok((await listed(theirs).allTextContents()).includes("Another one"));
   await theirs.keyboard.press("Escape");
-  // By a drop on the page.
+  // By dropping it on the page.
   const drop = (name, text) =>
     theirs.evaluate(
       ([name, text]) => {
@@ -209,7 +209,7 @@ test("a story is the same in a file, and in another browser by its link", async 
     .click();
   await theirs.waitForFunction(() => document.querySelector("token-former").text.startsWith("The lamp"));
   await openPanel(theirs);
-  // A tree's branches are versions, which are taken by a press.
+  // A tree's branches are versions, which are taken with a press.
   const tree = new URL("../fixtures/stories/loomsidian.json", import.meta.url);
   await theirs.locator("#file-input").setInputFiles(fileURLToPath(tree));
   await theirs.getByText(/^Opened “The keeper.* Not taken over: who wrote what/).waitFor();
@@ -219,7 +219,7 @@ test("a story is the same in a file, and in another browser by its link", async 
   await panel(theirs).locator("[aria-current]:focus", { hasText: "A bell rang. Twice." }).waitFor();
   assert.equal(await text(theirs), "The keeper lit the lamp. A bell rang. Twice.");
   await assertAccessible(theirs, "versions");
-  // Those that are not taken can be deleted, and the last one comes back.
+  // Versions that are not taken can be deleted, and the last one comes back.
   const deletions = panel(theirs).getByRole("button", { name: /^Delete / });
   const ways = panel(theirs).locator(".version-open");
   const [before, count] = [await ways.allTextContents(), await deletions.count()];
@@ -239,7 +239,7 @@ test("a story is the same in a file, and in another browser by its link", async 
     .click();
   await theirs.waitForFunction(() => document.querySelector("token-former").text.startsWith("The lamp"));
   await openPanel(theirs);
-  // What was damaged on its way changes nothing.
+  // A link damaged on its way changes nothing.
   await theirs.keyboard.press("Escape");
   await theirs.evaluate(() => (location.hash = "#story=AAAA"));
   await theirs.getByText(/The story in this link is not whole/).waitFor();
@@ -263,7 +263,7 @@ test("two tabs with one story make two of it, and a tab closed in the middle los
   await openPanel(page);
   await listed(page).nth(1).waitFor();
   await page.keyboard.press("Escape");
-  // Closed before anything could be kept in the library.
+  // Closed before anything could be saved to the library.
   await page.getByRole("textbox").fill("The beginning, and the very end");
   await page.close({ runBeforeUnload: true });
   const next = await context.newPage();

@@ -9,7 +9,7 @@ import { withTokenizer } from "./small-models.mjs";
 import { assertAccessible, assertFits, button } from "./visitor.mjs";
 
 const MODEL = fileURLToPath(new URL("../../target/oracle/fixtures/head64-q4", import.meta.url));
-/** Its tokens are bytes, mostly: two sequences of 256, one of which is kept for validation. */
+/** Its tokens are mostly bytes: two sequences of 256, one of which is held out for validation. */
 const TEXT = "The kettle sang upon the hob, and Mr. Pickwick beamed upon the kettle. ".repeat(20);
 const BEGINNING = "The kettle";
 
@@ -20,7 +20,7 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** The page with that model, in a browser of its own. */
+/** The page with that model, in a separate browser context. */
 async function visit() {
   const model = `${world.server.origin}/out/teach-model/`;
   const url = `${world.server.origin}${SUB_PATH}#model=${encodeURIComponent(model)}`;
@@ -33,7 +33,7 @@ async function visit() {
   return open(world, url, { context });
 }
 
-/** Logits after the beginning, and a text by a seed, of the page's model as it is now. */
+/** Logits after the opening, and a text from a seed, of the page's model in its current state. */
 const state = (page) =>
   page.evaluate(async (beginning) => {
     const model = await document.querySelector("token-former").load();
@@ -80,7 +80,7 @@ test("what a text teaches can be kept, given away, and switched off to the last 
   assert.deepEqual(teacher.problems, []);
   await teacher.context().close();
 
-  // Another one, who is given the file.
+  // Another visitor, who gets the file.
   const pupil = await visit();
   await pupil.evaluate(async (file) => {
     const bytes = Uint8Array.from(atob(file), (sign) => sign.charCodeAt(0));

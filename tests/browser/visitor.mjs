@@ -1,4 +1,4 @@
-// What the tests of the page share: a visitor's own browser, and the page's own server, which can be switched off.
+// What the tests of the page share: a visitor with a browser of their own, and a server that can be switched off.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -10,7 +10,7 @@ const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
 const AXE = createRequire(import.meta.url)("axe-core").source;
 
 /**
- * A context of its own, and a server whose `close` is a lost network. `mayAsk`: the other origins that may be asked; any
+ * A separate context, and a server whose `close` is a lost network. `mayAsk`: the other origins that may receive requests; any
  * further one fails the test at its end.
  */
 export async function visitor(world, { width = 1280, height = 800, mayAsk = [], ...options } = {}) {
@@ -21,7 +21,7 @@ export async function visitor(world, { width = 1280, height = 800, mayAsk = [], 
   );
   const context = await world.browser.newContext({ viewport: { width, height }, ...options });
   await context.addInitScript(() => {
-    // While this is true, the worker is not told to write on: it stops after its first few tokens, until the text ends.
+    // While this is true, the worker is not told to continue: it stops after its first few tokens, until the text ends.
     globalThis.holdsWriting = false;
     const { postMessage } = Worker.prototype;
     Worker.prototype.postMessage = function (message, ...rest) {
@@ -48,7 +48,7 @@ export async function visitor(world, { width = 1280, height = 800, mayAsk = [], 
     context,
     page,
     url,
-    /** Paths that the server was asked for. */
+    /** Paths that were requested from the server. */
     requests,
     /** Origins of all requests, the workers' among them. */
     asked,
@@ -68,7 +68,7 @@ export const button = (page, name) => page.getByRole("button", { name });
 export const text = (page) => page.evaluate(() => document.querySelector("token-former").text);
 export const passages = (page) => page.evaluate(() => document.querySelector("token-former").passages);
 
-/** Does `act` and waits until the text that it begins has ended; the result. */
+/** Runs `act` and waits until the text that it starts has ended; returns the result. */
 export async function written(page, act) {
   await page.evaluate(() => {
     globalThis.ended = new Promise((resolve, reject) => {
@@ -84,7 +84,7 @@ export async function written(page, act) {
   return page.evaluate(() => globalThis.ended);
 }
 
-/** Waits until nothing moves: colours in the middle of a transition are nobody's choice. One may begin where another ends. */
+/** Waits until nothing moves: colours in the middle of a transition mean nothing. One may begin where another ends. */
 export async function settled(page) {
   await page.evaluate(async () => {
     const moving = () =>
@@ -97,7 +97,7 @@ export async function settled(page) {
 }
 
 /**
- * What axe-core cannot judge, and need not: signs that are no words, a field whose text is seen on its mirror, stretches of
+ * What axe-core cannot judge, and need not: symbols that are not words, a field whose text shows on its mirror, stretches of
  * that text that reach beyond the field with their last space (mirrorContrasts measures them), numbers at a plot's axes.
  */
 const LEFT_OPEN = [
@@ -109,20 +109,20 @@ const LEFT_OPEN = [
   ["label-content-name-mismatch", undefined, /data-index/],
   ["color-contrast", "shortTextContent", /text\[/],
   ["color-contrast", "imgNode", /text\[|^#picture/],
-  // Words of a picture (inspect.html), which stand on the page's paper between lines.
+  // Words of a picture (inspect.html), which are on the page's paper between lines.
   ["color-contrast", "bgOverlap", /text\[|^#picture|^\.the-(last|word)\[/],
   ["color-contrast", "shortTextContent", /^\.the-(last|word)\[/],
-  // What lies on the lines of the grid by which axe-core looks for it is found beside itself.
+  // An element on a line of the grid that axe-core searches by is found beside itself.
   ["color-contrast", "bgOverlap", /#text|^#way-/],
   ["color-contrast", "elmPartiallyObscuring", /^#writer .written/],
 ];
 
-/** What `assertAccessible` looks at besides the page as it is: with the full tests every state at every width, light and dark. */
+/** The looks that `assertAccessible` checks besides the current one: with the full tests every state at every width, light and dark. */
 const LOOKS = (FULL || process.env.TOKENFORMER_LOOKS === "1" ? [360, 768, 1280] : []).flatMap((width) =>
   ["light", "dark"].map((colorScheme) => ({ width, colorScheme })),
 );
 
-/** Fails where axe-core finds anything, or does not know, in the page or in the element's shadow tree. */
+/** Fails if axe-core finds anything, or is undecided, in the page or in the element's shadow tree. */
 export async function assertAccessible(page, state) {
   await assertAccessibleNow(page, state);
   if (LOOKS.length === 0) return;
@@ -142,14 +142,14 @@ export async function assertAccessible(page, state) {
   await page.setViewportSize(size);
   await page.emulateMedia({ colorScheme: isDark ? "dark" : "light" });
   await settled(page);
-  // What moved meanwhile has moved because of that.
+  // Movements in the meantime are due to the changes above.
   await page.evaluate((before) => (globalThis.shifts = before), shifts);
 }
 
 async function assertAccessibleNow(page, state) {
   await settled(page);
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
-  // In a window so high that nothing lies behind what sticks to an edge.
+  // In a window so high that nothing is behind elements that stick to an edge.
   const size = page.viewportSize();
   await page.setViewportSize({ width: size.width, height: 3000 });
   const found = await page.evaluate(async () => {
@@ -170,7 +170,7 @@ async function assertAccessibleNow(page, state) {
     return { violations: nodes(violations), incomplete: nodes(incomplete), hasCard };
   });
   await page.setViewportSize(size);
-  // What lies behind the card of a token is seen where there is none.
+  // What a token's card covers is checked when there is no card.
   const isLeftOpen = ({ id, key, target }) =>
     (found.hasCard && id === "color-contrast" && key === "bgOverlap") ||
     LEFT_OPEN.some(([rule, why, where = /^/]) => rule === id && why === key && where.test(target));
@@ -185,7 +185,7 @@ async function assertAccessibleNow(page, state) {
   );
 }
 
-/** Contrast of every stretch of the text with what is behind it: the mirror is hidden from axe-core, as from screen readers. */
+/** Contrast of every stretch of the text with its background: the mirror is hidden from axe-core, as from screen readers. */
 function mirrorContrasts() {
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const luminance = (color) => {
@@ -213,7 +213,7 @@ function mirrorContrasts() {
   );
 }
 
-/** Fails where something that stood still has moved, other than by what the visitor just did. */
+/** Fails if something has moved, except by the visitor's last action. */
 export async function assertStill(page, state) {
   const moved = await page.evaluate(() => shifts);
   const sum = moved.reduce((sum, { value }) => sum + value, 0);

@@ -1,4 +1,4 @@
-// <token-former> in somebody else's page.
+// <token-former> in another site's page.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -1,4 +1,4 @@
-// Where the engine runs: in a worker wherever one can be had, else on the main thread, with the same results.
+// Where the engine runs: in a worker if possible, otherwise on the main thread, with the same results.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
@@ -14,12 +14,12 @@ before(async () => {
 });
 after(() => world?.close());
 
-/** A page of the first origin under a policy. */
+/** A page of the first origin under a content security policy. */
 async function pageUnder(policy, from, prepare) {
   const context = await world.browser.newContext();
   await prepare?.(context);
   const meta = `<meta http-equiv="Content-Security-Policy" content="${policy}">`;
-  // From the server: the browser lets no page that a test made up load from this host.
+  // From the server: the browser does not let a page that a test makes up load from this host.
   writeFileSync(`${OUTPUT}policy.html`, `<!doctype html><meta charset="utf-8">${meta}<title>policy</title>`);
   return importModule(
     await open(world, `${world.server.origin}/out/policy.html`, { context }),
@@ -27,7 +27,7 @@ async function pageUnder(policy, from, prepare) {
   );
 }
 
-/** Loads, writes a little, disposes; tells where. */
+/** Loads, writes a little, disposes; returns in which thread. */
 const write = (page) =>
   page.evaluate(async (folder) => {
     const model = await TokenFormer.load(folder);
@@ -73,7 +73,7 @@ test("the main thread fetches and compiles no engine; two models share one worke
   }, folder);
   assert.deepEqual(seen.threads, ["worker", "worker"]);
   assert.equal(seen.compiled, 0);
-  // A worker's scripts are on the page's list as well, since it is the page that fetches them.
+  // The policy lists a worker's scripts as the page's as well, since it is the page that fetches them.
   assert.deepEqual(
     seen.requested.filter((name) => /\.wasm|model\.safetensors|tokenizer\.json/.test(name)),
     [],
@@ -113,7 +113,7 @@ test("results are those of the main thread, also after a loop was left and after
           const taken = [];
           for await (const { tokenId } of model.generate(prompt, options)) if (taken.push(tokenId) === 3) break;
           out.push(taken);
-          // What the cache holds now decides how many tokens of this are computed.
+          // The contents of the cache now determine how many of these tokens are computed.
           const whole = await model.complete([...prompt, ...taken, 7], options);
           out.push(whole.tokenIds, whole.seed);
           const controller = new AbortController();
@@ -128,7 +128,7 @@ test("results are those of the main thread, also after a loop was left and after
           for await (const chunk of model.generate(prompt, { ...options, logprobs: 2, maxTokens: 3 }))
             withLogprobs.push(chunk);
           out.push(withLogprobs, await model.score([3, 4, 5]), Array.from(await model.logits([1, 2, 3])));
-          // Longer than the context, and by what the tokens' own samplers and phrases leave.
+          // Longer than the context, and with the less common samplers and phrases.
           const { contextLength } = model.info;
           const sampling = {
             ...options,
@@ -239,7 +239,7 @@ test("a worker that dies fails its calls, and the next load starts a new one", a
     page.evaluateHandle((folder) => TokenFormer.load(folder), folder),
     page.evaluateHandle(() => ({})),
   ]);
-  // A text that nobody reads to its end, and a call that waits for it.
+  // A text that is not read to its end, and a call that waits for it.
   await page.evaluate(
     async ([model, hanging]) => {
       const chunks = model.generate([1], { maxTokens: 1000, logitBias: { 0: -1000 } });

@@ -21,7 +21,7 @@ pub fn key(id: TensorId, layers: usize) -> String {
     }
 }
 
-/// Its shape there.
+/// Its shape in the checkpoint.
 pub fn shape(id: TensorId, config: &ModelConfig) -> Vec<usize> {
     let d = config.hidden_size;
     match id {
@@ -43,7 +43,7 @@ fn values(id: TensorId, count: usize, state: &mut u32) -> Vec<f32> {
     (0..count).map(next).collect()
 }
 
-/// Where an entry begins, and what the directory says of it.
+/// Where an entry begins, and its data for the directory.
 struct Entry {
     name: String,
     offset: u64,

@@ -1,18 +1,18 @@
-//! The model that comes with the build: www/lib/embedded.js names it, and nothing else does.
+//! The model that comes with the build: named in www/lib/embedded.js, and nowhere else.
 
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tokenformer_web::error::{Error, Result};
 
-/// What embedded.js says, as far as it is of use here.
+/// The part of embedded.js that is needed here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Embedded {
-    /// Of the model and its folder.
+    /// The name of the model and of its folder.
     pub name: String,
-    /// Perplexity of what is shipped, on the text of golden.json.
+    /// Perplexity of the shipped model, on the text of golden.json.
     pub perplexity: f64,
-    /// How much higher than float32's that may be, as a part of it.
+    /// How much higher than float32's it may be, as a fraction of it.
     pub perplexity_limit: f64,
 }
 
@@ -32,7 +32,7 @@ impl Embedded {
     }
 }
 
-/// What float32 PyTorch measured of it.
+/// The results of float32 PyTorch for it.
 pub fn golden() -> PathBuf {
     root().join("tests/fixtures/embedded/golden.json")
 }

@@ -9,21 +9,21 @@ use tokenformer_web::tokenizer::Tokenizer;
 
 /// Tokens of a window.
 const WINDOW: usize = 512;
-/// Characters of the text that golden.json is about.
+/// Characters of golden.json's text.
 pub const CHARACTERS: usize = 40_000;
-/// Where PyTorch's best two logits are closer than this, another id is no error.
+/// If PyTorch's best two logits are closer than this, a different id is no error.
 const MARGIN: f64 = 0.001;
 
 /// How well a model predicts a text.
 pub struct Scores {
     /// Nats and scored tokens of each window.
     pub windows: Vec<(f64, usize)>,
-    /// Of the text.
+    /// Bytes of the text.
     pub bytes: usize,
 }
 
 impl Scores {
-    /// Of the first `characters` of `text`.
+    /// Scores the first `characters` of `text`.
     pub fn of(model: &mut Reference, tokenizer: &Tokenizer, text: &str, characters: usize) -> Result<Self> {
         let text: String = text.chars().take(characters).collect();
         let ids = tokenizer.encode(&text)?;
@@ -51,7 +51,7 @@ impl Scores {
     }
 }
 
-/// The first token that is not PyTorch's, in words; each is asked for after those that PyTorch chose.
+/// The first token that differs from PyTorch's, in words; each is predicted after PyTorch's own tokens.
 pub fn difference(model: &mut Reference, tokenizer: &Tokenizer, golden: &Value) -> Result<Option<String>> {
     let numbers = |case: &Value, key: &str| -> Result<Vec<f64>> {
         let all = case[key].as_array().map(|all| all.iter().filter_map(Value::as_f64).collect());

@@ -1,4 +1,4 @@
-//! What came of token packs in float64 (tests/fixtures/growth).
+//! Results of token packs in float64 (tests/fixtures/growth).
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use tokenformer_web::engine::AdamW;
 use tokenformer_web::packs::{Pack, PackTokens};
 use tokenformer_web::pattention::Pattention;
 
-/// The checkpoints that there are some for.
+/// The checkpoints with results.
 pub const NAMES: [&str; 3] = ["head64", "head80", "uneven-slots"];
 
 /// Losses and gradients, and how the pack was trained.
@@ -20,7 +20,7 @@ pub struct Told {
     pub gradient_norms: Vec<f64>,
 }
 
-/// Options of AdamW, and how many steps it made.
+/// Options of AdamW, and how many steps it took.
 #[derive(Clone, Copy, Deserialize)]
 pub struct Options {
     pub lr: f32,
@@ -39,7 +39,7 @@ impl Options {
     }
 }
 
-/// What there is for a checkpoint.
+/// The results for a checkpoint.
 pub struct Growth {
     pub told: Told,
     file: Vec<u8>,
@@ -62,12 +62,12 @@ impl Growth {
         self.words(name).into_iter().map(f32::from_le_bytes).collect()
     }
 
-    /// The sequence that everything is of.
+    /// The sequence that all results are for.
     pub fn ids(&self) -> Vec<u32> {
         self.words("input_ids").into_iter().map(u32::from_le_bytes).collect()
     }
 
-    /// The tensors `{set}.{layer}.{kind}.{key|value}` of so many layers.
+    /// The tensors `{set}.{layer}.{kind}.{key|value}` of this many layers.
     pub fn pack(&self, set: &str, layers: usize) -> Pack {
         let tokens = |layer: usize, kind: Pattention| {
             let side = |side: &str| self.floats(&format!("{set}.{layer}.{}.{side}", kind.name()));

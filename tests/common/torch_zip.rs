@@ -9,7 +9,7 @@ pub enum Kind {
     F32,
     F16,
     Bf16,
-    /// Buffers that are no weights.
+    /// Buffers that are not weights.
     Bool,
     I64,
     F64,
@@ -90,7 +90,7 @@ pub fn pickle(storages: &[Storage], views: &[View]) -> Vec<u8> {
     pickle_of(&lens, views)
 }
 
-/// The same, of storages of which only element type and length are known.
+/// The same, for storages with only an element type and a length.
 pub fn pickle_of(storages: &[(Kind, usize)], views: &[View]) -> Vec<u8> {
     let mut out = vec![0x80, 2];
     global(&mut out, "collections", "OrderedDict");
@@ -116,16 +116,16 @@ pub fn pickle_of(storages: &[(Kind, usize)], views: &[View]) -> Vec<u8> {
     out
 }
 
-/// How an archive is spoilt, or which variant of the format it uses.
+/// How an archive is damaged, or which variant of the format it uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Variant {
-    /// Sizes and offsets of the directory stand in its ZIP64 extra fields.
+    /// Sizes and offsets of the directory are in its ZIP64 extra fields.
     pub zip64_entries: bool,
     /// Compression method of every entry.
     pub method: u16,
-    /// Flags added to every entry's.
+    /// Flags added to those of every entry.
     pub flags: u16,
-    /// Entries that the end records claim in addition.
+    /// Additional entries that the end records claim.
     pub more_entries: u64,
 }
 

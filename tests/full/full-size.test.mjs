@@ -1,4 +1,4 @@
-// Checkpoints of full size, and how fast they load. What is timed is printed, for BENCHMARKS.md, and not asserted.
+// Checkpoints of full size, and how fast they load. Times are printed, for BENCHMARKS.md, and not asserted.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -28,7 +28,7 @@ after(async () => {
   await world?.close();
 });
 
-/** Loads a model: logits of a few tokens, what the module's memory grew to, and when each phase was first and last met. */
+/** Loads a model: logits of a few tokens, the final size of the module's memory, and when each phase was first and last seen. */
 const load = (page, name, options = {}) =>
   page.evaluate(
     async ([name, options]) => {
@@ -78,7 +78,7 @@ test("a published 150M checkpoint: memory, logits, and rates", async (t) => {
     `from the storage: ${rate(bytes, seconds([stored.times.resolve[1], stored.times.compile[0]]))}; a bare copy from IndexedDB to the GPU: ${rate(bare.bytes, bare.seconds)}`,
   );
 
-  // The profile is of one thread, so the engine shall run in it.
+  // The profile covers one thread, so the engine has to run in it.
   await onMainThread(context);
   const profiled = await modulePage(world, undefined, context);
   profiled.setDefaultTimeout(600_000);
@@ -93,7 +93,7 @@ test("a published 150M checkpoint: memory, logits, and rates", async (t) => {
   await context.close();
 });
 
-/** What loading from the storage is measured against: the same records, read and written to a buffer, and nothing else. */
+/** The baseline for loading from the storage: the same records, read and written to a buffer, and nothing else. */
 async function copyFromStorage() {
   const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
   const database = await done(indexedDB.open("tokenformer-web 3"));

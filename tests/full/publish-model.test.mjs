@@ -1,4 +1,4 @@
-// scripts/publish-model from a hub to a folder that can be loaded, with a small checkpoint.
+// scripts/publish-model from a hub to a loadable folder, with a small checkpoint.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -98,7 +98,7 @@ test("a checkpoint becomes a folder with card and licence, and the command that 
 test("what loses too much is not written", async () => {
   const output = join(folder, "refused");
   hub.requests.length = 0;
-  // On this text the small model of random weights is worse by 0.8 %; on others it is better.
+  // On this text the small model with random weights is worse by 0.8 %; on others it is better.
   const given = ["--limit", "0.1", "--calibrate", "0", "--text", `${TEXT}:600`];
   const { code, stderr } = await publish("--to", output, ...given);
   assert.equal(code, 1, stderr);

@@ -1,4 +1,4 @@
-// The provider for the AI SDK, with the SDK as it is.
+// The provider for the AI SDK, tested with the real SDK.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";

@@ -1,4 +1,4 @@
-// Several texts at once: what the module makes of an engine that writes them.
+// Several texts at once: what the module does with an engine that writes them.
 
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
@@ -9,7 +9,7 @@ import { becomes, endWorkers, FakeEngine, useFakeEngine, useFakeWorker } from ".
 
 const LAST_SEED = Number.MAX_SAFE_INTEGER;
 
-/** Takes everything: the chunks, each text as they join, and what is returned. */
+/** Collects everything: the chunks, each text joined, and the result. */
 async function taken(generator, onChunk = async () => {}) {
   const chunks = [];
   const texts = [];
@@ -30,7 +30,7 @@ function assertJoined({ texts, results }) {
   );
 }
 
-/** Nothing is left with the engine: `encode` takes its turn behind what frees it. */
+/** The engine has nothing left over: `encode` takes its turn after the freeing. */
 async function assertFreed(model, engine) {
   await model.encode("x");
   assert.equal(engine.open, 0);

@@ -1,4 +1,4 @@
-// The page as an app: what it is called and drawn by, what other programs share with it, its first view and its looks.
+// The page as an app: its name and icons, what other programs share with it, its first view and its looks.
 
 import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
@@ -15,7 +15,7 @@ import { FakeStorage, leave, PAGE, tab, visit } from "./fake-tab.mjs";
 const at = (path) => new URL(`../../${path}`, import.meta.url);
 const text = (path) => readFileSync(at(path), "utf8");
 
-/** Size of a PNG, and whether it can be seen through. @param {string} path */
+/** Size of a PNG, and whether it is transparent. @param {string} path */
 function picture(path) {
   const bytes = readFileSync(at(`www/${path}`));
   assert.equal(bytes.toString("latin1", 12, 16), "IHDR", path);
@@ -96,7 +96,7 @@ test("what is shared becomes a new story; what was being written stays one", asy
     (await it.library.list()).map(({ title, passages }) => `${title}: ${textOf(passages)}`).sort();
   await it.state.currentStory();
   assert.deepEqual(await stories(), ["A walk: Shared 🙂", "null: Half a sen"]);
-  // A reload shares nothing anew.
+  // A reload does not share it again.
   visit(it);
   await receiveShared(it.state, (sentence) => told.push(sentence));
   assert.deepEqual([told.length, it.writer.text], [1, "Shared 🙂"]);
@@ -112,7 +112,7 @@ test("the first view says what the press downloads, and where it runs", () => {
     { state: "downloadable", downloadBytes: null },
   ])
     assert.equal(costInWords(nothing, 1), "");
-  // The sentence is as long wherever it runs: what stands below is not to move.
+  // The sentence has the same length wherever the model runs: what is below must not move.
   const places = [null, "webgpu", "cpu"].map(placeInWords);
   assert.equal(new Set(places).size, 3);
   assert.equal(new Set(places.map(({ length }) => length)).size, 1);

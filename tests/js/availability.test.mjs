@@ -63,7 +63,7 @@ function safetensors(header) {
   return Buffer.concat([length, json]);
 }
 
-/** What `navigator.gpu` gives: no WebGPU, or an adapter of this description. */
+/** The value of `navigator.gpu`: no WebGPU, or an adapter with this description. */
 function useGpu(info) {
   const gpu = info && { requestAdapter: async () => ({ info }) };
   Object.defineProperty(globalThis, "navigator", { value: gpu ? { gpu } : {}, configurable: true });
@@ -71,7 +71,7 @@ function useGpu(info) {
 
 const of = (name, options) => TokenFormer.availability(name, { endpoint: hub.endpoint, ...options });
 
-/** No weights beside a header, and no tokenizer. */
+/** No weights except a header, and no tokenizer. */
 function assertFrugal({ sent, violations }) {
   assert.equal(sent("tokenizer.json"), 0);
   assert.ok(sent("model.safetensors") <= HEADER, `${sent("model.safetensors")} bytes of weights`);
@@ -105,7 +105,7 @@ test("a static host tells the same, with a manifest and without", async () => {
     return [state, downloadBytes];
   };
   assert.deepEqual(await told("o/folder"), ["downloadable", size(WITH_MANIFEST)]);
-  // Nothing tells the tokenizer's size there.
+  // Nothing reports the tokenizer's size there.
   assert.deepEqual(await told("o/bare"), ["downloadable", size(QUANTIZED) - SMALL["tokenizer.json"].length]);
   assert.deepEqual(await told("o/bin"), ["downloadable", CHECKPOINT.length]);
   host.ignoresRanges = true;

@@ -21,7 +21,7 @@ test("the address names a model or shapes, and what is wrong of a model is left 
   assert.deepEqual(read("?models=150M,1-5B"), { kind: "shapes", names: ["150M", "1-5B"], quantization: "q4" });
   for (const wrong of ["model=nothing", "model=a/b&backend=tpu", "model=./local/~1a~m/"])
     assert.deepEqual(read(wrong), EMBEDDED, wrong);
-  // Neither a hub nor an access token is a link's choice.
+  // A link may choose neither a hub nor an access token.
   assert.deepEqual(read("?model=a/b&endpoint=https://hub.example&token=t").options, {});
   // A script should not take one precision for another.
   assert.equal(read("?models=150M&quantization=q5").quantization, "q5");

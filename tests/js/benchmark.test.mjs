@@ -31,7 +31,7 @@ test("the first run warms up and is not counted; every run begins with an empty 
   assert.deepEqual(log, ["reset", call, "reset", call, "reset", call, "reset", call]);
   assert.deepEqual(result.decodeTokensPerSecond, { median: 30, min: 20, max: 40 });
   assert.deepEqual(result.timeToFirstTokenMs, { median: 3, min: 2, max: 4 });
-  // The first run's rate stands until there is one that counts.
+  // The first run's rate is reported until there is one that counts.
   const medians = [10, 20, 25, 30];
   assert.deepEqual(
     told,

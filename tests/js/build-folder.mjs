@@ -12,7 +12,7 @@ const EMPTY_WASM = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 const folders = [];
 
-/** `files`: what stands in files instead, by path. */
+/** `files`: replacement contents, by path. */
 export function buildFolder(files = {}) {
   const folder = mkdtempSync(join(tmpdir(), "tokenformer-build-"));
   folders.push(folder);

@@ -1,4 +1,4 @@
-// What is bundled of a build for the npm package and for the single file, as others find it.
+// The bundles of a build for the npm package and for the single file, as users get them.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -30,14 +30,14 @@ test("bundlers find worker and WebAssembly beside the module, by addresses witho
       file,
     );
     assert.doesNotMatch(read(file), /\?build=/, file);
-    // By itself it is an address of the developer's disk in some bundles.
+    // By itself it becomes an address on the developer's disk in some bundles.
     assert.equal(read(file).match(/import\.meta/g).length, 2, file);
   }
   assert.match(read("tokenformer.js"), /import\("\.\/tokenformer-web\.js"\)/, "the glue is fetched once it is needed");
 });
 
 test("the worker imports nothing, and its text comes along", async () => {
-  // Outside of a page, where this file is not used, modules of Node's would be imported when they are needed.
+  // Outside of a page, where this file is not used, it would import Node's modules when they are needed.
   assert.doesNotMatch(read("tokenformer.worker.js").replaceAll("import(`node:", ""), /\bimport\b|\bexport\b/);
   const { default: source } = await import(join(target, "tokenformer.worker-source.js"));
   assert.equal(source, read("tokenformer.worker.js"));

@@ -1,4 +1,4 @@
-// The clients that people have, as their packages are: their examples of text completions run with nothing changed but
+// Clients in common use, as published: their examples of text completions run with nothing changed except
 // address, key and fetch.
 
 import assert from "node:assert/strict";

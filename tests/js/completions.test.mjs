@@ -191,12 +191,12 @@ test("echo with logprobs begins with the prompt's own; its first token has none"
     close(logprobs.token_logprobs[1], wanted[2]);
     close(logprobs.token_logprobs[2], wanted[3]);
     assert.deepEqual(Object.keys(logprobs.top_logprobs[1]), [three, two]);
-    // Who asks whether a token was the likeliest compares these two.
+    // Code that checks whether a token was the most likely one compares these two.
     assert.equal(Math.max(...Object.values(logprobs.top_logprobs[2])), logprobs.token_logprobs[2]);
     assert.equal(logprobs.token_logprobs[3], -4);
   }
   assert.equal(engine.log.filter((call) => call === "logits").length, 2, "once for both choices");
-  // A token that is not among the likeliest is reported as well, and rows that no token has are not.
+  // A token outside of the most likely ones is reported as well, and rows without a token are not.
   const { decode } = engine;
   engine.decode = (ids) => (ids.length === 1 && ids[0] === 3 ? "" : decode.call(engine, ids));
   expects([undefined, row]);
@@ -240,7 +240,7 @@ test("a character of several tokens is told with its last one", async () => {
   const { tokens, text_offset: offsets } = choices[0].logprobs;
   assert.deepEqual(tokens, ["", "é", "", "", "→", "!"]);
   assert.deepEqual(offsets, [0, 0, 1, 1, 1, 2]);
-  // Bytes that make no character are told as they are decoded.
+  // Bytes that do not form a character are reported as they are decoded.
   const broken = await model.completions.create({ prompt: [0xff, 0x41], echo: true, max_tokens: 0, logprobs: 0 });
   assert.equal(broken.choices[0].logprobs.tokens.join(""), broken.choices[0].text);
 });

@@ -1,4 +1,4 @@
-// What the model reads: the story with what it is told besides, within its context; and where in the story that begins.
+// What the model reads: the story and its notes, within the context; and where in the story that begins.
 
 import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is imported
 import assert from "node:assert/strict";
@@ -9,7 +9,7 @@ import { fitted, seenFrom } from "../../www/page/stories/fitted.js";
 import { FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 
 const nothing = { memory: "", note: "", noteLines: 3, lore: [] };
-/** A token for four code units at most, and none over two words. */
+/** A token per four code units at most, and none across two words. */
 const encode = async (text) => text.match(/\s?\S{1,4}|\s/gu) ?? [];
 const room = { encode, contextLength: 400, maxTokens: 50 };
 const words = (n, from = 0) => Array.from({ length: n }, (_, i) => `w${from + i} `).join("");
@@ -68,7 +68,7 @@ test("where what the context held begins in the story", () => {
   assert.equal(seenFrom(read, " five six", "note]\nthree four five six"), 108);
   assert.equal(seenFrom(read, " five six", "\uFFFDour five six"), 115);
   assert.equal(seenFrom(read, " five six", "six"), 124);
-  // A stop text is in the context, and not in the story.
+  // A stop text is in the context, but not in the story.
   assert.equal(seenFrom(read, " five six", "three four five six STOP"), 108);
   assert.equal(seenFrom(read, " five six", "elsewhere"), null);
 });

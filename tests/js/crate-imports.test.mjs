@@ -1,7 +1,7 @@
-// What the files of src/ import: no file needs, by way of others, itself, and no room needs one of a higher floor.
+// What the files of src/ import: no file depends on itself by way of others, and no room imports from a higher floor.
 //
 // A `mod.rs` that only names what its folder has is a door, not a floor: a name that comes through it counts as an
-// import of the file that defines it. Tests may look at everything.
+// import from the file that defines it. Tests may import everything.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 const SRC = fileURLToPath(new URL("../../src", import.meta.url));
 
-/** The rooms of src/, the lowest first. Those of one floor know nothing of each other. ARCHITECTURE.md shows the same. */
+/** The rooms of src/, the lowest first. Rooms on the same floor do not import each other. ARCHITECTURE.md shows the same. */
 const FLOORS = [
   ["error"],
   ["config", "hash", "options", "sizes"],
@@ -31,7 +31,7 @@ const files = readdirSync(SRC, { recursive: true })
   .filter((path) => path.endsWith(".rs") && !isTest(path) && !path.startsWith("bin/"))
   .sort();
 
-/** The text without comments, and without the tests at its foot. */
+/** The text without comments, and without the tests at its end. */
 const texts = new Map(
   files.map((path) => [
     path,
@@ -41,7 +41,7 @@ const texts = new Map(
   ]),
 );
 
-/** The module that a file is, as the list of its names. */
+/** The module of a file, as the list of its names. */
 const moduleOf = (path) => (path === "lib.rs" ? [] : path.replace(/(\/mod)?\.rs$/, "").split("/"));
 const fileOf = new Map(files.map((path) => [moduleOf(path).join("::"), path]));
 
@@ -66,7 +66,7 @@ function leaves(tree) {
 
 const uses = (path) => [...texts.get(path).matchAll(/(^|\n)\s*((?:pub(?:\([^)]*\))? )?)use ([^;]+);/g)];
 
-/** A path from where it stands, as names from the crate's root; null for what is of another crate. */
+/** A path in its module, as names from the crate's root; null for those of another crate. */
 function absolute(names, at, path) {
   let base = [...at];
   let rest = [...names];
@@ -78,7 +78,7 @@ function absolute(names, at, path) {
   return [...base, ...rest];
 }
 
-/** The file that defines what stands at `names`: through doors, as often as need be. */
+/** The file that defines `names`: through doors, as often as necessary. */
 function definedIn(names, depth = 0) {
   for (let n = names.length; n >= 0; n -= 1) {
     const path = fileOf.get(names.slice(0, n).join("::"));
@@ -102,7 +102,7 @@ function reexports(path) {
   return shown;
 }
 
-/** The files that a file imports. What it only shows through its door is no need of its own. */
+/** The files that a file imports. Names that it only re-exports through its door do not count. */
 function imports(path) {
   const found = new Set();
   const add = (names) => {
@@ -113,14 +113,14 @@ function imports(path) {
     if (isPublic && (path.endsWith("mod.rs") || path === "lib.rs")) continue;
     for (const leaf of leaves(tree)) add(absolute(leaf.split("::"), moduleOf(path), path));
   }
-  // Whole paths in the text.
+  // Full paths in the text.
   const text = texts.get(path).replace(/(^|\n)\s*(pub(\([^)]*\))? )?use [^;]+;/g, "\n");
   for (const [whole] of text.matchAll(/\b(?:crate|super)(?:::\w+)+/g))
     add(absolute(whole.split("::"), moduleOf(path), path));
   return [...found].sort();
 }
 
-/** Sets of files that need each other (Tarjan's strongly connected components), of more than one. */
+/** Sets of more than one file that depend on each other (Tarjan's strongly connected components). */
 function circles(graph) {
   const [index, low, stack, found] = [new Map(), new Map(), [], []];
   const visit = (node) => {

@@ -1,4 +1,4 @@
-// The manifest of <token-former> is that of the code, and leaves nothing out.
+// The manifest of <token-former> matches the code, and is complete.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";

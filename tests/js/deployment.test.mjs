@@ -1,4 +1,4 @@
-// Parts of two builds never talk to each other: whoever meets the other says so, and that a reload helps.
+// Parts of two builds never talk to each other: a part that meets another build says so, and that a reload helps.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -30,7 +30,7 @@ const RELOAD = { name: "TokenFormerError", code: "integrity", hint: /^Reload the
 const { fetch, document, Worker, origin } = globalThis;
 afterEach(() => Object.assign(globalThis, { fetch, document, Worker, origin }));
 
-/** Workers that say `message` first; those that were made. */
+/** Workers that say `message` first; returns those that were created. */
 function workersSay(message) {
   const made = [];
   globalThis.document = {};
@@ -83,7 +83,7 @@ test("worker, glue and WebAssembly are asked for by the build's name", async () 
   assert.equal(new URL(scriptAddress(2)).searchParams.get("restart"), "2");
 });
 
-/** As in a page, which reads no files of the disk. */
+/** As in a page, which cannot read files from the disk. */
 function asPage(t) {
   globalThis.document = {};
   t.after(() => delete globalThis.document);

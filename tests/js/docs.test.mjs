@@ -1,4 +1,4 @@
-// The documentation says what the code says: its tables are today's, its links lead somewhere, its examples compile, and it
+// The documentation matches the code: its tables are current, its links lead somewhere, its examples compile, and it
 // keeps its form. Whether the examples do what they say is tested in a browser (tests/browser/examples.test.mjs).
 
 import assert from "node:assert/strict";
@@ -33,7 +33,7 @@ const read = (path) => readFileSync(join(root, path), "utf8");
 const DOCS = readdirSync(join(root, "docs"))
   .filter((name) => name.endsWith(".md"))
   .map((name) => `docs/${name}`);
-/** What is read on GitHub and on the site. */
+/** The documents that are read on GitHub and on the site. */
 const PAGES_AND_README = ["README.md", ...DOCS];
 
 // ---- Tables ----
@@ -206,7 +206,7 @@ test("the site's menu has every page", () => {
 
 // ---- Examples ----
 
-/** What a piece of code may take for given. */
+/** Declarations that code examples rely on. */
 const GIVEN = `
 import type { TokenFormer as Model } from "tokenformer-web";
 declare global { const model: Model; }
@@ -215,14 +215,14 @@ declare global { const model: Model; }
 test("examples in JavaScript use what the types have", () => {
   const files = new Map([
     ["given.d.ts", GIVEN],
-    // Theirs are large, and not what is told here.
+    // Their own types are large, and not the subject here.
     ["foreign.d.ts", "declare const client: any;\nexport default client;\nexport const generateText: any;\n"],
   ]);
   for (const path of PAGES_AND_README)
     for (const { kind, code, line } of blocksOf(read(path)))
       if (kind === "js") files.set(`${path.replace(/\W/g, "_")}_${line}.mjs`, `${code}\nexport {};\n`);
   assert.ok(files.size > 15, `only ${files.size} examples`);
-  // One that must not pass.
+  // An example that must not pass.
   files.set("wrong.mjs", 'import { TokenFormer } from "tokenformer-web";\n(await TokenFormer.load()).write("a");\n');
   const options = {
     allowJs: true,

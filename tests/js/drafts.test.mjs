@@ -1,4 +1,4 @@
-// Several ways to go on: what is kept of them while they are written, and which one an ending follows best.
+// Several continuations: what is kept of them while they are written, and which one an ending follows best.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -36,7 +36,7 @@ test("what is written of several ways is kept once it is there, each before what
   assert.deepEqual(drafts.partsOf(0), [{ text: "Less ", tokenId: 1, written: true }]);
 });
 
-/** A model whose tokens are letters, and which finds a letter that its context has likely. */
+/** A model whose tokens are letters, and for which letters in its context are likely. */
 function modelOf(contextLength) {
   const asked = [];
   const letters = (text) => Array.from(text, (letter) => letter.codePointAt(0));
@@ -56,7 +56,7 @@ test("texts are ordered by how well an ending follows them, whatever the context
   assert.deepEqual(await orderedByEnding(model, ["xyz", "abx", "abc", "axc"], "abc"), [2, 1, 3, 0]);
   const small = modelOf(8);
   assert.deepEqual(await orderedByEnding(small, [`${"-".repeat(90)}d`, `d${"-".repeat(90)}abc`], "abcde"), [1, 0]);
-  // Half of the context is the ending's, and the rest is what stands right before it.
+  // The ending takes half of the context, and the rest is what immediately precedes it.
   assert.deepEqual(
     small.asked.map(({ text, context }) => [text.length, String.fromCodePoint(...context)]),
     [

@@ -1,4 +1,4 @@
-// <token-former> as frameworks and pages around it use it: properties for attributes, a bound text, line ends, the caret.
+// <token-former> as frameworks and pages use it: properties for attributes, a bound text, line ends, the caret.
 
 import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is imported
 import assert from "node:assert/strict";
@@ -15,7 +15,7 @@ beforeEach(() => {
   FakeEngine.beforeLoad = async () => {};
 });
 
-/** Elements of the test that runs: they would share their models with the next one's. */
+/** Elements of the running test: they would share their models with the next test's. */
 const made = new Set();
 afterEach(async () => {
   for (const it of made) remove(it);
@@ -59,11 +59,11 @@ test("an attribute that is assigned as a property, as frameworks do, is the attr
     for (const name of [attribute, property]) {
       it[name] = "o/n";
       assert.equal(it.getAttribute(attribute), "o/n", name);
-      // Frameworks assign one of these where a template says no more.
+      // Frameworks assign one of these when a template no longer sets it.
       for (const nothing of [undefined, null, false, ""]) {
         it.setAttribute(attribute, "o/n");
         it[name] = nothing;
-        // Only a switch is on by "", as in HTML.
+        // Only for a switch does "" mean on, as in HTML.
         assert.equal(it.hasAttribute(attribute), nothing === "" && kind === "boolean", `${name} = ${nothing}`);
       }
     }
@@ -344,7 +344,7 @@ test("a text that ends in a space is healed by default, and an alternative does 
   const it = element({ prompt: "the sea and ", "max-tokens": "2", "token-view": "" });
   const { options } = await it.generate();
   assert.equal(options.heal, true);
-  /** Writes on with the alternative "␣w" of a token. */
+  /** Continues with the alternative "␣w" of a token. */
   const choose = async (index) => {
     const done = new Promise((resolve) => it.addEventListener("done", resolve, { once: true }));
     const target = { dataset: { index }, setAttribute() {}, getClientRects: () => [] };

@@ -16,7 +16,7 @@ beforeEach(() => {
   FakeEngine.beforeLoad = async () => {};
 });
 
-/** Elements of the test that runs: they would share their models with the next one's. */
+/** Elements of the running test: they would share their models with the next test's. */
 const made = new Set();
 afterEach(async () => {
   for (const it of made) remove(it);
@@ -38,7 +38,7 @@ function type(it, text) {
   field(it).dispatchEvent(new Event("input"));
 }
 
-/** A key pressed in the element; whether the element took it. */
+/** Presses a key in the element; returns whether the element handled it. */
 function press(it, key, properties) {
   const event = Object.assign(new Event("keydown", { cancelable: true }), {
     key,

@@ -1,5 +1,5 @@
-// The embedded model is one thing in one place: what the build, its documents and its tests know of it follows from
-// www/lib/embedded.js, and that is true of the folder. And how scripts/embed-model writes these.
+// The embedded model is defined in one place: what the build, its documents and its tests know about it follows from
+// www/lib/embedded.js, and matches the folder. And how scripts/embed-model writes these.
 
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Where engines run: when a worker is tried, and when no more.
+// Where engines run: when a worker is tried, and when no longer.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -7,10 +7,10 @@ const MODULE = new URL("../../www/lib/engine/engines.js", import.meta.url);
 const ready = (hasGpu) => (worker) => worker.onmessage({ data: { type: "ready", hasGpu } });
 const fails = (worker) => worker.onerror({});
 
-/** What the next workers do, and those that were made. */
+/** What the next workers do, and those that were created. */
 let next;
 let made;
-/** The module as a page has it that was just opened. */
+/** The module, as in a page that was just opened. */
 let engines;
 let engineModule;
 let pages = 0;

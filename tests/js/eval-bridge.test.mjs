@@ -1,4 +1,4 @@
-// The page's side of eval/: what it makes of the module.
+// The page's side of eval/: how it uses the module.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// What the page that evaluates does without a document: addresses, series, words, reports.
+// The parts of the evaluation page that need no document: addresses, series, words, reports.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

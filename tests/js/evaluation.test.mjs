@@ -141,7 +141,7 @@ test("windows are the harness's", () => {
   }
 });
 
-/** One token for each word with the blank before it, named by its length and first letter; "end" joins what is before it. */
+/** One token for each word with the space before it, named by its length and first letter; "end" joins the token before it. */
 const encode = async (text) =>
   (text.match(/\s*\S+(end)?|\s+/g) ?? []).map((word) => word.length * 1000 + word.trim().charCodeAt(0));
 
@@ -169,7 +169,7 @@ test("pairs are cut where the harness cuts them", async () => {
     message: /^Line 4: the continuation has 2 tokens, and 1 are/,
   });
   await assert.rejects(pair("a", "end"), { code: "invalid-argument", message: /^Line 4: nothing is left to score/ });
-  // The prefix, where it is written out, is not scored.
+  // A prefix that is written out is not scored.
   assert.deepEqual((await encodePair({ context: "", continuation: "x" }, async () => [0, 5], 9)).ids, [5]);
 });
 
@@ -360,7 +360,7 @@ test("differences are paired: over documents, or over the windows of a single on
   const perToken = Math.log(metrics(a).tokenPerplexity.value) - Math.log(metrics(b).tokenPerplexity.value);
   assert.ok(Math.abs(found.perplexity.value - Math.expm1(perToken)) < 1e-12);
   assert.ok(Math.abs(found.bitsPerByte.value - (metrics(a).bitsPerByte.value - metrics(b).bitsPerByte.value)) < 1e-12);
-  // What is common to both is no noise.
+  // What both have in common is not noise.
   assert.ok(found.perplexity.error > 0 && found.perplexity.error < metrics(a).tokenPerplexity.error / 10);
   const single = texts("the quick brown fox jumps over the lazy dog");
   const windows = difference(await run(single, 0.01), await run(single, 0));
@@ -452,7 +452,7 @@ test("characters of several tokens each, one after another, are told apart", asy
     "",
     "국",
   ]);
-  // A tail that is cut has what its decoding is, as has a character that stands for one.
+  // A tail that is cut off is shown as it decodes, and so is a real replacement character.
   assert.deepEqual(await tokenTexts(byteModel(), bytes("😀😀").slice(0, 6)), ["", "", "", "😀", "", "\ufffd"]);
   assert.deepEqual(await tokenTexts(byteModel(), bytes("é\ufffda")), ["", "é", "", "", "\ufffd", "a"]);
   // Tokens that end one character and begin the next: " 한국" as " " and a part, the rest and a part, the rest.

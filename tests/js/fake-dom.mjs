@@ -8,7 +8,7 @@ class FakeNode extends EventTarget {
   selectionStart = 0;
   selectionEnd = 0;
   #value = "";
-  /** As that of a text field: lines end in "\n", and another text takes the caret to its end. */
+  /** Like a text field's: lines end in "\n", and a new text moves the caret to its end. */
   get value() {
     return this.#value;
   }
@@ -84,7 +84,7 @@ export function nodesBelow(node) {
   return [node, ...(node.children ?? []).flatMap(nodesBelow)];
 }
 
-/** The text that the element shows in one of its parts. */
+/** The text shown in one of the element's parts. */
 export function textOfPart(element, part) {
   const found = nodesBelow(element.shadow).find((node) => node.attributes?.get("part") === part);
   return nodesBelow(found)

@@ -1,5 +1,5 @@
-// An engine that keeps the interface of src/api and computes nothing. It throws where the real one
-// could be called twice at once, and remembers what was called.
+// An engine that has the interface of src/api and computes nothing. It throws where the real one
+// could be called twice at once, and records the calls.
 
 import assert from "node:assert/strict";
 import { after } from "node:test";
@@ -285,7 +285,7 @@ function stub(module) {
   return calls;
 }
 
-/** Puts the fake in the real engine's place. */
+/** Replaces the real engine with the fake. */
 export function useFakeEngine() {
   engines.get = async (...args) => {
     const port = await get(...args);
@@ -318,7 +318,7 @@ export function useFakeWorker() {
 
 const workers = [];
 
-/** What looks like a Worker that serves `served`; messages are copied as between threads. */
+/** An object like a Worker that serves `served`; messages are copied as between threads. */
 export function fakeWorker(served) {
   const { port1, port2 } = new MessageChannel();
   const service = new EngineService(port2, served);
@@ -340,14 +340,14 @@ export function fakeWorker(served) {
   return worker;
 }
 
-/** Ends the fake workers, as every test file does at its end: node would wait for them. */
+/** Terminates the fake workers, as every test file does at its end: node would wait for them. */
 export function endWorkers() {
   for (const worker of workers) worker.terminate();
 }
 endWorkers.all = workers;
 after(endWorkers);
 
-/** Waits until `read()` is `wanted`: what is freed is freed a message later. */
+/** Waits until `read()` is `wanted`: freeing takes a message more. */
 export async function becomes(read, wanted) {
   for (let tries = 0; tries < 20_000 && !isDeepStrictEqual(read(), wanted); tries++) await new Promise(setImmediate);
   assert.deepEqual(read(), wanted);

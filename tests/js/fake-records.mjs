@@ -1,4 +1,4 @@
-// Records of stories as a browser has them, for several tabs: what is kept is a copy, and comes later.
+// Records of stories as in a browser, for several tabs: stored values are copies, and arrive later.
 
 delete globalThis.BroadcastChannel; // node's keeps the process alive
 

@@ -1,6 +1,6 @@
-// Several texts at once of the made-up engine.
+// Several texts at once in the fake engine.
 
-/** Writes eight texts at a time, a token of each in turn; the newest token of a text is held back until the next. */
+/** Writes eight texts at a time, a token for each in turn; the newest token of a text is held back until the next. */
 export class FakeSeveral {
   #texts;
   #turn = 0;

@@ -14,7 +14,7 @@ function seal(place, record) {
   return `${createHash("sha256").update(`${place}\n${json}`).digest("hex")}${json}`;
 }
 
-/** An empty database of this name, beside no other unless those are kept. */
+/** An empty database of this name; others are deleted unless `keep`. */
 export async function useStorage(name = DATABASE, { keep = false } = {}) {
   if (!keep) for (const known of await indexedDB.databases()) await done(indexedDB.deleteDatabase(known.name));
   const storage = new Storage(name);
@@ -59,7 +59,7 @@ class Storage {
     });
   }
 
-  /** Records and bytes in all. */
+  /** Records and bytes in total. */
   count() {
     return this.#with(async (open) => {
       const counts = await Promise.all([MODELS, UNITS, DATA].map((store) => done(open(store).count())));
@@ -67,7 +67,7 @@ class Storage {
     });
   }
 
-  /** A model with what the engine keeps of it; its key. */
+  /** Stores a model with the records that the engine keeps of it; returns its key. */
   async model({
     endpoint = "https://hub.example",
     id,

@@ -1,4 +1,4 @@
-// A browser's tabs, with as much of one as what the page remembers needs.
+// A browser's tabs, with as much of a browser as the page's memory needs.
 
 import { afterEach } from "node:test";
 import { keepState } from "../../www/page/state.js";
@@ -20,7 +20,7 @@ export class FakeStorage {
   }
 }
 
-/** A process's view of the same storage, as long as what another has changed has not reached it; `arrive` lets it. */
+/** A process's view of the same storage, before others' changes have reached it; `arrive` passes its own on. */
 export function viewOf(storage) {
   const view = new FakeStorage();
   for (let i = 0; i < storage.length; i += 1) view.setItem(storage.key(i), storage.getItem(storage.key(i)));
@@ -32,7 +32,7 @@ export function viewOf(storage) {
   return view;
 }
 
-/** A tab of the browser that has this `localStorage`; `visit` loads the page in it. */
+/** A tab of the browser with this `localStorage`; `visit` loads the page in it. */
 export function tab(localStorage) {
   localStorage.records ??= new FakeRecords();
   const library = new Library(localStorage.records);
@@ -59,7 +59,7 @@ export function visit(it, address = it.address) {
   return it.writer;
 }
 
-/** From here on code runs in that tab. */
+/** From now on code runs in that tab. */
 export function enter(it) {
   Object.assign(globalThis, {
     localStorage: it.localStorage,
@@ -78,18 +78,18 @@ export function enter(it) {
   });
 }
 
-/** As the browser tells that a link within the page was followed. */
+/** Reports, as the browser does, that a link within the page was followed. */
 export function follow(it, hash) {
   const oldURL = it.address.href;
   it.address.hash = hash;
   it.page.dispatchEvent(Object.assign(new Event("hashchange"), { oldURL, newURL: it.address.href }));
 }
 
-/** The element, as far as its text and attributes go. */
+/** The element, reduced to its text and attributes. */
 class Writer extends EventTarget {
   #passages;
   #attributes = new Map();
-  /** What an undo has taken the place of: the detail of the next events. */
+  /** Which text an undo replaced: the detail of the next events. */
   dispatchesBefore = null;
   constructor(text) {
     super();

@@ -1,4 +1,4 @@
-// Token packs of the made-up engine: files with a right header, and a training that learns nothing.
+// Token packs of the fake engine: files with a correct header, and a training that learns nothing.
 
 /** The file of a pack. */
 export function packFile({ name, strength, tokens = 2, kinds = ["proj", "mlp"], base, training, fill = 0 } = {}) {
@@ -16,7 +16,7 @@ export function packFile({ name, strength, tokens = 2, kinds = ["proj", "mlp"], 
   return safetensors({ __metadata__: told, ...header }, new Uint8Array(end).fill(fill));
 }
 
-/** Any header with what stands behind it. */
+/** Any header, followed by these bytes. */
 export function safetensors(header, tensors = new Uint8Array()) {
   const text = new TextEncoder().encode(JSON.stringify(header));
   const file = new Uint8Array(8 + text.length + tensors.length);

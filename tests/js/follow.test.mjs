@@ -1,4 +1,4 @@
-// Following a text that grows, with a window that is made up.
+// Following a text as it grows, with a fake window.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

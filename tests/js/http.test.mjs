@@ -180,7 +180,7 @@ test("errors have the protocol's form and HTTP's status", async () => {
     [400, "invalid-argument", post("completions", { prompt: ["x", 5] }), "prompt"],
     [400, "invalid-argument", post("completions", { prompt: "x", stream: true, temperature: "0" }), "temperature"],
     [400, "invalid-argument", post("completions", { prompt: "x", unknown: 1 })],
-    // The engine's, which knows what fits, before a stream has begun.
+    // An error of the engine, which knows what fits, before a stream has begun.
     [400, "invalid-argument", post("completions", { prompt: "refuse", stream: true })],
     [400, "invalid-argument", post("/tokenize", { content: 5 }), "content"],
     [400, "invalid-argument", post("/tokenize", {})],

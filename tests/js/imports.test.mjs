@@ -1,4 +1,4 @@
-// The rooms of www/ stand on floors, and imports go down only.
+// The rooms of www/ are on floors, and import only from lower ones.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const WWW = fileURLToPath(new URL("../../www/", import.meta.url));
-/** The lowest first. Rooms of one floor know nothing of each other. */
+/** The lowest first. Rooms on the same floor do not import each other. */
 const FLOORS = [
   ["lib"],
   ["lib/engine", "lib/hub", "lib/store"],
@@ -20,7 +20,7 @@ const FLOORS = [
   ["page"],
   ["page/evaluate", "page/bench", "page/inspect"],
 ];
-/** What trunk and wasm-bindgen put there, and what a browser starts by itself. */
+/** Files that trunk and wasm-bindgen create, and files that a browser starts by itself. */
 const APART = ["tokenformer-web.js", "service-worker.js"];
 
 const files = readdirSync(WWW, { recursive: true })
@@ -30,7 +30,7 @@ const source = (path) => readFileSync(join(WWW, path), "utf8");
 const roomOf = (path) => (path.includes("/") ? dirname(path) : path);
 const floorOf = (path) => FLOORS.findIndex((rooms) => rooms.includes(roomOf(path)));
 
-/** Files that a file imports, or starts as a worker; of types only with `types`. */
+/** Files that a file imports, or starts as a worker; type imports only with `types`. */
 function importsOf(path, { types = false } = {}) {
   const text = source(path);
   const code = text.replace(/\/\*(?!\s*@vite-ignore)[^]*?\*\/|^\s*\/\/.*$/gm, "");
@@ -57,7 +57,7 @@ test("no import goes up, or to another room of the same floor", () => {
     for (const target of importsOf(path, { types: true })) {
       assert.ok(files.includes(target), `${path} imports ${target}, which is not there`);
       count += 1;
-      // The types of tokenformer.d.ts are the contract, which every room keeps.
+      // The types of tokenformer.d.ts are the contract, and every room keeps to it.
       if (target === "tokenformer.js" && !importsOf(path).includes(target)) continue;
       const isDown = floorOf(target) < floorOf(path) || roomOf(target) === roomOf(path);
       assert.ok(isDown, `${path} imports ${target}`);

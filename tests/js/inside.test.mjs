@@ -1,4 +1,4 @@
-// The page that looks inside, over a made-up model: names, links, what is strongest, the map's picture, and the text without
+// The page that looks inside, with a fake model: names, links, what is strongest, the map's picture, and the text without
 // some parameter tokens.
 
 import assert from "node:assert/strict";
@@ -144,7 +144,7 @@ test("the map lights what fires in its place and colour, lets it fade, and tells
   assert.deepEqual(lit(), []);
 });
 
-/** Of somebody who waits. */
+/** The signal of a caller that waits. */
 const GOES_ON = new AbortController().signal;
 
 /** A model of letters whose every token pushes the next letter; a parameter token that is switched off doubles the letter. */

@@ -1,4 +1,4 @@
-// Looking inside, in JavaScript: arguments, and their way to an engine, on one thread and behind messages.
+// Looking inside, in JavaScript: arguments, and how they reach an engine, on one thread and behind messages.
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";

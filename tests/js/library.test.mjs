@@ -11,7 +11,7 @@ import { branched, placesOf } from "../../www/page/stories/versions.js";
 
 const own = (text) => [{ text, written: false }];
 
-/** A tab over records that all tabs of a browser share. */
+/** A tab with records that all tabs of a browser share. */
 function tabOf(records) {
   const told = { faults: [], copies: [] };
   const library = new Library(records, { onFault: (sentence) => told.faults.push(sentence) });
@@ -19,7 +19,7 @@ function tabOf(records) {
 }
 const titles = async (library) => (await library.list()).map(titleOf).sort();
 const texts = async (library) => (await library.list()).map(({ passages }) => textOf(passages)).sort();
-/** What a page that is loaded again knows of a sheet. */
+/** What a page knows about a sheet after a reload. */
 const remembered = (sheet) => toKeptSheet(JSON.parse(JSON.stringify(sheet)));
 
 async function write(sheet, text) {
@@ -77,7 +77,7 @@ test("a visit that ended in the middle of a write is no other tab", async () => 
   records.gate = new Promise((resolve) => (open = resolve));
   sheet.change(own("Once upon two"), {});
   const kept = remembered(sheet);
-  // The page is gone; its write comes, or does not.
+  // The page is gone; its write arrives, or does not.
   for (const isDone of [true, false]) {
     const copy = new FakeRecords();
     if (isDone) {
@@ -112,7 +112,7 @@ test("texts that older versions have put aside become stories, once", async () =
   for (let i = 0; i < 3; i += 1)
     for (const text of ["Older", "Newer"]) await sheets.adopt(sheetOfText(own(text)), own(text));
   assert.deepEqual(await texts(library), ["Newer", "Older"]);
-  // And it is that story which is written on.
+  // And that story is continued.
   await write(sheets.from(sheetOfText(own("Older")), own("Older")), "Old");
   assert.deepEqual(await texts(library), ["Newer", "Old"]);
 });
@@ -157,7 +157,7 @@ test("a storage that fails says so once for all, and what is on the page is writ
     assert.equal(await write(sheet, text), false);
   assert.match(told.faults.at(-1), /keeps no stories here/);
   assert.equal(await library.list(), null);
-  // The next visit finds all that belongs to it beside the text.
+  // The next visit finds everything that belongs to the text.
   const kept = remembered(sheet);
   records.fault = null;
   const next = tabOf(records);

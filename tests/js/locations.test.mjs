@@ -1,4 +1,4 @@
-// Where files are looked for: as the build lies on a server, as bundlers leave it, and where the page says.
+// Where files are looked for: as the build is on a server, as bundlers leave it, and where the page says.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -23,7 +23,7 @@ test("the WebAssembly file is where the module's address leads, or beside the pa
     // As a bundler named it; where a server renders the page, without an origin.
     ["https://site.example/app/assets/1f2e.wasm", PAGE, ["https://site.example/app/assets/1f2e.wasm", beside]],
     ["/_next/static/media/1f.wasm", undefined, ["file:///_next/static/media/1f.wasm"]],
-    // An address of the disk where the bundle was made is nothing to a page; a page from the disk has no other.
+    // A disk address of the bundling machine is of no use to a page; a page opened from the disk has no other.
     [`${DISK}${WASM}`, PAGE, [beside]],
     [`${DISK}${WASM}`, undefined, [`${DISK}${WASM}`]],
     ["", PAGE, [beside]],
@@ -50,7 +50,7 @@ test("the embedded model is beside the code, in the package beside it, or where 
     // As it was built, or copied.
     [`https://site.example/x/${WASM}`]: "https://site.example/x/",
     [`https://cdn.example/dist/${WASM}?build=0`]: "https://cdn.example/dist/",
-    // Packages: on this host, as Vite's development server has them, and on a CDN, which has versions.
+    // Packages: on this host, in the layout of Vite's development server, and on a CDN, which has versions.
     [`https://site.example/node_modules/tokenformer-web/${WASM}`]:
       "https://site.example/node_modules/tokenformer-web-stories/",
     [`https://site.example/x/node_modules/.vite/deps/${WASM}`]:
@@ -66,7 +66,7 @@ test("the embedded model is beside the code, in the package beside it, or where 
     "https://site.example/base/_next/static/media/a.wasm": "https://site.example/base/",
     "https://site.example/static/media/a.1f.wasm": "https://site.example/",
     "https://site.example/app/1f2e.wasm": "https://site.example/app/",
-    // What tells nothing.
+    // No information.
     [`${DISK}${WASM}`]: "https://site.example/app/",
     "": "https://site.example/app/",
   };
@@ -81,7 +81,7 @@ test("the embedded model is beside the code, in the package beside it, or where 
     `https://site.example/app/${MODEL}`,
     `https://site.example/${MODEL}`,
   ]);
-  // Nothing of this site is asked for what comes from another one.
+  // Nothing is requested from this site for a module of another one.
   for (const place of modelPlaces({ wasm: `https://cdn.example/${WASM}`, page: PAGE }))
     assert.match(place, /^https:\/\/cdn\./);
 });

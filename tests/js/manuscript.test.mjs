@@ -182,7 +182,7 @@ test("a model's line ends, in one token or in two, are one", () => {
   assert.equal(m.text, "a\nb\nc\n\n\n");
   m.edit(`${m.text}!`);
   assert.equal(marked(m), "a[\nb\nc\n\n\n]!");
-  // What stands in front of a passage is no half of its first line end.
+  // The character before a passage is not half of its first line end.
   const n = written("a\r", "\nb");
   assert.equal(marked(n), "a\n[\nb]");
 });

@@ -1,4 +1,4 @@
-// Every build has a name, which stands in all of its files.
+// Every build has a name, which is in all of its files.
 
 import assert from "node:assert/strict";
 import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
@@ -24,7 +24,7 @@ test("the same files have the same name, once more too; others have another", ()
   const before = all(folder);
   assert.equal(nameBuild(folder), name);
   assert.deepEqual(all(folder), before);
-  // A file that was put there by hand: from it, or from any other one, the whole gets a name again.
+  // A file was put there by hand: it gets the name again, which depends on every file.
   copyFileSync(new URL("../../www/lib/engine/engines.js", import.meta.url), join(folder, "lib/engine/engines.js"));
   assert.equal(nameBuild(folder), name);
   assert.deepEqual(all(folder), before);
@@ -39,7 +39,7 @@ test("the name stands in every file, and in every address by which one asks for 
   const relative = /"(?:\.{1,2}\/)?[\w./-]+\.(?:js|css|svg|wasm)(\?build=\w+)?"/g;
   for (const [path, text] of Object.entries(all(folder))) {
     assert.ok(text.includes(name), path);
-    // Its lists are of this build; what registers it has one address for all.
+    // Its lists are of this build; the page registers it under one address for all builds.
     if (path === "service-worker.js") continue;
     for (const [whole, query] of text.matchAll(relative)) {
       const address = whole.slice(1, -1).split("?")[0];

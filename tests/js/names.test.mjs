@@ -113,11 +113,11 @@ test("a page of the hub means the repository that it shows", () => {
     const expected = { id: repository, repository, folderUrl: null, ...(revision && { revision }) };
     assert.deepEqual(resolveName(name, BASE), expected, name);
   }
-  // Of another hub only with that hub's endpoint.
+  // A repository of another hub only with that hub's endpoint.
   const other = "https://hub.example/mirror/o/n";
   assert.equal(resolveName(other, BASE).folderUrl, `${other}/`);
   assert.equal(resolveName(other, BASE, "https://hub.example/mirror").repository, "o/n");
-  // What is no repository's page is an address like any other.
+  // An address that is not a repository's page is an ordinary one.
   for (const folder of [
     `${HUB}/models/`,
     `${HUB}/datasets/o/n/`,

@@ -14,7 +14,7 @@ afterEach(() => {
   else delete globalThis.navigator;
 });
 
-/** Service workers of which one is active, and has not taken this page over unless it is told to. */
+/** Service workers, one of them active; it does not control this page until it is told to. */
 function activeWorkers({ controller = null } = {}) {
   const workers = new EventTarget();
   const active = {

@@ -1,4 +1,4 @@
-// What the page does without a document: addresses, memory, folders of this computer.
+// The parts of the page that need no document: addresses, memory, folders on this device.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -23,7 +23,7 @@ class FakeNode {
     this.attributes[name] = value;
   }
 }
-/** Waits for what timers bring. */
+/** Waits for the effects of timers. */
 async function until(isSo) {
   for (let i = 0; i < 1000 && !isSo(); i++) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.ok(isSo());
@@ -51,7 +51,7 @@ test("an address that tells nothing known is none, and what it may not tell is l
   assert.deepEqual(Object.keys(attributes), [...LINKED]);
   assert.equal(fromHash("#seed=1&model=", defaults).attributes.model, null);
   assert.ok(!("token" in attributes) && !("autoload" in attributes) && !("prompt" in attributes));
-  // Nobody could change back what has no row in a panel.
+  // A setting without a row in a panel could not be changed back.
   assert.equal(fromHash('#overflow=stop&banned=["the"]&keep=9', defaults), null);
 });
 
@@ -101,7 +101,7 @@ test("an address chooses neither the hub nor a model of somebody's computer, and
     defaults,
   );
   assert.deepEqual([attributes.seed, "endpoint" in attributes, attributes.model], ["1", false, null]);
-  // The browser keeps both.
+  // The browser stores both.
   const kept = fromStorage(JSON.stringify({ version: 1, attributes: changed }), defaults);
   assert.deepEqual([kept.attributes.endpoint, kept.attributes.model], ["https://hub.example", address]);
 });

@@ -1,4 +1,4 @@
-// What is asked of the network where a file of the engine or the embedded model is not in its first place.
+// Which requests are made if a file of the engine or the embedded model is not in the first place.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -13,9 +13,9 @@ import { pathToFileURL } from "node:url";
 
 const { fetch } = globalThis;
 const MODEL = `models/${EMBEDDED.name}/`;
-/** What was asked of the network. */
+/** Requests to the network. */
 let asked;
-/** Answers by address; what is not in it is not there. */
+/** Answers by address; everything else is missing. */
 let host;
 beforeEach(() => {
   asked = [];
@@ -90,7 +90,7 @@ test("a model that is in the next folder is loaded from there, and asked for the
 
 // ---- The engine's file ---------------------------------------------------------------------------
 
-/** compileWasm as a named build has it, and the bytes of that build's file. */
+/** compileWasm as in a named build, and the bytes of that build's file. */
 async function compiler(t) {
   const { folder, name } = namedBuild();
   t.after(removeBuilds);
@@ -99,7 +99,7 @@ async function compiler(t) {
   own.tellWasmAddresses(["https://a.example/a.wasm", "https://b.example/b.wasm"]);
   return { compileWasm, bytes: readFileSync(join(folder, "tokenformer-web_bg.wasm")), name };
 }
-/** Answers as a browser does that compares bytes with the hash: `bytes` have it, others fail. */
+/** Answers like a browser that compares bytes with the hash: `bytes` match, others fail. */
 const checked =
   (bytes, hasHash) =>
   ({ integrity } = {}) => {

@@ -1,4 +1,4 @@
-// The page's policy, what the documentation recommends, and that the code needs nothing more than these allow.
+// The page's policy, the one that the documentation recommends, and that the code needs nothing beyond these.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -46,7 +46,7 @@ test("text is put into the page as text, nothing is evaluated, and nothing is lo
     );
     assert.equal(found?.[0], undefined, path);
   }
-  // A token is known to the engine too: what it prints would stand in the browser's console.
+  // The engine knows the access token, too: anything it prints would be in the browser's console.
   for (const path of files("src/", ".rs").filter((path) => !/^src\/bin\/|tests?\.rs$|\/tests\//.test(path))) {
     assert.doesNotMatch(
       read(path),
@@ -56,7 +56,7 @@ test("text is put into the page as text, nothing is evaluated, and nothing is lo
   }
 });
 
-/** Where policies' events are told. */
+/** Where policy violations are reported. */
 const events = new EventTarget();
 const violate = (blockedURI, more) =>
   events.dispatchEvent(
@@ -67,7 +67,7 @@ const violate = (blockedURI, more) =>
       ...more,
     }),
   );
-/** Lets one request be blocked, or none, while a load runs. */
+/** Has one request blocked, or none, while a load runs. */
 const loadWhile = (act, signal) =>
   underPolicy(
     ["https://a.example/m/", undefined, "https://hub.example"],

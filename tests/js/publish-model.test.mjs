@@ -1,4 +1,4 @@
-// scripts/publish-model without what it calls: arguments, downloads from a hub with faults, the card.
+// scripts/publish-model without the programs it calls: arguments, downloads from a hub with faults, the card.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -99,7 +99,7 @@ test("a download that breaks off goes on where it was, also in another run", asy
   await (await open()).download("pytorch_model.bin", target());
   assert.deepEqual(readFileSync(target()), LARGE);
   assert.equal(hub.sent("pytorch_model.bin"), 1 << 20);
-  // Who ignores ranges sends the whole.
+  // A server that ignores ranges sends the whole file.
   rmSync(target());
   writeFileSync(`${target()}.part`, LARGE.subarray(0, 2 << 20));
   hub.faults.push({ kind: "no-range" });

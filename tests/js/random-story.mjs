@@ -1,4 +1,4 @@
-// Stories that a seed tells, for tests of what must hold for all of them.
+// Stories that a seed determines, for tests of what must hold for all of them.
 
 import { merged, textOf } from "../../www/page/stories/passages.js";
 import { newStory, titleOf } from "../../www/page/stories/story.js";
@@ -60,7 +60,7 @@ export function randomPassages(random, most = 4) {
   );
 }
 
-/** A story with all that one can have. */
+/** A story with every possible part. */
 export function randomStory(random) {
   let it = newStory({ passages: randomPassages(random, 8) }, 1 + random.below(1e12));
   for (let i = random.below(8); i > 0; i -= 1) {

@@ -1,5 +1,5 @@
-// Requests that a service worker passes to a page that holds a model: worker and pages are the real ones, the browser
-// between them is made up.
+// Requests that a service worker passes to a page that holds a model: worker and pages are real, the browser
+// between them is a fake.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -9,11 +9,11 @@ import { becomes, FakeEngine, useFakeEngine } from "./fake-engine.mjs";
 
 const ORIGIN = "https://site.example";
 const SCOPE = `${ORIGIN}/app/`;
-/** Tokens that take seconds. */
+/** A number of tokens that takes seconds. */
 const LONG = 3000;
 const soon = () => new Promise(setImmediate);
 
-/** Locks of one origin, as far as they are used: held, waited for, and given back with the page. */
+/** Locks of one origin, reduced to what is used: held, waited for, and released with the page. */
 class Locks {
   #held = new Map();
 
@@ -38,14 +38,14 @@ class Locks {
     return { held: [...this.#held.keys()].map((name) => ({ name })) };
   }
 
-  /** What happens to a page's locks when it closes. */
+  /** Releases a page's locks, as when it closes. */
   freeAll(url) {
     for (const [name, { release }] of this.#held) if (name.includes(` ${url} `)) (this.#held.delete(name), release());
   }
 }
 
 const realSetTimeout = setTimeout;
-/** Node would wait for the long ones where a test has failed. */
+/** Node would wait for long timers if a test has failed. */
 for (const name of ["setTimeout", "setInterval"]) {
   const set = globalThis[name];
   globalThis[name] = (act, ms, ...args) => {
@@ -80,7 +80,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   mock.timers.reset();
-  // A test that failed may have taken the timers with it that an engine waits for.
+  // A failed test may have removed the timers that an engine waits for.
   const patience = new Promise((resolve) => realSetTimeout(resolve, 1000));
   await Promise.race([Promise.all(models.map((model) => model.dispose())), patience]);
   for (const port of ports) port.close();
@@ -89,7 +89,7 @@ afterEach(async () => {
     else delete globalThis[name];
 });
 
-/** A service worker; `fetch` is what a page's fetch does there: a Response, or null where the network is asked. */
+/** A service worker; `fetch` is what a page's fetch reaches: returns a Response, or null for the network. */
 function serviceWorker(options, { scope = SCOPE } = {}) {
   const listeners = [];
   define("self", {
@@ -122,7 +122,7 @@ function serviceWorker(options, { scope = SCOPE } = {}) {
   return worker;
 }
 
-/** A page that is open. With a name it holds a model of that name, and offers it. */
+/** An open page. With a name it holds a model of that name, and offers it. */
 async function page(name, { url = `${SCOPE}${clients.length}.html`, ...options } = {}) {
   const target = new EventTarget();
   target.startMessages = () => {};
@@ -177,7 +177,7 @@ test("a page's fetch reaches the model that another page holds, and nothing else
   assert.equal(worker.others, 0);
   for (const address of ["", "v2/completions", "models/v1/completions", "https://api.example/v1/completions"])
     assert.equal(await worker.fetch(address), null, address);
-  // A link or a form of any site may lead here.
+  // A link or a form on any site may lead here.
   assert.equal(await worker.complete({}, { mode: "navigate" }), null);
   assert.equal(worker.others, 5);
 });
@@ -209,7 +209,7 @@ test("without a page that holds a model the answer says so at once", async () =>
   const worker = serviceWorker();
   await page();
   await refusedWith(worker.complete(), 503, "no_model");
-  // Of another folder of this origin, which has a worker of its own.
+  // A page in another folder of this origin, which has its own worker.
   await page("a/b", { url: `${ORIGIN}/another/` });
   await refusedWith(worker.complete(), 503, "no_model");
   const { stop } = await page("a/b");
@@ -279,7 +279,7 @@ test("a model that is disposed is not offered any more", async () => {
   assert.equal((await (await worker.complete({ model: "a/old", max_tokens: 1 })).json()).model, "a/new");
   clients.length = 1;
   locks.freeAll(clients[0].url.replace("0", "1"));
-  // Its page says so, and nobody waits for more.
+  // Its page says so, and there is nothing else to wait for.
   mock.timers.enable({ apis: ["setTimeout"] });
   await refusedWith(worker.complete(), 503, "no_model");
 });
@@ -302,7 +302,7 @@ test("a page that is kept for a way back is left alone, and answers again when i
   assert.deepEqual(await locks.query(), { held: [] });
 });
 
-/** Lets time pass in steps, with messages in between. */
+/** Advances time in steps, with messages in between. */
 async function pass(seconds) {
   for (let second = 0; second < seconds; second++) {
     mock.timers.tick(1000);
@@ -310,7 +310,7 @@ async function pass(seconds) {
   }
 }
 
-/** Waits for a promise by a millisecond of made-up time after the other. */
+/** Waits for a promise, one fake millisecond after the other. */
 async function soonSettled(promise) {
   let isSettled = false;
   promise.finally(() => (isSettled = true));
@@ -358,7 +358,7 @@ test("every wait has an end: for a page that falls silent, but not for one that 
 test("a worker that was ended leaves nothing running in the page", async () => {
   const worker = serviceWorker();
   const { engine } = await page("a/b");
-  // Its own timer, which asks whether the page is there, does not run any more.
+  // Its own timer, which asks whether the page is still there, no longer runs.
   mock.timers.enable({ apis: ["setTimeout"] });
   const asked = worker.complete({ max_tokens: LONG, stream: true });
   await soonSettled(asked);

@@ -1,4 +1,4 @@
-// The service worker keeps one build, whole or not at all, and answers with it where the network has nothing of use.
+// The service worker stores one build, complete or not at all, and answers with it if the network has nothing useful.
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
@@ -21,7 +21,7 @@ before(() => {
 });
 after(removeBuilds);
 
-/** A browser: `worker(build)` is the service worker of a build in it, `host` what its network is. */
+/** A browser: `worker(build)` is a build's service worker in it, `host` its network. */
 function browser(scope = SCOPE) {
   /** Caches, by name: Responses by address. */
   const stored = new Map();
@@ -87,7 +87,7 @@ function browser(scope = SCOPE) {
         },
       });
     worker.text = async (...asked) => (await worker.get(...asked)).text();
-    /** Installed, and in charge. */
+    /** Installed, and in control. */
     worker.start = async () => {
       await worker.tell("install");
       await worker.tell("activate");
@@ -95,7 +95,7 @@ function browser(scope = SCOPE) {
     };
     return worker;
   };
-  /** Time goes by. */
+  /** Advances time. */
   it.pass = (most) => {
     for (const timer of it.timers.filter(({ ms }) => ms <= most)) timer.act();
   };
@@ -130,7 +130,7 @@ const unavailable = () => answer("", { status: 503 });
 
 const named = (path, { name }) => `${path}?build=${name}`;
 const nameIn = (text) => /tokenformer-web build (\w+)/.exec(text)?.[1];
-/** Names of the kept builds, and how many files there are of each. */
+/** Names of the stored builds, and how many files there are of each. */
 const kept = ({ stored }) => [...stored].map(([name, files]) => [name.split(" ")[1], files.size]);
 const soon = () => new Promise(setImmediate);
 
@@ -163,7 +163,7 @@ test("what another program shares with the page is not passed on to the host", a
   for (const query of ["?text=My+diary", "?title=Mine", "?url=https%3A%2F%2Fmine.example", "index.html?text=x&a=b"])
     assert.equal(nameIn(await worker.text(query)), first.name, query);
   assert.deepEqual(it.asked, Array(4).fill(SCOPE));
-  // What is no text of the visitor's is.
+  // Other queries, which are not the visitor's text, are requested as they are.
   await worker.text("?fresh");
   await worker.text("evaluate.html?text=a");
   assert.deepEqual(it.asked.slice(4), [`${SCOPE}?fresh`, `${SCOPE}evaluate.html?text=a`]);
@@ -190,7 +190,7 @@ test("the engine is kept as it passes by, too", async () => {
     await Promise.all(worker.work);
   }
   assert.deepEqual(kept(it), [[first.name, shell + 2]]);
-  // Not what another build has under that name, or a page that says that there is nothing.
+  // Not another build's file of that name, or a page that says that there is nothing.
   const other = browser();
   other.host = serves(first);
   const careful = await other.worker(first).start();
@@ -221,7 +221,7 @@ test("a page comes from the network, where that has one; what names its build is
   assert.equal(it.asked.length, 2);
   assert.equal(nameIn(await worker.text(named("page/page.js", first))), first.name);
   assert.equal(it.asked.length, 2, "nobody is asked for what is there");
-  // What came by is not taken into the copy: without a network it is of one build.
+  // Files that were passed through are not added to the copy: without a network it is all from one build.
   it.host = down;
   assert.equal(nameIn(await worker.text("")), first.name);
   await assert.rejects(worker.get(named("page/page.js", second)), TypeError);
@@ -242,7 +242,7 @@ test("after a deployment old tabs go on with their files, and the engine is kept
       assert.ok((await worker.text(named(path, build))).includes(build.name), path);
   }
   assert.equal(nameIn(await worker.text("")), second.name);
-  // The last one only, and nobody else's.
+  // Only one older build is kept, and other caches are left alone.
   const third = namedBuild({ "lib/engine/lock.js": "export class Lock { third = 3 }\n" });
   for (const name of ["tokenformer-web-shell-2 /app/", "tokenformer-web-shell-3 0 /app/next/", "another"])
     it.stored.set(name, new Map());
@@ -319,7 +319,7 @@ test("a host that is out of order, or never answers, costs nobody the copy", asy
   assert.equal(isThere, false);
   it.pass(3_000);
   assert.equal(nameIn(await waiting), first.name);
-  // What is gone, or wants a login, is told.
+  // A page that is gone, or needs a login, is reported.
   for (const status of [404, 410, 401, 403]) {
     it.host = () => answer("", { status });
     assert.equal((await worker.get("")).status, status);
@@ -374,7 +374,7 @@ test("a folder that nobody has at hand is told at once, however many pages are o
   const worker = it.worker(first);
   const deaf = { url: `${SCOPE}bench.html`, postMessage: () => assert.fail("it is not asked") };
   it.pages = [deaf, { ...deaf, url: "https://site.example/another/" }];
-  // A status that the loader takes for a host that cannot be reached, and does not ask again after.
+  // A status that the loader treats as an unreachable host, and does not retry.
   assert.equal((await worker.get(`${MINE}config.json`, { cache: "no-store" })).status, 424);
 });
 

@@ -1,4 +1,4 @@
-// scripts/setup and scripts/serve on a made-up machine: a PATH of programs that only pretend, in a folder of its own.
+// scripts/setup and scripts/serve on a fake machine: a PATH of fake programs, in a folder of its own.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -13,11 +13,11 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const TRUNK = readFileSync(join(ROOT, "scripts/setup"), "utf8").match(/^TRUNK_VERSION=([\d.]+)/m)[1];
 const BINDGEN = readFileSync(join(ROOT, "Cargo.lock"), "utf8").match(/name = "wasm-bindgen"\nversion = "([\d.]+)"/)[1];
 
-/** What the scripts use of a system: macOS has shasum instead of sha256sum. */
+/** The system programs that the scripts use: macOS has shasum instead of sha256sum. */
 const REAL =
   "bash env sh cat chmod cmp cp cut dirname find grep gzip head id mkdir mktemp mv rm sed sha256sum shasum sort tar tr";
 
-/** A machine with everything that a build needs; `lacks` are programs that it does not have, `hasPackages`: what package-lock.json names is installed. */
+/** A machine with everything that a build needs; `lacks`: programs that it does not have, `hasPackages`: what package-lock.json names is installed. */
 function machine(t, { lacks = [], hasPackages = true, node = "v22.1.0", system = "Linux x86_64" } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "setup-"));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -25,7 +25,7 @@ function machine(t, { lacks = [], hasPackages = true, node = "v22.1.0", system =
   const std = join(folder, "sysroot/lib/rustlib/wasm32-unknown-unknown/lib");
   for (const path of [bin, cargoBin, server, std]) mkdirSync(path, { recursive: true });
   writeFileSync(join(std, "libstd-0.rlib"), "");
-  // The scripts in a clone of their own, which wants a newer Rust than a real one in /usr/bin can be.
+  // The scripts in a separate clone, which requires a newer Rust than any real one in /usr/bin.
   cpSync(join(ROOT, "scripts"), join(folder, "clone/scripts"), { recursive: true });
   for (const lock of ["Cargo.lock", "package-lock.json"]) cpSync(join(ROOT, lock), join(folder, "clone", lock));
   mkdirSync(join(folder, "clone/node_modules"));
@@ -52,7 +52,7 @@ function machine(t, { lacks = [], hasPackages = true, node = "v22.1.0", system =
     trunk: `case "$1" in --version) echo "trunk ${TRUNK}" ;; *) echo "trunk $*" >>${log} ;; esac`,
     "wasm-bindgen": `echo "wasm-bindgen ${BINDGEN}"`,
     "wasm-opt": 'echo "wasm-opt version 132"',
-    // Serves a folder; without it nobody answers.
+    // Serves a folder; without it there is no answer.
     curl: `for address; do :; done
       echo "curl $address" >>${log}
       [ ! -e ${server}/closed ] || exit 6
@@ -69,7 +69,7 @@ function machine(t, { lacks = [], hasPackages = true, node = "v22.1.0", system =
     cargoBin,
     server,
     calls: () => readFileSync(log, "utf8").trim().split("\n").filter(Boolean),
-    /** Publishes an archive with a program as the projects' releases have it. */
+    /** Publishes an archive with a program, in the form of the projects' releases. */
     publish(archive, name, says, { checksum } = {}) {
       const inside = join(folder, "inside");
       mkdirSync(inside, { recursive: true });
@@ -82,7 +82,7 @@ function machine(t, { lacks = [], hasPackages = true, node = "v22.1.0", system =
           .digest("hex");
       for (const suffix of [".sha256", ".sha256sum"]) writeFileSync(join(server, archive + suffix), `${sum}\n`);
     },
-    /** Runs one of the scripts; what it said, line by line. */
+    /** Runs one of the scripts; returns its output, line by line. */
     run(script, args = [], env = {}) {
       const { status, stdout, stderr } = spawnSync(join(folder, "clone/scripts", script), args, {
         encoding: "utf8",

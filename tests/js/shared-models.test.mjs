@@ -11,7 +11,7 @@ beforeEach(() => {
   FakeEngine.beforeLoad = async () => {};
 });
 
-/** Holds the loading until the returned function is called. */
+/** Holds the load back until the returned function is called. */
 function hold() {
   let goOn;
   const held = new Promise((resolve) => (goOn = resolve));

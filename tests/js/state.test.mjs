@@ -1,4 +1,4 @@
-// What the page remembers from visit to visit, with as much of a browser as that needs.
+// What the page remembers between visits, with as much of a browser as that needs.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -58,7 +58,7 @@ test("a visitor's own text can be brought back after a link's was continued and 
   const first = tab(browser);
   visit(first).text = "My own text";
   leave(first);
-  // The link in a new tab; it is continued there.
+  // The link in a new tab, where it is continued.
   const second = tab(browser);
   visit(second, `${PAGE}#prompt=A+friend`);
   assert.deepEqual([second.writer.text, second.ownText, second.links], ["A friend", "My own text", 1]);
@@ -67,7 +67,7 @@ test("a visitor's own text can be brought back after a link's was continued and 
     { text: " went on", written: true },
   ];
   leave(second);
-  // The next visit, in a third.
+  // The next visit, in a third tab.
   const third = tab(browser);
   visit(third);
   assert.deepEqual([third.writer.text, third.ownText], ["A friend went on", "My own text"]);
@@ -86,7 +86,7 @@ test("a link in the same tab, one key and a reload leave the own text where it c
   leave(it);
   visit(it);
   assert.deepEqual([it.writer.text, it.ownText], ["A friend!", "My own text"]);
-  // A second link, whose text the visitor did not write either.
+  // A second link, whose text is not the visitor's either.
   follow(it, "#prompt=Another");
   it.writer.text = "Another?";
   leave(it);
@@ -117,7 +117,7 @@ test("two tabs that write by turns push no replaced text out", () => {
   }
   const kept = replacedTexts().map(({ passages }) => textOf(passages));
   assert.deepEqual(kept, ["First tab, another text each time: 19", "A text that a link took the place of"]);
-  // Each text has a place of its own once its tab has something else.
+  // Each text gets an entry of its own once its tab has another.
   follow(one, "#prompt=Another+friend");
   assert.equal(one.ownText, "First tab, another text each time: 19");
 });
@@ -129,7 +129,7 @@ test("two tabs that put a text aside at the same moment keep both", () => {
   leave(one);
   visit(other).text = "Second tab's own text";
   leave(other);
-  // Neither process has seen what the other does.
+  // Neither process has seen the other's changes.
   const views = [one, other].map((it) => (it.localStorage = viewOf(browser)));
   for (const it of [one, other]) {
     enter(it);
@@ -151,7 +151,7 @@ test("a text that two tabs have is not lost with the one that is closed", () => 
   leave(one);
   visit(other);
   assert.equal(other.writer.text, "The same in both");
-  // One changes it in the middle, and keeps that after the other, which still had it, was closed.
+  // One tab changes it in the middle, and saves that after the other, which still had the old text, was closed.
   one.writer.text = "The same, changed";
   enter(other);
   other.page.dispatchEvent(new Event("pagehide"));
@@ -243,7 +243,7 @@ test("a text that there was no room for stays when the address changes", () => {
     };
   it.writer.text = "Written since";
   it.writer.dispatchEvent(new Event("input"));
-  // Nothing of this address is a link's to set.
+  // A link may set nothing in this address.
   follow(it, "#endpoint=https://other.example");
   assert.equal(it.writer.text, "Written since");
 });
@@ -260,7 +260,7 @@ test("what was kept while a reload was on its way is there after it, at the addr
   visit(it, asked);
   assert.deepEqual([it.writer.text, it.links], ["The text goes on", 0]);
   assert.equal(it.address.hash, "#prompt=The+text+goes+on");
-  // Who opens that address otherwise means what it says.
+  // Opening that address in any other way means what it says.
   it.navigation = "navigate";
   visit(it, asked);
   assert.deepEqual([it.writer.text, it.links], ["The text", 1]);

@@ -1,4 +1,4 @@
-// What is stored, read and deleted without an engine, over records as the engine writes them.
+// What is stored, read and deleted without an engine, with records as the engine writes them.
 
 import "fake-indexeddb/auto";
 import assert from "node:assert/strict";
@@ -55,7 +55,7 @@ test("a record counts as it was written and where it was written", async (t) => 
   assert.equal(await unseal("elsewhere", text), null);
   assert.equal(await unseal("place", text.replace("20", "21")), null);
   for (const damaged of ["", "[1,20]", text.slice(1)]) assert.equal(await unseal("place", damaged), null, damaged);
-  // A page without a secure context has no hashes: then the text counts.
+  // A page without a secure context cannot hash: then the text itself counts.
   const { subtle } = globalThis.crypto;
   Object.defineProperty(globalThis.crypto, "subtle", { value: undefined, configurable: true });
   t.after(() => Object.defineProperty(globalThis.crypto, "subtle", { value: subtle, configurable: true }));

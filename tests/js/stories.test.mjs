@@ -72,7 +72,7 @@ test("four ways to go on: the third is taken, then the first, and each is found 
     alternativesAt(it, at).map(({ id }) => id),
     ids,
   );
-  // What is there already is not added.
+  // A version that exists already is not added.
   assert.deepEqual(branched(it, at, [model("Second.")]), { story: it, id: ids[1] });
   assert.equal(branched(it, at, [model("First.")]).id, ids[0]);
 });
@@ -92,13 +92,13 @@ test("who continues from the middle finds what followed as a version, with its o
       ["*Three.", "Four."],
     ],
   );
-  // One within a version is taken at once.
+  // A version within a version is taken at once.
   const four = wayAt(it, 10, "Four.");
   it = taken(it, wayAt(it, 5, "Else."));
   assert.deepEqual([placesOf(it), textOf(it.passages)], [[5], "One. Else."]);
   it = taken(it, four);
   assert.equal(textOf(it.passages), "One. Two. Four.");
-  // A way of nothing leaves no trace.
+  // An empty version leaves no trace.
   it = taken(continuedFrom(story(own("One. Two.")), 5), undefined);
   assert.deepEqual(ways(it, 5), ["Two.", "*"]);
   it = taken(it, wayAt(it, 5, "Two."));
@@ -128,7 +128,7 @@ test("what is being written is a version from its first letter on, and the one t
   assert.deepEqual(ways(it, at), ["*", "First.", "Third.", "Second."]);
   it = write(it, [...before, model("Third.")]);
   assert.deepEqual(ways(it, at), ["First.", "*Third.", "Second."]);
-  // What comes late does not bring back what is taken.
+  // Drafts that arrive late do not bring back the taken one.
   it = drafted(it, at, [draft("c", "Third."), draft("a", "First.")]);
   assert.deepEqual(ways(it, at), ["First.", "*Third.", "Second."]);
   assert.deepEqual(drafted(story(...before), at, [draft("a", "")]).versions, []);
@@ -143,7 +143,7 @@ test("who undoes and redoes goes from version to version, and none is there twic
   assert.deepEqual([text(it), ways(it, 5)], ["One. Two.", ["*Two.", "Three. And more."]]);
   it = write(it, [...three, own(" And more.")]);
   assert.deepEqual(ways(it, 5), ["Two.", "*Three. And more."]);
-  // The same letters by another hand are another text.
+  // The same letters by a different author are a different text.
   it = write(it, [own("One. Two.")]);
   assert.deepEqual(ways(it, 5), ["Two.", "*Two."]);
 });
@@ -186,7 +186,7 @@ test("whatever is taken, written and cut, no version's text is lost", () => {
   for (let seed = 1; seed <= 100; seed += 1) {
     const random = seeded(seed);
     let it = newStory({ passages: randomPassages(random) });
-    /** Every text that was there once, and was not changed by typing since. */
+    /** Every text that existed, and was not changed by typing since. */
     const texts = (it) => {
       const found = new Set();
       const byId = new Map(it.versions.map((one) => [one.id, one]));
@@ -207,7 +207,7 @@ test("whatever is taken, written and cut, no version's text is lost", () => {
       else if (deed === 1) it = continuedFrom(it, random.below(length + 1));
       else if (deed === 2 && some) it = taken(it, some.id);
       else {
-        // What is written at the end changes nothing that was kept.
+        // Writing at the end changes no stored version.
         it = write(it, [...it.passages, ...randomPassages(random)]);
         before.delete([...before].at(-1));
       }

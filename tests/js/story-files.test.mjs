@@ -1,4 +1,4 @@
-// Files of stories: saved, opened again, of other programs, and of nobody's making.
+// Files of stories: saved, opened again, from other programs, and malformed.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -168,7 +168,7 @@ test("a tree that goes round in a circle, or hangs on nothing, is told", () => {
   assert.throws(() => open({ a: node("x", "b"), b: node("y", "a") }, "a"), /round in a circle/);
   const { stories, dropped } = open({ r: node("x", null), a: node("x", "b"), b: node("y", "a") }, "r");
   assert.deepEqual([textOf(stories[0].passages), dropped[1]], ["x", "nodes that hang on no other"]);
-  // Branches of nodes without text are branches of what is before them.
+  // Branches of nodes without text are branches of the node before them.
   const empty = open(
     { r: node("x", null), c: node("y", "r"), e: node("", "r"), f: node("1", "e"), g: node("2", "e") },
     "c",
@@ -204,7 +204,7 @@ test("a file that is none, too large or of the future says so", () => {
   assert.deepEqual([odd.stories[0].noteLines, odd.stories[0].attributes], [3, { seed: "1" }]);
 });
 
-/** Another value in a random place of one. */
+/** Replaces a value at a random place. */
 function mutated(value, random) {
   const other = () =>
     random.pick([null, true, -1, 1e308, 0.5, "", "x", "[", [], {}, [[]], { text: {} }, ["a", 5], "\ud800"]);

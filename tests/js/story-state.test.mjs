@@ -1,4 +1,4 @@
-// What the page remembers, and the library of stories: each text of the visitor's is one, whatever takes its place.
+// What the page remembers, and the library of stories: each text of the visitor's is one story, whatever replaces it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -16,7 +16,7 @@ import { FakeStorage, follow, leave, PAGE, tab, visit } from "./fake-tab.mjs";
 
 const own = (text) => [{ text, written: false }];
 const texts = async ({ library }) => (await library.list()).map(({ passages }) => textOf(passages)).sort();
-/** Waits until what the tab has kept is in the library. */
+/** Waits until the tab's saved text is in the library. */
 const kept = (it) => it.state.currentStory();
 
 async function write(it, text) {

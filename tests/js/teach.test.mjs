@@ -1,4 +1,4 @@
-// What the panel Teach is made of, without a document: the packs of this browser, a lesson, its curve, packs of a link.
+// The parts of the Teach panel, without a document: the packs of this browser, a lesson, its curve, packs from a link.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
@@ -13,7 +13,7 @@ import { packFile } from "./fake-training.mjs";
 let faults;
 beforeEach(() => (faults = []));
 
-/** Records as the browser has them. */
+/** Records as in a browser. */
 function memory(kept = new Map()) {
   return {
     kept,

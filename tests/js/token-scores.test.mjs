@@ -1,4 +1,4 @@
-// What the token view learns of the model: the tokens of what nobody chose, how likely they were, what was expected there.
+// What the token view asks the model: the tokens of text that the model did not choose, how likely they were, what was expected there.
 
 import "./fake-dom.mjs"; // first: the element looks for HTMLElement when it is imported
 import assert from "node:assert/strict";
@@ -98,7 +98,7 @@ test("tokens with the same context are scored together, those at the end first",
     }
 });
 
-/** A model of which every token has a probability of e^-(its context's length), and a KV cache. */
+/** A model in which every token has a probability of e^-(its context's length), and a KV cache. */
 class Model {
   info = { contextLength: 8 };
   cache = [];
@@ -125,7 +125,7 @@ class Model {
   }
 }
 
-/** A view that looks at nothing, and everything that the scores have to do with. */
+/** A view that only records, and everything that the scores use. */
 function setUp(t, pieces) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const it = { pieces, model: new Model(), isFree: true, updates: [], first: [] };
@@ -160,7 +160,7 @@ test("all tokens of which nothing is known are scored, each in its context", asy
   it.scores.refresh();
   await it.rest();
   assert.deepEqual(it.logprobs().slice(0, 8), [null, -1, -2, -3, -4, -5, -6, -7]);
-  // Longer than the context: by halves of it.
+  // Longer than the context: in halves of it.
   assert.deepEqual(it.logprobs().slice(8), [-4, -5, -6, -7, -4, -5]);
 });
 
@@ -195,7 +195,7 @@ test("what was known before a change counts on, and nothing is asked twice", asy
   it.scores.refresh();
   await it.rest();
   assert.deepEqual([it.logprobs(), it.model.log.slice(length)], [[null, -1, -2, -3], [2]]);
-  // Another model knows nothing of that.
+  // Another model has none of these scores.
   it.model = new Model();
   it.scores.refresh();
   await it.rest();

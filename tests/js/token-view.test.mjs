@@ -44,7 +44,7 @@ const card = (view) => {
   const found = nodesBelow(view.node).find(({ className }) => className === "card");
   return found.hidden ? "" : nodesBelow(found).find(({ className }) => className === "card-note")?.textContent;
 };
-/** Looks at a token, as by a click. */
+/** Selects a token, as by a click. */
 function look(view, index) {
   const list = nodesBelow(view.node).find(({ className }) => className === "tokens");
   const target = Object.assign(spans(view)[index], { dataset: { index }, getClientRects: () => [] });
@@ -88,7 +88,7 @@ test("what becomes known of a text leaves alone what is seen of it, and who look
   known[3].token.logprob = Math.log(0.001);
   view.update(3);
   assert.equal(spans(view)[3].getAttribute("data-surprise"), "4");
-  // A text whose tokens are others loses its card with its spans.
+  // A text with different tokens loses its card along with its spans.
   view.showItems([item("Once upon a time")]);
   assert.deepEqual([spans(view).length, view.chosen, card(view)], [1, -1, ""]);
 });

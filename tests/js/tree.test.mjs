@@ -1,4 +1,4 @@
-// What documents say of the tree is true of it.
+// What documents say about the file tree is true.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -17,9 +17,9 @@ test("the version is the same everywhere, and the changelog has it", () => {
   assert.deepEqual(sections.slice(0, 2), ["Unreleased", version]);
 });
 
-/** What is built, installed or checked out elsewhere. */
+/** Folders that are built, installed or checked out elsewhere. */
 const APART = /^(\.git|\.tools|dist|node_modules|npm|target|__pycache__|\.venv|.*\.egg-info)$/;
-/** Endings of what is written here; a name of another kind may be a model's file. */
+/** Extensions of files that are written here; a name with another one may be a model's file. */
 const SOURCE = /\.(rs|wgsl|js|mjs|ts|html|css|py|sh|toml|md)$/;
 
 /** Files and folders below `folder`, by their paths. */
@@ -31,7 +31,7 @@ function tree(folder = ".") {
   });
 }
 
-/** Paths of this repository that a document names in backquotes, and those of its links. */
+/** Paths of this repository that a document names in backquotes or links to. */
 function namedIn(text) {
   const prose = text.replace(/^ *```[^]*?^ *```/gm, "");
   const quoted = [...prose.matchAll(/`([\w.*-]+(?:\/[\w.*-]+)*\/?)`/g)].map(([, path]) => path);

@@ -1,4 +1,4 @@
-// The published types in a project that has none of the frameworks that they speak of.
+// The published types in a project that has none of the frameworks that they mention.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

@@ -1,4 +1,4 @@
-// The check of words finds what it is to find, where users read it, and nothing in code.
+// The check of words finds what it should, where users read it, and nothing in code.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// What is particular to an engine behind messages: how far it writes ahead, what a leaving reader leaves behind, and ends.
+// What is particular to an engine behind messages: how far it writes ahead, what a leaving reader leaves behind, and termination.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
@@ -21,7 +21,7 @@ async function loaded(name) {
   return { model, engine: FakeEngine.made.at(-1), writing: () => FakeEngine.made.at(-1).generations.at(-1) };
 }
 
-/** How much was written once the writer waits for its reader: each `encode` takes its turn after one of the writer's. */
+/** How much was written when the writer waits for its reader: each `encode` takes its turn after one of the writer's. */
 async function settled(model, writing) {
   for (let last = -1; last !== writing().written;) {
     last = writing().written;
@@ -52,7 +52,7 @@ test("no token waits for a message of its reader's, and tokens that are there to
   await model.complete("a", { maxTokens: 400 });
   const allowed = sent.filter(({ type }) => type === "allow");
   assert.ok(allowed.length > 0 && allowed.length < 20, `${allowed.length} messages for 400 tokens`);
-  // As the engine does with those that came from the GPU together.
+  // As the engine does with tokens that came from the GPU together.
   const known = { abort() {}, free() {}, ids: 0, result: () => ({ finishReason: "length" }) };
   known.next = async () => (known.ids++ < 100 ? { text: "a", tokenId: 97 } : undefined);
   engine.start = async () => known;

@@ -1,4 +1,4 @@
-// What the monkey can do, each as `[weight, act]`: `act(stage, tab, random)` may return what it did, in words.
+// What the monkey can do, each as `[weight, act]`: `act(stage, tab, random)` may return a description of what it did.
 
 import assert from "node:assert/strict";
 import { assertInLibrary, assertNextVisit, assertRight } from "./invariants.mjs";
@@ -44,8 +44,8 @@ async function write(stage, tab, random) {
     await tab.do((way) => void (monkey.writing = monkey.attempt(() => monkey.element[way]())), way);
   }
   if (random.chance(0.6)) await tab.idle();
-  // What is written anew takes what the visitor wrote behind it along; that was asked for, and Undo has it. Until it has
-  // begun the element is idle.
+  // Regenerating removes what the visitor wrote after the passage; the visitor asked for that, and Undo has it. Until it
+  // starts, the element is idle.
   if (way === "regenerate") {
     await tab.do(() => Promise.race([monkey.writing, new Promise((done) => setTimeout(done, 3000))]));
     await tab.stop();
@@ -55,7 +55,7 @@ async function write(stage, tab, random) {
   return way;
 }
 
-/** What a model writes to its end is its own, and stays so. */
+/** A text that a model finishes becomes the visitor's own, and stays so. */
 async function writeToTheEnd(stage, tab) {
   await tab.idle();
   if ((await tab.do(() => monkey.element.getAttribute("model"))) === null) return "not with the embedded model";
@@ -110,7 +110,7 @@ async function link(stage, tab, random) {
 
 async function back(stage, tab) {
   await stage.calm();
-  // The page renews its own address while it is idle, and playwright takes that for the way back: the history knows better.
+  // The page renews its own address while it is idle, and playwright takes that for going back: the history knows better.
   const from = await tab.do(() => {
     const { index, key } = navigation.currentEntry;
     return { key, isSameDocument: navigation.entries()[index - 1]?.sameDocument ?? false };
@@ -128,7 +128,7 @@ async function example(stage, tab, random) {
   await chooseModel(stage, tab, random);
   await field(tab);
   const which = random.below(5);
-  // It writes at once; what becomes of that is the next deeds' matter.
+  // It writes at once; the next actions deal with the result.
   await tab.do((which) => document.querySelectorAll("#examples button")[which].click(), which);
   return String(which);
 }
@@ -138,14 +138,14 @@ async function bringBack(stage, tab) {
   if (!isOffered) return "not offered";
   await tab.do(() => document.querySelector("#own-text button").click());
   await remember(stage, tab);
-  // A text of another tab's is this one's from now on.
+  // From now on, another tab's text is this one's.
   for (const other of stage.tabs)
     if (other !== tab && other.own !== null && tab.own?.startsWith(other.own)) {
       if (!(await other.text()).startsWith(other.own)) other.own = null;
     }
 }
 
-/** A new story, or another one of the list; what was there before is in the library, or put aside. */
+/** A new story, or another one from the list; the previous text is in the library, or set aside. */
 async function story(stage, tab, random) {
   await tab.idle();
   const { own } = tab;
@@ -189,7 +189,7 @@ async function setting(stage, tab, random) {
   return `${name}=${value}`;
 }
 
-/** A model of a hub's, with the token that was typed for it, in the panel's fields; then perhaps another hub. */
+/** A model from a hub, with the token that was typed for it, in the panel's fields; then perhaps another hub. */
 async function hub(stage, tab, random) {
   const name = random.pick(["home", "other"]);
   const next = random.pick(["home", "other"]);
@@ -223,7 +223,7 @@ async function hub(stage, tab, random) {
   return `${repository} of ${name}, then ${next}`;
 }
 
-/** Loads by the API as it comes, which must be the right model or a typed error. */
+/** Loads with the API as published, which must be the right model or a typed error. */
 async function load(stage, tab, random) {
   const source = stage.embedded && random.chance(0.03) ? stage.embedded : random.pick(stage.sources);
   const abortAfter = random.chance(0.3) ? random.below(300) : 6000;
@@ -235,7 +235,7 @@ async function load(stage, tab, random) {
   return `${source.name} ${result.outcome}`;
 }
 
-/** Loads with odd options, which are nobody else's: what they make must not be taken for the model as it comes. */
+/** Loads with odd options that nothing else uses: the result must not be taken for the model as published. */
 async function loadOddly(stage, tab, random) {
   const { name, options } = random.pick(stage.sources);
   const odd = random.pick([
@@ -255,7 +255,7 @@ async function loadOddly(stage, tab, random) {
   return `${name} ${JSON.stringify(odd)} ${outcome}`;
 }
 
-/** An element that a host puts into the page, uses, and takes away in the middle. */
+/** An element that a page inserts, uses, and removes in the middle. */
 async function element(stage, tab, random) {
   return tab.do(
     async ([model, removeAfter]) => {
@@ -294,7 +294,7 @@ async function reloadAtRest(stage, tab) {
   const { isFull } = tab;
   await tab.go(() => tab.page.reload());
   const after = await tab.look();
-  // A tab that nobody has used is a new visit each time, and has what was written last.
+  // A tab that was not used is a new visit each time, and has the text that was written last.
   if (!isFull && before.text !== stage.beginning)
     assert.deepEqual(after.passages, before.passages, "a reload changes no text");
 }
@@ -334,5 +334,5 @@ export const ACTIONS = [
   [5, calm],
 ];
 
-/** What may put a text aside: another one takes its place, or the tab becomes a new visit, which shelters its own. */
+/** Actions that may set a text aside: another one replaces it, or the tab becomes a new visit, which shelters it. */
 export const REPLACING = new Set([link, back, example, bringBack, story, reload, reloadAtRest, nextVisit]);

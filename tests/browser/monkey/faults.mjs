@@ -1,4 +1,4 @@
-// What goes wrong around the page: storage, hosts, hubs, the network, and deployments.
+// Faults around the page: storage, hosts, hubs, the network, and deployments.
 
 import { field, remember, type } from "./typing.mjs";
 
@@ -20,14 +20,14 @@ const FAULTS = [
 async function fill(stage, tab) {
   tab.isFull = true;
   await tab.do(() => (globalThis.isFull = true));
-  // The visitor goes on, and is told.
+  // The visitor continues, and gets a message.
   await (await field(tab)).press("ControlOrMeta+End");
   await tab.page.keyboard.insertText("!");
   await remember(stage, tab);
   await tab.page.locator("#unkept").waitFor();
 }
 
-/** There is room again, and the visitor goes on: that is kept. */
+/** Space is available again, and the visitor continues: that is saved. */
 async function makeRoom(stage, tab, random) {
   tab.isFull = false;
   await tab.do(() => (globalThis.isFull = false));
@@ -35,7 +35,7 @@ async function makeRoom(stage, tab, random) {
   await tab.page.locator("#unkept").waitFor({ state: "hidden" });
 }
 
-/** Storage that is full, for the text or for models, or that somebody empties. */
+/** Storage that is full, for the text or for models, or that gets cleared. */
 export async function storageFault(stage, tab, random) {
   const kind = random.pick(["text full", "text full", "models full", "models gone", "caches gone"]);
   if (kind === "text full") {
@@ -55,7 +55,7 @@ export async function storageFault(stage, tab, random) {
   } else if (kind === "models gone") {
     await tab.do(async () => {
       const names = (await indexedDB.databases()).map(({ name }) => name);
-      // Not the visitor's stories: those that are deleted are gone.
+      // Not the visitor's stories: deleted ones would be gone.
       for (const name of names) if (name.startsWith("tokenformer-web")) indexedDB.deleteDatabase(name);
     });
   } else {
@@ -66,7 +66,7 @@ export async function storageFault(stage, tab, random) {
   return kind;
 }
 
-/** Another build. Whether the browser has looked for it, and what becomes of the old one's service worker, is up to time. */
+/** Another build. When the browser looks for it, and what becomes of the old service worker, depends on timing. */
 export async function deploy(stage, tab, random) {
   stage.build = 1 - stage.build;
   stage.mounts[new URL(stage.url).pathname] = stage.builds[stage.build].folder;
@@ -85,7 +85,7 @@ export async function hubFault(stage, tab, random) {
   return `${name} ${JSON.stringify(fault)}`;
 }
 
-/** The page's host is out of order for a few requests, or for all until somebody navigates. */
+/** The page's host is out of order for a few requests, or for all until the next navigation. */
 export async function hostFault(stage, tab, random) {
   const kind = random.pick(["503", "cut", "silence", "html"]);
   let left = 1 + random.below(4);

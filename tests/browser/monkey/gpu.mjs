@@ -1,4 +1,4 @@
-// A page whose model is on a GPU that is a program, and whose device is lost now and then.
+// A page whose model is on a software GPU, and whose device is lost now and then.
 
 import assert from "node:assert/strict";
 import { enginePage } from "../harness.mjs";

@@ -1,6 +1,6 @@
-// What the monkey has in every page of the project's: `globalThis.monkey`.
+// What the monkey has in every page of the project: `globalThis.monkey`.
 
-/** Runs before anything of the page's: storage that can be full. */
+/** Runs before anything of the page: storage that can be full. */
 export function beforePage() {
   const { setItem } = Storage.prototype;
   globalThis.isFull = false;
@@ -10,7 +10,7 @@ export function beforePage() {
   };
 }
 
-/** Runs once the page is there. `module`: the address of the module that the page itself has. */
+/** Runs once the page is loaded. `module`: the address of the page's own module. */
 export async function arrive(codes) {
   const page = [...performance.getEntriesByType("resource")].find(({ name }) => /\/tokenformer\.js\?/.test(name));
   const { TokenFormer, TokenFormerError } = await import(page?.name ?? "./tokenformer.js");
@@ -18,20 +18,20 @@ export async function arrive(codes) {
   const monkey = (globalThis.monkey = {
     TokenFormer,
     element,
-    /** What was thrown and should not have been. */
+    /** Unexpected errors. */
     wrong: [],
     /** `{ id, config }` of everything that was loaded without options. */
     loaded: [],
-    /** Code and message of what was thrown, the last ones. */
+    /** Code and message of the last errors. */
     thrown: [],
-    /** A model of the API's, between two deeds. */
+    /** A model from the API, kept between two actions. */
     model: null,
   });
   monkey.judge = (error) => {
     const isOurs = error instanceof TokenFormerError && codes.includes(error.code);
     monkey.thrown = [...monkey.thrown.slice(-9), `${error?.code}: ${error?.message}`];
     if (!isOurs || !error.message || !error.hint) monkey.wrong.push(`untyped: ${error?.stack ?? error}`);
-    // Nothing was done to the engine: it has no reason to stop.
+    // Nothing happened to the engine: it has no reason to stop.
     else if (error.code === "device-lost") monkey.wrong.push(`${error.message} ${error.cause?.stack ?? error.cause}`);
     return { outcome: error?.code ?? "untyped", message: `${error?.message} ${error?.hint}` };
   };
@@ -40,7 +40,7 @@ export async function arrive(codes) {
     if (!element.hasAttribute("context-length")) monkey.loaded.push({ id: info.id, config: info.config });
   });
   element.addEventListener("done", ({ detail }) => (monkey.done = detail));
-  /** `call` to its end: `{ outcome, … }`. */
+  /** Runs `call` to its end: `{ outcome, … }`. */
   monkey.attempt = async (call) => {
     try {
       return { outcome: "done", value: await call() };
@@ -48,7 +48,7 @@ export async function arrive(codes) {
       return monkey.judge(error);
     }
   };
-  /** Loads by the API, and tells what it is; `abortAfter`: milliseconds. */
+  /** Loads with the API, and returns its info; `abortAfter`: milliseconds. */
   monkey.load = async (name, options, { abortAfter, texts = 0 }) => {
     const controller = new AbortController();
     let abortedAt = Infinity;
@@ -72,7 +72,7 @@ export async function arrive(codes) {
   };
 }
 
-/** Texts in the library of stories; none where it cannot be read. */
+/** Texts in the library of stories; none if it cannot be read. */
 export function libraryTexts() {
   return new Promise((resolve) => {
     const request = indexedDB.open("tokenformer-stories");
@@ -87,7 +87,7 @@ export function libraryTexts() {
   });
 }
 
-/** All that is compared after each deed. */
+/** Everything that is compared after each action. */
 export function snapshot() {
   const { monkey } = globalThis;
   const { element } = monkey;

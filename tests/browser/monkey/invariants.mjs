@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { libraryTexts } from "./in-page.mjs";
 import { CHOSEN, FORBIDDEN, TOKENS } from "./stage.mjs";
 
-/** A loading may say the same for so long: every wait of the engine ends before. */
+/** How long a load may show the same message: every wait of the engine ends earlier. */
 const SILENCE_MS = 60_000;
-/** Texts that were replaced and are kept. */
+/** Number of replaced texts that are kept. */
 const MOST_REPLACED = 5;
 
-/** After every deed, of every tab. */
+/** After every action, in every tab. */
 export async function assertSound(stage, tab) {
   const seen = await tab.look();
   const told = `${tab.name} is ${seen.state}, says ${JSON.stringify(seen.status)}`;
@@ -34,7 +34,7 @@ export async function assertSound(stage, tab) {
   return seen;
 }
 
-/** A loading says something else after a while, or what it waits for. */
+/** A load changes its message after a while, or says what it waits for. */
 function assertMoves(tab, { state, status }, told) {
   const words = state === "loading" ? status : "";
   if (words !== tab.waits.words) tab.waits = { words, since: Date.now() };
@@ -42,7 +42,7 @@ function assertMoves(tab, { state, status }, told) {
   assert.ok(isExplained || Date.now() - tab.waits.since < SILENCE_MS, `${told} for a minute`);
 }
 
-/** What is loaded without options is what is there. */
+/** A model that is loaded without options is the published one. */
 export function assertConfig(stage, id, config) {
   const right = stage.right.find((one) => one.id === id);
   assert.ok(right, `nobody asked for ${id}`);
@@ -64,7 +64,7 @@ const inShort = (told) =>
       : value,
   );
 
-/** Whether a text is the field's, or its beginning, or one of those behind "Your own text". */
+/** Whether a text is in the field, or at its beginning, or one of those behind "Your own text". */
 function isAtHand(own, { text, replaced, ownOffered }) {
   return (
     text.startsWith(own) ||
@@ -73,14 +73,14 @@ function isAtHand(own, { text, replaced, ownOffered }) {
   );
 }
 
-/** Only so many replaced texts are kept, the newest ones: whether the tab's may have been pushed out since it was typed. */
+/** Only this many replaced texts are kept, the newest: whether the tab's may have been pushed out since it was typed. */
 const mayBePushedOut = (stage, tab, { replaced }) =>
   replaced.length >= MOST_REPLACED && stage.replacements - tab.ownSince >= MOST_REPLACED;
 
-/** Whether a text was brought back in another tab: it is that one's from then on. */
+/** Whether a text was restored in another tab: from then on it belongs to that tab. */
 const isInAnotherTab = (stage, tab) => stage.tabs.some((other) => other !== tab && other.own?.startsWith(tab.own));
 
-/** The visitor's own text is never lost: it is there, or behind its button, or behind Undo. */
+/** The visitor's own text is never lost: it is in the field, behind its button, or behind Undo. */
 export async function assertOwnText(stage, tab) {
   if (tab.own === null) return;
   const seen = await tab.look();
@@ -105,7 +105,7 @@ export async function assertOwnText(stage, tab) {
   assert.ok(found.isBack, `${tab.name}: redo brings back what undo took`);
 }
 
-/** A text that another story has taken the place of is in the library, or put aside where that does not work. @param tab @param {string | null} own */
+/** A text that another story replaced is in the library, or set aside if that does not work. @param tab @param {string | null} own */
 export async function assertInLibrary(tab, own) {
   if (own === null || own === "") return;
   const [seen, library] = [await tab.look(), await tab.do(libraryTexts)];
@@ -117,20 +117,20 @@ export async function assertInLibrary(tab, own) {
 }
 
 /**
- * Closes a tab and visits anew without a link: the visitor's text is at hand, and the settings are the page's or the
+ * Closes a tab and visits again without a link: the visitor's text is available, and the settings are the page's or the
  * visitor's.
  */
 export async function assertNextVisit(stage, tab) {
   await tab.idle();
   const last = await tab.look();
   const { own, isFull } = tab;
-  // A page that is closed without asking it keeps nothing.
+  // A page that is closed abruptly saves nothing.
   await tab.page.close({ runBeforeUnload: true });
   if (!tab.page.isClosed()) await tab.page.waitForEvent("close");
   await tab.open();
   const seen = await tab.look();
   const others = stage.tabs.filter((other) => other !== tab);
-  // A page that says that it keeps nothing may have older settings and texts for the next visit.
+  // A page that says that it saves nothing may have older settings and texts for the next visit.
   const isSure = !isFull && others.every((other) => !other.isFull);
   const areSetsKept = stage.tabs.every(({ isSetKept }) => isSetKept);
   const told = inShort({ own, text: seen.text, replaced: seen.replaced, before: last.text });
@@ -140,8 +140,8 @@ export async function assertNextVisit(stage, tab) {
   for (const [name, values] of Object.entries(CHOSEN)) {
     const value = seen.attributes[name] ?? null;
     const page = stage.defaults[name] ?? null;
-    // What is full, or was before the tab's last visit, may have kept the models of a hub that the visitor tried, and no
-    // later choice.
+    // A storage that is full, or was before the tab's last visit, may have saved the models of a hub that the visitor tried,
+    // and no later choice.
     const tried = name === "model" && !(isSure && areSetsKept) ? ["o/public", "o/private"] : [];
     assert.ok(
       [page, ...values, ...tried].includes(value),
@@ -157,7 +157,7 @@ export async function assertNextVisit(stage, tab) {
   else if (own !== null && !seen.text.startsWith(own)) tab.own = null; // another tab's is here now
 }
 
-/** Both tabs can write, whatever the other one did; a page of a build that is gone says that it must be reloaded. */
+/** Both tabs can write, whatever the other one did; a page of an outdated build says that it must be reloaded. */
 export async function assertWrites(tab) {
   const write = () =>
     tab.do(async () => {

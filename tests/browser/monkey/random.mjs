@@ -1,4 +1,4 @@
-// Numbers that a seed tells: the same seed, the same choices.
+// Numbers that a seed determines: the same seed, the same choices.
 
 /** mulberry32: `next()` is from 0, below 1. */
 export function seeded(seed) {

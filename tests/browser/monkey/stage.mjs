@@ -14,10 +14,10 @@ import { arrive, beforePage, snapshot } from "./in-page.mjs";
 
 const root = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
-/** The fixture behind each folder of the host's. Links have one of their own. */
+/** The fixture behind each folder of the host. Links have one of their own. */
 const FOLDERS = { mine: "head64-q4", second: "head80-q8", linked: "head96-q4" };
 export const TOKENS = { home: "hf_home_secret", other: "hf_other_secret" };
-/** What a link sets and a visitor does: no value is in both, and none is the page's own. */
+/** Values set by a link and by a visitor: no value is in both, and none is the page's own. */
 export const LINKED = {
   temperature: ["0.31", "0.33"],
   seed: ["1001", "1003"],
@@ -62,8 +62,8 @@ export async function openStage(world, { hasEmbedded }) {
     "o/private": { files: files("head64-f16"), token },
   });
   const hubs = { home: await startHub(repositories(TOKENS.home)), other: await startHub(repositories(TOKENS.other)) };
-  /** What is out of order: `host(request, response)` answers in the host's place. */
-  // `brought`: beginnings that are not the visitor's, but the page's or a link's.
+  /** What is out of order: `host(request, response)` answers instead of the host. */
+  // `brought`: openings that are not the visitor's, but the page's or a link's.
   const stage = {
     mounts,
     builds,
@@ -71,12 +71,12 @@ export async function openStage(world, { hasEmbedded }) {
     tabs: [],
     violations: [],
     fault: null,
-    /** Requests that the host has not answered to the end. */
+    /** Requests that the host has not finished answering. */
     open: new Set(),
     silent: [],
     build: 0,
     brought: new Set(),
-    /** How many deeds may have put a text aside: each may push out the oldest of those that are kept. */
+    /** How many actions may have set a text aside: each may push out the oldest of those that are kept. */
     replacements: 0,
   };
   const server = await serve(mounts, {
@@ -108,7 +108,7 @@ export async function openStage(world, { hasEmbedded }) {
     ]),
   ];
   stage.embedded = hasEmbedded ? { name: null, options: {} } : null;
-  /** Nothing is out of order any more. */
+  /** Repairs everything. */
   stage.calm = async () => {
     stage.fault = null;
     // A browser has few connections to one host.
@@ -124,23 +124,23 @@ export async function openStage(world, { hasEmbedded }) {
   return stage;
 }
 
-/** A tab of the visitor's. */
+/** A tab of the visitor. */
 export class Tab {
   #stage;
   page = null;
-  /** The text that the visitor had last here; null before there was one. */
+  /** The last text that the visitor had here; null before there was one. */
   own = null;
-  /** How many deeds had put a text aside by then. */
+  /** How many actions had set a text aside by then. */
   ownSince = 0;
   /** Attributes as the visitor set them. */
   set = {};
-  /** Whether `set` is what was kept. */
+  /** Whether `set` was saved. */
   isSetKept = true;
-  /** Whether the browser has no room for its text. */
+  /** Whether the browser has no space for its text. */
   isFull = false;
   /** Requests that failed since the last navigation. @type {string[]} */
   #failed = [];
-  /** Since when it says the same of its loading. */
+  /** Since when the loading message has been the same. */
   waits = { words: "", since: 0 };
 
   constructor(stage, name) {
@@ -148,7 +148,7 @@ export class Tab {
     this.name = name;
   }
 
-  /** A visit in a new page of the browser's. */
+  /** A visit in a new page of the browser. */
   async open(address = this.#stage.url) {
     this.page = await this.#stage.context.newPage();
     this.page.setDefaultTimeout(20_000);
@@ -157,7 +157,7 @@ export class Tab {
     await this.go(() => this.page.goto(address));
   }
 
-  /** `navigate`, with everything in order, and what the monkey has in every page. */
+  /** `navigate`, with everything in order, and with the monkey's helpers in every page. */
   async go(navigate) {
     await this.#stage.calm();
     this.#failed.length = 0;
@@ -168,7 +168,7 @@ export class Tab {
       .catch(async (error) => {
         throw new Error(`${this.name} does not get there: ${error.message}: ${await this.#standing()}`);
       });
-    // A page that is full said that it keeps nothing.
+    // A page with full storage said that it saves nothing.
     if (this.isFull) {
       this.own = null;
       this.isSetKept = false;
@@ -177,7 +177,7 @@ export class Tab {
     await this.page.evaluate(arrive, ERROR_CODES);
   }
 
-  /** A connection may break, and then the page does not start: it says to reload it, once that is enough. @param {Error} error */
+  /** A connection may break, and then the page does not start: it asks to be reloaded, and one reload is enough. @param {Error} error */
   async #reload(error) {
     if (!(await this.page.locator(".unstarted").isVisible())) throw error;
     console.log(`${this.name} did not start, and was reloaded: ${await this.#standing()}`);
@@ -222,14 +222,14 @@ export class Tab {
     return this.page.evaluate(() => monkey.element.text);
   }
 
-  /** Waits until nothing is loaded and written; what goes on for longer than `ms` is stopped. */
+  /** Waits until nothing is loading or being written; stops what takes longer than `ms`. */
   async idle(ms = 3000) {
     const isIdle = () => monkey.element.state === "idle";
     const wait = (timeout) => this.page.waitForFunction(isIdle, null, { timeout, polling: 20 });
     await wait(ms).catch(() => this.stop());
   }
 
-  /** What Escape does has an end. */
+  /** The effect of Escape has an end. */
   async stop() {
     await this.page.evaluate(() => monkey.element.stop());
     await this.page

@@ -4,7 +4,7 @@ const WORDS = ["once", "der Mond", "\n", "  ", "é", "🙂", "naïve", "“quote
 
 export const words = (random) => Array.from({ length: 1 + random.below(3) }, () => random.pick(WORDS)).join(" ");
 
-/** The field with the caret in it; null where nobody can type now. */
+/** The field with the caret in it; null if typing is impossible now. */
 export async function field(tab) {
   const isThere = await tab.do(() => {
     const { element } = monkey;
@@ -18,7 +18,7 @@ export async function field(tab) {
   return textbox;
 }
 
-/** What the visitor has in the field now is the text that must not be lost, unless it is the page's or a link's. */
+/** What the visitor has in the field now must not be lost, unless it is the page's or a link's. */
 export async function remember(stage, tab) {
   const text = await tab.text();
   tab.own = stage.brought.has(text) ? null : text;

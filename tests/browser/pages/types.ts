@@ -1,4 +1,4 @@
-// What the types must allow, and what they must refuse: checked by npm.test.mjs as a part of the example project.
+// What the types must allow, and what they must reject: checked by npm.test.mjs as a part of the example project.
 
 import {
   TokenFormer,
@@ -79,6 +79,6 @@ export async function everything(): Promise<void> {
   void model.complete("a", { max_tokens: 5 });
   // @ts-expect-error: not a parameter
   void model.completions.create({ prompt: "a", maxTokens: 5 });
-  // @ts-expect-error: it is for reading
+  // @ts-expect-error: read-only
   (model.info.gpuBytes.toFixed(), (model.info = info));
 }
