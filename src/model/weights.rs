@@ -49,7 +49,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Allocates room for every tensor; all of it starts as zeros.
+    /// Allocates every tensor; all of them start as zeros.
     ///
     /// # Errors
     /// `out-of-memory` for tables of parameter tokens that one binding cannot hold: only the embedding is split.

@@ -1,4 +1,4 @@
-// Two builds of the page, to deploy one after the other.
+// Two builds of the page, to be deployed one after the other.
 
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

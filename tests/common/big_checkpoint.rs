@@ -117,7 +117,7 @@ impl Output {
         for Entry { name, offset, size } in entries.iter() {
             let big = |n: u64| n >= u64::from(u32::MAX);
             let small = |n: u64| if big(n) { [0xff; 4] } else { (n as u32).to_le_bytes() };
-            // Only what does not fit stands in the extra field, in this order.
+            // Only values that do not fit are in the extra field, in this order.
             let extra: Vec<u8> =
                 [*size, *size, *offset].into_iter().filter(|n| big(*n)).flat_map(u64::to_le_bytes).collect();
             out.write_all(b"PK\x01\x02\x00\x00\x00\x00\x08\x00\x00\x00")?;

@@ -116,7 +116,7 @@ test("an engine whose files cannot be fetched or used is told by every call, and
   ]) {
     t.mock.method(globalThis, "fetch", fetchWasm);
     const calls = enginesOf(new EngineModule(importGlue));
-    // (The made-up navigator.gpu has no requestAdapter, which is no reason to fail either.)
+    // (The fake navigator.gpu has no requestAdapter, which is no reason to fail either.)
     for (const call of [() => calls.load({ id: "x" }), () => calls.random({ id: "x" })]) {
       await assert.rejects(
         call,

@@ -20,7 +20,7 @@ pub enum Source {
 
 /// The strongest tokens of some rows.
 pub struct Inspect {
-    /// What Θ is.
+    /// The activation Θ.
     pub activation: NormActivation,
     /// Pattentions side by side in a row.
     pub segments: usize,

@@ -94,7 +94,7 @@ impl Sizes {
 pub struct Activations {
     /// Queries and keys, rotated, and values, f32 [rows, 3, d].
     pub qkv: GpuBuffer,
-    /// What the attention mixes, f32 [rows, d].
+    /// The mixed values of the attention, f32 [rows, d].
     pub mixed: GpuBuffer,
     /// The residual stream between attention and mlp, f32 [rows, d].
     pub middle: GpuBuffer,

@@ -143,7 +143,7 @@ export class Choice {
     return { target, text: modelInWords(target.name) };
   }
 
-  /** What a run costs, or needs. */
+  /** The costs of a run, or its requirements. */
   #note() {
     const target = this.#target;
     if (target.kind === "shapes")

@@ -4,7 +4,7 @@
 import { adapterInWords, rate } from "../../lib/element/status.js";
 
 /** @typedef {import("../../tokenformer.js").ModelInfo} ModelInfo */
-/** What a browser says of itself. @typedef {{ userAgent: string, hardwareConcurrency?: number }} Browser */
+/** How a browser describes itself. @typedef {{ userAgent: string, hardwareConcurrency?: number }} Browser */
 /** A measured model. @typedef {{ label: string, info: Pick<ModelInfo, "adapter" | "backend" | "quantization">, tokensPerSecond: number }} Measured */
 
 /** Names in user agents: the first match counts, since each browser also names its predecessors. @type {[RegExp, string][]} */

@@ -10,7 +10,7 @@ import { keyOf, placeOf } from "./places.js";
 /** @typedef {import("./places.js").Place} Place */
 /** `scale`: what the token's activation is multiplied by. @typedef {Place & { scale: number }} Change */
 /**
- * A view of a text. `at`: how many code units of the text stand before the word that is explained; null: its last word.
+ * A view of a text. `at`: how many code units of the text precede the word that is explained; null: its last word.
  * @typedef {object} View
  * @property {Record<string, string>} model attributes of the element: model, revision, quantization
  * @property {string | null} text null: the page's own

@@ -6,7 +6,7 @@ import { Shades, slotsOf } from "./shades.js";
 /** @typedef {import("../../tokenformer.js").ModelInfo} ModelInfo */
 /** @typedef {import("./shades.js").Colour} Colour */
 
-/** What is left of a light after a second. */
+/** The fraction of a light that is left after a second. */
 const LEFT = 0.02;
 /** At most this many words wait to be shown, so that the map does not lag behind the text. */
 const MOST_WAITING = 64;

@@ -35,7 +35,7 @@ function pushInWords({ up, down }) {
  * @param {object} page
  * @param {(place: Place) => Promise<Promotes | null>} page.promotes
  * @param {(place: Place) => void} page.onChoose
- * @param {string | null} page.chosen the key of the one that is looked at
+ * @param {string | null} page.chosen the key of the selected one
  */
 export function showStrongest(list, strengths, { promotes, onChoose, chosen }) {
   const most = Math.max(...strengths.map((one) => one.share));
