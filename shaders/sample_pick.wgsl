@@ -5,24 +5,31 @@
 // first) find the last key that stays, by count or by probability. Probabilities are summed in 64-bit fixed point,
 // so that the order in which threads add does not matter.
 //
+//   SEVERAL   a token for each of T texts, whose buffers are one after the other
+//
 // Bindings
-//   0  step       uniform Step
-//   1  sampling   uniform Sampling
+//   0  step       uniform Step; with SEVERAL steps, TextStep [T]
+//   1  sampling   uniform Sampling; with SEVERAL samplings, TextSampling [T]
 //   2  adjusted   f32 [4·ceil(V / 4)] as vec4<f32>
 //   3  partials   vec4<f32> [2·PARTIALS], from sample_adjust.wgsl
 //   4  seen       vec2<u32> [V]: counts the token, and no longer the one that leaves the range of penalties
 //   5  ids        u32: the token, at step.first_row
-//   6  tokens     u32 [RING]: gets the token, at step.index modulo RING
-//   7  text       u32 [TEXT]: gets the token, after prompt and output
-// Grid: one workgroup. Constants: WG (256 or more, a power of two), V, PARTIALS, RING, TEXT.
+//   6  tokens     u32 [RING]: the token, at step.index modulo RING
+//   7  text       u32 [TEXT]: the token, behind prompt and output
+// Grid: (1, T) workgroups. Constants: WG (256 or more, a power of two), V, PARTIALS, RING, TEXT; MOST_TEXTS with SEVERAL.
 
 #include "philox.wgsl"
 #include "reduce.wgsl"
 #include "sampling.wgsl"
 #include "step.wgsl"
 
+#if SEVERAL
+@group(0) @binding(0) var<uniform> steps: array<TextStep, MOST_TEXTS>;
+@group(0) @binding(1) var<uniform> samplings: array<TextSampling, MOST_TEXTS>;
+#else
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<uniform> sampling: Sampling;
+#endif
 @group(0) @binding(2) var<storage, read> adjusted: array<vec4<f32>>;
 
 const BLOCKS = (V + 3u) / 4u;
@@ -43,6 +50,17 @@ var<workgroup> bins_high: array<atomic<u32>, 256>;
 var<workgroup> sums: array<f32, 256>;
 var<workgroup> chosen_bin: u32;
 var<workgroup> before: f32;
+
+// Which text the token is for.
+var<private> row: u32;
+
+fn adjusted_at(block: u32) -> vec4<f32> {
+    return adjusted[row * BLOCKS + block];
+}
+
+fn partial_at(i: u32) -> vec4<f32> {
+    return partials[row * 2u * PARTIALS + i];
+}
 
 // kept_of() has it for four values.
 fn key_of(x: f32, top: f32) -> u32 {
@@ -70,7 +88,7 @@ fn last_key(local: u32, top: f32, limit: u32, by_mass: bool, share: f32) -> u32 
         // Tokens that are not real have the last key and weigh nothing, or are more than are kept by count.
         for (var block = local; block < BLOCKS; block += 2u * WG) {
             let next = min(block + WG, BLOCKS - 1u);
-            let values = array<vec4<f32>, 2>(adjusted[block], adjusted[next]);
+            let values = array<vec4<f32>, 2>(adjusted_at(block), adjusted_at(next));
             for (var i = 0u; i < 8u; i++) {
                 let x = values[i >> 2u][i & 3u];
                 let key = key_of(x, top);
@@ -126,7 +144,7 @@ fn deviation(local: u32) -> f32 {
     var count = 0.0;
     var sum = 0.0;
     for (var i = local; i < PARTIALS; i += WG) {
-        let p = partials[2u * i + 1u];
+        let p = partial_at(2u * i + 1u);
         count += p.x;
         sum += p.x * p.y;
     }
@@ -134,7 +152,7 @@ fn deviation(local: u32) -> f32 {
     let mean = workgroup_sum(local, sum) / count;
     var squares = 0.0;
     for (var i = local; i < PARTIALS; i += WG) {
-        let p = partials[2u * i + 1u];
+        let p = partial_at(2u * i + 1u);
         squares += p.z + p.x * (p.y - mean) * (p.y - mean);
     }
     return sqrt(workgroup_sum(local, squares) / count);
@@ -148,12 +166,18 @@ fn kept_of(values: vec4<f32>, top: f32, floor: f32, limit: u32) -> vec4<f32> {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) local: u32) {
+fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    row = group.y;
+#if SEVERAL
+    // Not by `row`: what these say is the same for all threads of a workgroup, which nobody knows of a variable.
+    let step = steps[group.y].step;
+    let sampling = samplings[group.y].sampling;
+#endif
     var top = LOWEST;
     var score = LOWEST;
     var winner = 0xffffffffu;
     for (var i = local; i < PARTIALS; i += WG) {
-        let p = partials[2u * i];
+        let p = partial_at(2u * i);
         top = max(top, p.x);
         let id = bitcast<u32>(p.z);
         if is_better(p.y, id, score, winner) {
@@ -184,12 +208,12 @@ fn main(@builtin(local_invocation_index) local: u32) {
         if step.xtc != 0u {
             var mass = 0.0;
             for (var block = local; block < BLOCKS; block += WG) {
-                let values = adjusted[block];
+                let values = adjusted_at(block);
                 mass += dot(kept_of(values, top, floor, limit), exp(max(values - top, vec4<f32>(-100.0))));
             }
             let least = log(max(sampling.xtc_threshold * workgroup_sum(local, mass), 1e-37));
             for (var block = local; block < BLOCKS; block += WG) {
-                let values = adjusted[block];
+                let values = adjusted_at(block);
                 let kept = kept_of(values, top, max(floor, least), limit);
                 for (var i = 0u; i < 4u; i++) {
                     if kept[i] > 0.0 && is_better(last_value, last_id, values[i], block * 4u + i) {
@@ -218,7 +242,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
         score = LOWEST;
         winner = 0xffffffffu;
         for (var block = local; block < BLOCKS; block += WG) {
-            let values = adjusted[block];
+            let values = adjusted_at(block);
             let kept = kept_of(values, top, floor, limit);
             if dot(kept, vec4<f32>(1.0)) == 0.0 {
                 continue;
@@ -251,17 +275,17 @@ fn main(@builtin(local_invocation_index) local: u32) {
         let id = select(best_id[0], END_OF_TEXT, best_id[0] >= sampling.real_ids);
         var leaving = step.leaving;
         if leaving == LEFT_CHOSEN {
-            leaving = tokens[(step.index - sampling.penalty_range) % RING] | LEFT_OUTPUT;
+            leaving = tokens[row * RING + (step.index - sampling.penalty_range) % RING] | LEFT_OUTPUT;
         }
         if leaving != LEFT_NONE {
             let old = min(leaving & ~LEFT_OUTPUT, V - 1u);
-            seen[old] -= vec2<u32>(1u, leaving >> 31u);
+            seen[row * V + old] -= vec2<u32>(1u, leaving >> 31u);
         }
         ids[step.first_row] = id;
-        tokens[step.index % RING] = id;
+        tokens[row * RING + step.index % RING] = id;
         if sampling.prompt + step.index < TEXT {
-            text[sampling.prompt + step.index] = id | (seen[id].y & BREAKS);
+            text[row * TEXT + sampling.prompt + step.index] = id | (seen[row * V + id].y & BREAKS);
         }
-        seen[id] += vec2<u32>(1u);
+        seen[row * V + id] += vec2<u32>(1u);
     }
 }

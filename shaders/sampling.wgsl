@@ -4,6 +4,13 @@
 // assigns to `sampling`. build.rs writes the struct.
 
 #include "sampling_options.wgsl"
+#if SEVERAL
+
+// Several texts at once: the options of each.
+struct TextSampling {
+    @size(256) sampling: Sampling,
+}
+#endif
 
 // Below this temperature there is no random sampling (src/sampling/options.rs).
 const COLDEST = 1e-30;

@@ -25,7 +25,7 @@ struct Step {
 }
 #if SEVERAL
 
-// With several texts: a step for each, at offsets where bindings may begin.
+// Several texts at once: a step for each.
 struct TextStep {
     @size(256) step: Step,
 }

@@ -1,6 +1,6 @@
 //! The model as an engine: prompts, single steps, scores, and tokens that the GPU chooses.
 
-use super::choosing::Landed;
+use super::flights::Landed;
 use super::gpu_model::GpuModel;
 use super::kernels::layers::Team;
 use super::kernels::score::TargetScore;
@@ -107,8 +107,8 @@ impl Backend for GpuModel {
 
     fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {
         let vocab = self.config.padded_vocab_size;
-        let choosing = &mut self.choosing;
-        choosing.begin(&self.gpu, &self.scratch.choose, options, text, (real_ids, vocab), wants_logits);
+        self.flights.begin(vec![text.written.len()], wants_logits);
+        self.choosing.begin(&self.gpu, self.scratch.choose.row(0), options, text, (real_ids, vocab));
     }
 
     async fn choose_after(&mut self, ids: &[u32]) -> Result<()> {
@@ -124,13 +124,14 @@ impl Backend for GpuModel {
 
     async fn chosen(&mut self) -> Result<Chosen> {
         let id = loop {
-            match self.choosing.next(&self.gpu, (&self.scratch.choose, self.persistent.as_ref())).await? {
-                Landed::Token(id) => break id,
+            let sources = (&self.scratch.choose, self.persistent.as_ref());
+            match self.flights.next(&self.gpu, sources, |_, token| self.choosing.note(token)).await? {
+                Landed::Tokens(ids) => break ids[0],
                 Landed::Void(steps) => self.redo(steps)?,
             }
         };
         let mut logits = None;
-        if self.choosing.wants_logits {
+        if self.flights.wants_logits {
             let row_bytes = self.config.padded_vocab_size as u64 * 4;
             self.submit(row_bytes, |_| ());
             let mut values = Vec::new();
@@ -141,14 +142,15 @@ impl Backend for GpuModel {
     }
 
     fn steps_ahead(&self) -> usize {
-        self.choosing.steps_ahead()
+        if self.choosing.compares_here() { 1 } else { self.flights.steps_ahead() }
     }
 
     fn stop_choosing(&mut self) {
         if self.persistent.is_some() {
             // Nobody will hear whether workgroups timed out on these steps, so the cache must not keep them.
-            self.len -= self.choosing.unverified().min(self.len);
+            self.len -= self.flights.unverified().min(self.len);
         }
+        self.flights.stop();
         self.choosing.stop();
     }
 
@@ -227,7 +229,8 @@ impl Resume for GpuModel {
     }
 
     fn resume_choosing(&mut self, emitted: &[u32]) {
-        let input = self.choosing.resume(&self.gpu, &self.scratch.choose, emitted);
+        let input = self.choosing.resume(&self.gpu, self.scratch.choose.row(0), emitted);
+        self.flights.begin(vec![self.choosing.made], self.flights.wants_logits);
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));
     }
 }

@@ -1,6 +1,7 @@
 //! A model that can run: what it consists of, and how a step is recorded and submitted.
 
 use super::choosing::Choosing;
+use super::flights::Flights;
 use super::inspecting::Inspecting;
 use super::kernels::Step;
 use super::kernels::layers::{FAILURE_WORDS, Team};
@@ -39,7 +40,9 @@ pub struct GpuModel {
     /// Faults found while ways of making steps were tried out.
     pub(super) dropped: Vec<String>,
     pub(super) choosing: Choosing,
-    /// Several texts at once, if any are being written.
+    /// Its tokens on their way to the host.
+    pub(super) flights: Flights,
+    /// Several texts at once, where such are written.
     pub(super) several: Several,
     /// A training in progress.
     pub(super) training: Option<Training>,
@@ -171,7 +174,7 @@ impl GpuModel {
         self.gpu.check()?;
         self.check_step(count)?;
         let past = self.len;
-        self.choosing.prepare(&self.gpu, &self.scratch.choose);
+        self.choosing.prepare(&self.gpu, self.scratch.choose.row(0));
         self.write_step(past, count, count - 1, 0);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
@@ -179,13 +182,14 @@ impl GpuModel {
             self.plan.embed.record(&mut pass, past, count);
             self.layers(&mut pass, count, true);
             self.plan.logits_of_row.record(&mut pass, past, count);
-            self.plan.choose.record(&mut pass, self.choosing.compared());
+            self.plan.choose.record(&mut pass, 1, self.choosing.compared());
         }
-        let staging = self.choosing.copy_out(&self.gpu, (&self.scratch.choose, self.persistent.as_ref()), &mut encoder);
+        let staging = self.flights.copy_out(&self.gpu, (&self.scratch.choose, self.persistent.as_ref()), &mut encoder);
         self.gpu.queue.submit([encoder.finish()]);
         if let Some(staging) = staging {
-            self.choosing.ask(&self.gpu, staging);
+            self.flights.ask(&self.gpu, staging);
         }
+        self.choosing.step_made();
         self.len += count;
         Ok(())
     }
@@ -202,7 +206,8 @@ impl GpuModel {
     pub(super) fn redo(&mut self, steps: usize) -> Result<()> {
         self.persistent = None;
         self.len -= steps;
-        let input = self.choosing.rewind(&self.gpu, &self.scratch.choose);
+        self.flights.rewind();
+        let input = self.choosing.rewind(&self.gpu, self.scratch.choose.row(0));
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::bytes_of(&input));
         (0..steps).try_for_each(|_| self.choose(1))
     }

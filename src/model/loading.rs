@@ -1,6 +1,5 @@
 //! From a model's shape to buffers on the GPU, and from there to a model that can run.
 
-use super::choosing::Choosing;
 use super::gpu_model::GpuModel;
 use super::plan::{Parts, Plan};
 use super::room;
@@ -75,7 +74,8 @@ impl Loading {
             }
             result => result?,
         };
-        let (choosing, depth, dropped) = (Choosing::default(), config.num_layers, Vec::new());
+        let (choosing, flights) = Default::default();
+        let (depth, dropped) = (config.num_layers, Vec::new());
         let (persistent, len) = (None, 0);
         Ok(GpuModel {
             config,
@@ -90,6 +90,7 @@ impl Loading {
             inspecting: None,
             dropped,
             choosing,
+            flights,
             several: Several::default(),
             training: None,
             weight_bytes,

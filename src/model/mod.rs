@@ -6,7 +6,7 @@
 //! - `stage`, `plan`: the dispatches of a step in their order; `persistent`: many layers in one dispatch;
 //! - `group`: Pattentions that run as one;
 //! - `pack_tables`: the tokens of packs on the device; `packs`: those that take part; `with_packs`: having them do so;
-//! - `choosing`: tokens between GPU and host;
+//! - `flights`: tokens between GPU and host; `choosing`: what the host knows of a completion whose tokens the GPU chooses;
 //! - `several`: what several texts have that are written at once; `writing_several`: their steps;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
 //! - `inspecting`: what looking at parameter tokens takes; `look_inside`: looking at those of a model;
@@ -19,6 +19,7 @@ mod backend;
 mod check;
 mod choosing;
 pub mod conformance;
+mod flights;
 mod gpu_model;
 mod group;
 mod inspecting;

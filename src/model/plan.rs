@@ -52,7 +52,7 @@ pub struct Plan {
     _uniforms: Vec<GpuBuffer>,
 }
 
-/// Choosing a token.
+/// Choosing a token, or one of each of several texts.
 pub struct Choose {
     /// Looking for repeats, where they count.
     repeats: Stages,
@@ -61,12 +61,12 @@ pub struct Choose {
 }
 
 impl Choose {
-    /// Records it; the text has so many tokens in which repeats count.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, text: usize) {
-        if text > 0 {
-            self.repeats.record(pass, 0, text);
+    /// Records it for `texts` texts; the longest has so many tokens in which repeats count.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, texts: usize, longest: usize) {
+        if longest > 0 {
+            self.repeats.record(pass, 0, longest);
         }
-        self.stages.record(pass, 0, 1);
+        self.stages.record(pass, 0, texts);
     }
 }
 
@@ -126,7 +126,6 @@ impl Plan {
 
     fn build(b: &mut Builder<'_>) -> Result<Self> {
         let s = b.parts.scratch;
-        let whole = (s.step.buffer.as_entire_buffer_binding(), s.logits.buffer.as_entire_buffer_binding());
         let layers = LayerStages::build(b)?;
         Ok(Self {
             embed: b.embed()?,
@@ -135,7 +134,7 @@ impl Plan {
             logits_of_rows: b.logits_of_rows()?,
             embedding_product: b.embedding_product()?,
             score: b.score()?,
-            choose: b.choose(whole, &s.choose)?,
+            choose: b.choose(&s.step.buffer, &s.choose, None)?,
             _uniforms: std::mem::take(&mut b.uniforms),
         })
     }
@@ -254,26 +253,30 @@ impl Builder<'_> {
         Ok(stages)
     }
 
-    /// Choosing a token by `step` from `logits`, with the buffers `c`.
-    fn choose(
-        &mut self,
-        (step, logits): (wgpu::BufferBinding<'_>, wgpu::BufferBinding<'_>),
-        c: &SamplingBuffers,
-    ) -> Result<Choose> {
+    /// Choosing a token by `step`, with the buffers `c`; of several texts, with logits that lie so far apart, one of each.
+    fn choose(&mut self, step: &wgpu::Buffer, c: &SamplingBuffers, several: Option<usize>) -> Result<Choose> {
         let Parts { gpu, config, scratch: s, .. } = self.parts;
         let (mut repeats, mut stages) = (Stages::default(), Stages::default());
         let vocab = config.padded_vocab_size;
         let (seen, adjusted, partials) = (&c.seen.buffer, &c.adjusted.buffer, &c.partials.buffer);
         let (sampling, bias) = (&c.sampling.buffer, &c.bias.buffer);
-        let (text, lengths) = (&c.text.buffer, &c.lengths.buffer);
-        let buffers = RepeatsBuffers { step: step.clone(), sampling, text, lengths };
-        self.stager.push(&mut repeats, &Repeats.dispatch(&buffers))?;
-        let buffers =
-            SampleAdjustBuffers { step: step.clone(), sampling, logits, seen, bias, adjusted, partials, lengths };
-        self.stager.push(&mut stages, &SampleAdjust { vocab }.dispatch(&buffers))?;
+        let (text, lengths, logits) = (&c.text.buffer, &c.lengths.buffer, &s.logits.buffer);
         let (ids, tokens) = (&s.ids.buffer, &c.tokens.buffer);
-        let buffers = SamplePickBuffers { step, sampling, adjusted, partials, seen, ids, tokens, text };
-        self.stager.push(&mut stages, &SamplePick::new(gpu, vocab).dispatch(&buffers))?;
+        let (adjust, pick) = (SampleAdjust { vocab }, SamplePick::new(gpu, vocab));
+        let repeating = RepeatsBuffers { step, sampling, text, lengths };
+        let adjusting = SampleAdjustBuffers { step, sampling, logits, seen, bias, adjusted, partials, lengths };
+        let picking = SamplePickBuffers { step, sampling, adjusted, partials, seen, ids, tokens, text };
+        let [looks, adjusts, picks] = match several {
+            None => [Repeats.dispatch(&repeating), adjust.dispatch(&adjusting), pick.dispatch(&picking)],
+            Some(stride) => [
+                Repeats.dispatch_several(c.rows(), vocab, &repeating),
+                adjust.dispatch_several(stride, &adjusting),
+                pick.dispatch_several(&picking),
+            ],
+        };
+        self.stager.push(&mut repeats, &looks)?;
+        self.stager.push(&mut stages, &adjusts)?;
+        self.stager.push(&mut stages, &picks)?;
         Ok(Choose { repeats, stages })
     }
 

@@ -64,7 +64,7 @@ impl GpuModel {
                 self.step_rows().await?;
                 let Several { plan: Some((_, plan)), .. } = &self.several else { return Ok(None) };
                 let mut times = self.times_of(&[&self.plan.embed, &plan.layers, &plan.logits], 1, rows.len()).await?;
-                times.extend(self.times_of(&[&plan.choose[0].stages], 1, 1).await?);
+                times.extend(self.times_of(&[&plan.choose.stages], 1, rows.len()).await?);
                 self.stop_rows();
                 Ok(times)
             }

@@ -133,7 +133,7 @@ impl Scratch {
             logits: f32s("logits", LOGIT_ROWS * config.padded_vocab_size),
             targets: f32s("targets", MAX_CHUNK),
             target_scores: GpuBuffer::storage(gpu, "target scores", (size_of::<TargetScore>() * MAX_CHUNK) as u64),
-            choose: SamplingBuffers::new(gpu, config),
+            choose: SamplingBuffers::new(gpu, config, 1),
             staging: GpuBuffer::new(gpu, "staging", staged + 4 * FAILURE_WORDS as u64, U::MAP_READ | U::COPY_DST),
             cache,
             context_length,

@@ -1,6 +1,7 @@
 //! Several texts at once on the GPU: what each has besides the KV cache that all share.
 
 use super::choosing::Choosing;
+use super::flights::Flights;
 use super::kernels::TextStep;
 use super::plan::Parts;
 use super::plan::several::{SeveralPlan, Texts};
@@ -36,7 +37,10 @@ pub struct Several {
     pub(super) tails: Tails,
     /// Uniform `TextStep` [MOST_ROWS], and parts of the attention, f32 [MOST_ROWS, parts].
     pub(super) buffers: Option<[GpuBuffer; 2]>,
-    pub(super) sampling: Vec<SamplingBuffers>,
+    /// For as many texts as were written at once so far, or more.
+    pub(super) sampling: Option<SamplingBuffers>,
+    /// Their tokens on their way to the host.
+    pub(super) flights: Flights,
     /// For so many tokens; made anew where buffers are.
     pub(super) plan: Option<(usize, SeveralPlan)>,
     pub(super) texts: Vec<Text>,
@@ -52,12 +56,14 @@ impl Several {
 
     /// How many steps are well made before the tokens of the first are asked for.
     pub fn ahead(&self) -> usize {
-        self.texts.iter().map(|text| text.choosing.steps_ahead()).min().unwrap_or(1)
+        let compares_here = self.texts.iter().any(|text| text.choosing.compares_here());
+        if compares_here { 1 } else { self.flights.steps_ahead() }
     }
 
     /// Forgets tokens that were not asked for.
     pub fn stop(&mut self) {
         self.texts.clear();
+        self.flights.stop();
     }
 }
 
@@ -83,14 +89,13 @@ impl Tails {
 }
 
 impl Several {
-    /// The dispatches of steps of up to `tokens` tokens, `texts` of which are chosen, and the buffers that they name.
-    pub(super) fn prepare(&mut self, parts: Parts<'_>, texts: usize, tokens: usize) -> Result<SeveralPlan> {
+    /// The dispatches of steps of up to `tokens` texts, and the buffers that they name.
+    pub(super) fn prepare(&mut self, parts: Parts<'_>, tokens: usize) -> Result<SeveralPlan> {
         let (gpu, stride) = (parts.gpu, parts.scratch.attention.stride());
         let [steps, attention] = self.buffers.get_or_insert_with(|| new_buffers(gpu, stride));
-        while self.sampling.len() < texts {
-            self.sampling.push(SamplingBuffers::new(gpu, parts.config));
-        }
-        let (sampling, tails) = (&self.sampling, &self.tails.layers);
+        let enough = self.sampling.take().filter(|sampling| sampling.rows() >= tokens);
+        let sampling = self.sampling.insert(enough.unwrap_or_else(|| SamplingBuffers::new(gpu, parts.config, tokens)));
+        let tails = &self.tails.layers;
         let (steps, attention) = (&steps.buffer, &attention.buffer);
         SeveralPlan::new(parts, &Texts { steps, parts: attention, sampling, tails, tokens })
     }

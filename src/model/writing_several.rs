@@ -1,13 +1,13 @@
 //! A step of several texts on the GPU: their tokens, what they are chosen by, and what comes of it.
 
-use super::choosing::{Choosing, Landed};
+use super::choosing::Choosing;
+use super::flights::Landed;
 use super::gpu_model::GpuModel;
 use super::kernels::{Step, TextStep};
 use super::plan::several::logits_stride;
 use super::several::{self, LEAST, Several};
 use crate::engine::{Chosen, MOST_ROWS, Row, RowInput, Text, read_tails, room_for};
 use crate::error::{Error, ErrorCode, Result};
-use crate::gpu::GpuBuffer;
 
 impl GpuModel {
     /// See [`Backend::begin_rows`].
@@ -17,18 +17,15 @@ impl GpuModel {
         let common = self.len;
         read_tails(self, rows, |model, place| model.keep_tail(place, common)).await?;
         let vocab = self.config.padded_vocab_size;
-        let Several { texts, sampling, .. } = &mut self.several;
+        let Several { texts, sampling: Some(sampling), flights, .. } = &mut self.several else {
+            return Err(nothing_begun());
+        };
         texts.clear();
-        for (row, buffers) in rows.iter().zip(sampling.iter()) {
+        flights.begin(rows.iter().map(|row| row.written.len()).collect(), wants_logits);
+        for (i, row) in rows.iter().enumerate() {
             let mut choosing = Choosing::default();
-            choosing.begin(
-                &self.gpu,
-                buffers,
-                &row.options,
-                Text { prompt: &row.prompt, written: &row.written },
-                (real_ids, vocab),
-                wants_logits,
-            );
+            let text = Text { prompt: &row.prompt, written: &row.written };
+            choosing.begin(&self.gpu, sampling.row(i), &row.options, text, (real_ids, vocab));
             texts.push(several::Text { place: row.place, past: common + row.tail.len() - 1, choosing });
         }
         self.several.common = common;
@@ -54,10 +51,9 @@ impl GpuModel {
         let mut several = std::mem::take(&mut self.several);
         several.texts.clear();
         let tokens = texts.next_power_of_two().clamp(2, MOST_ROWS);
-        if several.plan.as_ref().is_none_or(|(made_for, plan)| *made_for != tokens || plan.choose.len() < texts) {
-            let made = self
-                .gpu
-                .scoped("Compiling the kernels for several texts", || several.prepare(self.parts(), texts, tokens));
+        if several.plan.as_ref().is_none_or(|(made_for, _)| *made_for != tokens) {
+            let made =
+                self.gpu.scoped("Compiling the kernels for several texts", || several.prepare(self.parts(), tokens));
             several.plan = Some((tokens, made.await?));
         }
         self.several = several;
@@ -81,8 +77,9 @@ impl GpuModel {
     /// See [`Backend::step_rows`].
     pub(super) fn step_several(&mut self) -> Result<()> {
         self.gpu.check()?;
-        for (text, buffers) in self.several.texts.iter_mut().zip(&self.several.sampling) {
-            text.choosing.prepare(&self.gpu, buffers);
+        let Several { texts, sampling: Some(sampling), .. } = &mut self.several else { return Err(nothing_begun()) };
+        for (i, text) in texts.iter_mut().enumerate() {
+            text.choosing.prepare(&self.gpu, sampling.row(i));
         }
         let of = |text: &several::Text| {
             let [leaving, xtc] = text.choosing.step_words();
@@ -92,7 +89,7 @@ impl GpuModel {
         let places: Vec<(usize, Step)> = self.several.texts.iter().map(of).collect();
         let longest = self.write_places(&places)?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        let Several { sampling, plan: Some((_, plan)), texts, .. } = &mut self.several else {
+        let Several { sampling: Some(sampling), plan: Some((_, plan)), texts, flights, .. } = &mut self.several else {
             return Err(nothing_begun());
         };
         let count = texts.len();
@@ -101,19 +98,16 @@ impl GpuModel {
             self.plan.embed.record(&mut pass, 0, count);
             plan.layers.record(&mut pass, longest, count);
             plan.logits.record(&mut pass, longest, count);
-            let own = plan.choose.iter().zip(&*texts);
-            own.for_each(|(choose, text)| choose.record(&mut pass, text.choosing.compared()));
+            let compared = texts.iter().map(|text| text.choosing.compared()).max();
+            plan.choose.record(&mut pass, count, compared.unwrap_or(0));
         }
-        let copied: Vec<Option<GpuBuffer>> = texts
-            .iter_mut()
-            .zip(&*sampling)
-            .map(|(text, buffers)| text.choosing.copy_out(&self.gpu, (buffers, None), &mut encoder))
-            .collect();
+        let staging = flights.copy_out(&self.gpu, (sampling, None), &mut encoder);
         self.gpu.queue.submit([encoder.finish()]);
-        for (text, staging) in texts.iter_mut().zip(copied) {
-            if let Some(staging) = staging {
-                text.choosing.ask(&self.gpu, staging);
-            }
+        if let Some(staging) = staging {
+            flights.ask(&self.gpu, staging);
+        }
+        for text in texts {
+            text.choosing.step_made();
             text.past += 1;
         }
         Ok(())
@@ -133,7 +127,8 @@ impl GpuModel {
             let (in_common, tail) = (*common as u32, (place * tails.capacity) as u32);
             TextStep::from(Step { first_row: i as u32, in_common, tail, ..*step })
         };
-        let own: Vec<TextStep> = places.iter().enumerate().map(own).collect();
+        let mut own: Vec<TextStep> = places.iter().enumerate().map(own).collect();
+        own.resize(MOST_ROWS, Step::default().into()); // of no token
         self.gpu.queue.write_buffer(&steps.buffer, 0, bytemuck::cast_slice(&own));
         let all = Step::new(0, places.len());
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&all));
@@ -158,15 +153,16 @@ impl GpuModel {
 
     /// See [`Backend::chosen_rows`].
     pub(super) async fn chosen_several(&mut self) -> Result<Vec<Chosen>> {
-        let mut chosen = Vec::new();
-        let Several { sampling, texts, .. } = &mut self.several;
-        for (text, buffers) in texts.iter_mut().zip(&*sampling) {
-            match text.choosing.next(&self.gpu, (buffers, None)).await? {
-                Landed::Token(id) => chosen.push(Chosen { id, logits: None }),
-                Landed::Void(_) => return Err(nothing_begun()),
-            }
-        }
-        if self.several.texts.first().is_some_and(|text| text.choosing.wants_logits) {
+        let Several { sampling: Some(sampling), texts, flights, .. } = &mut self.several else {
+            return Err(nothing_begun());
+        };
+        let note = |text: usize, token| texts[text].choosing.note(token);
+        let tokens = match flights.next(&self.gpu, (sampling, None), note).await? {
+            Landed::Tokens(tokens) => tokens,
+            Landed::Void(_) => return Err(nothing_begun()),
+        };
+        let mut chosen: Vec<Chosen> = tokens.into_iter().map(|id| Chosen { id, logits: None }).collect();
+        if self.several.flights.wants_logits {
             let vocab = self.config.padded_vocab_size;
             let (stride, mut values) = (logits_stride(vocab), Vec::new());
             let bytes = (chosen.len() * stride * 4) as u64;

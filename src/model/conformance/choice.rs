@@ -161,12 +161,7 @@ fn repeats(lab: &mut Lab<'_>, tokens: usize, options: &SamplingOptions) -> Resul
     let step = lab.step(Step { index: (tokens - prompt) as u32, ..Step::new(0, tokens) });
     let sampling = lab.uniform(&Sampling::new(options, vocab, prompt, 0));
     let (text, lengths) = (lab.input(&words), lab.in_out(&vec![0u32; vocab]));
-    let buffers = RepeatsBuffers {
-        step: step.as_entire_buffer_binding(),
-        sampling: &sampling,
-        text: &text,
-        lengths: &lengths.buffer,
-    };
+    let buffers = RepeatsBuffers { step: &step, sampling: &sampling, text: &text, lengths: &lengths.buffer };
     lab.run(&Repeats.dispatch(&buffers))?;
     lab.expect_words(&lengths, wanted.into_iter().map(Some).collect());
     Ok(())
@@ -234,9 +229,9 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     let (out, partials) = (lab.output(adjusted.len()), lab.output(8 * kernel.partials()));
     let lengths = lab.in_out(&lengths);
     let buffers = SampleAdjustBuffers {
-        step: step.as_entire_buffer_binding(),
+        step: &step,
         sampling: &sampling,
-        logits: logits.as_entire_buffer_binding(),
+        logits: &logits,
         seen: &seen,
         bias: &bias,
         adjusted: &out.buffer,
@@ -326,7 +321,7 @@ fn pick(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions) -> Result<()
     let (counts, chosen, tokens) = (lab.in_out(&seen), lab.output(1), lab.in_out(&ring));
     let written = lab.in_out(&text);
     let buffers = SamplePickBuffers {
-        step: step.as_entire_buffer_binding(),
+        step: &step,
         sampling: &sampling,
         adjusted: &adjusted,
         partials: &partials,

@@ -69,11 +69,6 @@ pub fn uniform(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
     Binding::new(index, Access::Uniform, buffer)
 }
 
-/// A part of a buffer as `var<uniform>`.
-pub fn uniform_range<'a>(index: u32, range: &wgpu::BufferBinding<'a>) -> Binding<'a> {
-    Binding { index, access: Access::Uniform, range: range.clone() }
-}
-
 /// A whole buffer as `var<storage, read>`.
 pub fn read(index: u32, buffer: &wgpu::Buffer) -> Binding<'_> {
     Binding::new(index, Access::Read, buffer)

@@ -1,6 +1,7 @@
 //! Which tokens would continue a repeat of the text (`shaders/repeats.wgsl`).
 
-use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, uniform_range, write};
+use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
+use super::several::several;
 use crate::gpu::shader::ShaderSpec;
 
 /// Longest text, in tokens, in which the GPU looks for repeats: for longer ones, the host does.
@@ -11,9 +12,9 @@ pub struct Repeats;
 
 /// What it is bound to.
 pub struct RepeatsBuffers<'a> {
-    /// Uniform `Step`.
-    pub step: wgpu::BufferBinding<'a>,
-    /// Uniform `Sampling`.
+    /// Uniform `Step`; of several texts `TextStep` [T].
+    pub step: &'a wgpu::Buffer,
+    /// Uniform `Sampling`; of several texts `TextSampling` [T].
     pub sampling: &'a wgpu::Buffer,
     /// Prompt and output, u32 [TEXT]: see `sampling.wgsl`.
     pub text: &'a wgpu::Buffer,
@@ -22,10 +23,17 @@ pub struct RepeatsBuffers<'a> {
 }
 
 impl Repeats {
+    /// A dispatch for up to `texts` texts, of which the longest has T tokens, and a vocabulary.
+    pub fn dispatch_several<'a>(&self, texts: usize, vocab: usize, buffers: &RepeatsBuffers<'a>) -> Dispatch<'a> {
+        let Dispatch { shader, bindings, .. } = self.dispatch(buffers);
+        let grid = Grid::PerTile { x: 1, tile: THREADS as u32, z: texts as u32 };
+        Dispatch { shader: several(shader).with("V", vocab), grid, bindings }
+    }
+
     /// A dispatch for a text of T tokens.
     pub fn dispatch<'a>(&self, buffers: &RepeatsBuffers<'a>) -> Dispatch<'a> {
         let bindings = vec![
-            uniform_range(0, &buffers.step),
+            uniform(0, buffers.step),
             uniform(1, buffers.sampling),
             read(2, buffers.text),
             write(3, buffers.lengths),

@@ -1,6 +1,7 @@
 //! First half of choosing a token: penalties, bias, temperature, the best of every few (`shaders/sample_adjust.wgsl`).
 
-use super::dispatch::{Dispatch, Grid, THREADS, read, read_range, uniform, uniform_range, write};
+use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
+use super::several::several;
 use crate::gpu::shader::ShaderSpec;
 
 /// Tokens that one workgroup looks at.
@@ -14,12 +15,12 @@ pub struct SampleAdjust {
 
 /// What it is bound to.
 pub struct SampleAdjustBuffers<'a> {
-    /// Uniform `Step`.
-    pub step: wgpu::BufferBinding<'a>,
-    /// Uniform `Sampling`.
+    /// Uniform `Step`; of several texts `TextStep` [T].
+    pub step: &'a wgpu::Buffer,
+    /// Uniform `Sampling`; of several texts `TextSampling` [T].
     pub sampling: &'a wgpu::Buffer,
-    /// Input, f32 [V].
-    pub logits: wgpu::BufferBinding<'a>,
+    /// Input, f32 [V]; of several texts, each `logits_stride` after the one before it.
+    pub logits: &'a wgpu::Buffer,
     /// Counts of `sampling.wgsl`, vec2<u32> [V].
     pub seen: &'a wgpu::Buffer,
     /// Logit bias, f32 [V].
@@ -38,12 +39,19 @@ impl SampleAdjust {
         self.vocab.div_ceil(TOKENS)
     }
 
+    /// A dispatch for T texts, whose logits lie so far apart.
+    pub fn dispatch_several<'a>(&self, logits_stride: usize, buffers: &SampleAdjustBuffers<'a>) -> Dispatch<'a> {
+        let Dispatch { shader, bindings, .. } = self.dispatch(buffers);
+        let shader = several(shader).with("LOGITS", logits_stride);
+        Dispatch { shader, grid: Grid::PerToken { x: self.partials() as u32, z: 1 }, bindings }
+    }
+
     /// A dispatch for one row of logits.
     pub fn dispatch<'a>(&self, buffers: &SampleAdjustBuffers<'a>) -> Dispatch<'a> {
         let bindings = vec![
-            uniform_range(0, &buffers.step),
+            uniform(0, buffers.step),
             uniform(1, buffers.sampling),
-            read_range(2, &buffers.logits),
+            read(2, buffers.logits),
             read(3, buffers.seen),
             read(4, buffers.bias),
             write(5, buffers.adjusted),

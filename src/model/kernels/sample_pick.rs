@@ -1,8 +1,9 @@
 //! Second half of choosing a token: the filters and the draw (`shaders/sample_pick.wgsl`).
 
-use super::dispatch::{Dispatch, Grid, read, uniform, uniform_range, write};
+use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::repeats::TEXT;
 use super::sample_adjust::TOKENS;
+use super::several::several;
 use crate::gpu::Gpu;
 use crate::gpu::shader::ShaderSpec;
 
@@ -19,9 +20,9 @@ pub struct SamplePick {
 
 /// What it is bound to.
 pub struct SamplePickBuffers<'a> {
-    /// Uniform `Step`.
-    pub step: wgpu::BufferBinding<'a>,
-    /// Uniform `Sampling`.
+    /// Uniform `Step`; of several texts `TextStep` [T].
+    pub step: &'a wgpu::Buffer,
+    /// Uniform `Sampling`; of several texts `TextSampling` [T].
     pub sampling: &'a wgpu::Buffer,
     /// Input, f32 [4·⌈V / 4⌉].
     pub adjusted: &'a wgpu::Buffer,
@@ -46,6 +47,12 @@ impl SamplePick {
         Self { threads: if most < 1024 || gpu.is_software { 256 } else { 1024 }, vocab }
     }
 
+    /// A dispatch for a token of each of T texts.
+    pub fn dispatch_several<'a>(&self, buffers: &SamplePickBuffers<'a>) -> Dispatch<'a> {
+        let Dispatch { shader, bindings, .. } = self.dispatch(buffers);
+        Dispatch { shader: several(shader), grid: Grid::PerToken { x: 1, z: 1 }, bindings }
+    }
+
     /// A dispatch for one token.
     pub fn dispatch<'a>(&self, buffers: &SamplePickBuffers<'a>) -> Dispatch<'a> {
         let shader = ShaderSpec::new("sample_pick")
@@ -55,7 +62,7 @@ impl SamplePick {
             .with("RING", RING)
             .with("TEXT", TEXT);
         let bindings = vec![
-            uniform_range(0, &buffers.step),
+            uniform(0, buffers.step),
             uniform(1, buffers.sampling),
             read(2, buffers.adjusted),
             read(3, buffers.partials),

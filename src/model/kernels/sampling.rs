@@ -20,6 +20,24 @@ impl Sampling {
     }
 }
 
+/// `TextSampling` of the shaders: of one of several texts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct TextSampling {
+    sampling: Sampling,
+    /// To the next.
+    padding: [u32; TEXT_WORDS - WORDS],
+}
+
+/// Words from one text's to the next's.
+const TEXT_WORDS: usize = 64;
+
+impl From<Sampling> for TextSampling {
+    fn from(sampling: Sampling) -> Self {
+        Self { sampling, padding: [0; TEXT_WORDS - WORDS] }
+    }
+}
+
 include!(concat!(env!("OUT_DIR"), "/sampling_words.rs"));
 
 /// What the shaders' `seen` holds where a text goes on, [u32; 2] for each id: how often the counted part of prompt and output

@@ -30,7 +30,7 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct TextStep {
     step: Step,
-    /// So that a binding may begin with each.
+    /// To the next.
     padding: [u32; 54],
 }
 

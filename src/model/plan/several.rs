@@ -6,11 +6,9 @@ use crate::gpu::GpuBuffer;
 use crate::model::group::Group;
 use crate::model::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionJoin, AttentionJoinBuffers, Rotary, Tails,
-    TextStep,
 };
 use crate::model::sampling_buffers::SamplingBuffers;
 use crate::model::stage::{Stager, Stages};
-use std::num::NonZeroU64;
 
 /// What such a step reads and writes besides the buffers of all steps.
 pub struct Texts<'a> {
@@ -19,7 +17,7 @@ pub struct Texts<'a> {
     /// Parts of the attention of each, f32 [T, parts].
     pub parts: &'a wgpu::Buffer,
     /// For choosing the tokens of each.
-    pub sampling: &'a [SamplingBuffers],
+    pub sampling: &'a SamplingBuffers,
     /// Keys and values of the tails, by layer.
     pub tails: &'a [[GpuBuffer; 2]],
     /// Most tokens that kernels are compiled for.
@@ -33,11 +31,11 @@ pub struct SeveralPlan {
     /// Logits of every text, [`logits_stride`] apart.
     pub logits: Stages,
     /// Choosing the token of each text.
-    pub choose: Vec<Choose>,
+    pub choose: Choose,
     _uniforms: Vec<GpuBuffer>,
 }
 
-/// Values from one text's logits to the next's: a binding may begin with each.
+/// Values from one text's logits to the next's.
 pub fn logits_stride(vocab: usize) -> usize {
     vocab.next_multiple_of(64)
 }
@@ -60,16 +58,7 @@ impl SeveralPlan {
         b.layernorm(&mut of_rows, Some(&parts.weights.norm.buffer))?;
         let embedding = (&parts.weights.embedding, 1, Some(texts.tokens));
         b.product(&mut of_rows, embedding, u, (logits, stride), false)?;
-        let choose = texts.sampling.iter().enumerate().map(|(i, sampling)| {
-            let range = |buffer, from: usize, size: usize| wgpu::BufferBinding {
-                buffer,
-                offset: from as u64,
-                size: NonZeroU64::new(size as u64),
-            };
-            let step = range(texts.steps, i * size_of::<TextStep>(), size_of::<TextStep>());
-            b.choose((step, range(logits, i * stride * 4, stride * 4)), sampling)
-        });
-        let choose = choose.collect::<Result<_>>()?;
+        let choose = b.choose(texts.steps, texts.sampling, Some(stride))?;
         Ok(Self { layers, logits: of_rows, choose, _uniforms: std::mem::take(&mut b.uniforms) })
     }
 }
