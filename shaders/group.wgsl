@@ -1,13 +1,13 @@
 // A group of 32 elements of a table, and its product with 32 activations.
 //
-// The activations are in workgroup memory: *slot* k (0 … 7) of group g at k · stride + g, so that neighbouring lanes
-// (neighbouring g) read neighbouring addresses. A slot is four columns: for Q4 the even (k even) or odd (k odd)
-// elements of word k/2, which is the order in which a word is unpacked into nibbles; otherwise four neighbours.
-//   PACKED   (Q4, Q8) four slots, a quad, share a scale, and a value is two signed bytes, the second in units of
-//            1/254 of the first; dot4I8Packed multiplies four at a time. That takes a third of the instructions, and the
-//            error of an activation is at most 1/60,000 of the quad's largest.
+// The activations lie in workgroup memory: *slot* k (0 … 7) of group g at k · stride + g, so that neighbouring lanes
+// (neighbouring g) read neighbouring addresses. More rows follow, with eight slots each. A slot is four columns: for Q4 the even (k even) or odd (k odd)
+// elements of word k/2, which is the order in which nibbles fall out of a word; else four neighbours.
+//   PACKED   (Q4, Q8) four slots, a quad, share a scale, and a value is two signed bytes, the second in 254ths of the
+//            first; dot4I8Packed multiplies four at a time. That is a third of the instructions, and an activation is
+//            at most 1/60,000 of the quad's largest off.
 //   HALF     (Q4, Q8) products and the sums of eight of them are f16
-// Constants: XS, slots of the longest row.
+// Constants: XS, slots of the longest row, or of the rows that lie there at a time.
 
 #include "table.wgsl"
 
@@ -81,14 +81,14 @@ struct Activations {
     scale1: f32,
 }
 
-// The activations of group `at`.
-fn load_activations(at: u32, stride: u32) -> Activations {
+// Those of group `at` of a row whose slots begin with number `first`.
+fn load_activations(first: u32, at: u32, stride: u32) -> Activations {
     var x: Activations;
     #unroll K 8
-    x.x$K = xs[$Ku * stride + at];
+    x.x$K = xs[(first + $Ku) * stride + at];
     #end
-    x.scale0 = x_scales[at];
-    x.scale1 = x_scales[stride + at];
+    x.scale0 = x_scales[first / 4u * stride + at];
+    x.scale1 = x_scales[(first / 4u + 1u) * stride + at];
     return x;
 }
 
@@ -135,11 +135,11 @@ struct Activations {
     offset: f32,
 }
 
-// The activations of group `at` of `xs`.
-fn load_activations(at: u32, stride: u32) -> Activations {
+// Those of group `at` of a row whose slots begin with number `first`.
+fn load_activations(first: u32, at: u32, stride: u32) -> Activations {
     var x: Activations;
     #unroll K 8
-    x.x$K = xs[$Ku * stride + at];
+    x.x$K = xs[(first + $Ku) * stride + at];
     #end
 #if !HALF
 #if !F16

@@ -1,4 +1,4 @@
-// Many layers for one token in one dispatch: WORKGROUPS workgroups share every product's rows, and send each other what
+// Many layers for one token, or one of each of several texts, in one dispatch: WORKGROUPS workgroups share every product's rows, and send each other what
 // the next product needs (mailbox.wgsl). That takes a fraction of the time that a dispatch takes to end and the next to
 // begin. The workgroups must all run at the same time; the host tries it out before it relies on it, and otherwise
 // makes seven dispatches of each layer (keys, values and attention_decode.wgsl).
@@ -12,19 +12,27 @@
 //   part 5  h = h' + Pᵀ·Θ(scores)
 //
 // With PACKS, tokens of packs take part in the products that have any (layers_packs.wgsl).
+//   SEVERAL   a token of each of up to TEXTS texts, not with PACKS: tables are read once for all, a product takes the
+//             activations of CHUNK_p texts at a time, and the mailbox of a layer is one for each text, one after the other
+//   ALL_AT_ONCE   with SEVERAL and SUBGROUPS: sums of CHUNK_p rows are made with two barriers for all
 //
 // Bindings
 //   0, 1  the layers' tables, all in one (group.wgsl): elements of all layers, then scales of all
 //   2     step    uniform Step
-//   3     h       f32 [D_MODEL]: residual stream, read and replaced
+//   3     h       f32 [D_MODEL], with SEVERAL [TEXTS, D_MODEL]: residual stream, read and replaced
 //   4     mailbox    u32 [FAILED + 1]: what this dispatch sends, 0 before
 //   5     old     u32 [FAILED + 1] as vec4<u32>: what another dispatch has sent; cleared here, but for its last words
 //   6     keys    f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>, paired order (rotary.wgsl)
 //   7     values  f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>
 //   8     angles  vec2<f32> [context, r/2]; with PACKS packs, array<vec4<f32>>: the angles, then the tokens of packs
+// With SEVERAL, keys and values are of what all texts begin with, and only read; step counts the texts; and
+//   4     mailbox    u32 [2, FAILED + 1, rounded up]: what this dispatch sends, and what another has sent
+//   5     tails      f16 octets [LAYERS, 2, rows, D_MODEL / 8] as vec4<u32>: keys and values that texts do not share
+//   9     steps      uniform TextStep [T]: of each text
+//   10    room       uniform Room: where both are
 // Grid: WORKGROUPS workgroups of WG threads.
-// Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of
-// the mailbox AT_*, MAILBOX_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
+// Constants: TEXTS and MOST_TEXTS with SEVERAL; CHUNK_p, MOST_CHUNK, MOST_SUMS (CHUNK_p · LROWS_p); LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of
+// the mailbox AT_*, MAILBOX_STRIDE from text to text, LAYER_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
 // to layer; and for each part p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p
 // threads that share LROWS_p rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread; SLOTS_1, _3, _5.
 
@@ -37,14 +45,76 @@
 @group(0) @binding(2) var<uniform> step: Step;
 @group(0) @binding(3) var<storage, read_write> h: array<f32>;
 @group(0) @binding(4) var<storage, read_write> mailbox: array<atomic<u32>>;
+#if SEVERAL
+@group(0) @binding(5) var<storage, read_write> tails: array<vec4<u32>>;
+@group(0) @binding(6) var<storage, read> keys: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read> values: array<vec4<u32>>;
+#else
 @group(0) @binding(5) var<storage, read_write> old: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read_write> keys: array<vec4<u32>>;
 @group(0) @binding(7) var<storage, read_write> values: array<vec4<u32>>;
+#endif
 #if PACKS
 @group(0) @binding(8) var<storage, read> packs: array<vec4<f32>>;
 #else
 @group(0) @binding(8) var<storage, read> angles: array<vec2<f32>>;
 #endif
+
+#if SEVERAL
+// Where what a dispatch needs lies in buffers whose layout is not compiled in.
+struct Room {
+    // First words of the mailbox that this dispatch sends by, and of that which another has left.
+    mine: u32,
+    old: u32,
+    // Octets of tails from layer to layer, and from keys to values.
+    tail_stride: u32,
+    tail_values: u32,
+}
+@group(0) @binding(9) var<uniform> steps: array<TextStep, MOST_TEXTS>;
+@group(0) @binding(10) var<uniform> room: Room;
+
+fn first_mail() -> u32 {
+    return room.mine;
+}
+
+fn text_count() -> u32 {
+    return step.count;
+}
+
+// Chunks may be longer than there are texts: what is past the last is the last again, and sent by nobody.
+fn text_of(text: u32) -> u32 {
+    return min(text, step.count - 1u);
+}
+
+fn step_of(text: u32) -> Step {
+    return steps[text_of(text)].step;
+}
+#else
+fn first_mail() -> u32 {
+    return 0u;
+}
+
+fn text_count() -> u32 {
+    return 1u;
+}
+
+fn text_of(text: u32) -> u32 {
+    return 0u;
+}
+
+fn step_of(text: u32) -> Step {
+    return step;
+}
+#endif
+
+fn failed_at() -> u32 {
+    return first_mail() + FAILED;
+}
+
+// Where a text's mail begins, in that of the layer.
+fn text_mail(text: u32) -> u32 {
+    return text_of(text) * MAILBOX_STRIDE;
+}
 
 #include "mailbox.wgsl"
 
@@ -56,6 +126,32 @@ var<private> layer_cache: u32;
 #if PACKS
 var<private> layer_packs: u32;
 #endif
+#if SEVERAL
+var<private> layer_tails: u32;
+#endif
+
+// Sends a value of a text, if there is such a text.
+fn send_of(text: u32, at: u32, value: f32) {
+    if text < text_count() {
+        send(layer_mail + text_mail(text) + at, value);
+    }
+}
+
+// Waits for what `chunk` texts from `first` on need, which begins at `at` for the first text. Every thread must call it. What is
+// needed for later chunks was sent while the first were worked at, so that looking twice is not worth the time.
+fn wait_for_texts(local: u32, first: u32, chunk: u32, at: u32, count: u32) {
+    if first == 0u {
+        wait_for(local, at + text_mail(chunk - 1u), count);
+    } else {
+        workgroupBarrier(); // what this workgroup has sent is sent
+    }
+}
+
+// Are the weights of a block to be read before its product with the texts from `first` on? Those of a workgroup's first block
+// have been, and others replace them.
+fn is_to_load(block: u32, wg_index: u32, first: u32, blocks: u32) -> bool {
+    return block > wg_index || (first > 0u && blocks > WORKGROUPS);
+}
 
 // Sums of the attention's teams.
 var<workgroup> sums: array<vec4<f32>, 2u * WG>;
@@ -100,73 +196,97 @@ fn quad_largest(local: u32, x: vec4<f32>) -> f32 {
 
 // ---- the layer ----
 
-// What row `at` of part 3 is added to; anything for other threads.
-fn residual_3(at: u32, layer: u32) -> f32 {
-    var value = 0.0;
+// What row `at` of part 3 is added to, of each text from `first` on; anything for other threads.
+fn residual_3(at: u32, first: u32, layer: u32) -> Each_3 {
+    var values: Each_3;
     if at < ROWS_3 {
         if layer > 0u {
-            value = receive(layer_mail - MAILBOX_STRIDE + AT_OUT + place(at, GROUPS_0));
+            let begin = layer_mail - LAYER_STRIDE + AT_OUT + place(at, GROUPS_0);
+            #unroll T CHUNK_3
+            let look$T = atomicLoad(&mailbox[begin + text_mail(first + $Tu)]);
+            #end
+            #unroll T CHUNK_3
+            values[$T] = receive_after(look$T, begin + text_mail(first + $Tu));
+            #end
         } else {
-            value = h[at];
+            #unroll T CHUNK_3
+            values[$T] = h[text_of(first + $Tu) * D_MODEL + at];
+            #end
         }
     }
-    return value;
+    return values;
 }
 
 // The same for part 5.
-fn residual_5(at: u32) -> f32 {
-    var value = 0.0;
+fn residual_5(at: u32, first: u32) -> Each_5 {
+    var values: Each_5;
     if at < ROWS_5 {
-        value = receive(layer_mail + AT_H + place(at, GROUPS_4));
+        let begin = layer_mail + AT_H + place(at, GROUPS_4);
+        #unroll T CHUNK_5
+        let look$T = atomicLoad(&mailbox[begin + text_mail(first + $Tu)]);
+        #end
+        #unroll T CHUNK_5
+        values[$T] = receive_after(look$T, begin + text_mail(first + $Tu));
+        #end
     }
-    return value;
+    return values;
 }
 
 // One layer; the first of the dispatch takes h from its buffer, and the last leaves it there.
 fn run_layer(local: u32, wg_index: u32, layer: u32) {
-    layer_mail = layer * MAILBOX_STRIDE;
+    layer_mail = first_mail() + layer * LAYER_STRIDE;
     layer_elements = layer * ELEMENT_STRIDE;
     layer_scales = layer * SCALE_STRIDE;
     layer_cache = layer * CACHE_STRIDE;
+#if SEVERAL
+    layer_tails = layer * room.tail_stride;
+#endif
 #if PACKS
     layer_packs = layer * PACK_STRIDE;
 #endif
-    let previous = layer_mail - MAILBOX_STRIDE; // of the first layer it is never used
+    let previous = layer_mail - LAYER_STRIDE; // of the first layer it is never used
 
-    // What each product needs of the tables is asked for before its activations are waited for.
+    // What each product needs of the tables is asked for before its activations are waited for, and stays in registers for
+    // all texts where a workgroup has one block of rows.
     var weights_0 = load_0(local, wg_index);
 #if PACK_KEYS_0
     let pack_key_0 = load_pack_key_0(local, wg_index);
 #endif
-    if wg_index < SHARERS_0 {
-        var row: array<vec4<f32>, ITEMS_0>;
-        if layer > 0u {
-            wait_for(local, previous + AT_OUT, D_MODEL);
-            row = receive_row_0(local, previous + AT_OUT);
-        } else {
-            for (var i = 0u; i < ITEMS_0; i++) {
-                let s = min(local + i * WG, GROUPS_0 * 8u - 1u);
-                for (var j = 0u; j < 4u; j++) {
-                    row[i][j] = h[column(s, j)];
+    for (var first = 0u; first < text_count(); first += CHUNK_0) {
+        if wg_index < SHARERS_0 {
+            var rows: Rows_0;
+            if layer > 0u {
+                wait_for_texts(local, first, CHUNK_0, previous + AT_OUT, D_MODEL);
+                rows = receive_rows_0(local, first, previous + AT_OUT);
+            } else {
+                #unroll T CHUNK_0
+                for (var i = 0u; i < ITEMS_0; i++) {
+                    let s = min(local + i * WG, GROUPS_0 * 8u - 1u);
+                    for (var j = 0u; j < 4u; j++) {
+                        rows[$T * ITEMS_0 + i][j] = h[text_of(first + $Tu) * D_MODEL + column(s, j)];
+                    }
                 }
+                #end
             }
-        }
-        row = normalized_0(local, row);
+            rows = normalized_0(local, rows);
 #if PACK_KEYS_0
-        send_pack_scores_0(local, wg_index, pack_key_0, row);
+            send_pack_scores_0(local, wg_index, pack_key_0, rows);
 #endif
-        stage_0(local, row);
-    }
-    for (var block = wg_index; block < BLOCKS_0; block += WORKGROUPS) {
-        if block > wg_index {
-            weights_0 = load_0(local, block);
+            stage_0(local, rows);
         }
-        let sum = product_0(local, block, weights_0);
-        let at = block * ROW_BLOCK_0 + local;
-        if local < ROW_BLOCK_0 && at < ROWS_0 {
-            // Rows are columns of the next product, of one of three Pattentions.
-            let column = at % (GROUPS_1 * 32u);
-            send(layer_mail + AT_0 + at - column + place(column, GROUPS_1), sum);
+        for (var block = wg_index; block < BLOCKS_0; block += WORKGROUPS) {
+            if is_to_load(block, wg_index, first, BLOCKS_0) {
+                weights_0 = load_0(local, block);
+            }
+            let sums = product_0(local, block, weights_0);
+            let at = block * ROW_BLOCK_0 + local;
+            if local < ROW_BLOCK_0 && at < ROWS_0 {
+                // Rows are columns of the next product, of one of three Pattentions.
+                let column = at % (GROUPS_1 * 32u);
+                #unroll T CHUNK_0
+                send_of(first + $Tu, AT_0 + at - column + place(column, GROUPS_1), sums[$T]);
+                #end
+            }
         }
     }
 
@@ -177,14 +297,18 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
             weights_1 = load_1(local, block);
         }
         let scores = layer_mail + AT_0 + segment * GROUPS_1 * 32u;
-        wait_for(local, scores, GROUPS_1 * 32u);
+        for (var first = 0u; first < text_count(); first += CHUNK_1) {
+            wait_for_texts(local, first, CHUNK_1, scores, GROUPS_1 * 32u);
 #if PACK_VALUES_1
-        pack_scores = layer_mail + AT_PACKS_0 + segment * PACK_TOKENS_1;
+            pack_scores = layer_mail + AT_PACKS_0 + segment * PACK_TOKENS_1;
 #endif
-        stage_1(local, weights_of_1(local, receive_row_1(local, scores)));
-        let sum = product_1(local, block, weights_1);
-        if local < ROW_BLOCK_1 {
-            send(layer_mail + AT_QKV + block * ROW_BLOCK_1 + local, sum);
+            stage_1(local, weights_of_1(local, receive_rows_1(local, first, scores)));
+            let sums = product_1(local, block, weights_1);
+            if local < ROW_BLOCK_1 {
+                #unroll T CHUNK_1
+                send_of(first + $Tu, AT_QKV + block * ROW_BLOCK_1 + local, sums[$T]);
+                #end
+            }
         }
     }
 
@@ -192,48 +316,59 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 #if PACK_KEYS_2
     let pack_key_2 = load_pack_key_2(local, wg_index);
 #endif
-    let items = HEADS * part_count(step.past + 1u);
+    let parts = most_parts();
+    let items = HEADS * parts * text_count();
     for (var item = wg_index; item < items; item += WORKGROUPS) {
-        attend(local, item % HEADS, item / HEADS);
+        attend(local, item % HEADS, item / HEADS % parts, item / HEADS / parts);
     }
 
-    if wg_index < SHARERS_2 {
-        let row = receive_attention(local);
+    for (var first = 0u; first < text_count(); first += CHUNK_2) {
+        if wg_index < SHARERS_2 {
+            let rows = receive_attention(local, first);
 #if PACK_KEYS_2
-        send_pack_scores_2(local, wg_index, pack_key_2, row);
+            send_pack_scores_2(local, wg_index, pack_key_2, rows);
 #endif
-        stage_2(local, row);
-    }
-    for (var block = wg_index; block < BLOCKS_2; block += WORKGROUPS) {
-        if block > wg_index {
-            weights_2 = load_2(local, block);
+            stage_2(local, rows);
         }
-        let sum = product_2(local, block, weights_2);
-        let at = block * ROW_BLOCK_2 + local;
-        if local < ROW_BLOCK_2 && at < ROWS_2 {
-            send(layer_mail + AT_2 + place(at, GROUPS_3), sum);
+        for (var block = wg_index; block < BLOCKS_2; block += WORKGROUPS) {
+            if is_to_load(block, wg_index, first, BLOCKS_2) {
+                weights_2 = load_2(local, block);
+            }
+            let sums = product_2(local, block, weights_2);
+            let at = block * ROW_BLOCK_2 + local;
+            if local < ROW_BLOCK_2 && at < ROWS_2 {
+                #unroll T CHUNK_2
+                send_of(first + $Tu, AT_2 + place(at, GROUPS_3), sums[$T]);
+                #end
+            }
         }
     }
 
     var weights_3 = load_3(local, wg_index);
     workgroupBarrier(); // what this workgroup has sent is sent, before it waits
-    var before = residual_3(wg_index * ROW_BLOCK_3 + local, layer);
-    if wg_index < BLOCKS_3 {
-        wait_for(local, layer_mail + AT_2, GROUPS_3 * 32u);
+    for (var first = 0u; first < text_count(); first += CHUNK_3) {
+        var before = residual_3(wg_index * ROW_BLOCK_3 + local, first, layer);
+        if wg_index < BLOCKS_3 {
+            wait_for_texts(local, first, CHUNK_3, layer_mail + AT_2, GROUPS_3 * 32u);
 #if PACK_VALUES_3
-        pack_scores = layer_mail + AT_PACKS_2;
+            pack_scores = layer_mail + AT_PACKS_2;
 #endif
-        stage_3(local, weights_of_3(local, receive_row_3(local, layer_mail + AT_2)));
-    }
-    for (var block = wg_index; block < BLOCKS_3; block += WORKGROUPS) {
-        if block > wg_index {
-            weights_3 = load_3(local, block);
-            before = residual_3(block * ROW_BLOCK_3 + local, layer);
+            stage_3(local, weights_of_3(local, receive_rows_3(local, first, layer_mail + AT_2)));
         }
-        let sum = product_3(local, block, weights_3);
-        let at = block * ROW_BLOCK_3 + local;
-        if local < ROW_BLOCK_3 && at < ROWS_3 {
-            send(layer_mail + AT_H + place(at, GROUPS_4), before + sum);
+        for (var block = wg_index; block < BLOCKS_3; block += WORKGROUPS) {
+            if is_to_load(block, wg_index, first, BLOCKS_3) {
+                weights_3 = load_3(local, block);
+            }
+            if block > wg_index {
+                before = residual_3(block * ROW_BLOCK_3 + local, first, layer);
+            }
+            let sums = product_3(local, block, weights_3);
+            let at = block * ROW_BLOCK_3 + local;
+            if local < ROW_BLOCK_3 && at < ROWS_3 {
+                #unroll T CHUNK_3
+                send_of(first + $Tu, AT_H + place(at, GROUPS_4), before[$T] + sums[$T]);
+                #end
+            }
         }
     }
 
@@ -241,48 +376,58 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 #if PACK_KEYS_4
     let pack_key_4 = load_pack_key_4(local, wg_index);
 #endif
-    if wg_index < SHARERS_4 {
-        wait_for(local, layer_mail + AT_H, D_MODEL);
-        let row = normalized_4(local, receive_row_4(local, layer_mail + AT_H));
+    for (var first = 0u; first < text_count(); first += CHUNK_4) {
+        if wg_index < SHARERS_4 {
+            wait_for_texts(local, first, CHUNK_4, layer_mail + AT_H, D_MODEL);
+            let rows = normalized_4(local, receive_rows_4(local, first, layer_mail + AT_H));
 #if PACK_KEYS_4
-        send_pack_scores_4(local, wg_index, pack_key_4, row);
+            send_pack_scores_4(local, wg_index, pack_key_4, rows);
 #endif
-        stage_4(local, row);
-    }
-    for (var block = wg_index; block < BLOCKS_4; block += WORKGROUPS) {
-        if block > wg_index {
-            weights_4 = load_4(local, block);
+            stage_4(local, rows);
         }
-        let sum = product_4(local, block, weights_4);
-        let at = block * ROW_BLOCK_4 + local;
-        if local < ROW_BLOCK_4 && at < ROWS_4 {
-            send(layer_mail + AT_4 + place(at, GROUPS_5), sum);
+        for (var block = wg_index; block < BLOCKS_4; block += WORKGROUPS) {
+            if is_to_load(block, wg_index, first, BLOCKS_4) {
+                weights_4 = load_4(local, block);
+            }
+            let sums = product_4(local, block, weights_4);
+            let at = block * ROW_BLOCK_4 + local;
+            if local < ROW_BLOCK_4 && at < ROWS_4 {
+                #unroll T CHUNK_4
+                send_of(first + $Tu, AT_4 + place(at, GROUPS_5), sums[$T]);
+                #end
+            }
         }
     }
 
     var weights_5 = load_5(local, wg_index);
     workgroupBarrier(); // what this workgroup has sent is sent, before it waits
-    before = residual_5(wg_index * ROW_BLOCK_5 + local);
-    if wg_index < BLOCKS_5 {
-        wait_for(local, layer_mail + AT_4, GROUPS_5 * 32u);
+    for (var first = 0u; first < text_count(); first += CHUNK_5) {
+        var before = residual_5(wg_index * ROW_BLOCK_5 + local, first);
+        if wg_index < BLOCKS_5 {
+            wait_for_texts(local, first, CHUNK_5, layer_mail + AT_4, GROUPS_5 * 32u);
 #if PACK_VALUES_5
-        pack_scores = layer_mail + AT_PACKS_4;
+            pack_scores = layer_mail + AT_PACKS_4;
 #endif
-        stage_5(local, weights_of_5(local, receive_row_5(local, layer_mail + AT_4)));
-    }
-    for (var block = wg_index; block < BLOCKS_5; block += WORKGROUPS) {
-        if block > wg_index {
-            weights_5 = load_5(local, block);
-            before = residual_5(block * ROW_BLOCK_5 + local);
+            stage_5(local, weights_of_5(local, receive_rows_5(local, first, layer_mail + AT_4)));
         }
-        let sum = product_5(local, block, weights_5);
-        let at = block * ROW_BLOCK_5 + local;
-        if local < ROW_BLOCK_5 && at < ROWS_5 {
-            let value = before + sum;
-            if layer + 1u < LAYERS {
-                send(layer_mail + AT_OUT + place(at, GROUPS_0), value);
-            } else {
-                h[at] = value;
+        for (var block = wg_index; block < BLOCKS_5; block += WORKGROUPS) {
+            if is_to_load(block, wg_index, first, BLOCKS_5) {
+                weights_5 = load_5(local, block);
+            }
+            if block > wg_index {
+                before = residual_5(block * ROW_BLOCK_5 + local, first);
+            }
+            let sums = product_5(local, block, weights_5);
+            let at = block * ROW_BLOCK_5 + local;
+            if local < ROW_BLOCK_5 && at < ROWS_5 {
+                #unroll T CHUNK_5
+                let value$T = before[$T] + sums[$T];
+                if layer + 1u < LAYERS {
+                    send_of(first + $Tu, AT_OUT + place(at, GROUPS_0), value$T);
+                } else if first + $Tu < text_count() {
+                    h[(first + $Tu) * D_MODEL + at] = value$T;
+                }
+                #end
             }
         }
     }
@@ -299,12 +444,20 @@ fn main(
 #if SUBGROUPS
     subgroup_width = width;
 #endif
+#if SEVERAL
+    for (var i = group.x * WG + local; i < FAILED; i += WORKGROUPS * WG) {
+        atomicStore(&mailbox[room.old + i], 0u);
+    }
+    let has_failed = atomicLoad(&mailbox[room.old + FAILED]) != 0u;
+#else
     for (var i = group.x * WG + local; i < FAILED / 4u; i += WORKGROUPS * WG) {
         old[i] = vec4<u32>();
     }
+    let has_failed = old[FAILED / 4u].x != 0u;
+#endif
     // Once somebody has given up, nothing counts any more, and nobody need wait: neither those who begin when the first
     // are through, nor dispatches that were submitted before the host knew. Both sets' words stand where none clears.
-    if atomicLoad(&mailbox[FAILED]) != 0u || old[FAILED / 4u].x != 0u {
+    if atomicLoad(&mailbox[failed_at()]) != 0u || has_failed {
         spin_limit = 0u;
     }
     for (var layer = 0u; layer < LAYERS; layer++) {

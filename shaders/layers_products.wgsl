@@ -1,5 +1,6 @@
-// The six products of layers.wgsl, written out for each: what a thread reads of the table, how it receives a row of
-// activations, normalizes it or makes weights of it, puts it into workgroup memory, and multiplies.
+// The six products of layers.wgsl, written out for each: what a thread reads of the table, how it receives rows of
+// activations, one of each of CHUNK_p texts, normalizes them or makes weights of them, puts them into workgroup memory, and
+// multiplies.
 // Needs what layers.wgsl declares.
 
 #unroll P 6
@@ -51,16 +52,24 @@ fn load_$P(local: u32, block: u32) -> Weights_$P {
     return weights;
 }
 
-// The thread's slots of a row of `xs` that begins at `at` of the mailbox, which should be there.
-fn receive_row_$P(local: u32, at: u32) -> array<vec4<f32>, ITEMS_$P> {
-    var bits: array<vec4<u32>, ITEMS_$P>;
+// What a thread holds of the rows of CHUNK_$P texts: ITEMS_$P slots of each, one text after the other.
+alias Rows_$P = array<vec4<f32>, ITEMS_$P * CHUNK_$P>;
+// A number for each of them.
+alias Each_$P = array<f32, CHUNK_$P>;
+
+// The thread's slots of the rows of the texts from `first` on, which should be there: that of the first text begins at `at`
+// of the mailbox.
+fn receive_rows_$P(local: u32, first: u32, at: u32) -> Rows_$P {
+    var bits: array<vec4<u32>, ITEMS_$P * CHUNK_$P>;
     for (var looks = 0u; looks <= spin_limit; looks++) {
         var missing = false;
+        #unroll T CHUNK_$P
         for (var i = 0u; i < ITEMS_$P; i++) {
             let s = min(local + i * WG, GROUPS_$P * 8u - 1u);
-            bits[i] = look4(at + s, GROUPS_$P * 8u);
-            missing |= any(bits[i] == vec4<u32>());
+            bits[$Tu * ITEMS_$P + i] = look4(at + text_mail(first + $Tu) + s, GROUPS_$P * 8u);
+            missing |= any(bits[$Tu * ITEMS_$P + i] == vec4<u32>());
         }
+        #end
 #if PACK_VALUES_$P
         if PACK_TOKENS_$P <= WG && local < PACK_TOKENS_$P {
             pack_score = atomicLoad(&mailbox[pack_scores + local]);
@@ -75,43 +84,49 @@ fn receive_row_$P(local: u32, at: u32) -> array<vec4<f32>, ITEMS_$P> {
             break;
         }
     }
-    var row: array<vec4<f32>, ITEMS_$P>;
-    for (var i = 0u; i < ITEMS_$P; i++) {
-        row[i] = bitcast<vec4<f32>>(bits[i]);
+    var rows: Rows_$P;
+    for (var i = 0u; i < ITEMS_$P * CHUNK_$P; i++) {
+        rows[i] = bitcast<vec4<f32>>(bits[i]);
     }
-    return row;
+    return rows;
 }
 
-fn stage_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>) {
-    var x = row;
+fn stage_$P(local: u32, rows: Rows_$P) {
+    var x = rows;
     workgroupBarrier(); // the last product has been made
+    #unroll T CHUNK_$P
     for (var i = 0u; i < ITEMS_$P; i++) {
         let s = local + i * WG;
 #if PACKED
-        let largest = quad_largest(local, x[i]);
+        let largest = quad_largest(local, x[$Tu * ITEMS_$P + i]);
 #else
         let largest = 0.0;
 #endif
         if s < GROUPS_$P * 8u {
-            stage_slot(Place(s % 8u, s / 8u, GROUPS_$P + 1u), x[i], largest);
+            stage_slot(Place($Tu * 8u + s % 8u, s / 8u, GROUPS_$P + 1u), x[$Tu * ITEMS_$P + i], largest);
         }
     }
+    #end
 #if PACK_VALUES_$P
     pack_weights[local] = gelu(bitcast<f32>(pack_score) * pack_scale); // where there are more tokens, it comes later
 #endif
     workgroupBarrier();
 }
 
-// Row j of the block times what is staged, for thread j.
-fn product_$P(local: u32, block: u32, weights: Weights_$P) -> f32 {
+// Row j of the block times what is staged of each text, for thread j.
+fn product_$P(local: u32, block: u32, weights: Weights_$P) -> Each_$P {
+    #unroll T CHUNK_$P
     #unroll R LROWS_$P
-    var sum$R = 0.0;
+    var sum$T_$R = 0.0;
+    #end
     #end
     #unroll I ROUNDS_$P
     if local % LANES_$P + $Iu * LANES_$P < GROUPS_$P {
-        let x = load_activations(local % LANES_$P + $Iu * LANES_$P, GROUPS_$P + 1u);
+        #unroll T CHUNK_$P
+        let x$T = load_activations($Tu * 8u, local % LANES_$P + $Iu * LANES_$P, GROUPS_$P + 1u);
         #unroll R LROWS_$P
-        sum$R += group_product(weights.w$I_$R, index_$P(local, block, $Iu, $Ru), x);
+        sum$T_$R += group_product(weights.w$I_$R, index_$P(local, block, $Iu, $Ru), x$T);
+        #end
         #end
     }
     #end
@@ -132,7 +147,7 @@ fn product_$P(local: u32, block: u32, weights: Weights_$P) -> f32 {
             }
             let a = four_pack_weights(i);
             #unroll R LROWS_$P
-            sum$R += dot(a, values$R);
+            sum0_$R += dot(a, values$R);
             #end
         }
     }
@@ -140,29 +155,39 @@ fn product_$P(local: u32, block: u32, weights: Weights_$P) -> f32 {
     if block >= WORKGROUPS {
         workgroupBarrier(); // the last block's sums have been read
     }
+    var totals: Each_$P;
 #if SUBGROUPS
     let width = min(LANES_$P, subgroup_width);
+    let parts = LANES_$P / width;
     for (var step = 1u; step < LANES_$P; step <<= 1u) {
+        #unroll T CHUNK_$P
         #unroll R LROWS_$P
-        sum$R += select(0.0, subgroupShuffleXor(sum$R, step), step < width);
+        sum$T_$R += select(0.0, subgroupShuffleXor(sum$T_$R, step), step < width);
+        #end
         #end
     }
     if local % width == 0u {
+        #unroll T CHUNK_$P
         #unroll R LROWS_$P
-        lane_sums[(local / LANES_$P * LROWS_$P + $Ru) * (LANES_$P / width) + local % LANES_$P / width] = sum$R;
+        lane_sums[($Tu * ROW_BLOCK_$P + local / LANES_$P * LROWS_$P + $Ru) * parts + local % LANES_$P / width] = sum$T_$R;
+        #end
         #end
     }
     workgroupBarrier();
-    var total = 0.0;
     if local < ROW_BLOCK_$P {
-        for (var i = 0u; i < LANES_$P / width; i++) {
-            total += lane_sums[local * (LANES_$P / width) + i];
+        for (var i = 0u; i < parts; i++) {
+            #unroll T CHUNK_$P
+            totals[$T] += lane_sums[($Tu * ROW_BLOCK_$P + local) * parts + i];
+            #end
         }
     }
-    return total;
 #else
+    #unroll T CHUNK_$P
+    if $Tu > 0u {
+        workgroupBarrier(); // the sums of the text before have been read
+    }
     #unroll R LROWS_$P
-    lane_sums[local * LROWS_$P + $Ru] = sum$R;
+    lane_sums[local * LROWS_$P + $Ru] = sum$T_$R;
     #end
     for (var half = LANES_$P / 2u; half > 0u; half >>= 1u) {
         workgroupBarrier();
@@ -173,79 +198,138 @@ fn product_$P(local: u32, block: u32, weights: Weights_$P) -> f32 {
         }
     }
     workgroupBarrier();
-    let at = local / LROWS_$P * LANES_$P * LROWS_$P + local % LROWS_$P;
-    return lane_sums[min(at, WG * LROWS_$P - 1u)];
+    let at$T = local / LROWS_$P * LANES_$P * LROWS_$P + local % LROWS_$P;
+    totals[$T] = lane_sums[min(at$T, WG * LROWS_$P - 1u)];
+    #end
 #endif
+    return totals;
 }
 #end
 
 #if SUBGROUPS
-var<workgroup> lane_sums: array<f32, WG * MOST_LROWS / 4u>;
+var<workgroup> lane_sums: array<f32, WG * MOST_SUMS / 4u>;
 #else
 var<workgroup> lane_sums: array<f32, WG * MOST_LROWS>;
 #endif
 
 // ---- activations ----
 
-var<workgroup> pivot: f32;
+var<workgroup> pivots: array<f32, MOST_CHUNK>;
+#if ALL_AT_ONCE
+var<workgroup> row_sums: array<vec2<f32>, WG / 4u * MOST_CHUNK>;
+#endif
 
 #unroll P 6
-#if NORM_$P
-// LayerNorm of a row. Sums are made of values less the row's first, so that a common offset costs no digits.
-fn normalized_$P(local: u32, row: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f32>, ITEMS_$P> {
-    var x = row;
-    if local == 0u {
-        pivot = row[0].x;
+// Two sums over the workgroup for each text. Every thread must call it.
+fn sums_$P(local: u32, own: array<vec2<f32>, CHUNK_$P>) -> array<vec2<f32>, CHUNK_$P> {
+    var sums = own;
+#if ALL_AT_ONCE
+    let width = subgroup_width;
+    #unroll T CHUNK_$P
+    sums[$T] = subgroupAdd(sums[$T]);
+    #end
+    workgroupBarrier(); // earlier sums may still be being read
+    if local % width == 0u {
+        #unroll T CHUNK_$P
+        row_sums[$Tu * (WG / width) + local / width] = sums[$T];
+        #end
     }
     workgroupBarrier();
-    let offset = pivot;
-    var sums = vec2<f32>();
-    for (var i = 0u; i < ITEMS_$P; i++) {
-        x[i] -= offset;
-        if local + i * WG < GROUPS_$P * 8u {
-            sums += vec2<f32>(dot(x[i], vec4<f32>(1.0)), dot(x[i], x[i]));
+    #unroll T CHUNK_$P
+    sums[$T] = row_sums[$Tu * (WG / width)];
+    #end
+    for (var i = 1u; i < WG / width; i++) {
+        #unroll T CHUNK_$P
+        sums[$T] += row_sums[$Tu * (WG / width) + i];
+        #end
+    }
+#else
+    #unroll T CHUNK_$P
+#if NORM_$P
+    sums[$T] = workgroup_sum2(local, sums[$T]);
+#else
+    sums[$T].x = workgroup_sum(local, sums[$T].x);
+#endif
+    #end
+#endif
+    return sums;
+}
+
+#if NORM_$P
+// LayerNorm of rows. Sums are made of values less the row's first, so that a common offset costs no digits.
+fn normalized_$P(local: u32, rows: Rows_$P) -> Rows_$P {
+    var x = rows;
+    if local == 0u {
+        #unroll T CHUNK_$P
+        pivots[$T] = rows[$T * ITEMS_$P].x;
+        #end
+    }
+    workgroupBarrier();
+    var sums: array<vec2<f32>, CHUNK_$P>;
+    #unroll T CHUNK_$P
+    let offset$T = pivots[$T];
+    for (var i = $T * ITEMS_$P; i < ($T + 1) * ITEMS_$P; i++) {
+        x[i] -= offset$T;
+        if local + (i - $T * ITEMS_$P) * WG < GROUPS_$P * 8u {
+            sums[$T] += vec2<f32>(dot(x[i], vec4<f32>(1.0)), dot(x[i], x[i]));
         }
     }
-    sums = workgroup_sum2(local, sums) / f32(D_MODEL);
-    let scale = inverseSqrt(max(sums.y - sums.x * sums.x, 0.0) + EPSILON);
-    for (var i = 0u; i < ITEMS_$P; i++) {
-        x[i] = (x[i] - sums.x) * scale;
+    #end
+    sums = sums_$P(local, sums);
+    #unroll T CHUNK_$P
+    let mean$T = sums[$T] / f32(D_MODEL);
+    let scale$T = inverseSqrt(max(mean$T.y - mean$T.x * mean$T.x, 0.0) + EPSILON);
+    for (var i = $T * ITEMS_$P; i < ($T + 1) * ITEMS_$P; i++) {
+        x[i] = (x[i] - mean$T.x) * scale$T;
     }
+    #end
     return x;
 }
 #endif
 #if THETA_$P
-fn weights_of_$P(local: u32, scores: array<vec4<f32>, ITEMS_$P>) -> array<vec4<f32>, ITEMS_$P> {
+fn weights_of_$P(local: u32, scores: Rows_$P) -> Rows_$P {
     var x = scores;
-    var row_max = 0.0;
+    #unroll T CHUNK_$P
+    var row_max$T = 0.0;
+    #end
 #if SOFTMAX
-    row_max = -3.4e38;
+    #unroll T CHUNK_$P
+    row_max$T = -3.4e38;
     for (var i = 0u; i < ITEMS_$P; i++) {
         for (var j = 0u; j < 4u; j++) {
             let s = local + i * WG;
             let is_slot = s < GROUPS_$P * 8u && column(s, j) < SLOTS_$P;
-            row_max = select(row_max, max(row_max, x[i][j]), is_slot);
+            row_max$T = select(row_max$T, max(row_max$T, x[$T * ITEMS_$P + i][j]), is_slot);
         }
     }
-    row_max = workgroup_max(local, row_max);
+    row_max$T = workgroup_max(local, row_max$T);
+    #end
 #endif
-    var sum = 0.0;
+    var sums: array<vec2<f32>, CHUNK_$P>;
     for (var i = 0u; i < ITEMS_$P; i++) {
         if local + i * WG < GROUPS_$P * 8u {
             for (var j = 0u; j < 4u; j++) {
                 let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j) < SLOTS_$P;
-                sum += select(0.0, statistic(x[i][j], row_max), is_slot);
+                #unroll T CHUNK_$P
+                sums[$T].x += select(0.0, statistic(x[$T * ITEMS_$P + i][j], row_max$T), is_slot);
+                #end
             }
         }
     }
-    let scale = theta_scale(SLOTS_$P, workgroup_sum(local, sum));
+    sums = sums_$P(local, sums);
+    #unroll T CHUNK_$P
+    let scale$T = theta_scale(SLOTS_$P, sums[$T].x);
+    #end
 #if PACK_VALUES_$P
-    pack_scale = scale;
+    pack_scale = scale0;
 #endif
     for (var i = 0u; i < ITEMS_$P; i++) {
         for (var j = 0u; j < 4u; j++) {
             let is_slot = SLOTS_$P == GROUPS_$P * 32u || column(local + i * WG, j) < SLOTS_$P;
-            x[i][j] = select(0.0, theta(x[i][j], scale, row_max), is_slot);
+            #unroll T CHUNK_$P
+            let s$T = x[$T * ITEMS_$P + i][j];
+            x[$T * ITEMS_$P + i][j] = select(0.0, theta(s$T, scale$T, row_max$T), is_slot);
+            #end
         }
     }
     return x;

@@ -5,10 +5,10 @@
 // Polling slows the other workgroups down: so a few threads of a workgroup poll a few values, and the others are only
 // read once these have arrived.
 //
-// A waiting workgroup needs the others to make progress. WGSL does not guarantee that either: after SPIN_LIMIT
-// unsuccessful polls it sets the word FAILED and continues with what is there, and the host discards the step.
+// A workgroup that waits needs the others to run meanwhile. WGSL does not promise that either: who has waited in vain
+// for SPIN_LIMIT looks says so in the word failed_at(), goes on with what is there, and the host throws the step away.
 //
-// Needs: mailbox, FAILED, SPIN_LIMIT.
+// Needs: mailbox, failed_at(), SPIN_LIMIT.
 
 var<private> spin_limit: u32 = SPIN_LIMIT;
 
@@ -19,7 +19,7 @@ fn send(at: u32, value: f32) {
 
 fn time_out() {
     spin_limit = 0u;
-    atomicStore(&mailbox[FAILED], 1u);
+    atomicStore(&mailbox[failed_at()], 1u);
 }
 
 // Waits until the first of `count` values from `at` on have arrived. Every thread of the workgroup must call this; the
@@ -40,7 +40,12 @@ fn wait_for(local: u32, at: u32, count: u32) {
 
 // A value, which should have arrived.
 fn receive(at: u32) -> f32 {
-    var bits = atomicLoad(&mailbox[at]);
+    return receive_after(atomicLoad(&mailbox[at]), at);
+}
+
+// The same after a first look, so that those of several values are on their way together.
+fn receive_after(first_look: u32, at: u32) -> f32 {
+    var bits = first_look;
     for (var looks = 0u; bits == 0u && looks < spin_limit; looks++) {
         bits = atomicLoad(&mailbox[at]);
     }

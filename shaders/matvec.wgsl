@@ -45,7 +45,7 @@ fn load_groups(rows: vec4<u32>, g: u32) -> Groups {
 
 // Adds the contribution of group `g` of the rows; its x is in `xs` as group `at`.
 fn add_products(rows: vec4<u32>, g: u32, at: u32, groups: Groups, sum: vec4<f32>) -> vec4<f32> {
-    let x = load_activations(at, XS_STRIDE);
+    let x = load_activations(0u, at, XS_STRIDE);
     var total = sum;
     #unroll R 4
     total[$R] += group_product(groups.g$R, rows[$R] * GROUPS + g, x);

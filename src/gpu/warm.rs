@@ -38,7 +38,26 @@ impl Warm {
         self.spec.source()
     }
 
-    /// Natively there is nothing to hold up: the kernel is compiled when it is made.
+    /// What [`is_compiled`](Self::is_compiled) will say, if it would not wait.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn is_compiled_by_now(&mut self) -> Option<bool> {
+        Some(self.spec.source().is_ok() && !self.accesses.is_empty())
+    }
+
+    /// What [`is_compiled`](Self::is_compiled) will say, if it would not wait.
+    #[cfg(target_arch = "wasm32")]
+    pub fn is_compiled_by_now(&mut self) -> Option<bool> {
+        use std::task::{Context, Poll, Waker};
+        if let Some(promised) = &mut self.promised {
+            match std::pin::Pin::new(promised).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => return None,
+                Poll::Ready(made) => (self.promised, self._pipeline) = (None, made.ok()),
+            }
+        }
+        Some(self._pipeline.is_some())
+    }
+
+    /// Natively there is nobody to hold up: the kernel is compiled when it is made.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn begin(&mut self, _gpu: &Gpu) {}
 
@@ -57,8 +76,9 @@ impl Warm {
     /// True once what was begun is compiled; false if it cannot be.
     #[cfg(target_arch = "wasm32")]
     pub async fn is_compiled(&mut self) -> bool {
-        let Some(promised) = self.promised.take() else { return false };
-        self._pipeline = promised.await.ok();
+        if let Some(promised) = self.promised.take() {
+            self._pipeline = promised.await.ok();
+        }
         self._pipeline.is_some()
     }
 

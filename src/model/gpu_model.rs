@@ -10,6 +10,7 @@ use super::persistent::Persistent;
 use super::plan::{LayerStages, Parts, Plan};
 use super::scratch::Scratch;
 use super::several::Several;
+use super::several_teams::SeveralTeams;
 use super::training::Training;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
@@ -42,6 +43,8 @@ pub struct GpuModel {
     pub(super) choosing: Choosing,
     /// Its tokens on their way to the host.
     pub(super) flights: Flights,
+    /// Who makes steps of several texts, as far as that is known.
+    pub(super) several_teams: SeveralTeams,
     /// Several texts at once, where such are written.
     pub(super) several: Several,
     /// A training in progress.
@@ -157,10 +160,20 @@ impl GpuModel {
     /// Records with `work` in one compute pass, then copies out `copy` bytes of logits and the flags of workgroups
     /// that timed out, in one submit.
     pub(super) fn submit(&self, copy: u64, work: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+        self.submit_by(self.persistent.as_ref(), copy, work);
+    }
+
+    /// The same where these are the workgroups that may time out.
+    pub(super) fn submit_by(
+        &self,
+        persistent: Option<&Persistent>,
+        copy: u64,
+        work: impl FnOnce(&mut wgpu::ComputePass<'_>),
+    ) {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         work(&mut encoder.begin_compute_pass(&Default::default()));
         if copy > 0 {
-            match &self.persistent {
+            match persistent {
                 Some(persistent) => persistent.copy_failures(&mut encoder, &self.scratch.staging.buffer, copy),
                 None => encoder.clear_buffer(&self.scratch.staging.buffer, copy, Some(FAILURE_WORDS as u64 * 4)),
             }

@@ -5,6 +5,7 @@ use super::plan::{Parts, Plan};
 use super::room;
 use super::scratch::Scratch;
 use super::several::Several;
+use super::several_teams::SeveralTeams;
 use super::weights::Weights;
 use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
@@ -91,6 +92,7 @@ impl Loading {
             dropped,
             choosing,
             flights,
+            several_teams: SeveralTeams::default(),
             several: Several::default(),
             training: None,
             weight_bytes,

@@ -1,13 +1,14 @@
 //! A TokenFormer on the GPU, from the lowest floor to the highest:
 //!
-//! - `tables`, `weights`, `kv_cache`: what lies on the device for good;
+//! - `tables`, `weights`, `kv_cache`: what lies on the device for good; `tails`: keys and values of several texts;
 //! - `kernels`: a room for each kernel, with what it is compiled with, its bindings and its workgroups;
 //! - `sampling_buffers`, `scratch`: the buffers of a step, whose sizes the kernels tell; `room`: whether there is room for all;
 //! - `stage`, `plan`: the dispatches of a step in their order; `persistent`: many layers in one dispatch;
 //! - `group`: Pattentions that run as one;
 //! - `pack_tables`: the tokens of packs on the device; `packs`: those that take part; `with_packs`: having them do so;
 //! - `flights`: tokens between GPU and host; `choosing`: what the host knows of a completion whose tokens the GPU chooses;
-//! - `several`: what several texts have that are written at once; `writing_several`: their steps;
+//! - `several`: what several texts have that are written at once; `writing_several`: their steps; `several_teams`,
+//!   `trying_several`: who makes their layers;
 //! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
 //! - `inspecting`: what looking at parameter tokens takes; `look_inside`: looking at those of a model;
 //! - `training`: token packs are trained;
@@ -37,11 +38,14 @@ mod room;
 mod sampling_buffers;
 mod scratch;
 mod several;
+mod several_teams;
 mod stage;
 mod tables;
+mod tails;
 #[cfg(all(test, feature = "native-gpu"))]
 mod tests;
 mod training;
+mod trying_several;
 mod tune;
 mod weights;
 mod with_packs;

@@ -1,7 +1,10 @@
 //! Many layers of a decode step in one dispatch (`kernels/layers`): what it is bound to, and who timed out.
 
-use super::kernels::layers::{Abilities, FAILURE_WORDS, Layers, LayersBuffers, PlacedTable, Storage, Team};
+use super::kernels::layers::{
+    Abilities, FAILURE_WORDS, Layers, LayersBuffers, LayersOfTextsBuffers, PlacedTable, Room, Storage, Team,
+};
 use super::plan::Parts;
+use super::plan::several::Texts;
 use super::stage::{Stage, Stager};
 use super::tables::{Slab, Table, aligned};
 use super::weights::LayerTables;
@@ -24,10 +27,12 @@ pub struct Persistent {
     set: (u64, u64),
     /// Which set comes next.
     turn: Cell<usize>,
+    /// What bind groups name besides the buffers of all steps.
+    _rooms: Vec<GpuBuffer>,
 }
 
 impl Persistent {
-    /// Records all dispatches for a step of one token after `past`. What is recorded must be submitted, in order.
+    /// Records all dispatches for a step of one token after `past`, or of one of each of several texts. What is recorded must be submitted, in order.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize) {
         for stages in &self.dispatches {
             stages[self.turn.get()].record(pass, past, 1);
@@ -57,43 +62,105 @@ impl Persistent {
     /// # Errors
     /// If the shader's files contradict each other.
     pub fn new(parts: Parts<'_>, team: Team) -> Result<Option<Self>> {
-        let (Some(kernel), Some(first)) = (kernel(parts, team), parts.weights.slabs.first()) else { return Ok(None) };
-        let s = parts.scratch;
-        if s.cache[0].shared() < first.layers.len() {
+        let (s, kernel) = (parts.scratch, kernel(parts, team));
+        Self::build(parts, kernel, |stager, kernel, mailbox, (slab, failed)| {
+            let packs = parts.packs.and_then(|packs| packs.of_layers(&slab.layers));
+            let [keys, values] = s.cache[slab.layers.start].ranges_of(slab.layers.len());
+            let buffers = LayersBuffers {
+                tables: slab.bindings(),
+                step: &s.step.buffer,
+                h: s.h.buffer.as_entire_buffer_binding(),
+                mailbox: mailbox.range(mailbox.turn),
+                old: mailbox.range(1 - mailbox.turn),
+                keys,
+                values,
+                angles: packs.map_or(&s.angles.buffer, |(buffer, _)| buffer),
+            };
+            stager.stage(&kernel.dispatch(slab.layers.len(), failed, buffers))
+        })
+    }
+
+    /// Those for a token of each of several texts; `None` also where packs take part.
+    ///
+    /// # Errors
+    /// If the shader's files contradict each other.
+    pub fn for_texts(parts: Parts<'_>, team: Team, texts: &Texts<'_>) -> Result<Option<Self>> {
+        let (s, tails) = (parts.scratch, texts.tails);
+        let together = parts.weights.slabs.iter().all(|slab| tails.of_layers(&slab.layers).is_some());
+        let kernel = kernel_of_texts(parts, team, texts.tokens).filter(|_| together);
+        let mut rooms = Vec::new();
+        let made = Self::build(parts, kernel, |stager, kernel, mailbox, (slab, failed)| {
+            let Some(of_layers) = tails.of_layers(&slab.layers) else { return Ok(None) };
+            let octets = |bytes: u64| (bytes / 16) as u32;
+            let [mine, old] = [mailbox.turn, 1 - mailbox.turn].map(|turn| (turn * mailbox.set.0 / 4) as u32);
+            let tail_stride = octets(tails.layer_bytes());
+            let room = Room { mine, old, tail_stride, tail_values: tail_stride / 2 };
+            let room = GpuBuffer::uniform(parts.gpu, "room of layers", bytemuck::bytes_of(&room));
+            let [keys, values] = s.cache[slab.layers.start].ranges_of(slab.layers.len());
+            let buffers = LayersOfTextsBuffers {
+                tables: slab.bindings(),
+                step: &s.step.buffer,
+                steps: texts.steps,
+                h: s.h.buffer.as_entire_buffer_binding(),
+                mailbox: mailbox.buffer,
+                tails: of_layers,
+                keys,
+                values,
+                angles: &s.angles.buffer,
+                room: &room.buffer,
+            };
+            let stage = stager.stage(&kernel.dispatch_several(slab.layers.len(), failed, buffers));
+            rooms.push(room);
+            stage
+        });
+        Ok(made?.map(|made| Self { _rooms: rooms, ..made }))
+    }
+
+    /// The dispatches of `kernel`, each made by `make` for both turns.
+    fn build(
+        parts: Parts<'_>,
+        kernel: Option<Layers>,
+        mut make: impl FnMut(&mut Stager<'_>, &Layers, &Mailbox<'_>, (&Slab, usize)) -> Result<Option<Stage>>,
+    ) -> Result<Option<Self>> {
+        let (Some(kernel), Some(first)) = (kernel, parts.weights.slabs.first()) else { return Ok(None) };
+        if parts.scratch.cache[0].shared() < first.layers.len() {
             return Ok(None);
         }
         let failed = kernel.failed_at(first.layers.len());
         let failed_at = failed as u64 * 4;
-        let set = aligned(failed_at + FAILURE_BYTES);
-        let mailbox = GpuBuffer::storage(parts.gpu, "mailbox", set * 2);
+        let set = (aligned(failed_at + FAILURE_BYTES), failed_at);
+        if 2 * set.0 > parts.gpu.device.limits().max_storage_buffer_binding_size {
+            return Ok(None);
+        }
+        let mailbox = GpuBuffer::storage(parts.gpu, "mailbox", set.0 * 2);
         let mut stager = Stager::new(parts.gpu);
         let mut dispatches = Vec::new();
         for slab in &parts.weights.slabs {
-            let packs = parts.packs.and_then(|packs| packs.of_layers(&slab.layers));
             // The last slab may have fewer layers; its mailbox ends where that of the others does.
-            let mut make = |turn: u64| {
-                let range = |turn| wgpu::BufferBinding {
-                    buffer: &mailbox.buffer,
-                    offset: turn * set,
-                    size: NonZeroU64::new(failed_at + FAILURE_BYTES),
-                };
-                let [keys, values] = s.cache[slab.layers.start].ranges_of(slab.layers.len());
-                let buffers = LayersBuffers {
-                    tables: slab.bindings(),
-                    step: &s.step.buffer,
-                    h: s.h.buffer.as_entire_buffer_binding(),
-                    mailbox: range(turn),
-                    old: range(1 - turn),
-                    keys,
-                    values,
-                    angles: packs.map_or(&s.angles.buffer, |(buffer, _)| buffer),
-                };
-                stager.stage(&kernel.dispatch(slab.layers.len(), failed, buffers))
-            };
-            let (Some(first), Some(second)) = (make(0)?, make(1)?) else { return Ok(None) };
+            let mut of_turn =
+                |turn| make(&mut stager, &kernel, &Mailbox { buffer: &mailbox.buffer, set, turn }, (slab, failed));
+            let (Some(first), Some(second)) = (of_turn(0)?, of_turn(1)?) else { return Ok(None) };
             dispatches.push([first, second]);
         }
-        Ok(Some(Self { team, dispatches, mailbox, set: (set, failed_at), turn: Cell::new(0) }))
+        let team = kernel.team;
+        Ok(Some(Self { team, dispatches, mailbox, set, turn: Cell::new(0), _rooms: Vec::new() }))
+    }
+}
+
+/// Two sets of words, by which dispatches send in turns.
+struct Mailbox<'a> {
+    buffer: &'a wgpu::Buffer,
+    /// Bytes of a set, and of what comes before the word that tells of a failure.
+    set: (u64, u64),
+    /// Which set a dispatch sends by.
+    turn: u64,
+}
+
+impl Mailbox<'_> {
+    /// The set of a turn.
+    fn range(&self, turn: u64) -> wgpu::BufferBinding<'_> {
+        let size = NonZeroU64::new(self.set.1 + FAILURE_BYTES);
+        wgpu::BufferBinding { buffer: self.buffer, offset: turn * self.set.0, size }
     }
 }
 
@@ -101,12 +168,32 @@ impl Persistent {
 pub fn warm(parts: Parts<'_>, team: Team) -> Option<Warm> {
     let slab = parts.weights.slabs.first()?;
     let kernel = kernel(parts, team)?;
+    let others = [Access::Write; 5].into_iter().chain([Access::Read]);
+    Some(warm_kernel(&kernel, slab, others.zip(3..).map(|(access, index)| (index, access)).collect()))
+}
+
+/// What is to be compiled for up to so many texts; `None` as well where packs take part.
+pub fn warm_for_texts(parts: Parts<'_>, team: Team, texts: usize) -> Option<Warm> {
+    let slab = parts.weights.slabs.first()?;
+    let kernel = kernel_of_texts(parts, team, texts)?;
+    let others = [[Access::Write; 3], [Access::Read; 3]].concat().into_iter().chain([Access::Uniform; 2]);
+    Some(warm_kernel(&kernel, slab, others.zip(3..).map(|(access, index)| (index, access)).collect()))
+}
+
+fn warm_kernel(kernel: &Layers, slab: &Slab, others: Vec<(u32, Access)>) -> Warm {
     let layers = slab.layers.len();
     let mut accesses: Vec<_> = slab.bindings().iter().map(|b| (b.index, b.access)).collect();
     accesses.push((2, Access::Uniform));
-    accesses.extend((3..8).map(|index| (index, Access::Write)));
-    accesses.push((8, Access::Read));
-    Some(Warm::new(kernel.shader(layers, kernel.failed_at(layers)), accesses))
+    accesses.extend(others);
+    Warm::new(kernel.shader(layers, kernel.failed_at(layers)), accesses)
+}
+
+/// The kernel for a team and up to so many texts.
+fn kernel_of_texts(parts: Parts<'_>, team: Team, texts: usize) -> Option<Layers> {
+    if parts.packs.is_some() {
+        return None;
+    }
+    kernel(parts, team)?.for_texts(texts, &parts.gpu.device.limits())
 }
 
 /// The kernel for a team.

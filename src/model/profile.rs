@@ -1,6 +1,7 @@
 //! GPU time of a step's kernels, if the device has timestamps.
 
 use super::gpu_model::GpuModel;
+use super::persistent::Persistent;
 use super::plan::Plan;
 use super::several::Several;
 use super::stage::Stages;
@@ -43,6 +44,9 @@ impl GpuModel {
     /// # Errors
     /// `device-lost`; `invalid-argument` for a step that does not exist.
     pub async fn kernel_times(&mut self, timed: Timed) -> Result<Option<Vec<KernelTime>>> {
+        if let Timed::Several(texts) = timed {
+            self.try_several(texts).await?;
+        }
         if !self.gpu.has_timestamps {
             return Ok(None);
         }
@@ -56,24 +60,51 @@ impl GpuModel {
                 self.times_of(&[embed, &self.stages().prefill, logits_of_row], 0, count).await
             }
             Timed::Several(texts) => {
-                let place = |place| Row { place, tail: vec![1], ..Default::default() };
-                let rows: Vec<Row> = (0..texts.clamp(1, MOST_ROWS)).map(place).collect();
+                let rows = rows_of(texts);
                 self.truncate(0);
                 self.begin_rows(&rows, self.config.padded_vocab_size, false).await?;
                 // Writes the positions of the texts.
                 self.step_rows().await?;
-                let Several { plan: Some((_, plan)), .. } = &self.several else { return Ok(None) };
-                let mut times = self.times_of(&[&self.plan.embed, &plan.layers, &plan.logits], 1, rows.len()).await?;
-                times.extend(self.times_of(&[&plan.choose.stages], 1, rows.len()).await?);
+                let times = self.several_times(rows.len()).await;
                 self.stop_rows();
-                Ok(times)
+                times
             }
         };
         self.truncate(0);
         times.map(Some)
     }
 
-    /// Times steps of `count` tokens after `past`: each kernel with each of its grids.
+    /// Finds out who makes steps of so many texts: who makes the layers is compiled beside the first texts, and tried when others
+    /// begin.
+    async fn try_several(&mut self, texts: usize) -> Result<()> {
+        for _ in 0..2 {
+            self.truncate(0);
+            self.begin_rows(&rows_of(texts), self.config.padded_vocab_size, false).await?;
+            self.stop_rows();
+            self.compiled_several_teams().await;
+        }
+        Ok(())
+    }
+
+    async fn several_times(&self, count: usize) -> Result<Vec<KernelTime>> {
+        let Several { plan: Some((_, plan)), persistent, .. } = &self.several else { return Ok(Vec::new()) };
+        let none = Stages::default();
+        let layers = if persistent.is_some() { &none } else { &plan.layers };
+        let all = [&self.plan.embed, layers, &plan.logits, &plan.choose.stages];
+        let mut times = self.times_of(&all, 1, count).await?;
+        if let Some(persistent) = persistent {
+            times.push(self.persistent_time(persistent, 1).await?);
+        }
+        Ok(times)
+    }
+
+    async fn persistent_time(&self, persistent: &Persistent, past: usize) -> Result<KernelTime> {
+        let all = time(&self.gpu, |pass| (0..REPEATS).for_each(|_| persistent.record(pass, past))).await?;
+        let (dispatches, kernel) = (persistent.len(), persistent.label().to_owned());
+        Ok(KernelTime { kernel, dispatches, microseconds: all / dispatches as f64 })
+    }
+
+    /// Of steps of `count` tokens after `past`: each kernel with each grid that it has.
     async fn times_of(&self, parts: &[&Stages], past: usize, count: usize) -> Result<Vec<KernelTime>> {
         let mut times: Vec<KernelTime> = Vec::new();
         for stage in parts.iter().flat_map(|stages| stages.stages()) {
@@ -99,16 +130,19 @@ impl GpuModel {
         let all = [layers, &self.plan.embed, &self.plan.logits_of_row, &self.plan.choose.stages];
         let mut times = self.times_of(&all, past, 1).await?;
         if let Some(persistent) = &self.persistent {
-            let all = time(&self.gpu, |pass| (0..REPEATS).for_each(|_| persistent.record(pass, past))).await?;
-            let dispatches = persistent.len();
-            let kernel = persistent.label().to_owned();
-            times.push(KernelTime { kernel, dispatches, microseconds: all / dispatches as f64 });
+            times.push(self.persistent_time(persistent, past).await?);
         }
         Ok(times)
     }
 }
 
-/// Microseconds of one [`REPEATS`]th of what `record` records.
+/// Some texts of a token each.
+fn rows_of(texts: usize) -> Vec<Row> {
+    let place = |place| Row { place, tail: vec![1], ..Default::default() };
+    (0..texts.clamp(1, MOST_ROWS)).map(place).collect()
+}
+
+/// Microseconds of a [`REPEATS`]th of what `record` records.
 pub(super) async fn time(gpu: &Gpu, record: impl Fn(&mut wgpu::ComputePass<'_>)) -> Result<f64> {
     use wgpu::BufferUsages as U;
     let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {

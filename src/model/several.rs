@@ -3,25 +3,15 @@
 use super::choosing::Choosing;
 use super::flights::Flights;
 use super::kernels::TextStep;
+use super::kernels::layers::Team;
+use super::persistent::Persistent;
 use super::plan::Parts;
 use super::plan::several::{SeveralPlan, Texts};
 use super::sampling_buffers::SamplingBuffers;
-use crate::config::ModelConfig;
+use super::tails::Tails;
 use crate::engine::MOST_ROWS;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer};
-
-/// Fewest tokens that a tail has room for.
-pub(super) const LEAST: usize = 128;
-
-/// Keys and values of the tokens that texts do not share.
-#[derive(Default)]
-pub(super) struct Tails {
-    /// f16 [places, capacity, d] each, by layer.
-    pub(super) layers: Vec<[GpuBuffer; 2]>,
-    pub(super) places: usize,
-    pub(super) capacity: usize,
-}
 
 /// A text that is being written.
 pub(super) struct Text {
@@ -43,6 +33,8 @@ pub struct Several {
     pub(super) flights: Flights,
     /// For so many tokens; made anew where buffers are.
     pub(super) plan: Option<(usize, SeveralPlan)>,
+    /// Who makes the layers in few dispatches, for as many texts and the same buffers as the plan.
+    pub(super) persistent: Option<Persistent>,
     pub(super) texts: Vec<Text>,
     /// Tokens that the texts share.
     pub(super) common: usize,
@@ -51,7 +43,7 @@ pub struct Several {
 impl Several {
     /// Tokens that a tail has room for.
     pub fn capacity(&self) -> usize {
-        self.tails.capacity
+        self.tails.capacity()
     }
 
     /// How many steps are well made before the tokens of the first are asked for.
@@ -67,27 +59,6 @@ impl Several {
     }
 }
 
-impl Tails {
-    /// The same with room for more; what they hold stays.
-    pub(super) fn grown(&self, (gpu, config): (&Gpu, &ModelConfig), places: usize, capacity: usize) -> Self {
-        let row = config.hidden_size as u64 * 2;
-        let bytes = (places * capacity) as u64 * row;
-        let buffer = |label| GpuBuffer::storage(gpu, label, bytes);
-        let layers = (0..config.num_layers).map(|_| [buffer("tail keys"), buffer("tail values")]).collect();
-        let grown = Self { layers, places, capacity };
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let pairs = self.layers.iter().flatten().zip(grown.layers.iter().flatten());
-        for (from, to) in pairs {
-            for place in 0..self.places as u64 {
-                let (start, end) = (place * self.capacity as u64 * row, place * capacity as u64 * row);
-                encoder.copy_buffer_to_buffer(&from.buffer, start, &to.buffer, end, self.capacity as u64 * row);
-            }
-        }
-        gpu.queue.submit([encoder.finish()]);
-        grown
-    }
-}
-
 impl Several {
     /// The dispatches of steps of up to `tokens` texts, and the buffers that they name.
     pub(super) fn prepare(&mut self, parts: Parts<'_>, tokens: usize) -> Result<SeveralPlan> {
@@ -95,9 +66,34 @@ impl Several {
         let [steps, attention] = self.buffers.get_or_insert_with(|| new_buffers(gpu, stride));
         let enough = self.sampling.take().filter(|sampling| sampling.rows() >= tokens);
         let sampling = self.sampling.insert(enough.unwrap_or_else(|| SamplingBuffers::new(gpu, parts.config, tokens)));
-        let tails = &self.tails.layers;
+        let tails = &self.tails;
         let (steps, attention) = (&steps.buffer, &attention.buffer);
         SeveralPlan::new(parts, &Texts { steps, parts: attention, sampling, tails, tokens })
+    }
+}
+
+impl Several {
+    /// The layers of the plan's steps as a team makes them; `None` where that is not possible, or nothing is planned.
+    pub(super) fn persistent_of(&self, parts: Parts<'_>, team: Team) -> Result<Option<Persistent>> {
+        let (Some((tokens, _)), Some([steps, attention])) = (&self.plan, &self.buffers) else { return Ok(None) };
+        let Some(sampling) = &self.sampling else { return Ok(None) };
+        let (steps, attention) = (&steps.buffer, &attention.buffer);
+        let texts = Texts { steps, parts: attention, sampling, tails: &self.tails, tokens: *tokens };
+        Persistent::for_texts(parts, team, &texts)
+    }
+}
+
+/// Records all layers for `count` texts, the longest of which has `longest` tokens before this step: by persistent workgroups, if
+/// there are any.
+pub(super) fn record_layers(
+    pass: &mut wgpu::ComputePass<'_>,
+    (plan, persistent): (&SeveralPlan, Option<&Persistent>),
+    longest: usize,
+    count: usize,
+) {
+    match persistent {
+        Some(persistent) => persistent.record(pass, longest),
+        None => plan.layers.record(pass, longest, count),
     }
 }
 

@@ -24,7 +24,7 @@ const TRIAL: f64 = 0.02;
 const ROUNDS: usize = 8;
 const LONGEST: f64 = 0.5;
 /// Most that a logit vector may be off (L2, relative): what half precision leaves after some thirty layers.
-const TOLERANCE: f64 = 5e-3;
+pub(super) const TOLERANCE: f64 = 5e-3;
 /// Looks of a workgroup before it times out: some 20 ms.
 const SPIN_LIMIT: usize = 20_000;
 /// How much slower than many dispatches a team must be that was found to be faster before: trials are short and noisy.

@@ -5,7 +5,8 @@ use super::flights::Landed;
 use super::gpu_model::GpuModel;
 use super::kernels::{Step, TextStep};
 use super::plan::several::logits_stride;
-use super::several::{self, LEAST, Several};
+use super::several::{self, Several, record_layers};
+use super::tails::{LEAST, Tails};
 use crate::engine::{Chosen, MOST_ROWS, Row, RowInput, Text, read_tails, room_for};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -31,17 +32,19 @@ impl GpuModel {
         self.several.common = common;
         let ids: Vec<u32> = rows.iter().map(|row| row.tail.last().copied().unwrap_or_default()).collect();
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(&ids));
-        Ok(())
+        self.choose_several_team(tokens_of(rows.len())).await
     }
 
     /// See [`Backend::reserve_tails`].
     pub(super) async fn reserve_several(&mut self, rows: &[Row]) -> Result<()> {
         let ((places, len), tails) = (room_for(rows), &self.several.tails);
-        if tails.places < places || tails.capacity < len {
-            let capacity = if tails.capacity < len { len.next_power_of_two().max(LEAST) } else { tails.capacity };
-            let grown = || Ok(tails.grown((&self.gpu, &self.config), places.max(tails.places), capacity));
+        if tails.places() < places || tails.capacity() < len {
+            let capacity = if tails.capacity() < len { len.next_power_of_two().max(LEAST) } else { tails.capacity() };
+            let places = places.max(tails.places());
+            let grown =
+                || Ok(tails.grown(&self.gpu, Tails::new(&self.gpu, &self.config, &self.weights, places, capacity)));
             let tails = self.gpu.scoped("Making room for several texts", grown).await?;
-            (self.several.tails, self.several.plan) = (tails, None);
+            (self.several.tails, self.several.plan, self.several.persistent) = (tails, None, None);
         }
         Ok(())
     }
@@ -50,11 +53,11 @@ impl GpuModel {
     async fn plan_several(&mut self, texts: usize) -> Result<()> {
         let mut several = std::mem::take(&mut self.several);
         several.texts.clear();
-        let tokens = texts.next_power_of_two().clamp(2, MOST_ROWS);
+        let tokens = tokens_of(texts);
         if several.plan.as_ref().is_none_or(|(made_for, _)| *made_for != tokens) {
             let made =
                 self.gpu.scoped("Compiling the kernels for several texts", || several.prepare(self.parts(), tokens));
-            several.plan = Some((tokens, made.await?));
+            (several.plan, several.persistent) = (Some((tokens, made.await?)), None);
         }
         self.several = several;
         Ok(())
@@ -63,12 +66,12 @@ impl GpuModel {
     /// Takes what the KV cache holds from position `common` on for the tail of a place.
     fn keep_tail(&mut self, place: usize, common: usize) {
         let row = self.config.hidden_size as u64 * 2;
-        let (from, to) = (common as u64 * row, (place * self.several.tails.capacity) as u64 * row);
+        let (from, to) = (common as u64 * row, (place * self.several.tails.capacity()) as u64 * row);
         let bytes = (self.len - common) as u64 * row;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        for (cache, tail) in self.scratch.cache.iter().zip(&self.several.tails.layers) {
-            for (range, tail) in cache.ranges().into_iter().zip(tail) {
-                encoder.copy_buffer_to_buffer(range.buffer, range.offset + from, &tail.buffer, to, bytes);
+        for (layer, cache) in self.scratch.cache.iter().enumerate() {
+            for (range, tail) in cache.ranges().into_iter().zip(self.several.tails.of_layer(layer)) {
+                encoder.copy_buffer_to_buffer(range.buffer, range.offset + from, tail.buffer, tail.offset + to, bytes);
             }
         }
         self.gpu.queue.submit([encoder.finish()]);
@@ -89,19 +92,21 @@ impl GpuModel {
         let places: Vec<(usize, Step)> = self.several.texts.iter().map(of).collect();
         let longest = self.write_places(&places)?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        let Several { sampling: Some(sampling), plan: Some((_, plan)), texts, flights, .. } = &mut self.several else {
+        let Several { sampling: Some(sampling), plan: Some((_, plan)), persistent, texts, flights, .. } =
+            &mut self.several
+        else {
             return Err(nothing_begun());
         };
         let count = texts.len();
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             self.plan.embed.record(&mut pass, 0, count);
-            plan.layers.record(&mut pass, longest, count);
+            record_layers(&mut pass, (plan, persistent.as_ref()), longest, count);
             plan.logits.record(&mut pass, longest, count);
             let compared = texts.iter().map(|text| text.choosing.compared()).max();
             plan.choose.record(&mut pass, count, compared.unwrap_or(0));
         }
-        let staging = flights.copy_out(&self.gpu, (sampling, None), &mut encoder);
+        let staging = flights.copy_out(&self.gpu, (sampling, persistent.as_ref()), &mut encoder);
         self.gpu.queue.submit([encoder.finish()]);
         if let Some(staging) = staging {
             flights.ask(&self.gpu, staging);
@@ -114,17 +119,17 @@ impl GpuModel {
     }
 
     /// Uploads where the tokens of a step stand, each in a place; gives the position of the last.
-    fn write_places(&self, places: &[(usize, Step)]) -> Result<usize> {
+    pub(super) fn write_places(&self, places: &[(usize, Step)]) -> Result<usize> {
         let Several { tails, buffers: Some([steps, _]), common, .. } = &self.several else {
             return Err(nothing_begun());
         };
         let longest = places.iter().map(|(_, step)| step.past as usize).max().unwrap_or(0);
-        if places.is_empty() || longest >= self.scratch.context_length.min(common + tails.capacity) {
+        if places.is_empty() || longest >= self.scratch.context_length.min(common + tails.capacity()) {
             let count = places.len();
             return Err(Error::invalid_argument(format!("{count} texts of up to {longest} tokens do not fit.")));
         }
         let own = |(i, (place, step)): (usize, &(usize, Step))| {
-            let (in_common, tail) = (*common as u32, (place * tails.capacity) as u32);
+            let (in_common, tail) = (*common as u32, (place * tails.capacity()) as u32);
             TextStep::from(Step { first_row: i as u32, in_common, tail, ..*step })
         };
         let mut own: Vec<TextStep> = places.iter().enumerate().map(own).collect();
@@ -153,13 +158,15 @@ impl GpuModel {
 
     /// See [`Backend::chosen_rows`].
     pub(super) async fn chosen_several(&mut self) -> Result<Vec<Chosen>> {
-        let Several { sampling: Some(sampling), texts, flights, .. } = &mut self.several else {
-            return Err(nothing_begun());
-        };
-        let note = |text: usize, token| texts[text].choosing.note(token);
-        let tokens = match flights.next(&self.gpu, (sampling, None), note).await? {
-            Landed::Tokens(tokens) => tokens,
-            Landed::Void(_) => return Err(nothing_begun()),
+        let tokens = loop {
+            let Several { sampling: Some(sampling), persistent, texts, flights, .. } = &mut self.several else {
+                return Err(nothing_begun());
+            };
+            let note = |text: usize, token| texts[text].choosing.note(token);
+            match flights.next(&self.gpu, (sampling, persistent.as_ref()), note).await? {
+                Landed::Tokens(tokens) => break tokens,
+                Landed::Void(steps) => self.redo_several(steps)?,
+            }
         };
         let mut chosen: Vec<Chosen> = tokens.into_iter().map(|id| Chosen { id, logits: None }).collect();
         if self.several.flights.wants_logits {
@@ -174,6 +181,11 @@ impl GpuModel {
         }
         Ok(chosen)
     }
+}
+
+/// For how many texts kernels are compiled that make steps of so many.
+fn tokens_of(texts: usize) -> usize {
+    texts.next_power_of_two().clamp(2, MOST_ROWS)
 }
 
 /// A mistake of the caller's.

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::kernels::attention_parts::{AttentionParts, PART};
 use crate::model::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionJoin, AttentionJoinBuffers,
-    AttentionPrefill, AttentionPrefillBuffers, Rotary, Step, Tails, TextStep,
+    AttentionPrefill, AttentionPrefillBuffers, Rotary, Step, TailRanges, TextStep,
 };
 use crate::reference::math;
 
@@ -175,7 +175,7 @@ fn append_several(
         values: unused.as_entire_buffer_binding(),
         angles: &angles,
     };
-    let places = Tails {
+    let places = TailRanges {
         steps: &steps,
         keys: keys.buffer.as_entire_buffer_binding(),
         values: values.buffer.as_entire_buffer_binding(),
@@ -216,7 +216,7 @@ fn decode_several(lab: &mut Lab<'_>, (common, tails): (usize, &[usize]), (d, hea
         values: values.as_entire_buffer_binding(),
         parts: &out.buffer,
     };
-    let places = Tails {
+    let places = TailRanges {
         steps: &steps,
         keys: tail_keys.as_entire_buffer_binding(),
         values: tail_values.as_entire_buffer_binding(),

@@ -16,28 +16,28 @@ use crate::reference::math;
 use half::f16;
 use std::rc::Rc;
 
-/// Sums in a different order, and activations of two bytes; in two layers, whose products are long.
-const TOLERANCE: f64 = 2e-3;
-/// Words of a mailbox from the failure flag on.
-const FAILURE: usize = 4;
+/// Sums in another order, and activations of two bytes; in two layers, whose products are long.
+pub(super) const TOLERANCE: f64 = 2e-3;
+/// Words of a mailbox from the one that tells of a failure on.
+pub(super) const FAILURE: usize = 4;
 
 /// The model of a step.
 #[derive(Clone, Copy)]
-struct Small {
-    layers: usize,
+pub(super) struct Small {
+    pub(super) layers: usize,
     /// Columns, and heads.
-    hidden: usize,
-    heads: usize,
+    pub(super) hidden: usize,
+    pub(super) heads: usize,
     /// Parameter tokens of query, key and value, of the output projection, of the feed-forward part.
-    slots: [usize; 3],
-    activation: NormActivation,
-    format: TableFormat,
-    arithmetic: Arithmetic,
-    threads: usize,
+    pub(super) slots: [usize; 3],
+    pub(super) activation: NormActivation,
+    pub(super) format: TableFormat,
+    pub(super) arithmetic: Arithmetic,
+    pub(super) threads: usize,
     /// Tokens in the cache.
-    past: usize,
+    pub(super) past: usize,
     /// Tokens of packs for each of query, key and value, for the output projection, for the feed-forward part.
-    packs: [usize; 3],
+    pub(super) packs: [usize; 3],
 }
 
 pub fn add(cases: &mut Cases) {
@@ -92,7 +92,7 @@ pub fn add(cases: &mut Cases) {
 }
 
 impl Small {
-    fn config(&self) -> Result<ModelConfig> {
+    pub(super) fn config(&self) -> Result<ModelConfig> {
         let [qkv, proj, mlp] = self.slots.map(Some);
         let known = PartialConfig {
             num_layers: Some(self.layers),
@@ -228,11 +228,11 @@ fn packs(lab: &mut Lab<'_>, model: Small, angles: &[f32]) -> (Option<PlacedPacks
     (Some(PlacedPacks { tokens: model.packs, stride: end, keys, values }), all)
 }
 
-/// Where the packs' tokens of a layer are in the buffer that begins with the angles, shifted to that layer.
-type Tokens<'a> = (PlacedPacks, &'a [f32]);
+/// Where the packs' tokens of a layer lie in what begins with the angles, moved on to that layer.
+pub(super) type Tokens<'a> = (PlacedPacks, &'a [f32]);
 
 /// One layer for one token, of h [d], whose key (in the order of the cache) and value are added to the layer's.
-fn layer(
+pub(super) fn layer(
     config: &ModelConfig,
     (tables, packs): (&[Rc<Values>; 6], Option<Tokens<'_>>),
     [keys, values]: &mut [Vec<f32>; 2],

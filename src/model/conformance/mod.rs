@@ -10,6 +10,7 @@ mod choice;
 mod inspect;
 mod lab;
 mod layers;
+mod layers_of_texts;
 mod learning;
 mod packs;
 mod pattention;

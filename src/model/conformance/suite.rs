@@ -2,7 +2,7 @@
 
 use super::case::{Case, Cases, DependsOn, Tier};
 use super::lab::{Finding, Lab};
-use super::{attention, choice, inspect, layers, learning, packs, pattention, rows, training};
+use super::{attention, choice, inspect, layers, layers_of_texts, learning, packs, pattention, rows, training};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions, Kernels};
 use serde::Serialize;
@@ -134,6 +134,7 @@ fn cases(tier: Tier) -> Vec<Case> {
     attention::add(&mut cases);
     choice::add(&mut cases);
     layers::add(&mut cases);
+    layers_of_texts::add(&mut cases);
     training::add(&mut cases);
     learning::add(&mut cases);
     if tier == Tier::Quick { few(cases.list) } else { cases.list }

@@ -2,7 +2,7 @@
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write, write_range};
 use super::rotary::Rotary;
-use super::several::{Tails, several};
+use super::several::{TailRanges, several};
 use crate::gpu::shader::ShaderSpec;
 
 /// Query, key and value of a chunk to where the attention reads them.
@@ -45,7 +45,7 @@ impl Append {
     }
 
     /// A dispatch for one token of each of several texts: keys and values go into their tails.
-    pub fn dispatch_several<'a>(&self, buffers: AppendBuffers<'a>, tails: &Tails<'a>) -> Dispatch<'a> {
+    pub fn dispatch_several<'a>(&self, buffers: AppendBuffers<'a>, tails: &TailRanges<'a>) -> Dispatch<'a> {
         let (keys, values) = (tails.keys.clone(), tails.values.clone());
         let Dispatch { shader, grid, mut bindings } = self.dispatch(&AppendBuffers { keys, values, ..buffers });
         bindings.push(uniform(6, tails.steps));

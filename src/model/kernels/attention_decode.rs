@@ -2,7 +2,7 @@
 
 use super::attention_parts::{AttentionParts, PART};
 use super::dispatch::{Dispatch, Grid, read, read_range, uniform, write};
-use super::several::{Tails, several};
+use super::several::{TailRanges, several};
 use crate::gpu::shader::{SUBGROUPS, ShaderSpec};
 
 /// Parts of softmax(q·kᵀ/√D)·v.
@@ -42,9 +42,9 @@ impl AttentionDecode {
     }
 
     /// A dispatch for one token of each of several texts: queries, f32 [T, d], and parts of each, one after the other.
-    pub fn dispatch_several<'a>(&self, buffers: &AttentionDecodeBuffers<'a>, tails: &Tails<'a>) -> Dispatch<'a> {
+    pub fn dispatch_several<'a>(&self, buffers: &AttentionDecodeBuffers<'a>, tails: &TailRanges<'a>) -> Dispatch<'a> {
         let Dispatch { shader, mut bindings, .. } = self.dispatch(buffers);
-        let Tails { steps, keys, values } = tails;
+        let TailRanges { steps, keys, values } = tails;
         bindings.extend([uniform(5, steps), read_range(6, keys), read_range(7, values)]);
         let grid = Grid::PerPartOfEach { heads: self.parts.heads() as u32, part: PART as u32 };
         Dispatch { shader: several(shader), grid, bindings }

@@ -77,7 +77,7 @@ pub use rotate::{Rotate, RotateBuffers};
 pub use sample_adjust::{SampleAdjust, SampleAdjustBuffers};
 pub use sample_pick::{SamplePick, SamplePickBuffers};
 pub use score::{Score, ScoreBuffers};
-pub use several::Tails;
+pub use several::TailRanges;
 pub use slot::{Slots, SlotsBuffers};
 pub use softmax::{Softmax, SoftmaxBackward};
 pub use step::{Step, TextStep, leaving};

@@ -4,7 +4,7 @@ use crate::engine::MOST_ROWS;
 use crate::gpu::shader::ShaderSpec;
 
 /// Where the texts stand, and what each has after the tokens that all have in common.
-pub struct Tails<'a> {
+pub struct TailRanges<'a> {
     /// Uniform `TextStep` [T].
     pub steps: &'a wgpu::Buffer,
     /// Keys and values, f16 [rows of all tails, d].

@@ -5,10 +5,12 @@ use crate::error::Result;
 use crate::gpu::GpuBuffer;
 use crate::model::group::Group;
 use crate::model::kernels::{
-    Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionJoin, AttentionJoinBuffers, Rotary, Tails,
+    Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionJoin, AttentionJoinBuffers, Rotary,
+    TailRanges,
 };
 use crate::model::sampling_buffers::SamplingBuffers;
 use crate::model::stage::{Stager, Stages};
+use crate::model::tails::Tails;
 
 /// What such a step reads and writes besides the buffers of all steps.
 pub struct Texts<'a> {
@@ -18,8 +20,8 @@ pub struct Texts<'a> {
     pub parts: &'a wgpu::Buffer,
     /// For choosing the tokens of each.
     pub sampling: &'a SamplingBuffers,
-    /// Keys and values of the tails, by layer.
-    pub tails: &'a [[GpuBuffer; 2]],
+    /// Keys and values of the tails.
+    pub tails: &'a Tails,
     /// Most tokens that kernels are compiled for.
     pub tokens: usize,
 }
@@ -70,8 +72,8 @@ impl Builder<'_> {
         let (step, u, q) = (&s.step.buffer, &s.u.buffer, &s.q.buffer);
         let (qkv, angles) = (&s.qkv.buffer, &s.angles.buffer);
         let ([steps, parts], few) = ([texts.steps, texts.parts], Some(texts.tokens));
-        let [tail_keys, tail_values] = texts.tails[layer].each_ref().map(|b| b.buffer.as_entire_buffer_binding());
-        let tails = Tails { steps, keys: tail_keys, values: tail_values };
+        let [tail_keys, tail_values] = texts.tails.of_layer(layer);
+        let tails = TailRanges { steps, keys: tail_keys, values: tail_values };
         self.layernorm(stages, None)?;
         self.pattention(stages, layer, Group::Qkv, few)?;
         let [keys, values] = s.cache[layer].ranges();

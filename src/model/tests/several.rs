@@ -4,7 +4,8 @@ use super::*;
 use crate::engine::{Row, Text};
 use crate::generate::Model;
 use crate::generate::tests::several::check_several;
-use crate::model::several::LEAST;
+use crate::model::kernels::layers::Arithmetic;
+use crate::model::tails::LEAST;
 use crate::sampling::{Dry, SamplingOptions};
 
 fn check(gpu: &Rc<Gpu>, json: &str, quantization: Quantization, tokens: usize) {
@@ -60,32 +61,98 @@ fn each_of_several_texts_has_options_of_its_own() {
             wanted.push(tokens);
         }
         engine.truncate(prompt.len() - 1);
-        let row = |(place, options): (usize, &SamplingOptions)| Row {
-            place,
-            tail: prompt[19..].to_vec(),
-            options: options.clone(),
-            prompt: prompt.clone(),
-            ..Row::default()
-        };
-        let mut rows: Vec<Row> = all.iter().enumerate().map(row).collect();
-        let mut tokens = vec![Vec::new(); rows.len()];
-        // In two goes, of which the second has the texts in another order.
-        let mut taken = 0;
-        for until in [STEPS / 3, STEPS] {
-            engine.begin_rows(&rows, 277, false).await.expect("room");
-            let mut made = taken;
-            while taken < until {
-                while made < until && made - taken < engine.rows_ahead() {
-                    engine.step_rows().await.expect("a step");
-                    made += 1;
-                }
-                let chosen = engine.chosen_rows().await.expect("tokens");
-                rows.iter().zip(chosen).for_each(|(row, chosen)| tokens[row.place].push(chosen.id));
-                taken += 1;
+        assert_eq!(write(&mut engine, &prompt, &all, &[STEPS / 3, STEPS]).await, wanted);
+    });
+}
+
+/// Tokens of texts that go on from the last of `prompt`, the rest of which the engine holds, each with options of its own. They
+/// are begun anew at each number of `stops`, in another order.
+async fn write(engine: &mut GpuModel, prompt: &[u32], all: &[SamplingOptions], stops: &[usize]) -> Vec<Vec<u32>> {
+    let row = |(place, options): (usize, &SamplingOptions)| Row {
+        place,
+        tail: prompt[prompt.len() - 1..].to_vec(),
+        options: options.clone(),
+        prompt: prompt.to_vec(),
+        ..Row::default()
+    };
+    let mut rows: Vec<Row> = all.iter().enumerate().map(row).collect();
+    let mut tokens = vec![Vec::new(); rows.len()];
+    let mut taken = 0;
+    for &until in stops {
+        engine.begin_rows(&rows, engine.config().padded_vocab_size, false).await.expect("room");
+        let mut made = taken;
+        let start = tokens[0].len();
+        while taken < until {
+            while made < until && made - taken < engine.rows_ahead() {
+                engine.step_rows().await.expect("a step");
+                made += 1;
             }
-            engine.stop_rows();
-            rows = rows.iter().rev().map(|row| row.after(&tokens[row.place])).collect();
+            let chosen = engine.chosen_rows().await.expect("tokens");
+            rows.iter().zip(chosen).for_each(|(row, chosen)| tokens[row.place].push(chosen.id));
+            taken += 1;
         }
-        assert_eq!(tokens, wanted);
+        engine.stop_rows();
+        rows = rows.iter().rev().map(|row| row.after(&tokens[row.place][start..])).collect();
+    }
+    tokens
+}
+
+/// Only a workgroup alone can work with values of its own dispatch where they run one after the other.
+const ALONE: Team =
+    Team { workgroups: 1, threads: 128, spin_limit: 1 << 10, arithmetic: Arithmetic::F32, subgroups: true };
+
+#[test]
+fn persistent_workgroups_write_each_text_as_it_is_alone() {
+    if std::env::var("TOKENFORMER_FULL").is_err() {
+        return; // software GPUs take minutes to compile these
+    }
+    let least = Some(gpu(&GpuOptions::default()));
+    let (subgroups, f16) = (gpu_with_subgroups(), gpu_with_f16());
+    let packed = Team { arithmetic: Arithmetic::Int8, ..ALONE };
+    let cases = [
+        (&subgroups, Quantization::Q4, packed),
+        (&least, Quantization::Q8, ALONE),
+        (&least, Quantization::Q4, packed),
+        (&f16, Quantization::Q8, Team { arithmetic: Arithmetic::F16, ..ALONE }),
+        (&subgroups, Quantization::F16, Team { threads: 256, ..ALONE }),
+    ];
+    for (gpu, quantization, team) in cases {
+        let Some(gpu) = gpu else { continue };
+        let (mut model, _) = pollster::block_on(build(gpu, &config(UNEVEN), quantization, 300));
+        assert!(pollster::block_on(model.employ(team)).expect("kernel"));
+        model.trust_several_team(8);
+        let mut model = Model::new(model, None).expect("model");
+        check_several(&mut model, 20);
+        assert!(model.backend_mut().several_teams.trusts(team, 8), "{team:?} timed out");
+    }
+}
+
+#[test]
+fn workgroups_of_several_texts_write_the_same_and_leave_no_trace_when_they_time_out() {
+    const STEPS: usize = 12;
+    let gpu = gpu(&GpuOptions::default());
+    let mut c = config(UNEVEN);
+    c.num_layers = 1;
+    let (mut engine, _) = pollster::block_on(build(&gpu, &c, Quantization::Q4, 100));
+    let prompt = ids(20, 333);
+    let base = SamplingOptions { logit_bias: vec![(0, -1e4)], frequency_penalty: 0.5, ..Default::default() };
+    let all = [5, 6].map(|seed| SamplingOptions { seed, ..base.clone() });
+    pollster::block_on(async {
+        engine.forward(&prompt[..19], Logits::None).await.expect("a prompt");
+        let wanted = write(&mut engine, &prompt, &all, &[STEPS]).await;
+        // One that waits for nobody, and three that wait for each other, one after the other.
+        let alone = Team { subgroups: false, ..ALONE };
+        for (team, works) in [(alone, true), (Team { workgroups: 3, spin_limit: 4, ..alone }, false)] {
+            assert!(engine.employ(team).await.expect("kernel"));
+            engine.trust_several_team(2);
+            assert_eq!(write(&mut engine, &prompt, &all, &[STEPS / 2, STEPS]).await, wanted, "{team:?}");
+            assert_eq!(engine.several_teams.trusts(team, 2), works);
+        }
+        if std::env::var("TOKENFORMER_FULL").is_ok() {
+            // Nor where they are tried, and then they are not used.
+            engine.several_teams = Default::default();
+            assert_eq!(write(&mut engine, &prompt, &all, &[STEPS / 2, STEPS]).await, wanted);
+            assert!(engine.several.persistent.is_none() && engine.team().is_some());
+        }
     });
 }

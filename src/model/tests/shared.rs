@@ -74,21 +74,30 @@ fn layers(name: &str, quantization: Quantization, team: Team) -> Option<Layers> 
 fn what_a_team_needs_is_what_the_shader_declares() {
     let some = PlacedPacks { tokens: [4, 8, 12], stride: 64, keys: [64; 3], values: [64; 3] };
     let mut compared = 0;
+    let limits = wgpu::Limits { max_compute_workgroup_storage_size: 64 << 10, ..wgpu::Limits::default() };
+    let limits = wgpu::Limits { max_compute_invocations_per_workgroup: 1024, ..limits };
+    let limits = wgpu::Limits { max_compute_workgroup_size_x: 1024, ..limits };
     for (name, threads) in [("TokenFormer-150M", 128), ("TokenFormer-450M", 256), ("TokenFormer-1-5B", 512)] {
         for quantization in [Quantization::Q4, Quantization::F16] {
             for arithmetic in [Arithmetic::F32, Arithmetic::F16, Arithmetic::Int8] {
                 for (subgroups, packs) in [(true, None), (false, None), (true, Some(some))] {
                     let team = Team { workgroups: 128, threads, spin_limit: 9, arithmetic, subgroups };
                     let Some(kernel) = layers(name, quantization, team) else { continue };
-                    let kernel = kernel.with_packs(packs);
-                    let source = kernel.shader(2, kernel.failed_at(2)).source().expect("source");
-                    assert_eq!(kernel.workgroup_bytes(), workgroup_bytes(&source), "{name} {quantization:?} {team:?}");
-                    compared += 1;
+                    let mut kernels = vec![kernel.clone().with_packs(packs)];
+                    if packs.is_none() {
+                        kernels.extend([2, 8].into_iter().filter_map(|texts| kernel.for_texts(texts, &limits)));
+                    }
+                    for kernel in kernels {
+                        let source = kernel.shader(2, kernel.failed_at(2)).source().expect("source");
+                        let (texts, bytes) = (kernel.texts, kernel.workgroup_bytes());
+                        assert_eq!(bytes, workgroup_bytes(&source), "{name} {quantization:?} {team:?} {texts}");
+                        compared += 1;
+                    }
                 }
             }
         }
     }
-    assert_eq!(compared, 54);
+    assert_eq!(compared, 118);
 }
 
 #[test]

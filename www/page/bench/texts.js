@@ -24,6 +24,8 @@ export const SAMPLERS = {
 export async function measureSeveral(model, { promptTokens, maxTokens, runs, n }) {
   const ids = arbitraryIds(promptTokens, model.info.config.padded_vocab_size);
   const [rates, firsts] = [/** @type {number[]} */ ([]), /** @type {number[]} */ ([])];
+  // Waits until the kernels for so many texts are compiled and tried; the first texts would be written without them.
+  await model.kernelTimes({ several: n });
   for (let run = 0; run <= runs; run++) {
     await model.reset();
     const options = { n, maxTokens, temperature: 0.8, topP: 0.95, seed: run * n, logitBias: NO_END };

@@ -12,10 +12,16 @@ pub struct WorkgroupMemory {
     pub threads: usize,
     pub arithmetic: Arithmetic,
     pub subgroups: bool,
-    /// Slots of the longest row of activations (XS of the shader).
+    /// Slots of the rows of activations that lie there at a time (XS of the shader).
     pub slots: usize,
-    /// Most rows that threads share (MOST_LROWS).
+    /// Most rows that threads share (MOST_LROWS), and most sums that they make of them and a chunk of texts (MOST_SUMS).
     pub most_rows: usize,
+    pub most_sums: usize,
+    /// Most texts whose activations are taken at a time (MOST_CHUNK), those of the attention's output, and whether their
+    /// sums are made at once (ALL_AT_ONCE).
+    pub most_chunk: usize,
+    pub attention_chunk: usize,
+    pub all_at_once: bool,
     /// Dimensions of a head.
     pub head: usize,
     /// Positions of a part of the context (SCAN).
@@ -37,15 +43,17 @@ impl WorkgroupMemory {
             Arithmetic::Int8 => (slots * 8, slots / 4 * 4),
         };
         let magnitudes = if self.subgroups || self.arithmetic != Arithmetic::Int8 { 0 } else { threads * 4 };
-        let lane_sums = threads * self.most_rows * 4 / if self.subgroups { 4 } else { 1 };
+        let lane_sums = if self.subgroups { threads * self.most_sums } else { threads * self.most_rows * 4 };
+        let row_sums = if self.all_at_once { threads / 4 * self.most_chunk * 8 } else { 0 };
         let sharers = (threads / 128).max(1);
         let (sums, input, query, own_key, own_value) = (threads * 32, head * 12, head * 4, head * 2, head * 2);
-        let (shares, position_weights, stats) = (scan * sharers * 4, scan * 4, self.parts * 8);
-        let (tree, tree2, pivot) = (threads * 4, threads * 8, 4);
+        let (shares, position_weights, stats) = (scan * sharers * 4, scan * 4, self.attention_chunk * self.parts * 8);
+        let (tree, pivots) = (threads * 4, self.most_chunk * 4);
+        let tree2 = if self.all_at_once { 0 } else { threads * 8 };
         let pack_weights = if self.packs { threads * 4 } else { 0 };
         let products = [activations, scales, magnitudes, lane_sums];
         let attention = [sums, input, query, own_key, own_value, shares, position_weights, stats];
-        let all = products.into_iter().chain(attention).chain([tree, tree2, pivot, pack_weights]);
+        let all = products.into_iter().chain(attention).chain([tree, tree2, pivots, row_sums, pack_weights]);
         all.map(|bytes| bytes.next_multiple_of(ALIGNMENT)).sum()
     }
 }

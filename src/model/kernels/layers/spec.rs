@@ -8,6 +8,7 @@ use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
 use crate::config::{GROUP_SIZE, ModelConfig, NormActivation};
 use crate::gpu::shader::{HALF, SUBGROUPS, ShaderSpec};
 use crate::model::kernels::rotary::Rotary;
+use crate::model::kernels::several::several;
 use crate::model::kernels::theta;
 use crate::model::tables;
 use crate::pattention::Pattention;
@@ -72,6 +73,8 @@ pub struct Product {
     pub scales: usize,
     /// How its rows are shared out.
     pub share: Share,
+    /// Texts whose activations it takes at a time.
+    pub chunk: usize,
 }
 
 /// All layers of a decode step, as one kernel.
@@ -86,7 +89,8 @@ pub struct Layers {
     pub head: usize,
     pub heads: usize,
     pub rotary: Rotary,
-    /// Parts that the context is split into at most, and positions of each.
+    /// Positions of the context, parts that it is split into at most, and positions of each.
+    pub context_length: usize,
     pub max_parts: usize,
     pub scan: usize,
     pub storage: Storage,
@@ -98,6 +102,8 @@ pub struct Layers {
     pub products: [Product; 6],
     /// Packs that take part.
     pub packs: Option<PlacedPacks>,
+    /// Most texts of a step; 1 is a kernel of its own, and the only one with packs.
+    pub texts: usize,
 }
 
 impl Layers {
@@ -135,7 +141,7 @@ impl Layers {
             // Rows of the second product belong to one of three Pattentions.
             let segment = if number == 1 { d } else { 0 };
             let share = share(team, groups, rows, segment, storage.format.bits() / 4)?;
-            products.push(Product { groups, rows, elements, scales, share });
+            products.push(Product { groups, rows, elements, scales, share, chunk: 1 });
         }
         Some(Self {
             team,
@@ -145,6 +151,7 @@ impl Layers {
             head: config.head_size(),
             heads,
             rotary: Rotary::new(config),
+            context_length,
             max_parts,
             scan: STRETCH.max(context_length.div_ceil(max_parts)),
             storage,
@@ -154,6 +161,7 @@ impl Layers {
             mailbox,
             products: products.try_into().ok()?,
             packs: None,
+            texts: 1,
         })
     }
 
@@ -179,8 +187,12 @@ impl Layers {
             threads: self.team.threads,
             arithmetic: self.arithmetic,
             subgroups: self.subgroups,
-            slots: self.longest_row(),
+            slots: self.slots_at_a_time(),
             most_rows: self.most_rows(),
+            most_sums: self.most_sums(),
+            most_chunk: self.most_chunk(),
+            attention_chunk: self.products[2].chunk,
+            all_at_once: self.sums_at_once(),
             head: self.head,
             scan: self.scan,
             parts: self.heads * self.max_parts,
@@ -191,8 +203,28 @@ impl Layers {
 
     /// Slots of the longest row of activations (XS of the shader): rows of slots lie a slot further apart than they are
     /// long, for the banks' sake.
-    fn longest_row(&self) -> usize {
+    pub(super) fn longest_row(&self) -> usize {
         self.products.iter().map(|p| (p.groups + 1) * 8).max().unwrap_or(0)
+    }
+
+    /// The same of all rows that lie there at a time.
+    fn slots_at_a_time(&self) -> usize {
+        self.products.iter().map(|p| p.chunk * (p.groups + 1) * 8).max().unwrap_or(0)
+    }
+
+    /// Most sums that a thread makes in any product.
+    fn most_sums(&self) -> usize {
+        self.products.iter().map(|p| p.chunk * p.share.rows).max().unwrap_or(0)
+    }
+
+    /// Most texts whose activations any product takes at a time.
+    fn most_chunk(&self) -> usize {
+        self.products.iter().map(|p| p.chunk).max().unwrap_or(1)
+    }
+
+    /// Sums over rows of several texts are made with the same barriers.
+    fn sums_at_once(&self) -> bool {
+        self.subgroups && self.texts > 1
     }
 
     /// Most rows that threads share in any product.
@@ -202,7 +234,7 @@ impl Layers {
 
     /// Where the word is that tells of a failure, in a dispatch of up to `layers` layers.
     pub fn failed_at(&self, layers: usize) -> usize {
-        self.mailbox.stride() * layers
+        self.mailbox.stride() * self.texts * layers
     }
 
     /// What is compiled for a dispatch of `layers` layers whose word of failure is `failed`.
@@ -236,13 +268,18 @@ impl Layers {
         }
         spec = spec
             .with("MAILBOX_STRIDE", self.mailbox.stride())
-            .with("XS", self.longest_row())
+            .with("LAYER_STRIDE", self.mailbox.stride() * self.texts)
+            .with("XS", self.slots_at_a_time())
             .with("MOST_LROWS", self.most_rows())
+            .with("MOST_SUMS", self.most_sums())
+            .with("MOST_CHUNK", self.most_chunk())
+            .flag_if("ALL_AT_ONCE", self.sums_at_once())
             .flag(tables::format_flag(self.storage.format))
             .flag(theta::flag(self.activation));
         spec = FLAGS.into_iter().fold(spec, ShaderSpec::flag).with("LAYERS", layers).with("FAILED", failed);
         match self.packs {
             Some(packs) => packs.constants(spec, self.mailbox),
+            None if self.texts > 1 => several(spec).with("TEXTS", self.texts),
             None => spec,
         }
     }
@@ -272,7 +309,7 @@ impl PlacedPacks {
 
 impl Product {
     /// Its constants, which the shader numbers.
-    fn constants(&self, team: Team) -> [(&'static str, usize); 8] {
+    fn constants(&self, team: Team) -> [(&'static str, usize); 9] {
         [
             ("GROUPS", self.groups),
             ("ROWS", self.rows),
@@ -282,6 +319,7 @@ impl Product {
             ("LROWS", self.share.rows),
             ("ROUNDS", self.groups.div_ceil(self.share.lanes)),
             ("ITEMS", (self.groups * 8).div_ceil(team.threads)),
+            ("CHUNK", self.chunk),
         ]
     }
 }
