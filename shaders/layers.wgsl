@@ -31,10 +31,12 @@
 //   9     steps      uniform TextStep [T]: of each text
 //   10    room       uniform Room: where both are
 // Grid: WORKGROUPS workgroups of WG threads.
-// Constants: TEXTS and MOST_TEXTS with SEVERAL; CHUNK_p, MOST_CHUNK, MOST_SUMS (CHUNK_p · LROWS_p); LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of
-// the mailbox AT_*, MAILBOX_STRIDE from text to text, LAYER_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE, CACHE_STRIDE from layer
-// to layer; and for each part p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p
-// threads that share LROWS_p rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread; SLOTS_1, _3, _5.
+// Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of the
+// mailbox AT_*, MAILBOX_STRIDE from text to text, LAYER_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE,
+// CACHE_STRIDE from layer to layer; SLOTS_1, _3, _5; MOST_CHUNK and MOST_SUMS (CHUNK_p · LROWS_p); with SEVERAL TEXTS and
+// MOST_TEXTS; and for each part p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p threads that
+// share LROWS_p rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread, and CHUNK_p texts at a time (with the
+// flags TWO_TEXTS_p and FOUR_TEXTS_p).
 
 #include "group.wgsl"
 #include "reduce.wgsl"
@@ -60,63 +62,8 @@
 @group(0) @binding(8) var<storage, read> angles: array<vec2<f32>>;
 #endif
 
-#if SEVERAL
-// Where what a dispatch needs lies in buffers whose layout is not compiled in.
-struct Room {
-    // First words of the mailbox that this dispatch sends by, and of that which another has left.
-    mine: u32,
-    old: u32,
-    // Octets of tails from layer to layer, and from keys to values.
-    tail_stride: u32,
-    tail_values: u32,
-}
-@group(0) @binding(9) var<uniform> steps: array<TextStep, MOST_TEXTS>;
-@group(0) @binding(10) var<uniform> room: Room;
-
-fn first_mail() -> u32 {
-    return room.mine;
-}
-
-fn text_count() -> u32 {
-    return step.count;
-}
-
-// Chunks may be longer than there are texts: what is past the last is the last again, and sent by nobody.
-fn text_of(text: u32) -> u32 {
-    return min(text, step.count - 1u);
-}
-
-fn step_of(text: u32) -> Step {
-    return steps[text_of(text)].step;
-}
-#else
-fn first_mail() -> u32 {
-    return 0u;
-}
-
-fn text_count() -> u32 {
-    return 1u;
-}
-
-fn text_of(text: u32) -> u32 {
-    return 0u;
-}
-
-fn step_of(text: u32) -> Step {
-    return step;
-}
-#endif
-
-fn failed_at() -> u32 {
-    return first_mail() + FAILED;
-}
-
-// Where a text's mail begins, in that of the layer.
-fn text_mail(text: u32) -> u32 {
-    return text_of(text) * MAILBOX_STRIDE;
-}
-
 #include "mailbox.wgsl"
+#include "layers_texts.wgsl"
 
 // Where things of the layer begin.
 var<private> layer_mail: u32;
@@ -129,23 +76,6 @@ var<private> layer_packs: u32;
 #if SEVERAL
 var<private> layer_tails: u32;
 #endif
-
-// Sends a value of a text, if there is such a text.
-fn send_of(text: u32, at: u32, value: f32) {
-    if text < text_count() {
-        send(layer_mail + text_mail(text) + at, value);
-    }
-}
-
-// Waits for what `chunk` texts from `first` on need, which begins at `at` for the first text. Every thread must call it. What is
-// needed for later chunks was sent while the first were worked at, so that looking twice is not worth the time.
-fn wait_for_texts(local: u32, first: u32, chunk: u32, at: u32, count: u32) {
-    if first == 0u {
-        wait_for(local, at + text_mail(chunk - 1u), count);
-    } else {
-        workgroupBarrier(); // what this workgroup has sent is sent
-    }
-}
 
 // Are the weights of a block to be read before its product with the texts from `first` on? Those of a workgroup's first block
 // have been, and others replace them.

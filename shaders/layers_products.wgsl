@@ -3,6 +3,15 @@
 // multiplies.
 // Needs what layers.wgsl declares.
 
+#if SUBGROUPS
+// Half of the threads, those without `bit` in their number, get `low` added up over each and the one that differs from it in that
+// bit; the others `high`.
+fn halved(local: u32, bit: u32, low: f32, high: f32) -> f32 {
+    let has_bit = (local & bit) != 0u;
+    return select(low, high, has_bit) + subgroupShuffleXor(select(high, low, has_bit), bit);
+}
+#endif
+
 #unroll P 6
 // ---- part $P ----
 
@@ -159,18 +168,29 @@ fn product_$P(local: u32, block: u32, weights: Weights_$P) -> Each_$P {
 #if SUBGROUPS
     let width = min(LANES_$P, subgroup_width);
     let parts = LANES_$P / width;
-    for (var step = 1u; step < LANES_$P; step <<= 1u) {
-        #unroll T CHUNK_$P
+    // Every thread goes on with the sums of one text: that of its number within a chunk.
+    #unroll R LROWS_$P
+#if FOUR_TEXTS_$P
+    let even$R = halved(local, 1u, sum0_$R, sum1_$R);
+    let odd$R = halved(local, 1u, sum2_$R, sum3_$R);
+    var sum$R = halved(local, 2u, even$R, odd$R);
+#else
+#if TWO_TEXTS_$P
+    var sum$R = halved(local, 1u, sum0_$R, sum1_$R);
+#else
+    var sum$R = sum0_$R;
+#endif
+#endif
+    #end
+    for (var step = CHUNK_$P; step < LANES_$P; step <<= 1u) {
         #unroll R LROWS_$P
-        sum$T_$R += select(0.0, subgroupShuffleXor(sum$T_$R, step), step < width);
-        #end
+        sum$R += select(0.0, subgroupShuffleXor(sum$R, step), step < width);
         #end
     }
-    if local % width == 0u {
-        #unroll T CHUNK_$P
+    if local % width < CHUNK_$P {
+        let row = local % CHUNK_$P * ROW_BLOCK_$P + local / LANES_$P * LROWS_$P;
         #unroll R LROWS_$P
-        lane_sums[($Tu * ROW_BLOCK_$P + local / LANES_$P * LROWS_$P + $Ru) * parts + local % LANES_$P / width] = sum$T_$R;
-        #end
+        lane_sums[(row + $Ru) * parts + local % LANES_$P / width] = sum$R;
         #end
     }
     workgroupBarrier();
@@ -226,7 +246,11 @@ fn sums_$P(local: u32, own: array<vec2<f32>, CHUNK_$P>) -> array<vec2<f32>, CHUN
 #if ALL_AT_ONCE
     let width = subgroup_width;
     #unroll T CHUNK_$P
+#if NORM_$P
     sums[$T] = subgroupAdd(sums[$T]);
+#else
+    sums[$T].x = subgroupAdd(sums[$T].x);
+#endif
     #end
     workgroupBarrier(); // earlier sums may still be being read
     if local % width == 0u {

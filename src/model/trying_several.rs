@@ -64,7 +64,10 @@ impl GpuModel {
         let made = self.several_persistent(team).await?;
         let works = match &made {
             Some(_) if is_tried => true,
-            Some(persistent) => self.is_worth_it(persistent).await?,
+            Some(persistent) => match self.is_worth_it(persistent).await {
+                Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
+                is_worth_it => is_worth_it.unwrap_or(false),
+            },
             None => false,
         };
         IS_TRIED.set(false);

@@ -15,6 +15,10 @@ use crate::pattention::Pattention;
 
 /// Positions that one workgroup scans at least (STRETCH of the shader).
 pub const STRETCH: usize = 128;
+/// Chunks of two texts and of four, by product.
+const TWO_TEXTS: [&str; 6] = ["TWO_TEXTS_0", "TWO_TEXTS_1", "TWO_TEXTS_2", "TWO_TEXTS_3", "TWO_TEXTS_4", "TWO_TEXTS_5"];
+const FOUR_TEXTS: [&str; 6] =
+    ["FOUR_TEXTS_0", "FOUR_TEXTS_1", "FOUR_TEXTS_2", "FOUR_TEXTS_3", "FOUR_TEXTS_4", "FOUR_TEXTS_5"];
 /// Inputs that are normalized, and those that Θ is applied to, by product.
 const FLAGS: [&str; 5] = ["NORM_0", "THETA_1", "THETA_3", "NORM_4", "THETA_5"];
 
@@ -265,6 +269,8 @@ impl Layers {
             for (name, value) in product.constants(self.team) {
                 spec = spec.with(format!("{name}_{number}"), value);
             }
+            // How far the preprocessor counts.
+            spec = spec.flag_if(TWO_TEXTS[number], product.chunk == 2).flag_if(FOUR_TEXTS[number], product.chunk == 4);
         }
         spec = spec
             .with("MAILBOX_STRIDE", self.mailbox.stride())
