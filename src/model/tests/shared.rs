@@ -101,6 +101,24 @@ fn what_a_team_needs_is_what_the_shader_declares() {
 }
 
 #[test]
+fn texts_are_taken_as_many_at_a_time_as_workgroup_memory_holds() {
+    let team = Team { workgroups: 128, threads: 256, spin_limit: 9, arithmetic: Arithmetic::Int8, subgroups: true };
+    let single = layers("TokenFormer-450M", Quantization::Q4, team).expect("kernel");
+    let limits = |bytes| wgpu::Limits { max_compute_workgroup_storage_size: bytes, ..wgpu::Limits::default() };
+    // Of the product with the longest rows, fewer.
+    for (bytes, texts, wanted) in [
+        (48 << 10, 8, Some([4, 4, 4, 4, 4, 2])),
+        (48 << 10, 2, Some([2; 6])),
+        (32 << 10, 8, Some([2, 2, 2, 2, 2, 1])),
+        (16 << 10, 8, None),
+    ] {
+        let kernel = single.for_texts(texts, &limits(bytes));
+        let chunks = kernel.map(|kernel| kernel.products.map(|product| product.chunk));
+        assert_eq!(chunks, wanted, "{texts} texts, {bytes} bytes");
+    }
+}
+
+#[test]
 fn every_other_kernel_fits_into_default_limits() {
     let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     for name in crate::config::PUBLISHED {
