@@ -126,42 +126,6 @@ fn quad_largest(local: u32, x: vec4<f32>) -> f32 {
 
 // ---- the layer ----
 
-// What row `at` of part 3 is added to, of each text from `first` on; anything for other threads.
-fn residual_3(at: u32, first: u32, layer: u32) -> Each_3 {
-    var values: Each_3;
-    if at < ROWS_3 {
-        if layer > 0u {
-            let begin = layer_mail - LAYER_STRIDE + AT_OUT + place(at, GROUPS_0);
-            #unroll T CHUNK_3
-            let look$T = atomicLoad(&mailbox[begin + text_mail(first + $Tu)]);
-            #end
-            #unroll T CHUNK_3
-            values[$T] = receive_after(look$T, begin + text_mail(first + $Tu));
-            #end
-        } else {
-            #unroll T CHUNK_3
-            values[$T] = h[text_of(first + $Tu) * D_MODEL + at];
-            #end
-        }
-    }
-    return values;
-}
-
-// The same for part 5.
-fn residual_5(at: u32, first: u32) -> Each_5 {
-    var values: Each_5;
-    if at < ROWS_5 {
-        let begin = layer_mail + AT_H + place(at, GROUPS_4);
-        #unroll T CHUNK_5
-        let look$T = atomicLoad(&mailbox[begin + text_mail(first + $Tu)]);
-        #end
-        #unroll T CHUNK_5
-        values[$T] = receive_after(look$T, begin + text_mail(first + $Tu));
-        #end
-    }
-    return values;
-}
-
 // One layer; the first of the dispatch takes h from its buffer, and the last leaves it there.
 fn run_layer(local: u32, wg_index: u32, layer: u32) {
     layer_mail = first_mail() + layer * LAYER_STRIDE;
@@ -182,12 +146,16 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 #if PACK_KEYS_0
     let pack_key_0 = load_pack_key_0(local, wg_index);
 #endif
+    var looks_0: Looks_0;
     for (var first = 0u; first < text_count(); first += CHUNK_0) {
         if wg_index < SHARERS_0 {
             var rows: Rows_0;
             if layer > 0u {
                 wait_for_texts(local, first, CHUNK_0, previous + AT_OUT, D_MODEL);
-                rows = receive_rows_0(local, first, previous + AT_OUT);
+                if first == 0u {
+                    looks_0 = look_at_rows_0(local, first, previous + AT_OUT);
+                }
+                rows = receive_rows_0(local, first, previous + AT_OUT, looks_0);
             } else {
                 #unroll T CHUNK_0
                 for (var i = 0u; i < ITEMS_0; i++) {
@@ -203,6 +171,10 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
             send_pack_scores_0(local, wg_index, pack_key_0, rows);
 #endif
             stage_0(local, rows);
+            // What the next texts need is on its way meanwhile.
+            if layer > 0u && first + CHUNK_0 < text_count() {
+                looks_0 = look_at_rows_0(local, first + CHUNK_0, previous + AT_OUT);
+            }
         }
         for (var block = wg_index; block < BLOCKS_0; block += WORKGROUPS) {
             if is_to_load(block, wg_index, first, BLOCKS_0) {
@@ -227,12 +199,19 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
             weights_1 = load_1(local, block);
         }
         let scores = layer_mail + AT_0 + segment * GROUPS_1 * 32u;
+        var looks: Looks_1;
         for (var first = 0u; first < text_count(); first += CHUNK_1) {
             wait_for_texts(local, first, CHUNK_1, scores, GROUPS_1 * 32u);
 #if PACK_VALUES_1
             pack_scores = layer_mail + AT_PACKS_0 + segment * PACK_TOKENS_1;
 #endif
-            stage_1(local, weights_of_1(local, receive_rows_1(local, first, scores)));
+            if first == 0u {
+                looks = look_at_rows_1(local, first, scores);
+            }
+            stage_1(local, weights_of_1(local, receive_rows_1(local, first, scores, looks)));
+            if first + CHUNK_1 < text_count() {
+                looks = look_at_rows_1(local, first + CHUNK_1, scores);
+            }
             let sums = product_1(local, block, weights_1);
             if local < ROW_BLOCK_1 {
                 #unroll T CHUNK_1
@@ -276,6 +255,7 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 
     var weights_3 = load_3(local, wg_index);
     workgroupBarrier(); // what this workgroup has sent is sent, before it waits
+    var looks_3: Looks_3;
     for (var first = 0u; first < text_count(); first += CHUNK_3) {
         var before = residual_3(wg_index * ROW_BLOCK_3 + local, first, layer);
         if wg_index < BLOCKS_3 {
@@ -283,7 +263,13 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 #if PACK_VALUES_3
             pack_scores = layer_mail + AT_PACKS_2;
 #endif
-            stage_3(local, weights_of_3(local, receive_rows_3(local, first, layer_mail + AT_2)));
+            if first == 0u {
+                looks_3 = look_at_rows_3(local, first, layer_mail + AT_2);
+            }
+            stage_3(local, weights_of_3(local, receive_rows_3(local, first, layer_mail + AT_2, looks_3)));
+            if first + CHUNK_3 < text_count() {
+                looks_3 = look_at_rows_3(local, first + CHUNK_3, layer_mail + AT_2);
+            }
         }
         for (var block = wg_index; block < BLOCKS_3; block += WORKGROUPS) {
             if is_to_load(block, wg_index, first, BLOCKS_3) {
@@ -306,14 +292,21 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 #if PACK_KEYS_4
     let pack_key_4 = load_pack_key_4(local, wg_index);
 #endif
+    var looks_4: Looks_4;
     for (var first = 0u; first < text_count(); first += CHUNK_4) {
         if wg_index < SHARERS_4 {
             wait_for_texts(local, first, CHUNK_4, layer_mail + AT_H, D_MODEL);
-            let rows = normalized_4(local, receive_rows_4(local, first, layer_mail + AT_H));
+            if first == 0u {
+                looks_4 = look_at_rows_4(local, first, layer_mail + AT_H);
+            }
+            let rows = normalized_4(local, receive_rows_4(local, first, layer_mail + AT_H, looks_4));
 #if PACK_KEYS_4
             send_pack_scores_4(local, wg_index, pack_key_4, rows);
 #endif
             stage_4(local, rows);
+            if first + CHUNK_4 < text_count() {
+                looks_4 = look_at_rows_4(local, first + CHUNK_4, layer_mail + AT_H);
+            }
         }
         for (var block = wg_index; block < BLOCKS_4; block += WORKGROUPS) {
             if is_to_load(block, wg_index, first, BLOCKS_4) {
@@ -331,6 +324,7 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 
     var weights_5 = load_5(local, wg_index);
     workgroupBarrier(); // what this workgroup has sent is sent, before it waits
+    var looks_5: Looks_5;
     for (var first = 0u; first < text_count(); first += CHUNK_5) {
         var before = residual_5(wg_index * ROW_BLOCK_5 + local, first);
         if wg_index < BLOCKS_5 {
@@ -338,7 +332,13 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 #if PACK_VALUES_5
             pack_scores = layer_mail + AT_PACKS_4;
 #endif
-            stage_5(local, weights_of_5(local, receive_rows_5(local, first, layer_mail + AT_4)));
+            if first == 0u {
+                looks_5 = look_at_rows_5(local, first, layer_mail + AT_4);
+            }
+            stage_5(local, weights_of_5(local, receive_rows_5(local, first, layer_mail + AT_4, looks_5)));
+            if first + CHUNK_5 < text_count() {
+                looks_5 = look_at_rows_5(local, first + CHUNK_5, layer_mail + AT_4);
+            }
         }
         for (var block = wg_index; block < BLOCKS_5; block += WORKGROUPS) {
             if is_to_load(block, wg_index, first, BLOCKS_5) {

@@ -66,19 +66,32 @@ alias Rows_$P = array<vec4<f32>, ITEMS_$P * CHUNK_$P>;
 // A number for each of them.
 alias Each_$P = array<f32, CHUNK_$P>;
 
-// The thread's slots of the rows of the texts from `first` on, which should be there: that of the first text begins at `at`
-// of the mailbox.
-fn receive_rows_$P(local: u32, first: u32, at: u32) -> Rows_$P {
-    var bits: array<vec4<u32>, ITEMS_$P * CHUNK_$P>;
+// What it has seen of them in the mailbox.
+alias Looks_$P = array<vec4<u32>, ITEMS_$P * CHUNK_$P>;
+
+// Looks at the thread's slots of the rows of the texts from `first` on: that of the first text begins at `at` of the mailbox.
+fn look_at_rows_$P(local: u32, first: u32, at: u32) -> Looks_$P {
+    var bits: Looks_$P;
+    #unroll T CHUNK_$P
+    for (var i = 0u; i < ITEMS_$P; i++) {
+        let s = min(local + i * WG, GROUPS_$P * 8u - 1u);
+        bits[$Tu * ITEMS_$P + i] = look4(at + text_mail(first + $Tu) + s, GROUPS_$P * 8u);
+    }
+    #end
+    return bits;
+}
+
+// What was looked at, which should be there; else it is looked at again.
+fn receive_rows_$P(local: u32, first: u32, at: u32, first_look: Looks_$P) -> Rows_$P {
+    var bits = first_look;
     for (var looks = 0u; looks <= spin_limit; looks++) {
-        var missing = false;
-        #unroll T CHUNK_$P
-        for (var i = 0u; i < ITEMS_$P; i++) {
-            let s = min(local + i * WG, GROUPS_$P * 8u - 1u);
-            bits[$Tu * ITEMS_$P + i] = look4(at + text_mail(first + $Tu) + s, GROUPS_$P * 8u);
-            missing |= any(bits[$Tu * ITEMS_$P + i] == vec4<u32>());
+        if looks > 0u {
+            bits = look_at_rows_$P(local, first, at);
         }
-        #end
+        var missing = false;
+        for (var i = 0u; i < ITEMS_$P * CHUNK_$P; i++) {
+            missing |= any(bits[i] == vec4<u32>());
+        }
 #if PACK_VALUES_$P
         if PACK_TOKENS_$P <= WG && local < PACK_TOKENS_$P {
             pack_score = atomicLoad(&mailbox[pack_scores + local]);
@@ -360,3 +373,41 @@ fn weights_of_$P(local: u32, scores: Rows_$P) -> Rows_$P {
 }
 #endif
 #end
+
+// ---- residuals ----
+
+// What row `at` of part 3 is added to, of each text from `first` on; anything for other threads.
+fn residual_3(at: u32, first: u32, layer: u32) -> Each_3 {
+    var values: Each_3;
+    if at < ROWS_3 {
+        if layer > 0u {
+            let begin = layer_mail - LAYER_STRIDE + AT_OUT + place(at, GROUPS_0);
+            #unroll T CHUNK_3
+            let look$T = atomicLoad(&mailbox[begin + text_mail(first + $Tu)]);
+            #end
+            #unroll T CHUNK_3
+            values[$T] = receive_after(look$T, begin + text_mail(first + $Tu));
+            #end
+        } else {
+            #unroll T CHUNK_3
+            values[$T] = h[text_of(first + $Tu) * D_MODEL + at];
+            #end
+        }
+    }
+    return values;
+}
+
+// The same for part 5.
+fn residual_5(at: u32, first: u32) -> Each_5 {
+    var values: Each_5;
+    if at < ROWS_5 {
+        let begin = layer_mail + AT_H + place(at, GROUPS_4);
+        #unroll T CHUNK_5
+        let look$T = atomicLoad(&mailbox[begin + text_mail(first + $Tu)]);
+        #end
+        #unroll T CHUNK_5
+        values[$T] = receive_after(look$T, begin + text_mail(first + $Tu));
+        #end
+    }
+    return values;
+}
