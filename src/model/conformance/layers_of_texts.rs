@@ -47,12 +47,10 @@ pub fn add(cases: &mut Cases) {
     let mut all = vec![(Small { format: TableFormat::Q8, arithmetic: f32s, ..small }, five, DependsOn::Nothing)];
     if cases.is_full() {
         let softmax = Small { format: TableFormat::F16, activation: NormActivation::Softmax, ..small };
-        let halves = Small { arithmetic: Arithmetic::F16, activation: NormActivation::GeluL2Norm, ..small };
         let full = [
             (small, five),
             (Small { past: 0, ..small }, two),
             (Small { arithmetic: f32s, ..softmax }, two),
-            (halves, five),
             (long, two),
             (Small { arithmetic: f32s, ..small }, Texts { tails: &[4; 8], most: 8 }),
             (Small { arithmetic: f32s, format: TableFormat::F16, threads: 256, ..long }, two),
@@ -82,10 +80,6 @@ fn step(lab: &mut Lab<'_>, model: Small, Texts { tails, most }: Texts) -> Result
     let Small { threads, arithmetic, .. } = model;
     let team = Team { workgroups, threads, spin_limit: 20_000, arithmetic, subgroups: true };
     let device = Abilities { subgroups: lab.gpu.has_subgroups(), f16: lab.gpu.has_f16 };
-    if arithmetic == Arithmetic::F16 && !device.f16 {
-        lab.skip("variants with f16: this device has none");
-        return Ok(());
-    }
     let placed = storage(&slab, tables[0].each_ref().map(|table| &table.table), stride);
     let kernel = Layers::new(&config, context, placed, team, device)
         .and_then(|kernel| kernel.for_texts(most, &lab.gpu.device.limits()))
