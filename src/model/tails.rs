@@ -26,7 +26,8 @@ impl Tails {
     /// Room for so many places and tokens of each.
     pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, places: usize, capacity: usize) -> Self {
         let row = config.hidden_size as u64 * 2;
-        let mut tails = Self { buffers: Vec::new(), places, capacity, row };
+        // Where nothing is written at once, something has to be bound.
+        let mut tails = Self { buffers: Vec::new(), places: places.max(1), capacity, row };
         let limits = gpu.device.limits();
         let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) / tails.layer_bytes();
         let slabs = weights.slabs.iter().map(|slab| slab.layers.clone());
