@@ -107,13 +107,12 @@ fn persistent_workgroups_write_each_text_as_it_is_alone() {
         return; // software GPUs take minutes to compile these
     }
     let least = Some(gpu(&GpuOptions::default()));
-    let (subgroups, f16) = (gpu_with_subgroups(), gpu_with_f16());
+    let subgroups = gpu_with_subgroups();
     let packed = Team { arithmetic: Arithmetic::Int8, ..ALONE };
     let cases = [
         (&subgroups, Quantization::Q4, packed),
         (&least, Quantization::Q8, ALONE),
         (&least, Quantization::Q4, packed),
-        (&f16, Quantization::Q8, Team { arithmetic: Arithmetic::F16, ..ALONE }),
         (&subgroups, Quantization::F16, Team { threads: 256, ..ALONE }),
     ];
     for (gpu, quantization, team) in cases {
