@@ -1,4 +1,4 @@
-//! The model as an engine: prompts, single steps, scores, and tokens that the GPU chooses.
+//! The model as an engine: prompts, single steps, scores, and tokens chosen on the GPU.
 
 use super::flights::Landed;
 use super::gpu_model::GpuModel;
@@ -147,7 +147,7 @@ impl Backend for GpuModel {
 
     fn stop_choosing(&mut self) {
         if self.persistent.is_some() {
-            // Nobody will hear whether workgroups timed out on these steps, so the cache must not keep them.
+            // No readback will report whether workgroups timed out on these steps, so the cache must not keep them.
             self.len -= self.flights.unverified().min(self.len);
         }
         self.flights.stop();

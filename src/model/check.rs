@@ -22,7 +22,7 @@ const BLOCKS: usize = 4;
 const BLOCK: usize = 16;
 /// Tokens of the chunk: deliberately no round number.
 const CHUNK: usize = 21;
-/// Single steps after it.
+/// Single steps after the chunk.
 const STEPS: usize = 2;
 /// Largest permitted error of the logits (L2, relative). Both sides round; a faulty result is off by more than this.
 const TOLERANCE: f64 = 1e-2;
@@ -32,14 +32,14 @@ const TOLERANCE: f64 = 1e-2;
 enum Finding {
     Right,
     Wrong,
-    /// Nothing: the model gives no numbers to compare. Its weights are zeros, say, or too large.
+    /// Nothing: the model gives no numbers to compare, for example because its weights are zeros or too large.
     Nothing,
 }
 
 /// A model of the first layer and some of the vocabulary, on the CPU.
 struct Sample {
     model: CpuModel,
-    /// The model's token for each of its own.
+    /// The model's token for each token of the sample.
     tokens: Vec<u32>,
 }
 
@@ -48,17 +48,17 @@ struct Copy<'a> {
     from: Placement<'a>,
     id: TensorId,
     region: Region,
-    /// Where it goes in the sample's region, and where it lies in the staging buffer.
+    /// Its offset in the sample's region, and in the staging buffer.
     to: usize,
     staged: u64,
 }
 
 impl GpuModel {
-    /// Makes sure that the model computes what it should, without packs; if subgroups are to blame, it does not use them from
-    /// then on. False if the model's own numbers do not allow a verdict.
+    /// Makes sure that the model computes correctly, without packs; if subgroups are at fault, it stops using them.
+    /// False if the model's own numbers do not allow a verdict.
     ///
     /// # Errors
-    /// `webgpu-unavailable` if it does not, `device-lost`.
+    /// `webgpu-unavailable` if it does not compute correctly, `device-lost`.
     pub async fn verify(&mut self) -> Result<bool> {
         self.drop_packs().await?;
         let found = self.finding().await?;
@@ -166,7 +166,7 @@ impl GpuModel {
         Ok(rows.zip(targets).zip(&scores).all(is_right))
     }
 
-    /// Reads the first layer and some rows of the embedding back.
+    /// Reads back the first layer and some rows of the embedding.
     async fn sample(&self) -> Result<Sample> {
         let vocab = self.config.padded_vocab_size;
         // Blocks begin at a multiple of their size, so that every copy begins and ends at a word.
@@ -219,7 +219,7 @@ fn are_finite(logits: &[f32]) -> bool {
     logits.iter().all(|x| x.is_finite())
 }
 
-/// True if logits match the expected ones. Where these are zeros, nothing else will do.
+/// True if the logits differ from the expected ones. If these are all zeros, only zeros will do.
 fn is_off(got: &[f32], wanted: &[f32]) -> bool {
     if wanted.iter().all(|x| *x == 0.0) {
         return got.iter().any(|x| *x != 0.0);

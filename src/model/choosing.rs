@@ -1,5 +1,5 @@
-//! Choosing tokens on the GPU: the token goes into the next step there, and the host reads it late (`flights`). What is kept
-//! here is what the host knows of a completion meanwhile, and tells the GPU.
+//! Choosing tokens on the GPU: the token is the next step's input there, and the host reads it later (`flights`). This
+//! module keeps what the host knows of a completion in the meantime, and what it passes to the GPU.
 
 use super::kernels::leaving;
 use super::kernels::repeats::TEXT;
@@ -15,27 +15,27 @@ use std::ops::Range;
 pub struct Choosing {
     /// Number of the token that the next step chooses.
     pub made: usize,
-    /// The completion that runs.
+    /// The running completion.
     running: Option<Running>,
-    /// The last token that the host knows of, or the first step's only one.
+    /// The last token that the host knows, or the input of the first step.
     input: u32,
-    /// Number of the next token that the host does not know.
+    /// Number of the first token that the host does not know.
     known: usize,
 }
 
 /// A completion as far as the host knows it.
 struct Running {
     options: SamplingOptions,
-    /// The tokens that have come, counted as the GPU does.
+    /// The tokens that have arrived, counted as the GPU does.
     seen: Seen,
-    /// The bias of every token, f32 [V], and between which ids the GPU has another one, since they continue a repeat of a text
-    /// that is too long for it.
+    /// The bias of every token, f32 [V], and the range of ids whose bias on the GPU differs, because they would
+    /// continue a repeat in a text that is too long for the GPU.
     bias: Vec<f32>,
     lowered: Range<usize>,
 }
 
 impl Choosing {
-    /// Begins a completion, or goes on with one.
+    /// Starts or resumes a completion.
     pub fn begin(
         &mut self,
         gpu: &Gpu,
@@ -49,28 +49,28 @@ impl Choosing {
         let bias = bias_of(options, vocab);
         buffers.write(gpu, options, &seen, &bias, real_ids);
         self.running = Some(Running { options: options.clone(), seen, bias, lowered: 0..0 });
-        // Tokens are numbered from the completion's beginning, wherever it goes on.
+        // Tokens are numbered from the start of the completion, wherever it resumes.
         let (written, last) = (text.written.len(), text.written.last().or(text.prompt.last()));
         (self.made, self.known, self.input) = (written, written, last.copied().unwrap_or(0));
     }
 
-    /// Tokens of the text that the next step has to look for repeats in.
+    /// Length in tokens of the text that the next step has to search for repeats.
     fn dry_text(&self) -> Option<usize> {
         let running = self.running.as_ref().filter(|running| running.options.dry.multiplier > 0.0)?;
         Some(running.seen.text().len() + self.made - self.known)
     }
 
-    /// Tokens of the text that the GPU looks for repeats in, at the next step; 0 if it need not.
+    /// Length in tokens of the text that the GPU searches for repeats at the next step; 0 if it does not search.
     pub fn compared(&self) -> usize {
         self.dry_text().filter(|tokens| *tokens <= TEXT).unwrap_or(0)
     }
 
-    /// The text is too long for the GPU, so repeats are looked for on the host, which has to know every token for it.
+    /// The text is too long for the GPU, so the host searches it for repeats, for which it has to know every token.
     pub fn compares_here(&self) -> bool {
         self.dry_text().is_some_and(|tokens| tokens > TEXT)
     }
 
-    /// To be called before a step that chooses: uploads what only the host finds out.
+    /// To be called before a step that chooses: uploads what only the host can determine.
     pub fn prepare(&mut self, gpu: &Gpu, buffers: SamplingRow<'_>) {
         if !self.compares_here() {
             return;
@@ -95,7 +95,7 @@ impl Choosing {
         *lowered = now;
     }
 
-    /// What the next step has to know of the completion: `leaving` and `xtc` of its uniform.
+    /// What the next step has to know about the completion: `leaving` and `xtc` of its uniform.
     pub fn step_words(&self) -> [u32; 2] {
         let Some(Running { options, seen, .. }) = &self.running else { return [leaving::NONE, 0] };
         let known = |at: usize| {
@@ -106,18 +106,19 @@ impl Choosing {
         [leaving, options.has_xtc_at(self.made as u32).into()]
     }
 
-    /// A step was made.
+    /// Records that a step was made.
     pub fn step_made(&mut self) {
         self.made += 1;
     }
 
-    /// Goes on where another device was, after `emitted` were chosen there. The next step's input is the token returned.
+    /// Resumes a completion from another device, after `emitted` were chosen there. Returns the next step's input
+    /// token.
     pub fn resume(&mut self, gpu: &Gpu, buffers: SamplingRow<'_>, emitted: &[u32]) -> u32 {
         emitted.iter().for_each(|token| self.note(*token));
         self.rewind(gpu, buffers)
     }
 
-    /// Takes note of the next token.
+    /// Records the next token.
     pub fn note(&mut self, token: u32) {
         if let Some(running) = &mut self.running {
             running.seen.note(token);
@@ -125,7 +126,7 @@ impl Choosing {
         (self.input, self.known) = (token, self.known + 1);
     }
 
-    /// Puts everything back to where the host's knowledge ends. The next step's input is the token returned.
+    /// Rolls back to the last token that the host knows. Returns the next step's input token.
     pub fn rewind(&mut self, gpu: &Gpu, buffers: SamplingRow<'_>) -> u32 {
         if let Some(running) = &self.running {
             buffers.write_seen(gpu, &running.options, &running.seen);
@@ -134,7 +135,7 @@ impl Choosing {
         self.input
     }
 
-    /// Forgets the completion.
+    /// Ends the completion.
     pub fn stop(&mut self) {
         (self.made, self.known, self.running) = (0, 0, None);
     }

@@ -1,7 +1,7 @@
 //! Chosen tokens on their way from the GPU to the host, which reads them late.
 //!
-//! Every step leaves the token of each text in a ring; after every few steps the rings are copied out together and mapped
-//! while further steps run. So the host's round trip to the GPU is paid for by nobody, as long as enough steps are ahead of it.
+//! Every step writes the token of each text to a ring; every few steps the rings are copied out together and mapped
+//! while further steps run. So the host's round trip to the GPU costs no time, as long as enough steps are queued.
 
 use super::kernels::layers::FAILURE_WORDS;
 use super::kernels::sample_pick::RING;
@@ -28,37 +28,37 @@ struct Flight {
 /// Tokens of one text or several, which are chosen in the same steps, between GPU and host.
 #[derive(Default)]
 pub struct Flights {
-    /// Of each text, the number of the token that the first step chooses.
+    /// For each text, the number of the token that the first step chooses.
     firsts: Vec<usize>,
-    /// Steps made, those of them whose tokens are on their way, and those whose tokens have come.
+    /// Numbers of steps made, of steps whose readback has started, and of steps whose tokens have arrived.
     made: usize,
     asked: usize,
     known: usize,
     flights: VecDeque<Flight>,
-    /// Tokens that have come and were not asked for yet, one of each text.
+    /// Tokens that have arrived but were not requested yet, one of each text per step.
     pending: VecDeque<Vec<u32>>,
     /// Staging buffers that are not in use.
     idle: Vec<GpuBuffer>,
     at_a_time: usize,
-    /// When the last flight came in.
+    /// When the last flight arrived.
     last: Option<Instant>,
-    /// The host wants the logits of every step as well, so none may be ahead.
+    /// The host wants the logits of every step as well, so no step may run ahead.
     pub wants_logits: bool,
 }
 
-/// What a flight brought.
+/// The result of a flight.
 pub enum Landed {
     /// The oldest tokens that the host did not know, one of each text.
     Tokens(Vec<u32>),
-    /// Workgroups timed out, so these steps and all after them are void: so many of them.
+    /// Workgroups timed out, so these steps and all after them are void: their number.
     Void(usize),
 }
 
-/// What flights are copied from: the rings, and what tells of workgroups that timed out.
+/// What flights are copied from: the rings, and the flags of workgroups that timed out.
 pub type Sources<'a> = (&'a SamplingBuffers, Option<&'a Persistent>);
 
 impl Flights {
-    /// Begins with texts whose next tokens have these numbers.
+    /// Starts with texts whose next tokens have these numbers.
     pub fn begin(&mut self, firsts: Vec<usize>, wants_logits: bool) {
         self.stop();
         (self.at_a_time, self.wants_logits, self.last) = (1, wants_logits, None);
@@ -112,8 +112,8 @@ impl Flights {
         self.asked = self.made;
     }
 
-    /// The oldest tokens that the host does not know; the caller has made them. Tells `note` of every token as it lands, and
-    /// of which text it is.
+    /// The oldest tokens that the host does not know; the caller has made their steps. Calls `note` with every token as
+    /// it arrives, and with its text.
     ///
     /// # Errors
     /// `device-lost`.
@@ -154,20 +154,20 @@ impl Flights {
         }
     }
 
-    /// Puts everything back to where the host's knowledge ends.
+    /// Rolls back to the last token that the host knows.
     pub fn rewind(&mut self) {
         self.land_all();
         (self.made, self.asked) = (self.known, self.known);
     }
 
-    /// Forgets all tokens that the host does not know.
+    /// Drops all tokens that the host does not know.
     pub fn stop(&mut self) {
         self.land_all();
         self.pending.clear();
         (self.made, self.asked, self.known) = (0, 0, 0);
     }
 
-    /// Steps of whose tokens nothing has come back yet.
+    /// Number of steps whose tokens have not arrived yet.
     pub fn unverified(&self) -> usize {
         self.made - self.known
     }

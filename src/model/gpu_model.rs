@@ -30,7 +30,7 @@ pub struct GpuModel {
     pub(super) weights: Weights,
     pub(super) scratch: Scratch,
     pub(super) plan: Plan,
-    /// A decode step's layers in few dispatches, where that works.
+    /// The layers of a decode step in few dispatches, where that works.
     pub(super) persistent: Option<Persistent>,
     /// Active packs.
     pub(super) packs: Option<Packs>,
@@ -38,14 +38,14 @@ pub struct GpuModel {
     pub(super) changes: Changes,
     /// Buffers and dispatches for inspecting parameter tokens, once needed.
     pub(super) inspecting: Option<Inspecting>,
-    /// Faults found while ways of making steps were tried out.
+    /// Faults found while ways of making steps were tried.
     pub(super) dropped: Vec<String>,
     pub(super) choosing: Choosing,
     /// Its tokens on their way to the host.
     pub(super) flights: Flights,
-    /// Who makes steps of several texts, as far as that is known.
+    /// Which team makes steps of several texts, as far as that is known.
     pub(super) several_teams: SeveralTeams,
-    /// Several texts at once, where such are written.
+    /// State of several texts that are generated at once.
     pub(super) several: Several,
     /// A training in progress.
     pub(super) training: Option<Training>,
@@ -61,7 +61,7 @@ impl GpuModel {
         &self.gpu
     }
 
-    /// Bytes of the weights on the GPU, those of packs included.
+    /// Bytes of the weights on the GPU, including packs.
     pub fn weight_bytes(&self) -> u64 {
         self.weight_bytes + self.packs.as_ref().map_or(0, |packs| packs.tables.bytes())
     }
@@ -91,7 +91,7 @@ impl GpuModel {
         self.gpu.queue.write_buffer(&self.scratch.step.buffer, 0, bytemuck::bytes_of(&step));
     }
 
-    /// What its dispatches are made of.
+    /// The parts that its dispatches are made of.
     pub(super) fn parts(&self) -> Parts<'_> {
         let packs = self.packs.as_ref().map(|packs| &packs.tables);
         Parts { gpu: &self.gpu, config: &self.config, weights: &self.weights, scratch: &self.scratch, packs }
@@ -107,7 +107,7 @@ impl GpuModel {
         self.persistent.as_ref().map(|persistent| persistent.team)
     }
 
-    /// What is not used because it does not work on this GPU: for `info`.
+    /// Features that are disabled because they do not work on this GPU: for `info`.
     pub fn notes(&self) -> Vec<String> {
         self.gpu.forgone().into_iter().chain(self.dropped.iter().cloned()).collect()
     }
@@ -136,7 +136,7 @@ impl GpuModel {
         if subgroups && self.gpu.has_subgroups() { "subgroups" } else { "trees" }
     }
 
-    /// Has `team` make the layers of decode steps from now on; true if that can be done.
+    /// Makes `team` run the layers of decode steps from now on; true if that is possible.
     ///
     /// # Errors
     /// `out-of-memory`, or `webgpu-unavailable` if the kernel does not compile.
@@ -163,7 +163,7 @@ impl GpuModel {
         self.submit_by(self.persistent.as_ref(), copy, work);
     }
 
-    /// The same where these are the workgroups that may time out.
+    /// The same with the given persistent workgroups, which may time out.
     pub(super) fn submit_by(
         &self,
         persistent: Option<&Persistent>,

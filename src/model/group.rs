@@ -1,4 +1,4 @@
-//! Pattentions that run as one.
+//! Pattentions that run together.
 
 use super::tables::Table;
 use super::weights::LayerTables;
@@ -13,7 +13,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// All, in the order in which they run.
+    /// All of them, in the order in which they run.
     pub const ALL: [Self; 3] = [Self::Qkv, Self::Proj, Self::Mlp];
 
     /// Its Pattentions.
@@ -25,7 +25,7 @@ impl Group {
         }
     }
 
-    /// The same as places in [`Pattention::ALL`].
+    /// The same as indices into [`Pattention::ALL`].
     pub fn range(self) -> std::ops::Range<usize> {
         let first = self.pattention() as usize;
         first..first + self.kinds().len()

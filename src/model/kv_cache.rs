@@ -24,7 +24,7 @@ impl LayerCache {
         self.ranges_of(1)
     }
 
-    /// The same with those of the `layers − 1` layers that follow in the same buffers.
+    /// The same together with those of the `layers − 1` following layers in the same buffers.
     pub fn ranges_of(&self, layers: usize) -> [wgpu::BufferBinding<'_>; 2] {
         let size = NonZeroU64::new(self.bytes * layers as u64);
         [&self.keys, &self.values].map(|buffer| wgpu::BufferBinding {
@@ -39,7 +39,7 @@ impl LayerCache {
         self.shared
     }
 
-    /// Bytes of keys, or values, from layer to layer.
+    /// Bytes of keys, or values, from one layer to the next.
     pub fn stride(&self) -> u64 {
         self.bytes
     }

@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 /// A model that is being loaded: buffers on the GPU that are filled tensor by tensor, while its kernels are compiled.
 pub struct Loading {
-    /// Where the bytes go.
+    /// Where the bytes are written.
     pub weights: Weights,
     config: ModelConfig,
     quantization: Quantization,
@@ -46,7 +46,7 @@ impl Loading {
         let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;
         let parts = Parts { gpu: &gpu, config: &config, weights: &weights, scratch: &scratch, packs: None };
         let mut kernels = Plan::kernels(parts)?;
-        // The slowest ones start first, so that they are not what the end waits for.
+        // The slowest ones start first, so that loading does not end up waiting for them.
         kernels.sort_by_cached_key(|kernel| Reverse(kernel.source().map_or(0, |source| source.len())));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
         Ok(Self { weights, config, quantization, weight_bytes, scratch, kernels, gpu })

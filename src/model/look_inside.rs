@@ -11,11 +11,11 @@ use crate::error::Result;
 use crate::gpu::GpuBuffer;
 use crate::packs::{Merged, PackTokens, ParameterToken};
 
-/// Tokens of a table that are read by one dispatch.
+/// Tokens of a table that one dispatch reads.
 const SLOTS_AT_ONCE: usize = 1024;
 
 impl GpuModel {
-    /// See [`Backend::inspect`]. A step with more rows than can be read at once is made in pieces.
+    /// See [`Backend::inspect`]. A step with more rows than one readback holds is split.
     pub(super) async fn look(&mut self, ids: &[u32], request: &InspectRequest) -> Result<Vec<Vec<FiredToken>>> {
         self.gpu.check()?;
         self.check_step(ids.len())?;
@@ -42,7 +42,7 @@ impl GpuModel {
         self.packs.as_ref().map(|packs| &packs.merged)
     }
 
-    /// A step with the kernels of a prompt, however few its tokens.
+    /// A step with the kernels of prefill, however few its tokens.
     fn look_at_piece(&self, inspecting: &Inspecting, ids: &[u32], asked: &Asked) {
         let (past, count) = (self.len, ids.len());
         self.gpu.queue.write_buffer(&self.scratch.ids.buffer, 0, bytemuck::cast_slice(ids));
@@ -78,7 +78,8 @@ impl GpuModel {
         Ok(floats.chunks_exact(2 * d).map(of).collect())
     }
 
-    /// Records a copy of tokens' keys and values, f32 [tokens, 2, d]; returns it with what must live until it is done.
+    /// Records a copy of tokens' keys and values, f32 [tokens, 2, d]; returns it with the objects that must live until
+    /// it is done.
     fn copy_tokens(&self, tokens: &[ParameterToken]) -> Result<(GpuBuffer, Vec<GpuBuffer>)> {
         let (gpu, d) = (&self.gpu, self.config.hidden_size);
         let out = GpuBuffer::storage(gpu, "tokens", (2 * tokens.len() * d * 4) as u64);

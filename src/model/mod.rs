@@ -1,20 +1,23 @@
-//! A TokenFormer on the GPU, from the lowest floor to the highest:
+//! A TokenFormer on the GPU, from the lowest layer of the code to the highest:
 //!
-//! - `tables`, `weights`, `kv_cache`: what lies on the device for good; `tails`: keys and values of several texts;
-//! - `kernels`: a room for each kernel, with what it is compiled with, its bindings and its workgroups;
-//! - `sampling_buffers`, `scratch`: the buffers of a step, whose sizes the kernels tell; `room`: whether there is room for all;
+//! - `tables`, `weights`, `kv_cache`: permanent buffers on the device; `tails`: keys and values of several texts;
+//! - `kernels`: a module for each kernel, with its constants, its bindings and its workgroups;
+//! - `sampling_buffers`, `scratch`: the buffers of a step, whose sizes the kernels define; `room`: whether everything
+//!   fits;
 //! - `stage`, `plan`: the dispatches of a step in their order; `persistent`: many layers in one dispatch;
-//! - `group`: Pattentions that run as one;
-//! - `pack_tables`: the tokens of packs on the device; `packs`: those that take part; `with_packs`: having them do so;
-//! - `flights`: tokens between GPU and host; `choosing`: what the host knows of a completion whose tokens the GPU chooses;
-//! - `several`: what several texts have that are written at once; `writing_several`: their steps; `several_teams`,
-//!   `trying_several`: who makes their layers;
-//! - `gpu_model`, `loading`, `backend`: a model that can run, where it comes from, and what it is for the loop above;
-//! - `inspecting`: what looking at parameter tokens takes; `look_inside`: looking at those of a model;
-//! - `training`: token packs are trained;
+//! - `group`: Pattentions that run together;
+//! - `pack_tables`: the tokens of packs on the device; `packs`: the active packs; `with_packs`: activating them;
+//! - `flights`: tokens on their way from GPU to host; `choosing`: what the host knows of a completion whose tokens the
+//!   GPU chooses;
+//! - `several`: the state of several texts that are generated at once; `writing_several`: their steps; `several_teams`,
+//!   `trying_several`: which team makes their layers;
+//! - `gpu_model`, `loading`, `backend`: a model that can run, how it is loaded, and its interface for the generation
+//!   loop;
+//! - `inspecting`: buffers and dispatches for inspecting parameter tokens; `look_inside`: inspecting those of a model;
+//! - `training`: training token packs;
 //! - `conformance`: each kernel alone against plain arithmetic;
-//! - `tune`, `check`, `pace`, `profile`: which way of making steps is fastest here, whether it is right, whether the CPU would
-//!   be faster, and how long kernels take.
+//! - `tune`, `check`, `pace`, `profile`: which way of making steps is fastest here, whether it is correct, whether the
+//!   CPU would be faster, and how long kernels take.
 
 mod backend;
 mod check;

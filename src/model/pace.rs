@@ -1,8 +1,8 @@
 //! Whether the CPU would be faster: how long a decode step takes on this GPU, and roughly how long on the CPU.
 //!
-//! The CPU has none of the weights, so it is measured with those that the self-test reads back, a layer and a few rows of
-//! the vocabulary: a step's time is proportional to the number of weights, and these are some of each kind. A GPU that is
-//! much faster is measured for one step, one that is much slower for two.
+//! The CPU has none of the weights, so it is measured with those that the self-test reads back, a layer and a few rows
+//! of the vocabulary: a step's time is proportional to the number of weights, and these include some of each kind. A
+//! GPU that is much faster is measured for one step, one that is much slower for two.
 
 use super::gpu_model::GpuModel;
 use super::tune;
@@ -15,12 +15,12 @@ use web_time::Instant;
 
 /// Steps on the CPU are repeated for this many seconds, since browsers' clocks may be coarse.
 const TRIAL: f64 = 0.005;
-/// Limit of the repetitions, for a clock that stands still.
+/// Limit of the repetitions, for a clock that does not advance.
 const MOST_STEPS: usize = 10_000;
-/// How often both are measured, one after the other: the first steps of a GPU clear memory, and a browser makes a loop
-/// faster once it has run for a while.
+/// How often both are measured, in turn: the first steps on a GPU clear memory, and a browser speeds up a loop once it
+/// has run for a while.
 const ROUNDS: usize = 4;
-/// A GPU that is this many times as fast as the CPU, or a CPU as fast as the GPU, is not measured again.
+/// If the GPU is this many times as fast as the CPU, or the CPU as fast as the GPU, measuring stops.
 const CLEAR: (f64, f64) = (3.0, 10.0);
 /// How much slower than the CPU a GPU must be to be replaced: trials are short and noisy, and the CPU has one thread to lose.
 const DOUBT: f64 = 1.25;
@@ -30,11 +30,11 @@ const UNTUNED: f64 = 3.0;
 /// Seconds of a decode step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// On this GPU, as steps are made before they are tuned.
+    /// On this GPU, as steps are made before tuning.
     pub gpu: f64,
     /// On the CPU, extrapolated from a part of the model.
     pub cpu: f64,
-    /// Steps on this GPU may yet become faster.
+    /// Tuning may still make steps on this GPU faster.
     pub is_untuned: bool,
 }
 
@@ -46,7 +46,7 @@ impl Pace {
 }
 
 impl GpuModel {
-    /// Measures both; `None` for a context that has too few tokens for it. The KV cache is empty afterwards.
+    /// Measures both; `None` if the context has too few tokens for it. The KV cache is empty afterwards.
     ///
     /// # Errors
     /// `device-lost`.
@@ -58,7 +58,7 @@ impl GpuModel {
         let (mut part, id) = self.part_on_cpu().await?;
         let share = weights(part.config()) as f64 / weights(&self.config) as f64;
         let mut cpu = seconds_of_step(&mut part, id).await? / share;
-        // This includes the wait for its result, so it is longer than a step among others.
+        // This includes the wait for its result, so it is longer than a step in a sequence.
         let from = Instant::now();
         self.logits_of_step().await?;
         let mut gpu = from.elapsed().as_secs_f64();
@@ -105,7 +105,7 @@ mod tests {
         let slower = |gpu, is_untuned| Pace { gpu, cpu: 0.010, is_untuned }.is_slower_than_cpu();
         assert_eq!([0.009, 0.012, 0.013].map(|gpu| slower(gpu, false)), [false, false, true]);
         assert_eq!([0.013, 0.029, 0.031].map(|gpu| slower(gpu, true)), [false, false, true]);
-        // A clock that stands still is no evidence against a GPU.
+        // A clock that does not advance is no evidence against a GPU.
         assert!(!Pace { gpu: 0.0, cpu: 0.0, is_untuned: false }.is_slower_than_cpu());
     }
 }

@@ -1,6 +1,6 @@
 //! The tokens of packs on the GPU, those of all packs side by side, and the intermediate results of steps with them.
 //!
-//! Query, key and value run as one, and a kernel runs for many layers: so the three, and all layers, are padded to
+//! Query, key and value run together, and a kernel runs for many layers: so the three, and all layers, are padded to
 //! the largest number of tokens among them, with zeros, which change nothing. Strengths are included in the values.
 
 use super::group::Group;
@@ -44,7 +44,7 @@ pub type LayerPacks = [Option<PackTable>; 3];
 #[derive(Debug)]
 struct Run {
     layers: Range<usize>,
-    /// The rotary angles, since `layers.wgsl` has no binding to spare, and then the tables of each layer.
+    /// The rotary angles, since `layers.wgsl` has no binding to spare, followed by the tables of each layer.
     buffer: Rc<GpuBuffer>,
 }
 
@@ -53,7 +53,7 @@ struct Run {
 struct Layout {
     /// Offset of the first layer, after the angles.
     first: u64,
-    /// From layer to layer.
+    /// Stride from layer to layer.
     stride: u64,
     keys: [u64; 3],
     values: [u64; 3],
@@ -115,7 +115,7 @@ impl Layout {
         }
     }
 
-    /// Few rows make few workgroups: parts per tile that are enough to fill a large GPU.
+    /// Few rows make few workgroups: enough parts per tile to fill a large GPU.
     fn parts(&self, gpu: &Gpu, group: Group) -> usize {
         let rows = group.kinds().len() * self.tokens[group as usize];
         let tiles = rows.div_ceil(TILE_ROWS).max(1) * MAX_CHUNK / TILE_TOKENS;
@@ -127,7 +127,7 @@ impl PackTables {
     /// Allocates tables for these numbers of tokens, filled with zeros.
     ///
     /// # Errors
-    /// `out-of-memory` for more than one binding can hold.
+    /// `out-of-memory` if one binding cannot hold them.
     pub fn new(
         gpu: &Gpu,
         config: &ModelConfig,
@@ -145,7 +145,8 @@ impl PackTables {
         if largest > limit {
             return Err(too_large(largest));
         }
-        // Laid out like the weights, so that a dispatch of many layers finds its packs in one binding; otherwise layer by layer.
+        // Laid out like the weights, so that a dispatch of many layers finds its packs in one binding; otherwise layer
+        // by layer.
         let mut ranges: Vec<Range<usize>> = weights.slabs.iter().map(|slab| slab.layers.clone()).collect();
         if ranges.is_empty() || ranges.iter().any(|layers| layout.bytes(layers.len()) > limit) {
             ranges = (0..config.num_layers).map(|layer| layer..layer + 1).collect();
@@ -181,7 +182,7 @@ impl PackTables {
         })
     }
 
-    /// True if these numbers of tokens fit these tables exactly: then there is nothing to compile.
+    /// True if these numbers of tokens fit these tables exactly: then nothing has to be compiled.
     pub fn are_for(&self, counts: &[[usize; 5]]) -> bool {
         let has_any = |tables: &LayerPacks, counts: &[usize; 5]| {
             tables
@@ -193,7 +194,8 @@ impl PackTables {
             && self.layers.iter().zip(counts).all(|(tables, counts)| has_any(tables, counts))
     }
 
-    /// Writes as many tokens as the tables were made for. Old keys after them stay: their values are zeros.
+    /// Writes as many tokens as the tables were made for. Old keys after them remain, which is harmless: their values
+    /// are zeros.
     pub fn write(&self, gpu: &Gpu, merged: &Merged) {
         let d = self.hidden;
         for (tables, layer) in self.layers.iter().zip(&merged.layers) {

@@ -9,7 +9,7 @@ use crate::packs::Merged;
 pub struct Packs {
     /// Their tokens.
     pub tables: PackTables,
-    /// What the tables hold, kept because training continues beside it.
+    /// The contents of the tables, kept because training continues next to them.
     pub merged: Merged,
     /// The layers of the model's plan without packs.
     pub layers: LayerStages,

@@ -1,4 +1,5 @@
-//! Many layers of a decode step in one dispatch (`kernels/layers`): what it is bound to, and who timed out.
+//! Many layers of a decode step in one dispatch (`kernels/layers`): its bindings, and the flags of workgroups that
+//! timed out.
 
 use super::kernels::layers::{
     Abilities, FAILURE_WORDS, Layers, LayersBuffers, LayersOfTextsBuffers, PlacedTable, Room, Storage, Team,
@@ -13,26 +14,27 @@ use crate::gpu::{Access, GpuBuffer, Warm};
 use std::cell::Cell;
 use std::num::NonZeroU64;
 
-/// Bytes behind the words of a mailbox's layers: the word that tells of a failure, and what aligns it.
+/// Bytes after the words of a mailbox's layers: the failure word, and padding for alignment.
 const FAILURE_BYTES: u64 = 16;
 
 /// All layers of a decode step in as few dispatches as bindings allow.
 pub struct Persistent {
-    /// How they are shared out.
+    /// How the layers are shared out.
     pub team: Team,
-    /// Each with both mailboxes: what one dispatch leaves in its set the next clears, whose set is the other.
+    /// Each for both turns: the next dispatch, which sends by the other set, clears what this one leaves in its set.
     dispatches: Vec<[Stage; 2]>,
     mailbox: GpuBuffer,
-    /// Bytes of a set, and of what comes before the word that tells of a failure.
+    /// Bytes of a set, and of the part before the failure word.
     set: (u64, u64),
     /// Which set comes next.
     turn: Cell<usize>,
-    /// What bind groups name besides the buffers of all steps.
+    /// Buffers in bind groups other than those of all steps.
     _rooms: Vec<GpuBuffer>,
 }
 
 impl Persistent {
-    /// Records all dispatches for a step of one token after `past`, or of one of each of several texts. What is recorded must be submitted, in order.
+    /// Records all dispatches for a step of one token after `past`, or of one token of each of several texts. The
+    /// recorded dispatches must be submitted, in order.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, past: usize) {
         for stages in &self.dispatches {
             stages[self.turn.get()].record(pass, past, 1);
@@ -50,7 +52,7 @@ impl Persistent {
         self.dispatches.len()
     }
 
-    /// Copies out what tells of workgroups that timed out, [`FAILURE_WORDS`] words.
+    /// Copies out the flags of workgroups that timed out, [`FAILURE_WORDS`] words.
     pub fn copy_failures(&self, encoder: &mut wgpu::CommandEncoder, to: &wgpu::Buffer, offset: u64) {
         for set in 0..FAILURE_WORDS as u64 {
             encoder.copy_buffer_to_buffer(&self.mailbox.buffer, set * self.set.0 + self.set.1, to, offset + set * 4, 4);
@@ -80,7 +82,7 @@ impl Persistent {
         })
     }
 
-    /// Those for a token of each of several texts; `None` also where packs take part.
+    /// The dispatches for a token of each of several texts; also `None` if packs are active.
     ///
     /// # Errors
     /// If the shader's files contradict each other.
@@ -136,7 +138,7 @@ impl Persistent {
         let mut stager = Stager::new(parts.gpu);
         let mut dispatches = Vec::new();
         for slab in &parts.weights.slabs {
-            // The last slab may have fewer layers; its mailbox ends where that of the others does.
+            // The last slab may have fewer layers; its mailbox ends at the same offset as the others'.
             let mut of_turn =
                 |turn| make(&mut stager, &kernel, &Mailbox { buffer: &mailbox.buffer, set, turn }, (slab, failed));
             let (Some(first), Some(second)) = (of_turn(0)?, of_turn(1)?) else { return Ok(None) };
@@ -147,10 +149,10 @@ impl Persistent {
     }
 }
 
-/// Two sets of words, by which dispatches send in turns.
+/// Two sets of words that dispatches use alternately.
 struct Mailbox<'a> {
     buffer: &'a wgpu::Buffer,
-    /// Bytes of a set, and of what comes before the word that tells of a failure.
+    /// Bytes of a set, and of the part before the failure word.
     set: (u64, u64),
     /// Which set a dispatch sends by.
     turn: u64,
@@ -164,7 +166,7 @@ impl Mailbox<'_> {
     }
 }
 
-/// What is to be compiled for a team; `None` where this model or GPU does not allow it.
+/// What to compile for a team; `None` where this model or GPU does not allow it.
 pub fn warm(parts: Parts<'_>, team: Team) -> Option<Warm> {
     let slab = parts.weights.slabs.first()?;
     let kernel = kernel(parts, team)?;
@@ -172,7 +174,7 @@ pub fn warm(parts: Parts<'_>, team: Team) -> Option<Warm> {
     Some(warm_kernel(&kernel, slab, others.zip(3..).map(|(access, index)| (index, access)).collect()))
 }
 
-/// What is to be compiled for up to so many texts; `None` as well where packs take part.
+/// What to compile for up to `texts` texts; also `None` if packs are active.
 pub fn warm_for_texts(parts: Parts<'_>, team: Team, texts: usize) -> Option<Warm> {
     let slab = parts.weights.slabs.first()?;
     let kernel = kernel_of_texts(parts, team, texts)?;
@@ -188,7 +190,7 @@ fn warm_kernel(kernel: &Layers, slab: &Slab, others: Vec<(u32, Access)>) -> Warm
     Warm::new(kernel.shader(layers, kernel.failed_at(layers)), accesses)
 }
 
-/// The kernel for a team and up to so many texts.
+/// The kernel for a team and up to `texts` texts.
 fn kernel_of_texts(parts: Parts<'_>, team: Team, texts: usize) -> Option<Layers> {
     if parts.packs.is_some() {
         return None;
@@ -210,7 +212,7 @@ fn kernel(parts: Parts<'_>, team: Team) -> Option<Layers> {
     kernel.fits(&gpu.device.limits()).then_some(kernel)
 }
 
-/// Where the tables of a slab's first layer, and a cache of so many bytes for each layer, lie.
+/// Where the tables of a slab's first layer lie, and a cache with `cache_bytes` for each layer.
 pub fn storage(slab: &Slab, tables: [&Table; 6], cache_bytes: u64) -> Storage {
     let format = slab.format();
     let tables = tables.map(|table| {

@@ -21,14 +21,14 @@ use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, Warm};
 use crate::pattention::Pattention;
 
-/// What dispatches are made of.
+/// The parts that dispatches are made of.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
     pub gpu: &'a Gpu,
     pub config: &'a ModelConfig,
     pub weights: &'a Weights,
     pub scratch: &'a Scratch,
-    /// Packs that take part.
+    /// Active packs.
     pub packs: Option<&'a PackTables>,
 }
 
@@ -44,24 +44,24 @@ pub struct Plan {
     pub logits_of_rows: Stages,
     /// Products of rows of u with the embedding, into the logits.
     pub embedding_product: Stages,
-    /// How likely tokens are, from the logits of such rows.
+    /// Log-probabilities of tokens, from the logits of such rows.
     pub score: Stages,
     /// Choosing a token from the logits of a row.
     pub choose: Choose,
-    /// What bind groups name besides weights and scratch.
+    /// Buffers in bind groups besides weights and scratch.
     _uniforms: Vec<GpuBuffer>,
 }
 
-/// Choosing a token, or one of each of several texts.
+/// Choosing a token, or one for each of several texts.
 pub struct Choose {
-    /// Looking for repeats, where they count.
+    /// Searching for repeats, if they are penalized.
     repeats: Stages,
     /// The choice: two dispatches.
     pub stages: Stages,
 }
 
 impl Choose {
-    /// Records it for `texts` texts; the longest has so many tokens in which repeats count.
+    /// Records it for `texts` texts; in the longest, this many tokens are searched for repeats.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, texts: usize, longest: usize) {
         if longest > 0 {
             self.repeats.record(pass, 0, longest);
@@ -76,7 +76,7 @@ pub struct LayerStages {
     pub decode: Stages,
     /// For a chunk of tokens.
     pub prefill: Stages,
-    /// What bind groups name besides weights, packs and scratch.
+    /// Buffers in bind groups besides weights, packs and scratch.
     _uniforms: Vec<GpuBuffer>,
 }
 
@@ -84,12 +84,12 @@ impl LayerStages {
     /// Compiles every pipeline and makes every bind group.
     ///
     /// # Errors
-    /// Those of [`Plan::new`].
+    /// See [`Plan::new`].
     pub fn new(parts: Parts<'_>) -> Result<Self> {
         Self::build(&mut Builder::new(parts, Stager::new(parts.gpu)))
     }
 
-    /// Every kernel of it, as [`Plan::kernels`] has them.
+    /// All its kernels, as in [`Plan::kernels`].
     ///
     /// # Errors
     /// If a shader's files contradict each other.
@@ -116,7 +116,7 @@ impl Plan {
         Self::build(&mut Builder::new(parts, Stager::new(parts.gpu)))
     }
 
-    /// Every kernel of it: while their like live, compiled, [`new`](Self::new) need not wait for each.
+    /// All its kernels: while the same kernels are kept compiled, [`new`](Self::new) does not wait for each.
     ///
     /// # Errors
     /// If a shader's files contradict each other.
@@ -154,7 +154,7 @@ impl<'a> Builder<'a> {
         Self { parts, stager, uniforms: Vec::new() }
     }
 
-    /// What is to be compiled for what `build` makes.
+    /// What to compile for the stages that `build` makes.
     fn notes<T>(parts: Parts<'a>, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<Vec<Warm>> {
         let mut builder = Self::new(parts, Stager::noting(parts.gpu));
         build(&mut builder)?;
@@ -253,7 +253,8 @@ impl Builder<'_> {
         Ok(stages)
     }
 
-    /// Choosing a token by `step`, with the buffers `c`; of several texts, with logits that lie so far apart, one of each.
+    /// Choosing a token by `step`, with the buffers `c`; for several texts, one for each, whose logits are this far
+    /// apart.
     fn choose(&mut self, step: &wgpu::Buffer, c: &SamplingBuffers, several: Option<usize>) -> Result<Choose> {
         let Parts { gpu, config, scratch: s, .. } = self.parts;
         let (mut repeats, mut stages) = (Stages::default(), Stages::default());
@@ -280,7 +281,7 @@ impl Builder<'_> {
         Ok(Choose { repeats, stages })
     }
 
-    /// Scores of a Pattention for one token, and behind them those of packs' tokens.
+    /// Scores of a Pattention for one token, followed by those of packs' tokens.
     fn keys(&mut self, stages: &mut Stages, (table, packs): WithPacks<'_>, x: KeysInput<'_>) -> Result<()> {
         let y = &self.parts.scratch.scores.buffer;
         self.rows(stages, (table, packs), x, y)

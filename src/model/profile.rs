@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer};
 use serde::{Deserialize, Serialize};
 
-/// Dispatches of a kernel that are timed together: a single one is as short as the clock's resolution.
+/// Dispatches of a kernel that are timed together: a single one is no longer than the clock's resolution.
 pub(super) const REPEATS: usize = 40;
 
 /// The step whose kernels are timed.
@@ -34,12 +34,12 @@ pub struct KernelTime {
     pub kernel: String,
     /// Dispatches per step.
     pub dispatches: usize,
-    /// Mean time of one, dispatched repeatedly, each after the one before it.
+    /// Mean time of one dispatch, dispatched repeatedly, each after the one before it.
     pub microseconds: f64,
 }
 
 impl GpuModel {
-    /// Times every kernel of a step, which forgets the cache's tokens; `None` without timestamps.
+    /// Times every kernel of a step, which clears the cache; `None` without timestamps.
     ///
     /// # Errors
     /// `device-lost`; `invalid-argument` for a step that does not exist.
@@ -74,8 +74,8 @@ impl GpuModel {
         times.map(Some)
     }
 
-    /// Finds out who makes steps of so many texts: who makes the layers is compiled beside the first texts, and tried when others
-    /// begin.
+    /// Settles which team makes steps of this many texts: its kernels are compiled during the first texts, and tried
+    /// when others start.
     async fn try_several(&mut self, texts: usize) -> Result<()> {
         for _ in 0..2 {
             self.truncate(0);
@@ -104,7 +104,7 @@ impl GpuModel {
         Ok(KernelTime { kernel, dispatches, microseconds: all / dispatches as f64 })
     }
 
-    /// Of steps of `count` tokens after `past`: each kernel with each grid that it has.
+    /// For steps of `count` tokens after `past`: each kernel with each grid that it has.
     async fn times_of(&self, parts: &[&Stages], past: usize, count: usize) -> Result<Vec<KernelTime>> {
         let mut times: Vec<KernelTime> = Vec::new();
         for stage in parts.iter().flat_map(|stages| stages.stages()) {

@@ -1,5 +1,5 @@
-//! Room on the GPU: all of it is made before anything large is downloaded. Where there is too little, the context gets
-//! shorter, and if that does not help, the error says what would fit.
+//! Memory on the GPU: all of it is allocated before anything large is downloaded. If there is too little, the context
+//! is shortened, and if that does not help, the error says what would fit.
 
 use super::scratch::Scratch;
 use super::weights::Weights;
@@ -12,10 +12,10 @@ use crate::gpu::Gpu;
 /// The shortest context that is tried, in tokens.
 const SHORTEST: usize = 64;
 
-/// Room for the weights.
+/// Allocates the weights.
 ///
 /// # Errors
-/// `out-of-memory` with what would take less.
+/// `out-of-memory`, with a suggestion of what takes less.
 pub async fn for_weights(gpu: &Gpu, config: &ModelConfig, quantization: Quantization) -> Result<Weights> {
     match gpu.scoped("Making room for the weights", || Weights::new(gpu, config, quantization)).await {
         Err(e) if e.code == ErrorCode::OutOfMemory => {
@@ -27,8 +27,8 @@ pub async fn for_weights(gpu: &Gpu, config: &ModelConfig, quantization: Quantiza
     }
 }
 
-/// Room for everything else, and how long the context is that it holds: `wanted`, or what the model is made for, or, if
-/// nobody wants a certain length, as much of that as there is room for.
+/// Allocates everything else, and returns the length of the context that fits: `wanted`, or the model's own, or, if no
+/// length was requested, as much of that as memory allows.
 ///
 /// # Errors
 /// `out-of-memory` with the length that would fit.
@@ -69,7 +69,7 @@ async fn try_context(gpu: &Gpu, config: &ModelConfig, weights: &Weights, length:
     gpu.scoped("Making room for the context", || Ok(Scratch::new(gpu, config, weights, length))).await
 }
 
-/// What takes less than `bytes`.
+/// What would take less than `bytes`.
 fn smaller(config: &ModelConfig, bytes: u64) -> String {
     let precision = Quantization::ALL.into_iter().rev().find_map(|q| {
         let less = weight_bytes(config, q);

@@ -1,4 +1,4 @@
-//! What choosing a token on the GPU reads and writes.
+//! Buffers for choosing a token on the GPU.
 
 use super::kernels::repeats::TEXT;
 use super::kernels::sample_adjust;
@@ -16,22 +16,23 @@ pub struct SamplingBuffers {
     vocab: usize,
     /// Uniform `Sampling`, or for several texts `TextSampling` [MOST_ROWS].
     pub sampling: GpuBuffer,
-    /// How often prompt and output hold each token, and which is barred: see `sampling.wgsl`, vec2<u32> [R, V].
+    /// How often prompt and output contain each token, and which tokens are barred: see `sampling.wgsl`, vec2<u32> [R,
+    /// V].
     pub seen: GpuBuffer,
     /// Logit bias, f32 [R, V].
     pub bias: GpuBuffer,
     /// Logits after penalties, bias and temperature, f32 [R, 4·⌈V / 4⌉].
     pub adjusted: GpuBuffer,
-    /// Two vec4<f32> for every workgroup of `sample_adjust.wgsl`, which has some for each text.
+    /// Two vec4<f32> for every workgroup of `sample_adjust.wgsl`, which has several for each text.
     pub partials: GpuBuffer,
     /// Tokens chosen, u32 [R, RING].
     pub tokens: GpuBuffer,
-    /// Prompt and output, where repeats are looked for on the GPU, u32 [R, TEXT], and what was found, u32 [R, V].
+    /// Prompt and output, if the GPU searches for repeats, u32 [R, TEXT], and the repeats found, u32 [R, V].
     pub text: GpuBuffer,
     pub lengths: GpuBuffer,
 }
 
-/// Those of one text.
+/// The buffers of one text.
 #[derive(Clone, Copy)]
 pub struct SamplingRow<'a> {
     buffers: &'a SamplingBuffers,
@@ -39,12 +40,12 @@ pub struct SamplingRow<'a> {
 }
 
 impl SamplingBuffers {
-    /// Allocates for a vocabulary and so many texts.
+    /// Allocates for a vocabulary and a number of texts.
     pub fn new(gpu: &Gpu, config: &ModelConfig, rows: usize) -> Self {
         use wgpu::BufferUsages as U;
         let vocab = config.padded_vocab_size;
         let f32s = |label, n: usize| GpuBuffer::storage(gpu, label, (rows * n) as u64 * 4);
-        // A shader for several has them for as many as there may be.
+        // A shader for several texts has options for the largest possible number.
         let texts = if rows > 1 { rows.max(MOST_ROWS) } else { rows };
         let sampling = (texts * size_of::<TextSampling>()) as u64;
         Self {
@@ -66,14 +67,14 @@ impl SamplingBuffers {
         self.rows
     }
 
-    /// Those of one text.
+    /// The buffers of one text.
     pub fn row(&self, row: usize) -> SamplingRow<'_> {
         SamplingRow { buffers: self, row }
     }
 }
 
 impl SamplingRow<'_> {
-    /// Uploads the options of a completion, where it goes on.
+    /// Uploads the options of a completion at the point where it resumes.
     pub fn write(self, gpu: &Gpu, options: &SamplingOptions, seen: &Seen, bias: &[f32], real_ids: usize) {
         let (prompt, written) = (seen.text().len() - seen.written(), seen.written());
         let sampling = Sampling::new(options, real_ids.min(seen.counts().len()), prompt, written);
@@ -83,7 +84,8 @@ impl SamplingRow<'_> {
         self.write_bias(gpu, 0, bias);
     }
 
-    /// Uploads what penalties count, which ids are barred where the text goes on, and the text itself if its repeats count.
+    /// Uploads the counts for penalties, the ids that are barred at this point, and the text itself if its repeats are
+    /// penalized.
     pub fn write_seen(self, gpu: &Gpu, options: &SamplingOptions, seen: &Seen) {
         let vocab = self.buffers.vocab;
         self.upload(gpu, (&self.buffers.seen, 8 * vocab), 0, bytemuck::cast_slice(&seen_words(options, seen)));
@@ -98,7 +100,7 @@ impl SamplingRow<'_> {
         self.upload(gpu, (&self.buffers.bias, 4 * self.buffers.vocab), first * 4, bytemuck::cast_slice(bias));
     }
 
-    /// Writes from byte `at` of the text's part of a buffer on, whose parts have so many bytes.
+    /// Writes to the text's part of a buffer from byte `at` on; each part has the given number of bytes.
     fn upload(self, gpu: &Gpu, (to, stride): (&GpuBuffer, usize), at: usize, bytes: &[u8]) {
         gpu.queue.write_buffer(&to.buffer, (self.row * stride + at) as u64, bytes);
     }

@@ -15,7 +15,7 @@ use crate::pattention::Pattention;
 
 /// Most tokens of one prefill step: enough for the narrow products to fill a large GPU.
 pub const MAX_CHUNK: usize = 1024;
-/// Rows of logits that are made at a time where all are wanted: a tile of `matmul.wgsl`.
+/// Rows of logits that are computed at a time if all are wanted: a tile of `matmul.wgsl`.
 pub const LOGIT_ROWS: usize = TILE_TOKENS;
 /// Of these, rows that the host reads at a time.
 pub const STAGED_ROWS: usize = 16;
@@ -24,7 +24,7 @@ pub const STAGED_ROWS: usize = 16;
 const ENOUGH_TILES: usize = 512;
 const MOST_PARTS: usize = 4;
 
-/// Into how many parts the sums of narrow products are split.
+/// The number of parts that the sums of narrow products are split into.
 #[derive(Clone, Copy, Debug)]
 pub struct Splits {
     /// Parts of a split sum.
@@ -34,14 +34,14 @@ pub struct Splits {
 }
 
 impl Splits {
-    /// For products of up to `rows` rows; `None` where that would bring nothing.
+    /// For products of up to `rows` rows; `None` where splitting would not help.
     fn new(gpu: &Gpu, rows: usize) -> Option<Self> {
         let tiles = rows.div_ceil(TILE_ROWS) * MAX_CHUNK / TILE_TOKENS;
         let parts = (ENOUGH_TILES / tiles).min(MOST_PARTS);
         (parts > 1 && !gpu.is_software).then_some(Self { parts, most_rows: rows })
     }
 
-    /// True for a product of so many rows.
+    /// True for a product of this many rows.
     pub fn applies_to(self, rows: usize) -> bool {
         rows <= self.most_rows && rows.is_multiple_of(4)
     }
@@ -61,7 +61,7 @@ pub struct Scratch {
     pub scores: GpuBuffer,
     /// Query, key and value of a chunk, f32 [MAX_CHUNK, 3, d].
     pub qkv: GpuBuffer,
-    /// How narrow products are split, and room for their parts, f32 [parts, MAX_CHUNK, d].
+    /// How narrow products are split, and a buffer for their parts, f32 [parts, MAX_CHUNK, d].
     pub splits: Option<Splits>,
     pub products: GpuBuffer,
     /// Rotated queries, f32 [MAX_CHUNK, d].
@@ -75,7 +75,7 @@ pub struct Scratch {
     /// Tokens to score, u32 [MAX_CHUNK], and their scores, `Score` of `shaders/score.wgsl` [MAX_CHUNK].
     pub targets: GpuBuffer,
     pub target_scores: GpuBuffer,
-    /// For choosing tokens.
+    /// Buffers for choosing tokens.
     pub choose: SamplingBuffers,
     /// Logits or scores on their way to the host.
     pub staging: GpuBuffer,
@@ -96,12 +96,12 @@ fn widest(config: &ModelConfig) -> usize {
 }
 
 impl Scratch {
-    /// Bytes of the KV cache for a context of so many tokens.
+    /// Bytes of the KV cache for a context of `context_length` tokens.
     pub fn kv_bytes(config: &ModelConfig, context_length: usize) -> u64 {
         2 * cache_bytes(config, context_length) * config.num_layers as u64
     }
 
-    /// Bytes of the largest piece that is bound as one.
+    /// Bytes of the largest piece that is bound at once.
     pub fn largest(config: &ModelConfig, context_length: usize) -> u64 {
         let row = widest(config).max(4 * config.hidden_size);
         let rows = [MAX_CHUNK * row, LOGIT_ROWS * config.padded_vocab_size, context_length * config.rotary_dims()];

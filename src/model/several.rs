@@ -1,4 +1,4 @@
-//! Several texts at once on the GPU: what each has besides the KV cache that all share.
+//! Several texts at once on the GPU: the state of each besides the KV cache that all share.
 
 use super::choosing::Choosing;
 use super::flights::Flights;
@@ -13,7 +13,7 @@ use crate::engine::MOST_ROWS;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer};
 
-/// A text that is being written.
+/// A text that is being generated.
 pub(super) struct Text {
     pub(super) place: usize,
     /// Position of the token that the next step reads.
@@ -27,13 +27,13 @@ pub struct Several {
     pub(super) tails: Tails,
     /// Uniform `TextStep` [MOST_ROWS], and parts of the attention, f32 [MOST_ROWS, parts].
     pub(super) buffers: Option<[GpuBuffer; 2]>,
-    /// For as many texts as were written at once so far, or more.
+    /// For the largest number of texts generated at once so far, or more.
     pub(super) sampling: Option<SamplingBuffers>,
     /// Their tokens on their way to the host.
     pub(super) flights: Flights,
-    /// For so many tokens; made anew where buffers are.
+    /// For this many tokens; made again when the buffers are.
     pub(super) plan: Option<(usize, SeveralPlan)>,
-    /// Who makes the layers in few dispatches, for as many texts and the same buffers as the plan.
+    /// The persistent workgroups that run the layers, for as many texts and the same buffers as the plan.
     pub(super) persistent: Option<Persistent>,
     pub(super) texts: Vec<Text>,
     /// Tokens that the texts share.
@@ -41,18 +41,18 @@ pub struct Several {
 }
 
 impl Several {
-    /// Tokens that a tail has room for.
+    /// Capacity of a tail, in tokens.
     pub fn capacity(&self) -> usize {
         self.tails.capacity()
     }
 
-    /// How many steps are well made before the tokens of the first are asked for.
+    /// How many steps should be queued before the tokens of the first are requested.
     pub fn ahead(&self) -> usize {
         let compares_here = self.texts.iter().any(|text| text.choosing.compares_here());
         if compares_here { 1 } else { self.flights.steps_ahead() }
     }
 
-    /// Forgets tokens that were not asked for.
+    /// Drops tokens that were not requested.
     pub fn stop(&mut self) {
         self.texts.clear();
         self.flights.stop();
@@ -60,7 +60,7 @@ impl Several {
 }
 
 impl Several {
-    /// The dispatches of steps of up to `tokens` texts, and the buffers that they name.
+    /// The dispatches of steps of up to `tokens` texts, and the buffers that they refer to.
     pub(super) fn prepare(&mut self, parts: Parts<'_>, tokens: usize) -> Result<SeveralPlan> {
         let (gpu, stride) = (parts.gpu, parts.scratch.attention.stride());
         let [steps, attention] = self.buffers.get_or_insert_with(|| new_buffers(gpu, stride));
@@ -73,7 +73,7 @@ impl Several {
 }
 
 impl Several {
-    /// The layers of the plan's steps as a team makes them; `None` where that is not possible, or nothing is planned.
+    /// The layers of the plan's steps as a team runs them; `None` where that is not possible, or nothing is planned.
     pub(super) fn persistent_of(&self, parts: Parts<'_>, team: Team) -> Result<Option<Persistent>> {
         let (Some((tokens, _)), Some([steps, attention])) = (&self.plan, &self.buffers) else { return Ok(None) };
         let Some(sampling) = &self.sampling else { return Ok(None) };
@@ -83,8 +83,8 @@ impl Several {
     }
 }
 
-/// Records all layers for `count` texts, the longest of which has `longest` tokens before this step: by persistent workgroups, if
-/// there are any.
+/// Records all layers for `count` texts, the longest of which has `longest` tokens before this step: by persistent
+/// workgroups, if there are any.
 pub(super) fn record_layers(
     pass: &mut wgpu::ComputePass<'_>,
     (plan, persistent): (&SeveralPlan, Option<&Persistent>),

@@ -32,14 +32,14 @@ impl Stage {
 #[derive(Default)]
 pub struct Stages(Vec<Stage>, Vec<(usize, Mark)>);
 
-/// A place between dispatches where scores of a Pattention can be looked at.
+/// A point between dispatches where scores of a Pattention can be inspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The layer.
     pub layer: usize,
     /// Which Pattentions.
     pub group: Group,
-    /// Those of packs' tokens: the base's are weights by now.
+    /// The scores are those of packs' tokens: the base's are weights by now.
     pub of_packs: bool,
 }
 
@@ -51,12 +51,12 @@ impl Stages {
         }
     }
 
-    /// Notes that scores can be looked at between the dispatches so far and those that follow.
+    /// Marks that scores can be inspected between the dispatches so far and those that follow.
     pub fn mark(&mut self, mark: Mark) {
         self.1.push((self.0.len(), mark));
     }
 
-    /// Records all dispatches, and has `look` record something at each mark.
+    /// Records all dispatches, and lets `look` record something at each mark.
     pub fn record_looking(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
@@ -90,7 +90,7 @@ impl Stages {
     }
 }
 
-/// Makes dispatches, or notes what is to be compiled for them.
+/// Makes dispatches, or collects what they need compiled.
 pub struct Stager<'a> {
     gpu: &'a Gpu,
     kernels: Kernels,
@@ -102,17 +102,17 @@ impl<'a> Stager<'a> {
         Self { gpu, kernels: Kernels::default() }
     }
 
-    /// Makes nothing, and notes what is to be compiled.
+    /// Makes nothing, and collects what to compile.
     pub fn noting(gpu: &'a Gpu) -> Self {
         Self { gpu, kernels: Kernels::noting() }
     }
 
-    /// What was noted.
+    /// What was collected.
     pub fn into_notes(self) -> Vec<Warm> {
         self.kernels.into_notes()
     }
 
-    /// Makes a dispatch; `None` where it is only noted.
+    /// Makes a dispatch; `None` if it is only collected.
     ///
     /// # Errors
     /// If the shader's files contradict each other.

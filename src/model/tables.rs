@@ -11,9 +11,9 @@ use std::rc::Rc;
 /// A run of rows of a table: where its elements and its scales lie.
 #[derive(Debug)]
 pub struct TablePart {
-    /// First row of the table that lies here.
+    /// First row of the table in this run.
     pub first_row: usize,
-    /// Rows that lie here.
+    /// Number of rows in this run.
     pub rows: usize,
     buffer: Rc<GpuBuffer>,
     elements_offset: u64,
@@ -43,14 +43,14 @@ pub struct Table {
     pub parts: Vec<TablePart>,
 }
 
-/// Where a piece of a tensor's bytes goes.
+/// Destination of a piece of a tensor's bytes.
 #[derive(Debug)]
 pub struct Placement<'a> {
     /// The buffer to write to.
     pub buffer: &'a wgpu::Buffer,
     /// Offset in it, in bytes.
     pub offset: u64,
-    /// Which of the piece's bytes.
+    /// The range of the piece's bytes.
     pub bytes: Range<usize>,
 }
 
@@ -65,7 +65,7 @@ impl Elements {
     }
 }
 
-/// The flag that says in a shader how a table's elements are stored.
+/// The flag by which a shader knows how a table's elements are stored.
 pub fn format_flag(format: TableFormat) -> &'static str {
     match format {
         TableFormat::Q4 => "Q4",
@@ -95,13 +95,13 @@ impl Table {
         Self { elements: Elements::Stored(format), shape, parts }
     }
 
-    /// A table of single precision, which lies somewhere in a buffer.
+    /// A table of single precision at some offset of a buffer.
     pub fn of_f32(shape: TableShape, buffer: Rc<GpuBuffer>, elements_offset: u64) -> Self {
         let part = TablePart { first_row: 0, rows: shape.rows, buffer, elements_offset, scales_offset: 0 };
         Self { elements: Elements::F32, shape, parts: vec![part] }
     }
 
-    /// Rows that one binding can hold, in whole blocks, so that scales stay aligned to words where a table is cut.
+    /// Rows that one binding can hold, in whole blocks, so that scales stay word-aligned where a table is cut.
     pub fn rows_per_part(gpu: &Gpu, format: TableFormat, cols: usize) -> usize {
         let limits = gpu.device.limits();
         let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size / 2);
@@ -155,13 +155,13 @@ impl Table {
         }
     }
 
-    /// The elements of its one part as a binding of another number.
+    /// The elements of its only part as a binding with another number.
     pub fn elements_binding(&self, index: u32) -> Binding<'_> {
         let mut bindings = self.bindings(&self.parts[0]);
         Binding { index, ..bindings.swap_remove(0) }
     }
 
-    /// Where `len` bytes at `offset` of the region of the rows from `first_row` on belong.
+    /// Where `len` bytes at `offset` of the region that starts at row `first_row` belong.
     pub fn place(&self, first_row: usize, region: Region, offset: usize, len: usize) -> Vec<Placement<'_>> {
         let row_bytes = self.elements.row_bytes(self.shape.cols, region) as usize;
         let start = first_row * row_bytes + offset;
@@ -180,7 +180,7 @@ impl Table {
     }
 }
 
-/// Most bytes of a buffer for several layers: larger ones are harder to allocate.
+/// Largest buffer for several layers, in bytes: larger ones are harder to allocate.
 const MOST_SLAB_BYTES: u64 = 512 << 20;
 
 /// The tables of some neighbouring layers as one: the elements of all, then the scales of all.
@@ -258,7 +258,7 @@ impl Slab {
         if self.format.is_quantized() { vec![elements, scales()] } else { vec![elements] }
     }
 
-    /// Groups of elements and words of scales from layer to layer.
+    /// Groups of elements and words of scales from one layer to the next.
     pub fn strides(&self) -> (usize, usize) {
         ((self.strides.0 / self.group_bytes()) as usize, (self.strides.1 / 4) as usize)
     }

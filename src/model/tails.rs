@@ -6,27 +6,27 @@ use crate::gpu::{Gpu, GpuBuffer};
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-/// Fewest tokens that a tail has room for.
+/// Smallest capacity of a tail, in tokens.
 pub const LEAST: usize = 128;
 
-/// A tail for each of some places: f16 [layers, 2 (keys, values), places, capacity, d], in buffers that neighbouring layers may
-/// share.
+/// A tail for each of several places: f16 [layers, 2 (keys, values), places, capacity, d], in buffers that neighbouring
+/// layers may share.
 #[derive(Default)]
 pub struct Tails {
     /// With the layers that each is for.
     buffers: Vec<(Range<usize>, GpuBuffer)>,
     places: usize,
-    /// Tokens that a tail has room for.
+    /// Capacity of a tail, in tokens.
     capacity: usize,
     /// Bytes of a token's key, or value.
     row: u64,
 }
 
 impl Tails {
-    /// Room for so many places and tokens of each.
+    /// Allocates this many places with this many tokens each.
     pub fn new(gpu: &Gpu, config: &ModelConfig, weights: &Weights, places: usize, capacity: usize) -> Self {
         let row = config.hidden_size as u64 * 2;
-        // Where nothing is written at once, something has to be bound.
+        // Without several texts, something has to be bound nevertheless.
         let mut tails = Self { buffers: Vec::new(), places: places.max(1), capacity, row };
         let limits = gpu.device.limits();
         let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) / tails.layer_bytes();
@@ -39,7 +39,7 @@ impl Tails {
         tails
     }
 
-    /// The same with room for more; what they hold stays.
+    /// The same with a larger capacity; the contents are kept.
     pub fn grown(&self, gpu: &Gpu, grown: Self) -> Self {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         for layer in self.buffers.iter().flat_map(|(layers, _)| layers.clone()) {
@@ -55,12 +55,12 @@ impl Tails {
         grown
     }
 
-    /// How many tails there are.
+    /// Number of tails.
     pub fn places(&self) -> usize {
         self.places
     }
 
-    /// Tokens that a tail has room for.
+    /// Capacity of a tail, in tokens.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -74,7 +74,7 @@ impl Tails {
         [of(start), of(start + size)]
     }
 
-    /// Those of some layers together, if they share a buffer.
+    /// Keys and values of some layers together, if they share a buffer.
     pub fn of_layers(&self, layers: &Range<usize>) -> Option<wgpu::BufferBinding<'_>> {
         let (_, buffer) = self.buffers.iter().find(|(of, _)| of == layers)?;
         Some(buffer.buffer.as_entire_buffer_binding())

@@ -1,5 +1,6 @@
-//! Having persistent workgroups make the layers of steps of several texts: compiled beside steps of many dispatches once several
-//! texts are first written, then tried, on the logits of the texts' first step and on the time that steps take.
+//! Using persistent workgroups for the layers of steps of several texts: their kernels are compiled during steps of
+//! many dispatches once several texts are first generated, then tried: the logits of the texts' first step are
+//! compared, and steps are timed.
 
 use super::gpu_model::GpuModel;
 use super::kernels::Step;
@@ -18,18 +19,19 @@ const STEPS: usize = 4;
 const ROUNDS: usize = 3;
 
 thread_local! {
-    /// A trial has begun and not ended: if the device was lost by it, its successors do not try again.
+    /// A trial has started and not ended: if it loses the device, later sessions do not try again.
     static IS_TRIED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl GpuModel {
-    /// Has steps of up to `texts` texts, which were begun, made by the team of single steps, if that works; else by many
-    /// dispatches.
+    /// Makes the team of single steps run the steps of up to `texts` texts that were started, if that works; otherwise
+    /// they take many dispatches.
     ///
     /// # Errors
     /// `device-lost`.
     pub(super) async fn choose_several_team(&mut self, texts: usize) -> Result<()> {
-        // Sums in f16 of several texts are up to 3.4 times as far off as a kernel's may be, though logits are near enough.
+        // Sums in f16 of several texts have up to 3.4 times the error permitted for a kernel, though the logits are
+        // close enough.
         let is_exact = |team: &Team| team.arithmetic != Arithmetic::F16;
         let team = self.team().filter(|team| self.packs.is_none() && is_exact(team));
         if self.several.persistent.as_ref().is_some_and(|persistent| Some(persistent.team) == team) {
@@ -83,7 +85,7 @@ impl GpuModel {
         Ok(())
     }
 
-    /// Waits until what [`choose_several_team`](Self::choose_several_team) compiles is compiled.
+    /// Waits until [`choose_several_team`](Self::choose_several_team) has finished compiling.
     pub(super) async fn compiled_several_teams(&mut self) {
         for known in self.several_teams.all() {
             if let State::Compiling(warm) = &mut known.state {
@@ -92,7 +94,7 @@ impl GpuModel {
         }
     }
 
-    /// The dispatches for the texts that were begun; `None` if that cannot be done.
+    /// The dispatches for the texts that were started; `None` if that is not possible.
     async fn several_persistent(&mut self, team: Team) -> Result<Option<Persistent>> {
         let several = std::mem::take(&mut self.several);
         let make = || several.persistent_of(self.parts(), team);
@@ -104,7 +106,7 @@ impl GpuModel {
         }
     }
 
-    /// Makes the first step both ways; it leaves no trace but what the texts' first step writes, too.
+    /// Makes the first step both ways; the only traces are those that the texts' first step overwrites.
     async fn is_worth_it(&mut self, persistent: &Persistent) -> Result<bool> {
         let places: Vec<_> = self.several.texts.iter().map(|text| (text.place, Step::new(text.past, 1))).collect();
         let longest = self.write_places(&places)?;
@@ -146,7 +148,7 @@ impl GpuModel {
         (self.several.texts.len() * logits_stride(self.config.padded_vocab_size) * 4) as u64
     }
 
-    /// A step of the texts that were begun, which chooses nothing; with `copies` their logits are copied out.
+    /// A step of the texts that were started, without choosing tokens; with `copies` their logits are copied out.
     fn submit_several(&self, persistent: Option<&Persistent>, longest: usize, copies: bool) {
         let Several { plan: Some((_, plan)), texts, .. } = &self.several else { return };
         let count = texts.len();
@@ -157,7 +159,7 @@ impl GpuModel {
         });
     }
 
-    /// Makes the steps again that workgroups timed out on, in many dispatches, as all that follow.
+    /// Repeats the steps on which workgroups timed out, with many dispatches each, as all later steps will be.
     pub(super) fn redo_several(&mut self, steps: usize) -> Result<()> {
         if let (Some(persistent), Some((texts, _))) = (self.several.persistent.take(), &self.several.plan) {
             self.several_teams.give_up(persistent.team, *texts);
@@ -176,7 +178,7 @@ impl GpuModel {
 
 #[cfg(all(test, feature = "native-gpu"))]
 impl GpuModel {
-    /// Has the team of single steps make those of up to `texts` texts from now on, however fast it is.
+    /// Makes the team of single steps run those of up to `texts` texts from now on, however fast it is.
     pub(super) fn trust_several_team(&mut self, texts: usize) {
         let team = self.team().expect("a team");
         let compiled = persistent::warm_for_texts(self.parts(), team, texts).expect("a kernel");

@@ -1,8 +1,8 @@
-//! How decode steps are made: tried out on the loaded model itself, which is also the test that it works here.
+//! How decode steps are made: tried on the loaded model itself, which also tests that it works here.
 //!
-//! Compiling takes seconds on some drivers, so a model begins with many small dispatches, and the kernels for persistent workgroups
-//! are compiled beside it. Once they are there, the next completion begins with a few steps of each way; what is
-//! fastest stays, and is remembered for the adapter.
+//! Compiling takes seconds on some drivers, so a model starts with many small dispatches, and the kernels for
+//! persistent workgroups are compiled in the background. Once they are compiled, the next completion starts with a few
+//! steps of each way; the fastest is kept, and remembered for the adapter.
 
 use super::gpu_model::GpuModel;
 use super::kernels::layers::{Arithmetic, Team};
@@ -18,30 +18,31 @@ use web_time::Instant;
 
 /// Most steps that are timed together.
 const STEPS: usize = 12;
-/// These take about so many seconds at most, on a slow GPU as well.
+/// They take at most about this many seconds, on a slow GPU as well.
 const TRIAL: f64 = 0.02;
-/// How often everything is timed; less often once that has taken so many seconds.
+/// How often everything is timed; less often once that has taken `LONGEST` seconds.
 const ROUNDS: usize = 8;
 const LONGEST: f64 = 0.5;
-/// Most that a logit vector may be off (L2, relative): what half precision leaves after some thirty layers.
+/// Largest permitted error of the logits (L2, relative): the rounding of half precision over about thirty layers.
 pub(super) const TOLERANCE: f64 = 5e-3;
-/// Looks of a workgroup before it times out: some 20 ms.
+/// Spin limit of a workgroup, in polls: about 20 ms.
 const SPIN_LIMIT: usize = 20_000;
-/// How much slower than many dispatches a team must be that was found to be faster before: trials are short and noisy.
+/// How much slower than many dispatches a remembered team may be measured and still be used: trials are short and
+/// noisy.
 const DOUBT: f64 = 1.3;
-/// Vendors of phones' GPUs. Nobody has tried persistent workgroups there yet, and their drivers take long to compile.
+/// Vendors of phone GPUs. Persistent workgroups are untested there, and their drivers take long to compile.
 const PHONES: [&str; 4] = ["arm", "img-tec", "qualcomm", "samsung"];
-/// Vendors whose GPUs multiply bytes four at a time; where that is made of other instructions, it is slower.
+/// Vendors whose GPUs multiply bytes four at a time; where that is emulated by other instructions, it is slower.
 const BYTES: [&str; 3] = ["nvidia", "amd", "intel"];
 
-/// What was found to be fastest; no team means many dispatches.
+/// The fastest way that was found; no team means many dispatches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// Who makes the layers.
+    /// The team that makes the layers.
     pub team: Option<Team>,
 }
 
-/// Arithmetic worth trying with tables of `format`, what promises most first.
+/// Arithmetic worth trying with tables of `format`, the most promising first.
 fn arithmetics(gpu: &Gpu, format: TableFormat) -> Vec<Arithmetic> {
     if !format.is_quantized() {
         return vec![Arithmetic::F32];
@@ -49,12 +50,12 @@ fn arithmetics(gpu: &Gpu, format: TableFormat) -> Vec<Arithmetic> {
     let vendor = gpu.vendor.as_str();
     let bytes = |vendors: bool| vendors.then_some(Arithmetic::Int8);
     let half = gpu.has_f16.then_some(Arithmetic::F16);
-    // Where the vendor is not told, nothing speaks against bytes but that Apple's GPUs are slow with them.
+    // If the vendor is unknown, the only reason against bytes is that Apple's GPUs are slow with them.
     let all = [bytes(BYTES.contains(&vendor)), half, Some(Arithmetic::F32), bytes(vendor.is_empty())];
     all.into_iter().flatten().collect()
 }
 
-/// Teams worth trying on a real GPU: rounds of them, of which a later one is tried where none before is fastest.
+/// Teams worth trying on a real GPU, in rounds: a later round is tried if no team of the earlier ones is fastest.
 fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>> {
     // A software GPU runs workgroups one after the other.
     if gpu.is_software || PHONES.contains(&gpu.vendor.as_str()) {
@@ -65,7 +66,8 @@ fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>
     let team = |workgroups, threads| Team { workgroups, threads, spin_limit: SPIN_LIMIT, arithmetic, subgroups };
     let mut large: Vec<_> = arithmetics.iter().map(|a| Team { arithmetic: *a, ..team(128, 256) }).collect();
     if config.hidden_size > 1024 {
-        // Wider models have more of a row to keep on its way. Sums by trees halve the threads: 2ⁿ of them.
+        // Wider models need more loads of a row in flight. Sums by trees halve the number of threads, which must be a
+        // power of two.
         large.push(team(128, 512));
         large.extend(subgroups.then(|| team(128, 384)));
     }
@@ -73,12 +75,12 @@ fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>
     vec![large, vec![team(64, 256), team(32, 256)]]
 }
 
-/// True where steps may yet become faster by teams.
+/// True if teams may still make steps faster.
 pub(super) fn has_teams(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> bool {
     !rounds(gpu, config, format).is_empty()
 }
 
-/// Kernels that are to be compiled beside a model that runs.
+/// Kernels to be compiled while a model runs.
 pub struct Preparation {
     gpu: Rc<Gpu>,
     kernels: Vec<(Team, Warm)>,
@@ -91,26 +93,26 @@ pub struct Prepared {
     gpu: Rc<Gpu>,
     teams: Vec<Team>,
     _compiled: Vec<Warm>,
-    /// That was found to be fastest before.
+    /// The team was remembered as the fastest.
     is_remembered: bool,
 }
 
-/// A way of making steps, and the least time that one took.
+/// A way of making steps, and the shortest time that a step took.
 struct Candidate {
-    /// Nobody for many dispatches.
+    /// `None` for many dispatches.
     persistent: Option<Persistent>,
     seconds: f64,
 }
 
 impl Prepared {
-    /// Was it found to be fastest before?
+    /// True if the team was remembered as the fastest.
     pub fn is_remembered(&self) -> bool {
         self.is_remembered
     }
 }
 
 impl Preparation {
-    /// Compiles, without holding up anybody. What does not compile is left out.
+    /// Compiles in the background. Kernels that do not compile are left out.
     pub async fn run(mut self) -> Prepared {
         self.kernels.iter_mut().for_each(|(_, kernel)| kernel.begin(&self.gpu));
         let (mut teams, mut compiled) = (Vec::new(), Vec::new());
@@ -125,8 +127,8 @@ impl Preparation {
 }
 
 impl GpuModel {
-    /// What to compile before [`tune`](Self::tune): a remembered choice alone, if it can be made, else the teams of a
-    /// round; `None` where there is nothing to try.
+    /// What to compile before [`tune`](Self::tune): only the remembered choice, if it is possible, otherwise the teams
+    /// of a round; `None` if there is nothing to try.
     pub fn prepare(&self, remembered: Option<Choice>, round: usize) -> Option<Preparation> {
         let warm = |teams: Vec<Team>| -> Vec<_> {
             teams.into_iter().filter_map(|team| Some((team, persistent::warm(self.parts(), team)?))).collect()
@@ -136,7 +138,7 @@ impl GpuModel {
             Some(Choice { team: Some(team) }) => warm(vec![team]),
             None => Vec::new(),
         };
-        // A team that cannot be made, for whatever reason, is as good as none.
+        // A team that cannot be made, for whatever reason, counts as none.
         let is_remembered = !kernels.is_empty();
         if !is_remembered {
             kernels = warm(rounds(&self.gpu, &self.config, self.weights.layer_format()).into_iter().nth(round)?);
@@ -144,12 +146,12 @@ impl GpuModel {
         (!kernels.is_empty()).then(|| Preparation { gpu: self.gpu.clone(), kernels, is_remembered })
     }
 
-    /// Is this what was compiled for the device of now?
+    /// True if this was compiled for the current device.
     pub fn is_for_this(&self, prepared: &Prepared) -> bool {
         Rc::ptr_eq(&self.gpu, &prepared.gpu)
     }
 
-    /// Is there room in the context to try anything?
+    /// True if the context has enough free positions for a trial.
     pub fn can_tune(&self) -> bool {
         self.len + STEPS < self.context_length()
     }
@@ -182,7 +184,7 @@ impl GpuModel {
         if candidates.len() == 1 {
             return Ok(Some(Choice { team: None }));
         }
-        // One after the other, and again: a GPU that was idle gets faster for a while, whoever is at work.
+        // In turn, and repeatedly: a GPU that was idle speeds up for a while, whichever way is being timed.
         let from = Instant::now();
         for round in 0..ROUNDS {
             for candidate in &mut candidates {
@@ -193,7 +195,7 @@ impl GpuModel {
                 candidate.seconds = candidate.seconds.min(self.seconds_of_steps().await?);
                 candidate.persistent = self.persistent.take();
             }
-            // Who timed out is out. The first are many dispatches.
+            // Ways that timed out are dropped. The first is many dispatches.
             let mut is_first = true;
             candidates.retain(|c| std::mem::take(&mut is_first) || c.persistent.is_some());
             if round > 0 && from.elapsed().as_secs_f64() > LONGEST {
@@ -208,7 +210,7 @@ impl GpuModel {
         Ok(Some(Choice { team: self.persistent.as_ref().map(|w| w.team) }))
     }
 
-    /// A team whose steps give the logits that are wanted, if it does.
+    /// A team, if its steps give the expected logits.
     ///
     /// # Errors
     /// `device-lost`.
@@ -233,14 +235,14 @@ impl GpuModel {
         Ok(None)
     }
 
-    /// Logits of a step after the cache's tokens. Persistent workgroups that timed out are gone then.
+    /// Logits of a step after the cache's tokens. Persistent workgroups that time out are removed.
     pub(super) async fn logits_of_step(&mut self) -> Result<Vec<f32>> {
         let logits = self.forward(&[1], Logits::Last).await?;
         self.truncate(self.len - 1);
         Ok(logits)
     }
 
-    /// Seconds that a step takes after the cache's tokens. Persistent workgroups that timed out are gone then.
+    /// Seconds that a step takes after the cache's tokens. Persistent workgroups that time out are removed.
     pub(super) async fn seconds_of_steps(&mut self) -> Result<f64> {
         let len = self.len;
         let (mut seconds, mut steps) = (0.0, 1);
@@ -262,7 +264,7 @@ impl GpuModel {
         Ok(seconds)
     }
 
-    /// A decode step of whose result nobody asks.
+    /// A decode step whose result is not read.
     fn step_unread(&mut self) {
         let past = self.len;
         self.write_step(past, 1, 0, 0);
@@ -275,7 +277,7 @@ impl GpuModel {
     }
 }
 
-/// Relative difference (L2); anything that is no number is far off.
+/// Relative difference (L2); NaN counts as far off.
 pub(super) fn difference(got: &[f32], wanted: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
     let off = norm(&mut got.iter().zip(wanted).map(|(g, w)| f64::from(*g) - f64::from(*w)));

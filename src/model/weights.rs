@@ -106,7 +106,6 @@ impl Weights {
     /// Where `len` bytes at `offset` of one of a tensor's regions belong. Offset and length are
     /// multiples of 4, except that the last piece of a region may end anywhere.
     ///
-    /// `invalid-config` for a tensor that the model does not have, or for bytes past its end.
     /// `invalid-config` for a tensor that the model does not have, or bytes past its end.
     pub fn place(&self, id: TensorId, region: Region, offset: usize, len: usize) -> Result<Vec<Placement<'_>>> {
         let outside = || Error::invalid_config(format!("{} has no bytes {offset} to {}.", id.name(), offset + len));
@@ -147,7 +146,7 @@ impl Weights {
     /// Writes bytes from this module's memory; see [`place`](Self::place).
     ///
     /// # Errors
-    /// Those of [`place`](Self::place).
+    /// See [`place`](Self::place).
     pub fn write(&self, gpu: &Gpu, id: TensorId, region: Region, offset: usize, data: &[u8]) -> Result<()> {
         for piece in self.place(id, region, offset, data.len())? {
             let bytes = &data[piece.bytes];

@@ -70,7 +70,7 @@ impl GpuModel {
         let layers = self.gpu.scoped("Compiling the kernels for token packs", || LayerStages::new(parts)).await?;
         self.packs = Some(Packs { tables, merged, layers, base: self.persistent.take() });
         let Some(team) = team else { return Ok(()) };
-        // This is another kernel than the one that was tried out, so it is tried again.
+        // This is a different kernel from the one that was tried, so it is tried again.
         let tried = match self.logits_of_step().await {
             Ok(wanted) => self.tried(team, &wanted).await,
             Err(e) => Err(e),
@@ -96,7 +96,7 @@ impl GpuModel {
         let with_packs = self.persistent.take().map(|persistent| persistent.team);
         match (with_packs, base) {
             (Some(team), base) if base.as_ref().is_none_or(|base| base.team != team) => {
-                // The team was chosen while there were packs.
+                // The team was chosen while packs were active.
                 match self.employ(team).await {
                     Err(e) if e.code == ErrorCode::DeviceLost => return Err(e),
                     Ok(true) => {}

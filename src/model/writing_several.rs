@@ -1,4 +1,4 @@
-//! A step of several texts on the GPU: their tokens, what they are chosen by, and what comes of it.
+//! A step of several texts on the GPU: their tokens, how they are chosen, and the results.
 
 use super::choosing::Choosing;
 use super::flights::Landed;
@@ -63,7 +63,7 @@ impl GpuModel {
         Ok(())
     }
 
-    /// Takes what the KV cache holds from position `common` on for the tail of a place.
+    /// Moves what the KV cache holds from position `common` on to the tail of a place.
     fn keep_tail(&mut self, place: usize, common: usize) {
         let row = self.config.hidden_size as u64 * 2;
         let (from, to) = (common as u64 * row, (place * self.several.tails.capacity()) as u64 * row);
@@ -118,7 +118,7 @@ impl GpuModel {
         Ok(())
     }
 
-    /// Uploads where the tokens of a step stand, each in a place; gives the position of the last.
+    /// Uploads the positions of a step's tokens, each in a place; returns the last position.
     pub(super) fn write_places(&self, places: &[(usize, Step)]) -> Result<usize> {
         let Several { tails, buffers: Some([steps, _]), common, .. } = &self.several else {
             return Err(nothing_begun());
@@ -183,12 +183,12 @@ impl GpuModel {
     }
 }
 
-/// For how many texts kernels are compiled that make steps of so many.
+/// The number of texts to compile kernels for, given the number in a step.
 fn tokens_of(texts: usize) -> usize {
     texts.next_power_of_two().clamp(2, MOST_ROWS)
 }
 
-/// A mistake of the caller's.
+/// The error for a caller's mistake.
 fn nothing_begun() -> Error {
     Error::new(ErrorCode::InvalidArgument, "No texts were begun.")
 }

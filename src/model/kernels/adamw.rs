@@ -67,7 +67,7 @@ pub struct Gradients {
     pub layer: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct GradientsBuffers<'a> {
     /// Uniform `Batch`.
     pub batch: &'a wgpu::Buffer,
@@ -107,7 +107,7 @@ pub struct AdamwStep {
     pub tokens: Tokens,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct AdamwStepBuffers<'a> {
     /// Uniform [`Update`].
     pub update: &'a wgpu::Buffer,

@@ -14,7 +14,7 @@ pub struct AddParts {
     pub further: bool,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct AddPartsBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

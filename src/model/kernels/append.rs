@@ -13,7 +13,7 @@ pub struct Append {
     pub rotary: Rotary,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct AppendBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -13,7 +13,7 @@ pub struct AttentionDecode {
     pub subgroups: bool,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct AttentionDecodeBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -11,7 +11,7 @@ pub struct AttentionJoin {
     pub parts: AttentionParts,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct AttentionJoinBuffers<'a> {
     /// Uniform `TextStep` [T].
     pub steps: &'a wgpu::Buffer,

@@ -14,7 +14,7 @@ pub struct AttentionPrefill {
     pub head: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct AttentionPrefillBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -15,7 +15,7 @@ pub struct CrossEntropy {
     pub gradient: bool,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct CrossEntropyBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,
@@ -50,7 +50,7 @@ impl CrossEntropy {
 /// The mean of a step's losses.
 pub struct SumLosses;
 
-/// What it is bound to.
+/// Bindings.
 pub struct SumLossesBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

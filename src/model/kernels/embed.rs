@@ -16,7 +16,7 @@ pub struct Embed<'a> {
     pub part: &'a TablePart,
 }
 
-/// What it is bound to besides the table.
+/// Bindings besides those of the table.
 pub struct EmbedBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

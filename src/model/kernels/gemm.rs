@@ -52,7 +52,7 @@ pub struct GemmShape {
     pub c: [u32; 4],
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct GemmBuffers<'a> {
     /// Uniform [`GemmShape`].
     pub shape: &'a wgpu::Buffer,

@@ -28,7 +28,7 @@ pub struct Inspect {
     pub source: Source,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct InspectBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

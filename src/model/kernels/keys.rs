@@ -30,7 +30,7 @@ pub enum KeysInput<'a> {
     Final { h: &'a wgpu::Buffer, norm: &'a wgpu::Buffer },
 }
 
-/// What it is bound to besides the table.
+/// Bindings besides those of the table.
 pub struct KeysBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

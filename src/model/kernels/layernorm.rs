@@ -11,7 +11,7 @@ pub struct LayerNorm {
     pub epsilon: f64,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct LayerNormBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

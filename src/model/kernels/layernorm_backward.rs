@@ -11,7 +11,7 @@ pub struct LayerNormBackward {
     pub epsilon: f64,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct LayerNormBackwardBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -24,7 +24,7 @@ pub struct Matmul<'a> {
     pub residual: bool,
 }
 
-/// What it is bound to besides the table.
+/// Bindings besides those of the table.
 pub struct MatmulBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -24,7 +24,7 @@ pub struct MatmulTransposed<'a> {
     pub dy_stride: usize,
 }
 
-/// What it is bound to besides the table.
+/// Bindings besides those of the table.
 pub struct MatmulTransposedBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -14,7 +14,7 @@ pub struct PackWeights {
     pub parts: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct PackWeightsBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -10,7 +10,7 @@ pub const TEXT: usize = 1 << 16;
 /// The longest matches with the end of a text.
 pub struct Repeats;
 
-/// What it is bound to.
+/// Bindings.
 pub struct RepeatsBuffers<'a> {
     /// Uniform `Step`; of several texts `TextStep` [T].
     pub step: &'a wgpu::Buffer,

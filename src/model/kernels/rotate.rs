@@ -14,7 +14,7 @@ pub struct Rotate {
     pub backward: bool,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct RotateBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -13,7 +13,7 @@ pub struct SampleAdjust {
     pub vocab: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct SampleAdjustBuffers<'a> {
     /// Uniform `Step`; of several texts `TextStep` [T].
     pub step: &'a wgpu::Buffer,

@@ -18,7 +18,7 @@ pub struct SamplePick {
     pub vocab: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct SamplePickBuffers<'a> {
     /// Uniform `Step`; of several texts `TextStep` [T].
     pub step: &'a wgpu::Buffer,

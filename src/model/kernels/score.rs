@@ -9,7 +9,7 @@ pub struct Score {
     pub vocab: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct ScoreBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -16,7 +16,7 @@ pub struct Slots<'a> {
     pub tokens: usize,
 }
 
-/// What it is bound to besides the table.
+/// Bindings besides those of the table.
 pub struct SlotsBuffers<'a> {
     /// Row and column of each token's first element and where it goes in `out`, u32 [tokens, 4].
     pub places: &'a wgpu::Buffer,

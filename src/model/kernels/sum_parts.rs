@@ -13,7 +13,7 @@ pub struct SumParts {
     pub residual: bool,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct SumPartsBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -12,7 +12,7 @@ pub struct ThetaBackward {
     pub slots: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct ThetaBackwardBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

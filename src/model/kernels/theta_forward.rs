@@ -15,7 +15,7 @@ pub struct ThetaForward {
     pub slots: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct ThetaForwardBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

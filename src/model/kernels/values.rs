@@ -50,7 +50,7 @@ pub enum ValuesOutput<'a> {
     },
 }
 
-/// What it is bound to besides the table.
+/// Bindings besides those of the table.
 pub struct ValuesBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -16,7 +16,7 @@ pub struct SlotWeights {
     pub slots: usize,
 }
 
-/// What it is bound to.
+/// Bindings.
 pub struct SlotWeightsBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,

@@ -12,7 +12,7 @@ use crate::model::stage::{Mark, Stages};
 use crate::model::tables::Table;
 
 impl Builder<'_> {
-    /// Pattentions of u: qkv = …, or h += …. For a chunk, or with `few` for at most so many tokens.
+    /// Pattentions of u: qkv = …, or h += …. For a chunk, or with `few` for at most that many tokens.
     pub(super) fn pattention(
         &mut self,
         stages: &mut Stages,
@@ -43,7 +43,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// y += gelu(u·Kpᵀ·√n/‖s‖)·Pp, after the base's weights have been made.
+    /// y += gelu(u·Kpᵀ·√n/‖s‖)·Pp, after the base's weights have been computed.
     fn add_packs(
         &mut self,
         stages: &mut Stages,
@@ -71,7 +71,7 @@ impl Builder<'_> {
         self.stager.push(stages, &kernel.dispatch(&buffers))
     }
 
-    /// Y (+)= X·Wᵀ for every part of a table, with `few` for at most so many tokens.
+    /// Y (+)= X·Wᵀ for every part of a table, with `few` for at most that many tokens.
     pub(super) fn product(
         &mut self,
         stages: &mut Stages,

@@ -12,17 +12,17 @@ use crate::model::sampling_buffers::SamplingBuffers;
 use crate::model::stage::{Stager, Stages};
 use crate::model::tails::Tails;
 
-/// What such a step reads and writes besides the buffers of all steps.
+/// What such a step reads and writes, besides the buffers of all steps.
 pub struct Texts<'a> {
     /// Uniform `TextStep` [T].
     pub steps: &'a wgpu::Buffer,
-    /// Parts of the attention of each, f32 [T, parts].
+    /// Parts of each text's attention, f32 [T, parts].
     pub parts: &'a wgpu::Buffer,
-    /// For choosing the tokens of each.
+    /// For choosing each text's token.
     pub sampling: &'a SamplingBuffers,
     /// Keys and values of the tails.
     pub tails: &'a Tails,
-    /// Most tokens that kernels are compiled for.
+    /// Largest number of tokens that kernels are compiled for.
     pub tokens: usize,
 }
 
@@ -37,7 +37,7 @@ pub struct SeveralPlan {
     _uniforms: Vec<GpuBuffer>,
 }
 
-/// Values from one text's logits to the next's.
+/// Stride in values from one text's logits to the next's.
 pub fn logits_stride(vocab: usize) -> usize {
     vocab.next_multiple_of(64)
 }

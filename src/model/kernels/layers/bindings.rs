@@ -5,7 +5,7 @@ use crate::gpu::Binding;
 use crate::model::kernels::dispatch::{Dispatch, Grid, read, read_range, uniform, write, write_range};
 use wgpu::BufferBinding;
 
-/// What it is bound to.
+/// Bindings.
 pub struct LayersBuffers<'a> {
     /// Tables of all layers, bindings 0 and 1.
     pub tables: Vec<Binding<'a>>,
