@@ -5,10 +5,10 @@ use super::matmul::Shape;
 use crate::engine::AdamW;
 use crate::gpu::shader::ShaderSpec;
 
-/// Workgroups that sum up the squares of a layer's gradients (SUMS of the shaders).
+/// Workgroups that add up the squares of a layer's gradients (SUMS of the shaders).
 pub const SUMS: usize = 64;
 
-/// `Update` of the shaders: a step's numbers.
+/// `Update` of the shaders: the numbers of a step.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Update {
@@ -47,7 +47,7 @@ impl Update {
 /// A layer's tokens: each has a key and a value.
 #[derive(Clone, Copy, Debug)]
 pub struct Tokens {
-    /// How many.
+    /// Number of tokens.
     pub tokens: usize,
     /// Columns of a key or value, d.
     pub cols: usize,
@@ -63,7 +63,7 @@ impl Tokens {
 
 /// Starts a layer's gradients or adds to them.
 pub struct Gradients {
-    /// Which layer.
+    /// The layer's number.
     pub layer: usize,
 }
 
@@ -101,9 +101,9 @@ impl Gradients {
 
 /// A step of AdamW on a layer's tokens.
 pub struct AdamwStep {
-    /// Layers.
+    /// Number of layers.
     pub layers: usize,
-    /// Those of the layer.
+    /// The tokens of the layer.
     pub tokens: Tokens,
 }
 

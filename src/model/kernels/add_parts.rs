@@ -24,12 +24,12 @@ pub struct AddPartsBuffers<'a> {
     pub parts: &'a wgpu::Buffer,
     /// Output, f32 [T, cols].
     pub y: &'a wgpu::Buffer,
-    /// What is added, f32 [T, cols].
+    /// The base, f32 [T, cols].
     pub base: Option<&'a wgpu::Buffer>,
 }
 
 impl AddParts {
-    /// What the uniform has to hold.
+    /// Contents of the uniform.
     pub fn shape(&self) -> Shape {
         Shape {
             groups: 0,

@@ -5,7 +5,7 @@ use super::rotary::Rotary;
 use super::several::{TailRanges, several};
 use crate::gpu::shader::ShaderSpec;
 
-/// Query, key and value of a chunk to where the attention reads them.
+/// Writes query, key and value of a chunk to where the attention reads them.
 pub struct Append {
     /// Columns, d.
     pub hidden: usize,

@@ -41,7 +41,8 @@ impl AttentionDecode {
         Dispatch { shader: shader.flag_if(SUBGROUPS, self.subgroups), grid, bindings }
     }
 
-    /// A dispatch for one token of each of several texts: queries, f32 [T, d], and parts of each, one after the other.
+    /// A dispatch for one token of each of several texts: queries, f32 [T, d], and the parts of each, one after the
+    /// other.
     pub fn dispatch_several<'a>(&self, buffers: &AttentionDecodeBuffers<'a>, tails: &TailRanges<'a>) -> Dispatch<'a> {
         let Dispatch { shader, mut bindings, .. } = self.dispatch(buffers);
         let TailRanges { steps, keys, values } = tails;

@@ -5,7 +5,7 @@ use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use super::several::several;
 use crate::gpu::shader::ShaderSpec;
 
-/// softmax(q·kᵀ/√D)·v of its parts.
+/// softmax(q·kᵀ/√D)·v, joined from its parts.
 pub struct AttentionJoin {
     /// How it was split.
     pub parts: AttentionParts,

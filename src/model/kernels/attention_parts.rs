@@ -3,12 +3,12 @@
 use crate::config::ModelConfig;
 use crate::gpu::shader::ShaderSpec;
 
-/// Positions that one workgroup scans, and its threads.
+/// Positions that one workgroup scans, which is also its number of threads.
 pub const PART: usize = 128;
-/// Most weights of parts in workgroup memory, 4 bytes and as many for their sums.
+/// Most weights of parts in workgroup memory, with 4 bytes each, and as many for their sums.
 pub const MOST_WEIGHTS: usize = 256;
 
-/// What `attention_decode` leaves and `keys` joins.
+/// The output of `attention_decode`, which `keys` joins.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionParts {
     /// Parts that a full context is split into.
@@ -20,7 +20,7 @@ pub struct AttentionParts {
 }
 
 impl AttentionParts {
-    /// For a context of so many tokens.
+    /// For a context of `context_length` tokens.
     pub fn new(config: &ModelConfig, context_length: usize) -> Self {
         let max_parts = context_length.div_ceil(PART);
         Self { max_parts, hidden: config.hidden_size, head: config.head_size() }
@@ -31,12 +31,12 @@ impl AttentionParts {
         self.hidden / self.head
     }
 
-    /// From text to text, where there are several.
+    /// Stride from text to text, if there are several.
     pub fn stride(self) -> usize {
         self.len().next_multiple_of(4)
     }
 
-    /// Values of the buffer: sums, then highest score and sum of exponentials for each head and part.
+    /// Values in the buffer: sums, then highest score and sum of exponentials for each head and part.
     pub fn len(self) -> usize {
         self.max_parts * (self.hidden + 2 * self.heads())
     }
@@ -46,7 +46,7 @@ impl AttentionParts {
         self.layout(spec).flag_if("FEW_PARTS", self.heads() * self.max_parts <= MOST_WEIGHTS)
     }
 
-    /// Adds those that say where parts lie.
+    /// Adds the constants for the offsets of parts.
     pub fn layout(self, spec: ShaderSpec) -> ShaderSpec {
         spec.with("PART", PART).with("MAX_PARTS", self.max_parts).with("D_MODEL", self.hidden).with("HEAD", self.head)
     }

@@ -1,27 +1,28 @@
-//! The products of the attention in training, as `shaders/gemm.wgsl` makes them: of every head of every sequence at once.
+//! The products of the attention in training, as `shaders/gemm.wgsl` computes them: for every head of every sequence at
+//! once.
 
 use super::dispatch::{Dispatch, Grid};
 use super::gemm::{Causal, Gemm, GemmBuffers, GemmShape, TILE};
 
 /// One of the products. Queries, keys and values lie side by side, f32 [T, 3, d], as do their gradients; probabilities,
-/// and all that has their shape, are f32 [T, heads, length].
+/// and everything of their shape, are f32 [T, heads, length].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttentionProduct {
     /// Scores: q·kᵀ/√D.
     Scores,
-    /// What is mixed, f32 [T, d]: p·v.
+    /// The mixed values, f32 [T, d]: p·v.
     Mix,
-    /// ∂L/∂p = ∂m·vᵀ, of the gradient ∂m by what is mixed.
+    /// ∂L/∂p = ∂m·vᵀ, with the gradient ∂m w.r.t. the mixed values.
     ByProbabilities,
     /// ∂L/∂v = pᵀ·∂m.
     ByValues,
-    /// ∂L/∂q = ∂s·k/√D, of the gradient ∂s by q·kᵀ/√D.
+    /// ∂L/∂q = ∂s·k/√D, with the gradient ∂s w.r.t. q·kᵀ/√D.
     ByQueries,
     /// ∂L/∂k = ∂sᵀ·q/√D.
     ByKeys,
 }
 
-/// What sizes and places follow from.
+/// The sizes that shapes and offsets follow from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionShapes {
     /// Rows of a sequence.
@@ -30,13 +31,13 @@ pub struct AttentionShapes {
     pub hidden: usize,
     /// Dimensions of a head, D.
     pub head: usize,
-    /// Heads that are worked on at a time, and the first of them.
+    /// Heads that are processed at a time, and the first of them.
     pub heads: usize,
     pub first: usize,
 }
 
 impl AttentionProduct {
-    /// What the uniform has to hold.
+    /// Contents of the uniform.
     pub fn shape(self, s: AttentionShapes) -> GemmShape {
         let d = s.hidden;
         let operand = |first: usize, stride: usize, inner: usize| [first, stride, s.length * stride, inner];
@@ -57,7 +58,7 @@ impl AttentionProduct {
         GemmShape { m, n, k, inner, parts: 1, part_stride: 0, scale, padding: 0, a, b, c }
     }
 
-    /// A dispatch for all sequences of a step, whose length stands in the place of its past.
+    /// A dispatch for all sequences of a step, whose length takes the place of `past`.
     pub fn dispatch<'a>(self, s: AttentionShapes, buffers: &GemmBuffers<'a>) -> Dispatch<'a> {
         let (tile, z) = (TILE as u32, s.heads as u32);
         let of_pairs = matches!(self, Self::Scores | Self::ByProbabilities);

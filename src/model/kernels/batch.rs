@@ -1,4 +1,4 @@
-//! What the kernels of training are told of the sequences that they work on (`shaders/batch.wgsl`).
+//! The batch of sequences that the kernels of training work on (`shaders/batch.wgsl`).
 
 /// `Batch` of the shaders.
 #[repr(C)]
@@ -8,7 +8,7 @@ pub struct Batch {
     pub length: u32,
     /// 1: these are the first sequences of a step.
     pub is_first: u32,
-    /// Which loss of those that are made together.
+    /// Index of the loss among those that are computed together.
     pub step: u32,
     /// 1 / predictions of the step.
     pub share: f32,

@@ -11,7 +11,7 @@ const ROW_THREADS: usize = 256;
 pub struct CrossEntropy {
     /// Columns of the logits, V.
     pub vocab: usize,
-    /// The logits become gradients.
+    /// The logits are replaced by gradients.
     pub gradient: bool,
 }
 

@@ -1,9 +1,9 @@
-//! What a kernel's room makes: source, grid and bindings of one dispatch.
+//! One dispatch of a kernel: source, grid and bindings.
 
 use crate::gpu::shader::ShaderSpec;
 use crate::gpu::{Access, Binding};
 
-/// Threads of a workgroup where nothing better is known.
+/// Threads of a workgroup, unless a kernel has a better number.
 pub const THREADS: usize = 128;
 /// Most workgroups in one dimension.
 const MOST_WORKGROUPS: u32 = 65_535;
@@ -19,9 +19,9 @@ pub enum Grid {
     PerTile { x: u32, tile: u32, z: u32 },
     /// (heads, ⌈(past + T) / part⌉), for parts of the context.
     PerPart { heads: u32, part: u32 },
-    /// (heads, ⌈(past + 1) / part⌉, T), for parts of the contexts of T texts, of which the longest has `past` tokens.
+    /// (heads, ⌈(past + 1) / part⌉, T), for parts of the contexts of T texts, the longest of which has `past` tokens.
     PerPartOfEach { heads: u32, part: u32 },
-    /// (x, ⌈L / tile⌉, T / L · z), for sequences of L tokens, which stands in the place of `past`.
+    /// (x, ⌈L / tile⌉, T / L · z), for sequences of L tokens, where L takes the place of `past`.
     PerSequence { x: u32, tile: u32, z: u32 },
     /// (⌈L / tile⌉, ⌈L / tile⌉, T / L · z), for pairs of the tokens of such sequences.
     PerPair { tile: u32, z: u32 },
@@ -45,7 +45,7 @@ impl Grid {
         }
     }
 
-    /// `n` workgroups, in a second dimension as well where one is too short.
+    /// `n` workgroups, in two dimensions if one is too short.
     pub fn folded(n: usize) -> Self {
         let n = n as u32;
         let x = n.min(MOST_WORKGROUPS);
@@ -53,7 +53,7 @@ impl Grid {
     }
 }
 
-/// One dispatch: what is compiled, what it is bound to, and how many workgroups run.
+/// One dispatch: what to compile, its bindings, and how many workgroups run.
 #[derive(Clone, Debug)]
 pub struct Dispatch<'a> {
     /// Kernel, flags and constants.
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(Grid::PerPartOfEach { heads: 5, part: 8 }.of(8, 3), [5, 2, 3]);
         assert_eq!(Grid::PerSequence { x: 5, tile: 4, z: 3 }.of(7, 14), [5, 2, 6]);
         assert_eq!(Grid::PerPair { tile: 4, z: 3 }.of(7, 14), [2, 2, 6]);
-        // What one dimension does not hold goes into two, with some to spare.
+        // More workgroups than one dimension holds are spread over two, with some to spare.
         assert_eq!(Grid::folded(65_535).of(0, 1), [65_535, 1, 1]);
         assert_eq!(Grid::folded(65_536).of(0, 1), [65_535, 2, 1]);
     }

@@ -8,11 +8,11 @@ use crate::model::tables::{Table, TablePart};
 /// Threads of a workgroup; each makes a group of elements.
 const THREADS: usize = 32;
 
-/// Rows of the part of the embedding that one buffer holds; tokens of other parts are left alone.
+/// Rows of the part of the embedding that one buffer holds; tokens in other parts are left alone.
 pub struct Embed<'a> {
     /// The embedding.
     pub table: &'a Table,
-    /// Which part of it.
+    /// Part of the table.
     pub part: &'a TablePart,
 }
 

@@ -1,4 +1,4 @@
-//! Products of f32 matrices (`shaders/gemm.wgsl`): the attention's in training, and those with packs' tokens.
+//! Products of f32 matrices (`shaders/gemm.wgsl`): those of the attention in training, and those with packs' tokens.
 
 use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use crate::gpu::shader::ShaderSpec;
@@ -6,10 +6,10 @@ use crate::gpu::shader::ShaderSpec;
 /// Rows and columns of a tile (TILE of the shader).
 pub const TILE: usize = 64;
 
-/// Known zeros.
+/// Regions that are known to be zero or not needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Causal {
-    /// Nothing.
+    /// No such region.
     #[default]
     No,
     /// Results above C's diagonal are not needed.
@@ -27,12 +27,12 @@ pub struct Gemm {
     pub b_transposed: bool,
     /// C += instead of C =.
     pub adds: bool,
-    /// Known zeros.
+    /// Regions that are known to be zero or not needed.
     pub causal: Causal,
 }
 
-/// `GemmShape` of the shader. For each operand: its first element, and the strides of a row, of a sequence, and of a
-/// product to the one beside it.
+/// `GemmShape` of the shader. For each operand: its first element, and the strides from row to row, from sequence to
+/// sequence, and from a product to the one beside it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct GemmShape {

@@ -32,9 +32,9 @@ pub struct Inspect {
 pub struct InspectBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,
-    /// Scores, f32 [T, segments, padded slots], or of packs [parts, T, segments, tokens].
+    /// Scores, f32 [T, segments, padded slots], or for packs [parts, T, segments, tokens].
     pub scores: &'a wgpu::Buffer,
-    /// ‖v_j‖₂ and what a_j is multiplied by, f32 [segments, padded slots or tokens, 2].
+    /// ‖v_j‖₂ and the factor of a_j, f32 [segments, padded slots or tokens, 2].
     pub tokens: wgpu::BufferBinding<'a>,
     /// Uniform [`Which`].
     pub which: &'a wgpu::Buffer,
@@ -56,8 +56,8 @@ pub struct Which {
     pub tokens: [u32; 3],
 }
 
-/// `Request` of the shader, except its words: for each layer and kind its number among the requested places,
-/// or [`NOT_ASKED`], and then the rows.
+/// `Request` of the shader, except its words: for each layer and kind its index among the requested places, or
+/// [`NOT_ASKED`], followed by the rows.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct RequestHead {
@@ -83,7 +83,7 @@ pub struct Fired {
 }
 
 impl Inspect {
-    /// A dispatch for as many rows as a step is said to have.
+    /// A dispatch for as many rows as the step's uniform says.
     pub fn dispatch<'a>(&self, buffers: &InspectBuffers<'a>) -> Dispatch<'a> {
         let shader = ShaderSpec::new("inspect").with("WG", THREADS).with("SEGMENTS", self.segments);
         let shader = match self.source {

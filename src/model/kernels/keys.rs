@@ -9,22 +9,22 @@ use crate::model::tables::{Table, TablePart};
 pub struct Keys<'a> {
     /// W.
     pub table: &'a Table,
-    /// Which part of it; its rows are written from its first one on.
+    /// Part of the table; its rows are written from the number of its first one on.
     pub part: &'a TablePart,
-    /// Who computes what.
+    /// How the product is shared out.
     pub sharing: Sharing,
     /// ε of the LayerNorm.
     pub epsilon: f64,
-    /// Keys of packs' tokens, of single precision: their scores are written behind those of the table.
+    /// Keys of packs' tokens, of single precision: their scores are written after those of the table.
     pub packs: Option<&'a Table>,
 }
 
-/// What f and x are.
+/// The choice of f and x.
 #[derive(Clone, Copy)]
 pub enum KeysInput<'a> {
     /// LN(h), f32 [d].
     Normalized(&'a wgpu::Buffer),
-    /// The attention's output, whose parts are joined.
+    /// The attention's output, joined from its parts.
     Attention(&'a wgpu::Buffer, AttentionParts),
     /// LN(h)·w + b of the step's `row` of h, f32 [T, d], with w and b, f32 [2, d].
     Final { h: &'a wgpu::Buffer, norm: &'a wgpu::Buffer },

@@ -3,7 +3,7 @@
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use crate::gpu::shader::ShaderSpec;
 
-/// u = LN(h), or with weight and bias the final LayerNorm of the rows from `first_row` of the step on.
+/// u = LN(h), or with weight and bias the final LayerNorm, for the step's rows from `first_row` on.
 pub struct LayerNorm {
     /// Columns, d.
     pub cols: usize,

@@ -3,7 +3,8 @@
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use crate::gpu::shader::ShaderSpec;
 
-/// g += ∂L/∂h of u = LN(h), or with weight and bias g = that of the final LayerNorm of the rows from `first_row` of the step on.
+/// g += ∂L/∂h of u = LN(h), or with weight and bias g = the gradient of the final LayerNorm, for the step's rows from
+/// `first_row` on.
 pub struct LayerNormBackward {
     /// Columns, d.
     pub cols: usize,
@@ -15,7 +16,7 @@ pub struct LayerNormBackward {
 pub struct LayerNormBackwardBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,
-    /// What was normalized, f32 [rows, d].
+    /// Input of the LayerNorm, f32 [rows, d].
     pub h: &'a wgpu::Buffer,
     /// Gradient w.r.t. the result, f32 [T, d].
     pub du: &'a wgpu::Buffer,

@@ -12,13 +12,13 @@ pub const TILE_ROWS: usize = 128;
 pub struct Matmul<'a> {
     /// W.
     pub table: &'a Table,
-    /// Which part of it.
+    /// Part of the table.
     pub part: &'a TablePart,
-    /// Runs of rows that read columns of their own of X.
+    /// Runs of rows, each of which reads its own columns of X.
     pub segments: usize,
     /// Parts into which the sum over columns is split; `sum_parts` joins them.
     pub parts: usize,
-    /// Y's columns.
+    /// Number of Y's columns.
     pub y_stride: usize,
     /// Y += instead of Y =.
     pub residual: bool,
@@ -49,7 +49,7 @@ pub struct Shape {
 }
 
 impl<'a> Matmul<'a> {
-    /// What the uniform has to hold.
+    /// Contents of the uniform.
     pub fn shape(&self) -> Shape {
         Shape {
             groups: self.table.groups() as u32,
@@ -63,7 +63,7 @@ impl<'a> Matmul<'a> {
 
     /// A dispatch for all tokens of a step.
     pub fn dispatch(&self, buffers: &MatmulBuffers<'a>) -> Dispatch<'a> {
-        // Parts of a sum are stored as they are; who joins them adds the rest.
+        // Parts of a sum are stored unsummed; the kernel that joins them adds the rest.
         let residual = self.residual && self.parts == 1;
         let shader = self.table.format_flag(ShaderSpec::new("matmul")).flag_if("RESIDUAL", residual);
         let mut bindings = self.table.bindings(self.part);

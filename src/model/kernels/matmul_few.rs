@@ -4,14 +4,14 @@ use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::matmul::{Matmul, MatmulBuffers};
 use crate::gpu::shader::ShaderSpec;
 
-/// Rows of W that a workgroup makes (ROWS_PER_WG of the shader).
+/// Rows of W that a workgroup computes (ROWS_PER_WG of the shader).
 pub const WORKGROUP_ROWS: usize = 8;
 
 /// A product that is not split, with the part of a table that one buffer holds.
 pub struct MatmulFew<'a> {
-    /// Which product.
+    /// The product.
     pub product: Matmul<'a>,
-    /// Most tokens.
+    /// Largest number of tokens.
     pub tokens: usize,
 }
 

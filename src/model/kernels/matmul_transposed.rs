@@ -14,9 +14,9 @@ pub const TILE_COLS: usize = 128;
 pub struct MatmulTransposed<'a> {
     /// W.
     pub table: &'a Table,
-    /// Which part of it: its rows are multiplied by dY's columns from its first row on.
+    /// Part of the table: its rows are multiplied by dY's columns, starting at the number of its first row.
     pub part: &'a TablePart,
-    /// Runs of rows that each write columns of their own of dX.
+    /// Runs of rows, each of which writes its own columns of dX.
     pub segments: usize,
     /// Parts into which the sum over rows is split; `add_parts` joins them.
     pub parts: usize,

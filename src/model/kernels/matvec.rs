@@ -7,7 +7,7 @@ use crate::model::tables::Table;
 
 /// Workgroup memory that the kernels need besides activations: sums, and weights of parts of the attention.
 const WORKGROUP_BYTES: usize = 8 << 10;
-/// Most workgroup memory used for activations: more would keep other workgroups off the same unit.
+/// Most workgroup memory used for activations: more would keep other workgroups off the same compute unit.
 const MOST_ACTIVATION_BYTES: usize = 24 << 10;
 /// Workgroups that a kernel should have, so that no part of a large GPU is idle.
 const ENOUGH_GROUPS: f64 = 132.0;
@@ -15,7 +15,7 @@ const ENOUGH_GROUPS: f64 = 132.0;
 /// Rounds of loads that a thread has registers for before it multiplies.
 const MOST_AHEAD: usize = 3;
 
-/// Who computes what of a product with a table.
+/// How a product with a table is shared out.
 #[derive(Clone, Copy, Debug)]
 pub struct Sharing {
     /// Threads of a workgroup.
@@ -26,9 +26,9 @@ pub struct Sharing {
     pub chunk_groups: usize,
     /// Rows of the product.
     pub rows: usize,
-    /// Groups of a row that a thread takes.
+    /// Groups of a row that each thread processes.
     pub rounds: usize,
-    /// All loads of a thread are asked for before the activations are read.
+    /// A thread issues all its loads before the activations are read.
     pub ahead: bool,
     /// Sums by subgroups.
     pub subgroups: bool,
@@ -63,7 +63,7 @@ impl Sharing {
         Grid::folded(self.workgroups())
     }
 
-    /// How many share the product's rows.
+    /// Number of workgroups that share the product's rows.
     pub(super) fn workgroups(&self) -> usize {
         self.rows.div_ceil(self.threads / self.lanes * 4)
     }
@@ -71,8 +71,8 @@ impl Sharing {
 
 /// Threads of a workgroup and threads that share a row, for `rows` rows of `groups` groups.
 ///
-/// What costs time is, in this order: waiting for memory (rounds of loads, one after the other), reading the
-/// activations anew in every workgroup, lanes without work, and too few workgroups to fill the GPU.
+/// The costs, in descending order: waiting for memory (rounds of loads, one after the other), reading the activations
+/// again in every workgroup, idle lanes, and too few workgroups to fill the GPU.
 fn share(groups: usize, rows: usize) -> (usize, usize) {
     let sizes = [64, 128, 256].into_iter().flat_map(|wg| [8, 16, 32, 64, 128].map(|lanes| (wg, lanes)));
     let cost = |(wg, lanes): (usize, usize)| {
@@ -87,7 +87,7 @@ fn share(groups: usize, rows: usize) -> (usize, usize) {
     sizes.filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or((THREADS, 32))
 }
 
-/// The same for a GPU that is a program: every thread waits at every barrier in turn, so few of them, all busy.
+/// The same for a software GPU: every thread waits at every barrier in turn, so few threads, all of them busy.
 fn share_on_cpu(groups: usize) -> (usize, usize) {
     let rounds = |lanes: usize| groups.div_ceil(lanes) * lanes;
     let lanes = [32, 16, 8, 4].into_iter().min_by_key(|l| rounds(*l)).unwrap_or(4);
@@ -110,7 +110,7 @@ mod tests {
                 assert_eq!(rows % (threads / lanes * 4), 0);
             }
         }
-        // What fits nothing is still shared out.
+        // A product that fits no case is still shared out.
         assert_eq!(share(5, 333), (THREADS, 32));
     }
 }

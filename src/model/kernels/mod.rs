@@ -1,8 +1,9 @@
-//! The kernels, a room for each: the file of a kernel's name has what its shader, `shaders/NAME.wgsl`, is compiled with
-//! (a struct with named fields), what it is bound to, and how many workgroups it takes.
+//! The kernels, a module for each: the file with a kernel's name has the constants of its shader, `shaders/NAME.wgsl`
+//! (a struct with named fields), its bindings, and its number of workgroups.
 //!
-//! A room knows tables and the device, but neither a model's buffers nor the order of dispatches: those are `scratch` and
-//! `plan`, which use the rooms. What several kernels share has a file that is named like the shared part of the shader.
+//! A module depends on tables and the device, but neither on a model's buffers nor on the order of dispatches: those
+//! are in `scratch` and `plan`, which use the modules. What several kernels share is in a file named like the shared
+//! part of the shader.
 
 mod adamw;
 mod add_parts;

@@ -6,9 +6,9 @@
 pub struct PackShape {
     /// The first token of each segment, and at the end the number of all tokens.
     pub starts: [u32; 4],
-    /// All of them.
+    /// Number of all tokens.
     pub tokens: u32,
-    /// Parts in which products with them come.
+    /// Number of parts in products with them.
     pub parts: u32,
     /// Padding: WGSL rounds the size of structs with vectors up to whole vectors.
     pub padding: [u32; 2],

@@ -4,17 +4,17 @@ use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use super::several::several;
 use crate::gpu::shader::ShaderSpec;
 
-/// Longest text, in tokens, in which the GPU looks for repeats: for longer ones, the host does.
+/// Longest text, in tokens, that the GPU searches for repeats: the host searches longer ones.
 pub const TEXT: usize = 1 << 16;
 
-/// The longest matches with the end of a text.
+/// Finds the longest matches with the end of a text.
 pub struct Repeats;
 
 /// Bindings.
 pub struct RepeatsBuffers<'a> {
-    /// Uniform `Step`; of several texts `TextStep` [T].
+    /// Uniform `Step`; for several texts `TextStep` [T].
     pub step: &'a wgpu::Buffer,
-    /// Uniform `Sampling`; of several texts `TextSampling` [T].
+    /// Uniform `Sampling`; for several texts `TextSampling` [T].
     pub sampling: &'a wgpu::Buffer,
     /// Prompt and output, u32 [TEXT]: see `sampling.wgsl`.
     pub text: &'a wgpu::Buffer,
@@ -23,7 +23,7 @@ pub struct RepeatsBuffers<'a> {
 }
 
 impl Repeats {
-    /// A dispatch for up to `texts` texts, of which the longest has T tokens, and a vocabulary.
+    /// A dispatch for up to `texts` texts, the longest of which has T tokens, and a vocabulary.
     pub fn dispatch_several<'a>(&self, texts: usize, vocab: usize, buffers: &RepeatsBuffers<'a>) -> Dispatch<'a> {
         let Dispatch { shader, bindings, .. } = self.dispatch(buffers);
         let grid = Grid::PerTile { x: 1, tile: THREADS as u32, z: texts as u32 };

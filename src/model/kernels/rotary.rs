@@ -13,7 +13,7 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// A model's.
+    /// The constants of a model.
     pub fn new(config: &ModelConfig) -> Self {
         Self { head: config.head_size(), dims: config.rotary_dims() }
     }

@@ -1,13 +1,14 @@
-//! First half of choosing a token: penalties, bias, temperature, the best of every few (`shaders/sample_adjust.wgsl`).
+//! First half of choosing a token: penalties, bias, temperature, the best token of each workgroup
+//! (`shaders/sample_adjust.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use super::several::several;
 use crate::gpu::shader::ShaderSpec;
 
-/// Tokens that one workgroup looks at.
+/// Tokens that one workgroup processes.
 pub const TOKENS: usize = 4 * THREADS;
 
-/// Logits to what a token is drawn from.
+/// Turns logits into the values that a token is sampled from.
 pub struct SampleAdjust {
     /// Logits, V.
     pub vocab: usize,
@@ -15,11 +16,11 @@ pub struct SampleAdjust {
 
 /// Bindings.
 pub struct SampleAdjustBuffers<'a> {
-    /// Uniform `Step`; of several texts `TextStep` [T].
+    /// Uniform `Step`; for several texts `TextStep` [T].
     pub step: &'a wgpu::Buffer,
-    /// Uniform `Sampling`; of several texts `TextSampling` [T].
+    /// Uniform `Sampling`; for several texts `TextSampling` [T].
     pub sampling: &'a wgpu::Buffer,
-    /// Input, f32 [V]; of several texts, each `logits_stride` after the one before it.
+    /// Input, f32 [V]; for several texts, each `logits_stride` after the one before it.
     pub logits: &'a wgpu::Buffer,
     /// Counts of `sampling.wgsl`, vec2<u32> [V].
     pub seen: &'a wgpu::Buffer,
@@ -29,17 +30,17 @@ pub struct SampleAdjustBuffers<'a> {
     pub adjusted: &'a wgpu::Buffer,
     /// Two vec4<f32> for every workgroup.
     pub partials: &'a wgpu::Buffer,
-    /// What `repeats` found, u32 [V]; 0 afterwards.
+    /// Output of `repeats`, u32 [V]; 0 afterwards.
     pub lengths: &'a wgpu::Buffer,
 }
 
 impl SampleAdjust {
-    /// Workgroups, each of which leaves what it found best.
+    /// Workgroups, each of which outputs the best that it found.
     pub fn partials(&self) -> usize {
         self.vocab.div_ceil(TOKENS)
     }
 
-    /// A dispatch for T texts, whose logits lie so far apart.
+    /// A dispatch for T texts, whose logits are this far apart.
     pub fn dispatch_several<'a>(&self, logits_stride: usize, buffers: &SampleAdjustBuffers<'a>) -> Dispatch<'a> {
         let Dispatch { shader, bindings, .. } = self.dispatch(buffers);
         let shader = several(shader).with("LOGITS", logits_stride);

@@ -7,10 +7,10 @@ use super::several::several;
 use crate::gpu::Gpu;
 use crate::gpu::shader::ShaderSpec;
 
-/// Tokens that the ring of chosen ones holds: more than are ever ahead.
+/// Capacity of the ring of chosen tokens: more than are ever ahead of the host.
 pub const RING: usize = 64;
 
-/// A token, from what `sample_adjust` left.
+/// Chooses a token from the output of `sample_adjust`.
 pub struct SamplePick {
     /// Threads of the one workgroup.
     pub threads: usize,
@@ -20,30 +20,31 @@ pub struct SamplePick {
 
 /// Bindings.
 pub struct SamplePickBuffers<'a> {
-    /// Uniform `Step`; of several texts `TextStep` [T].
+    /// Uniform `Step`; for several texts `TextStep` [T].
     pub step: &'a wgpu::Buffer,
-    /// Uniform `Sampling`; of several texts `TextSampling` [T].
+    /// Uniform `Sampling`; for several texts `TextSampling` [T].
     pub sampling: &'a wgpu::Buffer,
     /// Input, f32 [4·⌈V / 4⌉].
     pub adjusted: &'a wgpu::Buffer,
     /// Two vec4<f32> for every workgroup of `sample_adjust`.
     pub partials: &'a wgpu::Buffer,
-    /// Counts of `sampling.wgsl`, vec2<u32> [V]: the token is counted, and another one no more.
+    /// Counts of `sampling.wgsl`, vec2<u32> [V]: the chosen token is added, and the one that leaves the range is
+    /// removed.
     pub seen: &'a wgpu::Buffer,
     /// The token, at the step's `first_row`, u32.
     pub ids: &'a wgpu::Buffer,
     /// The token, at the step's index modulo [`RING`], u32 [RING].
     pub tokens: &'a wgpu::Buffer,
-    /// The token, behind prompt and output, u32 [TEXT].
+    /// Output: the token is written after prompt and output, u32 [TEXT].
     pub text: &'a wgpu::Buffer,
 }
 
 impl SamplePick {
-    /// For this device: all is done by one workgroup, so the more threads, the sooner.
+    /// For this device: one workgroup does all the work, so more threads finish sooner.
     pub fn new(gpu: &Gpu, vocab: usize) -> Self {
         let limits = gpu.device.limits();
         let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-        // It needs 12 bytes of workgroup memory for each, and 3 kB for its bins.
+        // The kernel needs 12 bytes of workgroup memory per thread, and 3 kB for its bins.
         Self { threads: if most < 1024 || gpu.is_software { 256 } else { 1024 }, vocab }
     }
 

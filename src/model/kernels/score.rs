@@ -1,4 +1,4 @@
-//! How likely given tokens were (`shaders/score.wgsl`).
+//! Log-probabilities of given tokens (`shaders/score.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use crate::gpu::shader::ShaderSpec;

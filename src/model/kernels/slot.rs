@@ -4,7 +4,7 @@ use super::dispatch::{Dispatch, Grid, THREADS, read, write};
 use crate::gpu::shader::ShaderSpec;
 use crate::model::tables::Table;
 
-/// Rows or columns of a table that one buffer holds.
+/// Rows or columns of the part of a table that one buffer holds.
 pub struct Slots<'a> {
     /// W.
     pub table: &'a Table,
@@ -12,13 +12,13 @@ pub struct Slots<'a> {
     pub columns: bool,
     /// Elements of a token, d.
     pub hidden: usize,
-    /// How many tokens.
+    /// Number of tokens.
     pub tokens: usize,
 }
 
 /// Bindings besides those of the table.
 pub struct SlotsBuffers<'a> {
-    /// Row and column of each token's first element and where it goes in `out`, u32 [tokens, 4].
+    /// Row and column of each token's first element and its offset in `out`, u32 [tokens, 4].
     pub places: &'a wgpu::Buffer,
     /// Output, f32.
     pub out: &'a wgpu::Buffer,

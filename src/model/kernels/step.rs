@@ -14,23 +14,23 @@ pub struct Step {
     pub first_row: u32,
     /// Number of the token that is chosen after this step, from 0.
     pub index: u32,
-    /// Ids below this stand for something.
+    /// Ids below this belong to real tokens.
     pub real_ids: u32,
-    /// The token that penalties count no more once the next is chosen, one of [`leaving`].
+    /// The token that penalties no longer count once the next is chosen, one of [`leaving`].
     pub leaving: u32,
     /// 1: XTC is on at this token.
     pub xtc: u32,
-    /// Of several texts, how many tokens all have in common, and which row of the tails is the first of this one's.
+    /// For several texts, how many tokens they all share, and the first row of this text in the tails.
     pub in_common: u32,
     pub tail: u32,
 }
 
-/// `TextStep` of the shaders: of one of several texts.
+/// `TextStep` of the shaders: the step of one of several texts.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct TextStep {
     step: Step,
-    /// To the next.
+    /// Padding up to the next text.
     padding: [u32; 54],
 }
 
@@ -40,13 +40,13 @@ impl From<Step> for TextStep {
     }
 }
 
-/// Values of [`Step::leaving`]: an id, with [`OUTPUT`](leaving::OUTPUT) if the output holds it, or one of the others.
+/// Values of [`Step::leaving`]: an id, with [`OUTPUT`](leaving::OUTPUT) if it is in the output, or one of the others.
 pub mod leaving {
-    /// Bit: the token is one of the output.
+    /// Bit: the token is in the output.
     pub const OUTPUT: u32 = 1 << 31;
-    /// It was chosen a few steps before; only the GPU knows it yet.
+    /// The token was chosen a few steps before; only the GPU knows it yet.
     pub const CHOSEN: u32 = u32::MAX - 1;
-    /// There is none.
+    /// There is no such token.
     pub const NONE: u32 = u32::MAX;
 }
 

@@ -1,4 +1,4 @@
-//! Joins the parts of a sum that `matmul` left (`shaders/sum_parts.wgsl`).
+//! Joins the parts of a sum from `matmul` (`shaders/sum_parts.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use crate::gpu::shader::ShaderSpec;

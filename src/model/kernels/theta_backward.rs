@@ -20,7 +20,8 @@ pub struct ThetaBackwardBuffers<'a> {
     pub scores: &'a wgpu::Buffer,
     /// Gradients w.r.t. weights, then w.r.t. scores, f32 [T, segments, padded slots].
     pub gradients: &'a wgpu::Buffer,
-    /// Those of the packs' tokens, if there are any, and the output of gradients w.r.t. their scores, f32 [T, tokens].
+    /// The same for the packs' tokens, if there are any, and the output of gradients w.r.t. their scores, f32 [T,
+    /// tokens].
     pub packs: Option<(PackBuffers<'a>, &'a wgpu::Buffer)>,
 }
 

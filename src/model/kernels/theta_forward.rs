@@ -1,4 +1,4 @@
-//! Weights of parameter tokens in training, which keeps the scores (`shaders/theta_forward.wgsl`).
+//! Weights of parameter tokens in training, where the scores are kept (`shaders/theta_forward.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, uniform, write};
 use super::pack_shape::PackBuffers;
@@ -23,11 +23,11 @@ pub struct ThetaForwardBuffers<'a> {
     pub scores: &'a wgpu::Buffer,
     /// Weights, f32 [T, segments, padded slots].
     pub weights: &'a wgpu::Buffer,
-    /// Those of the packs' tokens, if there are any.
+    /// Scores and weights of the packs' tokens, if there are any.
     pub packs: Option<PackBuffers<'a>>,
 }
 
-/// A shader that knows Θ, segments and slots.
+/// A shader with Θ, segments and slots.
 pub fn shader(name: &'static str, segments: usize, slots: usize, packs: bool) -> ShaderSpec {
     ShaderSpec::new(name)
         .with("WG", THREADS)

@@ -11,17 +11,17 @@ use crate::model::tables::{Table, TablePart};
 pub struct Values<'a> {
     /// Pᵀ, of several Pattentions one after the other.
     pub table: &'a Table,
-    /// Its one part.
+    /// Its only part.
     pub part: &'a TablePart,
-    /// Who computes what.
+    /// How the product is shared out.
     pub sharing: Sharing,
     /// Rows of each Pattention, d.
     pub segment_rows: usize,
     /// Parameter tokens of each, padding not counted.
     pub slots: usize,
-    /// What Θ is.
+    /// The activation Θ.
     pub activation: NormActivation,
-    /// Packs that take part.
+    /// Active packs.
     pub packs: Option<PackValues<'a>>,
 }
 
@@ -34,7 +34,7 @@ pub struct PackValues<'a> {
     pub tokens: usize,
 }
 
-/// Where y goes.
+/// Destination of y.
 pub enum ValuesOutput<'a> {
     /// h += y, f32 [d].
     Residual(&'a wgpu::Buffer),
@@ -54,7 +54,7 @@ pub enum ValuesOutput<'a> {
 pub struct ValuesBuffers<'a> {
     /// Uniform `Step`.
     pub step: &'a wgpu::Buffer,
-    /// Input, f32 [segments, padded slots]; with packs then [segments, tokens].
+    /// Input, f32 [segments, padded slots]; with packs followed by [segments, tokens].
     pub scores: &'a wgpu::Buffer,
     /// Output.
     pub y: ValuesOutput<'a>,

@@ -8,7 +8,7 @@ use crate::gpu::shader::ShaderSpec;
 
 /// Weights of parameter tokens.
 pub struct SlotWeights {
-    /// What Θ is.
+    /// The activation Θ.
     pub activation: NormActivation,
     /// Pattentions side by side in a row.
     pub segments: usize,
@@ -22,7 +22,7 @@ pub struct SlotWeightsBuffers<'a> {
     pub step: &'a wgpu::Buffer,
     /// Scores, then weights, f32 [T, segments, padded slots].
     pub scores: &'a wgpu::Buffer,
-    /// Where packs take part, √n / ‖s‖₂ of each row, f32 [T, segments].
+    /// With packs, √n / ‖s‖₂ of each row, f32 [T, segments].
     pub scales: Option<&'a wgpu::Buffer>,
 }
 

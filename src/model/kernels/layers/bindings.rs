@@ -1,4 +1,4 @@
-//! What the kernel is bound to, and how many workgroups run.
+//! The kernel's bindings, and how many workgroups run.
 
 use super::spec::Layers;
 use crate::gpu::Binding;
@@ -13,31 +13,31 @@ pub struct LayersBuffers<'a> {
     pub step: &'a wgpu::Buffer,
     /// Residual stream, read and replaced, f32 [d].
     pub h: BufferBinding<'a>,
-    /// What this dispatch sends, 0 before, u32 [`Layers::failed_at`] and the word that tells of a failure.
+    /// Words sent by this dispatch, initially 0, u32 [`Layers::failed_at`] followed by the failure word.
     pub mailbox: BufferBinding<'a>,
-    /// What another dispatch has sent, which is cleared, of the same size.
+    /// Words sent by another dispatch, which are cleared, of the same size.
     pub old: BufferBinding<'a>,
     /// Keys and values, f16 [layers, stride of the cache].
     pub keys: BufferBinding<'a>,
     pub values: BufferBinding<'a>,
-    /// cos and sin, f32 [context, r/2, 2], and then the tokens of packs, where such take part.
+    /// cos and sin, f32 [context, r/2, 2], followed by the tokens of packs, if any are active.
     pub angles: &'a wgpu::Buffer,
 }
 
-/// What it is bound to for several texts.
+/// Bindings for several texts.
 pub struct LayersOfTextsBuffers<'a> {
     /// Tables of all layers, bindings 0 and 1.
     pub tables: Vec<Binding<'a>>,
-    /// Uniforms `Step`, whose count is that of the texts, and `TextStep` [T].
+    /// Uniforms `Step`, whose count is the number of texts, and `TextStep` [T].
     pub step: &'a wgpu::Buffer,
     pub steps: &'a wgpu::Buffer,
     /// Residual streams, read and replaced, f32 [T, d].
     pub h: BufferBinding<'a>,
-    /// What this dispatch and another send, u32: two sets of [`Layers::failed_at`] words and the word that tells of a failure.
+    /// Words sent by this dispatch and another, u32: two sets of [`Layers::failed_at`] words and the failure word.
     pub mailbox: &'a wgpu::Buffer,
-    /// Keys and values that texts do not share, f16 [layers, 2, rows of all tails, d].
+    /// Keys and values that the texts do not share, f16 [layers, 2, rows of all tails, d].
     pub tails: BufferBinding<'a>,
-    /// Keys and values that they share, f16 [layers, stride of the cache].
+    /// Keys and values that the texts share, f16 [layers, stride of the cache].
     pub keys: BufferBinding<'a>,
     pub values: BufferBinding<'a>,
     /// cos and sin, f32 [context, r/2, 2].
@@ -46,11 +46,11 @@ pub struct LayersOfTextsBuffers<'a> {
     pub room: &'a wgpu::Buffer,
 }
 
-/// `Room` of the shader: where what a dispatch needs lies in buffers whose layout is not compiled in.
+/// `Room` of the shader: offsets and strides in buffers whose layout is not compiled in.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Room {
-    /// First words of the mailbox that the dispatch sends by, and of that which another has left.
+    /// First words of the mailbox that the dispatch sends by, and of the one that another dispatch has left.
     pub mine: u32,
     pub old: u32,
     /// Octets of tails from layer to layer, and from keys to values.
@@ -59,7 +59,7 @@ pub struct Room {
 }
 
 impl Layers {
-    /// A dispatch of `layers` layers for several texts whose word of failure is `failed`.
+    /// A dispatch of `layers` layers for several texts, whose failure word is `failed`.
     pub fn dispatch_several<'a>(
         &self,
         layers: usize,
@@ -75,7 +75,7 @@ impl Layers {
         Dispatch { shader: self.shader(layers, failed), grid, bindings }
     }
 
-    /// A dispatch of `layers` layers whose word of failure is `failed`.
+    /// A dispatch of `layers` layers whose failure word is `failed`.
     pub fn dispatch<'a>(&self, layers: usize, failed: usize, buffers: LayersBuffers<'a>) -> Dispatch<'a> {
         let LayersBuffers { tables, step, h, mailbox, old, keys, values, angles } = buffers;
         let mut bindings = tables;

@@ -1,15 +1,15 @@
-//! What the workgroups send each other (`shaders/mailbox.wgsl`): where the values of a layer lie.
+//! The words that workgroups send each other (`shaders/mailbox.wgsl`): where the values of a layer lie.
 
-/// Constants of the shader that say where each run of values begins, in order.
+/// Constants of the shader for the first word of each run of values, in order.
 const NAMES: [&str; 8] = ["AT_0", "AT_QKV", "AT_PARTS", "AT_STATS", "AT_2", "AT_H", "AT_4", "AT_OUT"];
 
 /// The same for scores of packs' tokens, by the product that makes them.
 const PACK_NAMES: [&str; 3] = ["AT_PACKS_0", "AT_PACKS_2", "AT_PACKS_4"];
 
-/// Words that tell of workgroups that timed out: one for each of the two mailboxes.
+/// Failure words, which report workgroups that timed out: one for each of the two mailboxes.
 pub const FAILURE_WORDS: usize = 2;
 
-/// Words that each of these runs takes.
+/// Number of words in each of these runs.
 #[derive(Clone, Copy, Debug)]
 pub struct MailboxWords {
     /// Scores of query, key and value.
@@ -18,7 +18,7 @@ pub struct MailboxWords {
     pub qkv: usize,
     /// Weighted sums of the parts of the attention.
     pub parts: usize,
-    /// Highest score and sum of exponentials of each.
+    /// Highest score and sum of exponentials of each part.
     pub stats: usize,
     /// Scores of the output projection.
     pub proj: usize,
@@ -43,18 +43,18 @@ impl MailboxWords {
         starts(NAMES.into_iter().zip(self.all()), 0)
     }
 
-    /// Those for packs, which come after the others.
+    /// The constants for packs, whose runs come after the others.
     pub fn pack_offsets(self) -> impl Iterator<Item = (&'static str, usize)> {
         starts(PACK_NAMES.into_iter().zip(self.packs), self.all().into_iter().sum())
     }
 
-    /// Words from layer to layer.
+    /// Words from one layer to the next.
     pub fn stride(self) -> usize {
         self.all().into_iter().chain(self.packs).sum::<usize>().next_multiple_of(4)
     }
 }
 
-/// Where each of some runs begins that come one after the other.
+/// Offsets of consecutive runs of these lengths.
 fn starts(
     runs: impl Iterator<Item = (&'static str, usize)>,
     first: usize,

@@ -3,7 +3,7 @@
 
 use super::team::Arithmetic;
 
-/// Bytes to which WebGPU rounds the size of each array up.
+/// WebGPU rounds the size of each array up to a multiple of this many bytes.
 const ALIGNMENT: usize = 16;
 
 /// What the sizes of the arrays depend on.
@@ -12,13 +12,14 @@ pub struct WorkgroupMemory {
     pub threads: usize,
     pub arithmetic: Arithmetic,
     pub subgroups: bool,
-    /// Slots of the rows of activations that lie there at a time (XS of the shader).
+    /// Slots of the rows of activations that are in workgroup memory at a time (XS of the shader).
     pub slots: usize,
-    /// Most rows that threads share (MOST_LROWS), and most sums that they make of them and a chunk of texts (MOST_SUMS).
+    /// Most rows that threads share (MOST_LROWS), and most sums that they compute from them for a chunk of texts
+    /// (MOST_SUMS).
     pub most_rows: usize,
     pub most_sums: usize,
-    /// Most texts whose activations are taken at a time (MOST_CHUNK), those of the attention's output, and whether their
-    /// sums are made at once (ALL_AT_ONCE).
+    /// Most texts whose activations are processed at a time (MOST_CHUNK), the same for the attention's output, and
+    /// whether their sums share barriers (ALL_AT_ONCE).
     pub most_chunk: usize,
     pub attention_chunk: usize,
     pub all_at_once: bool,
@@ -28,7 +29,7 @@ pub struct WorkgroupMemory {
     pub scan: usize,
     /// Parts of all heads.
     pub parts: usize,
-    /// Packs take part.
+    /// True if packs are active.
     pub packs: bool,
 }
 

@@ -1,6 +1,6 @@
-//! Many layers of a decode step in one dispatch (`shaders/layers.wgsl`): who shares its products (`team`, `share`), what
-//! they send each other (`mailbox`), how much memory that takes (`memory`), what is compiled (`spec`), what is different for
-//! several texts (`texts`), and what it is bound to (`bindings`).
+//! Many layers of a decode step in one dispatch (`shaders/layers.wgsl`): how its products are shared out (`team`,
+//! `share`), the words that workgroups send each other (`mailbox`), workgroup memory (`memory`), constants (`spec`),
+//! the differences for several texts (`texts`), and bindings (`bindings`).
 
 mod bindings;
 mod mailbox;

@@ -2,7 +2,7 @@
 
 use super::team::Team;
 
-/// Most rows that share the activations a thread reads.
+/// Most rows for which a thread uses the same activations.
 const MOST_ROWS: usize = 8;
 /// Most `vec4<u32>` of the tables that a thread keeps in registers.
 const MOST_HELD: usize = 10;
@@ -27,7 +27,7 @@ pub fn share(team: Team, groups: usize, rows: usize, segment: usize, vecs: usize
         // A group's activations come from workgroup memory, which takes about as long as a row and a half.
         let work = rounds * (10 * s.rows + 14) + if s.lanes > 32 { 7 } else { 0 };
         let held = (rounds * s.rows * vecs).saturating_sub(MOST_HELD);
-        // Only the first turn's loads are on their way before the activations are there.
+        // Only the first turn's loads are in flight before the activations arrive.
         turns * work + (turns - 1) * 40 + held * 20
     };
     shares.filter(|s| segment.is_multiple_of(team.threads / s.lanes * s.rows)).min_by_key(cost)

@@ -1,4 +1,4 @@
-//! What the kernel is compiled with, and whether a model and a device allow it.
+//! The constants that the kernel is compiled with, and whether a model and a device allow it.
 
 use super::mailbox::MailboxWords;
 use super::memory::WorkgroupMemory;
@@ -13,16 +13,16 @@ use crate::model::kernels::theta;
 use crate::model::tables;
 use crate::pattention::Pattention;
 
-/// Positions that one workgroup scans at least (STRETCH of the shader).
+/// Fewest positions that one workgroup scans (STRETCH of the shader).
 pub const STRETCH: usize = 128;
-/// Chunks of two texts and of four, by product.
+/// Flags for chunks of two texts and of four, by product.
 const TWO_TEXTS: [&str; 6] = ["TWO_TEXTS_0", "TWO_TEXTS_1", "TWO_TEXTS_2", "TWO_TEXTS_3", "TWO_TEXTS_4", "TWO_TEXTS_5"];
 const FOUR_TEXTS: [&str; 6] =
     ["FOUR_TEXTS_0", "FOUR_TEXTS_1", "FOUR_TEXTS_2", "FOUR_TEXTS_3", "FOUR_TEXTS_4", "FOUR_TEXTS_5"];
-/// Inputs that are normalized, and those that Θ is applied to, by product.
+/// Flags for inputs that are normalized, and those that Θ is applied to, by product.
 const FLAGS: [&str; 5] = ["NORM_0", "THETA_1", "THETA_3", "NORM_4", "THETA_5"];
 
-/// The tables of a layer in one binding with those of others, and the cache beside them.
+/// The tables of a layer in one binding with those of other layers, and the cache beside them.
 #[derive(Clone, Copy, Debug)]
 pub struct Storage {
     /// How elements are stored.
@@ -58,7 +58,7 @@ pub struct PlacedPacks {
     pub values: [usize; 3],
 }
 
-/// What of the device matters.
+/// The relevant features of the device.
 #[derive(Clone, Copy, Debug)]
 pub struct Abilities {
     pub subgroups: bool,
@@ -77,7 +77,7 @@ pub struct Product {
     pub scales: usize,
     /// How its rows are shared out.
     pub share: Share,
-    /// Texts whose activations it takes at a time.
+    /// Texts whose activations it processes at a time.
     pub chunk: usize,
 }
 
@@ -85,15 +85,15 @@ pub struct Product {
 #[derive(Clone, Debug)]
 pub struct Layers {
     pub team: Team,
-    /// Of the team, what this model and device allow.
+    /// The part of the team's options that this model and device allow.
     pub arithmetic: Arithmetic,
     pub subgroups: bool,
-    /// Columns, d, and how they fall into heads.
+    /// Columns, d, and how they are split into heads.
     pub hidden: usize,
     pub head: usize,
     pub heads: usize,
     pub rotary: Rotary,
-    /// Positions of the context, parts that it is split into at most, and positions of each.
+    /// Positions of the context, most parts that it is split into, and positions of each part.
     pub context_length: usize,
     pub max_parts: usize,
     pub scan: usize,
@@ -104,9 +104,9 @@ pub struct Layers {
     pub activation: NormActivation,
     pub mailbox: MailboxWords,
     pub products: [Product; 6],
-    /// Packs that take part.
+    /// Active packs.
     pub packs: Option<PlacedPacks>,
-    /// Most texts of a step; 1 is a kernel of its own, and the only one with packs.
+    /// Most texts of a step; the kernel for 1 is a separate one, and the only one that supports packs.
     pub texts: usize,
 }
 
@@ -121,7 +121,7 @@ impl Layers {
     ) -> Option<Self> {
         let (d, heads) = (config.hidden_size, config.num_attention_heads);
         let arithmetic = team.arithmetic.with(storage.format);
-        // Weights of a softmax are not bounded by √n as the others are: their products may be more than f16 holds.
+        // Weights of a softmax are not bounded by √n as the others are: their products may overflow f16.
         let is_bounded = config.norm_activation_type != NormActivation::Softmax;
         if arithmetic == Arithmetic::F16 && !(device.f16 && is_bounded) {
             return None;
@@ -205,28 +205,28 @@ impl Layers {
         memory.bytes()
     }
 
-    /// Slots of the longest row of activations (XS of the shader): rows of slots lie a slot further apart than they are
-    /// long, for the banks' sake.
+    /// Slots of the longest row of activations (XS of the shader): the stride of rows of slots is one slot more than
+    /// their length, to avoid bank conflicts.
     pub(super) fn longest_row(&self) -> usize {
         self.products.iter().map(|p| (p.groups + 1) * 8).max().unwrap_or(0)
     }
 
-    /// The same of all rows that lie there at a time.
+    /// The same for all rows in workgroup memory at a time.
     fn slots_at_a_time(&self) -> usize {
         self.products.iter().map(|p| p.chunk * (p.groups + 1) * 8).max().unwrap_or(0)
     }
 
-    /// Most sums that a thread makes in any product.
+    /// Most sums that a thread computes in any product.
     fn most_sums(&self) -> usize {
         self.products.iter().map(|p| p.chunk * p.share.rows).max().unwrap_or(0)
     }
 
-    /// Most texts whose activations any product takes at a time.
+    /// Most texts whose activations any product processes at a time.
     fn most_chunk(&self) -> usize {
         self.products.iter().map(|p| p.chunk).max().unwrap_or(1)
     }
 
-    /// Sums over rows of several texts are made with the same barriers.
+    /// True if sums over rows of several texts share their barriers.
     fn sums_at_once(&self) -> bool {
         self.subgroups && self.texts > 1
     }
@@ -236,12 +236,12 @@ impl Layers {
         self.products.iter().map(|p| p.share.rows).max().unwrap_or(0)
     }
 
-    /// Where the word is that tells of a failure, in a dispatch of up to `layers` layers.
+    /// Offset of the failure word in a dispatch of up to `layers` layers.
     pub fn failed_at(&self, layers: usize) -> usize {
         self.mailbox.stride() * self.texts * layers
     }
 
-    /// What is compiled for a dispatch of `layers` layers whose word of failure is `failed`.
+    /// What to compile for a dispatch of `layers` layers whose failure word is `failed`.
     pub fn shader(&self, layers: usize, failed: usize) -> ShaderSpec {
         let mut spec = ShaderSpec::new("layers")
             .with("WG", self.team.threads)
@@ -269,7 +269,7 @@ impl Layers {
             for (name, value) in product.constants(self.team) {
                 spec = spec.with(format!("{name}_{number}"), value);
             }
-            // How far the preprocessor counts.
+            // Flags, since the preprocessor does not compare numbers.
             spec = spec.flag_if(TWO_TEXTS[number], product.chunk == 2).flag_if(FOUR_TEXTS[number], product.chunk == 4);
         }
         spec = spec
@@ -314,7 +314,7 @@ impl PlacedPacks {
 }
 
 impl Product {
-    /// Its constants, which the shader numbers.
+    /// Its constants, without the number of the product.
     fn constants(&self, team: Team) -> [(&'static str, usize); 9] {
         [
             ("GROUPS", self.groups),

@@ -1,9 +1,9 @@
-//! How many workgroups share a layer, and what they compute with.
+//! How many workgroups share a layer, and their arithmetic.
 
 use crate::checkpoint::layout::TableFormat;
 use serde::{Deserialize, Serialize};
 
-/// What a product's factors are; sums of a few are added up as f32 in any case.
+/// The precision of a product's factors; sums of several products are accumulated in f32 in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arithmetic {
@@ -16,7 +16,7 @@ pub enum Arithmetic {
 }
 
 impl Arithmetic {
-    /// For `info`.
+    /// Its name for `info`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -25,22 +25,22 @@ impl Arithmetic {
         }
     }
 
-    /// Products with tables of `format`: only those of few bits are worth less than single precision.
+    /// Products with tables of `format`: only tables of few bits justify less than single precision.
     pub fn with(self, format: TableFormat) -> Self {
         if format.is_quantized() { self } else { Self::F32 }
     }
 }
 
-/// How many workgroups share a layer, and what they are.
+/// The number of workgroups that share a layer, and their properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Team {
-    /// Workgroups; all must run at a time.
+    /// Number of workgroups; all must run at the same time.
     pub workgroups: usize,
     /// Threads of each.
     pub threads: usize,
-    /// Looks at a word before a workgroup times out.
+    /// How often a workgroup polls a word before it times out.
     pub spin_limit: usize,
-    /// What products are made with, where the tables' format allows it.
+    /// Arithmetic of products, where the tables' format allows it.
     pub arithmetic: Arithmetic,
     /// Sums by subgroups, where there are any, instead of by trees in workgroup memory.
     pub subgroups: bool,

@@ -1,18 +1,19 @@
-//! The kernel for a token of each of several texts: how many texts' activations a product takes at a time, and how contexts
-//! are split.
+//! The kernel for a token of each of several texts: how many texts' activations a product processes at a time, and how
+//! contexts are split.
 
 use super::spec::{Layers, STRETCH};
 
-/// Most texts whose activations a product takes at a time, and how many of the longest rows these may take of the workgroup
-/// memory: what promises most first.
+/// Most texts whose activations a product processes at a time, and how many rows of the longest kind they may take in
+/// workgroup memory: the most promising first.
 const CHUNKS: [(usize, usize); 4] = [(4, 2), (4, 1), (2, 1), (1, 1)];
-/// Most slots of activations that a thread has in registers.
+/// Most slots of activations that a thread keeps in registers.
 const MOST_ITEMS: usize = 16;
-/// Parts that the context of each of several texts may be split into at least.
+/// Lower bound on the number of parts that each text's context may be split into.
 const LEAST_PARTS: usize = 4;
 
 impl Layers {
-    /// The same for a token of each of up to `texts` texts, several of them, if a device with these limits can run that.
+    /// The same for a token of each of up to `texts` texts, where `texts` is more than one, if a device with these
+    /// limits can run it.
     pub fn for_texts(&self, texts: usize, limits: &wgpu::Limits) -> Option<Self> {
         CHUNKS.into_iter().map(|chunks| self.with_chunks(texts, chunks)).find(|kernel| kernel.fits(limits))
     }
@@ -25,7 +26,7 @@ impl Layers {
             let fits = |chunk: &usize| chunk * row <= room && chunk * items <= MOST_ITEMS;
             product.chunk = [4, 2].into_iter().filter(|chunk| *chunk <= most.min(texts)).find(fits).unwrap_or(1);
         }
-        // Where there are many, a workgroup has several parts anyway.
+        // With many parts, each workgroup processes several anyway.
         let max_parts = (self.team.workgroups / (self.heads * texts)).max(LEAST_PARTS);
         kernel.max_parts = max_parts;
         kernel.scan = STRETCH.max(self.context_length.div_ceil(max_parts));
