@@ -37,7 +37,7 @@ pub fn add(cases: &mut Cases) {
             });
         }
     }
-    // Tokens that the texts share, and tokens that each has of its own, including the step's.
+    // Tokens that the texts share, and tokens of each text, including the step's.
     let texts: [(usize, &[usize]); 4] =
         [(0, &[1, 3]), (1, &[31, 1, 2]), (PART - 1, &[1, 2, 3, 33]), (150, &[7; MOST_ROWS])];
     for (i, (common, tails)) in texts.into_iter().enumerate() {

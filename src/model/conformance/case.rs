@@ -10,7 +10,7 @@ pub const SIZES: [usize; 5] = [1, 31, 32, 33, 255];
 /// All formats of tables.
 pub const FORMATS: [TableFormat; 3] = [TableFormat::Q4, TableFormat::Q8, TableFormat::F16];
 
-/// How much is run.
+/// The extent of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
@@ -22,7 +22,7 @@ pub enum Tier {
     Full,
 }
 
-/// What a kernel is given, and what it must produce.
+/// A kernel's input and expected output.
 pub struct Case {
     pub kernel: &'static str,
     pub size: String,
@@ -34,7 +34,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Seed of its numbers: the same whatever other cases there are (FNV-1a of its name).
+    /// Seed of its random numbers, independent of the other cases (FNV-1a of its name).
     pub fn seed(&self) -> u64 {
         let text = format!("{} {} {:?} {}", self.kernel, self.size, self.format, self.variant);
         text.bytes()

@@ -179,7 +179,7 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
         *word = [word[0] & BARRED | all, word[1] | output];
     }
     let bias = bias_of(options, vocab);
-    // As if some tokens would continue repeats.
+    // Simulates that some tokens would continue repeats.
     let lengths: Vec<u32> =
         (0..vocab as u32).map(|id| if id % 5 == 2 { options.dry.allowed_length + id % 9 } else { 0 }).collect();
     let lengths = if options.dry.multiplier > 0.0 { lengths } else { vec![0; vocab] };

@@ -164,7 +164,7 @@ fn inspect(lab: &mut Lab<'_>, slots: usize, activation: NormActivation, parts: O
             }
         }
     }
-    // Kinds 10, 11 and 12 of a model's places; those before and after belong to others.
+    // Kinds 10, 11 and 12 of a model's places; those before and after are not part of this dispatch.
     let mut words = vec![NOT_ASKED; 15];
     (words[10], words[12]) = (1, 0);
     let head = RequestHead { top: TOP as u32, count: 2, sources: sources as u32, rows_at: 15 };

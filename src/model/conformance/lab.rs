@@ -1,5 +1,5 @@
-//! Runs a kernel alone: in buffers that were not zero before, followed by words that must not be touched, and with the
-//! results that must be in them afterwards.
+//! Runs a kernel alone: in buffers that were not zero before, followed by words that must not be touched, and compares
+//! the buffers with the expected results.
 
 use crate::checkpoint::layout::{TableFormat, TableShape};
 use crate::checkpoint::random::Random;
@@ -22,7 +22,7 @@ const GUARD: usize = 64;
 pub struct Lab<'g> {
     pub gpu: &'g Gpu,
     pub random: Random,
-    /// The GPU is a software GPU, whatever it is treated as: its workgroups run one after the other.
+    /// The GPU is a software GPU, whatever kind it is treated as: its workgroups run one after the other.
     pub is_program: bool,
     kernels: &'g mut Kernels,
     step: Step,
@@ -59,9 +59,9 @@ pub enum Wanted {
     Floats { values: Vec<f32>, tolerance: f64 },
     /// Pairs of f16 from given words on, within a fraction of their root mean square; all else must be unchanged.
     Halves { before: Vec<u32>, runs: Vec<(usize, Vec<f32>)>, tolerance: f64 },
-    /// Exactly these words, where one is given.
+    /// Exactly these words; `None` matches any.
     Words(Vec<Option<u32>>),
-    /// About these numbers, where one is given.
+    /// Approximately these numbers; `None` matches any.
     Near(Vec<Option<f32>>, f64),
 }
 
@@ -75,7 +75,7 @@ pub struct Finding {
 }
 
 impl<'g> Lab<'g> {
-    /// For one case on a device, whose pipelines are kept in `kernels`.
+    /// For one case on a device, whose pipelines are cached in `kernels`.
     pub fn new(gpu: &'g Gpu, kernels: &'g mut Kernels, seed: u64, is_program: bool) -> Self {
         let (runs, outputs, buffers, tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self {
@@ -97,7 +97,7 @@ impl<'g> Lab<'g> {
         (0..n).map(|_| self.random.uniform() * scale).collect()
     }
 
-    /// The same, of those that f16 holds.
+    /// The same, rounded to f16.
     pub fn halves(&mut self, n: usize, scale: f32) -> Vec<f32> {
         (0..n).map(|_| f16::from_f32(self.random.uniform() * scale).to_f32()).collect()
     }

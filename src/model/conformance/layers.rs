@@ -16,9 +16,9 @@ use crate::reference::math;
 use half::f16;
 use std::rc::Rc;
 
-/// Sums in another order, and activations of two bytes; in two layers, whose products are long.
+/// Sums in another order, and activations in two bytes; over two layers with long products.
 pub(super) const TOLERANCE: f64 = 2e-3;
-/// Words of a mailbox from the one that tells of a failure on.
+/// Words of a mailbox from the failure word on.
 pub(super) const FAILURE: usize = 4;
 
 /// The model of a step.
@@ -118,7 +118,7 @@ fn step(lab: &mut Lab<'_>, model: Small) -> Result<()> {
     // One position more than this step fills.
     let context = past + 2;
     let stride = aligned((context * d * 2) as u64);
-    // Where workgroups run one after the other, only one that waits for no other works.
+    // Where workgroups run one after the other, only a single one works, as it waits for no other.
     let workgroups = if lab.is_program { 1 } else { 3 };
     let Small { threads, arithmetic, .. } = model;
     let team = Team { workgroups, threads, spin_limit: 20_000, arithmetic, subgroups: true };
@@ -228,7 +228,8 @@ fn packs(lab: &mut Lab<'_>, model: Small, angles: &[f32]) -> (Option<PlacedPacks
     (Some(PlacedPacks { tokens: model.packs, stride: end, keys, values }), all)
 }
 
-/// Where the packs' tokens of a layer lie in what begins with the angles, moved on to that layer.
+/// The packs' tokens of a layer: their offsets for that layer, and the values that contain them, which begin with the
+/// angles.
 pub(super) type Tokens<'a> = (PlacedPacks, &'a [f32]);
 
 /// One layer for one token, of h [d], whose key (in the order of the cache) and value are added to the layer's.

@@ -1,4 +1,5 @@
-//! Cases of `layers` for several texts: one step of a small model of random weights, compared with that of each text alone.
+//! Cases of `layers` for several texts: one step of a small model with random weights, compared with that of each text
+//! alone.
 
 use super::case::{Cases, DependsOn};
 use super::lab::{DIRT, Lab, Values, Wanted};
@@ -18,9 +19,9 @@ use std::rc::Rc;
 /// The texts of a step.
 #[derive(Clone, Copy)]
 struct Texts {
-    /// Tokens of each besides those in the KV cache.
+    /// Tokens of each text besides those in the KV cache.
     tails: &'static [usize],
-    /// Texts that the kernel is compiled for.
+    /// Number of texts that the kernel is compiled for.
     most: usize,
 }
 
@@ -38,12 +39,13 @@ pub fn add(cases: &mut Cases) {
         packs: [0; 3],
     };
     let f32s = Arithmetic::F32;
-    // Some contexts are two stretches, some are one; one is where the texts part, and a chunk is longer than what is left for it.
+    // Some contexts span two stretches, some one; one ends where the texts diverge, and a chunk is longer than the
+    // remaining texts.
     let five = Texts { tails: &[0, 20, 7, 8, 3], most: 8 };
     let two = Texts { tails: &[1, 300], most: 2 };
-    // Three slots of activations for each thread, the last of them not for all.
+    // Three slots of activations per thread, the last of them only for some threads.
     let long = Small { layers: 1, hidden: 160, slots: [100, 70, 1100], threads: 128, past: 1, ..small };
-    // A GPU that is a program compiles each of these for a while, so the short tier has one.
+    // A software GPU takes a while to compile each of these, so the quick tier has one.
     let mut all = vec![(Small { format: TableFormat::Q8, arithmetic: f32s, ..small }, five, DependsOn::Nothing)];
     if cases.is_full() {
         let softmax = Small { format: TableFormat::F16, activation: NormActivation::Softmax, ..small };
@@ -87,7 +89,7 @@ fn step(lab: &mut Lab<'_>, model: Small, Texts { tails, most }: Texts) -> Result
     let angles = Rotary::new(&config).angles(config.rotary_emb_base, context);
 
     let before = lab.numbers(count * d, 2.0);
-    // What all have, then what each has: keys and values of a layer.
+    // The shared keys and values, then those of each text, by layer.
     let mut caches = |tokens: usize| -> Vec<[Vec<f32>; 2]> {
         (0..layers).map(|_| [lab.halves(tokens * d, 1.0), lab.halves(tokens * d, 1.0)]).collect()
     };
@@ -104,7 +106,7 @@ fn step(lab: &mut Lab<'_>, model: Small, Texts { tails, most }: Texts) -> Result
         };
         shared.iter().flat_map(layer).collect()
     });
-    // Places are in another order than the texts.
+    // Places are in a different order than the texts.
     let tail_of = |text: usize| (count - 1 - text) * capacity;
     let (part, mut tail_words) = (count * capacity * d / 2, vec![DIRT; layers * 2 * count * capacity * d / 2]);
     let (mut h, mut appended) = (before.clone(), Vec::new());
@@ -125,7 +127,7 @@ fn step(lab: &mut Lab<'_>, model: Small, Texts { tails, most }: Texts) -> Result
 
     let failed = kernel.failed_at(layers);
     let set = (failed + FAILURE).next_multiple_of(64);
-    // This dispatch sends by the second set; in the first is what another has left.
+    // This dispatch sends by the second set; the first holds the values of another dispatch.
     let mut sent = vec![0; set + failed + FAILURE];
     sent[..failed].fill(DIRT);
     let (out, mailbox, tail_out) = (lab.in_out(&before), lab.in_out(&sent), lab.in_out(&tail_words));
@@ -156,7 +158,7 @@ fn step(lab: &mut Lab<'_>, model: Small, Texts { tails, most }: Texts) -> Result
     lab.run(&kernel.dispatch_several(layers, failed, buffers))?;
     lab.expect(&out, Wanted::Floats { values: h, tolerance: TOLERANCE });
     lab.expect_halves(&tail_out, tail_words, appended);
-    // Nobody timed out, and what the other dispatch left is cleared.
+    // No workgroup timed out, and the other dispatch's values are cleared.
     let mut words: Vec<Option<u32>> = vec![None; sent.len()];
     words[..failed].fill(Some(0));
     (words[failed], words[set + failed]) = (Some(0), Some(0));

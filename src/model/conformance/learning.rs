@@ -124,9 +124,9 @@ fn layernorm_backward(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: b
     Ok(())
 }
 
-/// Θ of a row's scores and of those of packs' tokens with their strengths, and its backward pass from gradients w.r.t. these weights: weights,
-/// packs' weights, gradients w.r.t. the scores, and w.r.t. the packs' scores. As in DESIGN: with e = ∂L/∂z,
-/// ∂L/∂s = e·√n/‖s‖ − (Σ e·z)·s/‖s‖².
+/// Θ of a row's scores and of those of packs' tokens with their strengths, and its backward pass from gradients w.r.t.
+/// these weights. Returns weights, packs' weights, gradients w.r.t. the scores, and w.r.t. the packs' scores. As in
+/// DESIGN: with e = ∂L/∂z, ∂L/∂s = e·√n/‖s‖ − (Σ e·z)·s/‖s‖².
 fn theta_of(s: &[f32], q: &[(f32, f32)], by_a: &[f32], by_a_p: &[f32]) -> [Vec<f32>; 4] {
     let norm = s.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let c = if norm > 0.0 { (s.len() as f64).sqrt() / norm } else { 0.0 };

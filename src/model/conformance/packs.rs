@@ -10,7 +10,7 @@ use crate::model::kernels::{PackWeights, PackWeightsBuffers, SlotWeights, SlotWe
 use crate::reference::math;
 
 const TOLERANCE: f64 = 1e-3;
-/// Tokens that packs have for a Pattention, rounded up as their tables are.
+/// Number of tokens that packs have for a Pattention, rounded up as in their tables.
 const TOKENS: [usize; 4] = [4, 16, 36, 300];
 
 pub fn add(cases: &mut Cases) {

@@ -19,7 +19,7 @@ const TOLERANCE: f64 = 2e-4;
 const ACTIVATIONS: [NormActivation; 3] =
     [NormActivation::L2NormGelu, NormActivation::GeluL2Norm, NormActivation::Softmax];
 
-/// What keys are multiplied by.
+/// The input that keys are multiplied by.
 #[derive(Clone, Copy)]
 pub enum Input {
     Normalized,

@@ -36,7 +36,7 @@ pub struct Summary {
     pub run: usize,
     /// Rows that are not ok.
     pub failed: usize,
-    /// What was not run here, and why.
+    /// Cases that were not run here, and why.
     pub skipped: Vec<String>,
 }
 
@@ -140,7 +140,7 @@ fn cases(tier: Tier) -> Vec<Case> {
     if tier == Tier::Quick { few(cases.list) } else { cases.list }
 }
 
-/// Two rows of each kernel, neither of the smallest nor the largest size; one for a kernel that has few, since these take
+/// Two rows of each kernel, neither of the smallest nor the largest size; one if a kernel has few, since these take
 /// long to compile.
 fn few(mut cases: Vec<Case>) -> Vec<Case> {
     let count = |kernel| cases.iter().filter(|case| case.kernel == kernel).count();
@@ -189,7 +189,7 @@ async fn run_case(mut lab: Lab<'_>, kind: &Kind, case: &Case) -> Result<std::res
     }))
 }
 
-/// A kernel that does not compile is wrong as well.
+/// A kernel that does not compile also counts as wrong.
 fn refused(e: &Error) -> Finding {
     Finding { error: f64::INFINITY, wrong: e.to_string() }
 }

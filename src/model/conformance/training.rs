@@ -1,5 +1,5 @@
-//! Cases of the kernels that train token packs and are products, or belong to the attention's: backward products with tables,
-//! products of f32 matrices, sums of parts, rotation, softmax.
+//! Cases of the kernels for training token packs that are products, or belong to the attention: backward products with
+//! tables, products of f32 matrices, sums of parts, rotation, softmax.
 
 use super::case::{Cases, DependsOn, FORMATS, SIZES};
 use super::lab::{DIRT, Lab, Wanted};

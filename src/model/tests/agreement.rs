@@ -9,7 +9,7 @@ fn every_precision_agrees_with_the_reference() {
     let portable = GpuOptions { no_subgroups: true, ..Default::default() };
     let gpus = [true, false].map(|software| gpu_that_is(software, &portable));
     for (gpu, q) in gpus.iter().chain(gpu_with_subgroups().iter()).flat_map(|gpu| Quantization::ALL.map(|q| (gpu, q))) {
-        // 150 tokens need two parts of the split attention; 37 and 113 are multiples of nothing.
+        // 150 tokens need two parts of the split attention; 37 and 113 are not multiples of any tile size.
         pollster::block_on(compare(gpu, &config(UNEVEN), q, 150, 37));
     }
 }
@@ -38,7 +38,7 @@ fn scores_agree_with_the_reference() {
         let (mut model, reference) = pollster::block_on(build(&gpu, &c, Quantization::Q8, context));
         let mut reference = ReferenceEngine::new(reference, context);
         let ids = ids(context, c.padded_vocab_size);
-        // A whole chunk, of more rows than are made at a time; the end of one; none; and single steps.
+        // A whole chunk, with more rows than are computed at a time; the end of one; none; and single steps.
         for (count, targets, real_ids) in [(100, 100, 333), (40, 3, 333), (2, 0, 300), (1, 1, 300), (1, 1, 300)] {
             let at = model.len();
             let next = &ids[at + count + 1 - targets..=at + count];
@@ -51,7 +51,7 @@ fn scores_agree_with_the_reference() {
                 assert!(error < 5e-3, "{count} tokens at {at}, target {i}: {got:?} instead of {want:?}");
             }
         }
-        // The best of the real ids is, and nothing else: neither the second best, nor a better one that is not real.
+        // Only the best of the real ids is marked: neither the second best, nor a better one that is not real.
         model.truncate(10);
         let logits = pollster::block_on(model.forward(&ids[10..12], Logits::Last)).expect("logits");
         let mut order: Vec<u32> = (0..333).collect();

@@ -1,4 +1,4 @@
-//! Tokens that the GPU chooses: as the host would, and without a trace of those that were too many.
+//! Tokens chosen by the GPU: the same as the host's choice, and surplus steps leave no trace.
 
 use super::*;
 use crate::engine::{AbortFlag, Text};
@@ -8,8 +8,8 @@ use crate::gpu::GpuBuffer;
 use crate::model::kernels::repeats::TEXT;
 use crate::sampling::{Dry, Sampler, SamplingOptions, Xtc};
 
-/// Tokens that the GPU chooses, and at how many of these steps the host's sampler, given the same logits and the
-/// same tokens before, would have chosen otherwise.
+/// Tokens that the GPU chooses, and at how many of these steps the host's sampler, given the same logits and the same
+/// tokens before, would have chosen a different one.
 async fn choose(
     model: &mut Model<GpuModel>,
     sampling: &SamplingOptions,
@@ -47,7 +47,7 @@ fn tokens_are_chosen_as_the_host_would() {
     // Id 0 would end a completion.
     let base =
         SamplingOptions { temperature: 1.0, top_p: 1.0, seed: 77, logit_bias: vec![(0, -1e4)], ..Default::default() };
-    // From the first repeated token on.
+    // Penalizes from the first repeated token on.
     let dry = Dry { multiplier: 2.0, allowed_length: 1, ..Dry::default() };
     let penalties = SamplingOptions {
         repetition_penalty: 1.3,
@@ -72,7 +72,7 @@ fn tokens_are_chosen_as_the_host_would() {
         SamplingOptions { temperature: 0.0, repetition_penalty: 1.5, frequency_penalty: 2.0, ..base.clone() },
         SamplingOptions { logit_bias: vec![(0, -1e4), (12, 30.0), (13, 30.0)], ..base.clone() },
         SamplingOptions { first: Some((0..2777).map(|id| id % 9 == 1).collect()), top_p: 0.5, ..base.clone() },
-        // What leaves the range is known to the GPU alone, to the host, or is the prompt's.
+        // The token that leaves the range is known only to the GPU, or to the host, or belongs to the prompt.
         SamplingOptions { penalty_range: 3, ..penalties.clone() },
         SamplingOptions { penalty_range: 10, ..penalties.clone() },
         SamplingOptions { penalty_range: 500, ..penalties },
@@ -98,7 +98,7 @@ fn tokens_are_chosen_as_the_host_would() {
         assert!(otherwise == 0 || sampling.temperature > 0.0, "greedy is exact: {sampling:?}");
         assert!(otherwise <= 1, "{otherwise} of {STEPS} differ: {sampling:?}");
         (steps, differing) = (steps + STEPS, differing + otherwise);
-        // Without steps ahead (logprobs need every step's logits), and again: the same tokens.
+        // Without steps ahead (logprobs need every step's logits), and once more: the same tokens.
         for logprobs in [1, 0] {
             let options =
                 GenerateOptions { max_tokens: STEPS, sampling: sampling.clone(), logprobs, ..Default::default() };
@@ -111,7 +111,7 @@ fn tokens_are_chosen_as_the_host_would() {
             assert_eq!(g.result().token_ids, tokens, "{sampling:?} with logprobs {logprobs}");
         }
     }
-    // Logarithms are rounded otherwise on a GPU: once in a while two tokens are as good as each other.
+    // A GPU rounds logarithms differently: occasionally two tokens are tied.
     assert!(differing * 100 <= steps, "{differing} of {steps} steps differ");
 }
 
@@ -122,7 +122,7 @@ fn repeats_are_found_where_a_text_becomes_too_long_for_the_gpu() {
     let mut c = config(UNEVEN);
     (c.num_layers, c.padded_vocab_size) = (1, 277);
     let (mut engine, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 60));
-    // Some of the steps before it is too long are ahead of what the host knows.
+    // Some of the steps before the text becomes too long are ahead of the host's knowledge.
     let prompt = ids(TEXT - 9, 277);
     let dry = Dry { multiplier: 2.0, allowed_length: 1, ..Dry::default() };
     let dry_breakers = Some((0..277).map(|id| id % 5 == 1).collect());
@@ -176,7 +176,7 @@ fn steps_that_were_too_many_leave_no_trace() {
         model.reset();
         let part = complete(&mut model, &[3, 1, 4], 60, leave_after);
         assert_eq!(part, whole[..leave_after]);
-        // The cache goes on being used, and holds what it should.
+        // The cache remains in use, and its contents are correct.
         let again = complete(&mut model, &[3, 1, 4], 60, 100);
         assert_eq!(again.len(), 60);
         let fresh = {
@@ -185,7 +185,7 @@ fn steps_that_were_too_many_leave_no_trace() {
         };
         assert_eq!(fresh, whole);
     }
-    // A full context ends it, however many steps are ahead.
+    // A full context ends the text, however many steps are ahead.
     model.reset();
     assert_eq!(complete(&mut model, &[3, 1, 4], 1000, 1000).len(), 97);
 }
@@ -196,7 +196,7 @@ fn a_space_at_the_end_of_a_prompt_is_left_to_the_first_token() {
     let (model, _) = pollster::block_on(build(&gpu, &healing::config(), Quantization::Q8, 64));
     let mut model = healing::with_tokenizer(model);
     healing::check(&mut model);
-    // What the GPU draws from.
+    // The distribution that the GPU samples from.
     let sampling = SamplingOptions { temperature: 0.8, top_p: 1.0, ..Default::default() };
     healing::write(&mut model, &sampling, 0);
     let adjusted = {
@@ -240,7 +240,7 @@ fn what_is_barred_is_not_chosen_where_a_text_goes_on() {
     let engine = model.backend_mut();
     for filters in [SamplingOptions { temperature: 1.0, top_k: 2, ..sampling.clone() }, sampling] {
         for place in [0, 3] {
-            // As when a phrase is taken back that began there.
+            // Simulates undoing a phrase that began there.
             let written = &plain[..place];
             let bars = vec![(place as u32, plain[place])];
             let options = SamplingOptions { bars, ..filters.clone() };

@@ -1,5 +1,5 @@
-//! Each kernel alone. `TOKENFORMER_FULL` runs every size with every format, `TOKENFORMER_KERNELS=keys,layers` these kernels
-//! alone, and `TOKENFORMER_TABLE` prints the table.
+//! Each kernel alone. `TOKENFORMER_FULL` runs every size with every format, `TOKENFORMER_KERNELS=keys,layers` only
+//! these kernels, and `TOKENFORMER_TABLE` prints the table.
 
 use crate::error::ErrorCode;
 use crate::model::conformance::{Row, Tier, run};

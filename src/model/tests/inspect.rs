@@ -1,4 +1,5 @@
-//! Looking inside on the GPU, against the reference on the same tables: what fires, what is pushed, and without some tokens.
+//! Inspecting on the GPU, compared with the reference on the same tables: strongest tokens, pushed tokens, and
+//! ablations.
 
 use super::packs::{ALONE, check, set, steps, two_packs};
 use super::*;
@@ -14,7 +15,7 @@ fn token(layer: usize, kind: Pattention, slot: usize, pack: Option<&str>) -> Par
     ParameterToken { layer, kind, slot, pack: pack.map(str::to_owned) }
 }
 
-/// Of the base's in both layers, of packs, and one that stays as it is.
+/// Ablations of the base's tokens in both layers, of packs' tokens, and one that changes nothing.
 fn ablations() -> Vec<Ablation> {
     let of = |token, scale| Ablation { token, scale };
     vec![
@@ -29,7 +30,7 @@ fn ablations() -> Vec<Ablation> {
     ]
 }
 
-/// Looks at some rows of a chunk that comes after others, in both engines.
+/// Inspects some rows of a chunk that follows other tokens, in both engines.
 async fn compare_fired(what: &str, model: &mut GpuModel, reference: &mut ReferenceEngine, ids: &[u32], chunk: usize) {
     let rows = vec![0, 1, chunk / 2, chunk - 1];
     let kinds = vec![Pattention::Mlp, Pattention::Key, Pattention::Query, Pattention::Value, Pattention::Proj];
@@ -50,7 +51,7 @@ async fn compare_fired(what: &str, model: &mut GpuModel, reference: &mut Referen
     let got = model.forward(last, Logits::Last).await.expect("step");
     let want = Backend::forward(reference, last, Logits::Last).await.expect("step");
     check(what, &got, &want, got.len());
-    // One token alone, and some places only, one of them twice.
+    // A single token, and only some places, one of them twice.
     model.truncate(past);
     Backend::truncate(reference, past);
     let request = InspectRequest {
@@ -76,7 +77,7 @@ async fn compare_inside(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, te
     let ids = ids(24, vocab);
     let what = format!("{q:?} {team:?}");
     compare_fired(&what, &mut model, &mut reference, &ids, 13).await;
-    // Tokens as they lie in the tables, and what one of them pushes.
+    // Tokens as they are in the tables, and what one of them pushes.
     let slots = [98, 70, 330].map(|n| n - 1);
     let tokens = [
         token(1, Pattention::Proj, slots[1], None),
@@ -92,7 +93,7 @@ async fn compare_inside(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, te
     let got = model.pushes(value).await.expect("pushes");
     check("pushes", &got, &Backend::pushes(&mut reference, value).await.expect("pushes"), vocab);
     assert_eq!(model.len(), before, "the context stays");
-    // With packs and ablations, in whatever order they come, in prompts, single steps and scores.
+    // With packs and ablations, set in either order, in prefill, single steps and scores.
     let base = steps(&mut model, &ids, 21).await;
     let bytes = gpu.memory.bytes();
     let packs = two_packs(config.hidden_size);
@@ -107,7 +108,7 @@ async fn compare_inside(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, te
     assert!(relative_error(&want, &base) > 20.0 * TOLERANCE, "what changes nothing shows nothing");
     check(&what, &steps(&mut model, &ids, 21).await, &want, vocab);
     assert_eq!(model.team(), team, "a workgroup timed out");
-    // Other factors of the same tokens need no other tables.
+    // Different factors for the same tokens need no other tables.
     let mut other = ablations();
     other[1].scale = 0.25;
     let with = gpu.memory.bytes();
@@ -116,7 +117,8 @@ async fn compare_inside(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, te
     let want = Backend::forward(&mut reference, &ids, Logits::Each(ids.len())).await.expect("reference");
     check("another factor", &steps(&mut model, &ids, 21).await, &want, vocab);
     assert!(gpu.memory.bytes() <= with);
-    // Without packs the base's stay ablated; without both it is the base, bit by bit, and nothing is left on the GPU.
+    // Without packs the base's tokens stay ablated; without both, results equal the base's bit by bit, and nothing is
+    // left on the GPU.
     set(&mut model, &[]).await;
     Backend::set_packs(&mut reference, &[]).await.expect("packs");
     let want = Backend::forward(&mut reference, &ids, Logits::Each(ids.len())).await.expect("reference");
@@ -134,7 +136,7 @@ fn what_fires_and_what_is_ablated_agree_with_the_reference() {
     let uneven = ModelConfig { qkv_slot_num: 98, ..config(UNEVEN) };
     let portable = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     pollster::block_on(compare_inside(&portable, &uneven, Quantization::Q4, None));
-    // Kernels by themselves are compared in every format by the conformance table.
+    // Single kernels are compared in every format by the conformance table.
     if std::env::var("TOKENFORMER_FULL").is_err() {
         return;
     }
@@ -147,7 +149,7 @@ fn what_fires_and_what_is_ablated_agree_with_the_reference() {
     }
 }
 
-/// Positions after more than a chunk, and more rows than can be read at once.
+/// Positions after more than a chunk, and more rows than one readback holds.
 #[test]
 fn long_texts_are_looked_at_in_pieces() {
     let small = config(
@@ -175,7 +177,7 @@ fn long_texts_are_looked_at_in_pieces() {
             want.extend(Backend::inspect(&mut reference, ids, &request).await.expect("inspect"));
         }
         agreement::check("long", &got, &want, MOST_TOP, 1.0);
-        // No rows at all are a prompt.
+        // A request for no rows is a plain prefill.
         model.truncate(0);
         let none = InspectRequest { rows: Vec::new(), ..request };
         assert!(model.inspect(&ids[..9], &none).await.expect("inspect").is_empty());

@@ -58,7 +58,7 @@ async fn compare(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, tokens: u
     compare_with(gpu, config, q, (tokens, prefill), None).await;
 }
 
-/// The same with decode steps that a team makes in a dispatch.
+/// The same with decode steps that a team runs in one dispatch.
 async fn compare_with(
     gpu: &Rc<Gpu>,
     config: &ModelConfig,
@@ -88,14 +88,14 @@ async fn compare_with(
         check("decode", position, &got);
     }
     assert_eq!(model.persistent.as_ref().map(|w| w.team), team, "a workgroup timed out");
-    // Again from the middle, over what the steps left in the cache.
+    // Again from the middle, overwriting what the steps left in the cache.
     model.truncate(1);
     let got = model.forward(&ids[1..prefill], Logits::Last).await.expect("prefill after truncation");
     check("prefill after truncation", prefill - 1, &got);
     drop(model);
 }
 
-/// A GPU that shares work as a real one does, software or not, without subgroups.
+/// A GPU that shares out work as a real one does, software or not, without subgroups.
 fn gpu(options: &GpuOptions) -> Rc<Gpu> {
     gpu_that_is(false, &GpuOptions { no_subgroups: true, ..options.clone() })
 }

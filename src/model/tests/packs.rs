@@ -1,4 +1,5 @@
-//! Steps with token packs, in every way that they are made, against the forward pass written out; and without them again.
+//! Steps with token packs, in every way that steps are made, compared with the forward pass written out; and without
+//! packs again.
 
 use super::*;
 use crate::checkpoint::layout::padded_slots;
@@ -17,7 +18,7 @@ use half::f16;
 pub(super) const ALONE: Team =
     Team { workgroups: 1, threads: 128, spin_limit: 1 << 10, arithmetic: Arithmetic::F32, subgroups: true };
 
-/// A pack with so many tokens for each kind, layer by layer.
+/// A pack with these numbers of tokens for each kind, layer by layer.
 fn pack(name: &str, strength: f32, d: usize, layers: &[[usize; 5]]) -> ActivePack {
     let mut random = Random(name.len() as u64 + layers.len() as u64);
     let mut tokens = |m: usize| {
@@ -28,7 +29,7 @@ fn pack(name: &str, strength: f32, d: usize, layers: &[[usize; 5]]) -> ActivePac
     ActivePack { name: name.into(), strength, pack: Rc::new(Pack { layers }) }
 }
 
-/// All kinds in both layers of the test's models, in numbers that are not round; and a few in one of them.
+/// All kinds in both layers of the test's models, with uneven counts; and a few tokens in one of them.
 pub(super) fn two_packs(d: usize) -> [ActivePack; 2] {
     [
         pack("first", 1.0, d, &[[3, 1, 0, 16, 33], [16, 3, 5, 1, 3]]),
@@ -122,7 +123,7 @@ async fn compare_packs(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, tea
         let wanted = LogProbs::new(&want[(10 + i) * vocab..][..vocab]).of(ids[11 + i]);
         assert!((score.logprob - wanted).abs() < 5e-3, "{score:?} instead of {wanted}");
     }
-    // Texts that go on differently after ten tokens, one of them by several at once.
+    // Texts that diverge after ten tokens, one of them by several tokens at once.
     model.truncate(0);
     model.forward(&ids[..10], Logits::None).await.expect("prompt");
     let row = |place: usize, tail: &[u32]| Row {
@@ -147,7 +148,7 @@ async fn compare_packs(gpu: &Rc<Gpu>, config: &ModelConfig, q: Quantization, tea
         }
     }
     model.stop_rows();
-    // Another strength of one, in the same tables.
+    // A different strength of one pack, in the same tables.
     let packs = [packs[0].clone(), ActivePack { strength: 0.5, ..packs[1].clone() }];
     set(&mut model, &packs).await;
     check("after a change", &steps(&mut model, &ids, 21).await, &plain_logits(&reference, &packs, &ids), vocab);
@@ -200,15 +201,15 @@ fn packs_that_are_off_leave_no_trace() {
         set(&mut model, &packs).await;
         let with = steps(&mut model, &ids, 9).await;
         assert!(with != before && gpu.memory.bytes() > bytes);
-        // Keys and values of single precision for [16, 16, 33] of tokens at least.
+        // Keys and values of single precision for at least [16, 16, 33] tokens.
         assert!(model.weight_bytes() - weights > 2 * (3 * 16 + 16 + 33) * 160 * 2 * 4);
-        // The order in which they are added never shows, nor what was there before.
+        // Neither the order in which packs are added nor earlier packs affect the result.
         set(&mut model, &packs[1..]).await;
         let second = steps(&mut model, &ids, 9).await;
         set(&mut model, &[packs[1].clone(), packs[0].clone()]).await;
         assert_eq!(steps(&mut model, &ids, 9).await, with);
         assert_ne!(with, second);
-        // At strength 0, and removed: bit by bit what it was, and nothing is left on the GPU.
+        // At strength 0, and removed: bit by bit the same as before, and nothing is left on the GPU.
         let off = packs.clone().map(|pack| ActivePack { strength: 0.0, ..pack });
         set(&mut model, &off).await;
         assert_eq!(steps(&mut model, &ids, 9).await, before);
@@ -217,7 +218,7 @@ fn packs_that_are_off_leave_no_trace() {
         set(&mut model, &[]).await;
         assert_eq!(steps(&mut model, &ids, 9).await, before);
         assert_eq!((gpu.memory.bytes(), model.weight_bytes()), (bytes, weights));
-        // A whole chunk and the tails of texts are forgotten as well.
+        // A whole chunk and the tails of texts are dropped as well.
         model.forward(&ids, Logits::None).await.expect("prompt");
         model.reserve_tails(&[]).await.expect("room");
         set(&mut model, &packs).await;
@@ -242,11 +243,11 @@ fn teams_are_tried_with_packs_and_go_back_without() {
         assert!(model.notes().is_empty(), "{:?}", model.notes());
         assert!(model.employ(ALONE).await.expect("kernel"));
         check("tuned", &steps(&mut model, &ids, 4).await, &want[1], c.padded_vocab_size);
-        // Chosen with packs, it works without.
+        // A team chosen with packs works without them.
         set(&mut model, &[]).await;
         assert_eq!(model.team(), Some(ALONE));
         check("without", &steps(&mut model, &ids, 4).await, &want[0], c.padded_vocab_size);
-        // Workgroups that time out with packs are back without.
+        // Workgroups that time out with packs are available again without them.
         let three = Team { workgroups: 3, spin_limit: 4, ..ALONE };
         assert!(model.employ(three).await.expect("kernel"));
         set(&mut model, &packs).await;
@@ -264,7 +265,7 @@ fn packs_that_cannot_be_are_refused() {
     pollster::block_on(async {
         let (mut model, _) = build(&gpu, &c, Quantization::Q4, 40).await;
         let bytes = gpu.memory.bytes();
-        // Layers and columns of another model.
+        // Layers and columns of a different model.
         for bad in [pack("bad", 1.0, 160, &[[1; 5]; 3]), pack("bad", 1.0, 96, &[[1; 5]; 2])] {
             let e = model.set_packs(&[bad]).await.expect_err("another shape");
             assert!(e.code == ErrorCode::InvalidConfig && e.message.contains("\"bad\""), "{e}");

@@ -1,4 +1,4 @@
-//! Decode steps by workgroups that share the layers: what they compute, and what is left of them when they time out.
+//! Decode steps by workgroups that share the layers: their results, and that they leave no trace when they time out.
 
 use super::*;
 use crate::config::NormActivation;
@@ -20,7 +20,7 @@ fn persistent_workgroups_agree_with_the_reference() {
     let (subgroups, f16) = (gpu_with_subgroups(), gpu_with_f16());
     let mut uneven = config(UNEVEN);
     uneven.qkv_slot_num = 98;
-    // Three slots of activations for each thread, the last of them not for all.
+    // Three slots of activations per thread, the last of them only for some threads.
     let long = ModelConfig { ffn_slot_num: 1100, num_layers: 1, ..uneven.clone() };
     let with = |hidden, heads, layers, activation| {
         let mut c = config(UNEVEN);
@@ -75,7 +75,8 @@ fn workgroups_that_time_out_leave_no_trace() {
     let (model, _) = pollster::block_on(build(&gpu, &c, Quantization::Q4, 100));
     let mut model = Model::new(model, None).expect("model");
     let wanted = complete(&mut model, 0);
-    // Three that wait for each other, one after the other: in a text, with logprobs, and for logits alone.
+    // Three workgroups that wait for each other but run one after the other: in a text, with logprobs, and for logits
+    // alone.
     let three = Team { workgroups: 3, spin_limit: 4, ..ALONE };
     for logprobs in [0, 1] {
         assert!(pollster::block_on(model.backend_mut().employ(three)).expect("kernel"));
@@ -88,7 +89,7 @@ fn workgroups_that_time_out_leave_no_trace() {
     pollster::block_on(model.logits(&[3, 1], &AbortFlag::default())).expect("logits");
     let got = pollster::block_on(model.logits(&[3, 1, 4], &AbortFlag::default())).expect("logits");
     assert!(model.backend().persistent.is_none() && relative_error(&got, &logits) < 1e-4);
-    // Nor do steps that were voided after the last token that anybody asked for.
+    // Steps that were voided after the last token that was requested leave no trace either.
     for taken in [1, 2] {
         assert!(pollster::block_on(model.backend_mut().employ(three)).expect("kernel"));
         model.reset();
@@ -106,7 +107,7 @@ fn workgroups_that_time_out_leave_no_trace() {
         let fresh = pollster::block_on(model.logits(&ids, &AbortFlag::default())).expect("logits");
         assert!(relative_error(&got, &fresh) < 1e-4, "after {taken}");
     }
-    // Nor does trying them out, and then they are not chosen.
+    // Trying them leaves no trace either, and they are not chosen.
     model.reset();
     pollster::block_on(async {
         let backend = model.backend_mut();

@@ -1,4 +1,4 @@
-//! Room on the GPU: what is returned, what default limits hold, what is refused.
+//! GPU memory: what is freed, what fits into the default limits, what is refused.
 
 use super::*;
 use crate::error::ErrorCode;

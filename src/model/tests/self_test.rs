@@ -1,4 +1,4 @@
-//! The self-test: it tells a right GPU from a wrong one, and blames no GPU for a model.
+//! The self-test: it distinguishes a correct GPU from a faulty one, and blames no GPU for a model.
 
 use super::*;
 use crate::config::NormActivation;
@@ -30,7 +30,7 @@ fn the_self_test_tells_right_from_wrong() {
 fn the_self_test_does_not_blame_the_gpu_for_a_model() {
     let gpu = gpu(&GpuOptions::default());
     let c = config(UNEVEN);
-    // Zeros; scales and vectors of the final LayerNorm that are too large for what is made of them.
+    // Zeros; scales and vectors of the final LayerNorm that are so large that results overflow.
     for (q, byte) in [(Quantization::Q4, 0), (Quantization::Q8, 0), (Quantization::F16, 0), (Quantization::F16, 0x7b)] {
         let loading = pollster::block_on(Loading::new(gpu.clone(), c.clone(), q, Some(30))).expect("room");
         for (id, region, bytes) in &RandomModel::new(&c, q, 7).regions {
@@ -55,7 +55,7 @@ fn a_step_is_timed_here_and_on_the_cpu_and_leaves_nothing_behind() {
     assert_eq!((model.len(), model.notes()), (0, Vec::new()));
     let after = pollster::block_on(model.forward(&[3, 1, 4], Logits::Last)).expect("logits");
     assert_eq!(after, before);
-    // Twelve steps have no place in it.
+    // Twelve steps do not fit into it.
     let (mut short, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 8));
     assert_eq!(pollster::block_on(short.pace()).expect("a GPU"), None);
 }

@@ -20,7 +20,7 @@ fn check(gpu: &Rc<Gpu>, json: &str, quantization: Quantization, tokens: usize) {
 #[test]
 fn each_of_several_texts_is_what_it_is_alone() {
     let least = gpu(&GpuOptions { default_limits: true, ..Default::default() });
-    // Longer than the least room of a tail, so that it grows.
+    // Longer than the smallest capacity of a tail, so that it grows.
     check(&least, UNEVEN, Quantization::Q4, LEAST + 12);
     check(&gpu_that_is(true, &GpuOptions::default()), UNEVEN, Quantization::Q8, 30);
     if let Some(gpu) = gpu_with_subgroups() {
@@ -65,8 +65,8 @@ fn each_of_several_texts_has_options_of_its_own() {
     });
 }
 
-/// Tokens of texts that go on from the last of `prompt`, the rest of which the engine holds, each with options of its own. They
-/// are begun anew at each number of `stops`, in another order.
+/// Tokens of texts that continue from the last token of `prompt`, the rest of which is in the engine's cache, each with
+/// its own options. At each number in `stops` they are restarted in another order.
 async fn write(engine: &mut GpuModel, prompt: &[u32], all: &[SamplingOptions], stops: &[usize]) -> Vec<Vec<u32>> {
     let row = |(place, options): (usize, &SamplingOptions)| Row {
         place,
@@ -97,7 +97,7 @@ async fn write(engine: &mut GpuModel, prompt: &[u32], all: &[SamplingOptions], s
     tokens
 }
 
-/// Only a workgroup alone can work with values of its own dispatch where they run one after the other.
+/// Where workgroups run one after the other, only a single workgroup can work with values of its own dispatch.
 const ALONE: Team =
     Team { workgroups: 1, threads: 128, spin_limit: 1 << 10, arithmetic: Arithmetic::F32, subgroups: true };
 
@@ -139,7 +139,7 @@ fn workgroups_of_several_texts_write_the_same_and_leave_no_trace_when_they_time_
     pollster::block_on(async {
         engine.forward(&prompt[..19], Logits::None).await.expect("a prompt");
         let wanted = write(&mut engine, &prompt, &all, &[STEPS]).await;
-        // One that waits for nobody, and three that wait for each other, one after the other.
+        // One workgroup, which waits for no other, and three that wait for each other but run one after the other.
         let alone = Team { subgroups: false, ..ALONE };
         for (team, works) in [(alone, true), (Team { workgroups: 3, spin_limit: 4, ..alone }, false)] {
             assert!(engine.employ(team).await.expect("kernel"));
@@ -148,7 +148,7 @@ fn workgroups_of_several_texts_write_the_same_and_leave_no_trace_when_they_time_
             assert_eq!(engine.several_teams.trusts(team, 2), works);
         }
         if std::env::var("TOKENFORMER_FULL").is_ok() {
-            // Nor where they are tried, and then they are not used.
+            // A trial that times out leaves no trace either, and they are not used afterwards.
             engine.several_teams = Default::default();
             assert_eq!(write(&mut engine, &prompt, &all, &[STEPS / 2, STEPS]).await, wanted);
             assert!(engine.several.persistent.is_none() && engine.team().is_some());

@@ -105,7 +105,7 @@ fn texts_are_taken_as_many_at_a_time_as_workgroup_memory_holds() {
     let team = Team { workgroups: 128, threads: 256, spin_limit: 9, arithmetic: Arithmetic::Int8, subgroups: true };
     let single = layers("TokenFormer-450M", Quantization::Q4, team).expect("kernel");
     let limits = |bytes| wgpu::Limits { max_compute_workgroup_storage_size: bytes, ..wgpu::Limits::default() };
-    // Of the product with the longest rows, fewer.
+    // The product with the longest rows takes fewer texts at a time.
     for (bytes, texts, wanted) in [
         (48 << 10, 8, Some([4, 4, 4, 4, 4, 2])),
         (48 << 10, 2, Some([2; 6])),

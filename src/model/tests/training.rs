@@ -18,14 +18,14 @@ use std::path::PathBuf;
 #[allow(dead_code)] // other tests use more of it
 mod growth;
 
-/// Of each tensor's gradient.
+/// Tolerance of each tensor's gradient, relative.
 const GRADIENT: f64 = 1e-3;
-/// Of a loss, of which at least this much.
+/// Tolerance of a loss, relative, and the smallest loss that it is relative to.
 const LOSS: (f64, f64) = (0.01, 0.05);
 
 const ADAMW: AdamW = AdamW { betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0, clip_norm: 1.0 };
 
-/// A fixture at f16 precision, and what became of packs on it.
+/// A fixture at f16 precision, and the reference results of growing packs on it.
 struct Case {
     model: GpuModel,
     growth: Growth,
@@ -58,7 +58,7 @@ impl Case {
     }
 }
 
-/// Gradients and loss of a step that moves nothing.
+/// Gradients and loss of a step that changes no token.
 fn gradients(model: &mut GpuModel, tokens: &Pack, batch: &[Vec<u32>]) -> (f32, Pack) {
     let length = batch[0].len();
     let state = TrainState { tokens: tokens.clone(), ..TrainState::default() };
@@ -77,7 +77,7 @@ fn gradients(model: &mut GpuModel, tokens: &Pack, batch: &[Vec<u32>]) -> (f32, P
 fn assert_gradients(what: &str, got: &Pack, want: &Pack) {
     assert_eq!(got.slices().count(), want.slices().count());
     for (i, (got, want)) in got.slices().zip(want.slices()).enumerate() {
-        // Of zero keys and values that are not, some gradients are nothing.
+        // With zero keys and nonzero values, some gradients are exactly zero.
         if want.iter().all(|x| *x == 0.0) {
             assert!(got.iter().all(|x| *x == 0.0), "{what}, tensor {i}");
             continue;
@@ -107,7 +107,7 @@ fn training_gradients_agree_with_float64() {
 #[test]
 fn thirty_steps_of_training_agree_with_float64() {
     let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
-    // The gradients of all are compared above.
+    // The gradients of all fixtures are compared above.
     let names = if std::env::var("TOKENFORMER_FULL").is_ok() { &NAMES[..] } else { &["uneven-slots"] };
     for name in names {
         let mut case = Case::open(&gpu, name);
@@ -118,7 +118,7 @@ fn thirty_steps_of_training_agree_with_float64() {
         let step = TrainStep { batch: vec![ids.clone()], learning_rate: lr };
         block_on(case.model.begin_training(&state, &adamw, room)).expect("begun");
         let mut losses = block_on(case.model.train(&vec![step.clone(); 10])).expect("steps");
-        // What was learnt so far, with its moments, is all that the rest depends on.
+        // The tokens trained so far, with their moments, determine all further steps.
         let state = block_on(case.model.learnt()).expect("learnt");
         assert_eq!(state.steps, 10);
         block_on(case.model.begin_training(&state, &adamw, room)).expect("begun again");
@@ -132,13 +132,13 @@ fn thirty_steps_of_training_agree_with_float64() {
         let learnt = block_on(case.model.learnt()).expect("learnt");
         let [got, want] = [&learnt.tokens, &case.pack("trained.tokens")]
             .map(|pack| pack.slices().flatten().copied().collect::<Vec<_>>());
-        // Where second moments are next to nothing, rounding moves tokens: on the whole they are the same.
+        // Where second moments are almost zero, rounding changes tokens: as a whole they still agree.
         let error = relative_error(&got, &want);
         assert!(error < 0.02, "{name}: {error:.1e}");
     }
 }
 
-/// Tokens for a layer's Pattentions, so many each; 0: none.
+/// Tokens for a layer's Pattentions, with these counts; 0: none.
 fn layer_tokens(random: &mut Random, counts: [usize; 5], d: usize) -> LayerTokens {
     counts.map(|m| {
         let mut side = || (0..m * d).map(|_| 0.3 * random.uniform()).collect::<Vec<f32>>();
@@ -152,7 +152,7 @@ fn batches_on_quantized_tables_agree_with_the_reference() {
     let c = config(UNEVEN);
     let (d, vocab) = (c.hidden_size, c.padded_vocab_size);
     let mut random = Random(5);
-    // Different numbers of tokens, kinds and layers without any, packs that stay as they are.
+    // Different numbers of tokens, kinds and layers without any, packs that stay unchanged.
     let shapes: [[&[[usize; 5]]; 2]; 5] = [
         [&[[3; 5], [2, 5, 5, 1, 70]], &[]],
         [&[[0; 5], [0, 0, 0, 0, 4]], &[]],
@@ -171,7 +171,7 @@ fn batches_on_quantized_tables_agree_with_the_reference() {
             .map(|(name, strength)| ActivePack { name: name.into(), strength, pack: pack.clone() })
             .into();
         block_on(model.set_packs(&packs)).expect("packs");
-        // The first is more rows than there is room for at a time.
+        // The first has more rows than fit at a time.
         let (sequences, length) = if i == 0 { (4, 290) } else { (3, 21) };
         let batch: Vec<Vec<u32>> = (0..sequences).map(|_| random.ids(length, vocab)).collect();
         let (loss, got) = gradients(&mut model, &tokens, &batch);
@@ -192,7 +192,7 @@ fn batches_on_quantized_tables_agree_with_the_reference() {
 #[test]
 fn heads_take_turns_on_long_sequences() {
     let mut c = config(UNEVEN);
-    // 1,023 rows: probabilities of eight heads are more than are held at a time.
+    // 1,023 rows: the probabilities of eight heads exceed the limit on what is held at a time.
     (c.num_attention_heads, c.max_position_embeddings, c.num_layers) = (20, 1024, 1);
     let (d, length) = (c.hidden_size, 1024);
     let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
@@ -221,14 +221,14 @@ fn losses_are_means_over_predictions_and_training_leaves_the_context_alone() {
     let state = TrainState { tokens: tokens.clone(), ..TrainState::default() };
     let bytes = gpu.memory.bytes();
     block_on(model.begin_training(&state, &ADAMW, room)).expect("begun");
-    // Of several lengths, and more than there is room for at a time.
+    // Sequences of several lengths, and more than fit at a time.
     let sequences: Vec<Vec<u32>> =
         [30, 30, 30, 2, 17].iter().map(|length| random.ids(*length, c.padded_vocab_size)).collect();
     let got = block_on(model.loss(&sequences)).expect("loss");
     let of = |ids: &Vec<u32>| reference.gradients(&tokens, ids).expect("loss").0 * (ids.len() - 1) as f64;
     let want = sequences.iter().map(of).sum::<f64>() / (29.0 * 3.0 + 1.0 + 16.0);
     assert!((got - want).abs() < 1e-4, "{got} and {want}");
-    // More steps than losses are read at a time.
+    // More steps than the number of losses that are read at a time.
     let step = TrainStep { batch: sequences[3..4].to_vec(), learning_rate: 0.01 };
     let losses = block_on(model.train(&vec![step; 66])).expect("steps");
     assert!(losses.len() == 66 && losses.is_sorted_by(|a, b| a > b), "{losses:?}");

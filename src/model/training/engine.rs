@@ -1,4 +1,4 @@
-//! The model as an engine that trains.
+//! The model as an engine for training.
 
 use super::steps::{Base, Training};
 use crate::engine::{AdamW, Train, TrainRoom, TrainState, TrainStep};

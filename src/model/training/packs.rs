@@ -13,7 +13,7 @@ fn plain(first: usize, stride: usize) -> [u32; 4] {
     [first as u32, stride as u32, 0, 0]
 }
 
-/// One of products side by side: with the stride from one to the next as well.
+/// An operand of products side by side: also with the stride from one to the next.
 fn beside(first: usize, stride: usize, inner: usize) -> [u32; 4] {
     [first as u32, stride as u32, 0, inner as u32]
 }
@@ -23,7 +23,7 @@ fn shape([m, n, k]: [usize; 3], (inner, parts): (usize, usize), [a, b, c]: [[u32
     GemmShape { m, n, k, inner, parts, part_stride: 0, scale: 1.0, padding: 0, a, b, c }
 }
 
-/// A grid for all rows, and one that does not depend on them.
+/// A grid for all rows, and one that does not depend on their number.
 fn per_rows(columns: usize, products: usize) -> Grid {
     Grid::PerTile { x: columns.div_ceil(TILE) as u32, tile: TILE as u32, z: products as u32 }
 }
@@ -53,7 +53,7 @@ impl Builder<'_> {
         self.gemm(stages, NT, form, per_rows(count, parts), [x, &own.values.buffer, c])
     }
 
-    /// y += a_p·v, of each of a group's kinds, whose columns lie side by side in y.
+    /// y += a_p·v, for each of a group's kinds, whose columns lie side by side in y.
     pub fn pack_values(
         &mut self,
         stages: &mut Stages,
@@ -113,7 +113,7 @@ impl Builder<'_> {
         self.gemm(stages, NN_ADDS, form, per_rows(d, 1), operands)
     }
 
-    /// Parts of the gradients of a group's tokens: (∂L/∂q)ᵀ·x of keys, a_pᵀ·g of values.
+    /// Parts of the gradients of a group's tokens: (∂L/∂q)ᵀ·x for keys, a_pᵀ·g for values.
     pub fn pack_gradients(
         &mut self,
         stages: &mut Stages,

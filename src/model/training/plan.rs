@@ -44,7 +44,7 @@ pub struct Plan {
     pub shapes: Shapes,
 }
 
-/// What dispatches are made of.
+/// The parts that dispatches are made of.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
     pub gpu: &'a Gpu,
@@ -101,7 +101,7 @@ pub struct Builder<'a> {
 #[derive(Clone, Copy)]
 pub struct Product<'a> {
     pub table: &'a Table,
-    /// Runs of rows that each read columns of their own of the input.
+    /// Runs of rows, each of which reads its own columns of the input.
     pub segments: usize,
     /// Its rows are those of logits, not all.
     pub of_logits: bool,

@@ -35,7 +35,7 @@ pub struct Sizes {
     pub heads: usize,
     /// Columns of scores of each group.
     pub scores: [usize; 3],
-    /// The most parts into which sums over the rows are split, for gradients.
+    /// The largest number of parts that sums over the rows are split into, for gradients.
     pub gradient_parts: usize,
     /// A software GPU: nothing is split.
     is_software: bool,
@@ -104,21 +104,21 @@ pub struct Activations {
     pub pack_scores: [GpuBuffer; 3],
 }
 
-/// All buffers but those of tokens.
+/// All buffers except those of tokens.
 pub struct Buffers {
-    /// Uniforms: of all rows, of rows of logits, of the sequences, of AdamW.
+    /// Uniforms: for all rows, for rows of logits, for the sequences, for AdamW.
     pub step: GpuBuffer,
     pub chunk: GpuBuffer,
     pub batch: GpuBuffer,
     pub update: GpuBuffer,
-    /// Tokens, and those that follow, u32 \[rows\].
+    /// Tokens, and their successors, u32 \[rows\].
     pub ids: GpuBuffer,
     pub targets: GpuBuffer,
     /// cos and sin, f32 [length, r/2, 2].
     pub angles: GpuBuffer,
     /// The residual stream before each layer, and after the last, f32 [rows, d].
     pub streams: Vec<GpuBuffer>,
-    /// Activations by layer; those of the last layers share one place, and are computed again for the backward pass.
+    /// Activations by layer; the last layers share one buffer, and theirs are computed again for the backward pass.
     pub activations: Vec<Activations>,
     /// Normalized stream, f32 [rows, d].
     pub u: GpuBuffer,
@@ -207,7 +207,7 @@ impl Buffers {
         }
     }
 
-    /// Those of a layer.
+    /// The activations of a layer.
     pub fn of(&self, layer: usize) -> &Activations {
         &self.activations[layer.min(self.activations.len() - 1)]
     }
@@ -219,7 +219,7 @@ impl Buffers {
 }
 
 impl Activations {
-    /// For any layer whose groups have at most this many tokens.
+    /// Allocates for any layer whose groups have at most this many tokens.
     fn new(gpu: &Gpu, d: usize, sizes: &Sizes, tokens: [usize; 3]) -> Self {
         let f32s = |label: &str, columns: usize| GpuBuffer::storage(gpu, label, (sizes.rows * columns) as u64 * 4);
         Self {
@@ -237,7 +237,7 @@ impl Activations {
     }
 }
 
-/// About how many parameters a model has.
+/// Approximate number of parameters of a model.
 fn parameters(config: &ModelConfig, sizes: &Sizes) -> u64 {
     let d = config.hidden_size;
     let of_layer = 2 * sizes.scores.iter().sum::<usize>() * d;

@@ -1,4 +1,4 @@
-//! Uniforms of a training: those that never change, and shapes of products that depend on the number of rows.
+//! Uniforms of a training: constant ones, and shapes of products that depend on the number of rows.
 
 use crate::gpu::{Gpu, GpuBuffer};
 use crate::model::kernels::{AttentionProduct, AttentionShapes, GemmShape};
@@ -9,14 +9,14 @@ use std::collections::HashMap;
 pub enum Form {
     /// One of the attention's, for sequences of any length.
     Attention(AttentionProduct, AttentionShapes),
-    /// One with packs' tokens. Each row is a row of C, with this many columns, which come in parts.
+    /// One with packs' tokens. Each row is a row of C with this many columns, in parts.
     Rows { shape: GemmShape, part_columns: usize },
     /// One with packs' tokens, summed over the rows.
     SumOfRows(GemmShape),
 }
 
 impl Form {
-    /// For `rows` rows, of sequences of `length` rows.
+    /// Shape for `rows` rows, in sequences of `length` rows.
     fn of(self, rows: usize, length: usize) -> GemmShape {
         match self {
             Self::Attention(product, shapes) => product.shape(AttentionShapes { length, ..shapes }),
@@ -40,7 +40,7 @@ pub struct Shapes {
     /// Keeps the buffers of bind groups alive.
     _fixed: Vec<GpuBuffer>,
     forms: Vec<(Form, GpuBuffer)>,
-    /// Rows and length that they hold now.
+    /// Number of rows and length that they currently hold.
     now: (usize, usize),
 }
 
@@ -74,7 +74,7 @@ impl<'a> Uniforms<'a> {
 }
 
 impl Shapes {
-    /// Writes all shapes for `rows` rows, of sequences of `length` rows.
+    /// Writes all shapes for `rows` rows, in sequences of `length` rows.
     pub fn write(&mut self, gpu: &Gpu, rows: usize, length: usize) {
         if self.now == (rows, length) {
             return;

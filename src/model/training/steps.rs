@@ -22,7 +22,7 @@ const MOST_STAGED: u64 = 64 << 20;
 pub struct Training {
     adamw: AdamW,
     room: TrainRoom,
-    /// Steps made.
+    /// Number of steps made.
     steps: u32,
     /// Layers of the pack that is trained.
     layers: usize,
@@ -155,7 +155,7 @@ impl Training {
         let mut packs: [Pack; 3] = Default::default();
         let mut rest = &self.tokens[..self.layers];
         while !rest.is_empty() {
-            // As many layers at a time as the limit allows, and one at least.
+            // As many layers at a time as the limit allows, but at least one.
             let bytes = |layers: &[LayerTokens]| layers.iter().map(|layer| 12 * layer.len(d) as u64).sum::<u64>();
             let fits = (1..=rest.len()).take_while(|n| *n == 1 || bytes(&rest[..*n]) <= MOST_STAGED);
             let (layers, next) = rest.split_at(fits.count());
@@ -220,7 +220,7 @@ impl Training {
         gpu.read(&staging.buffer, bytes).await
     }
 
-    /// One step, whose loss is number `number` of those that are read together.
+    /// One step, whose loss gets index `number` among those that are read together.
     fn step(&mut self, gpu: &Gpu, step: &TrainStep, number: usize) {
         let predictions: usize = step.batch.iter().map(|ids| ids.len() - 1).sum();
         let share = 1.0 / predictions as f32;
@@ -234,7 +234,7 @@ impl Training {
         submit(gpu, |pass| self.plan.layers.iter().for_each(|layer| layer.update.record(pass, 1, 1)));
     }
 
-    /// Runs of sequences of the same length, as long as they fit.
+    /// Runs of sequences of the same length, as many as fit.
     fn groups<'s>(&self, sequences: &'s [Vec<u32>]) -> Vec<&'s [Vec<u32>]> {
         let runs = sequences.chunk_by(|a, b| a.len() == b.len());
         runs.flat_map(|run| run.chunks(self.sizes.rows / (run[0].len() - 1))).collect()
@@ -296,7 +296,7 @@ impl Training {
         write(&b.step, bytemuck::bytes_of(&Step::new(0, rows)));
         write(&b.chunk, bytemuck::bytes_of(&Step::new(0, chunk)));
         write(&b.batch, bytemuck::bytes_of(&Batch { length: length as u32, is_first: 1, ..Default::default() }));
-        // Layers are alike except the first, which has nothing below it.
+        // Layers are alike except the first, whose input needs no gradient.
         let layer = &plan.layers[layers - 1];
         let again = (0..layers).filter(|layer| !b.are_kept(*layer)).count();
         vec![

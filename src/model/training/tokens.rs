@@ -1,4 +1,4 @@
-//! The tokens of a training on the GPU: those that are trained, with moments and gradients, and beside them those of active
+//! The tokens of a training on the GPU: the trained ones, with moments and gradients, and next to them those of active
 //! packs that stay unchanged.
 
 use super::shapes::Uniforms;
@@ -10,13 +10,13 @@ use crate::model::group::Group;
 use crate::model::kernels::PackShape;
 use crate::packs::{LayerTokens as HostTokens, Merged, MergedTokens, Pack, PackTokens};
 
-/// How many tokens a layer has, and where they are: keys of all kinds in their order, then values likewise. Within a kind,
+/// How many tokens a layer has, and where they are: keys of all kinds in order, then values likewise. Within a kind,
 /// trained tokens come first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
-    /// By kind.
+    /// Number of tokens by kind.
     pub all: [usize; 5],
-    /// The trained ones among these.
+    /// How many of these are trained.
     pub trained: [usize; 5],
 }
 
@@ -109,7 +109,8 @@ impl LayerTokens {
         let trained: [usize; 5] = std::array::from_fn(|kind| host[0][kind].as_ref().map_or(0, |t| t.keys.len() / d));
         let counts = Counts { all: std::array::from_fn(|kind| trained[kind] + frozen(kind).len()), trained };
         let total = counts.total();
-        // One side of the tokens (keys or values): the trained ones, then the others; without `rest`, zeros for these.
+        // One side of the tokens (keys or values): the trained ones, then the others; without `rest`, zeros instead of
+        // these.
         let side = |own: &HostTokens, side: usize, rest: bool| -> Vec<f32> {
             let of_kind = |kind: usize| {
                 let [keys, values] = [&frozen(kind).keys, &frozen(kind).values];
@@ -156,12 +157,12 @@ impl LayerTokens {
         uniforms.fixed(&PackShape { starts, tokens, parts: parts as u32, padding: [0; 2] })
     }
 
-    /// Values of `values`; `moments` has twice as many.
+    /// Number of values in `values`; `moments` has twice as many.
     pub fn len(&self, d: usize) -> usize {
         2 * self.counts.total() * d
     }
 
-    /// The trained part of values that are laid out as in a buffer.
+    /// The trained part of values with the layout of a buffer.
     pub fn trained_of(&self, d: usize, buffer: &[f32]) -> HostTokens {
         let (keys, values) = buffer.split_at(self.counts.total() * d);
         std::array::from_fn(|kind| {
