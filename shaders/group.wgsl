@@ -1,13 +1,14 @@
 // A group of 32 elements of a table, and its product with 32 activations.
 //
-// The activations lie in workgroup memory: *slot* k (0 … 7) of group g at k · stride + g, so that neighbouring lanes
-// (neighbouring g) read neighbouring addresses. More rows follow, with eight slots each. A slot is four columns: for Q4 the even (k even) or odd (k odd)
-// elements of word k/2, which is the order in which nibbles fall out of a word; else four neighbours.
+// The activations are in workgroup memory: *slot* k (0 … 7) of group g at k · stride + g, so that neighbouring lanes
+// (neighbouring g) read neighbouring addresses. More rows follow, with eight slots each. A slot is four columns: for Q4
+// the even (k even) or odd (k odd) elements of word k/2, which is the order in which nibbles are unpacked from a word;
+// otherwise four neighbours.
 //   PACKED   (Q4, Q8) four slots, a quad, share a scale, and a value is two signed bytes, the second in 254ths of the
-//            first; dot4I8Packed multiplies four at a time. That is a third of the instructions, and an activation is
-//            at most 1/60,000 of the quad's largest off.
+//            first; dot4I8Packed multiplies four at a time. That is a third of the instructions, and the error of an
+//            activation is at most 1/60,000 of the quad's largest.
 //   HALF     (Q4, Q8) products and the sums of eight of them are f16
-// Constants: XS, slots of the longest row, or of the rows that lie there at a time.
+// Constants: XS, the number of slots of the longest row, or of all rows that are in workgroup memory at a time.
 
 #include "table.wgsl"
 
@@ -18,7 +19,7 @@ struct Place {
     stride: u32,
 }
 
-// As stored.
+// A group in its storage format.
 struct Group {
     a: vec4<u32>,
 #if !Q4
@@ -61,7 +62,7 @@ const WEIGHT_UNIT = 1.0;
 var<workgroup> xs: array<vec2<u32>, XS>;
 var<workgroup> x_scales: array<f32, XS / 4u>;
 
-// `largest` is the largest of the slot's quad: slots 0 … 3 or 4 … 7 of a group.
+// `largest` is the largest magnitude in the slot's quad: slots 0 … 3 or 4 … 7 of a group.
 fn stage_slot(at: Place, x: vec4<f32>, largest: f32) {
     let scaled = x * select(0.0, 127.0 / largest, largest > 0.0);
     let coarse = round(scaled);
@@ -81,7 +82,7 @@ struct Activations {
     scale1: f32,
 }
 
-// Those of group `at` of a row whose slots begin with number `first`.
+// The activations of group `at` of a row whose slots begin with number `first`.
 fn load_activations(first: u32, at: u32, stride: u32) -> Activations {
     var x: Activations;
     #unroll K 8
@@ -135,7 +136,7 @@ struct Activations {
     offset: f32,
 }
 
-// Those of group `at` of a row whose slots begin with number `first`.
+// The activations of group `at` of a row whose slots begin with number `first`.
 fn load_activations(first: u32, at: u32, stride: u32) -> Activations {
     var x: Activations;
     #unroll K 8
@@ -150,7 +151,8 @@ fn load_activations(first: u32, at: u32, stride: u32) -> Activations {
 }
 
 #if HALF
-// The four bytes of a word minus OFFSET, which is subtracted first: f16's few digits are needed for the difference.
+// The four bytes of a word minus OFFSET, which is subtracted first: f16's limited precision is needed for the
+// difference.
 fn factors(word: u32) -> Slot {
     return Slot((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu)) - Slot(f16(OFFSET));
 }

@@ -1,7 +1,8 @@
-// Many layers for one token, or one of each of several texts, in one dispatch: WORKGROUPS workgroups share every product's rows, and send each other what
-// the next product needs (mailbox.wgsl). That takes a fraction of the time that a dispatch takes to end and the next to
-// begin. The workgroups must all run at the same time; the host tries it out before it relies on it, and otherwise
-// makes seven dispatches of each layer (keys, values and attention_decode.wgsl).
+// Many layers for one token, or one of each of several texts, in one dispatch: WORKGROUPS workgroups share every
+// product's rows, and send each other the inputs of the next product (mailbox.wgsl). That takes a fraction of the time
+// that a dispatch takes to end and the next to begin. The workgroups must all run at the same time; the host tries this
+// out before relying on it, and otherwise makes seven dispatches of each layer (keys, values and
+// attention_decode.wgsl).
 //
 //   part 0  scores of query, key and value tokens of LN(h)
 //   part 1  query, key, value = Pᵀ·Θ(scores)
@@ -12,31 +13,31 @@
 //   part 5  h = h' + Pᵀ·Θ(scores)
 //
 // With PACKS, tokens of packs take part in the products that have any (layers_packs.wgsl).
-//   SEVERAL   a token of each of up to TEXTS texts, not with PACKS: tables are read once for all, a product takes the
-//             activations of CHUNK_p texts at a time, and the mailbox of a layer is one for each text, one after the other
-//   ALL_AT_ONCE   with SEVERAL and SUBGROUPS: sums of CHUNK_p rows are made with two barriers for all
+//   SEVERAL   a token of each of up to TEXTS texts, not with PACKS: tables are read once for all, a product processes
+//             the activations of CHUNK_p texts at a time, and a layer has a mailbox for each text, one after the other
+//   ALL_AT_ONCE   with SEVERAL and SUBGROUPS: sums of CHUNK_p rows share two barriers
 //
 // Bindings
 //   0, 1  the layers' tables, all in one (group.wgsl): elements of all layers, then scales of all
 //   2     step    uniform Step
 //   3     h       f32 [D_MODEL], with SEVERAL [TEXTS, D_MODEL]: residual stream, read and replaced
 //   4     mailbox    u32 [FAILED + 1]: what this dispatch sends, 0 before
-//   5     old     u32 [FAILED + 1] as vec4<u32>: what another dispatch has sent; cleared here, but for its last words
-//   6     keys    f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>, paired order (rotary.wgsl)
+//   4     mailbox    u32 [FAILED + 1]: words sent by this dispatch, initially 0
+//   5     old     u32 [FAILED + 1] as vec4<u32>: words sent by another dispatch; cleared here, except the last ones
 //   7     values  f16 octets [LAYERS, CACHE_STRIDE] as vec4<u32>
 //   8     angles  vec2<f32> [context, r/2]; with PACKS packs, array<vec4<f32>>: the angles, then the tokens of packs
-// With SEVERAL, keys and values are of what all texts begin with, and only read; step counts the texts; and
-//   4     mailbox    u32 [2, FAILED + 1, rounded up]: what this dispatch sends, and what another has sent
+// With SEVERAL, keys and values hold the prefix that all texts share, and are only read; step counts the texts; and
+//   4     mailbox    u32 [2, FAILED + 1, rounded up]: words sent by this dispatch, and by another
 //   5     tails      f16 octets [LAYERS, 2, rows, D_MODEL / 8] as vec4<u32>: keys and values that texts do not share
-//   9     steps      uniform TextStep [T]: of each text
-//   10    room       uniform Room: where both are
+//   9     steps      uniform TextStep [T]: one per text
+//   10    room       uniform Room: offsets in both
 // Grid: WORKGROUPS workgroups of WG threads.
-// Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of the
-// mailbox AT_*, MAILBOX_STRIDE from text to text, LAYER_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE, SCALE_STRIDE,
-// CACHE_STRIDE from layer to layer; SLOTS_1, _3, _5; MOST_CHUNK and MOST_SUMS (CHUNK_p · LROWS_p); with SEVERAL TEXTS and
-// MOST_TEXTS; and for each part p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p where it lies, LANES_p threads that
-// share LROWS_p rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per thread, and CHUNK_p texts at a time (with the
-// flags TWO_TEXTS_p and FOUR_TEXTS_p).
+// Constants: LAYERS, D_MODEL, HEAD, ROTARY, EPSILON, WORKGROUPS, MAX_PARTS, SCAN, XS, MOST_LROWS, SPIN_LIMIT; words of
+// the mailbox AT_*, MAILBOX_STRIDE from text to text, LAYER_STRIDE from layer to layer, FAILED; ELEMENT_STRIDE,
+// SCALE_STRIDE, CACHE_STRIDE from layer to layer; SLOTS_1, _3, _5; MOST_CHUNK and MOST_SUMS (CHUNK_p · LROWS_p); with
+// SEVERAL TEXTS and MOST_TEXTS; and for each part p GROUPS_p and ROWS_p of its table, ELEMENTS_p and SCALES_p for its
+// location, LANES_p threads that share LROWS_p rows in ROUNDS_p rounds of loads, ITEMS_p slots of activations per
+// thread, and CHUNK_p texts at a time (with the flags TWO_TEXTS_p and FOUR_TEXTS_p).
 
 #include "group.wgsl"
 #include "reduce.wgsl"
@@ -65,7 +66,7 @@
 #include "mailbox.wgsl"
 #include "layers_texts.wgsl"
 
-// Where things of the layer begin.
+// Offsets of the layer.
 var<private> layer_mail: u32;
 var<private> layer_elements: u32;
 var<private> layer_scales: u32;
@@ -77,19 +78,19 @@ var<private> layer_packs: u32;
 var<private> layer_tails: u32;
 #endif
 
-// Are the weights of a block to be read before its product with the texts from `first` on? Those of a workgroup's first block
-// have been, and others replace them.
+// True if the weights of a block have to be read before its product with the texts from `first` on. Those of a
+// workgroup's first block have been read already, until other blocks replace them.
 fn is_to_load(block: u32, wg_index: u32, first: u32, blocks: u32) -> bool {
     return block > wg_index || (first > 0u && blocks > WORKGROUPS);
 }
 
-// Sums of the attention's teams.
+// Partial sums of the attention's teams.
 var<workgroup> sums: array<vec4<f32>, 2u * WG>;
 
 // A row of activations is shared out by slots, group after group: slot s is slot s % 8 of group s / 8.
 
-// Where column c of a row of `groups` groups is sent, from the row's begin: first components of all slots, then second
-// ones …, so that neighbouring threads read neighbouring words.
+// Where column c of a row of `groups` groups is sent, relative to the row's start: first components of all slots, then
+// second ones …, so that neighbouring threads read neighbouring words.
 fn place(c: u32, groups: u32) -> u32 {
     return slot_component(c % 32u) * groups * 8u + c / 32u * 8u + slot_of(c % 32u);
 }
@@ -126,7 +127,7 @@ fn quad_largest(local: u32, x: vec4<f32>) -> f32 {
 
 // ---- the layer ----
 
-// One layer; the first of the dispatch takes h from its buffer, and the last leaves it there.
+// One layer; the first layer of the dispatch reads h from its buffer, and the last writes it back.
 fn run_layer(local: u32, wg_index: u32, layer: u32) {
     layer_mail = first_mail() + layer * LAYER_STRIDE;
     layer_elements = layer * ELEMENT_STRIDE;
@@ -140,8 +141,8 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
 #endif
     let previous = layer_mail - LAYER_STRIDE; // of the first layer it is never used
 
-    // What each product needs of the tables is asked for before its activations are waited for, and stays in registers for
-    // all texts where a workgroup has one block of rows.
+    // The loads that each product needs from the tables are issued before waiting for its activations, and stay in
+    // registers for all texts if a workgroup has only one block of rows.
     var weights_0 = load_0(local, wg_index);
 #if PACK_KEYS_0
     let pack_key_0 = load_pack_key_0(local, wg_index);
@@ -171,7 +172,7 @@ fn run_layer(local: u32, wg_index: u32, layer: u32) {
             send_pack_scores_0(local, wg_index, pack_key_0, rows);
 #endif
             stage_0(local, rows);
-            // What the next texts need is on its way meanwhile.
+            // The next texts' activations are loaded in the meantime.
             if layer > 0u && first + CHUNK_0 < text_count() {
                 looks_0 = look_at_rows_0(local, first + CHUNK_0, previous + AT_OUT);
             }
@@ -385,8 +386,9 @@ fn main(
     }
     let has_failed = old[FAILED / 4u].x != 0u;
 #endif
-    // Once somebody has given up, nothing counts any more, and nobody need wait: neither those who begin when the first
-    // are through, nor dispatches that were submitted before the host knew. Both sets' words stand where none clears.
+    // After a timeout, results no longer matter and no workgroup needs to wait: neither workgroups that start when the
+    // first ones are done, nor dispatches that were submitted before the host knew. The failure words of both sets are
+    // never cleared here.
     if atomicLoad(&mailbox[failed_at()]) != 0u || has_failed {
         spin_limit = 0u;
     }

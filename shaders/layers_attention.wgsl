@@ -1,8 +1,9 @@
-// The attention of layers.wgsl: of one token over the KV cache, split over workgroups by head and by stretch of the context.
-// A workgroup leaves, per head and stretch, the highest score m, Σ exp(score − m), and Σ exp(score − m)·v; the workgroups of
-// part 2 join them while they receive them (Flash-Decoding's combine, without a hand-over of its own). The token's own
-// key and value come by mailbox and go into the cache, where this dispatch does not look for them.
-// Needs what layers.wgsl declares.
+// The attention of layers.wgsl: of one token over the KV cache, split over workgroups by head and by stretch of the
+// context. For each head and stretch, a workgroup outputs the highest score m, Σ exp(score − m), and
+// Σ exp(score − m)·v; the workgroups of part 2 join them while receiving them (Flash-Decoding's combine, without a
+// separate hand-over). The token's own key and value arrive by mailbox and are written to the cache, where this
+// dispatch does not read them.
+// Needs the declarations of layers.wgsl.
 
 const HEADS = D_MODEL / HEAD;
 const OCTETS = HEAD / 8u;
@@ -12,9 +13,9 @@ const KEYS_HELD = (OCTETS + SHARERS - 1u) / SHARERS;
 // Teams share the positions of the weighted sum; a team has a thread per eight dimensions.
 const TEAMS = WG / OCTETS;
 const VALUES_HELD = 4u;
-// Positions that are worth a workgroup of their own.
+// Number of positions that justifies a separate workgroup.
 const STRETCH = 128u;
-// Stretches whose sums are received at a time, of each of a chunk's texts.
+// Stretches whose sums are received at a time, for each of a chunk's texts.
 const BATCH = max(8u / CHUNK_2, 1u);
 
 var<workgroup> input: array<f32, 3u * HEAD>;
@@ -25,23 +26,23 @@ var<workgroup> shares: array<f32, SCAN * SHARERS>;
 var<workgroup> position_weights: array<f32, SCAN>;
 var<workgroup> stats: array<vec2<f32>, CHUNK_2 * HEADS * MAX_PARTS>;
 
-// Over how many workgroups each head's context is split.
+// The number of workgroups that each head's context is split over.
 fn part_count(length: u32) -> u32 {
     let most = min((length + STRETCH - 1u) / STRETCH, MAX_PARTS);
 #if SEVERAL
-    // As many as there are workgroups for; a part may be no longer than its place in workgroup memory.
+    // As many parts as there are workgroups; a part may be no longer than its array in workgroup memory.
     return min(max(WORKGROUPS / (HEADS * step.count), (length + SCAN - 1u) / SCAN), most);
 #else
     return most;
 #endif
 }
 
-// That of the text's context.
+// The number for the text's context.
 fn parts_of(text: u32) -> u32 {
     return part_count(step_of(text).past + 1u);
 }
 
-// The most of all texts.
+// The largest number of all texts.
 fn most_parts() -> u32 {
     var most = parts_of(0u);
     for (var text = 1u; text < text_count(); text++) {
@@ -115,7 +116,7 @@ fn attend(local: u32, head: u32, part: u32, text: u32) {
     let team = min(local / OCTETS, TEAMS - 1u);
     let octet = local % OCTETS;
 
-    // Keys and values of earlier tokens are asked for before the query is waited for.
+    // Loads of earlier tokens' keys and values are issued before waiting for the query.
     let column = head * OCTETS + octet;
     var key_octets = load_keys(own, first + min(local / SHARERS, count - 1u), head, sharer);
     var value_octets = load_values(own, first, count, team, column);
@@ -144,7 +145,7 @@ fn attend(local: u32, head: u32, part: u32, text: u32) {
         }
     }
     workgroupBarrier();
-    // The last stretch has the token itself, which nobody else looks at in this dispatch.
+    // The last stretch contains the token itself, which no other workgroup reads in this dispatch.
     if first + count == length && local < OCTETS {
         let o = local * 4u;
         let key = vec4<u32>(own_key[o], own_key[o + 1u], own_key[o + 2u], own_key[o + 3u]);

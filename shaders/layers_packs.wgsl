@@ -1,12 +1,12 @@
-// Tokens of packs in layers.wgsl, in single precision whatever the products of the base are made with. Scores are shared out by
-// rows, a workgroup for each, whose threads hold the activations already; they go into the mailbox behind the base's.
-// Who receives the base's scores receives those of packs as well, makes weights of them with the base's √n / ‖s‖₂, and
-// adds their product to that of the rows that it makes.
-// Needs what layers.wgsl declares, and for parts with packs: PACK_STRIDE from layer to layer; of parts 0, 2 and 4
-// PACK_ROWS_p and where they begin in `packs`, PACK_KEYS_AT_p, and in the mailbox, AT_PACKS_p; of parts 1, 3 and 5 PACK_TOKENS_p (a
-// multiple of 4), PACK_COLS_p and PACK_VALUES_AT_p.
+// Tokens of packs in layers.wgsl, in single precision whatever arithmetic the base's products use. Scores are shared
+// out by rows, a workgroup for each, whose threads hold the activations already; they go into the mailbox after the
+// base's. A workgroup that receives the base's scores receives those of packs as well, computes weights from them with
+// the base's √n / ‖s‖₂, and adds their product to that of its own rows.
+// Needs the declarations of layers.wgsl, and for parts with packs: PACK_STRIDE from layer to layer; for parts 0, 2 and
+// 4 PACK_ROWS_p, their offsets PACK_KEYS_AT_p in `packs` and AT_PACKS_p in the mailbox; for parts 1, 3 and 5
+// PACK_TOKENS_p (a multiple of 4), PACK_COLS_p and PACK_VALUES_AT_p.
 
-// Where in the mailbox the scores are that are received with a row of the base's, and √n / ‖s‖₂ of the latter.
+// Offset in the mailbox of the scores that are received with a row of the base's, and √n / ‖s‖₂ of that row.
 var<private> pack_scores: u32;
 var<private> pack_scale: f32;
 // The thread's score among them, as it was sent.
@@ -24,7 +24,7 @@ fn four_pack_weights(i: u32) -> vec4<f32> {
     );
 }
 
-// Makes the weights of the tokens from `first` on of `tokens`. Every thread of the workgroup must call it.
+// Computes the weights of the tokens from `first` on out of `tokens`. Every thread of the workgroup must call it.
 fn stage_pack_weights(local: u32, first: u32, tokens: u32) {
     workgroupBarrier(); // those before have been read
     if first + local < tokens {
@@ -53,7 +53,7 @@ fn load_pack_key_$P(local: u32, row: u32) -> array<vec4<f32>, ITEMS_$P> {
     return key;
 }
 
-// Sends the scores that this workgroup makes of a row of activations; the first key has been loaded.
+// Sends the scores that this workgroup computes for a row of activations; the first key has been loaded already.
 fn send_pack_scores_$P(
     local: u32,
     wg_index: u32,

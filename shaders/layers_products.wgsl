@@ -1,11 +1,11 @@
-// The six products of layers.wgsl, written out for each: what a thread reads of the table, how it receives rows of
-// activations, one of each of CHUNK_p texts, normalizes them or makes weights of them, puts them into workgroup memory, and
-// multiplies.
-// Needs what layers.wgsl declares.
+// The six products of layers.wgsl, written out for each: what a thread reads from the table, and how it receives rows
+// of activations, one for each of CHUNK_p texts, normalizes them or computes weights from them, writes them to
+// workgroup memory, and multiplies.
+// Needs the declarations of layers.wgsl.
 
 #if SUBGROUPS
-// Half of the threads, those without `bit` in their number, get `low` added up over each and the one that differs from it in that
-// bit; the others `high`.
+// The threads without `bit` in their number get the sum of `low` over themselves and the thread that differs from them
+// in that bit; the other half of the threads get the sum of `high`.
 fn halved(local: u32, bit: u32, low: f32, high: f32) -> f32 {
     let has_bit = (local & bit) != 0u;
     return select(low, high, has_bit) + subgroupShuffleXor(select(high, low, has_bit), bit);
@@ -24,7 +24,7 @@ const SHARERS_$P = max(BLOCKS_$P, PACK_ROWS_$P);
 const SHARERS_$P = BLOCKS_$P;
 #endif
 
-// What a thread reads of the table, and of the values of packs' tokens.
+// What a thread reads from the table, and from the values of packs' tokens.
 struct Weights_$P {
 #if PACK_VALUES_$P
     #unroll R LROWS_$P
@@ -61,15 +61,16 @@ fn load_$P(local: u32, block: u32) -> Weights_$P {
     return weights;
 }
 
-// What a thread holds of the rows of CHUNK_$P texts: ITEMS_$P slots of each, one text after the other.
+// A thread's share of the rows of CHUNK_$P texts: ITEMS_$P slots of each, one text after the other.
 alias Rows_$P = array<vec4<f32>, ITEMS_$P * CHUNK_$P>;
-// A number for each of them.
+// A number for each of these texts.
 alias Each_$P = array<f32, CHUNK_$P>;
 
-// What it has seen of them in the mailbox.
+// The words that it has read from the mailbox.
 alias Looks_$P = array<vec4<u32>, ITEMS_$P * CHUNK_$P>;
 
-// Looks at the thread's slots of the rows of the texts from `first` on: that of the first text begins at `at` of the mailbox.
+// Reads the thread's slots of the rows of the texts from `first` on: the first text's row begins at `at` in the
+// mailbox.
 fn look_at_rows_$P(local: u32, first: u32, at: u32) -> Looks_$P {
     var bits: Looks_$P;
     #unroll T CHUNK_$P
@@ -81,7 +82,7 @@ fn look_at_rows_$P(local: u32, first: u32, at: u32) -> Looks_$P {
     return bits;
 }
 
-// What was looked at, which should be there; else it is looked at again.
+// The rows from the first look, if all their values had arrived; otherwise the thread polls again.
 fn receive_rows_$P(local: u32, first: u32, at: u32, first_look: Looks_$P) -> Rows_$P {
     var bits = first_look;
     for (var looks = 0u; looks <= spin_limit; looks++) {
@@ -135,7 +136,7 @@ fn stage_$P(local: u32, rows: Rows_$P) {
     workgroupBarrier();
 }
 
-// Row j of the block times what is staged of each text, for thread j.
+// Row j of the block times the staged row of each text, for thread j.
 fn product_$P(local: u32, block: u32, weights: Weights_$P) -> Each_$P {
     #unroll T CHUNK_$P
     #unroll R LROWS_$P
@@ -181,7 +182,7 @@ fn product_$P(local: u32, block: u32, weights: Weights_$P) -> Each_$P {
 #if SUBGROUPS
     let width = min(LANES_$P, subgroup_width);
     let parts = LANES_$P / width;
-    // Every thread goes on with the sums of one text: that of its number within a chunk.
+    // Every thread continues with the sums of one text: the one with its number within a chunk.
     #unroll R LROWS_$P
 #if FOUR_TEXTS_$P
     let even$R = halved(local, 1u, sum0_$R, sum1_$R);
@@ -293,7 +294,7 @@ fn sums_$P(local: u32, own: array<vec2<f32>, CHUNK_$P>) -> array<vec2<f32>, CHUN
 }
 
 #if NORM_$P
-// LayerNorm of rows. Sums are made of values less the row's first, so that a common offset costs no digits.
+// LayerNorm of rows. The row's first value is subtracted before summing, so that a common offset costs no precision.
 fn normalized_$P(local: u32, rows: Rows_$P) -> Rows_$P {
     var x = rows;
     if local == 0u {
@@ -376,7 +377,7 @@ fn weights_of_$P(local: u32, scores: Rows_$P) -> Rows_$P {
 
 // ---- residuals ----
 
-// What row `at` of part 3 is added to, of each text from `first` on; anything for other threads.
+// The values that row `at` of part 3 is added to, for each text from `first` on; arbitrary for other threads.
 fn residual_3(at: u32, first: u32, layer: u32) -> Each_3 {
     var values: Each_3;
     if at < ROWS_3 {

@@ -1,11 +1,11 @@
-// The texts of layers.wgsl: how many there are, where each stands, and where its mail is. Without SEVERAL there is one, and a
-// compiler is left with constants.
-// Needs what layers.wgsl declares.
+// The texts of layers.wgsl: how many there are, their positions, and their mailboxes. Without SEVERAL there is one
+// text, and the compiler sees only constants.
+// Needs the declarations of layers.wgsl.
 
 #if SEVERAL
-// Where what a dispatch needs lies in buffers whose layout is not compiled in.
+// Offsets and strides in buffers whose layout is not compiled in.
 struct Room {
-    // First words of the mailbox that this dispatch sends by, and of that which another has left.
+    // First words of the mailbox that this dispatch sends by, and of the one that another dispatch has left.
     mine: u32,
     old: u32,
     // Octets of tails from layer to layer, and from keys to values.
@@ -23,7 +23,7 @@ fn text_count() -> u32 {
     return step.count;
 }
 
-// Chunks may be longer than there are texts: what is past the last is the last again, and sent by nobody.
+// Chunks may exceed the number of texts: indices past the last text repeat it, and are not sent.
 fn text_of(text: u32) -> u32 {
     return min(text, step.count - 1u);
 }
@@ -53,20 +53,21 @@ fn failed_at() -> u32 {
     return first_mail() + FAILED;
 }
 
-// Where a text's mail begins, in that of the layer.
+// Where a text's mailbox begins within the layer's.
 fn text_mail(text: u32) -> u32 {
     return text_of(text) * MAILBOX_STRIDE;
 }
 
-// Sends a value of a text, if there is such a text.
+// Sends a value of a text, if the text exists.
 fn send_of(text: u32, at: u32, value: f32) {
     if text < text_count() {
         send(layer_mail + text_mail(text) + at, value);
     }
 }
 
-// Waits for what `chunk` texts from `first` on need, which begins at `at` for the first text. Every thread must call it. What is
-// needed for later chunks was sent while the first were worked at, so that looking twice is not worth the time.
+// Waits for the values that `chunk` texts from `first` on need, which begin at `at` for the first text. Every thread
+// must call it. The values for later chunks were sent while the first chunks were processed, so that polling them first
+// is not worth the time.
 fn wait_for_texts(local: u32, first: u32, chunk: u32, at: u32, count: u32) {
     if first == 0u {
         wait_for(local, at + text_mail(chunk - 1u), count);

@@ -2,11 +2,12 @@
 // written, and the receiver polls it until it is not. So nothing depends on the order in which different words become
 // visible, which WGSL does not guarantee; for a single word, atomics guarantee it.
 //
-// Polling slows the other workgroups down: so a few threads of a workgroup poll a few values, and the others are only
-// read once these have arrived.
+// Polling slows the other workgroups down: so a few threads of a workgroup poll a few values, and the other values are
+// only read once these have arrived.
 //
-// A workgroup that waits needs the others to run meanwhile. WGSL does not promise that either: who has waited in vain
-// for SPIN_LIMIT looks says so in the word failed_at(), goes on with what is there, and the host throws the step away.
+// A workgroup that waits needs the others to run meanwhile. WGSL does not promise that either: a workgroup that has
+// polled SPIN_LIMIT times in vain sets the failure word at failed_at() and continues with the values at hand, and the
+// host discards the step.
 //
 // Needs: mailbox, failed_at(), SPIN_LIMIT.
 
@@ -22,8 +23,8 @@ fn time_out() {
     atomicStore(&mailbox[failed_at()], 1u);
 }
 
-// Waits until the first of `count` values from `at` on have arrived. Every thread of the workgroup must call this; the
-// values that its threads sent before are sent by then, so that no two threads wait for each other.
+// Waits until the first of `count` values from `at` on have arrived. Every thread of the workgroup must call this; by
+// then its threads have sent all earlier values, so that no two threads wait for each other.
 fn wait_for(local: u32, at: u32, count: u32) {
     workgroupBarrier();
     if local < min(count, 32u) {
@@ -43,7 +44,7 @@ fn receive(at: u32) -> f32 {
     return receive_after(atomicLoad(&mailbox[at]), at);
 }
 
-// The same after a first look, so that those of several values are on their way together.
+// The same after a first look, so that loads of several values are in flight together.
 fn receive_after(first_look: u32, at: u32) -> f32 {
     var bits = first_look;
     for (var looks = 0u; bits == 0u && looks < spin_limit; looks++) {

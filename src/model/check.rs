@@ -27,7 +27,7 @@ const STEPS: usize = 2;
 /// Largest permitted error of the logits (L2, relative). Both sides round; a faulty result is off by more than this.
 const TOLERANCE: f64 = 1e-2;
 
-/// What a comparison says about the GPU.
+/// The outcome of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Finding {
     Right,
@@ -77,7 +77,8 @@ impl GpuModel {
             .hint("Update the browser and the graphics driver. Small models run with backend \"cpu\"."))
     }
 
-    /// A part of the model that the CPU can run, and one of its tokens: the first layer and some rows of the vocabulary.
+    /// A part of the model that the CPU can run, and one of its tokens: the first layer and some rows of the
+    /// vocabulary.
     ///
     /// # Errors
     /// `device-lost`.

@@ -1,4 +1,4 @@
-//! A model that can run: what it consists of, and how a step is recorded and submitted.
+//! A model that can run: its parts, and how a step is recorded and submitted.
 
 use super::choosing::Choosing;
 use super::flights::Flights;
@@ -146,8 +146,8 @@ impl GpuModel {
         Ok(self.persistent.is_some())
     }
 
-    /// Records all layers for `count` tokens, by persistent workgroups if there are any and `may_fail`: the caller will check
-    /// whether they timed out.
+    /// Records all layers for `count` tokens, by persistent workgroups if there are any and `may_fail`: the caller will
+    /// check whether they timed out.
     pub(super) fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
         let part = (self.depth, self.config.num_layers);
         match &self.persistent {

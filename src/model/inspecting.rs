@@ -1,4 +1,4 @@
-//! What inspecting parameter tokens needs on the GPU: lengths of value tokens, and dispatches between those of a prompt.
+//! Inspecting parameter tokens on the GPU: lengths of value tokens, and dispatches in between those of a prompt.
 
 use super::group::Group;
 use super::kernels::inspect::{Fired, NOT_ASKED, RequestHead, Source, Which};
@@ -245,7 +245,7 @@ fn candidate(is_of_packs: bool, fired: &Fired) -> Candidate {
     Candidate { is_of_packs, index: number as usize - 1, score, activation, contribution }
 }
 
-/// The active tokens of packs beside those of a Pattention.
+/// The active packs' tokens for a Pattention.
 fn beside(merged: Option<&Merged>, layer: usize, kind: Pattention) -> Option<&MergedTokens> {
     merged?.layers.get(layer).map(|kinds| &kinds[kind as usize])
 }

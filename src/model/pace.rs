@@ -22,7 +22,8 @@ const MOST_STEPS: usize = 10_000;
 const ROUNDS: usize = 4;
 /// If the GPU is this many times as fast as the CPU, or the CPU as fast as the GPU, measuring stops.
 const CLEAR: (f64, f64) = (3.0, 10.0);
-/// How much slower than the CPU a GPU must be to be replaced: trials are short and noisy, and the CPU has one thread to lose.
+/// How much slower than the CPU a GPU must be to be replaced: trials are short and noisy, and the CPU has one thread to
+/// lose.
 const DOUBT: f64 = 1.25;
 /// The same when decode steps are not tuned yet, since tuning makes them up to three times as fast.
 const UNTUNED: f64 = 3.0;

@@ -134,7 +134,8 @@ fn parts_of(q: &[f32], (keys, values): (&[f32], &[f32]), parts: AttentionParts) 
     wanted
 }
 
-/// Texts with a shared prefix of `common` tokens and tails of these lengths, and where the tails are: not in the texts' order.
+/// Texts with a shared prefix of `common` tokens and tails of these lengths, and where the tails are: not in the texts'
+/// order.
 fn text_steps(lab: &mut Lab<'_>, common: usize, tails: &[usize]) -> (wgpu::Buffer, Vec<usize>) {
     let longest = tails.iter().copied().max().unwrap_or(0) + 1;
     let starts: Vec<usize> = (0..tails.len()).map(|text| (tails.len() - 1 - text) * longest).collect();

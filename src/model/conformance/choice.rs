@@ -1,5 +1,5 @@
-//! Cases of the kernels that choose and judge tokens: `score`, `repeats`, `sample_adjust`, `sample_pick`. The latter three are
-//! compared with `src/sampling`, which chooses on the CPU.
+//! Cases of the kernels that choose and judge tokens: `score`, `repeats`, `sample_adjust`, `sample_pick`. The latter
+//! three are compared with `src/sampling`, which chooses on the CPU.
 
 use super::case::{Cases, DependsOn, SIZES};
 use super::lab::{DIRT, Lab};

@@ -103,8 +103,8 @@ fn value_norms(lab: &mut Lab<'_>, format: Option<TableFormat>, slots: usize) -> 
     Ok(())
 }
 
-/// Three rows of five, of three Pattentions side by side, the second of which is not requested. Packs' tokens, in `parts`,
-/// do not fill the table, and each Pattention has a different number of them.
+/// Three rows of five, of three Pattentions side by side, the second of which is not requested. Packs' tokens, in
+/// `parts`, do not fill the table, and each Pattention has a different number of them.
 fn inspect(lab: &mut Lab<'_>, slots: usize, activation: NormActivation, parts: Option<usize>) -> Result<()> {
     const TOP: usize = 7;
     let (rows, asked, places) = (5, [4, 0, 3], 2);

@@ -210,7 +210,7 @@ impl<'g> Lab<'g> {
     /// The same, with workgroups for this many rows, whatever the step has.
     ///
     /// # Errors
-    /// Those of [`run`](Self::run).
+    /// See [`run`](Self::run).
     pub fn run_for(&mut self, dispatch: &Dispatch<'_>, rows: usize) -> Result<()> {
         let grid = dispatch.grid.of(self.step.past as usize, rows);
         let kernel = self.kernels.kernel(self.gpu, &dispatch.shader, &dispatch.bindings)?;

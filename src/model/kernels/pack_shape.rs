@@ -21,7 +21,8 @@ pub struct PackBuffers<'a> {
     pub shape: &'a wgpu::Buffer,
     /// Strengths, f32 \[tokens\].
     pub strengths: &'a wgpu::Buffer,
-    /// Products with them, unsummed, f32 [parts, T, tokens]: scores in the forward pass, gradients w.r.t. weights in the backward pass.
+    /// Products with them, unsummed, f32 [parts, T, tokens]: scores in the forward pass, gradients w.r.t. weights in
+    /// the backward pass.
     pub parts: &'a wgpu::Buffer,
     /// Scores u·k, f32 [T, tokens].
     pub q: &'a wgpu::Buffer,

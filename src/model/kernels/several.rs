@@ -1,9 +1,9 @@
-//! What kernels for one token of each of several texts have in common.
+//! Shared parts of the kernels for one token of each of several texts.
 
 use crate::engine::MOST_ROWS;
 use crate::gpu::shader::ShaderSpec;
 
-/// Where the texts stand, and what each has after the tokens that all have in common.
+/// The positions of the texts, and the keys and values of each after the shared prefix.
 pub struct TailRanges<'a> {
     /// Uniform `TextStep` [T].
     pub steps: &'a wgpu::Buffer,

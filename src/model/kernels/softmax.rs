@@ -1,4 +1,5 @@
-//! Causal softmax of the attention in training, and its backward pass (`shaders/softmax.wgsl`, `shaders/softmax_backward.wgsl`).
+//! Causal softmax of the attention in training, and its backward pass (`shaders/softmax.wgsl`,
+//! `shaders/softmax_backward.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::gemm::TILE;
@@ -28,7 +29,8 @@ pub struct SoftmaxBackward {
 }
 
 impl SoftmaxBackward {
-    /// A dispatch for all tokens of a step, with the uniform `Batch`, probabilities and gradients, f32 [T, heads, length].
+    /// A dispatch for all tokens of a step, with the uniform `Batch`, probabilities and gradients, f32 [T, heads,
+    /// length].
     pub fn dispatch<'a>(&self, batch: &'a wgpu::Buffer, [p, dp]: [&'a wgpu::Buffer; 2]) -> Dispatch<'a> {
         let bindings = vec![uniform(0, batch), read(1, p), write(2, dp)];
         Dispatch { shader: shader("softmax_backward", self.heads), grid: grid(self.heads), bindings }

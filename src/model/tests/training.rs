@@ -276,8 +276,8 @@ fn what_cannot_be_trained_is_an_error() {
     assert_eq!(code(begin(&mut model, &state, 8, 1)), ErrorCode::UnsupportedCheckpoint);
 }
 
-/// Not a test but a measurement: `TOKENFORMER_TRAIN_RATE=TokenFormer-450M cargo test … -- training_rate --nocapture` prints how
-/// many tokens are trained in a second, what that takes besides the weights, and how long each kernel takes.
+/// Not a test but a measurement: `TOKENFORMER_TRAIN_RATE=TokenFormer-450M cargo test … -- training_rate --nocapture`
+/// prints how many tokens are trained in a second, what that takes besides the weights, and how long each kernel takes.
 #[test]
 fn training_rate() {
     let Ok(name) = std::env::var("TOKENFORMER_TRAIN_RATE") else { return };

@@ -1,12 +1,12 @@
 //! Training token packs: the base's tables are read as they are, in both directions, and only the tokens change.
 //!
-//! - `tokens`: what is trained, and which frozen tokens are active; `room`: the other buffers; `shapes`: uniforms;
+//! - `tokens`: the trained tokens, and the frozen ones that are active; `room`: the other buffers; `shapes`: uniforms;
 //! - `plan`, `layers`, `packs`: the dispatches of a step in their order;
 //! - `steps`: sequences in groups that fit the buffers; `times`: how long kernels take;
 //! - `engine`: the interface for the training loop.
 //!
-//! The only state that a step always keeps is the stream before each layer. Other activations that the backward pass needs are
-//! kept as far as the memory limit allows; those of later layers are computed again.
+//! The only state that a step always keeps is the stream before each layer. Other activations that the backward pass
+//! needs are kept as far as the memory limit allows; those of later layers are computed again.
 
 mod engine;
 mod layers;

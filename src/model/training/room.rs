@@ -151,8 +151,8 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Allocates the buffers of a training; with `before`, the bytes on the GPU before it, as many activations as the memory
-    /// limit allows are kept for the backward pass.
+    /// Allocates the buffers of a training; with `before`, the bytes on the GPU before it, as many activations as the
+    /// memory limit allows are kept for the backward pass.
     pub fn new(gpu: &Gpu, config: &ModelConfig, sizes: &Sizes, tokens: &[LayerTokens], before: Option<u64>) -> Self {
         use wgpu::BufferUsages as U;
         let (d, layers, rows) = (config.hidden_size, config.num_layers, sizes.rows);

@@ -56,8 +56,8 @@ impl Training {
     /// Allocates a training that resumes from `state`.
     ///
     /// # Errors
-    /// `unsupported-checkpoint` for other activations than l2_norm_gelu, `invalid-argument` for impossible tokens or sequences,
-    /// `out-of-memory`.
+    /// `unsupported-checkpoint` for other activations than l2_norm_gelu, `invalid-argument` for impossible tokens or
+    /// sequences, `out-of-memory`.
     pub async fn new(base: Base<'_>, state: &TrainState, adamw: &AdamW, room: TrainRoom) -> Result<Self> {
         let Base { gpu, config, .. } = base;
         check_activation(config)?;

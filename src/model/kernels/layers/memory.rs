@@ -6,7 +6,7 @@ use super::team::Arithmetic;
 /// WebGPU rounds the size of each array up to a multiple of this many bytes.
 const ALIGNMENT: usize = 16;
 
-/// What the sizes of the arrays depend on.
+/// Parameters that determine the sizes of the arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkgroupMemory {
     pub threads: usize,

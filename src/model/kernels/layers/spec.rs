@@ -48,8 +48,8 @@ pub struct PlacedTable {
 /// Tokens of packs, all packs' side by side, in one binding for all layers that begins with the rotary angles.
 #[derive(Clone, Copy, Debug)]
 pub struct PlacedPacks {
-    /// Tokens for each Pattention of query, key and value, of the output projection, of the feed-forward part: multiples
-    /// of 4, or 0.
+    /// Tokens for each Pattention of query, key and value, of the output projection, of the feed-forward part:
+    /// multiples of 4, or 0.
     pub tokens: [usize; 3],
     /// `vec4<f32>` from layer to layer.
     pub stride: usize,
