@@ -210,6 +210,8 @@ test("a tab that is closed in mid-writing loses nothing, and Escape keeps what w
   await page.locator(".mark").waitFor(); // beside the text's end
   const [before] = await marks(page);
   assert.match(before, /^–\/\d$/);
+  // By the same seed the same texts would come, which are no further versions where they end alike.
+  await page.evaluate(() => document.querySelector("token-former").setAttribute("seed", "4"));
   await button(page, /^Generate/).click();
   await longest();
   const seen = await cards(page).allTextContents();
