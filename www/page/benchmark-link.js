@@ -1,6 +1,6 @@
 // The benchmark's address for the model that the page uses.
 
-import { isLocal } from "./local-folder.js";
+import { modelQuery } from "./model-query.js";
 
 /** The attributes of an element that the address may include besides the model's name. */
 export const BENCHMARKED = Object.freeze(["quantization", "revision", "backend"]);
@@ -11,13 +11,6 @@ export const BENCHMARKED = Object.freeze(["quantization", "revision", "backend"]
  * @param {(attribute: string) => string | null} get an element's attributes
  */
 export function benchmarkAddress(get) {
-  const query = new URLSearchParams();
-  const name = get("model");
-  const isNamed = !isLocal(name) && get("endpoint") === null;
-  for (const attribute of isNamed ? ["model", ...BENCHMARKED] : []) {
-    const value = get(attribute);
-    if (value) query.set(attribute, value);
-  }
-  const text = query.toString().replaceAll("%2F", "/");
+  const text = (modelQuery(get, ["model", ...BENCHMARKED]) ?? "").toString().replaceAll("%2F", "/");
   return `bench.html${text ? `?${text}` : ""}`;
 }

@@ -1,6 +1,6 @@
 // The link from a word of a text to the page that looks inside (inspect/), which explains it there.
 
-import { isLocal } from "./local-folder.js";
+import { modelQuery } from "./model-query.js";
 
 /** A longer text makes a link that is hard to share. */
 export const LONGEST_TEXT = 8000;
@@ -24,14 +24,8 @@ export function linkWords(writer) {
  * @param {number} at where the word begins
  */
 export function insideLink(attribute, text, at) {
-  const model = attribute("model");
-  // A link never includes an access token, or another hub.
-  if ((model !== null && isLocal(model)) || attribute("endpoint") !== null) return null;
-  const query = new URLSearchParams();
-  for (const name of MODEL) {
-    const value = attribute(name);
-    if (value) query.set(name, value);
-  }
+  const query = modelQuery(attribute, MODEL);
+  if (query === null) return null;
   const start = Math.max(0, Math.min(at - LONGEST_TEXT * BEFORE, text.length - LONGEST_TEXT));
   const from = start === 0 ? 0 : cutAt(text, Math.floor(start), at);
   query.set("text", text.slice(from, from + LONGEST_TEXT).replace(/[\ud800-\udbff]$/, ""));

@@ -7,6 +7,7 @@ import { benchmarkAddress } from "./benchmark-link.js";
 import { ContextMeter } from "./context-meter.js";
 import { Choices } from "./choices.js";
 import { composePrompts } from "./composer.js";
+import { copy } from "./copy.js";
 import { byId } from "./elements.js";
 import { showFirstView } from "./first-view.js";
 import { followText } from "./follow.js";
@@ -158,16 +159,6 @@ function showAttributes() {
 }
 new MutationObserver(showAttributes).observe(writer, { attributes: true });
 showAttributes();
-
-/** Returns whether it worked: an insecure page has no clipboard, and a browser may refuse. @param {string} text */
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 byId("copy-link").addEventListener("click", async () => {
   const { href, missing } = state.link();

@@ -40,20 +40,23 @@ pub(super) struct Small {
     pub(super) packs: [usize; 3],
 }
 
+/// Two layers of sizes that are not round.
+pub(super) const SMALL: Small = Small {
+    layers: 2,
+    hidden: 64,
+    heads: 2,
+    slots: [33, 31, 70],
+    activation: NormActivation::L2NormGelu,
+    format: TableFormat::Q4,
+    arithmetic: Arithmetic::Int8,
+    threads: 64,
+    // Two stretches of positions; the second ends with the token itself among the first positions it looks at.
+    past: 128,
+    packs: [0; 3],
+};
+
 pub fn add(cases: &mut Cases) {
-    let small = Small {
-        layers: 2,
-        hidden: 64,
-        heads: 2,
-        slots: [33, 31, 70],
-        activation: NormActivation::L2NormGelu,
-        format: TableFormat::Q4,
-        arithmetic: Arithmetic::Int8,
-        threads: 64,
-        // Two stretches of positions; the second ends with the token itself among the first positions it looks at.
-        past: 128,
-        packs: [0; 3],
-    };
+    let small = SMALL;
     let (f32s, gelu, softmax) = (Arithmetic::F32, NormActivation::GeluL2Norm, NormActivation::Softmax);
     // Three slots of activations per thread, the last of them only for some threads.
     let long = Small { layers: 1, hidden: 160, slots: [100, 70, 1100], threads: 128, past: 0, ..small };

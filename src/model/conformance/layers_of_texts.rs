@@ -3,7 +3,7 @@
 
 use super::case::{Cases, DependsOn};
 use super::lab::{DIRT, Lab, Values, Wanted};
-use super::layers::{FAILURE, Small, TOLERANCE, layer};
+use super::layers::{FAILURE, SMALL, Small, TOLERANCE, layer};
 use crate::checkpoint::layout::TableFormat;
 use crate::config::NormActivation;
 use crate::engine::MOST_ROWS;
@@ -26,18 +26,7 @@ struct Texts {
 }
 
 pub fn add(cases: &mut Cases) {
-    let small = Small {
-        layers: 2,
-        hidden: 64,
-        heads: 2,
-        slots: [33, 31, 70],
-        activation: NormActivation::L2NormGelu,
-        format: TableFormat::Q4,
-        arithmetic: Arithmetic::Int8,
-        threads: 64,
-        past: 120,
-        packs: [0; 3],
-    };
+    let small = Small { past: 120, ..SMALL };
     let f32s = Arithmetic::F32;
     // Some contexts span two stretches, some one; one ends where the texts diverge, and a chunk is longer than the
     // remaining texts.

@@ -1,6 +1,7 @@
 // The model's view of a text's tokens: how likely each was, including typed ones, and what it expected instead. Queried
 // while the tokens are shown and no text is being generated, in small steps, since calls on a model run in order.
 
+import { nextStep } from "./steps.js";
 import { tokensOf } from "./text-tokens.js";
 
 /** @typedef {import("../api/model.js").TokenFormer} TokenFormer */
@@ -139,17 +140,11 @@ export class TokenScores {
       const begin = this.#now();
       const score = await model.score(ids.slice(from, to), { context: [...first, ...ids.slice(start, from)] });
       const { logprobs } = /** @type {import("../../tokenformer.js").ScoreResult} */ (score);
-      this.#keepStep(this.#now() - begin);
+      this.#step = nextStep(this.#step, this.#now() - begin, STEP);
       for (let i = from; i < to; i += 1)
         if (items[places[i]].token?.logprob === undefined) this.#tell(items, places[i], logprobs[i - from]);
     }
     return to - 1;
-  }
-
-  /** @param {number} ms the time that a step took */
-  #keepStep(ms) {
-    const factor = Math.min(2, Math.max(0.5, STEP.ms / Math.max(1, ms)));
-    this.#step = Math.round(Math.min(STEP.most, Math.max(STEP.least, this.#step * factor)));
   }
 
   /** @param {Item[]} items @param {number} index @param {number | null} logprob */

@@ -5,9 +5,10 @@
 // what is measured. A model that would be fetched from another site waits for a press.
 
 import { rate } from "../../lib/element/status.js";
-import { make } from "../../lib/element/dom.js";
 import { toTokenFormerError } from "../../lib/errors.js";
 import { byId } from "../elements.js";
+import { copy } from "../copy.js";
+import { errorBox } from "../error-box.js";
 import { askForControl } from "../offline.js";
 import { EMBEDDED } from "../published.js";
 import { ownAddress } from "./address.js";
@@ -118,15 +119,7 @@ function onError(label, { code, message, hint }) {
   const needsGpu = code === "webgpu-unavailable" && (choice.isFromElsewhere || choice.target.kind === "shapes");
   const remedy = needsGpu ? `${hint} Or choose ${EMBEDDED.label}, which runs on the CPU.` : hint;
   const sentence = label ? `${label}: ${message}` : message;
-  byId("errors").append(
-    make(
-      "div",
-      { className: "error" },
-      make("p", { text: sentence }),
-      make("p", { text: remedy }),
-      make("p", { className: "code", text: code }),
-    ),
-  );
+  byId("errors").append(errorBox({ message: sentence, hint: remedy, code }));
 }
 
 /** @param {Told} result */
@@ -157,10 +150,7 @@ byId("stop").addEventListener("click", () => {
   controller?.abort();
 });
 byId("copy").addEventListener("click", async () => {
-  const copied = await navigator.clipboard?.writeText(lines.join("\n")).then(
-    () => true,
-    () => false,
-  );
+  const copied = await copy(lines.join("\n"));
   if (!copied) getSelection()?.selectAllChildren(byId("lines"));
   byId("copy-status").textContent = copied
     ? "Copied."

@@ -12,6 +12,8 @@ import { TokenFormer } from "../../tokenformer.js";
 import { TextInput } from "./text-input.js";
 import { ModelChoice } from "./model-choice.js";
 import { byId } from "../elements.js";
+import { copy } from "../copy.js";
+import { errorBox } from "../error-box.js";
 import { acceptLocalModels } from "../local-model.js";
 import { askForControl, registerWorker } from "../offline.js";
 import { Plot } from "./plot.js";
@@ -210,13 +212,7 @@ function failuresOf(all) {
 function showErrors(failed) {
   byId("errors").replaceChildren(
     ...failed.map(({ label, error }) =>
-      make(
-        "div",
-        { className: "error" },
-        make("p", { text: label ? `${label}: ${error.message}` : error.message }),
-        make("p", { text: error.hint }),
-        make("p", { className: "code", text: error.code }),
-      ),
+      errorBox({ message: label ? `${label}: ${error.message}` : error.message, hint: error.hint, code: error.code }),
     ),
   );
 }
@@ -312,10 +308,7 @@ byId("stop").addEventListener("click", () => {
   tell("Stopping …");
 });
 byId("copy-results").addEventListener("click", async () => {
-  const copied = await navigator.clipboard?.writeText(json()).then(
-    () => true,
-    () => false,
-  );
+  const copied = await copy(json());
   byId("results-status").textContent = copied ? "Copied." : "The browser does not let this page copy: save it instead.";
 });
 byId("save-results").addEventListener("click", () => {

@@ -4,9 +4,10 @@
 
 import { rate } from "../../lib/element/status.js";
 import { percent, quoted } from "../../lib/element/token-words.js";
-import { make } from "../../lib/element/dom.js";
 import { toTokenFormerError } from "../../lib/errors.js";
+import { copy } from "../copy.js";
 import { byId } from "../elements.js";
+import { errorBox } from "../error-box.js";
 import { askForControl, registerWorker } from "../offline.js";
 import { plainText } from "../stories/plain-text.js";
 import { readView, toHash } from "./address.js";
@@ -15,10 +16,10 @@ import { Corpus } from "./corpus.js";
 import { InspectedModel } from "./inspected-model.js";
 import { FiringMap } from "./map.js";
 import { bare, keyOf, strengthsOf, strongest } from "./places.js";
-import { explainWith } from "./pictures.js";
+import { explainWith, PICTURED } from "./pictures.js";
 import { SAMPLE } from "./sample.js";
 import { showStrongest, showTable } from "./strongest.js";
-import { Study } from "./study.js";
+import { indexAt, Study } from "./study.js";
 import { showPlace, showPushes, showSwitch, thoseThere } from "./token-panel.js";
 import { Turns } from "./turns.js";
 import { WordList } from "./words.js";
@@ -33,7 +34,6 @@ import { writeOn } from "./writing.js";
 const LIT = 16;
 /** Parameter tokens in the list, and in the picture. */
 const LISTED = 12;
-const PICTURED = 3;
 
 document.querySelector(".unstarted")?.remove();
 askForControl();
@@ -145,7 +145,7 @@ async function readText(model, signal, at = null) {
   if (chosen && thoseThere([chosen], model).length === 0) chosen = null;
   words.show(all);
   byId("inside").hidden = false;
-  const wanted = at === null ? -1 : all.findIndex(({ start, text: own }) => start + own.length > at);
+  const wanted = indexAt(all, at);
   await explain(wanted > 0 ? wanted : all.length - 1);
   const surveying = asking.text.signal;
   quietly(study.survey(surveying).then(() => surveying.aborted || showListLater()));
@@ -333,16 +333,7 @@ async function quietly(work) {
 /** @param {unknown} error null for none */
 function showError(error) {
   if (error === null) return byId("errors").replaceChildren();
-  const { message, hint, code } = toTokenFormerError(error);
-  byId("errors").replaceChildren(
-    make(
-      "div",
-      { className: "error" },
-      make("p", { text: message }),
-      make("p", { text: hint }),
-      make("p", { className: "code", text: code }),
-    ),
-  );
+  byId("errors").replaceChildren(errorBox(toTokenFormerError(error)));
 }
 
 /** @param {string} sentence */
@@ -391,10 +382,7 @@ byId("add-change").addEventListener("click", () => {
 });
 byId("copy-link").addEventListener("click", async () => {
   if (!keepAddress()) return void (byId("link-status").textContent = "The text is too long for a link.");
-  const copied = await navigator.clipboard?.writeText(location.href).then(
-    () => true,
-    () => false,
-  );
+  const copied = await copy(location.href);
   byId("link-status").textContent = copied ? "Copied. The text is in the link." : "The link is in the address bar.";
 });
 // The address got another link: it is read as on a first visit.

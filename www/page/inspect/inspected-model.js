@@ -73,8 +73,8 @@ export class InspectedModel {
   /** Whether all of it is on this device already. Makes no request. */
   async isStored() {
     const { model } = this.#attributes;
-    const ids = model === undefined ? [EMBEDDED_MODEL, ""] : [model, resolveName(model).id];
-    return (await TokenFormer.models()).some(({ id, complete }) => complete && ids.includes(id));
+    const wanted = model === undefined ? EMBEDDED_MODEL : resolveName(model).id;
+    return (await TokenFormer.models()).some(({ id, complete }) => complete && id === wanted);
   }
 
   /**

@@ -1,6 +1,7 @@
 // The parameter tokens that wrote a word: as a list, and as the table that says what the map shows.
 
 import { make } from "../../lib/element/dom.js";
+import { visible } from "../../lib/element/token-words.js";
 import { KINDS } from "../../lib/api/pack-file.js";
 import { keyOf } from "./places.js";
 import { STEERS } from "./token-panel.js";
@@ -13,13 +14,13 @@ import { STEERS } from "./token-panel.js";
 const WORDS = 5;
 
 /** "12 %", "0.4 %". @param {number} share */
-export const share = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+const share = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 
 /** The words that are pushed, as a list. @param {Promotes["up"]} pushed @param {number} count */
-export function pushedWords(pushed, count) {
+function pushedWords(pushed, count) {
   return pushed
     .slice(0, count)
-    .map(({ text }) => `“${text.trim() === "" ? text.replace(/\n/g, "⏎").replace(/ /g, "␣") : text.trim()}”`)
+    .map(({ text }) => `“${visible(text.trim() || text)}”`)
     .join(" ");
 }
 

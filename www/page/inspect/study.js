@@ -1,6 +1,7 @@
 // A text under study: its tokens, how likely each was, what fired at each, and what the text becomes when parameter tokens
 // fire more or less. Calls to a model run in order; a new question aborts the one before it.
 
+import { nextStep as stepAfter } from "../../lib/element/steps.js";
 import { tokensOf } from "../../lib/element/text-tokens.js";
 import { Averages, bare, firingOf, keyOf, writesWords } from "./places.js";
 
@@ -61,7 +62,7 @@ export class Study {
   async read(text, at = null) {
     const words = await wordsOf(this.#model, text);
     const { contextLength } = this.#model.info;
-    const found = at === null ? -1 : words.findIndex((word) => word.start + word.text.length > at);
+    const found = indexAt(words, at);
     const end =
       found < 0
         ? words.length
@@ -204,6 +205,10 @@ export class Study {
   }
 }
 
+/** The word that holds a place of the text; -1 for none. @param {readonly Word[]} words @param {number | null} at code units before that place */
+export const indexAt = (words, at) =>
+  at === null ? -1 : words.findIndex(({ start, text }) => start + text.length > at);
+
 /** Which words a change makes less or more likely, those first that it changes most. @param {Version} plain @param {Version} changed @param {number} count */
 export function mostChanged(plain, changed, count) {
   return plain.logprobs
@@ -230,8 +235,7 @@ export function peaks(firing, count) {
 
 /** @param {number} step @param {number} ms what it took @param {number} [growth] how many times as long the next may be @param {number} [most] and how long */
 export function nextStep(step, ms, growth = 2, most = STEP.most) {
-  const factor = Math.min(growth, Math.max(0.5, STEP.ms / Math.max(1, ms)));
-  return Math.round(Math.min(most, Math.max(1, step * factor)));
+  return stepAfter(step, ms, { ms: STEP.ms, least: 1, most, growth });
 }
 
 /** @param {TokenFormer} model @param {string} text @returns {Promise<Word[]>} */
