@@ -3,97 +3,155 @@
 //
 // Bindings
 //   0  step     uniform Step
-//   1  q        f32 [T, D_MODEL], paired order
-//   2  keys     f16 pairs [context, D_MODEL / 2], paired order
-//   3  values   f16 pairs [context, D_MODEL / 2]
-//   4  out      f32 [T, D_MODEL]
-// Grid: (heads, ceil(T / 16)) workgroups of 256 threads: 16 queries × 16 keys of a tile.
-// Constants: D_MODEL, HEAD (at most 112, for 16 KiB of workgroup memory).
+//   1  q        f32 [T, D_MODEL] as vec4<f32>, paired order
+//   2  keys     f16 [context, D_MODEL], four to an element, paired order
+//   3  values   f16 [context, D_MODEL], four to an element
+//   4  out      f32 [T, D_MODEL] as vec4<f32>
+// Grid: (heads, ceil(T / QUERIES)) workgroups of QUERIES · KEYS / 8 threads.
+// Constants: D_MODEL, HEAD, QUERIES, KEYS: the sizes of a tile; PADDING: elements; OWN = ceil(HEAD / KEYS).
+//
+// A thread computes 2 × 4 scores of a tile: the queries `group` and `group` + QUERIES / 2, and four neighbouring keys.
+// The LANES threads of a group share these queries' softmax, and each adds up OWN vectors of four dimensions of their
+// outputs. Neighbouring threads read neighbouring vectors of workgroup memory, or the same one.
 
 #include "step.wgsl"
 
-const TILE = 16u;
-const PAIRS = HEAD / 2u;
-// Pairs of output dimensions that one thread accumulates.
-const OWN = (PAIRS + TILE - 1u) / TILE;
+const VECTORS = HEAD / 4u;
+const LANES = KEYS / 4u;
+const GROUPS = QUERIES / 2u;
+const THREADS = GROUPS * LANES;
+const MASKED = -3.4e38;
 
 @group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read> q: array<f32>;
-@group(0) @binding(2) var<storage, read> keys: array<u32>;
-@group(0) @binding(3) var<storage, read> values: array<u32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> keys: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> values: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
-// One column more than needed, so that the 16 keys that threads read side by side lie in different banks.
-var<workgroup> queries: array<vec2<f32>, TILE * PAIRS>;
-var<workgroup> tile: array<vec2<f32>, TILE * (PAIRS + 1u)>;
-var<workgroup> scores: array<f32, TILE * TILE>;
+// [vector][query], [vector][key] for keys and [key][vector] for values, [key / 4][query]. Where neighbouring threads
+// write to neighbouring rows, a row has one padding element, so that they write to different banks.
+const QUERY_STRIDE = QUERIES + 1u;
+const KEY_STRIDE = KEYS + PADDING;
+var<workgroup> queries: array<vec4<f32>, VECTORS * QUERY_STRIDE>;
+var<workgroup> tile: array<vec4<f32>, VECTORS * KEY_STRIDE>;
+var<workgroup> weights: array<vec4<f32>, LANES * QUERY_STRIDE>;
+// [query][lane]: each thread's greatest score, in the end its sum of weights.
+var<workgroup> of_lanes: array<f32, QUERIES * LANES>;
 
-@compute @workgroup_size(256)
-fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
-    let head = group.x;
-    let row = local / TILE; // query of the tile
-    let column = local % TILE; // key of the tile, or first own pair of dimensions
-    let t0 = group.y * TILE;
-    let position = step.past + t0 + row;
-    let last = min(step.past + t0 + TILE, step.past + step.count);
-    for (var i = local; i < TILE * PAIRS; i += 256u) {
-        let t = min(t0 + i / PAIRS, step.count - 1u);
-        let at = t * D_MODEL + head * HEAD + i % PAIRS * 2u;
-        queries[i] = vec2<f32>(q[at], q[at + 1u]) * inverseSqrt(f32(HEAD));
+fn widened(halves: vec2<u32>) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(halves.x), unpack2x16float(halves.y));
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(local_invocation_index) local: u32,
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+) {
+    let head = workgroup.x * VECTORS;
+    // The last queries see the most keys, so they begin first.
+    let t0 = (grid.y - 1u - workgroup.y) * QUERIES;
+    let lane = local % LANES;
+    let group = local / LANES;
+    let last = min(step.past + t0 + QUERIES, step.past + step.count);
+    for (var i = local; i < QUERIES * VECTORS; i += THREADS) {
+        let t = min(t0 + i / VECTORS, step.count - 1u);
+        let vector = q[t * (D_MODEL / 4u) + head + i % VECTORS];
+        queries[i % VECTORS * QUERY_STRIDE + i / VECTORS] = vector * inverseSqrt(f32(HEAD));
     }
 
-    var highest = -3.4e38;
-    var sum = 0.0;
-    var acc: array<vec2<f32>, OWN>;
-    for (var first = 0u; first < last; first += TILE) {
+    #unroll I 2
+    let query$I = group + $Iu * GROUPS;
+    let sees$I = min(step.past + t0 + query$I, last - 1u);
+    var highest$I = MASKED;
+    var sum$I = 0.0;
+    #unroll O OWN
+    var out$I_$O = vec4<f32>();
+    #end
+    #end
+    for (var first = 0u; first < last; first += KEYS) {
         workgroupBarrier();
-        for (var i = local; i < TILE * PAIRS; i += 256u) {
-            let p = min(first + i / PAIRS, last - 1u);
-            tile[i / PAIRS * (PAIRS + 1u) + i % PAIRS] = unpack2x16float(keys[p * (D_MODEL / 2u) + head * PAIRS + i % PAIRS]);
-        }
-        workgroupBarrier();
-        var dots = vec2<f32>();
-        for (var i = 0u; i < PAIRS; i++) {
-            dots += queries[row * PAIRS + i] * tile[column * (PAIRS + 1u) + i];
-        }
-        let seen = first + column < last && first + column <= position;
-        scores[local] = select(-3.4e38, dots.x + dots.y, seen);
-        workgroupBarrier();
-        for (var i = local; i < TILE * PAIRS; i += 256u) {
-            let p = min(first + i / PAIRS, last - 1u);
-            tile[i / PAIRS * (PAIRS + 1u) + i % PAIRS] = unpack2x16float(values[p * (D_MODEL / 2u) + head * PAIRS + i % PAIRS]);
+        for (var i = local; i < KEYS * VECTORS; i += THREADS) {
+            let k = i / VECTORS;
+            let p = min(first + k, last - 1u);
+            // A thread's four keys are LANES apart.
+            let at = i % VECTORS * KEY_STRIDE + k % 4u * LANES + k / 4u;
+            tile[at] = widened(keys[p * (D_MODEL / 4u) + head + i % VECTORS]);
         }
         workgroupBarrier();
-        // Every thread of a row computes the row's statistics itself: 16 reads, and no barrier.
-        var higher = highest;
-        for (var k = 0u; k < TILE; k++) {
-            higher = max(higher, scores[row * TILE + k]);
+        var scores0 = vec4<f32>();
+        var scores1 = vec4<f32>();
+        for (var v = 0u; v < VECTORS; v++) {
+            let at = v * KEY_STRIDE + lane;
+            let key0 = tile[at];
+            let key1 = tile[at + LANES];
+            let key2 = tile[at + 2u * LANES];
+            let key3 = tile[at + 3u * LANES];
+            #unroll I 2
+            let q$I = queries[v * QUERY_STRIDE + query$I];
+            scores$I += vec4<f32>(dot(q$I, key0), dot(q$I, key1), dot(q$I, key2), dot(q$I, key3));
+            #end
         }
-        let shrink = exp(highest - higher);
-        highest = higher;
-        sum *= shrink;
-        for (var o = 0u; o < OWN; o++) {
-            acc[o] *= shrink;
+        if first + KEYS > step.past + t0 {
+            let positions = first + lane * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+            #unroll I 2
+            scores$I = select(vec4<f32>(MASKED), scores$I, positions <= vec4<u32>(sees$I));
+            #end
         }
-        for (var k = 0u; k < TILE; k++) {
-            // A masked score stays masked even while a row has seen no key yet.
-            let s = scores[row * TILE + k];
-            let weight = select(0.0, exp(s - highest), s > -3.0e38);
-            sum += weight;
-            for (var o = 0u; o < OWN; o++) {
-                let pair = min(column + o * TILE, PAIRS - 1u);
-                acc[o] += weight * tile[k * (PAIRS + 1u) + pair];
-            }
+        #unroll I 2
+        of_lanes[query$I * LANES + lane] = max(max(scores$I.x, scores$I.y), max(scores$I.z, scores$I.w));
+        #end
+        workgroupBarrier();
+        for (var i = local; i < KEYS * VECTORS; i += THREADS) {
+            let p = min(first + i / VECTORS, last - 1u);
+            tile[i] = widened(values[p * (D_MODEL / 4u) + head + i % VECTORS]);
+        }
+        #unroll I 2
+        var higher$I = highest$I;
+        for (var l = 0u; l < LANES; l++) {
+            higher$I = max(higher$I, of_lanes[query$I * LANES + l]);
+        }
+        let shrink$I = exp(highest$I - higher$I);
+        highest$I = higher$I;
+        // The first tile has a key that the query sees, so a masked score is far below the highest.
+        let weight$I = exp(scores$I - higher$I);
+        sum$I = sum$I * shrink$I + dot(weight$I, vec4<f32>(1.0));
+        weights[lane * QUERY_STRIDE + query$I] = weight$I;
+        #unroll O OWN
+        out$I_$O *= shrink$I;
+        #end
+        #end
+        workgroupBarrier();
+        for (var k = 0u; k < LANES; k++) {
+            #unroll I 2
+            let w$I = weights[k * QUERY_STRIDE + query$I];
+            #end
+            #unroll J 4
+            #unroll O OWN
+            let value$J_$O = tile[(k * 4u + $Ju) * VECTORS + min(lane + $Ou * LANES, VECTORS - 1u)];
+            #unroll I 2
+            out$I_$O += w$I[$J] * value$J_$O;
+            #end
+            #end
+            #end
         }
     }
-    if t0 + row < step.count {
-        for (var o = 0u; o < OWN; o++) {
-            let pair = column + o * TILE;
-            if pair < PAIRS {
-                let at = (t0 + row) * D_MODEL + head * HEAD + pair * 2u;
-                out[at] = acc[o].x / sum;
-                out[at + 1u] = acc[o].y / sum;
-            }
+    workgroupBarrier();
+    #unroll I 2
+    of_lanes[query$I * LANES + lane] = sum$I;
+    #end
+    workgroupBarrier();
+    #unroll I 2
+    if t0 + query$I < step.count {
+        var sum = 0.0;
+        for (var l = 0u; l < LANES; l++) {
+            sum += of_lanes[query$I * LANES + l];
         }
+        #unroll O OWN
+        if lane + $Ou * LANES < VECTORS {
+            out[(t0 + query$I) * (D_MODEL / 4u) + head + lane + $Ou * LANES] = out$I_$O / sum;
+        }
+        #end
     }
+    #end
 }

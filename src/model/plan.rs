@@ -184,7 +184,7 @@ impl Builder<'_> {
     }
 
     fn prefill_layer(&mut self, stages: &mut Stages, layer: usize) -> Result<()> {
-        let Parts { config, scratch: s, .. } = self.parts;
+        let Parts { gpu, config, scratch: s, .. } = self.parts;
         let (d, head) = (config.hidden_size, config.head_size());
         let (step, u, q, qkv) = (&s.step.buffer, &s.u.buffer, &s.q.buffer, &s.qkv.buffer);
         self.layernorm(stages, None)?;
@@ -194,7 +194,7 @@ impl Builder<'_> {
         let angles = &s.angles.buffer;
         self.stager.push(stages, &append.dispatch(&AppendBuffers { step, qkv, q, keys, values, angles }))?;
         let [keys, values] = s.cache[layer].ranges();
-        let attention = AttentionPrefill { hidden: d, head };
+        let attention = AttentionPrefill::new(gpu, d, head);
         let buffers = AttentionPrefillBuffers { step, q, keys, values, out: u };
         self.stager.push(stages, &attention.dispatch(&buffers))?;
         self.pattention(stages, layer, Group::Proj, None)?;

@@ -27,7 +27,7 @@ pub fn add(cases: &mut Cases) {
             cases.add(("append", size.clone(), None), "", DependsOn::Nothing, move |lab| append(lab, tokens, shape));
             for past in [0, 17] {
                 let variant = format!("after {past}");
-                cases.add(("attention_prefill", size.clone(), None), &variant, DependsOn::Nothing, move |lab| {
+                cases.add(("attention_prefill", size.clone(), None), &variant, DependsOn::Memory, move |lab| {
                     prefill(lab, (past, tokens), shape)
                 });
             }
@@ -264,7 +264,7 @@ fn prefill(lab: &mut Lab<'_>, (past, tokens): (usize, usize), (d, head, _): (usi
         values: values.as_entire_buffer_binding(),
         out: &out.buffer,
     };
-    lab.run(&AttentionPrefill { hidden: d, head }.dispatch(&buffers))?;
+    lab.run(&AttentionPrefill::new(lab.gpu, d, head).dispatch(&buffers))?;
     lab.expect(&out, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
 }

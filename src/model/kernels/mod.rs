@@ -11,7 +11,7 @@ mod append;
 mod attention_decode;
 mod attention_join;
 pub mod attention_parts;
-mod attention_prefill;
+pub mod attention_prefill;
 mod attention_products;
 mod batch;
 mod cross_entropy;
@@ -53,8 +53,6 @@ pub use add_parts::{AddParts, AddPartsBuffers};
 pub use append::{Append, AppendBuffers};
 pub use attention_decode::{AttentionDecode, AttentionDecodeBuffers};
 pub use attention_join::{AttentionJoin, AttentionJoinBuffers};
-#[cfg(test)]
-pub use attention_prefill::TILE as PREFILL_TILE;
 pub use attention_prefill::{AttentionPrefill, AttentionPrefillBuffers};
 pub use attention_products::{AttentionProduct, AttentionShapes};
 pub use batch::Batch;

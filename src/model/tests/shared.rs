@@ -3,6 +3,7 @@
 use super::*;
 use crate::gpu::shader::ShaderSpec;
 use crate::model::kernels::attention_parts::AttentionParts;
+use crate::model::kernels::attention_prefill::TILES;
 use crate::model::kernels::inspect::{Fired, NOT_ASKED, RequestHead, Which};
 use crate::model::kernels::layers::{Abilities, Arithmetic, Layers, PlacedPacks, PlacedTable, STRETCH, Storage};
 use crate::model::kernels::leaving;
@@ -10,7 +11,7 @@ use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::sampling::{BARRED, BREAKS, Sampling};
 use crate::model::kernels::score::TargetScore;
 use crate::model::kernels::{
-    Batch, GemmShape, PREFILL_TILE, PackShape, SUMS, Step, TextStep, Update, gemm, matmul_transposed,
+    Batch, GemmShape, PackShape, SUMS, Step, TextStep, Update, gemm, matmul_transposed,
 };
 use crate::model::pack_tables::PackTables;
 use crate::model::plan::{LayerStages, Parts, Plan};
@@ -101,6 +102,16 @@ fn what_a_team_needs_is_what_the_shader_declares() {
 }
 
 #[test]
+fn a_tile_of_attention_needs_what_the_shader_declares() {
+    for tile in TILES {
+        for head in [8, 64, 80, 96, 112] {
+            let source = tile.shader(4 * head, head).source().expect("source");
+            assert_eq!(tile.bytes(head), workgroup_bytes(&source), "{tile:?}, {head}");
+        }
+    }
+}
+
+#[test]
 fn texts_are_taken_as_many_at_a_time_as_workgroup_memory_holds() {
     let team = Team { workgroups: 128, threads: 256, spin_limit: 9, arithmetic: Arithmetic::Int8, subgroups: true };
     let single = layers("TokenFormer-450M", Quantization::Q4, team).expect("kernel");
@@ -164,8 +175,6 @@ fn constants_and_structs_are_the_same_on_both_sides() {
             .map(|(_, t)| t.inner.size(join.to_ctx()) as usize)
     };
     assert_eq!(size("TextStep"), Some(size_of::<TextStep>()));
-    let prefill = source(ShaderSpec::new("attention_prefill").with("D_MODEL", 64).with("HEAD", 64));
-    assert_eq!(constant(&prefill, "TILE") as usize, PREFILL_TILE);
     let adjust = source(ShaderSpec::new("sample_adjust").with("WG", 128).with("V", 9));
     for (name, value) in [
         ("BARRED", BARRED),
