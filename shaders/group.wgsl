@@ -11,6 +11,9 @@
 // Constants: XS, the number of slots of the longest row, or of all rows that are in workgroup memory at a time.
 
 #include "table.wgsl"
+#if PACKED
+#include "signed_bytes.wgsl"
+#endif
 
 // Position of a slot in workgroup memory.
 struct Place {
@@ -53,12 +56,6 @@ fn load_group(index: u32, elements: u32, scales: u32) -> Group {
 
 #if PACKED
 const FINER = 254;
-// A nibble is multiplied as the upper half of a byte.
-#if Q4
-const WEIGHT_UNIT = 16.0;
-#else
-const WEIGHT_UNIT = 1.0;
-#endif
 var<workgroup> xs: array<vec2<u32>, XS>;
 var<workgroup> x_scales: array<f32, XS / 4u>;
 
@@ -102,15 +99,12 @@ fn quad_product(w: vec4<u32>, x0: vec2<u32>, x1: vec2<u32>, x2: vec2<u32>, x3: v
 
 // Σ w·x over the group; `index` is that of load_group().
 fn group_product(w: Group, index: u32, x: Activations) -> f32 {
-    // Elements minus OFFSET, as signed bytes.
 #if Q4
-    let even = ((w.a << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u)) ^ vec4<u32>(0x80808080u);
-    let odd = (w.a & vec4<u32>(0xf0f0f0f0u)) ^ vec4<u32>(0x80808080u);
-    let a = vec4<u32>(even.x, odd.x, even.y, odd.y);
-    let b = vec4<u32>(even.z, odd.z, even.w, odd.w);
+    let a = signed_bytes(w.a.xy);
+    let b = signed_bytes(w.a.zw);
 #else
-    let a = w.a ^ vec4<u32>(0x80808080u);
-    let b = w.b ^ vec4<u32>(0x80808080u);
+    let a = signed_bytes(w.a);
+    let b = signed_bytes(w.b);
 #endif
     let first = x.scale0 * quad_product(a, x.x0, x.x1, x.x2, x.x3);
     return scale_of(w.scales, index) * (first + x.scale1 * quad_product(b, x.x4, x.x5, x.x6, x.x7));

@@ -124,7 +124,8 @@ impl GpuModel {
             }
             None => format!("decode: a dispatch per product, f32, {}", self.sums(true)),
         };
-        vec!["prefill: f32".to_owned(), decode]
+        let prefill = if self.scratch.bytes.is_some() { "bytes" } else { "f32" };
+        vec![format!("prefill: {prefill}"), decode]
     }
 
     /// How a team makes products and sums, in words.

@@ -4,12 +4,12 @@ use super::kernels::attention_parts::AttentionParts;
 use super::kernels::layers::FAILURE_WORDS;
 use super::kernels::matmul::{TILE_ROWS, TILE_TOKENS};
 use super::kernels::score::TargetScore;
-use super::kernels::{Rotary, Step};
+use super::kernels::{BYTES_TILE_ROWS, Rotary, Step};
 use super::kv_cache::{self, LayerCache, cache_bytes};
 use super::sampling_buffers::SamplingBuffers;
 use super::weights::Weights;
 use crate::checkpoint::layout::padded_slots;
-use crate::config::ModelConfig;
+use crate::config::{GROUP_SIZE, ModelConfig};
 use crate::gpu::{Gpu, GpuBuffer};
 use crate::pattention::Pattention;
 
@@ -34,9 +34,9 @@ pub struct Splits {
 }
 
 impl Splits {
-    /// For products of up to `rows` rows; `None` where splitting would not help.
-    fn new(gpu: &Gpu, rows: usize) -> Option<Self> {
-        let tiles = rows.div_ceil(TILE_ROWS) * MAX_CHUNK / TILE_TOKENS;
+    /// For products of up to `rows` rows in tiles of `tile_rows`; `None` where splitting would not help.
+    fn new(gpu: &Gpu, rows: usize, tile_rows: usize) -> Option<Self> {
+        let tiles = rows.div_ceil(tile_rows) * MAX_CHUNK / TILE_TOKENS;
         let parts = (ENOUGH_TILES / tiles).min(MOST_PARTS);
         (parts > 1 && !gpu.is_software).then_some(Self { parts, most_rows: rows })
     }
@@ -45,6 +45,14 @@ impl Splits {
     pub fn applies_to(self, rows: usize) -> bool {
         rows <= self.most_rows && rows.is_multiple_of(4)
     }
+}
+
+/// Rows of X as factors of products of bytes (`shaders/rows_in_bytes.wgsl`), for the widest rows.
+pub struct ByteRows {
+    /// u32 [MAX_CHUNK, groups, 16].
+    pub rows: GpuBuffer,
+    /// f32 [MAX_CHUNK, groups].
+    pub scales: GpuBuffer,
 }
 
 /// Buffers of one model.
@@ -64,6 +72,8 @@ pub struct Scratch {
     /// How narrow products are split, and a buffer for their parts, f32 [parts, MAX_CHUNK, d].
     pub splits: Option<Splits>,
     pub products: GpuBuffer,
+    /// Where a chunk's products are made of bytes, what they multiply.
+    pub bytes: Option<ByteRows>,
     /// Rotated queries, f32 [MAX_CHUNK, d].
     pub q: GpuBuffer,
     /// Parts of a decode step's attention (`shaders/attention_parts.wgsl`).
@@ -113,7 +123,13 @@ impl Scratch {
         use wgpu::BufferUsages as U;
         let d = config.hidden_size;
         let f32s = |label: &str, n: usize| GpuBuffer::storage(gpu, label, n as u64 * 4);
-        let splits = Splits::new(gpu, d);
+        let in_bytes = weights.layer_format().is_quantized() && gpu.multiplies_bytes();
+        let splits = Splits::new(gpu, d, if in_bytes { BYTES_TILE_ROWS } else { TILE_ROWS });
+        let most = MAX_CHUNK * widest(config).max(d);
+        let bytes = in_bytes.then(|| ByteRows {
+            rows: f32s("rows in bytes", most / 2),
+            scales: f32s("scales of rows", most / GROUP_SIZE),
+        });
         let attention = AttentionParts::new(config, context_length);
         let angles = Rotary::new(config).angles(config.rotary_emb_base, context_length);
         let cache = kv_cache::new(gpu, config, weights, context_length);
@@ -127,6 +143,7 @@ impl Scratch {
             qkv: f32s("qkv", MAX_CHUNK * 3 * d),
             splits,
             products: f32s("products", splits.map_or(0, |s| s.parts * MAX_CHUNK * d)),
+            bytes,
             q: f32s("q", MAX_CHUNK * d),
             parts: f32s("parts", attention.len()),
             angles: f32s("angles", angles.len()),

@@ -136,6 +136,14 @@ impl Table {
         })
     }
 
+    /// The format of elements that share scales; `None` for others.
+    pub fn quantized(&self) -> Option<TableFormat> {
+        match self.elements {
+            Elements::Stored(format) if format.is_quantized() => Some(format),
+            _ => None,
+        }
+    }
+
     /// Bindings 0 and 1 of `shaders/table.wgsl`.
     pub fn bindings<'a>(&self, part: &'a TablePart) -> Vec<Binding<'a>> {
         let range = |offset, bytes: u64| wgpu::BufferBinding {

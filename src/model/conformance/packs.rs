@@ -2,7 +2,7 @@
 
 use super::case::{Cases, DependsOn, FORMATS};
 use super::lab::{Lab, Wanted};
-use super::pattention::{Input, gelu_of, keys, product, random_f32, scale_of, values};
+use super::pattention::{Input, Way, gelu_of, keys, product, random_f32, scale_of, values};
 use crate::checkpoint::layout::{TableShape, padded_slots};
 use crate::config::NormActivation;
 use crate::error::Result;
@@ -47,11 +47,12 @@ pub fn add(cases: &mut Cases) {
         for (kernel, tokens, parts) in [("matmul", [1, 33, 65, 70][i], parts), ("matmul_few", [1, 5, 8, 3][i], 1)] {
             // Segments of a product for few tokens are runs of eight rows.
             let rows = if kernel == "matmul_few" { rows.next_multiple_of(24) } else { rows };
-            let (size, few) = (format!("{tokens} × {rows} × {cols}"), (kernel == "matmul_few").then_some(8));
+            let way = if kernel == "matmul_few" { Way::Few(8) } else { Way::Floats };
+            let size = format!("{tokens} × {rows} × {cols}");
             let variant = format!("f32 table, {segments} segments, {parts} parts");
             cases.add((kernel, size, None), &variant, DependsOn::Nothing, move |lab| {
                 let weights = random_f32(lab, TableShape { rows, cols });
-                product(lab, &weights, tokens, (segments, parts), residual, few)
+                product(lab, &weights, tokens, (segments, parts), residual, way)
             });
         }
     }

@@ -1,5 +1,6 @@
 //! Cases of the kernels of a Pattention: `keys`, `values`, `matmul`, `matmul_few`, `weights`.
 
+use super::bytes;
 use super::case::{Cases, DependsOn, FORMATS, SIZES};
 use super::lab::{Lab, Values as TableValues, Wanted};
 use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
@@ -7,8 +8,8 @@ use crate::config::NormActivation;
 use crate::error::Result;
 use crate::model::kernels::attention_parts::{AttentionParts, MOST_WEIGHTS, PART};
 use crate::model::kernels::{
-    Keys, KeysBuffers, KeysInput, Matmul, MatmulBuffers, MatmulFew, PackValues, Rotary, Sharing, SlotWeights,
-    SlotWeightsBuffers, Step, Values, ValuesBuffers, ValuesOutput,
+    Keys, KeysBuffers, KeysInput, Matmul, MatmulBuffers, MatmulBytes, MatmulFew, PackValues, Rotary, Sharing,
+    SlotWeights, SlotWeightsBuffers, Step, Values, ValuesBuffers, ValuesOutput,
 };
 use crate::reference::math;
 use std::rc::Rc;
@@ -29,6 +30,16 @@ pub enum Input {
     Final,
     /// The same as `Final`, with a table in two parts.
     FinalInParts,
+}
+
+/// Kernels for X·Wᵀ.
+#[derive(Clone, Copy)]
+pub enum Way {
+    Floats,
+    /// For at most this many tokens.
+    Few(usize),
+    /// Of a quantized table.
+    Bytes,
 }
 
 pub fn add(cases: &mut Cases) {
@@ -109,7 +120,7 @@ pub fn add(cases: &mut Cases) {
                     let (rows, segments, parts, residual) = shape;
                     let size = format!("{tokens} × {rows} × {cols}");
                     cases.add(("matmul", size, Some(format)), variant, DependsOn::Nothing, move |lab| {
-                        matmul(lab, format, (tokens, rows, cols), (segments, parts), residual, None)
+                        matmul(lab, format, (tokens, rows, cols), (segments, parts), residual, Way::Floats)
                     });
                 }
             }
@@ -126,13 +137,13 @@ pub fn add(cases: &mut Cases) {
             ] {
                 let (size, variant) = (format!("{tokens} × {rows} × {cols}"), format!("{variant}, of {most}"));
                 cases.add(("matmul_few", size, Some(format)), &variant, DependsOn::Nothing, move |lab| {
-                    matmul(lab, format, (tokens, rows, cols), (segments, 1), residual, Some(most))
+                    matmul(lab, format, (tokens, rows, cols), (segments, 1), residual, Way::Few(most))
                 });
             }
         }
     }
     cases.add(("matmul", "65 × 1024 × 1024".into(), q4), "split sum", DependsOn::Nothing, |lab| {
-        matmul(lab, TableFormat::Q4, (65, 1024, 1024), (1, 4), false, None)
+        matmul(lab, TableFormat::Q4, (65, 1024, 1024), (1, 4), false, Way::Floats)
     });
     for slots in SIZES.into_iter().chain([4096]) {
         for activation in ACTIVATIONS {
@@ -267,38 +278,45 @@ pub fn values(
     Ok(())
 }
 
-fn matmul(
+pub fn matmul(
     lab: &mut Lab<'_>,
     format: TableFormat,
     (tokens, rows, cols): (usize, usize, usize),
     (segments, parts): (usize, usize),
     residual: bool,
-    few: Option<usize>,
+    way: Way,
 ) -> Result<()> {
     // When a table is cut, each part has an even number of rows.
     let rows_per_part = if segments == 1 && parts == 1 && !residual { (rows / 2).next_multiple_of(2) } else { rows };
     let weights = lab.table(format, TableShape { rows, cols }, rows_per_part);
-    product(lab, &weights, tokens, (segments, parts), residual, few)
+    product(lab, &weights, tokens, (segments, parts), residual, way)
 }
 
-/// X·Wᵀ for this many tokens; `few`: the largest number that the kernel for few tokens is made for.
+/// X·Wᵀ for this many tokens.
 pub fn product(
     lab: &mut Lab<'_>,
     weights: &TableValues,
     tokens: usize,
     (segments, parts): (usize, usize),
     residual: bool,
-    few: Option<usize>,
+    way: Way,
 ) -> Result<()> {
     let TableShape { rows, cols } = weights.table.shape();
-    let x = lab.numbers(tokens * segments * cols, 1.0);
+    // A sum is split at rounds of this many columns.
+    let (round, in_bytes) = match (way, weights.table.quantized()) {
+        (Way::Bytes, Some(format)) => (32, Some(bytes::rows(lab, tokens, segments * weights.table.groups(), format))),
+        _ => (16, None),
+    };
+    let x = match &in_bytes {
+        Some(rows) => rows.values.clone(),
+        None => lab.numbers(tokens * segments * cols, 1.0),
+    };
     let each = rows / segments;
     let before = lab.numbers(tokens * rows, 1.0);
     let mut wanted = vec![0.0; parts * tokens * rows];
-    // A sum is split at rounds of 16 columns.
-    let rounds = cols / 16;
+    let rounds = cols / round;
     for part in 0..parts {
-        let columns = part * rounds / parts * 16..(part + 1) * rounds / parts * 16;
+        let columns = part * rounds / parts * round..(part + 1) * rounds / parts * round;
         for t in 0..tokens {
             for row in 0..rows {
                 let x = &x[(t * segments + row / each) * cols..][..cols];
@@ -311,15 +329,20 @@ pub fn product(
     if residual {
         wanted.iter_mut().zip(&before).for_each(|(y, h)| *y += h);
     }
-    let (step, x) = (lab.step(Step::new(3, tokens)), lab.input(&x));
+    let step = lab.step(Step::new(3, tokens));
+    let (x, scales) = match &in_bytes {
+        Some(rows) => (lab.input(&rows.words), Some(lab.input(&rows.scales))),
+        None => (lab.input(&x), None),
+    };
     let y = if residual { lab.in_out(&before) } else { lab.output(parts * tokens * rows) };
     for part in &weights.table.parts {
         let kernel = Matmul { table: &weights.table, part, segments, parts, y_stride: rows, residual };
         let shape = lab.uniform(&kernel.shape());
         let buffers = MatmulBuffers { step: &step, x: &x, y: &y.buffer, shape: &shape };
-        match few {
-            Some(tokens) => lab.run(&MatmulFew { product: kernel, tokens }.dispatch(&buffers))?,
-            None => lab.run(&kernel.dispatch(&buffers))?,
+        match (way, &scales) {
+            (Way::Few(tokens), _) => lab.run(&MatmulFew { product: kernel, tokens }.dispatch(&buffers))?,
+            (Way::Bytes, Some(scales)) => lab.run(&MatmulBytes { product: kernel, scales }.dispatch(&buffers))?,
+            _ => lab.run(&kernel.dispatch(&buffers))?,
         }
     }
     lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Cases, DependsOn, Tier};
 use super::lab::{Finding, Lab};
-use super::{attention, choice, inspect, layers, layers_of_texts, learning, packs, pattention, rows, training};
+use super::{attention, bytes, choice, inspect, layers, layers_of_texts, learning, packs, pattention, rows, training};
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions, Kernels};
 use serde::Serialize;
@@ -129,6 +129,7 @@ fn cases(tier: Tier) -> Vec<Case> {
     let mut cases = Cases::new(tier);
     rows::add(&mut cases);
     pattention::add(&mut cases);
+    bytes::add(&mut cases);
     packs::add(&mut cases);
     inspect::add(&mut cases);
     attention::add(&mut cases);

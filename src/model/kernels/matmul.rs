@@ -63,12 +63,22 @@ impl<'a> Matmul<'a> {
 
     /// A dispatch for all tokens of a step.
     pub fn dispatch(&self, buffers: &MatmulBuffers<'a>) -> Dispatch<'a> {
+        self.dispatch_tiles("matmul", TILE_ROWS, buffers)
+    }
+
+    /// The same with another kernel, whose tiles have this many rows.
+    pub(super) fn dispatch_tiles(
+        &self,
+        kernel: &'static str,
+        tile_rows: usize,
+        buffers: &MatmulBuffers<'a>,
+    ) -> Dispatch<'a> {
         // Parts of a sum are stored unsummed; the kernel that joins them adds the rest.
         let residual = self.residual && self.parts == 1;
-        let shader = self.table.format_flag(ShaderSpec::new("matmul")).flag_if("RESIDUAL", residual);
+        let shader = self.table.format_flag(ShaderSpec::new(kernel)).flag_if("RESIDUAL", residual);
         let mut bindings = self.table.bindings(self.part);
         bindings.extend([uniform(2, buffers.step), read(3, buffers.x), write(4, buffers.y), uniform(5, buffers.shape)]);
-        let (x, z) = (self.segment_rows().div_ceil(TILE_ROWS) as u32, (self.segments * self.parts) as u32);
+        let (x, z) = (self.segment_rows().div_ceil(tile_rows) as u32, (self.segments * self.parts) as u32);
         Dispatch { shader, grid: Grid::PerTile { x, tile: TILE_TOKENS as u32, z }, bindings }
     }
 

@@ -4,12 +4,30 @@ use super::{Builder, Parts};
 use crate::error::Result;
 use crate::model::group::Group;
 use crate::model::kernels::{
-    Matmul, MatmulBuffers, MatmulFew, PackWeights, PackWeightsBuffers, SlotWeights, SlotWeightsBuffers, SumParts,
-    SumPartsBuffers,
+    Matmul, MatmulBuffers, MatmulBytes, MatmulFew, PackWeights, PackWeightsBuffers, RowsInBytes, RowsInBytesBuffers,
+    SlotWeights, SlotWeightsBuffers, SumParts, SumPartsBuffers,
 };
 use crate::model::pack_tables::PackTable;
+use crate::model::scratch::ByteRows;
 use crate::model::stage::{Mark, Stages};
 use crate::model::tables::Table;
+
+/// How a product is made.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// For at most this many tokens.
+    Few(usize),
+    Floats,
+    /// X is in this form.
+    Bytes(&'a ByteRows),
+}
+
+impl From<Option<usize>> for Way<'_> {
+    /// Without a number, for any number of tokens.
+    fn from(few: Option<usize>) -> Self {
+        few.map_or(Way::Floats, Way::Few)
+    }
+}
 
 impl Builder<'_> {
     /// Pattentions of u: qkv = …, or h += …. For a chunk, or with `few` for at most that many tokens.
@@ -55,11 +73,11 @@ impl Builder<'_> {
         let &PackTable { ref keys, ref values, tokens, segments, parts } = table;
         let (u, scores, weights) = (&s.u.buffer, (&packs.scores.buffer, segments * tokens), &packs.weights.buffer);
         let parts = if few.is_some() { 1 } else { parts };
-        self.parts_of_product(stages, (keys, 1, few), parts, u, scores, false)?;
+        self.parts_of_product(stages, (keys, 1, few.into()), parts, u, scores, false)?;
         let buffers =
             PackWeightsBuffers { step: &s.step.buffer, scores: scores.0, scales: &packs.scales.buffer, weights };
         self.stager.push(stages, &PackWeights { segments, tokens, parts }.dispatch(&buffers))?;
-        self.parts_of_product(stages, (values, segments, few), 1, weights, y, true)
+        self.parts_of_product(stages, (values, segments, few.into()), 1, weights, y, true)
     }
 
     fn slot_weights(&mut self, stages: &mut Stages, group: Group, for_packs: bool) -> Result<()> {
@@ -81,13 +99,20 @@ impl Builder<'_> {
         residual: bool,
     ) -> Result<()> {
         let s = self.parts.scratch;
+        let mut way = Way::from(few);
+        if let (Way::Floats, Some(bytes), Some(format)) = (way, &s.bytes, table.quantized()) {
+            let kernel = RowsInBytes { groups: segments * table.groups(), format };
+            let buffers = RowsInBytesBuffers { x, bytes: &bytes.rows.buffer, scales: &bytes.scales.buffer };
+            self.stager.push(stages, &kernel.dispatch(&buffers))?;
+            way = Way::Bytes(bytes);
+        }
         let is_narrow = table.parts.len() == 1 && segments == 1 && few.is_none();
         let splits = s.splits.filter(|s| is_narrow && s.applies_to(y_stride));
         let Some(splits) = splits else {
-            return self.parts_of_product(stages, (table, segments, few), 1, x, (y, y_stride), residual);
+            return self.parts_of_product(stages, (table, segments, way), 1, x, (y, y_stride), residual);
         };
         let out = &s.products.buffer;
-        self.parts_of_product(stages, (table, 1, few), splits.parts, x, (out, y_stride), false)?;
+        self.parts_of_product(stages, (table, 1, way), splits.parts, x, (out, y_stride), false)?;
         let kernel = SumParts { cols: y_stride, parts: splits.parts, residual };
         self.stager.push(stages, &kernel.dispatch(&SumPartsBuffers { step: &s.step.buffer, parts: out, y }))
     }
@@ -96,7 +121,7 @@ impl Builder<'_> {
     fn parts_of_product(
         &mut self,
         stages: &mut Stages,
-        (table, segments, few): (&Table, usize, Option<usize>),
+        (table, segments, way): (&Table, usize, Way<'_>),
         parts: usize,
         x: &wgpu::Buffer,
         (y, y_stride): (&wgpu::Buffer, usize),
@@ -106,10 +131,12 @@ impl Builder<'_> {
         for part in &table.parts {
             let product = Matmul { table, part, segments, parts, y_stride, residual };
             let shape = self.uniform(bytemuck::bytes_of(&product.shape()));
+            let x = if let Way::Bytes(bytes) = way { &bytes.rows.buffer } else { x };
             let buffers = MatmulBuffers { step, x, y, shape: &shape };
-            let dispatch = match few {
-                Some(tokens) => MatmulFew { product, tokens }.dispatch(&buffers),
-                None => product.dispatch(&buffers),
+            let dispatch = match way {
+                Way::Few(tokens) => MatmulFew { product, tokens }.dispatch(&buffers),
+                Way::Floats => product.dispatch(&buffers),
+                Way::Bytes(bytes) => MatmulBytes { product, scales: &bytes.scales.buffer }.dispatch(&buffers),
             };
             self.stager.push(stages, &dispatch)?;
         }

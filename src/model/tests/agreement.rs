@@ -15,6 +15,20 @@ fn every_precision_agrees_with_the_reference() {
 }
 
 #[test]
+fn prompts_in_products_of_bytes_agree_with_the_reference() {
+    let gpu = gpu_with_bytes(&GpuOptions { default_limits: true, ..Default::default() });
+    for q in Quantization::ALL {
+        // 113 tokens are a whole tile and a part of one.
+        pollster::block_on(compare(&gpu, &config(UNEVEN), q, 115, 113));
+    }
+    let mut c = config(UNEVEN);
+    (c.num_layers, c.hidden_size, c.num_attention_heads, c.ffn_slot_num) = (1, 1024, 16, 4096);
+    pollster::block_on(compare(&gpu, &c, Quantization::Q4, 21, 18));
+    let (model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q4, 20));
+    assert_eq!(model.variants()[0], "prefill: bytes");
+}
+
+#[test]
 fn subgroups_agree_with_the_reference() {
     let Some(gpu) = gpu_with_subgroups() else { return };
     for (hidden, heads, slots, activation) in [

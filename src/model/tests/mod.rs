@@ -100,6 +100,14 @@ fn gpu(options: &GpuOptions) -> Rc<Gpu> {
     gpu_that_is(false, &GpuOptions { no_subgroups: true, ..options.clone() })
 }
 
+/// The same for the products of a prompt, which are made of bytes.
+fn gpu_with_bytes(options: &GpuOptions) -> Rc<Gpu> {
+    let mut gpu = pollster::block_on(Gpu::open(options)).expect("a GPU");
+    (gpu.is_software, gpu.vendor) = (false, "nvidia".into());
+    assert!(gpu.multiplies_bytes());
+    Rc::new(gpu)
+}
+
 /// With f16, if the machine has it.
 fn gpu_with_f16() -> Option<Rc<Gpu>> {
     let gpu = gpu_that_is(false, &GpuOptions::default());

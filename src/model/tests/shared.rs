@@ -10,9 +10,7 @@ use crate::model::kernels::leaving;
 use crate::model::kernels::matmul::{Shape, TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::sampling::{BARRED, BREAKS, Sampling};
 use crate::model::kernels::score::TargetScore;
-use crate::model::kernels::{
-    Batch, GemmShape, PackShape, SUMS, Step, TextStep, Update, gemm, matmul_transposed,
-};
+use crate::model::kernels::{Batch, GemmShape, PackShape, SUMS, Step, TextStep, Update, gemm, matmul_transposed};
 use crate::model::pack_tables::PackTables;
 use crate::model::plan::{LayerStages, Parts, Plan};
 use crate::model::weights::layer_shapes;
