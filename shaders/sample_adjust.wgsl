@@ -46,8 +46,8 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     let sampling = samplings[row].sampling;
 #endif
     let block = group.x * WG + local;
-    // If tokens may be dropped, the draw has to wait for the second half.
-    let draws = !is_greedy(sampling) && sampling.keeps_all != 0u;
+    // The second half draws anew if a filter drops the token that is drawn here.
+    let draws = !is_greedy(sampling);
     var noise = vec4<f32>();
     if draws {
         noise = gumbel(sampling.seed, step.index, block);

@@ -1,9 +1,10 @@
 // Second half of choosing a token: top-n-sigma, top-k, top-p, min-p, XTC and the draw; the token goes into the next step's ids.
 //
-// Drawing is taking the highest of x + Gumbel noise. What top-k and top-p keep is found without sorting: a token's *key*
-// is its distance from the best one in steps of 2⁻¹⁹; three rounds of 256 bins (one per byte of the key, highest
-// first) find the last key that stays, by count or by probability. Probabilities are summed in 64-bit fixed point,
-// so that the order in which threads add does not matter.
+// Drawing is taking the highest of x + Gumbel noise. Usually the filters keep the token that was drawn from all: one look
+// at the better ones tells. Otherwise it is drawn from those that they keep. What top-k and top-p keep is found without
+// sorting: a token's *key* is its distance from the best one in steps of 2⁻¹⁹; three rounds of 256 bins (one per byte
+// of the key, highest first) find the last key that stays, by count or by probability. Probabilities are summed in
+// 64-bit fixed point, so that the order in which threads add does not matter.
 //
 //   SEVERAL   a token for each of T texts, whose buffers are one after the other
 //
@@ -50,6 +51,7 @@ var<workgroup> bins_high: array<atomic<u32>, 256>;
 var<workgroup> sums: array<f32, 256>;
 var<workgroup> chosen_bin: u32;
 var<workgroup> before: f32;
+var<workgroup> is_settled: u32;
 
 // Which text the token is for.
 var<private> row: u32;
@@ -62,9 +64,11 @@ fn partial_at(i: u32) -> vec4<f32> {
     return partials[row * 2u * PARTIALS + i];
 }
 
-// kept_of() has it for four values.
 fn key_of(x: f32, top: f32) -> u32 {
     return u32(min((top - x) * KEY_STEPS, f32(LAST_KEY)));
+}
+fn keys_of(values: vec4<f32>, top: f32) -> vec4<u32> {
+    return vec4<u32>(min((top - values) * KEY_STEPS, vec4<f32>(f32(LAST_KEY))));
 }
 
 // The last key that stays when, of the keys up to `limit`, the first ones stay whose weights sum up to `share` of all
@@ -158,11 +162,139 @@ fn deviation(local: u32) -> f32 {
     return sqrt(workgroup_sum(local, squares) / count);
 }
 
+// Leaves the best of the threads' tokens in best_score[0] and best_id[0]. Every thread must call it.
+fn find_best(local: u32, score: f32, id: u32) {
+    best_score[local] = score;
+    best_id[local] = id;
+    for (var half = WG / 2u; half > 0u; half >>= 1u) {
+        workgroupBarrier();
+        if local < half {
+            let other = local + half;
+            if is_better(best_score[other], best_id[other], best_score[local], best_id[local]) {
+                best_score[local] = best_score[other];
+                best_id[local] = best_id[other];
+            }
+        }
+    }
+    workgroupBarrier();
+}
+
+// Two sums over the workgroup; best_id stays. Every thread must call it.
+fn two_sums(local: u32, first: f32, second: f32) -> vec2<f32> {
+    workgroupBarrier();
+    tree[local] = first;
+    best_score[local] = second;
+    for (var half = WG / 2u; half > 0u; half >>= 1u) {
+        workgroupBarrier();
+        if local < half {
+            tree[local] += tree[local + half];
+            best_score[local] += best_score[local + half];
+        }
+    }
+    workgroupBarrier();
+    return vec2<f32>(tree[0], best_score[0]);
+}
+
+// Whether the filters keep a token, if top-k and top-p are not both used: the tokens with smaller keys are fewer than k,
+// or have less than this share of the probability. Every thread must call it.
+fn is_kept(local: u32, id: u32, s: Sampling, top: f32, floor: f32, limit: u32) -> bool {
+    let at = min(id, V - 1u);
+    let value = select(LOWEST, adjusted_at(at / 4u)[at % 4u], id < V);
+    let key = key_of(value, top);
+    let is_near = value > LOWEST && value - top >= floor && key <= limit;
+    if !is_by_count(s) && s.top_p >= 1.0 {
+        return is_near;
+    }
+    var better = 0.0;
+    var all = 0.0;
+    for (var block = local; block < BLOCKS; block += WG) {
+        let values = adjusted_at(block);
+        let keys = keys_of(values, top);
+        // What is not real weighs nothing, or has the last key.
+        let weights = select(vec4<f32>(1.0), exp(values - top), s.top_p < 1.0) * vec4<f32>(keys <= vec4<u32>(limit));
+        all += dot(weights, vec4<f32>(1.0));
+        better += dot(weights, vec4<f32>(keys < vec4<u32>(key)));
+    }
+    let sums = two_sums(local, better, all);
+    return is_near && sums.x < select(f32(s.top_k), s.top_p * sums.y, s.top_p < 1.0);
+}
+
 // 1 for each of four values that the filters keep: by its distance from the best one, and by its key.
 fn kept_of(values: vec4<f32>, top: f32, floor: f32, limit: u32) -> vec4<f32> {
-    let keys = vec4<u32>(min((top - values) * KEY_STEPS, vec4<f32>(f32(LAST_KEY))));
+    let keys = keys_of(values, top);
     let is_near = vec4<f32>(values - top >= vec4<f32>(floor));
     return vec4<f32>(values > vec4<f32>(LOWEST)) * is_near * vec4<f32>(keys <= vec4<u32>(limit));
+}
+
+fn is_by_count(s: Sampling) -> bool {
+    return s.top_k > 0u && s.top_k < s.real_ids;
+}
+
+// What the filters keep (kept_of).
+struct Filters {
+    top: f32,
+    floor: f32,
+    limit: u32,
+}
+
+// Draws from the tokens that the filters keep; leaves the one that is drawn in best_id[0]. Every thread must call it.
+fn draw(local: u32, f: Filters, s: Sampling, step: Step) {
+    // The last token that XTC looks at: all better ones are dropped. None is better than this initial one.
+    var last_value = HIGHEST;
+    var last_id = 0u;
+    if step.xtc != 0u {
+        var mass = 0.0;
+        for (var block = local; block < BLOCKS; block += WG) {
+            let values = adjusted_at(block);
+            mass += dot(kept_of(values, f.top, f.floor, f.limit), exp(max(values - f.top, vec4<f32>(-100.0))));
+        }
+        let least = log(max(s.xtc_threshold * workgroup_sum(local, mass), 1e-37));
+        for (var block = local; block < BLOCKS; block += WG) {
+            let values = adjusted_at(block);
+            let kept = kept_of(values, f.top, max(f.floor, least), f.limit);
+            for (var i = 0u; i < 4u; i++) {
+                if kept[i] > 0.0 && is_better(last_value, last_id, values[i], block * 4u + i) {
+                    last_value = values[i];
+                    last_id = block * 4u + i;
+                }
+            }
+        }
+        best_score[local] = last_value;
+        best_id[local] = last_id;
+        for (var half = WG / 2u; half > 0u; half >>= 1u) {
+            workgroupBarrier();
+            if local < half {
+                let other = local + half;
+                if is_better(best_score[local], best_id[local], best_score[other], best_id[other]) {
+                    best_score[local] = best_score[other];
+                    best_id[local] = best_id[other];
+                }
+            }
+        }
+        workgroupBarrier();
+        last_value = best_score[0];
+        last_id = best_id[0];
+        workgroupBarrier();
+    }
+    var score = LOWEST;
+    var winner = 0xffffffffu;
+    for (var block = local; block < BLOCKS; block += WG) {
+        let values = adjusted_at(block);
+        let kept = kept_of(values, f.top, f.floor, f.limit);
+        if dot(kept, vec4<f32>(1.0)) == 0.0 {
+            continue;
+        }
+        let noise = gumbel(s.seed, step.index, block);
+        for (var i = 0u; i < 4u; i++) {
+            let noisy = values[i] + noise[i];
+            let stays = kept[i] > 0.0 && !is_better(values[i], block * 4u + i, last_value, last_id);
+            if stays && is_better(noisy, block * 4u + i, score, winner) {
+                score = noisy;
+                winner = block * 4u + i;
+            }
+        }
+    }
+    find_best(local, score, winner);
 }
 
 @compute @workgroup_size(WG)
@@ -186,9 +318,11 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         }
     }
     top = workgroup_max(local, top);
+    find_best(local, score, winner);
 
-    // These conditions are the same for all threads: they come from a uniform buffer.
+    // These conditions are the same for all threads: they come from a uniform buffer, or are loaded for all of them.
     if !is_greedy(sampling) && sampling.keeps_all == 0u {
+        let by_mass = sampling.top_p < 1.0;
         var limit = LAST_KEY;
         var floor = select(LOWEST, log(sampling.min_p), sampling.min_p > 0.0);
         if sampling.top_n_sigma > 0.0 {
@@ -196,78 +330,21 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             limit = key_of(top + sigma_floor, top);
             floor = max(floor, sigma_floor);
         }
-        if sampling.top_k > 0u && sampling.top_k < sampling.real_ids {
-            limit = min(limit, last_key(local, top, limit, false, f32(sampling.top_k)));
+        var settles = false;
+        if step.xtc == 0u && !(is_by_count(sampling) && by_mass) {
+            settles = is_kept(local, best_id[0], sampling, top, floor, limit);
         }
-        if sampling.top_p < 1.0 {
-            limit = min(limit, last_key(local, top, limit, true, sampling.top_p));
+        if local == 0u {
+            is_settled = u32(settles);
         }
-        // The last token that XTC looks at: all better ones are dropped. None is better than this initial one.
-        var last_value = HIGHEST;
-        var last_id = 0u;
-        if step.xtc != 0u {
-            var mass = 0.0;
-            for (var block = local; block < BLOCKS; block += WG) {
-                let values = adjusted_at(block);
-                mass += dot(kept_of(values, top, floor, limit), exp(max(values - top, vec4<f32>(-100.0))));
+        if workgroupUniformLoad(&is_settled) == 0u {
+            if is_by_count(sampling) {
+                limit = min(limit, last_key(local, top, limit, false, f32(sampling.top_k)));
             }
-            let least = log(max(sampling.xtc_threshold * workgroup_sum(local, mass), 1e-37));
-            for (var block = local; block < BLOCKS; block += WG) {
-                let values = adjusted_at(block);
-                let kept = kept_of(values, top, max(floor, least), limit);
-                for (var i = 0u; i < 4u; i++) {
-                    if kept[i] > 0.0 && is_better(last_value, last_id, values[i], block * 4u + i) {
-                        last_value = values[i];
-                        last_id = block * 4u + i;
-                    }
-                }
+            if by_mass {
+                limit = min(limit, last_key(local, top, limit, true, sampling.top_p));
             }
-            best_score[local] = last_value;
-            best_id[local] = last_id;
-            for (var half = WG / 2u; half > 0u; half >>= 1u) {
-                workgroupBarrier();
-                if local < half {
-                    let other = local + half;
-                    if is_better(best_score[local], best_id[local], best_score[other], best_id[other]) {
-                        best_score[local] = best_score[other];
-                        best_id[local] = best_id[other];
-                    }
-                }
-            }
-            workgroupBarrier();
-            last_value = best_score[0];
-            last_id = best_id[0];
-            workgroupBarrier();
-        }
-        score = LOWEST;
-        winner = 0xffffffffu;
-        for (var block = local; block < BLOCKS; block += WG) {
-            let values = adjusted_at(block);
-            let kept = kept_of(values, top, floor, limit);
-            if dot(kept, vec4<f32>(1.0)) == 0.0 {
-                continue;
-            }
-            let noise = gumbel(sampling.seed, step.index, block);
-            for (var i = 0u; i < 4u; i++) {
-                let noisy = values[i] + noise[i];
-                let stays = kept[i] > 0.0 && !is_better(values[i], block * 4u + i, last_value, last_id);
-                if stays && is_better(noisy, block * 4u + i, score, winner) {
-                    score = noisy;
-                    winner = block * 4u + i;
-                }
-            }
-        }
-    }
-    best_score[local] = score;
-    best_id[local] = winner;
-    for (var half = WG / 2u; half > 0u; half >>= 1u) {
-        workgroupBarrier();
-        if local < half {
-            let other = local + half;
-            if is_better(best_score[other], best_id[other], best_score[local], best_id[local]) {
-                best_score[local] = best_score[other];
-                best_id[local] = best_id[other];
-            }
+            draw(local, Filters(top, floor, limit), sampling, step);
         }
     }
     if local == 0u {

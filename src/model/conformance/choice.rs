@@ -70,7 +70,7 @@ fn adjustments() -> Vec<(&'static str, SamplingOptions, u32)> {
         ("first", first.clone(), 0),
         // A token that is not permitted first is permitted later; and the noise is different.
         ("not first", first, 70),
-        // While it is not known which tokens stay in the draw, there is no noise.
+        // It is drawn from all tokens here, whatever the second half keeps.
         ("top-k", SamplingOptions { top_k: 7, ..base.clone() }, 70),
         // The end of the text is not permitted yet, wherever the completion began.
         ("top-n-sigma", sigma, 3),
@@ -103,6 +103,10 @@ fn draws() -> Vec<(&'static str, SamplingOptions)> {
         ("all", base.clone()),
         ("top-k", SamplingOptions { top_k: 7, ..base.clone() }),
         ("top-p", SamplingOptions { top_p: 0.6, ..base.clone() }),
+        // Filters that keep what was drawn from all, and those that hardly do.
+        ("top-p, most", SamplingOptions { top_p: 0.999, ..base.clone() }),
+        ("top-p, few", SamplingOptions { top_p: 0.01, ..base.clone() }),
+        ("top-k, top-p", SamplingOptions { top_p: 0.7, top_k: 12, ..base.clone() }),
         ("min-p", SamplingOptions { min_p: 0.2, ..base.clone() }),
         ("top-n-sigma", SamplingOptions { top_n_sigma: 1.5, top_k: 20, ..base.clone() }),
         ("xtc", SamplingOptions { xtc: Xtc { probability: 1.0, threshold: 0.05 }, ..base.clone() }),
@@ -202,11 +206,8 @@ fn adjust(lab: &mut Lab<'_>, vocab: usize, options: &SamplingOptions, index: u32
     };
     let mut adjusted: Vec<f32> = (0..vocab).map(of).collect();
     let ids: Vec<u32> = (0..vocab as u32).collect();
-    // If tokens may be dropped, the draw waits for the second half.
-    let keeps_all = options.top_k == 0 && options.top_p >= 1.0 && options.min_p == 0.0 && options.top_n_sigma == 0.0;
-    let draws = !options.is_greedy() && keeps_all;
     let sampler = sampler_at(index, options, real_ids);
-    let noisy = |id: u32| adjusted[id as usize] + if draws { sampler.noise(id) } else { 0.0 };
+    let noisy = |id: u32| adjusted[id as usize] + if options.is_greedy() { 0.0 } else { sampler.noise(id) };
     // For the tokens of each workgroup: the highest value, the best score, and its token.
     let found = ids.chunks(TOKENS).map(|ids| {
         let drawn: Vec<u32> = ids.iter().copied().filter(|id| adjusted[*id as usize] != LOWEST).collect();
