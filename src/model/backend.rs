@@ -42,9 +42,9 @@ impl Backend for GpuModel {
         self.write_step(past, count, count - 1, 0);
         let row_bytes = self.config.padded_vocab_size as u64 * 4;
         let last = logits == Logits::Last;
+        let done = self.submit_first_layers(count);
         self.submit(if last { row_bytes } else { 0 }, |pass| {
-            self.plan.embed.record(pass, past, count);
-            self.layers(pass, count, last); // whether workgroups timed out is told with the logits
+            self.layers(pass, (count, done), last); // whether workgroups timed out is told with the logits
             if last {
                 self.plan.logits_of_row.record(pass, past, count);
             }
@@ -78,10 +78,8 @@ impl Backend for GpuModel {
         write(&self.scratch.ids, 0, ids);
         write(&self.scratch.targets, first_target, targets);
         self.write_step(past, count, 0, 0);
-        self.submit(0, |pass| {
-            self.plan.embed.record(pass, past, count);
-            self.layers(pass, count, false);
-        });
+        let done = self.submit_first_layers(count);
+        self.submit(0, |pass| self.layers(pass, (count, done), false));
         for first in (first_target..count).step_by(LOGIT_ROWS) {
             let rows = LOGIT_ROWS.min(count - first);
             self.write_scoring_step([past, rows, 0, first, real_ids]);

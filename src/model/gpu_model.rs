@@ -20,6 +20,10 @@ use crate::error::Result;
 use crate::gpu::Gpu;
 use std::rc::Rc;
 
+/// Layers of a chunk in its first submit, which are recorded while the GPU waits, and in each of the others.
+const FIRST_LAYERS: usize = 2;
+const LAYERS_AT_ONCE: usize = 4;
+
 /// A model that can run.
 pub struct GpuModel {
     pub(super) config: ModelConfig,
@@ -147,15 +151,38 @@ impl GpuModel {
         Ok(self.persistent.is_some())
     }
 
-    /// Records all layers for `count` tokens, by persistent workgroups if there are any and `may_fail`: the caller will
-    /// check whether they timed out.
-    pub(super) fn layers(&self, pass: &mut wgpu::ComputePass<'_>, count: usize, may_fail: bool) {
-        let part = (self.depth, self.config.num_layers);
-        match &self.persistent {
-            Some(persistent) if count == 1 && may_fail => persistent.record(pass, self.len),
-            _ if count == 1 => self.stages().decode.record_part(pass, self.len, count, part),
-            _ => self.stages().prefill.record_part(pass, self.len, count, part),
+    /// Records the embeddings and all layers of `count` tokens, by persistent workgroups if there are any and `may_fail`:
+    /// the caller will check whether they timed out. The first `done` layers were submitted by
+    /// [`submit_first_layers`](Self::submit_first_layers).
+    pub(super) fn layers(&self, pass: &mut wgpu::ComputePass<'_>, (count, done): (usize, usize), may_fail: bool) {
+        let (past, layers) = (self.len, done..self.depth);
+        if done == 0 {
+            self.plan.embed.record(pass, past, count);
         }
+        let stages = match &self.persistent {
+            Some(persistent) if count == 1 && may_fail => return persistent.record(pass, past),
+            _ if count == 1 => &self.stages().decode,
+            _ => &self.stages().prefill,
+        };
+        stages.record_layers(pass, (past, count), (layers, self.config.num_layers));
+    }
+
+    /// Submits the first layers of a chunk in pieces, so that the GPU computes while the host records the rest; returns
+    /// how many. None of a single token, whose step is short.
+    pub(super) fn submit_first_layers(&self, count: usize) -> usize {
+        let (past, mut done) = (self.len, 0);
+        while count > 1 && done + LAYERS_AT_ONCE < self.depth {
+            let next = if done == 0 { FIRST_LAYERS } else { done + LAYERS_AT_ONCE };
+            self.submit(0, |pass| {
+                if done == 0 {
+                    self.plan.embed.record(pass, past, count);
+                }
+                let layers = (done..next, self.config.num_layers);
+                self.stages().prefill.record_layers(pass, (past, count), layers);
+            });
+            done = next;
+        }
+        done
     }
 
     /// Records with `work` in one compute pass, then copies out `copy` bytes of logits and the flags of workgroups
@@ -190,11 +217,11 @@ impl GpuModel {
         let past = self.len;
         self.choosing.prepare(&self.gpu, self.scratch.choose.row(0));
         self.write_step(past, count, count - 1, 0);
+        let done = self.submit_first_layers(count);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            self.plan.embed.record(&mut pass, past, count);
-            self.layers(&mut pass, count, true);
+            self.layers(&mut pass, (count, done), true);
             self.plan.logits_of_row.record(&mut pass, past, count);
             self.plan.choose.record(&mut pass, 1, self.choosing.compared());
         }

@@ -4,6 +4,7 @@ use super::group::Group;
 use super::kernels::{Dispatch, Grid};
 use crate::error::Result;
 use crate::gpu::{Gpu, Kernel, Kernels, Warm};
+use std::ops::Range;
 
 /// One dispatch of a plan.
 pub struct Stage {
@@ -72,9 +73,15 @@ impl Stages {
         self.0[done..].iter().for_each(|stage| stage.record(pass, past, count));
     }
 
-    /// Records the dispatches of the first `part.0` of `part.1` layers, which are all alike.
-    pub fn record_part(&self, pass: &mut wgpu::ComputePass<'_>, past: usize, count: usize, part: (usize, usize)) {
-        for stage in &self.0[..self.0.len() * part.0 / part.1] {
+    /// Records the dispatches of some of `of` layers, which are all alike.
+    pub fn record_layers(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        (past, count): (usize, usize),
+        (layers, of): (Range<usize>, usize),
+    ) {
+        let at = |layer: usize| self.0.len() * layer / of;
+        for stage in &self.0[at(layers.start)..at(layers.end)] {
             stage.record(pass, past, count);
         }
     }

@@ -269,8 +269,7 @@ impl GpuModel {
         let past = self.len;
         self.write_step(past, 1, 0, 0);
         self.submit(0, |pass| {
-            self.plan.embed.record(pass, past, 1);
-            self.layers(pass, 1, true);
+            self.layers(pass, (1, 0), true);
             self.plan.logits_of_row.record(pass, past, 1);
         });
         self.len += 1;
