@@ -1,5 +1,6 @@
 // Rotates the queries and keys of a chunk and appends keys and values to the f16 KV cache.
 //   SEVERAL   tokens of several texts, at the positions in their own steps; keys and values go into their tails
+//   TOGETHER  texts one after another, each at positions from 0 on
 //
 // Bindings
 //   0  step     uniform Step
@@ -8,7 +9,7 @@
 //   3  keys     f16 pairs [context, D_MODEL / 2], paired order
 //   4  values   f16 pairs [context, D_MODEL / 2]
 //   5  angles   vec2<f32> [context, r/2]
-//   6  steps    uniform TextStep [T] (SEVERAL only)
+//   6  steps    uniform TextStep [T] (SEVERAL), or starts u32 [T]: the first token of each one's text (TOGETHER)
 // Grid: (ceil(D_MODEL / 2 / WG), T, 3); one thread per pair. Constants: D_MODEL, HEAD, ROTARY; MOST_TEXTS.
 
 #include "step.wgsl"
@@ -22,6 +23,9 @@
 #include "rotary.wgsl"
 #if SEVERAL
 @group(0) @binding(6) var<uniform> steps: array<TextStep, MOST_TEXTS>;
+#endif
+#if TOGETHER
+@group(0) @binding(6) var<storage, read> starts: array<u32>;
 #endif
 
 @compute @workgroup_size(WG)
@@ -37,8 +41,12 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
     let position = own.past;
     let slot = own.tail + own.past - own.in_common;
 #else
-    let position = step.past + t;
-    let slot = position;
+    let slot = step.past + t;
+#if TOGETHER
+    let position = slot - starts[t];
+#else
+    let position = slot;
+#endif
 #endif
     let at = (slot * D_MODEL + i) / 2u;
     if thread.z == 2u {

@@ -1,5 +1,6 @@
 // Causal attention of a chunk over the KV cache, without ever materializing the score matrix (the online
 // softmax of FlashAttention): out = softmax(q·kᵀ/√HEAD, causal)·v.
+//   TOGETHER   texts one after another, each of which sees only itself
 //
 // Bindings
 //   0  step     uniform Step
@@ -7,6 +8,7 @@
 //   2  keys     f16 [context, D_MODEL], four to an element, paired order
 //   3  values   f16 [context, D_MODEL], four to an element
 //   4  out      f32 [T, D_MODEL] as vec4<f32>
+//   5  starts   u32 [T]: the first token of each one's text (TOGETHER only)
 // Grid: (heads, ceil(T / QUERIES)) workgroups of QUERIES · KEYS / 8 threads.
 // Constants: D_MODEL, HEAD, QUERIES, KEYS: the sizes of a tile; PADDING: elements; OWN = ceil(HEAD / KEYS).
 //
@@ -27,6 +29,9 @@ const MASKED = -3.4e38;
 @group(0) @binding(2) var<storage, read> keys: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read> values: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+#if TOGETHER
+@group(0) @binding(5) var<storage, read> starts: array<u32>;
+#endif
 
 // [vector][query], [vector][key] for keys and [key][vector] for values, [key / 4][query]. Where neighbouring threads
 // write to neighbouring rows, a row has one padding element, so that they write to different banks.
@@ -63,13 +68,21 @@ fn main(
     #unroll I 2
     let query$I = group + $Iu * GROUPS;
     let sees$I = min(step.past + t0 + query$I, last - 1u);
+#if TOGETHER
+    let from$I = starts[min(t0 + query$I, step.count - 1u)];
+#endif
     var highest$I = MASKED;
     var sum$I = 0.0;
     #unroll O OWN
     var out$I_$O = vec4<f32>();
     #end
     #end
-    for (var first = 0u; first < last; first += KEYS) {
+#if TOGETHER
+    let begin = starts[t0];
+#else
+    const begin = 0u;
+#endif
+    for (var first = begin; first < last; first += KEYS) {
         workgroupBarrier();
         for (var i = local; i < KEYS * VECTORS; i += THREADS) {
             let k = i / VECTORS;
@@ -92,8 +105,13 @@ fn main(
             scores$I += vec4<f32>(dot(q$I, key0), dot(q$I, key1), dot(q$I, key2), dot(q$I, key3));
             #end
         }
+        let positions = first + lane * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+#if TOGETHER
+        #unroll I 2
+        scores$I = select(vec4<f32>(MASKED), scores$I, positions >= vec4<u32>(from$I));
+        #end
+#endif
         if first + KEYS > step.past + t0 {
-            let positions = first + lane * 4u + vec4<u32>(0u, 1u, 2u, 3u);
             #unroll I 2
             scores$I = select(vec4<f32>(MASKED), scores$I, positions <= vec4<u32>(sees$I));
             #end
@@ -113,7 +131,8 @@ fn main(
         }
         let shrink$I = exp(highest$I - higher$I);
         highest$I = higher$I;
-        // The first tile has a key that the query sees, so a masked score is far below the highest.
+        // A masked score is far below the highest, or else no key was seen yet: then the first that is seen shrinks what
+        // was added up to nothing.
         let weight$I = exp(scores$I - higher$I);
         sum$I = sum$I * shrink$I + dot(weight$I, vec4<f32>(1.0));
         weights[lane * QUERY_STRIDE + query$I] = weight$I;

@@ -3,7 +3,7 @@
 use crate::config::ModelConfig;
 use crate::cpu::CpuModel;
 use crate::engine::{
-    AdamW, Backend, Chosen, FiredToken, InspectRequest, Logits, Resume, Row, RowInput, Text, TokenScore,
+    AdamW, Backend, Chosen, FiredToken, InspectRequest, Logits, Resume, Row, RowInput, ScoredText, Text, TokenScore,
 };
 use crate::engine::{Train, TrainRoom, TrainState, TrainStep};
 use crate::error::{Error, ErrorCode, Result};
@@ -108,6 +108,14 @@ impl Backend for AnyModel {
 
     async fn score(&mut self, ids: &[u32], targets: &[u32], real_ids: usize) -> Result<Vec<TokenScore>> {
         either!(self, m => m.score(ids, targets, real_ids).await)
+    }
+
+    fn most_together(&self) -> usize {
+        either!(self, m => m.most_together())
+    }
+
+    async fn score_together(&mut self, texts: &[ScoredText<'_>], real_ids: usize) -> Result<Vec<Vec<TokenScore>>> {
+        either!(self, m => m.score_together(texts, real_ids).await)
     }
 
     fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {

@@ -67,6 +67,22 @@ pub trait Backend {
         Ok(scores.collect())
     }
 
+    /// Most tokens of one [`score_together`](Self::score_together); 0 if nothing is gained by it.
+    fn most_together(&self) -> usize {
+        0
+    }
+
+    /// What [`score`](Self::score) says of each of `texts` after an empty KV cache, in one step; leaves it empty.
+    async fn score_together(&mut self, texts: &[ScoredText<'_>], real_ids: usize) -> Result<Vec<Vec<TokenScore>>> {
+        let mut scores = Vec::with_capacity(texts.len());
+        for text in texts {
+            self.truncate(0);
+            scores.push(self.score(text.ids, text.targets, real_ids).await?);
+        }
+        self.truncate(0);
+        Ok(scores)
+    }
+
     /// Continues a text whose further tokens the engine chooses, below `real_ids`. With `wants_logits`, every
     /// [`Chosen`] has its logits. What the KV cache holds of the text is up to the caller.
     fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool);
@@ -192,6 +208,15 @@ pub struct Chosen {
     pub id: u32,
     /// The logits that it was chosen from, if they are wanted.
     pub logits: Option<Vec<f32>>,
+}
+
+/// A text to be scored, as [`Backend::score`] takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoredText<'a> {
+    /// Its tokens, at least one.
+    pub ids: &'a [u32],
+    /// Tokens after the last of them.
+    pub targets: &'a [u32],
 }
 
 /// How likely a given token was.

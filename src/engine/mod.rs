@@ -15,7 +15,7 @@ mod rows;
 mod train;
 
 pub use abort::AbortFlag;
-pub use backend::{Backend, Chosen, Logits, Text, TokenScore};
+pub use backend::{Backend, Chosen, Logits, ScoredText, Text, TokenScore};
 pub use changes::Changes;
 pub use host_rows::{HostRows, read_tails};
 #[cfg(test)]

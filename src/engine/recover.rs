@@ -5,7 +5,7 @@
 //! device the same kernels repeat the same steps: a prompt in its chunks, the text that was written one token at a
 //! time. The numbers are then the same, and so is the text.
 
-use super::backend::{Backend, Chosen, Logits, Text, TokenScore};
+use super::backend::{Backend, Chosen, Logits, ScoredText, Text, TokenScore};
 use super::changes::Changes;
 use super::inspect::{FiredToken, InspectRequest};
 use super::rows::{MOST_ROWS, Row, RowInput};
@@ -366,6 +366,15 @@ impl<B: Resume, R: Revive<B>> Backend for Recovering<B, R> {
         let scores = recovering!(self, self.engine.score(ids, targets, real_ids));
         self.note(ids, Logits::None);
         Ok(scores)
+    }
+
+    fn most_together(&self) -> usize {
+        self.engine.most_together()
+    }
+
+    async fn score_together(&mut self, texts: &[ScoredText<'_>], real_ids: usize) -> Result<Vec<Vec<TokenScore>>> {
+        self.cut(0);
+        Ok(recovering!(self, self.engine.score_together(texts, real_ids)))
     }
 
     fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {

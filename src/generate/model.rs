@@ -1,7 +1,9 @@
 //! A backend with its tokenizer and the tokens that its KV cache holds.
 
 use super::options::Prompt;
-use crate::engine::{AbortFlag, Backend, Chosen, FiredToken, InspectRequest, Logits, Row, Text, TokenScore};
+use crate::engine::{
+    AbortFlag, Backend, Chosen, FiredToken, InspectRequest, Logits, Row, ScoredText, Text, TokenScore,
+};
 use crate::error::{Error, Result};
 use crate::packs::ActivePack;
 use crate::sampling::{Dry, SamplingOptions};
@@ -180,6 +182,13 @@ impl<B: Backend> Model<B> {
         let real_ids = self.real_ids();
         let result = self.backend.score(ids, targets, real_ids).await;
         self.note(ids, result)
+    }
+
+    /// One step of the engine that scores several texts, at most [`Backend::most_together`] tokens. Forgets the context.
+    pub(super) async fn score_texts(&mut self, texts: &[ScoredText<'_>]) -> Result<Vec<Vec<TokenScore>>> {
+        self.reset();
+        let real_ids = self.real_ids();
+        self.backend.score_together(texts, real_ids).await
     }
 
     /// One step of the engine that reports which parameter tokens fired, at most [`Backend::max_chunk`] tokens.

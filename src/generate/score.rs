@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use super::options::Prompt;
-use crate::engine::{AbortFlag, Backend};
+use crate::engine::{AbortFlag, Backend, ScoredText, TokenScore};
 use crate::error::{Error, Result};
 use serde::Serialize;
 
@@ -30,6 +30,9 @@ pub struct Score {
     pub perplexity: Option<f64>,
 }
 
+/// Items with a longer common beginning are not scored in one step: what they share would be computed for each of them.
+const MOST_REPEATED: usize = 128;
+
 /// An item's token ids.
 struct Sequence {
     /// Context, then text.
@@ -38,9 +41,30 @@ struct Sequence {
     context: usize,
 }
 
+impl Sequence {
+    /// The tokens that the model reads, and those that are scored after the last ones of them. What follows position p
+    /// scores token p + 1, so the last token is not needed, nor is what follows all but the last token of the context.
+    fn scored(&self) -> ScoredText<'_> {
+        let (first, end) = (self.context.saturating_sub(1), self.ids.len() - 1);
+        ScoredText { ids: &self.ids[..end], targets: &self.ids[first + 1..] }
+    }
+
+    fn score(&self, tokens: &[TokenScore]) -> Score {
+        let unscored = std::iter::repeat_n(None, usize::from(self.context == 0));
+        let scored: Vec<f64> = tokens.iter().map(|token| token.logprob).collect();
+        Score {
+            token_ids: self.ids[self.context..].to_vec(),
+            logprobs: unscored.chain(scored.iter().copied().map(Some)).collect(),
+            is_greedy: tokens.iter().all(|token| token.is_best),
+            perplexity: (!scored.is_empty()).then(|| (-scored.iter().sum::<f64>() / scored.len() as f64).exp()),
+        }
+    }
+}
+
 impl<B: Backend> Model<B> {
-    /// Scores each item. Common beginnings of items are computed once: items are taken in an order in which neighbours
-    /// have most in common, and the KV cache keeps that from one to the next.
+    /// Scores each item. Items are taken in an order in which neighbours have most in common. Common beginnings are
+    /// computed once, since the KV cache keeps them from one to the next, or if they are short, several items in one
+    /// step.
     ///
     /// # Errors
     /// `invalid-argument` for empty texts, ids out of range and items longer than the context; the engine's.
@@ -53,8 +77,18 @@ impl<B: Backend> Model<B> {
         let mut order: Vec<usize> = (0..items.len()).collect();
         order.sort_by(|a, b| sequences[*a].ids.cmp(&sequences[*b].ids));
         let mut scores: Vec<Option<Score>> = vec![None; items.len()];
-        for i in order {
-            scores[i] = Some(self.score_sequence(&sequences[i], abort).await?);
+        let mut rest = &order[..];
+        while let Some(next) = rest.first() {
+            abort.check()?;
+            let (now, later) = rest.split_at(self.fit_together(rest.iter().map(|i| &sequences[*i])));
+            if now.len() == 1 {
+                scores[*next] = Some(self.score_sequence(&sequences[*next], abort).await?);
+            } else {
+                let texts: Vec<_> = now.iter().map(|i| sequences[*i].scored()).collect();
+                let tokens = self.score_texts(&texts).await?;
+                now.iter().zip(&tokens).for_each(|(i, tokens)| scores[*i] = Some(sequences[*i].score(tokens)));
+            }
+            rest = later;
         }
         Ok(scores.into_iter().flatten().collect())
     }
@@ -81,28 +115,32 @@ impl<B: Backend> Model<B> {
         Ok(Sequence { ids, context })
     }
 
-    async fn score_sequence(&mut self, Sequence { ids, context }: &Sequence, abort: &AbortFlag) -> Result<Score> {
-        // What follows position p scores token p + 1, so the last token is not needed, nor is what follows all but the
-        // last token of the context.
-        let (first, end) = (context.saturating_sub(1), ids.len() - 1);
-        let token_ids = ids[*context..].to_vec();
-        let unscored = usize::from(*context == 0);
-        let mut score = Score { token_ids, logprobs: vec![None; unscored], is_greedy: true, perplexity: None };
-        let mut at = self.reuse(ids, first);
-        while at < end {
-            abort.check()?;
-            let to = end.min(at + self.backend().max_chunk());
-            let targets = &ids[first.clamp(at, to) + 1..=to];
-            for token in self.score_step(&ids[at..to], targets).await? {
-                score.logprobs.push(Some(token.logprob));
-                score.is_greedy &= token.is_best;
+    /// How many of the next sequences one step scores; 1 for the first alone.
+    fn fit_together<'a>(&self, sequences: impl Iterator<Item = &'a Sequence>) -> usize {
+        let (mut before, mut tokens, mut count) = (self.context(), 0, 0);
+        for Sequence { ids, .. } in sequences {
+            let in_common = before.iter().zip(ids).take_while(|(a, b)| a == b).count();
+            tokens += ids.len() - 1;
+            if ids.len() == 1 || in_common > MOST_REPEATED || tokens > self.backend().most_together() {
+                break;
             }
+            (before, count) = (ids, count + 1);
+        }
+        count.max(1)
+    }
+
+    async fn score_sequence(&mut self, sequence: &Sequence, abort: &AbortFlag) -> Result<Score> {
+        let ScoredText { ids, targets } = sequence.scored();
+        let first = ids.len() - targets.len();
+        let mut tokens = Vec::with_capacity(targets.len());
+        let mut at = self.reuse(ids, first);
+        while at < ids.len() {
+            abort.check()?;
+            let to = ids.len().min(at + self.backend().max_chunk());
+            let targets = &sequence.ids[first.clamp(at, to) + 1..=to];
+            tokens.extend(self.score_step(&ids[at..to], targets).await?);
             at = to;
         }
-        let scored: Vec<f64> = score.logprobs.iter().flatten().copied().collect();
-        if !scored.is_empty() {
-            score.perplexity = Some((-scored.iter().sum::<f64>() / scored.len() as f64).exp());
-        }
-        Ok(score)
+        Ok(sequence.score(&tokens))
     }
 }

@@ -221,12 +221,36 @@ fn what_items_begin_with_alike_is_computed_once() {
     assert_eq!((steps, tokens), (6, of_a + of_b), "{:?}", model.backend.calls);
 }
 
+#[test]
+fn short_items_are_scored_together() {
+    let mut model = ids_only(300);
+    model.backend.together = 20;
+    let long: Vec<u32> = (0..140).map(|i| i % 60).collect();
+    let items = [
+        (vec![1, 2, 3], vec![4, 5, 6, 7, 8, 9]),
+        (vec![], vec![11; 9]),
+        (vec![12; 9], vec![13]),
+        // Nothing is computed for a first token without a context.
+        (vec![], vec![20]),
+        (long.clone(), vec![1]),
+        (long, vec![2]),
+    ];
+    scores(&mut model, &items).expect("scores");
+    // Those with a long common beginning take what the cache holds; the rest is too long for one step.
+    assert_eq!(model.backend.texts, [2]);
+    let tokens: usize = model.backend.calls.iter().map(|(n, _)| n).sum();
+    assert_eq!(tokens, 140 + 1 + 9, "{:?}", model.backend.calls);
+}
+
 proptest! {
     #[test]
     fn scores_do_not_depend_on_what_was_cached(
+        most_together in 0usize..21,
         items in prop::collection::vec((prop::collection::vec(0u32..3, 0..9), prop::collection::vec(0u32..3, 1..9)), 1..6),
     ) {
-        let together = scores(&mut ids_only(20), &items).expect("scores");
+        let mut model = ids_only(20);
+        model.backend.together = most_together;
+        let together = scores(&mut model, &items).expect("scores");
         for (item, score) in items.iter().zip(together) {
             let alone = scores(&mut ids_only(20), std::slice::from_ref(item)).expect("score");
             prop_assert_eq!(&alone[0], &score);

@@ -3,13 +3,13 @@
 use super::flights::Landed;
 use super::gpu_model::GpuModel;
 use super::kernels::layers::Team;
-use super::kernels::score::TargetScore;
-use super::scratch::{LOGIT_ROWS, MAX_CHUNK, STAGED_ROWS};
+use super::scratch::{MAX_CHUNK, STAGED_ROWS};
 use super::several::Several;
 use crate::config::ModelConfig;
-use crate::engine::{Backend, Chosen, FiredToken, InspectRequest, Logits, Resume, Row, RowInput, Text, TokenScore};
+use crate::engine::{
+    Backend, Chosen, FiredToken, InspectRequest, Logits, Resume, Row, RowInput, ScoredText, Text, TokenScore,
+};
 use crate::error::Result;
-use crate::gpu::GpuBuffer;
 use crate::packs::{Ablation, ActivePack, PackTokens, ParameterToken};
 use crate::sampling::SamplingOptions;
 
@@ -66,41 +66,16 @@ impl Backend for GpuModel {
         Ok(out)
     }
 
-    /// All log-probabilities of a chunk come back at once; the logits stay where they are.
     async fn score(&mut self, ids: &[u32], targets: &[u32], real_ids: usize) -> Result<Vec<TokenScore>> {
-        self.gpu.check()?;
-        let (past, count) = (self.len, ids.len());
-        self.check_step(count)?;
-        let first_target = count - targets.len();
-        let write = |buffer: &GpuBuffer, row: usize, ids: &[u32]| {
-            self.gpu.queue.write_buffer(&buffer.buffer, row as u64 * 4, bytemuck::cast_slice(ids));
-        };
-        write(&self.scratch.ids, 0, ids);
-        write(&self.scratch.targets, first_target, targets);
-        self.write_step(past, count, 0, 0);
-        let done = self.submit_first_layers(count);
-        self.submit(0, |pass| self.layers(pass, (count, done), false));
-        for first in (first_target..count).step_by(LOGIT_ROWS) {
-            let rows = LOGIT_ROWS.min(count - first);
-            self.write_scoring_step([past, rows, 0, first, real_ids]);
-            self.submit(0, |pass| {
-                self.plan.logits_of_rows.record(pass, past, rows);
-                self.plan.score.record(pass, past, rows);
-            });
-        }
-        let mut scores = Vec::new();
-        if !targets.is_empty() {
-            let (source, staging) = (&self.scratch.target_scores.buffer, &self.scratch.staging.buffer);
-            let size = size_of::<TargetScore>();
-            let (start, bytes) = ((first_target * size) as u64, (targets.len() * size) as u64);
-            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-            encoder.copy_buffer_to_buffer(source, start, staging, 0, bytes);
-            self.gpu.queue.submit([encoder.finish()]);
-            let read = self.gpu.read::<TargetScore>(staging, bytes).await?;
-            scores.extend(read.iter().map(|s| TokenScore { logprob: s.logprob.into(), is_best: s.is_best == 1 }));
-        }
-        self.len += count;
-        Ok(scores)
+        self.score_text(ScoredText { ids, targets }, real_ids).await
+    }
+
+    fn most_together(&self) -> usize {
+        MAX_CHUNK.min(self.context_length())
+    }
+
+    async fn score_together(&mut self, texts: &[ScoredText<'_>], real_ids: usize) -> Result<Vec<Vec<TokenScore>>> {
+        self.score_texts(texts, real_ids).await
     }
 
     fn begin_choosing(&mut self, options: &SamplingOptions, text: Text<'_>, real_ids: usize, wants_logits: bool) {

@@ -7,6 +7,7 @@ use super::kernels::Step;
 use super::kernels::layers::{FAILURE_WORDS, Team};
 use super::packs::Packs;
 use super::persistent::Persistent;
+use super::plan::together::TogetherPlan;
 use super::plan::{LayerStages, Parts, Plan};
 use super::scratch::Scratch;
 use super::several::Several;
@@ -51,6 +52,8 @@ pub struct GpuModel {
     pub(super) several_teams: SeveralTeams,
     /// State of several texts that are generated at once.
     pub(super) several: Several,
+    /// Dispatches for scoring several texts in one step, once needed.
+    pub(super) together: Option<TogetherPlan>,
     /// A training in progress.
     pub(super) training: Option<Training>,
     pub(super) weight_bytes: u64,

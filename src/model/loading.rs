@@ -94,6 +94,7 @@ impl Loading {
             flights,
             several_teams: SeveralTeams::default(),
             several: Several::default(),
+            together: None,
             training: None,
             weight_bytes,
             len,

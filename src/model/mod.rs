@@ -39,6 +39,7 @@ mod plan;
 mod profile;
 mod room;
 mod sampling_buffers;
+mod scoring;
 mod scratch;
 mod several;
 mod several_teams;

@@ -2,6 +2,7 @@
 
 mod products;
 pub mod several;
+pub mod together;
 
 use super::group::Group;
 use super::kernels::{
@@ -101,7 +102,7 @@ impl LayerStages {
         let (mut decode, mut prefill) = (Stages::default(), Stages::default());
         for (layer, tables) in b.parts.weights.layers.iter().enumerate() {
             b.decode_layer(&mut decode, layer, tables)?;
-            b.prefill_layer(&mut prefill, layer)?;
+            b.prefill_layer(&mut prefill, layer, None)?;
         }
         Ok(Self { decode, prefill, _uniforms: std::mem::take(&mut b.uniforms) })
     }
@@ -183,7 +184,8 @@ impl Builder<'_> {
         self.values(stages, (&t.mlp_values, mlp), Pattention::Mlp, ValuesOutput::Residual(&s.h.buffer))
     }
 
-    fn prefill_layer(&mut self, stages: &mut Stages, layer: usize) -> Result<()> {
+    /// `starts`: see [`together`].
+    fn prefill_layer(&mut self, stages: &mut Stages, layer: usize, starts: Option<&wgpu::Buffer>) -> Result<()> {
         let Parts { gpu, config, scratch: s, .. } = self.parts;
         let (d, head) = (config.hidden_size, config.head_size());
         let (step, u, q, qkv) = (&s.step.buffer, &s.u.buffer, &s.q.buffer, &s.qkv.buffer);
@@ -192,11 +194,20 @@ impl Builder<'_> {
         let [keys, values] = s.cache[layer].ranges();
         let append = Append { hidden: d, rotary: Rotary::new(config) };
         let angles = &s.angles.buffer;
-        self.stager.push(stages, &append.dispatch(&AppendBuffers { step, qkv, q, keys, values, angles }))?;
+        let buffers = AppendBuffers { step, qkv, q, keys, values, angles };
+        let dispatch = match starts {
+            None => append.dispatch(&buffers),
+            Some(starts) => append.dispatch_together(&buffers, starts),
+        };
+        self.stager.push(stages, &dispatch)?;
         let [keys, values] = s.cache[layer].ranges();
         let attention = AttentionPrefill::new(gpu, d, head);
         let buffers = AttentionPrefillBuffers { step, q, keys, values, out: u };
-        self.stager.push(stages, &attention.dispatch(&buffers))?;
+        let dispatch = match starts {
+            None => attention.dispatch(&buffers),
+            Some(starts) => attention.dispatch_together(&buffers, starts),
+        };
+        self.stager.push(stages, &dispatch)?;
         self.pattention(stages, layer, Group::Proj, None)?;
         self.layernorm(stages, None)?;
         self.pattention(stages, layer, Group::Mlp, None)

@@ -28,7 +28,7 @@ impl GpuModel {
     fn forget_context(&mut self) {
         self.stop_choosing();
         self.truncate(0);
-        self.inspecting = None;
+        (self.inspecting, self.together) = (None, None);
     }
 
     async fn use_changes(&mut self, changes: &Changes) -> Result<()> {
@@ -91,7 +91,7 @@ impl GpuModel {
     /// `device-lost`.
     pub(super) async fn drop_packs(&mut self) -> Result<()> {
         // Their dispatches refer to the packs' tables.
-        (self.several, self.inspecting) = (Several::default(), None);
+        (self.several, self.inspecting, self.together) = (Several::default(), None, None);
         let Some(Packs { base, .. }) = self.packs.take() else { return Ok(()) };
         let with_packs = self.persistent.take().map(|persistent| persistent.team);
         match (with_packs, base) {

@@ -4,7 +4,7 @@ use crate::config::{ModelConfig, PartialConfig};
 use crate::engine::*;
 use crate::error::{Error, ErrorCode, Result};
 use crate::packs::{Ablation, ActivePack, PackTokens, ParameterToken};
-use crate::sampling::SamplingOptions;
+use crate::sampling::{LogProbs, SamplingOptions, best};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -50,6 +50,9 @@ pub struct FakeBackend {
     pub ablations: Vec<Ablation>,
     /// A running training.
     pub training: Option<TrainState>,
+    /// Most tokens that are scored in one step, and how many texts each such step had.
+    pub together: usize,
+    pub texts: Vec<usize>,
 }
 
 impl FakeBackend {
@@ -83,6 +86,8 @@ impl FakeBackend {
             packs: Vec::new(),
             ablations: Vec::new(),
             training: None,
+            together: 0,
+            texts: Vec::new(),
         }
     }
 
@@ -155,6 +160,31 @@ impl Backend for FakeBackend {
 
     fn len(&self) -> usize {
         self.tokens.len()
+    }
+
+    fn most_together(&self) -> usize {
+        self.together
+    }
+
+    async fn score_together(&mut self, texts: &[ScoredText<'_>], real_ids: usize) -> Result<Vec<Vec<TokenScore>>> {
+        self.check()?;
+        let tokens: usize = texts.iter().map(|text| text.ids.len()).sum();
+        assert!(tokens <= self.together && texts.iter().all(|text| !text.ids.is_empty()), "{texts:?}");
+        assert!(self.tokens.is_empty(), "the context is forgotten");
+        self.texts.push(texts.len());
+        let mut scores = Vec::new();
+        for ScoredText { ids, targets } in texts {
+            self.tokens = ids.to_vec();
+            let first = ids.len() + 1 - targets.len();
+            let score = |(i, target): (usize, &u32)| {
+                let logits = self.logits_after(first + i);
+                let is_best = best(logits[..real_ids].iter().copied()) == *target;
+                TokenScore { logprob: LogProbs::new(&logits).of(*target), is_best }
+            };
+            scores.push(targets.iter().enumerate().map(score).collect());
+        }
+        self.tokens.clear();
+        Ok(scores)
     }
 
     fn truncate(&mut self, len: usize) {

@@ -37,6 +37,16 @@ pub fn add(cases: &mut Cases) {
             });
         }
     }
+    for (i, texts) in [&[1, 30, 64, 2][..], &[33, 100], &[70, 1, 1, 31]].into_iter().enumerate() {
+        let shape @ (d, head, _) = HEADS[i];
+        let size = format!("{texts:?} × {d}, heads of {head}");
+        cases.add(("append", size.clone(), None), "texts together", DependsOn::Nothing, move |lab| {
+            append_together(lab, texts, shape)
+        });
+        cases.add(("attention_prefill", size, None), "texts together", DependsOn::Memory, move |lab| {
+            prefill_together(lab, texts, shape)
+        });
+    }
     // Tokens that the texts share, and tokens of each text, including the step's.
     let texts: [(usize, &[usize]); 4] =
         [(0, &[1, 3]), (1, &[31, 1, 2]), (PART - 1, &[1, 2, 3, 33]), (150, &[7; MOST_ROWS])];
@@ -88,6 +98,70 @@ fn append(lab: &mut Lab<'_>, tokens: usize, (d, head, dims): (usize, usize, usiz
     lab.expect(&q, Wanted::Floats { values: turned(0), tolerance: 1e-5 });
     lab.expect_rows(&keys, (past, d), turned(1));
     lab.expect_rows(&values, (past, d), column(2));
+    Ok(())
+}
+
+/// For texts of these lengths one after another, for each token the number of its text's first one.
+fn starts_of(texts: &[usize]) -> Vec<u32> {
+    let mut starts = Vec::new();
+    texts.iter().for_each(|tokens| starts.resize(starts.len() + tokens, starts.len() as u32));
+    starts
+}
+
+fn append_together(lab: &mut Lab<'_>, texts: &[usize], (d, head, dims): (usize, usize, usize)) -> Result<()> {
+    let (base, rotary, starts) = (10_000.0, Rotary { head, dims }, starts_of(texts));
+    let tokens = starts.len();
+    let qkv = lab.numbers(tokens * 3 * d, 1.0);
+    let row = |t: usize, which: usize| qkv[(t * 3 + which) * d..][..d].to_vec();
+    let turned = |which: usize| -> Vec<f32> {
+        let turn = |(t, start): (usize, &u32)| {
+            let mut x = row(t, which);
+            math::rotate(&mut x, d, (head, dims), base, t - *start as usize);
+            math::paired(&x, (head, dims))
+        };
+        starts.iter().enumerate().flat_map(turn).collect()
+    };
+    let (step, input) = (lab.step(Step::new(0, tokens)), lab.input(&qkv));
+    let angles = lab.input(&rotary.angles(base, tokens));
+    let (q, keys, values) = (lab.output(tokens * d), lab.output(tokens * d / 2), lab.output(tokens * d / 2));
+    let buffers = AppendBuffers {
+        step: &step,
+        qkv: &input,
+        q: &q.buffer,
+        keys: keys.buffer.as_entire_buffer_binding(),
+        values: values.buffer.as_entire_buffer_binding(),
+        angles: &angles,
+    };
+    let firsts = lab.input(&starts);
+    lab.run(&Append { hidden: d, rotary }.dispatch_together(&buffers, &firsts))?;
+    lab.expect(&q, Wanted::Floats { values: turned(0), tolerance: 1e-5 });
+    lab.expect_rows(&keys, (0, d), turned(1));
+    lab.expect_rows(&values, (0, d), (0..tokens).flat_map(|t| row(t, 2)).collect());
+    Ok(())
+}
+
+fn prefill_together(lab: &mut Lab<'_>, texts: &[usize], (d, head, _): (usize, usize, usize)) -> Result<()> {
+    let starts = starts_of(texts);
+    let tokens = starts.len();
+    let q = lab.numbers(tokens * d, 3.0);
+    let (keys, values) = (lab.halves(tokens * d, 1.0), lab.halves(tokens * d, 1.0));
+    let mut wanted = Vec::new();
+    for count in texts {
+        let own = wanted.len()..wanted.len() + count * d;
+        wanted.extend(math::attention(&q[own.clone()], &keys[own.clone()], &values[own], (d, head), 0));
+    }
+    let step = lab.step(Step::new(0, tokens));
+    let (q, keys, values) = (lab.input(&q), lab.input_halves(&keys), lab.input_halves(&values));
+    let (out, firsts) = (lab.output(tokens * d), lab.input(&starts));
+    let buffers = AttentionPrefillBuffers {
+        step: &step,
+        q: &q,
+        keys: keys.as_entire_buffer_binding(),
+        values: values.as_entire_buffer_binding(),
+        out: &out.buffer,
+    };
+    lab.run(&AttentionPrefill::new(lab.gpu, d, head).dispatch_together(&buffers, &firsts))?;
+    lab.expect(&out, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
 }
 

@@ -44,6 +44,13 @@ impl Append {
         Dispatch { shader: self.rotary.constants(spec), grid, bindings }
     }
 
+    /// The same for texts one after another; `starts`: the first token of each one's text, u32 [T].
+    pub fn dispatch_together<'a>(&self, buffers: &AppendBuffers<'a>, starts: &'a wgpu::Buffer) -> Dispatch<'a> {
+        let Dispatch { shader, grid, mut bindings } = self.dispatch(buffers);
+        bindings.push(read(6, starts));
+        Dispatch { shader: shader.flag("TOGETHER"), grid, bindings }
+    }
+
     /// A dispatch for one token of each of several texts: keys and values go into their tails.
     pub fn dispatch_several<'a>(&self, buffers: AppendBuffers<'a>, tails: &TailRanges<'a>) -> Dispatch<'a> {
         let (keys, values) = (tails.keys.clone(), tails.values.clone());

@@ -91,6 +91,18 @@ impl AttentionPrefill {
         let grid = Grid::PerTile { x: (self.hidden / self.head) as u32, tile: self.tile.queries as u32, z: 1 };
         Dispatch { shader: self.tile.shader(self.hidden, self.head), grid, bindings }
     }
+
+    /// The same for texts one after another, each of which sees only itself; `starts`: the first token of each one's
+    /// text, u32 [T].
+    pub fn dispatch_together<'a>(
+        &self,
+        buffers: &AttentionPrefillBuffers<'a>,
+        starts: &'a wgpu::Buffer,
+    ) -> Dispatch<'a> {
+        let Dispatch { shader, grid, mut bindings } = self.dispatch(buffers);
+        bindings.push(read(5, starts));
+        Dispatch { shader: shader.flag("TOGETHER"), grid, bindings }
+    }
 }
 
 #[cfg(test)]

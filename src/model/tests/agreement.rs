@@ -82,6 +82,35 @@ fn scores_agree_with_the_reference() {
 }
 
 #[test]
+fn texts_that_are_scored_together_see_only_themselves() {
+    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let (c, context) = (config(UNEVEN), 300);
+    let (mut model, reference) = pollster::block_on(build(&gpu, &c, Quantization::Q8, context));
+    let mut reference = ReferenceEngine::new(reference, context);
+    let ids = ids(context, c.padded_vocab_size);
+    // With targets for each token, for the last one, for none; more rows between targets than are scored at a time.
+    let texts: Vec<ScoredText<'_>> = [(70, 70), (1, 1), (90, 1), (2, 0), (33, 3)]
+        .into_iter()
+        .scan(0, |at, (count, targets)| {
+            let (from, to) = (*at, *at + count);
+            *at = to;
+            Some(ScoredText { ids: &ids[from..to], targets: &ids[to + 1 - targets..=to] })
+        })
+        .collect();
+    // What the cache held before does not matter, and nothing stays in it.
+    pollster::block_on(model.forward(&ids[..50], Logits::None)).expect("tokens");
+    let got = pollster::block_on(model.score_together(&texts, 333)).expect("scores");
+    assert_eq!(model.len(), 0);
+    let want = pollster::block_on(reference.score_together(&texts, 333)).expect("scores");
+    for ((got, want), text) in got.iter().zip(&want).zip(&texts) {
+        assert_eq!(got.len(), text.targets.len());
+        for (got, want) in got.iter().zip(want) {
+            assert!((got.logprob - want.logprob).abs() < 5e-3, "{got:?} instead of {want:?} of {text:?}");
+        }
+    }
+}
+
+#[test]
 fn head_sizes_and_activations_agree_with_the_reference() {
     let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     for (hidden, heads) in [(64, 1), (192, 2), (96, 3), (224, 2)] {

@@ -19,7 +19,7 @@ use super::loading::Loading;
 use crate::checkpoint::layout::Quantization;
 use crate::checkpoint::random::{Random, RandomModel};
 use crate::config::{ModelConfig, PartialConfig};
-use crate::engine::{Backend, Logits};
+use crate::engine::{Backend, Logits, ScoredText};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::reference::Reference;
 use std::rc::Rc;
