@@ -16,7 +16,31 @@ const WORKER_SOURCE = "tokenformer.worker-source.js";
 /** The files of the package beside its entries. */
 export const PACKAGE_FILES = [WASM, GLUE, WORKER, WORKER_SOURCE, SINGLE_FILE];
 
-const OPTIONS = { bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
+/** How everything is bundled. */
+export const OPTIONS = { bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning" };
+
+const HEAD = "// The module of this name, with all that it imports (scripts/bundle-site.mjs). By itself it is:\n";
+const LINE = "//|";
+
+/** A module as it was before its bundle replaced it; other text as it is. @param {string} text */
+export function sourceOf(text) {
+  if (!text.startsWith(HEAD)) return text;
+  const lines = text.slice(HEAD.length).split("\n");
+  const end = lines.findIndex((line) => !line.startsWith(LINE));
+  return `${lines
+    .slice(0, end)
+    .map((line) => line.slice(LINE.length).replace(/^ /, ""))
+    .join("\n")}\n`;
+}
+
+/** What stands at the head of a bundle that replaces a module. @param {string} source */
+export const headOf = (source) =>
+  HEAD +
+  source
+    .replace(/\n$/, "")
+    .split("\n")
+    .map((line) => `${LINE}${line && " "}${line}\n`)
+    .join("");
 
 /** Replacement for www/lib/distribution.js. `source`: the function that resolves to the worker's text. */
 const distribution = (text, { version, isSingleFile, source }) =>
@@ -36,7 +60,7 @@ const modulesOf = ({ query = "", text: change = (_, text) => text } = {}) => ({
   setup({ onLoad, onResolve }) {
     onResolve({ filter: /\?build=/ }, ({ path, resolveDir }) => ({ path: join(resolveDir, path.split("?")[0]) }));
     onLoad({ filter: /\.js$/ }, ({ path }) => {
-      const text = readFileSync(path, "utf8")
+      const text = sourceOf(readFileSync(path, "utf8"))
         .replace(/\?build=[0-9a-f]{12}(?=")/g, "")
         .replace(/(\bnew URL\()"[^"]*\/([^"/]+)"(, import\.meta\.url\))/g, (_, before, name, after) => {
           const beside = name === WASM ? `${name}${query}` : name === "worker.js" ? WORKER : undefined;

@@ -6,23 +6,24 @@
 // The name is in every file. Files request each other with ?build=NAME, so that no cache answers with another build's
 // file; only tokenformer.js, which others import, has the same address for all builds. service-worker.js gets the list
 // of files to cache, and the modules that it imports are inlined: not every browser supports service workers that are
-// modules.
+// modules. Pages ask for the bundles of their scripts, which bundle-site.mjs makes once everything has its name.
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bundleSingleFile, SINGLE_FILE } from "./bundle.mjs";
+import { bundleSingleFile, sourceOf } from "./bundle.mjs";
+import { bundleSite, isBundle, PUBLISHED, scriptsOf, withBundles, withModules } from "./bundle-site.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const NAME = "[0-9a-f]{12}";
 const SECTION = "tokenformer-web build";
 const SERVICE_WORKER = "service-worker.js";
 /**
- * Not part of the program: models have hashes of their own, the documentation is a site of its own, and the single
- * file is made from the others once they have their name.
+ * Not part of the program: models have hashes of their own, and the documentation is a site of its own. Bundles are made
+ * from the others once they have their name.
  */
-const APART = ["models", "docs", SINGLE_FILE];
+const APART = ["models", "docs"];
 /** Fetched once a model is loaded. */
 const WASM = "tokenformer-web_bg.wasm";
 const ENGINE = ["tokenformer-web.js", WASM];
@@ -54,7 +55,7 @@ function filesOf(folder, below = "") {
   return readdirSync(join(folder, below), { withFileTypes: true })
     .flatMap((entry) => {
       const path = below + entry.name;
-      if (entry.name.startsWith(".") || APART.includes(path)) return [];
+      if (entry.name.startsWith(".") || APART.includes(path) || isBundle(path)) return [];
       if (entry.isDirectory()) return filesOf(folder, `${path}/`);
       return ending(path) in LAST_LINES || ending(path) === "wasm" ? [path] : [];
     })
@@ -66,8 +67,8 @@ function unnamed(path, bytes) {
   if (ending(path) === "wasm") return bytes.subarray(0, bytes.length - sectionLength(bytes));
   const [before, after] = LAST_LINES[ending(path)];
   const escape = (text) => text.replace(/[/*]/g, "\\$&");
-  return bytes
-    .toString()
+  const text = bytes.toString();
+  return (ending(path) === "html" ? withModules(text) : sourceOf(text))
     .replace(new RegExp(`\n?${escape(before)}${NAME}${escape(after)}\n$`), "\n")
     .replace(new RegExp(`\\?build=${NAME}(?=")`, "g"), "")
     .replace(path === SERVICE_WORKER ? IMPORTED : /$^/, "$1")
@@ -83,7 +84,7 @@ function unnamed(path, bytes) {
  */
 function named(path, content, { name, integrity, bytes, lists, files }) {
   if (ending(path) === "wasm") return Buffer.concat([content, section(name)]);
-  let text = content
+  let text = (ending(path) === "html" ? withBundles(content) : content)
     .replace(/(?<=^(?:export )?const BUILD = ")dev(?=";$)/m, name)
     .replace(/(?<=^export const WASM_INTEGRITY = ")(?=";$)/m, integrity)
     .replace(/(?<=^export const WASM_BYTES = )0(?=;$)/m, String(bytes));
@@ -127,14 +128,16 @@ function sectionLength(bytes) {
     : 0;
 }
 
-/** Names the build in `folder`, and returns the name. */
+/** Names the build in `folder`, which then lacks its bundles, and returns the name. */
 export function nameBuild(folder) {
   const files = new Map(filesOf(folder).map((path) => [path, unnamed(path, readFileSync(join(folder, path)))]));
   const hash = createHash("sha256");
   for (const [path, content] of files) hash.update(`${path} ${content.length}\n`).update(content);
   const name = hash.digest("hex").slice(0, 12);
-  const paths = [...files.keys()].map((path) => (path === "index.html" ? "./" : path));
-  const SHELL = paths.filter((path) => path !== SERVICE_WORKER && !ENGINE.includes(path));
+  const pages = [...files].filter(([path]) => ending(path) === "html");
+  const scripts = pages.flatMap(([, html]) => scriptsOf(withBundles(html)));
+  const others = [...files.keys()].filter((path) => ["html", "css", "svg"].includes(ending(path)));
+  const SHELL = [...others, ...scripts, ...PUBLISHED].sort().map((path) => (path === "index.html" ? "./" : path));
   const lists = { SHELL, ENGINE };
   const wasm = files.get(WASM);
   const namedWasm = wasm && named(WASM, wasm, { name });
@@ -151,9 +154,13 @@ export function nameOf(folder) {
   return existsSync(file) ? new RegExp(`const BUILD = "(${NAME})"`).exec(readFileSync(file, "utf8"))?.[1] : undefined;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const folder = process.argv[2] ?? process.env.TRUNK_STAGING_DIR ?? join(root, "dist");
+/** Names the build in `folder`, makes its bundles, and returns its name. @param {string} folder */
+export async function finishBuild(folder) {
   const name = nameBuild(folder);
+  await bundleSite(folder, name);
   await bundleSingleFile(folder, folder, { query: `?build=${name}` });
-  console.log(name);
+  return name;
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  console.log(await finishBuild(process.argv[2] ?? process.env.TRUNK_STAGING_DIR ?? join(root, "dist")));

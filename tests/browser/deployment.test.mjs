@@ -22,7 +22,7 @@ let second;
 before(async () => {
   world = await start({ webgpu: false });
   folder = mkdtempSync(join(tmpdir(), "tokenformer-deployment-"));
-  [first, second] = makeBuilds(folder);
+  [first, second] = await makeBuilds(folder);
   assert.notEqual(first.name, second.name);
 });
 after(async () => {
@@ -167,7 +167,7 @@ test("a host that is out of order costs nobody the page that is kept", async (t)
   assert.equal(await page.textContent("body"), "Down");
   // Another build, which does not arrive complete.
   deploy(second);
-  host.fault = ({ url }, response) => url.includes("lock.js") && (response.writeHead(503).end(), true);
+  host.fault = ({ url }, response) => url.includes("page.bundle.js") && (response.writeHead(503).end(), true);
   await page.evaluate(async () => {
     const registration = await navigator.serviceWorker.getRegistration();
     await registration.update().catch(() => {});

@@ -27,6 +27,13 @@ after(() => world?.close());
 
 const MODEL = fileURLToPath(new URL(`../../www/models/${EMBEDDED.name}`, import.meta.url));
 const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
+/** Runs in a page or worker: names of the scripts and WebAssembly files that it has asked for. */
+const scriptsHere = () =>
+  performance
+    .getEntriesByType("resource")
+    .map(({ name }) => new URL(name).pathname.split("/").at(-1))
+    .filter((name) => /\.(js|wasm)$/.test(name) && name !== "worker.js" && name !== "service-worker.js")
+    .sort();
 /** The stored size of the embedded model, as the page shows it. */
 const kept = size(EMBEDDED.weightBytes);
 
@@ -57,6 +64,8 @@ for (const width of [1280, 360]) {
       const bytes = await page.evaluate(`(${models})().reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)`);
       assert.ok(bytes < 200_000, `${bytes} bytes of the model`);
       assert.equal(asked("tokenizer.json") + asked(".wasm"), 0);
+      // A visitor waits for each level of imports as long as the network takes.
+      assert.deepEqual(await page.evaluate(scriptsHere), ["page.bundle.js"]);
       await assertAccessible(page, "first visit");
       await assertFits(page, "first visit");
       await assertStill(page, "first visit");
@@ -110,6 +119,7 @@ for (const width of [1280, 360]) {
         "worker",
         "under the page's own policy",
       );
+      assert.deepEqual(await page.workers()[0].evaluate(scriptsHere), ["tokenformer-web_bg.wasm"], "one script");
       assert.equal(await text(page), began + result.text);
       const phases = await page.evaluate(() => progress);
       assert.ok(phases.includes("download") && phases.at(-1) === "ready", phases.join());

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { nameBuild } from "../../scripts/name-build.mjs";
+import { finishBuild, nameBuild } from "../../scripts/name-build.mjs";
 
 const path = (relative) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 /** A WebAssembly module with nothing in it. */
@@ -31,6 +31,12 @@ export function buildFolder(files = {}) {
 export function namedBuild(files) {
   const folder = buildFolder(files);
   return { folder, name: nameBuild(folder) };
+}
+
+/** The same with its bundles, too: all that is deployed. */
+export async function finishedBuild(files) {
+  const folder = buildFolder(files);
+  return { folder, name: await finishBuild(folder) };
 }
 
 export function removeBuilds() {

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, posix } from "node:path";
+import { pathToFileURL } from "node:url";
 import { after, before, test } from "node:test";
 import { bundlePackage, bundleSingleFile, PACKAGE_FILES } from "../../scripts/bundle.mjs";
-import { namedBuild, removeBuilds } from "./build-folder.mjs";
+import { finishedBuild, namedBuild, removeBuilds } from "./build-folder.mjs";
 
 let build;
 let target;
@@ -66,4 +67,77 @@ test("an address of a file that lies beside no bundle is refused", async () => {
   const { folder } = namedBuild();
   writeFileSync(join(folder, "tokenformer.js"), 'export const icon = new URL("./page/icon.svg", import.meta.url);\n');
   await assert.rejects(bundleSingleFile(folder, folder), /icon\.svg, which lies beside no bundle/);
+});
+
+/** The addresses by which a script asks for modules and workers. @param {string} text */
+const addressesIn = (text) =>
+  [...text.matchAll(/^(?!\s*(?:\/\/|\/?\*)).*?(?: from |^import |import\(|new URL\()"(\.{1,2}\/[^"]+)"/gm)].map(
+    ([, address]) => address,
+  );
+
+test("a page of the site, and its worker, are a script each; the module is three", async () => {
+  const { folder, name } = await finishedBuild();
+  const site = (path) => readFileSync(join(folder, path), "utf8");
+  for (const page of readdirSync(folder).filter((file) => file.endsWith(".html"))) {
+    const scripts = [...site(page).matchAll(/<script type="module" src="([^"]+)"/g)].map(([, address]) => address);
+    assert.equal(scripts.length, 1, page);
+    const [path, query] = scripts[0].split("?");
+    assert.deepEqual([path.endsWith(".bundle.js"), query], [true, `build=${name}`], page);
+    // Besides the engine, which is another file, once a model is loaded.
+    const asked = new Set(addressesIn(site(path)).map((address) => posix.join(dirname(path), address)));
+    const engine = ["tokenformer-web_bg.wasm", "tokenformer-web.js", "lib/engine/worker.js"];
+    const isSmall = page === "conformance.html";
+    assert.deepEqual(
+      [...asked].sort(),
+      engine
+        .slice(0, isSmall ? 2 : 3)
+        .map((file) => `${file}?build=${name}`)
+        .sort(),
+      page,
+    );
+  }
+  assert.deepEqual(
+    addressesIn(site("lib/engine/worker.js")).filter((address) => !address.includes(".wasm")),
+    [],
+    "the worker imports nothing",
+  );
+  const of = (file) => new Set(addressesIn(site(file)));
+  assert.deepEqual(of("tokenformer.js"), new Set([`./lib/library.js?build=${name}`, `./lib/errors.js?build=${name}`]));
+  assert.ok(!of("lib/library.js").has(`./lib/engine/module.js?build=${name}`));
+});
+
+test("bundles are readable, know their build, and leave the modules beside them as they are", async () => {
+  const { folder, name } = await finishedBuild();
+  const site = (path) => readFileSync(join(folder, path), "utf8");
+  const bundle = site("page/page.bundle.js");
+  for (const words of [
+    "// lib/element/element.js",
+    "ElementView = class {",
+    "function composePrompts(",
+    `BUILD = "${name}"`,
+  ])
+    assert.ok(bundle.includes(words), words);
+  assert.ok(site("page/page.js").includes('import { showFirstView } from "./first-view.js'), "the module");
+  assert.equal(bundle.match(/customElements\.define\("token-former"/g).length, 1);
+  for (const file of readdirSync(folder, { recursive: true }).filter((file) => /\.js$/.test(file)))
+    assert.ok(!site(file).includes(folder), file);
+});
+
+test("errors and models of the published modules are of one class, whoever imports them", async () => {
+  const { folder, name } = await finishedBuild();
+  const from = (path) => import(`${pathToFileURL(join(folder, path))}`);
+  const { TokenFormer, TokenFormerError } = await from("tokenformer.js");
+  const { createTokenFormer } = await from("ai-sdk.js");
+  const { serveRequests } = await from("requests.js");
+  for (const wrong of [
+    () => TokenFormer.load(7),
+    () => createTokenFormer({ model: 7 }).languageModel(7),
+    () => serveRequests(7),
+  ])
+    await assert.rejects(
+      async () => wrong(),
+      (error) => error instanceof TokenFormerError && error.code === "invalid-argument",
+    );
+  const library = await import(`${pathToFileURL(join(folder, "lib/library.js"))}?build=${name}`);
+  assert.equal(library.TokenFormer, TokenFormer);
 });

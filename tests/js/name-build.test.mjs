@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { integrityOf, nameBuild, nameOf } from "../../scripts/name-build.mjs";
+import { SINGLE_FILE } from "../../scripts/bundle.mjs";
+import { finishBuild, integrityOf, nameBuild, nameOf } from "../../scripts/name-build.mjs";
 import { buildOf } from "../../www/lib/build.js";
-import { namedBuild, removeBuilds } from "./build-folder.mjs";
+import { finishedBuild, namedBuild, removeBuilds } from "./build-folder.mjs";
 
 after(removeBuilds);
 
@@ -28,19 +29,39 @@ test("the same files have the same name, once more too; others have another", ()
   copyFileSync(new URL("../../www/lib/engine/engines.js", import.meta.url), join(folder, "lib/engine/engines.js"));
   assert.equal(nameBuild(folder), name);
   assert.deepEqual(all(folder), before);
-  for (const path of ["lib/engine/lock.js", "page/page.css", "index.html", "page/icon.svg", "service-worker.js"]) {
+  for (const path of [
+    "lib/engine/lock.js",
+    "tokenformer.js",
+    "page/page.css",
+    "index.html",
+    "page/icon.svg",
+    "service-worker.js",
+  ]) {
     appendFileSync(join(folder, path), "\n");
     assert.notEqual(nameBuild(folder), name, path);
   }
 });
 
-test("the name stands in every file, and in every address by which one asks for another", () => {
-  const { folder, name } = namedBuild();
+test("a build with its bundles has the same name, once more too", async () => {
+  const { folder, name } = await finishedBuild();
+  assert.equal(namedBuild().name, name);
+  const before = all(folder);
+  assert.equal(await finishBuild(folder), name);
+  assert.deepEqual(all(folder), before);
+  // A module that has been put in its bundle's place by hand.
+  appendFileSync(join(folder, "tokenformer.js"), "\n");
+  copyFileSync(new URL("../../www/tokenformer.js", import.meta.url), join(folder, "tokenformer.js"));
+  assert.equal(await finishBuild(folder), name);
+  assert.deepEqual(all(folder), before);
+});
+
+test("the name stands in every file, and in every address by which one asks for another", async () => {
+  const { folder, name } = await finishedBuild();
   const relative = /"(?:\.{1,2}\/)?[\w./-]+\.(?:js|css|svg|wasm)(\?build=\w+)?"/g;
   for (const [path, text] of Object.entries(all(folder))) {
     assert.ok(text.includes(name), path);
     // Its lists are of this build; the page registers it under one address for all builds.
-    if (path === "service-worker.js") continue;
+    if (path === "service-worker.js" || path === SINGLE_FILE) continue; // tests/js/bundle.test.mjs
     for (const [whole, query] of text.matchAll(relative)) {
       const address = whole.slice(1, -1).split("?")[0];
       const isFile = [dirname(path), "", "lib"].some((from) => existsSync(join(folder, from, address)));
@@ -53,16 +74,29 @@ test("the name stands in every file, and in every address by which one asks for 
   assert.equal(buildOf(new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0))), null);
 });
 
-test("the service worker's list is all of the page, and nothing else", () => {
-  const { folder } = namedBuild();
+test("the service worker's list is all that the pages ask for, and the module", async () => {
+  const { folder } = await finishedBuild();
   const source = read(folder, "service-worker.js");
   const listed = (name) => JSON.parse(new RegExp(`^const ${name} = (\\[[^\\]]*\\]);$`, "m").exec(source)[1]);
   const engine = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
   assert.deepEqual(listed("ENGINE"), engine);
-  const wanted = filesOf(folder)
-    .filter((path) => path !== "service-worker.js" && !engine.includes(path))
-    .map((path) => (path === "index.html" ? "./" : path));
+  const pages = filesOf(folder).filter((path) => path.endsWith(".html"));
+  const asked = pages.flatMap((page) =>
+    [...read(folder, page).matchAll(/(?:src|href)="(?!www\/)([\w./-]+\.(?:js|css|svg))\?build=/g)].map(
+      ([, path]) => path,
+    ),
+  );
+  const module = ["tokenformer.js", "lib/library.js", "lib/errors.js", "lib/engine/worker.js"];
+  const wanted = [...new Set([...pages, ...asked, ...module])].map((path) => (path === "index.html" ? "./" : path));
+  assert.ok(wanted.length > 20);
   assert.deepEqual(listed("SHELL").toSorted(), wanted.toSorted());
+  for (const path of listed("SHELL")) assert.ok(existsSync(join(folder, path)), path);
+  // What the listed scripts ask for is listed as well: the page works without a network.
+  for (const path of listed("SHELL").filter((path) => path.endsWith(".js")))
+    for (const [, address] of read(folder, path).matchAll(
+      /^(?:(?:import|export|\}).* from |import )"(\.{1,2}\/[^"?]+\.js)\?build=[^"]*";$/gm,
+    ))
+      assert.ok(listed("SHELL").includes(join(dirname(path), address)), `${path} asks for ${address}`);
 });
 
 test("the files hold hash and size of the WebAssembly file, name and all", () => {

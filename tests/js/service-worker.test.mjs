@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { withoutShared } from "../../www/page/share-target.js";
-import { namedBuild, removeBuilds } from "./build-folder.mjs";
+import { finishedBuild, removeBuilds } from "./build-folder.mjs";
 
 const SCOPE = "https://site.example/app/";
 const ENGINE = ["tokenformer-web.js", "tokenformer-web_bg.wasm"];
@@ -15,9 +15,9 @@ const PAGE = "<p>Down for maintenance</p>";
 /** Two builds, one after the other. */
 let first;
 let second;
-before(() => {
-  first = namedBuild();
-  second = namedBuild({ "lib/engine/lock.js": "export class Lock {}\n" });
+before(async () => {
+  first = await finishedBuild();
+  second = await finishedBuild({ "lib/engine/lock.js": "export class Lock {}\n" });
 });
 after(removeBuilds);
 
@@ -140,7 +140,7 @@ test("it keeps all of the page, the engine once a model was loaded, and nothing 
   const worker = await it.worker(first).start();
   const [[name, shell]] = kept(it);
   assert.equal(name, first.name);
-  assert.ok(shell > 50, `${shell} files`);
+  assert.ok(shell > 20, `${shell} files`);
   for (const other of ["models/m/config.json", "x.json?1", "other/model.safetensors", "https://hub.example/app/a.js"])
     assert.equal(await worker.get(other), undefined, other);
   for (const more of [{ cache: "no-store" }, { range: "bytes=0-1" }, { method: "POST" }])
@@ -151,7 +151,7 @@ test("it keeps all of the page, the engine once a model was loaded, and nothing 
   it.host = down;
   for (const path of ["", "index.html?x", "bench.html?run=1", "evaluate.html?model=a/b", "tokenformer.js"])
     assert.equal(nameIn(await worker.text(path)), first.name, path);
-  for (const path of ["page/page.js", "lib/engine/worker.js", "page/evaluate/evaluate.css", ...ENGINE])
+  for (const path of ["page/page.bundle.js", "lib/engine/worker.js", "page/evaluate/evaluate.css", ...ENGINE])
     assert.ok((await worker.text(named(path, first))).includes(first.name), path);
 });
 
@@ -217,14 +217,14 @@ test("a page comes from the network, where that has one; what names its build is
   it.host = serves(second);
   it.asked.length = 0;
   assert.equal(nameIn(await worker.text("")), second.name);
-  assert.equal(nameIn(await worker.text(named("page/page.js", second))), second.name);
+  assert.equal(nameIn(await worker.text(named("page/page.bundle.js", second))), second.name);
   assert.equal(it.asked.length, 2);
-  assert.equal(nameIn(await worker.text(named("page/page.js", first))), first.name);
+  assert.equal(nameIn(await worker.text(named("page/page.bundle.js", first))), first.name);
   assert.equal(it.asked.length, 2, "nobody is asked for what is there");
   // Files that were passed through are not added to the copy: without a network it is all from one build.
   it.host = down;
   assert.equal(nameIn(await worker.text("")), first.name);
-  await assert.rejects(worker.get(named("page/page.js", second)), TypeError);
+  await assert.rejects(worker.get(named("page/page.bundle.js", second)), TypeError);
 });
 
 test("after a deployment old tabs go on with their files, and the engine is kept of the new build, too", async () => {
@@ -243,7 +243,7 @@ test("after a deployment old tabs go on with their files, and the engine is kept
   }
   assert.equal(nameIn(await worker.text("")), second.name);
   // Only one older build is kept, and other caches are left alone.
-  const third = namedBuild({ "lib/engine/lock.js": "export class Lock { third = 3 }\n" });
+  const third = await finishedBuild({ "lib/engine/lock.js": "export class Lock { third = 3 }\n" });
   for (const name of ["tokenformer-web-shell-2 /app/", "tokenformer-web-shell-3 0 /app/next/", "another"])
     it.stored.set(name, new Map());
   it.host = serves(third);
@@ -260,16 +260,16 @@ test("a build that does not come whole is not installed, and the good copy stays
   it.host = serves(first);
   const worker = await it.worker(first).start();
   const before = kept(it);
-  const isLock = ({ path }) => path === "lib/engine/lock.js";
+  const isScript = ({ path }) => path === "page/page.bundle.js";
   for (const [what, host] of [
-    ["a file is unavailable", serves(second, (asked) => (isLock(asked) ? unavailable() : null))],
-    ["a file is a page", serves(second, (asked) => (isLock(asked) ? maintenance() : null))],
+    ["a file is unavailable", serves(second, (asked) => (isScript(asked) ? unavailable() : null))],
+    ["a file is a page", serves(second, (asked) => (isScript(asked) ? maintenance() : null))],
     ["all files are a page", maintenance],
     [
       "a file is the build's page",
-      serves(second, (asked) => (isLock(asked) ? serves(second)({ path: "index.html" }) : null)),
+      serves(second, (asked) => (isScript(asked) ? serves(second)({ path: "index.html" }) : null)),
     ],
-    ["a file is the last build's", serves(second, (asked) => (isLock(asked) ? serves(first)(asked) : null))],
+    ["a file is the last build's", serves(second, (asked) => (isScript(asked) ? serves(first)(asked) : null))],
     [
       "the page is the last build's",
       serves(second, ({ path }) => (path === "index.html" ? serves(first)({ path }) : null)),
@@ -293,7 +293,7 @@ test("pages are asked of the host for the copy, whatever the browser's own cache
   };
   await it.worker(first).start();
   assert.deepEqual(
-    [seen.get("index.html"), seen.get("bench.html"), seen.get("lib/engine/lock.js")],
+    [seen.get("index.html"), seen.get("bench.html"), seen.get("page/page.bundle.js")],
     ["no-cache", "no-cache", "default"],
   );
 });
@@ -393,7 +393,7 @@ test("a storage that fails, and a connection that breaks once, do not stop a pag
   const it = browser();
   it.host = serves(first);
   const worker = await it.worker(first).start();
-  const path = named("page/page.js", first);
+  const path = named("page/page.bundle.js", first);
   it.caches.has = it.caches.open = () => Promise.reject(new DOMException("Unexpected internal error.", "UnknownError"));
   assert.equal(nameIn(await worker.text(path)), first.name);
   let times = 0;

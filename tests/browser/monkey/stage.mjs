@@ -45,7 +45,7 @@ export const FORBIDDEN = {
 /** `hasEmbedded`: whether the embedded model, which takes seconds, is loaded now and then. */
 export async function openStage(world, { hasEmbedded }) {
   const folder = mkdtempSync(join(tmpdir(), "tokenformer-monkey-"));
-  const builds = makeBuilds(folder);
+  const builds = await makeBuilds(folder);
   const models = join(folder, "models");
   const files = (fixture) => {
     const path = join(models, fixture);
