@@ -88,9 +88,35 @@ test("a worker that waits for the pages of the build before to be closed is told
   assert.deepEqual(next.messages, [{ type: "keep engine" }]);
 });
 
+test("a model that the visitor waits for comes before the copy of the page", async () => {
+  const idle = () => new Promise((resolve) => setTimeout(resolve));
+  await idle(); // for the tests before
+  for (const end of ["load", "error"]) {
+    const workers = activeWorkers();
+    let registered = 0;
+    workers.register = async () => (registered += 1);
+    setNavigator({ serviceWorker: workers });
+    const writer = Object.assign(new EventTarget(), { state: "idle" });
+    keepShell(writer);
+    writer.state = "loading";
+    await idle();
+    assert.equal(registered, 0);
+    writer.state = "idle";
+    writer.dispatchEvent(new Event(end));
+    assert.equal(registered, 1, end);
+    keepShell(writer);
+    await idle();
+    assert.equal(registered, 2, "at once, where nothing is loading");
+  }
+});
+
 test("who needs a controller asks for it", async () => {
-  setNavigator({ serviceWorker: activeWorkers() });
+  const workers = activeWorkers();
+  let registered = 0;
+  workers.register = async () => (registered += 1);
+  setNavigator({ serviceWorker: workers });
   assert.equal(await isControlled(), true);
+  assert.equal(registered, 1);
 });
 
 test("a page without service workers, or in a sandbox where asking for them throws, does without", async () => {

@@ -3,6 +3,8 @@
 
 /** The first worker that is installed takes the page over within moments. */
 const CONTROL_MS = 5000;
+/** How long a page that is never idle puts off registering it. */
+const IDLE_MS = 2000;
 
 /** The browser's service workers, or null: an insecure page has none, and in a sandboxed frame the access throws. */
 export function serviceWorkers() {
@@ -20,11 +22,25 @@ export function registerWorker() {
     .catch(() => {});
 }
 
+/**
+ * Registers the worker once the page is idle: a visitor who pressed the button at once waits for a model, and all that
+ * the worker fetches for later would delay it.
+ * @param {import("../tokenformer.js").TokenFormerElement} writer
+ */
+function registerWhenIdle(writer) {
+  const register = () => {
+    if (writer.state !== "loading") return registerWorker();
+    for (const type of ["load", "error"]) writer.addEventListener(type, register, { once: true });
+  };
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(register, { timeout: IDLE_MS });
+  else setTimeout(register);
+}
+
 /** Caches the page, and, once a model was loaded, the engine. @param {import("../tokenformer.js").TokenFormerElement} writer */
 export function keepShell(writer) {
   const workers = serviceWorkers();
   if (!workers) return;
-  registerWorker();
+  registerWhenIdle(writer);
   askForControl();
   // A visitor who never loads a model need not download the engine. After an update another worker must be told, one
   // that waits for the pages of the previous build to be closed.
@@ -59,6 +75,7 @@ export async function isControlled() {
   const workers = serviceWorkers();
   if (!workers) return false;
   if (!workers.controller) {
+    registerWorker(); // it may wait for a model that is loading
     await new Promise((resolve) => {
       workers.addEventListener("controllerchange", resolve, { once: true });
       setTimeout(resolve, CONTROL_MS);
