@@ -55,6 +55,7 @@ use crate::store::list::advice;
 use crate::store::serve::Version;
 use crate::store::{ModelKey, ModelRecord, Store};
 use crate::tokenizer::Tokenizer;
+use futures_util::future::try_join;
 use plan::{Plan, Work};
 use planner::plan;
 use progress::Reporter;
@@ -166,9 +167,12 @@ where
     async fn planned(&mut self, source: &Source<P>, exact: bool) -> Result<Made<D::Model>> {
         let plan = plan(source, self.request, exact).await?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
-        let mut cache = self.cache(&plan, &revision, exact).await?;
-        let room = self.devices.room(&plan.config, plan.quantization).await?;
-        let tokenizer_json = source.tokenizer().await?;
+        // The tokenizer comes while the store and the device get ready.
+        let opening = async {
+            let cache = self.cache(&plan, &revision, exact).await?;
+            Ok((cache, self.devices.room(&plan.config, plan.quantization).await?))
+        };
+        let ((mut cache, room), tokenizer_json) = try_join(opening, source.tokenizer()).await?;
         let tokenizer = tokenizer_json.as_deref().map(Tokenizer::from_json).transpose()?;
         if let Some(json) = &tokenizer_json {
             cache.keep_tokenizer(&sha256(json), P::Bytes::of(json)).await;
