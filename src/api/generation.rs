@@ -37,6 +37,9 @@ impl Generation {
             Err(e) => Err(e),
         };
         *self.generation.borrow_mut() = Some(generation);
+        if let Some(tuning) = &self.inner.tuning {
+            tuning.go();
+        }
         match result? {
             Some(chunk) => js::value(&chunk).map_err(|e| js::error(&e)),
             None => Ok(JsValue::UNDEFINED),

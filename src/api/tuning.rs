@@ -4,16 +4,22 @@ use crate::checkpoint::layout::Quantization;
 use crate::engine::{AbortFlag, Backend};
 use crate::error::Result;
 use crate::model::{Choice, GpuModel, Prepared};
+use crate::platform::browser::Browser;
+use crate::platform::wait::within;
 use crate::store::indexed_db::IndexedDb;
 use crate::store::remembered::{recall, remember};
 use futures_channel::oneshot;
 use js_sys::Date;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 /// Unfinished trials after which nothing is tried for a day: with some drivers, trials may lose the device.
 const MOST_UNFINISHED: u32 = 2;
 const DAY: f64 = 86_400e3;
+/// How long compiling waits for the first token of a text that is begun at once: it would keep the browser's GPU process
+/// busy, which held that token up by a tenth of a second.
+const FIRST_TOKEN: Duration = Duration::from_millis(400);
 
 /// What is remembered.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -31,6 +37,8 @@ pub struct Tuning {
     /// Name under which the outcome is stored; `None` if nothing is to be stored in this browser.
     name: Option<String>,
     state: RefCell<State>,
+    /// Compiling begins once this is dropped.
+    hold: Cell<Option<oneshot::Sender<()>>>,
 }
 
 struct State {
@@ -52,10 +60,16 @@ impl Tuning {
             trials = recall(&store, name).await.unwrap_or_default();
         }
         let mut state = State { trials, round: 0, compiling: None, ready: None };
+        let (hold, held) = oneshot::channel();
         if trials.unfinished < MOST_UNFINISHED || Date::now() - trials.begun > DAY {
-            state.compile(model, trials.choice);
+            state.compile_after(Some(held), model, trials.choice);
         }
-        Self { name, state: RefCell::new(state) }
+        Self { name, state: RefCell::new(state), hold: Cell::new(Some(hold)) }
+    }
+
+    /// The first token is there: compiling no longer waits.
+    pub fn go(&self) {
+        drop(self.hold.take());
     }
 
     /// Tries what was compiled, if it is ready; stops early if `abort` is set meanwhile.
@@ -91,6 +105,7 @@ impl Tuning {
 
     /// Waits until all is compiled.
     pub async fn compiled(&self) {
+        self.go();
         let compiling = self.state.borrow_mut().compiling.take();
         if let Some(compiling) = compiling
             && let Ok(prepared) = compiling.await
@@ -121,9 +136,17 @@ impl Tuning {
 impl State {
     /// Begins to compile what `choice` or the round wants; false if that is nothing.
     fn compile(&mut self, model: &GpuModel, choice: Option<Choice>) -> bool {
+        self.compile_after(None, model, choice)
+    }
+
+    /// The same after `held` has resolved, or a while.
+    fn compile_after(&mut self, held: Option<oneshot::Receiver<()>>, model: &GpuModel, choice: Option<Choice>) -> bool {
         let Some(preparation) = model.prepare(choice, self.round) else { return false };
         let (sender, receiver) = oneshot::channel();
         wasm_bindgen_futures::spawn_local(async move {
+            if let Some(held) = held {
+                within(&Browser, FIRST_TOKEN, held).await;
+            }
             // The receiver may be gone.
             let _ = sender.send(preparation.run().await);
         });
