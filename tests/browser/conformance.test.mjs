@@ -7,7 +7,7 @@ import { assertAccessible, assertFits, button, visitor } from "./visitor.mjs";
 
 let world;
 before(async () => {
-  world = await start({ zeroed: true });
+  world = await start();
 });
 after(() => world?.close());
 
