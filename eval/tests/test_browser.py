@@ -23,9 +23,9 @@ MODEL = os.environ.get("TOKENFORMER_EVAL_MODEL")
 BACKEND = os.environ.get("TOKENFORMER_EVAL_BACKEND", "webgpu")
 GPU = os.environ.get("TOKENFORMER_EVAL_GPU", "swiftshader")
 FULL = os.environ.get("TOKENFORMER_FULL") == "1"
-PASSAGES = 50 if FULL else 12
+PASSAGES = 50 if FULL else 6
 #: Two windows for the words of the first chapter that are read.
-CONTEXT, WORDS = (512, 500) if FULL else (256, 250)
+CONTEXT, WORDS = (512, 500) if FULL else (160, 150)
 #: Of different lengths, and one text ends before the others: the page writes them at once.
 PROMPTS = (
     "The king had three daughters, and",
