@@ -99,7 +99,7 @@ fn tokens_are_chosen_as_the_host_would() {
         assert!(otherwise <= 1, "{otherwise} of {STEPS} differ: {sampling:?}");
         (steps, differing) = (steps + STEPS, differing + otherwise);
         // Without steps ahead (logprobs need every step's logits), and once more: the same tokens.
-        for logprobs in [1, 0] {
+        for logprobs in [1, 0].into_iter().take(if is_full() { 2 } else { 1 }) {
             let options =
                 GenerateOptions { max_tokens: STEPS, sampling: sampling.clone(), logprobs, ..Default::default() };
             model.reset();

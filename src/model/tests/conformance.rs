@@ -1,12 +1,13 @@
 //! Each kernel alone. `TOKENFORMER_FULL` runs every size with every format, `TOKENFORMER_KERNELS=keys,layers` only
 //! these kernels, and `TOKENFORMER_TABLE` prints the table.
 
+use super::is_full;
 use crate::error::ErrorCode;
 use crate::model::conformance::{Row, Tier, run};
 
 #[test]
 fn every_kernel_does_what_plain_arithmetic_does() {
-    let tier = if std::env::var("TOKENFORMER_FULL").is_ok() { Tier::Full } else { Tier::Short };
+    let tier = if is_full() { Tier::Full } else { Tier::Short };
     let named = std::env::var("TOKENFORMER_KERNELS").unwrap_or_default();
     let kernels: Vec<String> = named.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let mut wrong = Vec::new();

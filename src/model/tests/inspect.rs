@@ -137,7 +137,7 @@ fn what_fires_and_what_is_ablated_agree_with_the_reference() {
     let portable = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     pollster::block_on(compare_inside(&portable, &uneven, Quantization::Q4, None));
     // Single kernels are compared in every format by the conformance table.
-    if std::env::var("TOKENFORMER_FULL").is_err() {
+    if !is_full() {
         return;
     }
     pollster::block_on(compare_inside(&gpu_that_is(true, &GpuOptions::default()), &uneven, Quantization::Q8, None));

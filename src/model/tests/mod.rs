@@ -28,6 +28,11 @@ use std::rc::Rc;
 /// same tables: keys and values are rounded to f16 by both, after sums in another order.
 const TOLERANCE: f64 = 2e-3;
 
+/// Whether `scripts/test full` runs: every case.
+fn is_full() -> bool {
+    std::env::var("TOKENFORMER_FULL").is_ok()
+}
+
 fn config(json: &str) -> ModelConfig {
     PartialConfig::from_json(json.as_bytes()).and_then(PartialConfig::finish).expect("config")
 }

@@ -181,7 +181,7 @@ fn packs_agree_with_plain_arithmetic_in_one_dispatch() {
         (&f16, Quantization::Q4, Team { arithmetic: Arithmetic::F16, ..ALONE }),
         (&subgroups, Quantization::F16, ALONE),
     ];
-    let count = if std::env::var("TOKENFORMER_FULL").is_ok() { cases.len() } else { 1 };
+    let count = if is_full() { cases.len() } else { 1 };
     for (gpu, q, team) in cases.into_iter().take(count) {
         let Some(gpu) = gpu else { continue };
         pollster::block_on(compare_packs(gpu, &uneven, q, Some(team)));

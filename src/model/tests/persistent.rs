@@ -42,7 +42,7 @@ fn persistent_workgroups_agree_with_the_reference() {
         (&subgroups, with(64, 1, 1, NormActivation::L2NormGelu), Quantization::Q4, ALONE),
         (&subgroups, with(192, 2, 2, NormActivation::GeluL2Norm), Quantization::Q4, ALONE),
     ];
-    let count = if std::env::var("TOKENFORMER_FULL").is_ok() { cases.len() } else { 3 };
+    let count = if is_full() { cases.len() } else { 3 };
     for (gpu, c, q, team) in cases.into_iter().take(count) {
         // 150 positions are two stretches of the attention, and the first step is alone in the second.
         let Some(gpu) = gpu else { continue };
