@@ -34,9 +34,9 @@ const FLAGS = [
 /**
  * Starts the servers and a browser, with more options of playwright's `launch`; `close` stops both. Without WebGPU the
  * embedded model runs on the CPU, many times as fast as on a software GPU: for tests of what surrounds it.
- * `zeroed`: kernels are compiled as for visitors, which takes three times as long.
+ * In the full tier kernels are compiled as for visitors, with memory that is zeroed, which takes three times as long.
  */
-export async function start({ webgpu = true, zeroed = FULL, ...more } = {}) {
+export async function start({ webgpu = true, ...more } = {}) {
   mkdirSync(OUTPUT, { recursive: true });
   const requests = [];
   const onRequest = (request) => requests.push(`${request.method} ${request.url}`);
@@ -53,7 +53,7 @@ export async function start({ webgpu = true, zeroed = FULL, ...more } = {}) {
   if (!executablePath) throw new Error("No headless Chromium: run scripts/setup --tests.");
   const browser = await chromium.launch({
     executablePath,
-    args: [...FLAGS, ...(webgpu ? WEBGPU : ["--disable-features=WebGPU"]), ...(webgpu && !zeroed ? [UNZEROED] : [])],
+    args: [...FLAGS, ...(webgpu ? WEBGPU : ["--disable-features=WebGPU"]), ...(webgpu && !FULL ? [UNZEROED] : [])],
     ...more,
   });
   if (webgpu) takeSoftwareGpu(browser);
