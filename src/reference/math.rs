@@ -30,13 +30,14 @@ const FEW: usize = 2;
 
 /// Inner product in as many sums as fit into registers: additions to a single sum wait for each other.
 #[cfg(not(target_arch = "wasm32"))]
+#[allow(clippy::needless_range_loop)] // zip is not inlined here from another unit of the crate, and takes longer than the sums
 fn dot_in_lanes(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut sums = [0.0f32; LANES];
     for (a, b) in a.iter().zip(b) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
         }
     }
     sums.iter().sum::<f32>() + dot(rest_a, rest_b)

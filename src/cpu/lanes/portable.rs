@@ -17,16 +17,19 @@ pub struct H8([i16; 8]);
 
 impl F4 {
     /// The same four times.
+    #[inline(always)]
     pub fn splat(x: f32) -> Self {
         Self([x; 4])
     }
 
     /// From memory.
+    #[inline(always)]
     pub fn of(x: &[f32; 4]) -> Self {
         Self(*x)
     }
 
     /// Four finite f16.
+    #[inline(always)]
     pub fn of_halves(x: &[u16; 4]) -> Self {
         // The exponent's bias is 112 less; 2^112 also normalizes what is subnormal.
         Self(x.map(|h| {
@@ -36,31 +39,37 @@ impl F4 {
     }
 
     /// To memory.
+    #[inline(always)]
     pub fn array(self) -> [f32; 4] {
         self.0
     }
 
     /// The larger of each two.
+    #[inline(always)]
     pub fn max(self, other: Self) -> Self {
         Self(from_fn(|i| if self.0[i] < other.0[i] { other.0[i] } else { self.0[i] }))
     }
 
     /// Magnitudes.
+    #[inline(always)]
     pub fn abs(self) -> Self {
         Self(self.0.map(f32::abs))
     }
 
     /// The nearest integers; ties go to the even one.
+    #[inline(always)]
     pub fn nearest(self) -> Self {
         Self(self.0.map(f32::round_ties_even))
     }
 
     /// 2^x for integers from −126 to 127.
+    #[inline(always)]
     pub fn power_of_two(self) -> Self {
         Self(self.0.map(|x| f32::from_bits(((x as i32 + 127) << 23) as u32)))
     }
 
     /// Its magnitudes with the signs of `other`.
+    #[inline(always)]
     pub fn with_sign_of(self, other: Self) -> Self {
         Self(from_fn(|i| self.0[i].copysign(other.0[i])))
     }
@@ -69,6 +78,7 @@ impl F4 {
 impl Add for F4 {
     type Output = Self;
 
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self(from_fn(|i| self.0[i] + other.0[i]))
     }
@@ -77,6 +87,7 @@ impl Add for F4 {
 impl Sub for F4 {
     type Output = Self;
 
+    #[inline(always)]
     fn sub(self, other: Self) -> Self {
         Self(from_fn(|i| self.0[i] - other.0[i]))
     }
@@ -85,6 +96,7 @@ impl Sub for F4 {
 impl Mul for F4 {
     type Output = Self;
 
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(from_fn(|i| self.0[i] * other.0[i]))
     }
@@ -93,6 +105,7 @@ impl Mul for F4 {
 impl Div for F4 {
     type Output = Self;
 
+    #[inline(always)]
     fn div(self, other: Self) -> Self {
         Self(from_fn(|i| self.0[i] / other.0[i]))
     }
@@ -101,6 +114,7 @@ impl Div for F4 {
 impl Add for I4 {
     type Output = Self;
 
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self(from_fn(|i| self.0[i].wrapping_add(other.0[i])))
     }
@@ -108,6 +122,7 @@ impl Add for I4 {
 
 impl I4 {
     /// The nearest f32.
+    #[inline(always)]
     pub fn to_float(self) -> F4 {
         F4(self.0.map(|x| x as f32))
     }
@@ -115,11 +130,13 @@ impl I4 {
 
 impl H8 {
     /// From memory.
+    #[inline(always)]
     pub fn of(x: &[i16; 8]) -> Self {
         Self(*x)
     }
 
     /// 32 elements of four bits, less 8 each: 0, 2, … 14; 16, 18, … 30; 1, 3, … 15; 17, 19, … 31.
+    #[inline(always)]
     pub fn of_nibbles(x: &[u8; 16]) -> [Self; 4] {
         let low = |from: usize| Self(from_fn(|i| i16::from(x[from + i] & 15) - 8));
         let high = |from: usize| Self(from_fn(|i| i16::from(x[from + i] >> 4) - 8));
@@ -127,11 +144,13 @@ impl H8 {
     }
 
     /// 32 elements of eight bits, less 128 each, in their order.
+    #[inline(always)]
     pub fn of_bytes(x: &[u8; 32]) -> [Self; 4] {
         from_fn(|part| Self(from_fn(|i| i16::from(x[part * 8 + i]) - 128)))
     }
 
     /// Products, each two neighbouring ones added.
+    #[inline(always)]
     pub fn dot(self, other: Self) -> I4 {
         let product = |i: usize| i32::from(self.0[i]) * i32::from(other.0[i]);
         I4(from_fn(|i| product(2 * i).wrapping_add(product(2 * i + 1))))
