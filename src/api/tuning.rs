@@ -3,34 +3,19 @@
 use crate::checkpoint::layout::Quantization;
 use crate::engine::{AbortFlag, Backend};
 use crate::error::Result;
+use crate::load::tuned::{Trials, name};
 use crate::model::{Choice, GpuModel, Prepared};
 use crate::platform::browser::Browser;
 use crate::platform::wait::within;
 use crate::store::indexed_db::IndexedDb;
 use crate::store::remembered::{recall, remember};
 use futures_channel::oneshot;
-use js_sys::Date;
-use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-/// Unfinished trials after which nothing is tried for a day: with some drivers, trials may lose the device.
-const MOST_UNFINISHED: u32 = 2;
-const DAY: f64 = 86_400e3;
 /// How long compiling waits for the first token of a text that is begun at once: it would keep the browser's GPU process
 /// busy, which held that token up by a tenth of a second.
 const FIRST_TOKEN: Duration = Duration::from_millis(400);
-
-/// What is remembered.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
-struct Trials {
-    /// What was found; `None` if nothing was yet.
-    choice: Option<Choice>,
-    /// Trials that were started since and did not end.
-    unfinished: u32,
-    /// When the last of them was started, in milliseconds since 1970.
-    begun: f64,
-}
 
 /// Kernels that are being compiled for a model, then waiting to be tried.
 pub struct Tuning {
@@ -52,7 +37,7 @@ struct State {
 impl Tuning {
     /// Begins to compile for a model. `keeps`: the outcome may be stored, and perhaps already was.
     pub async fn begin(model: &GpuModel, quantization: Quantization, keeps: bool) -> Self {
-        let name = keeps.then(|| name(model, quantization));
+        let name = keeps.then(|| name(model.gpu(), model.config(), quantization, model.context_length()));
         let mut trials = Trials::default();
         if let Some(name) = &name
             && let Ok(store) = IndexedDb::open().await
@@ -61,8 +46,10 @@ impl Tuning {
         }
         let mut state = State { trials, round: 0, compiling: None, ready: None };
         let (hold, held) = oneshot::channel();
-        if trials.unfinished < MOST_UNFINISHED || Date::now() - trials.begun > DAY {
-            state.compile_after(Some(held), model, trials.choice);
+        if trials.may_go_on() {
+            // One that is remembered was compiled while the model was loaded.
+            let held = trials.choice.is_none().then_some(held);
+            state.compile_after(held, model, trials.choice);
         }
         Self { name, state: RefCell::new(state), hold: Cell::new(Some(hold)) }
     }
@@ -88,7 +75,7 @@ impl Tuning {
             return Ok(());
         }
         // If the trial loses the device, or the page closes, this is what the next visit finds.
-        self.remember(Trials { unfinished: before.unfinished + 1, begun: Date::now(), ..before }).await;
+        self.remember(before.one_more()).await;
         match model.tune(&prepared, abort).await? {
             None => {
                 self.state.borrow_mut().ready = Some(prepared); // another time
@@ -171,11 +158,4 @@ impl State {
         self.round += usize::from(!tried.is_remembered());
         self.compile(model, None)
     }
-}
-
-/// What the outcome depends on: kernels, browser, adapter and its features, the model's shape, precision and context.
-fn name(model: &GpuModel, quantization: Quantization) -> String {
-    let shape = serde_json::to_string(model.config()).unwrap_or_default();
-    let (version, precision, context) = (env!("CARGO_PKG_VERSION"), quantization.as_str(), model.context_length());
-    format!("tuning|{version}|{}|{precision}|{context}|{shape}", model.gpu().describe())
 }

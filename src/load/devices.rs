@@ -3,6 +3,7 @@
 use super::progress::Reporter;
 use super::request::{Request, Wanted};
 use super::target::{Device, Target};
+use super::tuned::{self, Trials};
 use super::upload::Devices;
 use super::verdict::Verdict;
 use crate::any_model::AnyModel;
@@ -12,10 +13,12 @@ use crate::cpu::{self, Reason};
 use crate::error::{ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hub::retry::SILENCE;
+use crate::model::Choice;
 use crate::platform::Platform;
 use crate::platform::browser::Browser;
 use crate::platform::wait::within;
 use crate::store::indexed_db::IndexedDb;
+use crate::store::remembered::recall;
 use futures_channel::oneshot;
 use js_sys::Uint8Array;
 use std::rc::Rc;
@@ -131,7 +134,15 @@ impl Devices<Uint8Array> for BrowserDevices<'_> {
 
     async fn room(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Target> {
         let device = self.device_for(config, quantization).await?;
-        device.room(config.clone(), quantization, self.request.context_length).await
+        let mut room = device.room(config.clone(), quantization, self.request.context_length).await?;
+        if let (Target::Gpu(loading), Some(store)) = (&mut room, &self.store) {
+            let name = tuned::name(&loading.gpu, config, quantization, loading.context_length());
+            let trials: Trials = recall(store, &name).await.unwrap_or_default();
+            if let (true, Some(Choice { team: Some(team) })) = (trials.may_go_on(), trials.choice) {
+                loading.compile_team(team);
+            }
+        }
+        Ok(room)
     }
 
     async fn finish(&mut self, room: Target, config: &ModelConfig, notes: &mut Vec<String>) -> Result<AnyModel> {

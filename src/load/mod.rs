@@ -34,6 +34,8 @@ pub mod stored;
 pub mod target;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "wasm32")]
+pub mod tuned;
 pub mod turn;
 pub mod unit;
 pub mod units;

@@ -18,7 +18,7 @@ use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::engine::{Backend, Changes};
 use crate::error::Result;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Warm};
 use std::rc::Rc;
 
 /// Layers of a chunk in its first submit, which are recorded while the GPU waits, and in each of the others.
@@ -56,6 +56,8 @@ pub struct GpuModel {
     pub(super) together: Option<TogetherPlan>,
     /// A training in progress.
     pub(super) training: Option<Training>,
+    /// A team's kernel that was compiled while the model was loaded: while it is kept, it is not compiled again.
+    pub(super) _team: Option<Warm>,
     pub(super) weight_bytes: u64,
     pub(super) len: usize,
     /// Last, so that it is dropped after its buffers.

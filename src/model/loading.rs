@@ -1,6 +1,8 @@
 //! From a model's shape to buffers on the GPU, and from there to a model that can run.
 
 use super::gpu_model::GpuModel;
+use super::kernels::layers::Team;
+use super::persistent;
 use super::plan::{Parts, Plan};
 use super::room;
 use super::scratch::Scratch;
@@ -25,6 +27,8 @@ pub struct Loading {
     pub(super) scratch: Scratch,
     /// Kernels that are being compiled.
     kernels: Vec<Warm>,
+    /// The kernel of a team that will be tried first.
+    team: Option<Warm>,
     /// The device. Last, so that it is dropped after its buffers.
     pub gpu: Rc<Gpu>,
 }
@@ -49,7 +53,15 @@ impl Loading {
         // The slowest ones start first, so that loading does not end up waiting for them.
         kernels.sort_by_cached_key(|kernel| Reverse(kernel.source().map_or(0, |source| source.len())));
         kernels.iter_mut().for_each(|kernel| kernel.begin(&gpu));
-        Ok(Self { weights, config, quantization, weight_bytes, scratch, kernels, gpu })
+        Ok(Self { weights, config, quantization, weight_bytes, scratch, kernels, team: None, gpu })
+    }
+
+    /// Also begins to compile the layers' kernel for a team; nobody waits for it.
+    pub fn compile_team(&mut self, team: Team) {
+        let Self { gpu, config, weights, scratch, .. } = self;
+        let parts = Parts { gpu, config, weights, scratch, packs: None };
+        self.team = persistent::warm(parts, team);
+        self.team.iter_mut().for_each(|kernel| kernel.begin(&self.gpu));
     }
 
     /// Positions of the KV cache.
@@ -62,7 +74,7 @@ impl Loading {
     /// # Errors
     /// `webgpu-unavailable` if a kernel does not compile.
     pub async fn finish(self) -> Result<GpuModel> {
-        let Self { weights, config, quantization, weight_bytes, scratch, mut kernels, gpu } = self;
+        let Self { weights, config, quantization, weight_bytes, scratch, mut kernels, team, gpu } = self;
         for kernel in &mut kernels {
             // What fails here fails again below, with a message.
             kernel.is_compiled().await;
@@ -96,6 +108,7 @@ impl Loading {
             several: Several::default(),
             together: None,
             training: None,
+            _team: team,
             weight_bytes,
             len,
             gpu,

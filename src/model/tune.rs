@@ -2,7 +2,8 @@
 //!
 //! Compiling takes seconds on some drivers, so a model starts with many small dispatches, and the kernels for
 //! persistent workgroups are compiled in the background. Once they are compiled, the next completion starts with a few
-//! steps of each way; the fastest is kept, and remembered for the adapter.
+//! steps of each way; the fastest is kept, and remembered for the adapter. On a later visit its kernel is compiled while
+//! the model is loaded, and only its logits are compared before it is used.
 
 use super::gpu_model::GpuModel;
 use super::kernels::layers::{Arithmetic, Team};
@@ -27,9 +28,6 @@ const LONGEST: f64 = 0.5;
 pub(super) const TOLERANCE: f64 = 5e-3;
 /// Spin limit of a workgroup, in polls: about 20 ms.
 const SPIN_LIMIT: usize = 20_000;
-/// How much slower than many dispatches a remembered team may be measured and still be used: trials are short and
-/// noisy.
-const DOUBT: f64 = 1.3;
 /// Vendors of phone GPUs. Persistent workgroups are untested there, and their drivers take long to compile.
 const PHONES: [&str; 4] = ["arm", "img-tec", "qualcomm", "samsung"];
 /// Vendors whose GPUs multiply bytes four at a time; where that is emulated by other instructions, it is slower.
@@ -184,6 +182,11 @@ impl GpuModel {
         if candidates.len() == 1 {
             return Ok(Some(Choice { team: None }));
         }
+        if prepared.is_remembered {
+            // It was the fastest on this device before; a text that waits is not held up by timing it again.
+            self.persistent = candidates.pop().and_then(|candidate| candidate.persistent);
+            return Ok(Some(Choice { team: self.team() }));
+        }
         // In turn, and repeatedly: a GPU that was idle speeds up for a while, whichever way is being timed.
         let from = Instant::now();
         for round in 0..ROUNDS {
@@ -201,9 +204,6 @@ impl GpuModel {
             if round > 0 && from.elapsed().as_secs_f64() > LONGEST {
                 break;
             }
-        }
-        if prepared.is_remembered {
-            candidates[0].seconds *= DOUBT;
         }
         let fastest = candidates.into_iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds));
         self.persistent = fastest.and_then(|candidate| candidate.persistent);

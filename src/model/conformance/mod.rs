@@ -5,6 +5,7 @@
 //! runs it in buffers that were not zero before; `suite` runs all cases, as on each kind of device.
 
 mod attention;
+mod byte_rows;
 mod bytes;
 mod case;
 mod choice;

@@ -1,6 +1,6 @@
 //! Cases of the kernels of a Pattention: `keys`, `values`, `matmul`, `matmul_few`, `weights`.
 
-use super::bytes;
+use super::byte_rows;
 use super::case::{Cases, DependsOn, FORMATS, SIZES};
 use super::lab::{Lab, Values as TableValues, Wanted};
 use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
@@ -304,7 +304,9 @@ pub fn product(
     let TableShape { rows, cols } = weights.table.shape();
     // A sum is split at rounds of this many columns.
     let (round, in_bytes) = match (way, weights.table.quantized()) {
-        (Way::Bytes, Some(format)) => (32, Some(bytes::rows(lab, tokens, segments * weights.table.groups(), format))),
+        (Way::Bytes, Some(format)) => {
+            (32, Some(byte_rows::rows(lab, tokens, segments * weights.table.groups(), format)))
+        }
         _ => (16, None),
     };
     let x = match &in_bytes {
