@@ -23,6 +23,11 @@ pub struct Model<B> {
     spaced: OnceCell<Option<Arc<[bool]>>>,
 }
 
+/// How many tokens both begin with.
+pub(super) fn in_common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
 impl<B: Backend> Model<B> {
     /// Joins an engine with a tokenizer, if there is one.
     ///
@@ -140,7 +145,7 @@ impl<B: Backend> Model<B> {
 
     /// Keeps what `ids` and the KV cache both begin with, but at most `most` tokens; returns their number.
     pub(super) fn reuse(&mut self, ids: &[u32], most: usize) -> usize {
-        let common = self.cached.iter().zip(ids).take_while(|(a, b)| a == b).count().min(most);
+        let common = in_common(&self.cached, ids).min(most);
         self.backend.truncate(common);
         self.cached.truncate(common);
         common

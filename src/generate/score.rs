@@ -1,6 +1,6 @@
 //! Log-probabilities of given texts.
 
-use super::model::Model;
+use super::model::{Model, in_common};
 use super::options::Prompt;
 use crate::engine::{AbortFlag, Backend, ScoredText, TokenScore};
 use crate::error::{Error, Result};
@@ -119,9 +119,8 @@ impl<B: Backend> Model<B> {
     fn fit_together<'a>(&self, sequences: impl Iterator<Item = &'a Sequence>) -> usize {
         let (mut before, mut tokens, mut count) = (self.context(), 0, 0);
         for Sequence { ids, .. } in sequences {
-            let in_common = before.iter().zip(ids).take_while(|(a, b)| a == b).count();
             tokens += ids.len() - 1;
-            if ids.len() == 1 || in_common > MOST_REPEATED || tokens > self.backend().most_together() {
+            if ids.len() == 1 || in_common(before, ids) > MOST_REPEATED || tokens > self.backend().most_together() {
                 break;
             }
             (before, count) = (ids, count + 1);

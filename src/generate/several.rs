@@ -5,7 +5,7 @@
 //! the others.
 
 use super::completion::Generation;
-use super::model::Model;
+use super::model::{Model, in_common};
 use super::options::{GenerateOptions, Prompt};
 use super::result::{Chunk, Completion};
 use crate::engine::{AbortFlag, Backend, MOST_ROWS, Row};
@@ -70,7 +70,7 @@ impl Several {
         let mut common = contexts.next().unwrap_or_default();
         common.pop(); // each has a last token of its own to go on from
         for ids in contexts {
-            let shared = common.iter().zip(&ids[..ids.len() - 1]).take_while(|(a, b)| a == b).count();
+            let shared = in_common(&common, &ids[..ids.len() - 1]);
             common.truncate(shared);
         }
         Ok(Self { candidates, abort, common, rows: Vec::new(), made: 0, most: 0, taken: 0, turn: 0 })

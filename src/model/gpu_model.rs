@@ -19,6 +19,7 @@ use crate::config::ModelConfig;
 use crate::engine::{Backend, Changes};
 use crate::error::Result;
 use crate::gpu::{Gpu, Warm};
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Layers of a chunk in its first submit, which are recorded while the GPU waits, and in each of the others.
@@ -160,8 +161,13 @@ impl GpuModel {
     /// the caller will check whether they timed out. The first `done` layers were submitted by
     /// [`submit_first_layers`](Self::submit_first_layers).
     pub(super) fn layers(&self, pass: &mut wgpu::ComputePass<'_>, (count, done): (usize, usize), may_fail: bool) {
-        let (past, layers) = (self.len, done..self.depth);
-        if done == 0 {
+        self.some_layers(pass, (count, done..self.depth), may_fail);
+    }
+
+    /// The same for some of the layers; the embeddings come before the first.
+    fn some_layers(&self, pass: &mut wgpu::ComputePass<'_>, (count, layers): (usize, Range<usize>), may_fail: bool) {
+        let past = self.len;
+        if layers.start == 0 {
             self.plan.embed.record(pass, past, count);
         }
         let stages = match &self.persistent {
@@ -175,16 +181,10 @@ impl GpuModel {
     /// Submits the first layers of a chunk in pieces, so that the GPU computes while the host records the rest; returns
     /// how many. None of a single token, whose step is short.
     pub(super) fn submit_first_layers(&self, count: usize) -> usize {
-        let (past, mut done) = (self.len, 0);
+        let mut done = 0;
         while count > 1 && done + LAYERS_AT_ONCE < self.depth {
             let next = if done == 0 { FIRST_LAYERS } else { done + LAYERS_AT_ONCE };
-            self.submit(0, |pass| {
-                if done == 0 {
-                    self.plan.embed.record(pass, past, count);
-                }
-                let layers = (done..next, self.config.num_layers);
-                self.stages().prefill.record_layers(pass, (past, count), layers);
-            });
+            self.submit(0, |pass| self.some_layers(pass, (count, done..next), false));
             done = next;
         }
         done

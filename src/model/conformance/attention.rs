@@ -24,11 +24,13 @@ pub fn add(cases: &mut Cases) {
             }
             let (d, head, _) = shape;
             let size = format!("{tokens} × {d}, heads of {head}");
-            cases.add(("append", size.clone(), None), "", DependsOn::Nothing, move |lab| append(lab, tokens, shape));
+            cases.add(("append", size.clone(), None), "", DependsOn::Nothing, move |lab| {
+                append(lab, (5, tokens), None, shape)
+            });
             for past in [0, 17] {
                 let variant = format!("after {past}");
                 cases.add(("attention_prefill", size.clone(), None), &variant, DependsOn::Memory, move |lab| {
-                    prefill(lab, (past, tokens), shape)
+                    prefill(lab, (past, tokens), None, shape)
                 });
             }
             let length = format!("{tokens} × {d}, heads of {head}");
@@ -41,10 +43,10 @@ pub fn add(cases: &mut Cases) {
         let shape @ (d, head, _) = HEADS[i];
         let size = format!("{texts:?} × {d}, heads of {head}");
         cases.add(("append", size.clone(), None), "texts together", DependsOn::Nothing, move |lab| {
-            append_together(lab, texts, shape)
+            append(lab, (0, texts.iter().sum()), Some(texts), shape)
         });
         cases.add(("attention_prefill", size, None), "texts together", DependsOn::Memory, move |lab| {
-            prefill_together(lab, texts, shape)
+            prefill(lab, (0, texts.iter().sum()), Some(texts), shape)
         });
     }
     // Tokens that the texts share, and tokens of each text, including the step's.
@@ -71,17 +73,31 @@ pub fn add(cases: &mut Cases) {
     }
 }
 
-fn append(lab: &mut Lab<'_>, tokens: usize, (d, head, dims): (usize, usize, usize)) -> Result<()> {
-    let (past, base) = (5, 10_000.0);
-    let context = past + tokens + 2;
-    let rotary = Rotary { head, dims };
+/// For texts of these lengths one after another, for each token the number of its text's first one.
+fn starts_of(texts: &[usize]) -> Vec<u32> {
+    let mut starts = Vec::new();
+    texts.iter().for_each(|tokens| starts.resize(starts.len() + tokens, starts.len() as u32));
+    starts
+}
+
+/// Appends one text, or with `together` texts of these lengths.
+fn append(
+    lab: &mut Lab<'_>,
+    (past, tokens): (usize, usize),
+    together: Option<&[usize]>,
+    (d, head, dims): (usize, usize, usize),
+) -> Result<()> {
+    let (context, base, rotary) = (past + tokens + 2, 10_000.0, Rotary { head, dims });
+    let starts = together.map_or(vec![0; tokens], starts_of);
     let qkv = lab.numbers(tokens * 3 * d, 1.0);
-    let column =
-        |which: usize| -> Vec<f32> { (0..tokens).flat_map(|t| qkv[(t * 3 + which) * d..][..d].to_vec()).collect() };
-    let turned = |which: usize| {
-        let mut x = column(which);
-        math::rotate(&mut x, d, (head, dims), base, past);
-        math::paired(&x, (head, dims))
+    let row = |t: usize, which: usize| qkv[(t * 3 + which) * d..][..d].to_vec();
+    let turned = |which: usize| -> Vec<f32> {
+        let turn = |(t, start): (usize, &u32)| {
+            let mut x = row(t, which);
+            math::rotate(&mut x, d, (head, dims), base, past + t - *start as usize);
+            math::paired(&x, (head, dims))
+        };
+        starts.iter().enumerate().flat_map(turn).collect()
     };
     let (step, input) = (lab.step(Step::new(past, tokens)), lab.input(&qkv));
     let angles = lab.input(&rotary.angles(base, context));
@@ -94,74 +110,15 @@ fn append(lab: &mut Lab<'_>, tokens: usize, (d, head, dims): (usize, usize, usiz
         values: values.buffer.as_entire_buffer_binding(),
         angles: &angles,
     };
-    lab.run(&Append { hidden: d, rotary }.dispatch(&buffers))?;
+    let (kernel, firsts) = (Append { hidden: d, rotary }, lab.input(&starts));
+    let dispatch = match together {
+        None => kernel.dispatch(&buffers),
+        Some(_) => kernel.dispatch_together(&buffers, &firsts),
+    };
+    lab.run(&dispatch)?;
     lab.expect(&q, Wanted::Floats { values: turned(0), tolerance: 1e-5 });
     lab.expect_rows(&keys, (past, d), turned(1));
-    lab.expect_rows(&values, (past, d), column(2));
-    Ok(())
-}
-
-/// For texts of these lengths one after another, for each token the number of its text's first one.
-fn starts_of(texts: &[usize]) -> Vec<u32> {
-    let mut starts = Vec::new();
-    texts.iter().for_each(|tokens| starts.resize(starts.len() + tokens, starts.len() as u32));
-    starts
-}
-
-fn append_together(lab: &mut Lab<'_>, texts: &[usize], (d, head, dims): (usize, usize, usize)) -> Result<()> {
-    let (base, rotary, starts) = (10_000.0, Rotary { head, dims }, starts_of(texts));
-    let tokens = starts.len();
-    let qkv = lab.numbers(tokens * 3 * d, 1.0);
-    let row = |t: usize, which: usize| qkv[(t * 3 + which) * d..][..d].to_vec();
-    let turned = |which: usize| -> Vec<f32> {
-        let turn = |(t, start): (usize, &u32)| {
-            let mut x = row(t, which);
-            math::rotate(&mut x, d, (head, dims), base, t - *start as usize);
-            math::paired(&x, (head, dims))
-        };
-        starts.iter().enumerate().flat_map(turn).collect()
-    };
-    let (step, input) = (lab.step(Step::new(0, tokens)), lab.input(&qkv));
-    let angles = lab.input(&rotary.angles(base, tokens));
-    let (q, keys, values) = (lab.output(tokens * d), lab.output(tokens * d / 2), lab.output(tokens * d / 2));
-    let buffers = AppendBuffers {
-        step: &step,
-        qkv: &input,
-        q: &q.buffer,
-        keys: keys.buffer.as_entire_buffer_binding(),
-        values: values.buffer.as_entire_buffer_binding(),
-        angles: &angles,
-    };
-    let firsts = lab.input(&starts);
-    lab.run(&Append { hidden: d, rotary }.dispatch_together(&buffers, &firsts))?;
-    lab.expect(&q, Wanted::Floats { values: turned(0), tolerance: 1e-5 });
-    lab.expect_rows(&keys, (0, d), turned(1));
-    lab.expect_rows(&values, (0, d), (0..tokens).flat_map(|t| row(t, 2)).collect());
-    Ok(())
-}
-
-fn prefill_together(lab: &mut Lab<'_>, texts: &[usize], (d, head, _): (usize, usize, usize)) -> Result<()> {
-    let starts = starts_of(texts);
-    let tokens = starts.len();
-    let q = lab.numbers(tokens * d, 3.0);
-    let (keys, values) = (lab.halves(tokens * d, 1.0), lab.halves(tokens * d, 1.0));
-    let mut wanted = Vec::new();
-    for count in texts {
-        let own = wanted.len()..wanted.len() + count * d;
-        wanted.extend(math::attention(&q[own.clone()], &keys[own.clone()], &values[own], (d, head), 0));
-    }
-    let step = lab.step(Step::new(0, tokens));
-    let (q, keys, values) = (lab.input(&q), lab.input_halves(&keys), lab.input_halves(&values));
-    let (out, firsts) = (lab.output(tokens * d), lab.input(&starts));
-    let buffers = AttentionPrefillBuffers {
-        step: &step,
-        q: &q,
-        keys: keys.as_entire_buffer_binding(),
-        values: values.as_entire_buffer_binding(),
-        out: &out.buffer,
-    };
-    lab.run(&AttentionPrefill::new(lab.gpu, d, head).dispatch_together(&buffers, &firsts))?;
-    lab.expect(&out, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
+    lab.expect_rows(&values, (past, d), (0..tokens).flat_map(|t| row(t, 2)).collect());
     Ok(())
 }
 
@@ -323,11 +280,24 @@ fn join(lab: &mut Lab<'_>, (common, tails): (usize, &[usize]), (d, head): (usize
     Ok(())
 }
 
-fn prefill(lab: &mut Lab<'_>, (past, tokens): (usize, usize), (d, head, _): (usize, usize, usize)) -> Result<()> {
+/// Attention of one text, or with `together` of texts of these lengths, after nothing.
+fn prefill(
+    lab: &mut Lab<'_>,
+    (past, tokens): (usize, usize),
+    together: Option<&[usize]>,
+    (d, head, _): (usize, usize, usize),
+) -> Result<()> {
     let q = lab.numbers(tokens * d, 3.0);
     let length = past + tokens;
     let (keys, values) = (lab.halves(length * d, 1.0), lab.halves(length * d, 1.0));
-    let wanted = math::attention(&q, &keys, &values, (d, head), past);
+    let mut wanted = Vec::new();
+    match together {
+        None => wanted = math::attention(&q, &keys, &values, (d, head), past),
+        Some(texts) => texts.iter().for_each(|count| {
+            let own = wanted.len()..wanted.len() + count * d;
+            wanted.extend(math::attention(&q[own.clone()], &keys[own.clone()], &values[own], (d, head), 0));
+        }),
+    }
     let step = lab.step(Step::new(past, tokens));
     let (q, keys, values) = (lab.input(&q), lab.input_halves(&keys), lab.input_halves(&values));
     let out = lab.output(tokens * d);
@@ -338,7 +308,13 @@ fn prefill(lab: &mut Lab<'_>, (past, tokens): (usize, usize), (d, head, _): (usi
         values: values.as_entire_buffer_binding(),
         out: &out.buffer,
     };
-    lab.run(&AttentionPrefill::new(lab.gpu, d, head).dispatch(&buffers))?;
+    let kernel = AttentionPrefill::new(lab.gpu, d, head);
+    let firsts = lab.input(&together.map(starts_of).unwrap_or_default());
+    let dispatch = match together {
+        None => kernel.dispatch(&buffers),
+        Some(_) => kernel.dispatch_together(&buffers, &firsts),
+    };
+    lab.run(&dispatch)?;
     lab.expect(&out, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
 }
