@@ -114,6 +114,8 @@ impl Warm {
         let group = call("createBindGroupLayout", object(&[("entries", entries.into())])?)?;
         let layout = call("createPipelineLayout", object(&[("bindGroupLayouts", Array::of1(&group).into())])?)?;
         let compute = object(&[("module", module), ("entryPoint", "main".into())])?;
-        call("createComputePipelineAsync", object(&[("layout", layout), ("compute", compute)])?)?.dyn_into()
+        let label = self.spec.label().into();
+        let pipeline = object(&[("label", label), ("layout", layout), ("compute", compute)])?;
+        call("createComputePipelineAsync", pipeline)?.dyn_into()
     }
 }
