@@ -259,21 +259,10 @@ fn draw(local: u32, f: Filters, s: Sampling, step: Step) {
                 }
             }
         }
-        best_score[local] = last_value;
-        best_id[local] = last_id;
-        for (var half = WG / 2u; half > 0u; half >>= 1u) {
-            workgroupBarrier();
-            if local < half {
-                let other = local + half;
-                if is_better(best_score[local], best_id[local], best_score[other], best_id[other]) {
-                    best_score[local] = best_score[other];
-                    best_id[local] = best_id[other];
-                }
-            }
-        }
-        workgroupBarrier();
-        last_value = best_score[0];
-        last_id = best_id[0];
+        // The worst of the threads' tokens: in this order it is the best.
+        find_best(local, -last_value, ~last_id);
+        last_value = -best_score[0];
+        last_id = ~best_id[0];
         workgroupBarrier();
     }
     var score = LOWEST;
@@ -338,11 +327,12 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
             is_settled = u32(settles);
         }
         if workgroupUniformLoad(&is_settled) == 0u {
-            if is_by_count(sampling) {
-                limit = min(limit, last_key(local, top, limit, false, f32(sampling.top_k)));
-            }
-            if by_mass {
-                limit = min(limit, last_key(local, top, limit, true, sampling.top_p));
+            // By count, then by mass. A loop, and one whose length no compiler knows: in two copies of last_key, drivers
+            // compile half as long again.
+            let last = select(1u, 2u, by_mass);
+            for (var i = select(1u, 0u, is_by_count(sampling)); i < last; i++) {
+                let share = select(f32(sampling.top_k), sampling.top_p, i == 1u);
+                limit = min(limit, last_key(local, top, limit, i == 1u, share));
             }
             draw(local, Filters(top, floor, limit), sampling, step);
         }
