@@ -57,12 +57,13 @@ use crate::store::list::advice;
 use crate::store::serve::Version;
 use crate::store::{ModelKey, ModelRecord, Store};
 use crate::tokenizer::Tokenizer;
-use futures_util::future::try_join;
+use futures_util::future::{maybe_done, try_join, try_join3};
 use plan::{Plan, Work};
 use planner::plan;
 use progress::Reporter;
 use request::Request;
 use source::Source;
+use std::pin::pin;
 use std::rc::Rc;
 use unit::UnitSource;
 use units::Units;
@@ -147,18 +148,33 @@ where
         {
             return Ok(loaded);
         }
-        // Without a device, the large download would be useless.
-        self.devices.find(likely_shape(&source, self.request).as_ref()).await?;
+        // Without a device, the large download would be useless. What it consists of is found out meanwhile, and the
+        // tokenizer is read, which takes time that this thread has now.
+        let likely = likely_shape(&source, self.request);
+        let planning = async { Ok(plan(&source, self.request, false).await) };
+        let opening = try_join(self.devices.find(likely.as_ref()), planning);
+        let mut reading = pin!(maybe_done(read_tokenizer(&source)));
+        let ((), mut planned) = beside(opening, reading.as_mut()).await?;
         // Another tab may be loading the same model: wait for it, and use what it stored.
-        self.turn().await;
+        let has_waited = self.turn().await;
         self.signal.check()?;
         if let (Some(_), Some(commit)) = (&self.lock, &source.commit)
             && let Some(loaded) = self.stored(Version::Commit(commit)).await?
         {
             return Ok(loaded);
         }
-        match self.planned(&source, false).await {
-            Err(e) if e.kind == ErrorKind::Misplaced => self.planned(&source, true).await,
+        if has_waited {
+            planned = plan(&source, self.request, false).await;
+        }
+        let tokenizer = async {
+            reading.as_mut().await;
+            reading.take_output().unwrap_or(Ok(None))
+        };
+        match self.planned(&source, planned, tokenizer, false).await {
+            Err(e) if e.kind == ErrorKind::Misplaced => {
+                let planned = plan(&source, self.request, true).await;
+                self.planned(&source, planned, read_tokenizer(&source), true).await
+            }
             // Only now is it clear that the folder no longer exists.
             Err(e) if source.commit.is_none() && e.code == ErrorCode::ModelNotFound => self.instead(e).await,
             result => result,
@@ -166,19 +182,24 @@ where
     }
 
     /// Loads from a source what is not stored.
-    async fn planned(&mut self, source: &Source<P>, exact: bool) -> Result<Made<D::Model>> {
-        let plan = plan(source, self.request, exact).await?;
+    async fn planned(
+        &mut self,
+        source: &Source<P>,
+        plan: Result<Plan>,
+        tokenizer: impl Future<Output = Result<Option<(Vec<u8>, Tokenizer)>>>,
+        exact: bool,
+    ) -> Result<Made<D::Model>> {
+        let plan = plan?;
         let revision = source.commit.clone().unwrap_or_else(|| plan.identity.clone());
-        // The tokenizer comes while the store and the device get ready.
-        let opening = async {
-            let cache = self.cache(&plan, &revision, exact).await?;
-            Ok((cache, self.devices.room(&plan.config, plan.quantization).await?))
-        };
-        let ((mut cache, room), tokenizer_json) = try_join(opening, source.tokenizer()).await?;
-        let tokenizer = tokenizer_json.as_deref().map(Tokenizer::from_json).transpose()?;
-        if let Some(json) = &tokenizer_json {
+        let record = self.record(&plan, &revision, exact);
+        let Self { store, devices, notes, .. } = self;
+        let cache = open_cache(store.clone(), record, &plan, notes);
+        let room = devices.room(&plan.config, plan.quantization);
+        let (mut cache, room, tokenizer) = try_join3(cache, room, tokenizer).await?;
+        if let Some((json, _)) = &tokenizer {
             cache.keep_tokenizer(&sha256(json), P::Bytes::of(json)).await;
         }
+        let tokenizer = tokenizer.map(|(_, tokenizer)| tokenizer);
         let (client, quantization, progress) = (&source.client, plan.quantization, &self.progress);
         let from = UnitSource { client, quantization };
         let signs_of_life = self.signs_of_life();
@@ -193,11 +214,8 @@ where
         self.finish(room, &plan.config, tokenizer, plan.quantization, revision).await
     }
 
-    /// The place in the store of what is planned.
-    ///
-    /// # Errors
-    /// [`misplaced`] if what is there was made by an exact plan, and this one is not.
-    async fn cache(&mut self, plan: &Plan, commit: &str, is_exact: bool) -> Result<Cache<S>> {
+    /// What the store is to know of what is planned.
+    fn record(&self, plan: &Plan, commit: &str, is_exact: bool) -> ModelRecord {
         let (request, now) = (self.request, self.platform.date());
         let key = ModelKey {
             endpoint: request.endpoint().to_owned(),
@@ -206,7 +224,7 @@ where
             quantization: plan.quantization,
             plan: plan.digest(),
         };
-        let record = ModelRecord {
+        ModelRecord {
             key,
             names: request.name().map(|name| (name.to_owned(), now)).into_iter().collect(),
             declared: plan.declared.clone(),
@@ -217,24 +235,7 @@ where
             bytes: 0,
             complete: false,
             last_used: now,
-        };
-        let Some(store) = self.store.clone() else { return Ok(Cache::off(record)) };
-        let models = store.models().await.unwrap_or_default();
-        if !is_exact && models.iter().any(|m| m.is_exact && m.key.is_of_same_model(&record.key)) {
-            return Err(misplaced());
         }
-        let existing = models.iter().find(|m| m.key == record.key);
-        let needed = plan.stored_bytes.saturating_sub(existing.map_or(0, |m| m.bytes));
-        let too_little = store.free_bytes().await.filter(|free| *free < needed);
-        if let Some(free) = too_little {
-            self.notes.push(advice(needed, free, &models, &record.key));
-        }
-        let units = record.units;
-        let mut cache = Cache::open(store, record, existing, too_little.is_none()).await;
-        if cache.is_complete() && !cache.is_whole(&plan.config) {
-            cache.forget(0..units).await;
-        }
-        Ok(cache)
     }
 
     async fn finish(
@@ -250,6 +251,42 @@ where
         let model = self.signal.end(self.devices.finish(room, config, &mut self.notes)).await?;
         Ok(Made { model, tokenizer, quantization, revision, notes: std::mem::take(&mut self.notes) })
     }
+}
+
+/// The place in the store of what is planned; a note if there is too little room.
+///
+/// # Errors
+/// [`misplaced`] if what is there was made by an exact plan, and this one is not.
+async fn open_cache<S: Store>(
+    store: Option<S>,
+    record: ModelRecord,
+    plan: &Plan,
+    notes: &mut Vec<String>,
+) -> Result<Cache<S>> {
+    let Some(store) = store else { return Ok(Cache::off(record)) };
+    let models = store.models().await.unwrap_or_default();
+    if !record.is_exact && models.iter().any(|m| m.is_exact && m.key.is_of_same_model(&record.key)) {
+        return Err(misplaced());
+    }
+    let existing = models.iter().find(|m| m.key == record.key);
+    let needed = plan.stored_bytes.saturating_sub(existing.map_or(0, |m| m.bytes));
+    let too_little = store.free_bytes().await.filter(|free| *free < needed);
+    if let Some(free) = too_little {
+        notes.push(advice(needed, free, &models, &record.key));
+    }
+    let units = record.units;
+    let mut cache = Cache::open(store, record, existing, too_little.is_none()).await;
+    if cache.is_complete() && !cache.is_whole(&plan.config) {
+        cache.forget(0..units).await;
+    }
+    Ok(cache)
+}
+
+/// The tokenizer of a source, if it has one, and its file.
+async fn read_tokenizer<P: Platform>(source: &Source<P>) -> Result<Option<(Vec<u8>, Tokenizer)>> {
+    let Some(json) = source.tokenizer().await? else { return Ok(None) };
+    let tokenizer = Tokenizer::from_json(&json)?;
+    Ok(Some((json, tokenizer)))
 }
 
 /// The shape as far as it is declared without the weights, for models that cannot be run whatever they hold.

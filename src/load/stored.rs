@@ -12,6 +12,7 @@ use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::store::serve::Version;
 use crate::tokenizer::Tokenizer;
+use futures_util::future::try_join;
 use std::rc::Rc;
 
 impl<P, S, D> Load<'_, P, S, D>
@@ -48,11 +49,16 @@ where
         let client = Rc::new(Client::new(self.platform.clone(), location, None, self.signal.clone()));
         let quantization = record.key.quantization;
         let room = self.devices.room(&config, quantization).await?;
-        let tokenizer = tokenizer.as_deref().map(Tokenizer::from_json).transpose()?;
         let (client, progress) = (&client, &self.progress);
         let from = UnitSource { client, quantization };
         let mut units = Units { source: from, room: &room, progress, cache: &mut cache };
-        if !units.load_stored(record.units, &self.request.id).await? {
+        let reading = async {
+            // The first units are read from the store meanwhile.
+            self.platform.give_way().await;
+            tokenizer.as_deref().map(Tokenizer::from_json).transpose()
+        };
+        let (is_whole, tokenizer) = try_join(units.load_stored(record.units, &self.request.id), reading).await?;
+        if !is_whole {
             return Ok(None);
         }
         cache.complete(self.platform.date()).await;

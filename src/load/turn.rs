@@ -24,11 +24,13 @@ where
     S: Store<Bytes = P::Bytes> + Clone,
     D: Devices<P::Bytes>,
 {
-    /// Waits for the turn of this load. What others stored meanwhile need not be loaded again.
-    pub(super) async fn turn(&mut self) {
-        let Some(store) = self.store.clone() else { return };
+    /// Waits for the turn of this load. What others stored meanwhile need not be loaded again. True if it took long
+    /// enough for the source to change.
+    pub(super) async fn turn(&mut self) -> bool {
+        let Some(store) = self.store.clone() else { return false };
         let name = self.lock_name();
-        let Some(mut lock) = self.platform.lock(&name) else { return };
+        let Some(mut lock) = self.platform.lock(&name) else { return false };
+        let began = self.platform.now();
         let waiting = self.granted(&mut lock, &store);
         let granted = self.signal.unless_set(waiting).await;
         self.progress.waiting(None);
@@ -38,6 +40,7 @@ where
             Some(false) => self.notes.push(NOT_WAITING.into()),
             None => {}
         }
+        self.platform.now().saturating_sub(began) >= LOOK
     }
 
     /// False once the holder of the lock stops making progress.

@@ -102,7 +102,7 @@ fn an_abort_ends_the_wait_for_another_tab() {
         drop(other);
         assert!(next.is_granted().await);
     });
-    assert_eq!(visit.hub.sent(CHECKPOINT), 0);
+    assert!(visit.hub.sent(CHECKPOINT) < SMALL, "no weights");
 }
 
 #[test]
