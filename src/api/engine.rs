@@ -93,7 +93,7 @@ impl Engine {
         let model = RefCell::new(Some(model));
         let (abort, is_disposed, info) = (reload.flag(), Cell::new(false), RefCell::new(info));
         let (packs, ablations) = Default::default();
-        Self(Rc::new(Inner {
+        let engine = Self(Rc::new(Inner {
             model,
             abort,
             is_disposed,
@@ -104,7 +104,13 @@ impl Engine {
             packs,
             ablations,
             reload,
-        }))
+        }));
+        if let Some(tuning) = &engine.0.tuning {
+            tuning.recalled().await;
+            // If this fails, steps are made as on a first visit.
+            let _ = engine.0.tune().await;
+        }
+        engine
     }
 
     /// What the model is and what it occupies.

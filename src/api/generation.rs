@@ -37,7 +37,7 @@ impl Generation {
             Err(e) => Err(e),
         };
         *self.generation.borrow_mut() = Some(generation);
-        if let Some(tuning) = &self.inner.tuning {
+        if let (Ok(None) | Err(_), Some(tuning)) = (&result, &self.inner.tuning) {
             tuning.go();
         }
         match result? {

@@ -4,26 +4,26 @@ use crate::checkpoint::layout::Quantization;
 use crate::engine::{AbortFlag, Backend};
 use crate::error::Result;
 use crate::load::tuned::{Trials, name};
-use crate::model::{Choice, GpuModel, Prepared};
+use crate::model::{Choice, GpuModel, Prepared, goes_on};
 use crate::platform::browser::Browser;
 use crate::platform::wait::within;
 use crate::store::indexed_db::IndexedDb;
 use crate::store::remembered::{recall, remember};
 use futures_channel::oneshot;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::time::Duration;
 
-/// How long compiling waits for the first token of a text that is begun at once: it would keep the browser's GPU process
-/// busy, which held that token up by a tenth of a second.
-const FIRST_TOKEN: Duration = Duration::from_millis(400);
+/// How long compiling waits for the end of a text: the browser's GPU process reads the kernels' sources first, which
+/// holds up what is submitted, by a tenth of a second for three of them.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long a load waits for the kernel that was the fastest on an earlier visit, and is compiled beside it.
+const REMEMBERED: Duration = Duration::from_millis(300);
 
 /// Kernels that are being compiled for a model, then waiting to be tried.
 pub struct Tuning {
     /// Name under which the outcome is stored; `None` if nothing is to be stored in this browser.
     name: Option<String>,
     state: RefCell<State>,
-    /// Compiling begins once this is dropped.
-    hold: Cell<Option<oneshot::Sender<()>>>,
 }
 
 struct State {
@@ -32,6 +32,8 @@ struct State {
     round: usize,
     compiling: Option<oneshot::Receiver<Prepared>>,
     ready: Option<Prepared>,
+    /// Compiling begins once this is dropped.
+    hold: Option<oneshot::Sender<()>>,
 }
 
 impl Tuning {
@@ -44,19 +46,34 @@ impl Tuning {
         {
             trials = recall(&store, name).await.unwrap_or_default();
         }
-        let mut state = State { trials, round: 0, compiling: None, ready: None };
-        let (hold, held) = oneshot::channel();
+        let mut state = State { trials, round: 0, compiling: None, ready: None, hold: None };
         if trials.may_go_on() {
-            // One that is remembered was compiled while the model was loaded.
-            let held = trials.choice.is_none().then_some(held);
-            state.compile_after(held, model, trials.choice);
+            match trials.choice {
+                // It began to be compiled while the model was loaded.
+                Some(choice) => state.compile(model, Some(choice)),
+                None => state.compile_after_text(model),
+            };
         }
-        Self { name, state: RefCell::new(state), hold: Cell::new(Some(hold)) }
+        Self { name, state: RefCell::new(state) }
     }
 
-    /// The first token is there: compiling no longer waits.
+    /// A text is there: compiling no longer waits.
     pub fn go(&self) {
-        drop(self.hold.take());
+        drop(self.state.borrow_mut().hold.take());
+    }
+
+    /// Waits a little for the kernel that was the fastest on an earlier visit, if there is one.
+    pub async fn recalled(&self) {
+        if self.state.borrow().trials.choice.is_none() {
+            return;
+        }
+        let Some(mut compiling) = self.state.borrow_mut().compiling.take() else { return };
+        let compiled = within(&Browser, REMEMBERED, &mut compiling).await;
+        let mut state = self.state.borrow_mut();
+        match compiled {
+            Some(prepared) => state.ready = prepared.ok(),
+            None => state.compiling = Some(compiling),
+        }
     }
 
     /// Tries what was compiled, if it is ready; stops early if `abort` is set meanwhile.
@@ -126,13 +143,19 @@ impl State {
         self.compile_after(None, model, choice)
     }
 
-    /// The same after `held` has resolved, or a while.
+    /// Begins to compile what the round wants once there is a text, or after a while; false if that is nothing.
+    fn compile_after_text(&mut self, model: &GpuModel) -> bool {
+        let (hold, held) = oneshot::channel();
+        self.hold = Some(hold);
+        self.compile_after(Some(held), model, None)
+    }
+
     fn compile_after(&mut self, held: Option<oneshot::Receiver<()>>, model: &GpuModel, choice: Option<Choice>) -> bool {
         let Some(preparation) = model.prepare(choice, self.round) else { return false };
         let (sender, receiver) = oneshot::channel();
         wasm_bindgen_futures::spawn_local(async move {
             if let Some(held) = held {
-                within(&Browser, FIRST_TOKEN, held).await;
+                within(&Browser, LONGEST_WAIT, held).await;
             }
             // The receiver may be gone.
             let _ = sender.send(preparation.run().await);
@@ -149,13 +172,14 @@ impl State {
         self.ready.take()
     }
 
-    /// If nothing that was tried is faster, begins to compile the next variants; true if there are any.
+    /// Begins to compile what is to be tried next, if `choice` is the fastest so far; true if there is something.
     fn next_round(&mut self, model: &GpuModel, choice: Option<Choice>, tried: &Prepared) -> bool {
-        if choice.is_some_and(|c| c.team.is_some()) {
-            return false;
-        }
         // A remembered choice is tried before all rounds.
-        self.round += usize::from(!tried.is_remembered());
-        self.compile(model, None)
+        if tried.is_remembered() {
+            return choice.is_none_or(|c| c.team.is_none()) && self.compile_after_text(model);
+        }
+        let goes_on = goes_on(self.round, choice);
+        self.round += 1;
+        goes_on && self.compile_after_text(model)
     }
 }

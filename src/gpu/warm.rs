@@ -30,6 +30,11 @@ impl Warm {
         }
     }
 
+    /// True for the same kernel with the same kinds of bindings.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.spec == other.spec && self.accesses == other.accesses
+    }
+
     /// Its WGSL text.
     ///
     /// # Errors
@@ -61,10 +66,12 @@ impl Warm {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn begin(&mut self, _gpu: &Gpu) {}
 
-    /// Begins to compile. A browser compiles several at a time.
+    /// Begins to compile, unless that was begun before. A browser compiles several at a time.
     #[cfg(target_arch = "wasm32")]
     pub fn begin(&mut self, gpu: &Gpu) {
-        self.promised = self.ask(gpu).ok().map(Into::into);
+        if self.promised.is_none() && self._pipeline.is_none() {
+            self.promised = self.ask(gpu).ok().map(Into::into);
+        }
     }
 
     /// True where there is something to compile.

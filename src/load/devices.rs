@@ -13,7 +13,7 @@ use crate::cpu::{self, Reason};
 use crate::error::{ErrorCode, Result};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::hub::retry::SILENCE;
-use crate::model::Choice;
+use crate::model::{Ahead, Known};
 use crate::platform::Platform;
 use crate::platform::browser::Browser;
 use crate::platform::wait::within;
@@ -31,6 +31,8 @@ pub struct BrowserDevices<'a> {
     /// The device that is being opened, until it is needed.
     opening: Option<oneshot::Receiver<Result<Gpu>>>,
     gpu: Option<Rc<Gpu>>,
+    /// What is compiled for it before the model is known.
+    ahead: Option<Ahead>,
     /// Why the model goes to the CPU, once that is known.
     on_cpu: Option<Reason>,
     /// Whether the GPU computes what it should, and is faster than the CPU.
@@ -49,8 +51,8 @@ impl<'a> BrowserDevices<'a> {
             });
         }
         let (progress, opening) = (progress.clone(), Some(receiver));
-        let (store, gpu, verdict) = (None, None, None);
-        Self { request, progress, store, opening, gpu, on_cpu, verdict }
+        let (store, gpu, ahead, verdict) = (None, None, None, None);
+        Self { request, progress, store, opening, gpu, ahead, on_cpu, verdict }
     }
 
     /// Sets the store that remembers what the self-test finds.
@@ -81,7 +83,7 @@ impl<'a> BrowserDevices<'a> {
         let device = self.device().await?;
         self.verdict = None;
         let Device::Gpu(gpu) = &device else { return Ok(device) };
-        let context = self.request.context_length.unwrap_or_else(|| config.default_context_length());
+        let context = self.context_length(config);
         let may_give_way = !self.request.insists_on_gpu() && cpu::runs(config, quantization, context);
         let slow = if may_give_way && gpu.is_software {
             Some(Reason::SoftwareGpu)
@@ -96,6 +98,11 @@ impl<'a> BrowserDevices<'a> {
         (self.gpu, self.verdict) = (None, None);
         self.on_cpu = Some(reason.clone());
         Ok(Device::Cpu(reason))
+    }
+
+    /// Positions of the KV cache, if there is memory for them.
+    fn context_length(&self, config: &ModelConfig) -> usize {
+        self.request.context_length.unwrap_or_else(|| config.default_context_length())
     }
 
     async fn gpu(&mut self) -> Result<Rc<Gpu>> {
@@ -129,20 +136,24 @@ impl Devices<Uint8Array> for BrowserDevices<'_> {
 
     async fn find(&mut self, likely: Option<&ModelConfig>) -> Result<()> {
         let device = self.device().await?;
+        // A software GPU, whose compiler takes the CPU's time, usually gives way to the CPU.
+        if let Device::Gpu(gpu) = &device
+            && (!gpu.is_software || self.request.insists_on_gpu())
+        {
+            self.ahead = Some(Ahead::begin(gpu, likely));
+        }
         likely.map_or(Ok(()), |config| device.check(config))
     }
 
     async fn room(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Target> {
         let device = self.device_for(config, quantization).await?;
-        let mut room = device.room(config.clone(), quantization, self.request.context_length).await?;
-        if let (Target::Gpu(loading), Some(store)) = (&mut room, &self.store) {
-            let name = tuned::name(&loading.gpu, config, quantization, loading.context_length());
+        let mut known = Known { ahead: self.ahead.take().unwrap_or_default(), ..Known::default() };
+        if let (Device::Gpu(gpu), Some(store)) = (&device, &self.store) {
+            let name = tuned::name(gpu, config, quantization, self.context_length(config));
             let trials: Trials = recall(store, &name).await.unwrap_or_default();
-            if let (true, Some(Choice { team: Some(team) })) = (trials.may_go_on(), trials.choice) {
-                loading.compile_team(team);
-            }
+            known.team = trials.choice.filter(|_| trials.may_go_on()).and_then(|choice| choice.team);
         }
-        Ok(room)
+        device.room(config.clone(), quantization, self.request.context_length, known).await
     }
 
     async fn finish(&mut self, room: Target, config: &ModelConfig, notes: &mut Vec<String>) -> Result<AnyModel> {
@@ -154,9 +165,14 @@ impl Devices<Uint8Array> for BrowserDevices<'_> {
             None => self.progress.phase("compile"),
         }
         let verdict = self.verdict.take();
+        // Kernels are still being compiled.
+        let sample = match (&room, &verdict) {
+            (Target::Gpu(loading), Some(verdict)) => verdict.sample(loading).await?,
+            _ => None,
+        };
         let mut model = room.finish().await?;
         if let (Some(model), Some(verdict)) = (model.on_gpu_mut(), verdict) {
-            verdict.find(model).await?;
+            verdict.find(model, sample).await?;
         }
         Ok(model)
     }

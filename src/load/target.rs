@@ -6,7 +6,7 @@ use crate::config::ModelConfig;
 use crate::cpu::{self, Reason};
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::model;
+use crate::model::{self, Known};
 use std::rc::Rc;
 
 /// What computes.
@@ -36,7 +36,7 @@ impl Device {
         }
     }
 
-    /// Room for a model.
+    /// Room for a model; what is `known` matters to a GPU only.
     ///
     /// # Errors
     /// Those of the two `Loading::new`.
@@ -45,10 +45,12 @@ impl Device {
         config: ModelConfig,
         quantization: Quantization,
         context_length: Option<usize>,
+        known: Known,
     ) -> Result<Target> {
         Ok(match self {
             Self::Gpu(gpu) => {
-                Target::Gpu(Box::new(model::Loading::new(gpu, config, quantization, context_length).await?))
+                let loading = model::Loading::with(gpu, config, quantization, context_length, known);
+                Target::Gpu(Box::new(loading.await?))
             }
             Self::Cpu(reason) => {
                 Target::Cpu(Box::new(cpu::Loading::new(config, quantization, context_length, &reason)?))

@@ -5,7 +5,7 @@ use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, ErrorKind, Result};
 use crate::gpu::Gpu;
-use crate::model::GpuModel;
+use crate::model::{GpuModel, Loading, Sample};
 use crate::store::indexed_db::IndexedDb;
 use crate::store::remembered::{recall, remember};
 use js_sys::Date;
@@ -80,20 +80,36 @@ impl Verdict {
         self.may_give_way && pace.is_some_and(|pace| pace.is_slow)
     }
 
+    /// What a test needs of the model while it is being loaded, unless nothing is to be tested.
+    ///
+    /// # Errors
+    /// `device-lost`.
+    pub async fn sample(&self, loading: &Loading) -> Result<Option<Sample>> {
+        let is_timed = self.may_give_way && self.found.as_ref().is_none_or(|found| found.pace.is_none());
+        if self.found.is_some() && !is_timed {
+            return Ok(None);
+        }
+        loading.sample(is_timed).await
+    }
+
     /// Tests the model, if that was not done before, and keeps the outcome.
     ///
     /// # Errors
     /// `webgpu-unavailable` if the GPU computes wrong results whatever is tried, and, of the kind `SlowGpu`, if the CPU is
     /// faster and may have the model; `device-lost`.
-    pub async fn find(mut self, model: &mut GpuModel) -> Result<()> {
+    pub async fn find(mut self, model: &mut GpuModel, sample: Option<Sample>) -> Result<()> {
+        let Some(mut sample) = sample else { return Ok(()) };
         let (mut found, mut is_new) = match self.found.take() {
             Some(found) => (found, false),
-            None if model.verify().await? => (Found { subgroups: model.gpu().forgone().is_none(), pace: None }, true),
+            None if model.verify(&sample).await? => {
+                (Found { subgroups: model.gpu().forgone().is_none(), pace: None }, true)
+            }
             None => return Ok(()), // this model does not tell: the next one of its shape may
         };
         if self.may_give_way && found.pace.is_none() {
             let since = Date::now();
-            found.pace = model.pace().await?.map(|pace| FoundPace { is_slow: pace.is_slower_than_cpu(), since });
+            found.pace =
+                model.pace(&mut sample).await?.map(|pace| FoundPace { is_slow: pace.is_slower_than_cpu(), since });
             is_new = true;
         }
         if let (Some(store), true) = (&self.store, is_new) {

@@ -14,11 +14,11 @@ use super::several::Several;
 use super::several_teams::SeveralTeams;
 use super::training::Training;
 use super::weights::Weights;
-use crate::checkpoint::layout::Quantization;
 use crate::config::ModelConfig;
 use crate::engine::{Backend, Changes};
 use crate::error::Result;
 use crate::gpu::{Gpu, Warm};
+use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -29,7 +29,6 @@ const LAYERS_AT_ONCE: usize = 4;
 /// A model that can run.
 pub struct GpuModel {
     pub(super) config: ModelConfig,
-    pub(super) quantization: Quantization,
     /// Layers that a step runs through: all, except in the self-test.
     pub(super) depth: usize,
     /// Keeps the buffers of the bind groups alive.
@@ -57,8 +56,8 @@ pub struct GpuModel {
     pub(super) together: Option<TogetherPlan>,
     /// A training in progress.
     pub(super) training: Option<Training>,
-    /// A team's kernel that was compiled while the model was loaded: while it is kept, it is not compiled again.
-    pub(super) _team: Option<Warm>,
+    /// A team's kernel that began to be compiled while the model was loaded, until it is tried.
+    pub(super) begun: Cell<Option<(Team, Warm)>>,
     pub(super) weight_bytes: u64,
     pub(super) len: usize,
     /// Last, so that it is dropped after its buffers.

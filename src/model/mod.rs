@@ -19,6 +19,7 @@
 //! - `tune`, `check`, `pace`, `profile`: which way of making steps is fastest here, whether it is correct, whether the
 //!   CPU would be faster, and how long kernels take.
 
+mod ahead;
 mod backend;
 mod check;
 mod choosing;
@@ -38,6 +39,7 @@ mod persistent;
 mod plan;
 mod profile;
 mod room;
+mod sample;
 mod sampling_buffers;
 mod scoring;
 mod scratch;
@@ -55,10 +57,12 @@ mod weights;
 mod with_packs;
 mod writing_several;
 
+pub use ahead::Ahead;
 pub use gpu_model::GpuModel;
 pub use kernels::layers::{Arithmetic, Team};
-pub use loading::Loading;
+pub use loading::{Known, Loading};
 pub use profile::KernelTime;
+pub use sample::Sample;
 pub use tables::Placement;
-pub use tune::{Choice, Preparation, Prepared};
+pub use tune::{Choice, Preparation, Prepared, goes_on};
 pub use weights::Weights;

@@ -5,18 +5,12 @@
 //! GPU that is much faster is measured for one step, one that is much slower for two.
 
 use super::gpu_model::GpuModel;
+use super::sample::Sample;
 use super::tune;
-use crate::checkpoint::layout::tensors;
-use crate::config::ModelConfig;
-use crate::cpu::CpuModel;
-use crate::engine::{Backend, Logits};
+use crate::engine::Backend;
 use crate::error::Result;
 use web_time::Instant;
 
-/// Steps on the CPU are repeated for this many seconds, since browsers' clocks may be coarse.
-const TRIAL: f64 = 0.005;
-/// Limit of the repetitions, for a clock that does not advance.
-const MOST_STEPS: usize = 10_000;
 /// How often both are measured, in turn: the first steps on a GPU clear memory, and a browser speeds up a loop once it
 /// has run for a while.
 const ROUNDS: usize = 4;
@@ -51,14 +45,15 @@ impl GpuModel {
     ///
     /// # Errors
     /// `device-lost`.
-    pub async fn pace(&mut self) -> Result<Option<Pace>> {
+    pub async fn pace(&mut self, sample: &mut Sample) -> Result<Option<Pace>> {
         self.truncate(0);
         if !self.can_tune() {
             return Ok(None);
         }
-        let (mut part, id) = self.part_on_cpu().await?;
-        let share = weights(part.config()) as f64 / weights(&self.config) as f64;
-        let mut cpu = seconds_of_step(&mut part, id).await? / share;
+        let mut cpu = match sample.seconds {
+            Some(seconds) => seconds,
+            None => sample.time().await?,
+        };
         // This includes the wait for its result, so it is longer than a step in a sequence.
         let from = Instant::now();
         self.logits_of_step().await?;
@@ -67,7 +62,7 @@ impl GpuModel {
             if gpu * CLEAR.0 <= cpu {
                 break;
             }
-            cpu = cpu.min(seconds_of_step(&mut part, id).await? / share);
+            cpu = sample.time().await?;
             gpu = gpu.min(self.seconds_of_steps().await?);
             if gpu > cpu * CLEAR.1 {
                 break;
@@ -76,25 +71,6 @@ impl GpuModel {
         self.truncate(0);
         Ok(Some(Pace { gpu, cpu, is_untuned: tune::has_teams(&self.gpu, &self.config, self.weights.layer_format()) }))
     }
-}
-
-/// Weights that a step multiplies by.
-fn weights(config: &ModelConfig) -> u64 {
-    tensors(config).map(|id| id.shape(config)).map(|shape| shape.rows as u64 * shape.cols as u64).sum()
-}
-
-/// Seconds of a step on the CPU.
-async fn seconds_of_step(model: &mut CpuModel, id: u32) -> Result<f64> {
-    model.forward(&[id], Logits::Last).await?;
-    model.truncate(0);
-    let from = Instant::now();
-    let mut steps = 0;
-    while steps < MOST_STEPS && from.elapsed().as_secs_f64() < TRIAL {
-        model.forward(&[id], Logits::Last).await?;
-        model.truncate(0);
-        steps += 1;
-    }
-    Ok(from.elapsed().as_secs_f64() / steps.max(1) as f64)
 }
 
 #[cfg(test)]

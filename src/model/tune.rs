@@ -1,9 +1,9 @@
 //! How decode steps are made: tried on the loaded model itself, which also tests that it works here.
 //!
 //! Compiling takes seconds on some drivers, so a model starts with many small dispatches, and the kernels for
-//! persistent workgroups are compiled in the background. Once they are compiled, the next completion starts with a few
-//! steps of each way; the fastest is kept, and remembered for the adapter. On a later visit its kernel is compiled while
-//! the model is loaded, and only its logits are compared before it is used.
+//! persistent workgroups are compiled in the background, the most promising one alone and first. Once some are compiled,
+//! the next completion starts with a few steps of each way; the fastest of all is kept, and remembered for the adapter.
+//! On a later visit its kernel is compiled while the model is loaded, and only its logits are compared before it is used.
 
 use super::gpu_model::GpuModel;
 use super::kernels::layers::{Arithmetic, Team};
@@ -21,8 +21,10 @@ use web_time::Instant;
 const STEPS: usize = 12;
 /// They take at most about this many seconds, on a slow GPU as well.
 const TRIAL: f64 = 0.02;
-/// How often everything is timed; less often once that has taken `LONGEST` seconds.
+/// How often everything is timed; less often once that has taken `LONGEST` seconds, or if there is one team only, which
+/// is timed again beside others.
 const ROUNDS: usize = 8;
+const ROUNDS_ALONE: usize = 2;
 const LONGEST: f64 = 0.5;
 /// Largest permitted error of the logits (L2, relative): the rounding of half precision over about thirty layers.
 pub(super) const TOLERANCE: f64 = 5e-3;
@@ -53,7 +55,8 @@ fn arithmetics(gpu: &Gpu, format: TableFormat) -> Vec<Arithmetic> {
     all.into_iter().flatten().collect()
 }
 
-/// Teams worth trying on a real GPU, in rounds: a later round is tried if no team of the earlier ones is fastest.
+/// Teams worth trying on a real GPU, in rounds: one alone, so that it is there soon, then those that may be faster. What
+/// comes after them is tried if no team of the earlier rounds is the fastest.
 fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>> {
     // A software GPU runs workgroups one after the other.
     if gpu.is_software || PHONES.contains(&gpu.vendor.as_str()) {
@@ -70,7 +73,14 @@ fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>
         large.extend(subgroups.then(|| team(128, 384)));
     }
     large.extend(subgroups.then(|| Team { subgroups: false, ..team(128, 256) }));
-    vec![large, vec![team(64, 256), team(32, 256)]]
+    let others = large.split_off(1);
+    let rounds = [large, others, vec![team(64, 256), team(32, 256)]];
+    rounds.into_iter().filter(|round| !round.is_empty()).collect()
+}
+
+/// True if another round is to be tried after round number `round`, after which this is the fastest way.
+pub fn goes_on(round: usize, fastest: Option<Choice>) -> bool {
+    round == 0 || fastest.is_none_or(|choice| choice.team.is_none())
 }
 
 /// True if teams may still make steps faster.
@@ -100,6 +110,14 @@ struct Candidate {
     /// `None` for many dispatches.
     persistent: Option<Persistent>,
     seconds: f64,
+    /// It was the fastest before this trial.
+    is_incumbent: bool,
+}
+
+impl Candidate {
+    fn new(persistent: Option<Persistent>) -> Self {
+        Self { persistent, seconds: f64::INFINITY, is_incumbent: false }
+    }
 }
 
 impl Prepared {
@@ -133,7 +151,10 @@ impl GpuModel {
         };
         let mut kernels = match remembered {
             Some(Choice { team: None }) => return None,
-            Some(Choice { team: Some(team) }) => warm(vec![team]),
+            Some(Choice { team: Some(team) }) => match self.begun.take() {
+                Some((begun, kernel)) if begun == team => vec![(team, kernel)],
+                _ => warm(vec![team]),
+            },
             None => Vec::new(),
         };
         // A team that cannot be made, for whatever reason, counts as none.
@@ -168,15 +189,16 @@ impl GpuModel {
 
     async fn try_teams(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
         self.gpu.check()?; // what did not compile since the device is lost tells nothing of the team
-        self.persistent = None;
+        let incumbent = self.persistent.take();
         let wanted = self.logits_of_step().await?;
-        let mut candidates = vec![Candidate { persistent: None, seconds: f64::INFINITY }];
+        let mut candidates = vec![Candidate::new(None)];
+        candidates.extend(incumbent.map(|team| Candidate { is_incumbent: true, ..Candidate::new(Some(team)) }));
         for team in &prepared.teams {
             if abort.is_set() {
-                return Ok(None);
+                return Ok(self.undecided(candidates));
             }
             if let Some(persistent) = self.tried(*team, &wanted).await? {
-                candidates.push(Candidate { persistent: Some(persistent), seconds: f64::INFINITY });
+                candidates.push(Candidate::new(Some(persistent)));
             }
         }
         if candidates.len() == 1 {
@@ -189,10 +211,10 @@ impl GpuModel {
         }
         // In turn, and repeatedly: a GPU that was idle speeds up for a while, whichever way is being timed.
         let from = Instant::now();
-        for round in 0..ROUNDS {
+        for round in 0..if candidates.len() > 2 { ROUNDS } else { ROUNDS_ALONE } {
             for candidate in &mut candidates {
                 if abort.is_set() {
-                    return Ok(None);
+                    return Ok(self.undecided(candidates));
                 }
                 self.persistent = candidate.persistent.take();
                 candidate.seconds = candidate.seconds.min(self.seconds_of_steps().await?);
@@ -208,6 +230,13 @@ impl GpuModel {
         let fastest = candidates.into_iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds));
         self.persistent = fastest.and_then(|candidate| candidate.persistent);
         Ok(Some(Choice { team: self.persistent.as_ref().map(|w| w.team) }))
+    }
+
+    /// Ends a trial early: steps are made as before it.
+    fn undecided(&mut self, candidates: Vec<Candidate>) -> Option<Choice> {
+        let incumbent = candidates.into_iter().find(|candidate| candidate.is_incumbent);
+        self.persistent = incumbent.and_then(|candidate| candidate.persistent);
+        None
     }
 
     /// A team, if its steps give the expected logits.
@@ -287,7 +316,15 @@ pub(super) fn difference(got: &[f32], wanted: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::difference;
+    use super::*;
+
+    #[test]
+    fn the_most_promising_team_is_tried_alone_and_all_others_after_it() {
+        let fastest = |team| Some(Choice { team });
+        let team = Team { workgroups: 128, threads: 256, spin_limit: 1, arithmetic: Arithmetic::F32, subgroups: false };
+        assert!(goes_on(0, fastest(Some(team))) && goes_on(0, fastest(None)) && goes_on(0, None));
+        assert!(!goes_on(1, fastest(Some(team))) && goes_on(1, fastest(None)) && goes_on(1, None));
+    }
 
     #[test]
     fn what_is_no_number_is_far_off() {

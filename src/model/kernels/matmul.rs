@@ -1,8 +1,10 @@
 //! Y = X·Wᵀ for the tokens of a chunk (`shaders/matmul.wgsl`).
 
 use super::dispatch::{Dispatch, Grid, read, uniform, write};
+use crate::checkpoint::layout::TableFormat;
 use crate::gpu::shader::ShaderSpec;
-use crate::model::tables::{Table, TablePart};
+use crate::gpu::{Access, Warm};
+use crate::model::tables::{Table, TablePart, format_flag};
 
 /// Tokens and rows of a tile (TILE_T and TILE_N of the shader).
 pub const TILE_TOKENS: usize = 64;
@@ -46,6 +48,20 @@ pub struct Shape {
     pub y_stride: u32,
     pub y_start: u32,
     pub parts: u32,
+}
+
+impl Matmul<'_> {
+    /// The kernel for a quantized table, which adds nothing to Y.
+    pub fn ahead(format: TableFormat) -> Warm {
+        Self::ahead_with("matmul", format, &[])
+    }
+
+    /// Another kernel with these tiles and more bindings.
+    pub(super) fn ahead_with(kernel: &'static str, format: TableFormat, more: &[(u32, Access)]) -> Warm {
+        use Access::{Read, Uniform, Write};
+        let own = [(0, Read), (1, Read), (2, Uniform), (3, Read), (4, Write), (5, Uniform)];
+        Warm::new(ShaderSpec::new(kernel).flag(format_flag(format)), [&own, more].concat())
+    }
 }
 
 impl<'a> Matmul<'a> {

@@ -2,6 +2,8 @@
 
 use super::dispatch::{Dispatch, read};
 use super::matmul::{Matmul, MatmulBuffers};
+use crate::checkpoint::layout::TableFormat;
+use crate::gpu::{Access, Warm};
 
 /// Rows of a tile (TILE_N of the shader); it has as many tokens as one of `matmul.wgsl`.
 pub const BYTES_TILE_ROWS: usize = 64;
@@ -12,6 +14,13 @@ pub struct MatmulBytes<'a> {
     pub product: Matmul<'a>,
     /// Scales of X, f32 [T, segments · groups]; X itself, among the buffers, is as `RowsInBytes` leaves it.
     pub scales: &'a wgpu::Buffer,
+}
+
+impl MatmulBytes<'_> {
+    /// The kernel, which adds nothing to Y.
+    pub fn ahead(format: TableFormat) -> Warm {
+        Matmul::ahead_with("matmul_bytes", format, &[(6, Access::Read)])
+    }
 }
 
 impl<'a> MatmulBytes<'a> {

@@ -4,8 +4,8 @@ use super::dispatch::{Dispatch, Grid, read, uniform, write};
 use super::repeats::TEXT;
 use super::sample_adjust::TOKENS;
 use super::several::several;
-use crate::gpu::Gpu;
 use crate::gpu::shader::ShaderSpec;
+use crate::gpu::{Access, Gpu, Warm};
 
 /// Capacity of the ring of chosen tokens: more than are ever ahead of the host.
 pub const RING: usize = 64;
@@ -54,14 +54,24 @@ impl SamplePick {
         Dispatch { shader: several(shader), grid: Grid::PerToken { x: 1, z: 1 }, bindings }
     }
 
-    /// A dispatch for one token.
-    pub fn dispatch<'a>(&self, buffers: &SamplePickBuffers<'a>) -> Dispatch<'a> {
-        let shader = ShaderSpec::new("sample_pick")
+    /// The kernel for one token.
+    pub fn ahead(&self) -> Warm {
+        use Access::{Read, Uniform, Write};
+        let accesses = [Uniform, Uniform, Read, Read, Write, Write, Write, Write];
+        Warm::new(self.shader(), (0..).zip(accesses).collect())
+    }
+
+    fn shader(&self) -> ShaderSpec {
+        ShaderSpec::new("sample_pick")
             .with("WG", self.threads)
             .with("V", self.vocab)
             .with("PARTIALS", self.vocab.div_ceil(TOKENS))
             .with("RING", RING)
-            .with("TEXT", TEXT);
+            .with("TEXT", TEXT)
+    }
+
+    /// A dispatch for one token.
+    pub fn dispatch<'a>(&self, buffers: &SamplePickBuffers<'a>) -> Dispatch<'a> {
         let bindings = vec![
             uniform(0, buffers.step),
             uniform(1, buffers.sampling),
@@ -72,6 +82,6 @@ impl SamplePick {
             write(6, buffers.tokens),
             write(7, buffers.text),
         ];
-        Dispatch { shader, grid: Grid::Fixed([1, 1, 1]), bindings }
+        Dispatch { shader: self.shader(), grid: Grid::Fixed([1, 1, 1]), bindings }
     }
 }

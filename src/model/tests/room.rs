@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::error::ErrorCode;
+use crate::model::Ahead;
+use crate::model::plan::{Parts, Plan};
 
 #[test]
 fn memory_is_returned() {
@@ -10,6 +12,18 @@ fn memory_is_returned() {
     assert!(gpu.memory.bytes() > model.weight_bytes());
     drop(model);
     assert_eq!(gpu.memory.bytes(), 0);
+}
+
+#[test]
+fn what_is_compiled_ahead_of_a_model_is_what_it_needs() {
+    for gpu in [gpu(&GpuOptions::default()), gpu_with_bytes(&GpuOptions::default())] {
+        let config = config(UNEVEN);
+        let loading = pollster::block_on(Loading::new(gpu.clone(), config.clone(), Quantization::Q4, Some(32)));
+        let Loading { weights, scratch, .. } = &loading.expect("room");
+        let mut kernels = Plan::kernels(Parts { gpu: &gpu, config: &config, weights, scratch, packs: None });
+        // Their bindings as well, or they would be compiled twice.
+        assert!(Ahead::begin(&gpu, Some(&config)).give(kernels.as_mut().expect("kernels")));
+    }
 }
 
 #[test]

@@ -2,6 +2,20 @@
 
 use super::*;
 use crate::config::NormActivation;
+use crate::error::Result;
+use crate::model::Sample;
+use crate::model::sample::Whole;
+
+async fn sample(model: &GpuModel, quantization: Quantization, is_timed: bool) -> Result<Option<Sample>> {
+    let GpuModel { gpu, config, weights, .. } = model;
+    let whole = Whole { gpu, config, quantization, weights, context_length: model.scratch.context_length };
+    Sample::of(&whole, is_timed).await
+}
+
+async fn verify(model: &mut GpuModel, quantization: Quantization) -> Result<bool> {
+    let sample = sample(model, quantization, false).await?.expect("rows enough");
+    model.verify(&sample).await
+}
 
 #[test]
 fn the_self_test_tells_right_from_wrong() {
@@ -15,13 +29,13 @@ fn the_self_test_tells_right_from_wrong() {
         (ModelConfig { norm_activation_type: NormActivation::Softmax, ..config(UNEVEN) }, Quantization::Q8, 64),
     ] {
         let (mut model, _) = pollster::block_on(build(&gpu, &c, q, context));
-        assert!(pollster::block_on(model.verify()).expect("a right GPU"), "and the model tells");
+        assert!(pollster::block_on(verify(&mut model, q)).expect("a right GPU"), "and the model tells");
         assert_eq!((model.len(), model.notes()), (0, Vec::new()));
     }
     let (mut model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q8, 40));
     let angles = &model.scratch.angles.buffer;
     model.gpu.queue.write_buffer(angles, 0, &vec![0; angles.size() as usize]);
-    let e = pollster::block_on(model.verify()).expect_err("queries and keys are zeros");
+    let e = pollster::block_on(verify(&mut model, Quantization::Q8)).expect_err("queries and keys are zeros");
     assert_eq!(e.code, crate::error::ErrorCode::WebgpuUnavailable);
     assert_eq!(model.notes().len(), usize::from(gpu.forgone().is_some()));
 }
@@ -37,7 +51,7 @@ fn the_self_test_does_not_blame_the_gpu_for_a_model() {
             loading.weights.write(&gpu, *id, *region, 0, &vec![byte; bytes.len()]).expect("write");
         }
         let mut model = pollster::block_on(loading.finish()).expect("model");
-        let tells = pollster::block_on(model.verify()).expect("nothing is wrong with this GPU");
+        let tells = pollster::block_on(verify(&mut model, q)).expect("nothing is wrong with this GPU");
         assert!(!tells, "{q:?} of {byte:#x}");
         assert!(gpu.forgone().is_none(), "subgroups are not to blame either");
     }
@@ -49,7 +63,8 @@ fn a_step_is_timed_here_and_on_the_cpu_and_leaves_nothing_behind() {
     let c = config(UNEVEN);
     let (mut model, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 40));
     let before = pollster::block_on(model.forward(&[3, 1, 4], Logits::Last)).expect("logits");
-    let pace = pollster::block_on(model.pace()).expect("a GPU").expect("a pace");
+    let mut part = pollster::block_on(sample(&model, Quantization::Q8, true)).expect("a GPU").expect("a sample");
+    let pace = pollster::block_on(model.pace(&mut part)).expect("a GPU").expect("a pace");
     assert!(pace.gpu > 0.0 && pace.cpu > 0.0, "{pace:?}");
     assert_eq!(pace.is_untuned, !gpu.is_software, "a program has no workgroups to tune: {pace:?}");
     assert_eq!((model.len(), model.notes()), (0, Vec::new()));
@@ -57,5 +72,6 @@ fn a_step_is_timed_here_and_on_the_cpu_and_leaves_nothing_behind() {
     assert_eq!(after, before);
     // Twelve steps do not fit into it.
     let (mut short, _) = pollster::block_on(build(&gpu, &c, Quantization::Q8, 8));
-    assert_eq!(pollster::block_on(short.pace()).expect("a GPU"), None);
+    let mut part = pollster::block_on(sample(&short, Quantization::Q8, false)).expect("a GPU").expect("a sample");
+    assert_eq!(pollster::block_on(short.pace(&mut part)).expect("a GPU"), None);
 }
