@@ -1,10 +1,13 @@
 // u[t] = LN(h[t]) for the rows of a chunk; with FINAL_NORM, u[t] = LN(h[first_row + t])·w + b.
+//   BYTES   also leaves u in bytes (in_bytes.wgsl), with Q4 for such a table
 //
 // Bindings
 //   0  step   uniform Step
 //   1  h      f32 [T, COLS]
 //   2  u      f32 [T, COLS]
 //   3  norm   f32 [2, COLS]: w, then b (FINAL_NORM only)
+//   4  bytes_of_x   u32 [T, COLS / 32, 16] as vec2<u32> (BYTES only)
+//   5  scales_of_x  f32 [T, COLS / 32] (BYTES only)
 // Grid: (1, T) workgroups of WG threads. Constants: COLS, EPSILON.
 
 #include "reduce.wgsl"
@@ -16,6 +19,20 @@
 #if FINAL_NORM
 @group(0) @binding(3) var<storage, read> norm: array<f32>;
 #endif
+#if BYTES
+#include "in_bytes.wgsl"
+@group(0) @binding(4) var<storage, read_write> bytes_of_x: array<vec2<u32>>;
+@group(0) @binding(5) var<storage, read_write> scales_of_x: array<f32>;
+#endif
+
+fn normalized(source: u32, i: u32, mean: f32, scale: f32) -> f32 {
+    let v = (h[source + i] - mean) * scale;
+#if FINAL_NORM
+    return v * norm[i] + norm[COLS + i];
+#else
+    return v;
+#endif
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -37,11 +54,17 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     }
     let scale = inverseSqrt(workgroup_sum(local, sum) / f32(COLS) + EPSILON);
     for (var i = local; i < COLS; i += WG) {
-        let v = (h[source + i] - mean) * scale;
-#if FINAL_NORM
-        u[dest + i] = v * norm[i] + norm[COLS + i];
-#else
-        u[dest + i] = v;
-#endif
+        u[dest + i] = normalized(source, i, mean, scale);
     }
+#if BYTES
+    for (var start = 0u; start < COLS / 8u; start += WG) {
+        let octet = start + local;
+        let at = min(octet, COLS / 8u - 1u) * 8u;
+        #unroll I 8
+        let v$I = normalized(source, at + $Iu, mean, scale);
+        #end
+        let is_in_row = octet < COLS / 8u;
+        store_in_bytes(local, dest / 8u + octet, is_in_row, vec4<f32>(v0, v1, v2, v3), vec4<f32>(v4, v5, v6, v7));
+    }
+#endif
 }

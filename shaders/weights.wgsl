@@ -1,10 +1,13 @@
 // a = Θ(s) in place (theta.wgsl), for every row and segment of a chunk's scores.
 //   PACKS   also leaves √n / ‖s‖₂, for the scores of packs' tokens (pack_weights.wgsl)
+//   BYTES   leaves a in bytes instead (in_bytes.wgsl), with Q4 for such a table
 //
 // Bindings
 //   0  step    uniform Step
 //   1  s       f32 [T, SEGMENTS, COLS]; columns SLOTS … COLS − 1 are padding and become 0
 //   2  scales  f32 [T, SEGMENTS] (PACKS only)
+//   3  bytes_of_x   u32 [T, SEGMENTS, COLS / 32, 16] as vec2<u32> (BYTES only)
+//   4  scales_of_x  f32 [T, SEGMENTS, COLS / 32] (BYTES only)
 // Grid: (SEGMENTS, T) workgroups of WG threads. Constants: SEGMENTS, COLS, SLOTS.
 
 #include "reduce.wgsl"
@@ -12,10 +15,21 @@
 #include "step.wgsl"
 
 @group(0) @binding(0) var<uniform> step: Step;
+#if BYTES
+#include "in_bytes.wgsl"
+@group(0) @binding(1) var<storage, read> s: array<f32>;
+@group(0) @binding(3) var<storage, read_write> bytes_of_x: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read_write> scales_of_x: array<f32>;
+#else
 @group(0) @binding(1) var<storage, read_write> s: array<f32>;
+#endif
 #if PACKS
 @group(0) @binding(2) var<storage, read_write> scales: array<f32>;
 #endif
+
+fn weight(row: u32, i: u32, scale: f32, row_max: f32) -> f32 {
+    return select(0.0, theta(s[row + i], scale, row_max), i < SLOTS);
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -38,7 +52,19 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
         scales[group.y * SEGMENTS + group.x] = scale;
     }
 #endif
-    for (var i = local; i < COLS; i += WG) {
-        s[row + i] = select(0.0, theta(s[row + i], scale, row_max), i < SLOTS);
+#if BYTES
+    for (var start = 0u; start < COLS / 8u; start += WG) {
+        let octet = start + local;
+        let at = min(octet, COLS / 8u - 1u) * 8u;
+        #unroll I 8
+        let a$I = weight(row, at + $Iu, scale, row_max);
+        #end
+        let is_in_row = octet < COLS / 8u;
+        store_in_bytes(local, row / 8u + octet, is_in_row, vec4<f32>(a0, a1, a2, a3), vec4<f32>(a4, a5, a6, a7));
     }
+#else
+    for (var i = local; i < COLS; i += WG) {
+        s[row + i] = weight(row, i, scale, row_max);
+    }
+#endif
 }

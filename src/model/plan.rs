@@ -7,9 +7,9 @@ pub mod together;
 use super::group::Group;
 use super::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionPrefill, AttentionPrefillBuffers, Embed,
-    EmbedBuffers, Keys, KeysBuffers, KeysInput, LayerNorm, LayerNormBuffers, PackValues, Repeats, RepeatsBuffers,
-    Rotary, SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers, Sharing, Values,
-    ValuesBuffers, ValuesOutput,
+    EmbedBuffers, InBytes, Keys, KeysBuffers, KeysInput, LayerNorm, LayerNormBuffers, PackValues, Repeats,
+    RepeatsBuffers, Rotary, SampleAdjust, SampleAdjustBuffers, SamplePick, SamplePickBuffers, Score, ScoreBuffers,
+    Sharing, Values, ValuesBuffers, ValuesOutput,
 };
 use super::pack_tables::{PackTable, PackTables};
 use super::sampling_buffers::SamplingBuffers;
@@ -21,6 +21,7 @@ use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::gpu::{Gpu, GpuBuffer, Warm};
 use crate::pattention::Pattention;
+use products::Rows;
 
 /// The parts that dispatches are made of.
 #[derive(Clone, Copy)]
@@ -189,7 +190,8 @@ impl Builder<'_> {
         let Parts { gpu, config, scratch: s, .. } = self.parts;
         let (d, head) = (config.hidden_size, config.head_size());
         let (step, u, q, qkv) = (&s.step.buffer, &s.u.buffer, &s.q.buffer, &s.qkv.buffer);
-        self.layernorm(stages, None)?;
+        let in_bytes = |b: &Self, group: Group| b.in_bytes(group.tables(&b.parts.weights.layers[layer])[0], None);
+        self.layernorm(stages, None, in_bytes(self, Group::Qkv))?;
         self.pattention(stages, layer, Group::Qkv, None)?;
         let [keys, values] = s.cache[layer].ranges();
         let append = Append { hidden: d, rotary: Rotary::new(config) };
@@ -209,7 +211,7 @@ impl Builder<'_> {
         };
         self.stager.push(stages, &dispatch)?;
         self.pattention(stages, layer, Group::Proj, None)?;
-        self.layernorm(stages, None)?;
+        self.layernorm(stages, None, in_bytes(self, Group::Mlp))?;
         self.pattention(stages, layer, Group::Mlp, None)
     }
 
@@ -234,21 +236,22 @@ impl Builder<'_> {
 
     fn logits_of_rows(&mut self) -> Result<Stages> {
         let mut stages = Stages::default();
-        self.layernorm(&mut stages, Some(&self.parts.weights.norm.buffer))?;
-        self.times_embedding(&mut stages)?;
+        let Weights { norm, embedding, .. } = self.parts.weights;
+        self.layernorm(&mut stages, Some(&norm.buffer), self.in_bytes(embedding, None))?;
+        self.times_embedding(&mut stages, true)?;
         Ok(stages)
     }
 
     fn embedding_product(&mut self) -> Result<Stages> {
         let mut stages = Stages::default();
-        self.times_embedding(&mut stages)?;
+        self.times_embedding(&mut stages, false)?;
         Ok(stages)
     }
 
-    fn times_embedding(&mut self, stages: &mut Stages) -> Result<()> {
+    fn times_embedding(&mut self, stages: &mut Stages, is_in_bytes: bool) -> Result<()> {
         let Parts { config, weights, scratch: s, .. } = self.parts;
         let logits = (&s.logits.buffer, config.padded_vocab_size);
-        self.product(stages, (&weights.embedding, 1, None), &s.u.buffer, logits, false)
+        self.product(stages, (&weights.embedding, 1, None), Rows { x: &s.u.buffer, is_in_bytes }, logits, false)
     }
 
     fn score(&mut self) -> Result<Stages> {
@@ -336,10 +339,16 @@ impl Builder<'_> {
         self.stager.push(stages, &values.dispatch(&buffers))
     }
 
-    fn layernorm(&mut self, stages: &mut Stages, norm: Option<&wgpu::Buffer>) -> Result<()> {
+    /// u = LN(h), with weight and bias where there are any, and, if a product of bytes follows, what that needs.
+    fn layernorm(
+        &mut self,
+        stages: &mut Stages,
+        norm: Option<&wgpu::Buffer>,
+        in_bytes: Option<InBytes<'_>>,
+    ) -> Result<()> {
         let Parts { config, scratch: s, .. } = self.parts;
         let kernel = LayerNorm { cols: config.hidden_size, epsilon: config.layernorm_epsilon };
-        let buffers = LayerNormBuffers { step: &s.step.buffer, h: &s.h.buffer, u: &s.u.buffer, norm };
+        let buffers = LayerNormBuffers { step: &s.step.buffer, h: &s.h.buffer, u: &s.u.buffer, norm, in_bytes };
         self.stager.push(stages, &kernel.dispatch(&buffers))
     }
 

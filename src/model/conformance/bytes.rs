@@ -1,14 +1,22 @@
-//! Cases of the kernels for products of bytes: `rows_in_bytes`, `matmul_bytes`.
+//! Cases of the kernels for products of bytes: `rows_in_bytes`, `matmul_bytes`, and those that leave their rows in bytes,
+//! `layernorm` and `weights`, each with a product of what it leaves.
 
 use super::byte_rows::{Rows, rows};
 use super::case::{Cases, DependsOn, SIZES};
 use super::lab::{Lab, Wanted};
-use super::pattention::{Way, matmul};
-use crate::checkpoint::layout::TableFormat;
-use crate::config::GROUP_SIZE;
+use super::pattention::{ACTIVATIONS, Way, matmul};
+use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
+use crate::config::{GROUP_SIZE, NormActivation};
 use crate::error::Result;
-use crate::model::kernels::{RowsInBytes, RowsInBytesBuffers, Step};
+use crate::model::kernels::{
+    InBytes, LayerNorm, LayerNormBuffers, Matmul, MatmulBuffers, MatmulBytes, RowsInBytes, RowsInBytesBuffers,
+    SlotWeights, SlotWeightsBuffers, Step,
+};
+use crate::reference::math;
 
+const EPSILON: f64 = 1e-5;
+/// Sums in a different order, exponentials of a GPU, and values of 16 bits.
+const TOLERANCE: f64 = 2e-4;
 const FORMATS: [TableFormat; 2] = [TableFormat::Q4, TableFormat::Q8];
 
 pub fn add(cases: &mut Cases) {
@@ -36,6 +44,23 @@ pub fn add(cases: &mut Cases) {
             }
         }
     }
+    for (i, cols) in [32, 1056, 160, 96, 2048].into_iter().enumerate() {
+        for (j, format) in FORMATS.into_iter().enumerate() {
+            let (size, is_final) = (format!("3 × {cols}"), (i + j).is_multiple_of(2));
+            let variant = if is_final { "final, in bytes" } else { "in bytes" };
+            cases.add(("layernorm", size, Some(format)), variant, DependsOn::Nothing, move |lab| {
+                layernorm(lab, format, cols, is_final)
+            });
+            let (slots, activation) = (cols - [0, 1, 27, 31, 5][i], ACTIVATIONS[(i + j) % 3]);
+            let variant = format!("{activation:?}, in bytes");
+            cases.add(
+                ("weights", format!("2 × 3 × {slots}"), Some(format)),
+                &variant,
+                DependsOn::Nothing,
+                move |lab| weights(lab, format, slots, activation),
+            );
+        }
+    }
     let q4 = TableFormat::Q4;
     cases.add(("matmul_bytes", "65 × 1024 × 1024".into(), Some(q4)), "split sum", DependsOn::Nothing, move |lab| {
         matmul(lab, q4, (65, 1024, 1024), (1, 4), false, Way::Bytes)
@@ -50,5 +75,67 @@ fn rows_in_bytes(lab: &mut Lab<'_>, tokens: usize, groups: usize, format: TableF
     lab.run(&RowsInBytes { groups, format }.dispatch(&buffers))?;
     lab.expect_words(&bytes, words.into_iter().map(Some).collect());
     lab.expect(&out, Wanted::Floats { values: scales, tolerance: 1e-6 });
+    Ok(())
+}
+
+fn layernorm(lab: &mut Lab<'_>, format: TableFormat, cols: usize, is_final: bool) -> Result<()> {
+    let (tokens, first_row) = (3, if is_final { 2 } else { 0 });
+    let rows: Vec<f32> = lab.numbers((first_row + tokens) * cols, 3.0).iter().map(|x| x + 20.0).collect();
+    let norm = lab.numbers(2 * cols, 1.0);
+    let mut wanted = math::layer_norm(&rows[first_row * cols..], cols, EPSILON as f32);
+    if is_final {
+        math::scale_and_shift(&mut wanted, &norm[..cols], &norm[cols..]);
+    }
+    let step = lab.step(Step { first_row: first_row as u32, ..Step::new(0, tokens) });
+    let (h, norm, u) = (lab.input(&rows), lab.input(&norm), lab.output(tokens * cols));
+    product_of(lab, format, (tokens, 1), wanted, |lab, in_bytes| {
+        let norm = is_final.then_some(&norm);
+        let buffers = LayerNormBuffers { step: &step, h: &h, u: &u.buffer, norm, in_bytes: Some(in_bytes) };
+        lab.run(&LayerNorm { cols, epsilon: EPSILON }.dispatch(&buffers))
+    })
+}
+
+fn weights(lab: &mut Lab<'_>, format: TableFormat, slots: usize, activation: NormActivation) -> Result<()> {
+    let (tokens, segments, cols) = (2, 3, padded_slots(slots));
+    let scores = lab.numbers(tokens * segments * cols, 2.0);
+    let wanted = scores.chunks_exact(cols).flat_map(|row| {
+        let mut row = row[..slots].to_vec();
+        math::theta(activation, &mut row);
+        row.resize(cols, 0.0);
+        row
+    });
+    let wanted = wanted.collect();
+    let (step, scores) = (lab.step(Step::new(0, tokens)), lab.input(&scores));
+    product_of(lab, format, (tokens, segments), wanted, |lab, in_bytes| {
+        let buffers = SlotWeightsBuffers { step: &step, scores: &scores, scales: None, in_bytes: Some(in_bytes) };
+        lab.run(&SlotWeights { activation, segments, slots }.dispatch(&buffers))
+    })
+}
+
+/// The product with a random table of the rows that `leave` leaves in bytes, which are `x`, f32 [tokens, segments · cols].
+fn product_of(
+    lab: &mut Lab<'_>,
+    format: TableFormat,
+    (tokens, segments): (usize, usize),
+    x: Vec<f32>,
+    leave: impl FnOnce(&mut Lab<'_>, InBytes<'_>) -> Result<()>,
+) -> Result<()> {
+    let (each, cols) = (35, x.len() / (tokens * segments));
+    let rows = each * segments;
+    let weights = lab.table(format, TableShape { rows, cols }, rows);
+    let wanted = x
+        .chunks_exact(cols)
+        .enumerate()
+        .flat_map(|(i, x)| math::product(x, &weights.values[i % segments * each * cols..][..each * cols], cols));
+    let wanted = wanted.collect();
+    let groups = x.len() / GROUP_SIZE;
+    let (bytes, scales, y) = (lab.output(groups * 16), lab.output(groups), lab.output(tokens * rows));
+    leave(lab, InBytes { format, bytes: &bytes.buffer, scales: &scales.buffer })?;
+    let (table, part) = (&weights.table, &weights.table.parts[0]);
+    let product = Matmul { table, part, segments, parts: 1, y_stride: rows, residual: false };
+    let (step, shape) = (lab.step(Step::new(0, tokens)), lab.uniform(&product.shape()));
+    let buffers = MatmulBuffers { step: &step, x: &bytes.buffer, y: &y.buffer, shape: &shape };
+    lab.run(&MatmulBytes { product, scales: &scales.buffer }.dispatch(&buffers))?;
+    lab.expect(&y, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
 }

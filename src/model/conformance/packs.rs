@@ -94,7 +94,8 @@ fn scales(lab: &mut Lab<'_>, slots: usize, zero: bool) -> Result<()> {
     let (weights, wanted) = (weights.collect(), scores.chunks_exact(cols).map(|row| scale_of(&row[..slots])).collect());
     let (step, scores, scales) = (lab.step(Step::new(0, rows)), lab.in_out(&scores), lab.output(rows * segments));
     let kernel = SlotWeights { activation: NormActivation::L2NormGelu, segments, slots };
-    let buffers = SlotWeightsBuffers { step: &step, scores: &scores.buffer, scales: Some(&scales.buffer) };
+    let buffers =
+        SlotWeightsBuffers { step: &step, scores: &scores.buffer, scales: Some(&scales.buffer), in_bytes: None };
     lab.run(&kernel.dispatch(&buffers))?;
     lab.expect(&scores, Wanted::Floats { values: weights, tolerance: TOLERANCE });
     lab.expect(&scales, Wanted::Floats { values: wanted, tolerance: TOLERANCE });

@@ -17,7 +17,7 @@ use std::rc::Rc;
 const EPSILON: f64 = 1e-5;
 /// Sums in a different order, and exponentials of a GPU.
 const TOLERANCE: f64 = 2e-4;
-const ACTIVATIONS: [NormActivation; 3] =
+pub const ACTIVATIONS: [NormActivation; 3] =
     [NormActivation::L2NormGelu, NormActivation::GeluL2Norm, NormActivation::Softmax];
 
 /// The input that keys are multiplied by.
@@ -380,7 +380,8 @@ fn weights(lab: &mut Lab<'_>, slots: usize, activation: NormActivation) -> Resul
     let wanted = wanted.collect();
     let (step, scores) = (lab.step(Step::new(0, tokens)), lab.in_out(&scores));
     let kernel = SlotWeights { activation, segments, slots };
-    lab.run(&kernel.dispatch(&SlotWeightsBuffers { step: &step, scores: &scores.buffer, scales: None }))?;
+    let buffers = SlotWeightsBuffers { step: &step, scores: &scores.buffer, scales: None, in_bytes: None };
+    lab.run(&kernel.dispatch(&buffers))?;
     lab.expect(&scores, Wanted::Floats { values: wanted, tolerance: TOLERANCE });
     Ok(())
 }

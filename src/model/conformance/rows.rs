@@ -64,7 +64,8 @@ fn layernorm(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: bool) -> R
     }
     let step = lab.step(Step { first_row: first_row as u32, ..Step::new(0, tokens) });
     let (h, norm, u) = (lab.input(&rows), lab.input(&norm), lab.output(tokens * cols));
-    let buffers = LayerNormBuffers { step: &step, h: &h, u: &u.buffer, norm: is_final.then_some(&norm) };
+    let buffers =
+        LayerNormBuffers { step: &step, h: &h, u: &u.buffer, norm: is_final.then_some(&norm), in_bytes: None };
     lab.run(&LayerNorm { cols, epsilon: EPSILON }.dispatch(&buffers))?;
     lab.expect(&u, Wanted::Floats { values: wanted, tolerance: 1e-4 });
     Ok(())

@@ -76,7 +76,7 @@ pub use pack_weights::{PackWeights, PackWeightsBuffers};
 pub use repeats::{Repeats, RepeatsBuffers};
 pub use rotary::Rotary;
 pub use rotate::{Rotate, RotateBuffers};
-pub use rows_in_bytes::{RowsInBytes, RowsInBytesBuffers};
+pub use rows_in_bytes::{InBytes, RowsInBytes, RowsInBytesBuffers};
 pub use sample_adjust::{SampleAdjust, SampleAdjustBuffers};
 pub use sample_pick::{SamplePick, SamplePickBuffers};
 pub use score::{Score, ScoreBuffers};

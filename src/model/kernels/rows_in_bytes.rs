@@ -2,6 +2,7 @@
 
 use super::dispatch::{Dispatch, Grid, THREADS, read, write};
 use crate::checkpoint::layout::TableFormat;
+use crate::gpu::Binding;
 use crate::gpu::shader::ShaderSpec;
 
 /// Each value of a chunk's rows as two bytes.
@@ -19,6 +20,24 @@ pub struct RowsInBytesBuffers<'a> {
     /// Output, u32 [T, groups, 16], and f32 [T, groups].
     pub bytes: &'a wgpu::Buffer,
     pub scales: &'a wgpu::Buffer,
+}
+
+/// What a kernel that computes rows leaves of them for products of bytes (`shaders/in_bytes.wgsl`).
+#[derive(Clone, Copy)]
+pub struct InBytes<'a> {
+    /// Format of the table that they are multiplied with: Q4 or Q8.
+    pub format: TableFormat,
+    /// Output, u32 [T, groups, 16], and f32 [T, groups].
+    pub bytes: &'a wgpu::Buffer,
+    pub scales: &'a wgpu::Buffer,
+}
+
+impl<'a> InBytes<'a> {
+    /// Adds it to a kernel that may leave it, with bindings from `first` on.
+    pub(super) fn add_to(&self, shader: ShaderSpec, first: u32, bindings: &mut Vec<Binding<'a>>) -> ShaderSpec {
+        bindings.extend([write(first, self.bytes), write(first + 1, self.scales)]);
+        shader.flag("BYTES").flag_if("Q4", self.format == TableFormat::Q4)
+    }
 }
 
 impl RowsInBytes {

@@ -4,11 +4,10 @@ use super::{Builder, Parts};
 use crate::error::Result;
 use crate::model::group::Group;
 use crate::model::kernels::{
-    Matmul, MatmulBuffers, MatmulBytes, MatmulFew, PackWeights, PackWeightsBuffers, RowsInBytes, RowsInBytesBuffers,
-    SlotWeights, SlotWeightsBuffers, SumParts, SumPartsBuffers,
+    InBytes, Matmul, MatmulBuffers, MatmulBytes, MatmulFew, PackWeights, PackWeightsBuffers, RowsInBytes,
+    RowsInBytesBuffers, SlotWeights, SlotWeightsBuffers, SumParts, SumPartsBuffers,
 };
 use crate::model::pack_tables::PackTable;
-use crate::model::scratch::ByteRows;
 use crate::model::stage::{Mark, Stages};
 use crate::model::tables::Table;
 
@@ -18,8 +17,19 @@ enum Way<'a> {
     /// For at most this many tokens.
     Few(usize),
     Floats,
-    /// X is in this form.
-    Bytes(&'a ByteRows),
+    /// X is in this form (`InBytes`).
+    Bytes {
+        bytes: &'a wgpu::Buffer,
+        scales: &'a wgpu::Buffer,
+    },
+}
+
+/// X of a product.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub x: &'a wgpu::Buffer,
+    /// If the product is made of bytes: the kernel that made X left it in bytes.
+    pub is_in_bytes: bool,
 }
 
 impl From<Option<usize>> for Way<'_> {
@@ -29,7 +39,7 @@ impl From<Option<usize>> for Way<'_> {
     }
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     /// Pattentions of u: qkv = …, or h += …. For a chunk, or with `few` for at most that many tokens.
     pub(super) fn pattention(
         &mut self,
@@ -45,13 +55,15 @@ impl Builder<'_> {
         let (y, residual) = if segments == 1 { (&s.h.buffer, true) } else { (&s.qkv.buffer, false) };
         let y = (y, segments * d);
         let (u, scores) = (&s.u.buffer, &s.scores.buffer);
-        self.product(stages, (keys, 1, few), u, (scores, keys.shape().rows), false)?;
+        // Where the input is normalized, it was left in bytes.
+        let is_in_bytes = group != Group::Proj;
+        self.product(stages, (keys, 1, few), Rows { x: u, is_in_bytes }, (scores, keys.shape().rows), false)?;
         let mark = |of_packs| Mark { layer, group, of_packs };
         if few.is_none() {
             stages.mark(mark(false));
         }
-        self.slot_weights(stages, group, table.is_some())?;
-        self.product(stages, (values, segments, few), scores, y, residual)?;
+        self.slot_weights(stages, group, table.is_some(), self.in_bytes(values, few))?;
+        self.product(stages, (values, segments, few), Rows { x: scores, is_in_bytes: true }, y, residual)?;
         if let Some(table) = table {
             self.add_packs(stages, table, y, few)?;
             if few.is_none() {
@@ -80,13 +92,26 @@ impl Builder<'_> {
         self.parts_of_product(stages, (values, segments, few.into()), 1, weights, y, true)
     }
 
-    fn slot_weights(&mut self, stages: &mut Stages, group: Group, for_packs: bool) -> Result<()> {
+    fn slot_weights(
+        &mut self,
+        stages: &mut Stages,
+        group: Group,
+        for_packs: bool,
+        in_bytes: Option<InBytes<'_>>,
+    ) -> Result<()> {
         let Parts { config, scratch: s, packs, .. } = self.parts;
         let (segments, slots) = (group.kinds().len(), group.pattention().slots(config));
         let kernel = SlotWeights { activation: config.norm_activation_type, segments, slots };
         let scales = packs.filter(|_| for_packs).map(|packs| &packs.scales.buffer);
-        let buffers = SlotWeightsBuffers { step: &s.step.buffer, scores: &s.scores.buffer, scales };
+        let buffers = SlotWeightsBuffers { step: &s.step.buffer, scores: &s.scores.buffer, scales, in_bytes };
         self.stager.push(stages, &kernel.dispatch(&buffers))
+    }
+
+    /// What a kernel leaves of rows that are multiplied with `table`, if that product is made of bytes.
+    pub(super) fn in_bytes(&self, table: &Table, few: Option<usize>) -> Option<InBytes<'a>> {
+        let bytes = self.parts.scratch.bytes.as_ref().filter(|_| few.is_none())?;
+        let format = table.quantized()?;
+        Some(InBytes { format, bytes: &bytes.rows.buffer, scales: &bytes.scales.buffer })
     }
 
     /// Y (+)= X·Wᵀ for every part of a table, with `few` for at most that many tokens.
@@ -94,17 +119,18 @@ impl Builder<'_> {
         &mut self,
         stages: &mut Stages,
         (table, segments, few): (&Table, usize, Option<usize>),
-        x: &wgpu::Buffer,
+        Rows { x, is_in_bytes }: Rows<'_>,
         (y, y_stride): (&wgpu::Buffer, usize),
         residual: bool,
     ) -> Result<()> {
         let s = self.parts.scratch;
         let mut way = Way::from(few);
-        if let (Way::Floats, Some(bytes), Some(format)) = (way, &s.bytes, table.quantized()) {
-            let kernel = RowsInBytes { groups: segments * table.groups(), format };
-            let buffers = RowsInBytesBuffers { x, bytes: &bytes.rows.buffer, scales: &bytes.scales.buffer };
-            self.stager.push(stages, &kernel.dispatch(&buffers))?;
-            way = Way::Bytes(bytes);
+        if let Some(InBytes { format, bytes, scales }) = self.in_bytes(table, few) {
+            if !is_in_bytes {
+                let kernel = RowsInBytes { groups: segments * table.groups(), format };
+                self.stager.push(stages, &kernel.dispatch(&RowsInBytesBuffers { x, bytes, scales }))?;
+            }
+            way = Way::Bytes { bytes, scales };
         }
         let is_narrow = table.parts.len() == 1 && segments == 1 && few.is_none();
         let splits = s.splits.filter(|s| is_narrow && s.applies_to(y_stride));
@@ -131,12 +157,12 @@ impl Builder<'_> {
         for part in &table.parts {
             let product = Matmul { table, part, segments, parts, y_stride, residual };
             let shape = self.uniform(bytemuck::bytes_of(&product.shape()));
-            let x = if let Way::Bytes(bytes) = way { &bytes.rows.buffer } else { x };
+            let x = if let Way::Bytes { bytes, .. } = way { bytes } else { x };
             let buffers = MatmulBuffers { step, x, y, shape: &shape };
             let dispatch = match way {
                 Way::Few(tokens) => MatmulFew { product, tokens }.dispatch(&buffers),
                 Way::Floats => product.dispatch(&buffers),
-                Way::Bytes(bytes) => MatmulBytes { product, scales: &bytes.scales.buffer }.dispatch(&buffers),
+                Way::Bytes { scales, .. } => MatmulBytes { product, scales }.dispatch(&buffers),
             };
             self.stager.push(stages, &dispatch)?;
         }

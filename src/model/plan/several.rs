@@ -1,5 +1,6 @@
 //! The dispatches of a step of several texts: one token of each, through every layer.
 
+use super::products::Rows;
 use super::{Builder, Choose, Parts};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
@@ -57,9 +58,9 @@ impl SeveralPlan {
         let stride = logits_stride(vocab);
         let (u, logits) = (&parts.scratch.u.buffer, &parts.scratch.logits.buffer);
         let mut of_rows = Stages::default();
-        b.layernorm(&mut of_rows, Some(&parts.weights.norm.buffer))?;
+        b.layernorm(&mut of_rows, Some(&parts.weights.norm.buffer), None)?;
         let embedding = (&parts.weights.embedding, 1, Some(texts.tokens));
-        b.product(&mut of_rows, embedding, u, (logits, stride), false)?;
+        b.product(&mut of_rows, embedding, Rows { x: u, is_in_bytes: false }, (logits, stride), false)?;
         let choose = b.choose(texts.steps, texts.sampling, Some(stride))?;
         Ok(Self { layers, logits: of_rows, choose, _uniforms: std::mem::take(&mut b.uniforms) })
     }
@@ -74,7 +75,7 @@ impl Builder<'_> {
         let ([steps, parts], few) = ([texts.steps, texts.parts], Some(texts.tokens));
         let [tail_keys, tail_values] = texts.tails.of_layer(layer);
         let tails = TailRanges { steps, keys: tail_keys, values: tail_values };
-        self.layernorm(stages, None)?;
+        self.layernorm(stages, None, None)?;
         self.pattention(stages, layer, Group::Qkv, few)?;
         let [keys, values] = s.cache[layer].ranges();
         let append = Append { hidden: d, rotary: Rotary::new(config) };
@@ -87,7 +88,7 @@ impl Builder<'_> {
         let join = AttentionJoin { parts: s.attention };
         self.stager.push(stages, &join.dispatch(&AttentionJoinBuffers { steps, parts, u }))?;
         self.pattention(stages, layer, Group::Proj, few)?;
-        self.layernorm(stages, None)?;
+        self.layernorm(stages, None, None)?;
         self.pattention(stages, layer, Group::Mlp, few)
     }
 }

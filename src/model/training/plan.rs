@@ -193,7 +193,7 @@ impl Builder<'_> {
     ) -> Result<()> {
         let config = self.parts.config;
         let kernel = LayerNorm { cols: config.hidden_size, epsilon: config.layernorm_epsilon };
-        self.stager.push(stages, &kernel.dispatch(&LayerNormBuffers { step, h, u, norm }))
+        self.stager.push(stages, &kernel.dispatch(&LayerNormBuffers { step, h, u, norm, in_bytes: None }))
     }
 
     /// The backward pass from ∂L/∂u of `[h, du]` to the gradient w.r.t. the stream.
