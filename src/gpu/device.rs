@@ -37,6 +37,7 @@ pub struct Gpu {
     /// Kernels may use subgroups, until a reason not to is set.
     has_subgroups: bool,
     forgone: Cell<Option<&'static str>>,
+    is_faster_with_bytes: Cell<bool>,
     /// Kernels may compute with f16.
     pub has_f16: bool,
     /// Passes can be timed.
@@ -113,6 +114,7 @@ impl Gpu {
             vendor,
             has_subgroups,
             forgone: Cell::new(None),
+            is_faster_with_bytes: Cell::new(false),
             has_f16,
             has_timestamps,
             lost,
@@ -133,10 +135,20 @@ impl Gpu {
         had
     }
 
-    /// True where products of bytes (`dot4I8Packed`) make prompts faster than single precision does: so far measured on
-    /// NVIDIA's GPUs only. Where they are emulated they are slower.
+    /// True where products of bytes (`dot4I8Packed`) make prompts faster than single precision does: measured on
+    /// NVIDIA's GPUs, or tried on this one. Where they are emulated they are slower.
     pub fn multiplies_bytes(&self) -> bool {
-        self.vendor == "nvidia" && !self.is_software
+        (self.vendor == "nvidia" || self.is_faster_with_bytes.get()) && !self.is_software
+    }
+
+    /// True where that is yet to be tried.
+    pub fn may_multiply_bytes(&self) -> bool {
+        ["amd", "intel"].contains(&self.vendor.as_str()) && !self.multiplies_bytes() && !self.is_software
+    }
+
+    /// Products of bytes were faster here.
+    pub fn multiply_bytes(&self) {
+        self.is_faster_with_bytes.set(true);
     }
 
     /// What the device offers but is not used, and why: for `info`.

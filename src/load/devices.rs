@@ -151,7 +151,9 @@ impl Devices<Uint8Array> for BrowserDevices<'_> {
         if let (Device::Gpu(gpu), Some(store)) = (&device, &self.store) {
             let name = tuned::name(gpu, config, quantization, self.context_length(config));
             let trials: Trials = recall(store, &name).await.unwrap_or_default();
-            known.team = trials.choice.filter(|_| trials.may_go_on()).and_then(|choice| choice.team);
+            if let Some(choice) = trials.choice.filter(|_| trials.may_go_on()) {
+                (known.team, known.is_in_bytes) = (choice.team, choice.is_in_bytes);
+            }
         }
         device.room(config.clone(), quantization, self.request.context_length, known).await
     }

@@ -1,9 +1,10 @@
 //! The model as an engine: prompts, single steps, scores, and tokens chosen on the GPU.
 
+use super::chunk_products::MAX_CHUNK;
 use super::flights::Landed;
 use super::gpu_model::GpuModel;
 use super::kernels::layers::Team;
-use super::scratch::{MAX_CHUNK, STAGED_ROWS};
+use super::scratch::STAGED_ROWS;
 use super::several::Several;
 use crate::config::ModelConfig;
 use crate::engine::{

@@ -1,6 +1,7 @@
 //! A model that can run: its parts, and how a step is recorded and submitted.
 
 use super::choosing::Choosing;
+use super::chunk_products::ChunkProducts;
 use super::flights::Flights;
 use super::inspecting::Inspecting;
 use super::kernels::Step;
@@ -58,6 +59,9 @@ pub struct GpuModel {
     pub(super) training: Option<Training>,
     /// A team's kernel that began to be compiled while the model was loaded, until it is tried.
     pub(super) begun: Cell<Option<(Team, Warm)>>,
+    /// Another way to make the products of chunks, which is yet to be tried.
+    pub(super) bytes_to_try: Option<ChunkProducts>,
+    pub(super) has_tried_bytes: bool,
     pub(super) weight_bytes: u64,
     pub(super) len: usize,
     /// Last, so that it is dropped after its buffers.
@@ -121,6 +125,11 @@ impl GpuModel {
         self.gpu.forgone().into_iter().chain(self.dropped.iter().cloned()).collect()
     }
 
+    /// True if a chunk's products are made of bytes.
+    pub(super) fn is_in_bytes(&self) -> bool {
+        self.scratch.products.bytes.is_some()
+    }
+
     /// How steps are made: for `info`.
     pub fn variants(&self) -> Vec<String> {
         let decode = match self.team() {
@@ -133,7 +142,7 @@ impl GpuModel {
             }
             None => format!("decode: a dispatch per product, f32, {}", self.sums(true)),
         };
-        let prefill = if self.scratch.bytes.is_some() { "bytes" } else { "f32" };
+        let prefill = if self.is_in_bytes() { "bytes" } else { "f32" };
         vec![format!("prefill: {prefill}"), decode]
     }
 

@@ -1,11 +1,11 @@
 //! Inspecting parameter tokens on the GPU: lengths of value tokens, and dispatches in between those of a prompt.
 
+use super::chunk_products::MAX_CHUNK;
 use super::group::Group;
 use super::kernels::inspect::{Fired, NOT_ASKED, RequestHead, Source, Which};
 use super::kernels::{Inspect, InspectBuffers, ValueNorms};
 use super::pack_tables::PackTable;
 use super::plan::Parts;
-use super::scratch::MAX_CHUNK;
 use super::stage::{Mark, Stage, Stager, Stages};
 use super::tables::{Table, aligned};
 use crate::checkpoint::layout::padded_slots;

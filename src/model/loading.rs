@@ -41,6 +41,8 @@ pub struct Loading {
 pub struct Known {
     /// The team that was the fastest before, whose kernel is compiled, too.
     pub team: Option<Team>,
+    /// The products of chunks were faster of bytes.
+    pub is_in_bytes: bool,
     /// Kernels that are already being compiled.
     pub ahead: Ahead,
 }
@@ -71,6 +73,9 @@ impl Loading {
         known: Known,
     ) -> Result<Self> {
         config.checked_context_length(context_length)?;
+        if known.is_in_bytes {
+            gpu.multiply_bytes();
+        }
         let weights = room::for_weights(&gpu, &config, quantization).await?;
         let weight_bytes = gpu.memory.bytes();
         let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;
@@ -141,6 +146,8 @@ impl Loading {
             together: None,
             training: None,
             begun: Cell::new(team),
+            bytes_to_try: None,
+            has_tried_bytes: false,
             weight_bytes,
             len,
             gpu,

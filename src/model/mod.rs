@@ -23,6 +23,7 @@ mod ahead;
 mod backend;
 mod check;
 mod choosing;
+mod chunk_products;
 pub mod conformance;
 mod flights;
 mod gpu_model;
@@ -51,6 +52,7 @@ mod tails;
 #[cfg(all(test, feature = "native-gpu"))]
 mod tests;
 mod training;
+mod trying_bytes;
 mod trying_several;
 mod tune;
 mod weights;

@@ -3,10 +3,11 @@
 //! Query, key and value run together, and a kernel runs for many layers: so the three, and all layers, are padded to
 //! the largest number of tokens among them, with zeros, which change nothing. Strengths are included in the values.
 
+use super::chunk_products::MAX_CHUNK;
 use super::group::Group;
 use super::kernels::layers::PlacedPacks;
 use super::kernels::matmul::{TILE_ROWS, TILE_TOKENS};
-use super::scratch::{MAX_CHUNK, Scratch};
+use super::scratch::Scratch;
 use super::tables::{Table, aligned};
 use super::weights::Weights;
 use crate::checkpoint::layout::{TableShape, padded_slots};

@@ -4,6 +4,7 @@ mod products;
 pub mod several;
 pub mod together;
 
+use super::chunk_products::ChunkProducts;
 use super::group::Group;
 use super::kernels::{
     Append, AppendBuffers, AttentionDecode, AttentionDecodeBuffers, AttentionPrefill, AttentionPrefillBuffers, Embed,
@@ -115,7 +116,15 @@ impl Plan {
     /// # Errors
     /// If a shader's files contradict each other; validation errors go to the caller's error scope.
     pub fn new(parts: Parts<'_>) -> Result<Self> {
-        Self::build(&mut Builder::new(parts, Stager::new(parts.gpu)))
+        Self::with(parts, &parts.scratch.products)
+    }
+
+    /// The same with another way to make the products of a chunk.
+    ///
+    /// # Errors
+    /// See [`new`](Self::new).
+    pub fn with(parts: Parts<'_>, products: &ChunkProducts) -> Result<Self> {
+        Self::build(&mut Builder { products, ..Builder::new(parts, Stager::new(parts.gpu)) })
     }
 
     /// All its kernels: while the same kernels are kept compiled, [`new`](Self::new) does not wait for each.
@@ -123,7 +132,17 @@ impl Plan {
     /// # Errors
     /// If a shader's files contradict each other.
     pub fn kernels(parts: Parts<'_>) -> Result<Vec<Warm>> {
-        Builder::notes(parts, Self::build)
+        Self::kernels_with(parts, &parts.scratch.products)
+    }
+
+    /// The same for [`with`](Self::with).
+    ///
+    /// # Errors
+    /// See [`kernels`](Self::kernels).
+    pub fn kernels_with(parts: Parts<'_>, products: &ChunkProducts) -> Result<Vec<Warm>> {
+        let mut builder = Builder { products, ..Builder::new(parts, Stager::noting(parts.gpu)) };
+        Self::build(&mut builder)?;
+        Ok(builder.stager.into_notes())
     }
 
     fn build(b: &mut Builder<'_>) -> Result<Self> {
@@ -144,6 +163,8 @@ impl Plan {
 
 struct Builder<'a> {
     parts: Parts<'a>,
+    /// How the products of a chunk are made.
+    products: &'a ChunkProducts,
     stager: Stager<'a>,
     uniforms: Vec<GpuBuffer>,
 }
@@ -153,7 +174,7 @@ type WithPacks<'a> = (&'a Table, Option<&'a PackTable>);
 
 impl<'a> Builder<'a> {
     fn new(parts: Parts<'a>, stager: Stager<'a>) -> Self {
-        Self { parts, stager, uniforms: Vec::new() }
+        Self { parts, products: &parts.scratch.products, stager, uniforms: Vec::new() }
     }
 
     /// What to compile for the stages that `build` makes.

@@ -1,59 +1,21 @@
 //! Everything on the GPU that is not a weight: the KV cache, the residual stream, scores, logits.
 
+use super::chunk_products::{ChunkProducts, MAX_CHUNK, widest};
 use super::kernels::attention_parts::AttentionParts;
 use super::kernels::layers::FAILURE_WORDS;
-use super::kernels::matmul::{TILE_ROWS, TILE_TOKENS};
+use super::kernels::matmul::TILE_TOKENS;
 use super::kernels::score::TargetScore;
-use super::kernels::{BYTES_TILE_ROWS, Rotary, Step};
+use super::kernels::{Rotary, Step};
 use super::kv_cache::{self, LayerCache, cache_bytes};
 use super::sampling_buffers::SamplingBuffers;
 use super::weights::Weights;
-use crate::checkpoint::layout::padded_slots;
-use crate::config::{GROUP_SIZE, ModelConfig};
+use crate::config::ModelConfig;
 use crate::gpu::{Gpu, GpuBuffer};
-use crate::pattention::Pattention;
 
-/// Most tokens of one prefill step: enough for the narrow products to fill a large GPU.
-pub const MAX_CHUNK: usize = 1024;
 /// Rows of logits that are computed at a time if all are wanted: a tile of `matmul.wgsl`.
 pub const LOGIT_ROWS: usize = TILE_TOKENS;
 /// Of these, rows that the host reads at a time.
 pub const STAGED_ROWS: usize = 16;
-
-/// Tokens of a step and rows of a table that fill a large GPU with workgroups of `matmul.wgsl`.
-const ENOUGH_TILES: usize = 512;
-const MOST_PARTS: usize = 4;
-
-/// The number of parts that the sums of narrow products are split into.
-#[derive(Clone, Copy, Debug)]
-pub struct Splits {
-    /// Parts of a split sum.
-    pub parts: usize,
-    /// Products of more rows are not split.
-    most_rows: usize,
-}
-
-impl Splits {
-    /// For products of up to `rows` rows in tiles of `tile_rows`; `None` where splitting would not help.
-    fn new(gpu: &Gpu, rows: usize, tile_rows: usize) -> Option<Self> {
-        let tiles = rows.div_ceil(tile_rows) * MAX_CHUNK / TILE_TOKENS;
-        let parts = (ENOUGH_TILES / tiles).min(MOST_PARTS);
-        (parts > 1 && !gpu.is_software).then_some(Self { parts, most_rows: rows })
-    }
-
-    /// True for a product of this many rows.
-    pub fn applies_to(self, rows: usize) -> bool {
-        rows <= self.most_rows && rows.is_multiple_of(4)
-    }
-}
-
-/// Rows of X as factors of products of bytes (`shaders/rows_in_bytes.wgsl`), for the widest rows.
-pub struct ByteRows {
-    /// u32 [MAX_CHUNK, groups, 16].
-    pub rows: GpuBuffer,
-    /// f32 [MAX_CHUNK, groups].
-    pub scales: GpuBuffer,
-}
 
 /// Buffers of one model.
 pub struct Scratch {
@@ -69,11 +31,8 @@ pub struct Scratch {
     pub scores: GpuBuffer,
     /// Query, key and value of a chunk, f32 [MAX_CHUNK, 3, d].
     pub qkv: GpuBuffer,
-    /// How narrow products are split, and a buffer for their parts, f32 [parts, MAX_CHUNK, d].
-    pub splits: Option<Splits>,
-    pub products: GpuBuffer,
-    /// Where a chunk's products are made of bytes, what they multiply.
-    pub bytes: Option<ByteRows>,
+    /// How a chunk's products are made.
+    pub products: ChunkProducts,
     /// Rotated queries, f32 [MAX_CHUNK, d].
     pub q: GpuBuffer,
     /// Parts of a decode step's attention (`shaders/attention_parts.wgsl`).
@@ -99,12 +58,6 @@ pub struct Scratch {
     pub kv_bytes: u64,
 }
 
-/// The most scores that a token has at a time.
-fn widest(config: &ModelConfig) -> usize {
-    let slots = |p: Pattention| padded_slots(p.slots(config));
-    (3 * slots(Pattention::Query)).max(slots(Pattention::Proj)).max(slots(Pattention::Mlp))
-}
-
 impl Scratch {
     /// Bytes of the KV cache for a context of `context_length` tokens.
     pub fn kv_bytes(config: &ModelConfig, context_length: usize) -> u64 {
@@ -124,12 +77,6 @@ impl Scratch {
         let d = config.hidden_size;
         let f32s = |label: &str, n: usize| GpuBuffer::storage(gpu, label, n as u64 * 4);
         let in_bytes = weights.layer_format().is_quantized() && gpu.multiplies_bytes();
-        let splits = Splits::new(gpu, d, if in_bytes { BYTES_TILE_ROWS } else { TILE_ROWS });
-        let most = MAX_CHUNK * widest(config).max(d);
-        let bytes = in_bytes.then(|| ByteRows {
-            rows: f32s("rows in bytes", most / 2),
-            scales: f32s("scales of rows", most / GROUP_SIZE),
-        });
         let attention = AttentionParts::new(config, context_length);
         let angles = Rotary::new(config).angles(config.rotary_emb_base, context_length);
         let cache = kv_cache::new(gpu, config, weights, context_length);
@@ -141,9 +88,7 @@ impl Scratch {
             u: f32s("u", MAX_CHUNK * d),
             scores: f32s("scores", MAX_CHUNK * widest(config)),
             qkv: f32s("qkv", MAX_CHUNK * 3 * d),
-            splits,
-            products: f32s("products", splits.map_or(0, |s| s.parts * MAX_CHUNK * d)),
-            bytes,
+            products: ChunkProducts::new(gpu, config, in_bytes),
             q: f32s("q", MAX_CHUNK * d),
             parts: f32s("parts", attention.len()),
             angles: f32s("angles", angles.len()),

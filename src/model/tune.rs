@@ -40,6 +40,9 @@ const BYTES: [&str; 3] = ["nvidia", "amd", "intel"];
 pub struct Choice {
     /// The team that makes the layers.
     pub team: Option<Team>,
+    /// The products of chunks are made of bytes.
+    #[serde(default)]
+    pub is_in_bytes: bool,
 }
 
 /// Arithmetic worth trying with tables of `format`, the most promising first.
@@ -92,6 +95,8 @@ pub(super) fn has_teams(gpu: &Gpu, config: &ModelConfig, format: TableFormat) ->
 pub struct Preparation {
     gpu: Rc<Gpu>,
     kernels: Vec<(Team, Warm)>,
+    /// Kernels for products of bytes.
+    of_bytes: Vec<Warm>,
     is_remembered: bool,
 }
 
@@ -130,8 +135,14 @@ impl Prepared {
 impl Preparation {
     /// Compiles in the background. Kernels that do not compile are left out.
     pub async fn run(mut self) -> Prepared {
-        self.kernels.iter_mut().for_each(|(_, kernel)| kernel.begin(&self.gpu));
-        let (mut teams, mut compiled) = (Vec::new(), Vec::new());
+        let all = self.kernels.iter_mut().map(|(_, kernel)| kernel).chain(&mut self.of_bytes);
+        all.for_each(|kernel| kernel.begin(&self.gpu));
+        let mut compiled = Vec::new();
+        for mut kernel in self.of_bytes {
+            kernel.is_compiled().await;
+            compiled.push(kernel);
+        }
+        let mut teams = Vec::new();
         for (team, mut warm) in self.kernels {
             if warm.is_compiled().await {
                 teams.push(team);
@@ -150,8 +161,8 @@ impl GpuModel {
             teams.into_iter().filter_map(|team| Some((team, persistent::warm(self.parts(), team)?))).collect()
         };
         let mut kernels = match remembered {
-            Some(Choice { team: None }) => return None,
-            Some(Choice { team: Some(team) }) => match self.begun.take() {
+            Some(Choice { team: None, .. }) => return None,
+            Some(Choice { team: Some(team), .. }) => match self.begun.take() {
                 Some((begun, kernel)) if begun == team => vec![(team, kernel)],
                 _ => warm(vec![team]),
             },
@@ -160,9 +171,12 @@ impl GpuModel {
         // A team that cannot be made, for whatever reason, counts as none.
         let is_remembered = !kernels.is_empty();
         if !is_remembered {
-            kernels = warm(rounds(&self.gpu, &self.config, self.weights.layer_format()).into_iter().nth(round)?);
+            let teams = rounds(&self.gpu, &self.config, self.weights.layer_format()).into_iter().nth(round);
+            kernels = warm(teams.unwrap_or_default());
         }
-        (!kernels.is_empty()).then(|| Preparation { gpu: self.gpu.clone(), kernels, is_remembered })
+        let of_bytes = self.kernels_of_bytes();
+        let is_something = !kernels.is_empty() || !of_bytes.is_empty();
+        is_something.then(|| Preparation { gpu: self.gpu.clone(), kernels, of_bytes, is_remembered })
     }
 
     /// True if this was compiled for the current device.
@@ -180,14 +194,24 @@ impl GpuModel {
     /// # Errors
     /// `device-lost`.
     pub async fn tune(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
-        let result = self.try_teams(prepared, abort).await;
-        if result.is_err() {
-            self.persistent = None; // whoever was tried is not to be trusted
+        let team = match self.try_teams(prepared, abort).await {
+            Ok(Some(team)) => team,
+            Ok(None) => return Ok(None),
+            Err(e) => {
+                self.persistent = None; // whoever was tried is not to be trusted
+                return Err(e);
+            }
+        };
+        match self.bytes_to_try.take() {
+            Some(products) => self.try_bytes(products).await?,
+            None if !prepared.is_remembered => self.make_room_for_bytes().await?,
+            None => {}
         }
-        result
+        Ok(Some(Choice { team, is_in_bytes: self.is_in_bytes() }))
     }
 
-    async fn try_teams(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Choice>> {
+    /// The fastest, where no team means many dispatches; `None` if it was ended early.
+    async fn try_teams(&mut self, prepared: &Prepared, abort: &AbortFlag) -> Result<Option<Option<Team>>> {
         self.gpu.check()?; // what did not compile since the device is lost tells nothing of the team
         let incumbent = self.persistent.take();
         let wanted = self.logits_of_step().await?;
@@ -202,12 +226,12 @@ impl GpuModel {
             }
         }
         if candidates.len() == 1 {
-            return Ok(Some(Choice { team: None }));
+            return Ok(Some(None));
         }
         if prepared.is_remembered {
             // It was the fastest on this device before; a text that waits is not held up by timing it again.
             self.persistent = candidates.pop().and_then(|candidate| candidate.persistent);
-            return Ok(Some(Choice { team: self.team() }));
+            return Ok(Some(self.team()));
         }
         // In turn, and repeatedly: a GPU that was idle speeds up for a while, whichever way is being timed.
         let from = Instant::now();
@@ -229,11 +253,11 @@ impl GpuModel {
         }
         let fastest = candidates.into_iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds));
         self.persistent = fastest.and_then(|candidate| candidate.persistent);
-        Ok(Some(Choice { team: self.persistent.as_ref().map(|w| w.team) }))
+        Ok(Some(self.team()))
     }
 
     /// Ends a trial early: steps are made as before it.
-    fn undecided(&mut self, candidates: Vec<Candidate>) -> Option<Choice> {
+    fn undecided(&mut self, candidates: Vec<Candidate>) -> Option<Option<Team>> {
         let incumbent = candidates.into_iter().find(|candidate| candidate.is_incumbent);
         self.persistent = incumbent.and_then(|candidate| candidate.persistent);
         None
@@ -320,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_most_promising_team_is_tried_alone_and_all_others_after_it() {
-        let fastest = |team| Some(Choice { team });
+        let fastest = |team| Some(Choice { team, is_in_bytes: false });
         let team = Team { workgroups: 128, threads: 256, spin_limit: 1, arithmetic: Arithmetic::F32, subgroups: false };
         assert!(goes_on(0, fastest(Some(team))) && goes_on(0, fastest(None)) && goes_on(0, None));
         assert!(!goes_on(1, fastest(Some(team))) && goes_on(1, fastest(None)) && goes_on(1, None));

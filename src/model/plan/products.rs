@@ -109,7 +109,7 @@ impl<'a> Builder<'a> {
 
     /// What a kernel leaves of rows that are multiplied with `table`, if that product is made of bytes.
     pub(super) fn in_bytes(&self, table: &Table, few: Option<usize>) -> Option<InBytes<'a>> {
-        let bytes = self.parts.scratch.bytes.as_ref().filter(|_| few.is_none())?;
+        let bytes = self.products.bytes.as_ref().filter(|_| few.is_none())?;
         let format = table.quantized()?;
         Some(InBytes { format, bytes: &bytes.rows.buffer, scales: &bytes.scales.buffer })
     }
@@ -133,11 +133,11 @@ impl<'a> Builder<'a> {
             way = Way::Bytes { bytes, scales };
         }
         let is_narrow = table.parts.len() == 1 && segments == 1 && few.is_none();
-        let splits = s.splits.filter(|s| is_narrow && s.applies_to(y_stride));
+        let splits = self.products.splits.filter(|s| is_narrow && s.applies_to(y_stride));
         let Some(splits) = splits else {
             return self.parts_of_product(stages, (table, segments, way), 1, x, (y, y_stride), residual);
         };
-        let out = &s.products.buffer;
+        let out = &self.products.parts.buffer;
         self.parts_of_product(stages, (table, 1, way), splits.parts, x, (out, y_stride), false)?;
         let kernel = SumParts { cols: y_stride, parts: splits.parts, residual };
         self.stager.push(stages, &kernel.dispatch(&SumPartsBuffers { step: &s.step.buffer, parts: out, y }))

@@ -3,7 +3,7 @@
 use super::{Builder, Parts};
 use crate::error::Result;
 use crate::gpu::GpuBuffer;
-use crate::model::scratch::MAX_CHUNK;
+use crate::model::chunk_products::MAX_CHUNK;
 use crate::model::stage::{Stager, Stages};
 
 /// Their dispatches.

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::config::NormActivation;
+use crate::model::chunk_products::ChunkProducts;
+use crate::model::plan::Plan;
 use crate::reference::ReferenceEngine;
 
 #[test]
@@ -31,6 +33,45 @@ fn prompts_in_products_of_bytes_agree_with_the_reference() {
     pollster::block_on(compare(&gpu, &c, Quantization::Q4, 21, 18));
     let (model, _) = pollster::block_on(build(&gpu, &config(UNEVEN), Quantization::Q4, 20));
     assert_eq!(model.variants()[0], "prefill: bytes");
+}
+
+#[test]
+fn products_of_bytes_are_tried_where_nothing_is_known_of_them_and_both_ways_are_right() {
+    let mut gpu = pollster::block_on(Gpu::open(&GpuOptions::default())).expect("a GPU");
+    (gpu.is_software, gpu.vendor) = (false, "amd".into());
+    let (gpu, c) = (Rc::new(gpu), config(UNEVEN));
+    pollster::block_on(async {
+        let (mut model, mut reference) = build(&gpu, &c, Quantization::Q4, 300).await;
+        let ids = ids(37, c.padded_vocab_size);
+        let h = reference.forward(&ids, false).expect("reference").last;
+        let wanted = reference.logits(&h);
+        let wanted = &wanted[wanted.len() - c.padded_vocab_size..];
+        let logits = async |model: &mut GpuModel| {
+            model.truncate(0);
+            model.forward(&ids, Logits::Last).await.expect("logits")
+        };
+        let of_floats = logits(&mut model).await;
+        assert!(gpu.may_multiply_bytes() && model.kernels_of_bytes().is_empty());
+        model.make_room_for_bytes().await.expect("a GPU");
+        assert!(!model.kernels_of_bytes().is_empty());
+        let products = model.bytes_to_try.take().expect("room");
+        model.try_bytes(products).await.expect("a trial");
+        assert_eq!(model.len(), ids.len(), "the text is still there");
+        // Which of them was faster is the machine's business.
+        let was_faster = gpu.multiplies_bytes();
+        assert_eq!(model.variants()[0], if was_faster { "prefill: bytes" } else { "prefill: f32" });
+        let products = ChunkProducts::new(&gpu, &c, !was_faster);
+        let mut other = (Plan::with(model.parts(), &products).expect("a plan"), products);
+        for in_bytes in [was_faster, !was_faster] {
+            let got = logits(&mut model).await;
+            let error = relative_error(&got, wanted);
+            assert!(error < TOLERANCE, "{in_bytes}: {error:.2e}");
+            assert_eq!(got == of_floats, !in_bytes, "another way");
+            model.exchange(&mut other);
+        }
+        model.make_room_for_bytes().await.expect("a GPU");
+        assert!(model.bytes_to_try.is_none(), "once");
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::NormActivation;
 use crate::engine::{InspectRequest, MOST_TOP, agreement};
 use crate::error::ErrorCode;
-use crate::model::scratch::MAX_CHUNK;
+use crate::model::chunk_products::MAX_CHUNK;
 use crate::packs::{Ablation, ParameterToken};
 use crate::pattention::Pattention;
 use crate::reference::ReferenceEngine;

@@ -237,7 +237,8 @@ fn teams_are_tried_with_packs_and_go_back_without() {
         let ids = ids(6, c.padded_vocab_size);
         let want = [&[][..], &packs].map(|packs| plain_logits(&reference, packs, &ids));
         set(&mut model, &packs).await;
-        let prepared = model.prepare(Some(Choice { team: Some(ALONE) }), 0).expect("a team").run().await;
+        let prepared =
+            model.prepare(Some(Choice { team: Some(ALONE), is_in_bytes: false }), 0).expect("a team").run().await;
         let choice = model.tune(&prepared, &AbortFlag::default()).await.expect("trial").expect("an outcome");
         assert_eq!(choice.team, model.team());
         assert!(model.notes().is_empty(), "{:?}", model.notes());

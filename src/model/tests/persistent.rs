@@ -111,10 +111,13 @@ fn workgroups_that_time_out_leave_no_trace() {
     model.reset();
     pollster::block_on(async {
         let backend = model.backend_mut();
-        let remembered = Choice { team: Some(three) };
+        let remembered = Choice { team: Some(three), is_in_bytes: false };
         let prepared = backend.prepare(Some(remembered), 0).expect("a team").run().await;
         let abort = AbortFlag::default();
-        assert_eq!(backend.tune(&prepared, &abort).await.expect("trial"), Some(Choice { team: None }));
+        assert_eq!(
+            backend.tune(&prepared, &abort).await.expect("trial"),
+            Some(Choice { team: None, is_in_bytes: false })
+        );
         abort.set();
         assert_eq!(backend.tune(&prepared, &abort).await.expect("trial"), None);
         assert_eq!(backend.len(), 0);

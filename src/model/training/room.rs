@@ -7,10 +7,11 @@ use crate::config::ModelConfig;
 use crate::engine::TrainRoom;
 use crate::error::{Error, ErrorCode, Result};
 use crate::gpu::{Gpu, GpuBuffer};
+use crate::model::chunk_products::MAX_CHUNK;
 use crate::model::group::Group;
 use crate::model::kernels::matmul::{TILE_ROWS, TILE_TOKENS};
 use crate::model::kernels::{Batch, Rotary, SUMS, Step, Update};
-use crate::model::scratch::{LOGIT_ROWS, MAX_CHUNK};
+use crate::model::scratch::LOGIT_ROWS;
 
 /// Most bytes for a model's activations, per parameter and in total.
 const BYTES_PER_PARAMETER: u64 = 3;
