@@ -1,8 +1,6 @@
 //! The convert tool, run as a command.
 
-mod common;
-
-use common::fixture;
+use crate::common::fixture;
 use std::process::Command;
 use tokenformer_web::checkpoint::files::ModelFolder;
 

@@ -3,10 +3,8 @@
 //! The original checkpoint is not in the repository: the float32 comparison runs if TOKENFORMER_CHECKPOINT names
 //! it. Only scripts/embed-model changes what is shipped, and it compares that, too.
 
-mod common;
-
-use common::embedded::{self, Embedded};
-use common::golden::{CHARACTERS, Scores, difference};
+use crate::common::embedded::{self, Embedded};
+use crate::common::golden::{CHARACTERS, Scores, difference};
 use serde_json::Value;
 use std::path::Path;
 use tokenformer_web::checkpoint::TableSource;

@@ -1,9 +1,7 @@
 //! Token packs against float64 (tests/fixtures/growth): gradients, thirty steps of AdamW, and logits with packs.
 
-mod common;
-
-use common::growth::{Growth, NAMES, Options};
-use common::{fixture, relative_error};
+use crate::common::growth::{Growth, NAMES, Options};
+use crate::common::{fixture, relative_error};
 use pollster::block_on;
 use std::rc::Rc;
 use tokenformer_web::checkpoint::files::PytorchFile;

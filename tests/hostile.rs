@@ -1,9 +1,7 @@
 //! Checkpoints and model folders that are variants, damaged or malicious: every one is read correctly or
 //! ends in a typed error, without a panic, a hang or a large allocation.
 
-mod common;
-
-use common::torch_zip::{Kind, Storage, Variant, View, archive, archive_with, pickle, tiny_model, zip};
+use crate::common::torch_zip::{Kind, Storage, Variant, View, archive, archive_with, pickle, tiny_model, zip};
 use proptest::prelude::*;
 use std::io::Cursor;
 use tokenformer_web::checkpoint::TableSource;

@@ -1,9 +1,7 @@
 //! Malicious answers of a host about a model: tokenizers, headers, lists and manifests end in a typed error, quickly
 //! and in little memory. The fuzz targets look for unforeseen cases; the ones that were found are here.
 
-mod common;
-
-use common::torch_zip::{Kind, Storage, View, pickle};
+use crate::common::torch_zip::{Kind, Storage, View, pickle};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokenformer_web::checkpoint::folder::{Shard, header_len, shard_names};

@@ -1,8 +1,6 @@
 //! Inspecting the reference: against float64 (tests/fixtures/inspect), against its own sums, and with tokens ablated.
 
-mod common;
-
-use common::{fixture, floats, relative_error};
+use crate::common::{fixture, floats, relative_error};
 use pollster::block_on;
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -116,12 +114,12 @@ fn sum(reference: &Reference, layer: usize, kind: Pattention, fired: &[FiredToke
 
 #[test]
 fn all_contributions_together_are_the_hidden_states() {
-    for name in common::FIXTURES {
+    for name in crate::common::FIXTURES {
         let mut engine = engine(name);
         let (layers, d) = (engine.reference().config().num_layers, engine.reference().config().hidden_size);
         let file = std::fs::read(fixture(name).join("expected.safetensors")).expect("expected");
         let file = SafeTensors::deserialize(&file).expect("expected");
-        let ids = common::ids(&file);
+        let ids = crate::common::ids(&file);
         let rows = vec![0, ids.len() / 2, ids.len() - 1];
         let kinds = vec![Pattention::Proj, Pattention::Mlp];
         let request = InspectRequest { rows: rows.clone(), layers: (0..layers).collect(), kinds, top: usize::MAX };

@@ -1,9 +1,7 @@
 //! The CPU reference against the published code's float64 results (tests/fixtures), and against
 //! PyTorch's results for the embedded model (golden.json).
 
-mod common;
-
-use common::{fixture, floats, relative_error};
+use crate::common::{fixture, floats, relative_error};
 use tokenformer_web::checkpoint::files::PytorchFile;
 use tokenformer_web::config::PartialConfig;
 use tokenformer_web::reference::Reference;
@@ -13,7 +11,7 @@ const TOLERANCE: f64 = 1e-4;
 
 #[test]
 fn fixtures_agree_with_the_published_code() {
-    for name in common::FIXTURES {
+    for name in crate::common::FIXTURES {
         let json = std::fs::read(fixture(name).join("config.json")).expect("config.json");
         let config = PartialConfig::from_json(&json).expect("config");
         let mut source = PytorchFile::open(&fixture(name).join("pytorch_model.bin"), Some(config)).expect(name);
@@ -21,7 +19,7 @@ fn fixtures_agree_with_the_published_code() {
         let (d, vocab) = (model.config().hidden_size, model.config().padded_vocab_size);
         let expected = std::fs::read(fixture(name).join("expected.safetensors")).expect("expected");
         let expected = safetensors::SafeTensors::deserialize(&expected).expect("expected");
-        let ids = common::ids(&expected);
+        let ids = crate::common::ids(&expected);
         let forward = model.forward(&ids, true).expect("forward");
         assert_eq!(forward.hidden.len(), model.config().num_layers + 1);
         for (layer, hidden) in forward.hidden.iter().enumerate() {

@@ -1,8 +1,6 @@
 //! Converting as the bytes arrive gives the same tables as the convert tool.
 
-mod common;
-
-use common::{FIXTURES, fixture};
+use crate::common::{FIXTURES, fixture};
 use std::collections::BTreeMap;
 use std::fs;
 use tokenformer_web::checkpoint::files::{PytorchFile, open};
@@ -97,8 +95,8 @@ fn checkpoints_beyond_4_gib() {
     let folder = tempfile::tempdir().expect("folder");
     let (small, big) = (folder.path().join("small.bin"), folder.path().join("big.bin"));
     let hole = (4 << 30) + 12_345;
-    common::big_checkpoint::write(&small, &shape, 1, 0, 64).expect("small");
-    common::big_checkpoint::write(&big, &shape, 1, hole, 64).expect("big");
+    crate::common::big_checkpoint::write(&small, &shape, 1, 0, 64).expect("small");
+    crate::common::big_checkpoint::write(&big, &shape, 1, hole, 64).expect("big");
     assert!(fs::metadata(&big).expect("file").len() > hole);
     let open = |path| PytorchFile::open(path, Some(config.clone())).expect("index");
     let (mut small, mut source) = (open(&small), open(&big));

@@ -2,9 +2,7 @@
 //!
 //! The short tier has a small one in tests/fixtures/trained; TOKENFORMER_TRAINED names one that was just trained.
 
-mod common;
-
-use common::fixture;
+use crate::common::fixture;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tokenformer_web::checkpoint::files::{ModelFolder, PytorchFile, read};

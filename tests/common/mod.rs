@@ -1,5 +1,5 @@
 //! What the native tests share.
-#![allow(dead_code)] // each test uses a part
+#![allow(dead_code)] // tools/ use some of it alone
 
 pub mod big_checkpoint;
 pub mod embedded;
