@@ -7,7 +7,7 @@ import { assertAccessible, assertFits, button, visitor } from "./visitor.mjs";
 
 let world;
 before(async () => {
-  world = await start();
+  world = await start({ clamped: true });
 });
 after(() => world?.close());
 
