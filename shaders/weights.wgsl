@@ -1,10 +1,10 @@
-// a = Θ(s) in place (theta.wgsl), for every row and segment of a chunk's scores.
+// a = Θ(s) (theta.wgsl), for every row and segment of a chunk's scores; in place without BYTES.
 //   PACKS   also leaves √n / ‖s‖₂, for the scores of packs' tokens (pack_weights.wgsl)
-//   BYTES   leaves a in bytes instead (in_bytes.wgsl), with Q4 for such a table
+//   BYTES   leaves a in bytes (in_bytes.wgsl), with Q4 for such a table; s stays as it is
 //
 // Bindings
 //   0  step    uniform Step
-//   1  s       f32 [T, SEGMENTS, COLS]; columns SLOTS … COLS − 1 are padding and become 0
+//   1  s       f32 [T, SEGMENTS, COLS]; columns SLOTS … COLS − 1 are padding, and their weights are 0
 //   2  scales  f32 [T, SEGMENTS] (PACKS only)
 //   3  bytes_of_x   u32 [T, SEGMENTS, COLS / 32, 16] as vec2<u32> (BYTES only)
 //   4  scales_of_x  f32 [T, SEGMENTS, COLS / 32] (BYTES only)

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::generate::{self, GenerateOptions, Model, Prompt, ScoreItem};
 use crate::load::progress::Progress;
 use crate::load::request::Request;
+use crate::platform::browser::Linked;
 use js_sys::{Array, Float32Array, Function, Reflect, Uint32Array};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -57,8 +58,10 @@ impl Engine {
                 // A callback that throws is the caller's problem and must not break the load.
                 let _ = js::value(progress).map(|progress| on_progress.call1(&JsValue::NULL, &progress));
             };
-            let loaded = load(&request, Box::new(on_progress), signal).await?;
-            Ok(Engine::new(request, loaded, true).await)
+            let loaded = load(&request, Box::new(on_progress), signal.clone()).await?;
+            let engine = Engine::new(request, loaded, true).await;
+            Linked::to(signal.as_ref()).signal.unless_set(engine.use_what_was_fastest()).await;
+            Ok(engine)
         };
         load.await.map_err(|e: Error| js::error(&e))
     }
@@ -69,7 +72,7 @@ impl Engine {
         let reload = model.backend().source().clone();
         let backend = model.backend().engine();
         let tuning = match backend.on_gpu() {
-            Some(model) if is_tuned => Some(Tuning::begin(model, quantization, request.cache).await),
+            Some(model) if is_tuned => Some(Tuning::begin(model, quantization, &request).await),
             _ => None,
         };
         let info = Info {
@@ -93,7 +96,7 @@ impl Engine {
         let model = RefCell::new(Some(model));
         let (abort, is_disposed, info) = (reload.flag(), Cell::new(false), RefCell::new(info));
         let (packs, ablations) = Default::default();
-        let engine = Self(Rc::new(Inner {
+        Self(Rc::new(Inner {
             model,
             abort,
             is_disposed,
@@ -104,13 +107,16 @@ impl Engine {
             packs,
             ablations,
             reload,
-        }));
-        if let Some(tuning) = &engine.0.tuning {
+        }))
+    }
+
+    /// Waits a little for what was the fastest on an earlier visit, and uses it from the first text on.
+    async fn use_what_was_fastest(&self) {
+        if let Some(tuning) = &self.0.tuning {
             tuning.recalled().await;
             // If this fails, steps are made as on a first visit.
-            let _ = engine.0.tune().await;
+            let _ = self.0.tune().await;
         }
-        engine
     }
 
     /// What the model is and what it occupies.

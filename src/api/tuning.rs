@@ -3,8 +3,9 @@
 use crate::checkpoint::layout::Quantization;
 use crate::engine::{AbortFlag, Backend};
 use crate::error::Result;
+use crate::load::request::Request;
 use crate::load::tuned::{Trials, name};
-use crate::model::{Choice, GpuModel, Prepared, goes_on};
+use crate::model::{Choice, GpuModel, Prepared, TEAM_ROUNDS, goes_on};
 use crate::platform::browser::Browser;
 use crate::platform::wait::within;
 use crate::store::indexed_db::IndexedDb;
@@ -37,9 +38,10 @@ struct State {
 }
 
 impl Tuning {
-    /// Begins to compile for a model. `keeps`: the outcome may be stored, and perhaps already was.
-    pub async fn begin(model: &GpuModel, quantization: Quantization, keeps: bool) -> Self {
-        let name = keeps.then(|| name(model.gpu(), model.config(), quantization, model.context_length()));
+    /// Begins to compile for a model that `request` made. The outcome may be stored, and perhaps already was, if the
+    /// model is.
+    pub async fn begin(model: &GpuModel, quantization: Quantization, request: &Request) -> Self {
+        let name = request.cache.then(|| name(model.gpu(), model.config(), quantization, request.context_length));
         let mut trials = Trials::default();
         if let Some(name) = &name
             && let Ok(store) = IndexedDb::open().await
@@ -87,8 +89,10 @@ impl Tuning {
         let Some(prepared) = self.state.borrow_mut().take_ready() else { return Ok(()) };
         let before = self.state.borrow().trials;
         if !model.is_for_this(&prepared) {
-            // The device that it was compiled for is lost.
-            self.state.borrow_mut().compile(model, before.choice);
+            // The device that it was compiled for is lost, and the model that is there now has no team yet.
+            let mut state = self.state.borrow_mut();
+            state.round = 0;
+            state.compile(model, before.choice);
             return Ok(());
         }
         // If the trial loses the device, or the page closes, this is what the next visit finds.
@@ -174,12 +178,18 @@ impl State {
 
     /// Begins to compile what is to be tried next, if `choice` is the fastest so far; true if there is something.
     fn next_round(&mut self, model: &GpuModel, choice: Option<Choice>, tried: &Prepared) -> bool {
-        // A remembered choice is tried before all rounds.
+        // A remembered choice is tried before all rounds, and comes before products of bytes.
         if tried.is_remembered() {
-            return choice.is_none_or(|c| c.team.is_none()) && self.compile_after_text(model);
+            let is_useless = choice.is_none_or(|c| c.team.is_none());
+            self.round = if is_useless { 0 } else { TEAM_ROUNDS };
+            return (is_useless || model.has_bytes_to_try()) && self.compile_after_text(model);
         }
-        let goes_on = goes_on(self.round, choice);
-        self.round += 1;
-        goes_on && self.compile_after_text(model)
+        while goes_on(self.round, choice) {
+            self.round += 1;
+            if self.compile_after_text(model) {
+                return true;
+            }
+        }
+        false
     }
 }

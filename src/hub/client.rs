@@ -97,6 +97,16 @@ impl<P: Platform> Client<P> {
             },
             folder => folder.clone(),
         };
+        self.at(location)
+    }
+
+    /// A client for the same place: what one of the two expects does not matter to the other.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        self.at(self.location.clone())
+    }
+
+    fn at(&self, location: Location) -> Self {
         let client = Self::new(self.platform.clone(), location, self.token.clone(), self.signal.clone());
         Self { on_wait: self.on_wait.clone(), ..client }
     }

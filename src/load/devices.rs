@@ -83,7 +83,7 @@ impl<'a> BrowserDevices<'a> {
         let device = self.device().await?;
         self.verdict = None;
         let Device::Gpu(gpu) = &device else { return Ok(device) };
-        let context = self.context_length(config);
+        let context = self.request.context_length.unwrap_or_else(|| config.default_context_length());
         let may_give_way = !self.request.insists_on_gpu() && cpu::runs(config, quantization, context);
         let slow = if may_give_way && gpu.is_software {
             Some(Reason::SoftwareGpu)
@@ -98,11 +98,6 @@ impl<'a> BrowserDevices<'a> {
         (self.gpu, self.verdict) = (None, None);
         self.on_cpu = Some(reason.clone());
         Ok(Device::Cpu(reason))
-    }
-
-    /// Positions of the KV cache, if there is memory for them.
-    fn context_length(&self, config: &ModelConfig) -> usize {
-        self.request.context_length.unwrap_or_else(|| config.default_context_length())
     }
 
     async fn gpu(&mut self) -> Result<Rc<Gpu>> {
@@ -126,6 +121,8 @@ impl<'a> BrowserDevices<'a> {
             Some(gpu) => gpu?,
             None => Gpu::open(&gpu_options(self.request)).await?,
         };
+        // What was begun on another device is useless on this one.
+        self.ahead = None;
         Ok(self.gpu.insert(Rc::new(gpu)).clone())
     }
 }
@@ -146,15 +143,19 @@ impl Devices<Uint8Array> for BrowserDevices<'_> {
     }
 
     async fn room(&mut self, config: &ModelConfig, quantization: Quantization) -> Result<Target> {
-        let device = self.device_for(config, quantization).await?;
-        let mut known = Known { ahead: self.ahead.take().unwrap_or_default(), ..Known::default() };
-        if let (Device::Gpu(gpu), Some(store)) = (&device, &self.store) {
-            let name = tuned::name(gpu, config, quantization, self.context_length(config));
+        let mut team = None;
+        if let (Device::Gpu(gpu), Some(store)) = (self.device().await?, &self.store) {
+            let name = tuned::name(&gpu, config, quantization, self.request.context_length);
             let trials: Trials = recall(store, &name).await.unwrap_or_default();
             if let Some(choice) = trials.choice.filter(|_| trials.may_go_on()) {
-                (known.team, known.is_in_bytes) = (choice.team, choice.is_in_bytes);
+                team = choice.team;
+                if choice.is_in_bytes == Some(true) {
+                    gpu.multiply_bytes();
+                }
             }
         }
+        let device = self.device_for(config, quantization).await?;
+        let known = Known { team, ahead: self.ahead.take().unwrap_or_default() };
         device.room(config.clone(), quantization, self.request.context_length, known).await
     }
 

@@ -153,7 +153,7 @@ where
         let likely = likely_shape(&source, self.request);
         let planning = async { Ok(plan(&source, self.request, false).await) };
         let opening = try_join(self.devices.find(likely.as_ref()), planning);
-        let mut reading = pin!(maybe_done(read_tokenizer(&source)));
+        let mut reading = pin!(maybe_done(read_tokenizer(source.twin())));
         let ((), mut planned) = beside(opening, reading.as_mut()).await?;
         // Another tab may be loading the same model: wait for it, and use what it stored.
         let has_waited = self.turn().await;
@@ -164,16 +164,18 @@ where
             return Ok(loaded);
         }
         if has_waited {
+            source.notes.take();
             planned = plan(&source, self.request, false).await;
+            reading.set(maybe_done(read_tokenizer(source.twin())));
         }
         let tokenizer = async {
             reading.as_mut().await;
-            reading.take_output().unwrap_or(Ok(None))
+            reading.as_mut().take_output().unwrap_or_else(|| Ok(Read::default()))
         };
         match self.planned(&source, planned, tokenizer, false).await {
             Err(e) if e.kind == ErrorKind::Misplaced => {
                 let planned = plan(&source, self.request, true).await;
-                self.planned(&source, planned, read_tokenizer(&source), true).await
+                self.planned(&source, planned, read_tokenizer(source.twin()), true).await
             }
             // Only now is it clear that the folder no longer exists.
             Err(e) if source.commit.is_none() && e.code == ErrorCode::ModelNotFound => self.instead(e).await,
@@ -186,7 +188,7 @@ where
         &mut self,
         source: &Source<P>,
         plan: Result<Plan>,
-        tokenizer: impl Future<Output = Result<Option<(Vec<u8>, Tokenizer)>>>,
+        reading: impl Future<Output = Result<Read>>,
         exact: bool,
     ) -> Result<Made<D::Model>> {
         let plan = plan?;
@@ -195,11 +197,11 @@ where
         let Self { store, devices, notes, .. } = self;
         let cache = open_cache(store.clone(), record, &plan, notes);
         let room = devices.room(&plan.config, plan.quantization);
-        let (mut cache, room, tokenizer) = try_join3(cache, room, tokenizer).await?;
-        if let Some((json, _)) = &tokenizer {
-            cache.keep_tokenizer(&sha256(json), P::Bytes::of(json)).await;
+        let (mut cache, room, read) = try_join3(cache, room, reading).await?;
+        let Read { tokenizer, json, notes: of_tokenizer } = read;
+        if let Some(json) = json {
+            cache.keep_tokenizer(&sha256(&json), P::Bytes::of(&json)).await;
         }
-        let tokenizer = tokenizer.map(|(_, tokenizer)| tokenizer);
         let (client, quantization, progress) = (&source.client, plan.quantization, &self.progress);
         let from = UnitSource { client, quantization };
         let signs_of_life = self.signs_of_life();
@@ -210,6 +212,7 @@ where
         }
         self.notes.append(&mut cache.notes);
         self.notes.append(&mut source.notes.borrow_mut());
+        self.notes.extend(of_tokenizer);
         result?;
         self.finish(room, &plan.config, tokenizer, plan.quantization, revision).await
     }
@@ -282,11 +285,22 @@ async fn open_cache<S: Store>(
     Ok(cache)
 }
 
-/// The tokenizer of a source, if it has one, and its file.
-async fn read_tokenizer<P: Platform>(source: &Source<P>) -> Result<Option<(Vec<u8>, Tokenizer)>> {
-    let Some(json) = source.tokenizer().await? else { return Ok(None) };
-    let tokenizer = Tokenizer::from_json(&json)?;
-    Ok(Some((json, tokenizer)))
+/// What was read of a source's tokenizer.
+#[derive(Default)]
+struct Read {
+    /// `None` without one.
+    tokenizer: Option<Tokenizer>,
+    /// Its file.
+    json: Option<Vec<u8>>,
+    /// What the user should know.
+    notes: Vec<String>,
+}
+
+/// Reads the tokenizer of a source, if it has one.
+async fn read_tokenizer<P: Platform>(source: Source<P>) -> Result<Read> {
+    let json = source.tokenizer().await?;
+    let tokenizer = json.as_deref().map(Tokenizer::from_json).transpose()?;
+    Ok(Read { tokenizer, json, notes: source.notes.take() })
 }
 
 /// The shape as far as it is declared without the weights, for models that cannot be run whatever they hold.

@@ -85,6 +85,16 @@ impl<P: Platform> Source<P> {
         Ok(source)
     }
 
+    /// The same place for requests of its own, which are made beside others: whether a file may be missing, what was
+    /// refused and what is to be noted are its own, too.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        let (listing, commit, config) = (self.listing.clone(), self.commit.clone(), self.config.clone());
+        let (refused, of_another_kind, notes) = Default::default();
+        let (client, is_embedded) = (Rc::new(self.client.twin()), self.is_embedded);
+        Self { client, listing, commit, config, refused, of_another_kind, is_embedded, notes }
+    }
+
     /// Asks the hub for the commit and its files. A static host has no API and is taken as it is.
     async fn resolve(client: Client<P>) -> Result<Self> {
         let place = |client, listing, commit| {

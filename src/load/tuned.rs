@@ -36,8 +36,9 @@ impl Trials {
 }
 
 /// The name under which it is remembered. It depends on kernels, browser, adapter and its features, and on the model's
-/// shape, precision and context.
-pub fn name(gpu: &Gpu, config: &ModelConfig, quantization: Quantization, context: usize) -> String {
+/// shape, precision and the context that was asked for.
+pub fn name(gpu: &Gpu, config: &ModelConfig, quantization: Quantization, context_length: Option<usize>) -> String {
+    let context = context_length.unwrap_or_else(|| config.default_context_length());
     let shape = serde_json::to_string(config).unwrap_or_default();
     let (version, precision) = (env!("CARGO_PKG_VERSION"), quantization.as_str());
     format!("tuning|{version}|{}|{precision}|{context}|{shape}", gpu.describe())

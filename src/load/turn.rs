@@ -24,8 +24,8 @@ where
     S: Store<Bytes = P::Bytes> + Clone,
     D: Devices<P::Bytes>,
 {
-    /// Waits for the turn of this load. What others stored meanwhile need not be loaded again. True if it took long
-    /// enough for the source to change.
+    /// Waits for the turn of this load. What others stored meanwhile need not be loaded again. True if it took a second
+    /// or more, in which the source may have changed.
     pub(super) async fn turn(&mut self) -> bool {
         let Some(store) = self.store.clone() else { return false };
         let name = self.lock_name();

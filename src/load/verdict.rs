@@ -59,7 +59,8 @@ impl Verdict {
     ) -> Self {
         let shape = serde_json::to_string(config).unwrap_or_default();
         let version = env!("CARGO_PKG_VERSION");
-        let name = format!("check|{version}|{}|{}|{shape}", gpu.describe(), quantization.as_str());
+        let products = if gpu.multiplies_bytes() { "bytes" } else { "f32" };
+        let name = format!("check|{version}|{}|{products}|{}|{shape}", gpu.describe(), quantization.as_str());
         let mut found: Option<Found> = match store {
             Some(store) => recall(store, &name).await,
             None => None,

@@ -41,8 +41,6 @@ pub struct Loading {
 pub struct Known {
     /// The team that was the fastest before, whose kernel is compiled, too.
     pub team: Option<Team>,
-    /// The products of chunks were faster of bytes.
-    pub is_in_bytes: bool,
     /// Kernels that are already being compiled.
     pub ahead: Ahead,
 }
@@ -73,9 +71,6 @@ impl Loading {
         known: Known,
     ) -> Result<Self> {
         config.checked_context_length(context_length)?;
-        if known.is_in_bytes {
-            gpu.multiply_bytes();
-        }
         let weights = room::for_weights(&gpu, &config, quantization).await?;
         let weight_bytes = gpu.memory.bytes();
         let scratch = room::for_context(&gpu, &config, &weights, context_length).await?;

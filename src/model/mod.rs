@@ -66,5 +66,5 @@ pub use loading::{Known, Loading};
 pub use profile::KernelTime;
 pub use sample::Sample;
 pub use tables::Placement;
-pub use tune::{Choice, Preparation, Prepared, goes_on};
+pub use tune::{Choice, Preparation, Prepared, TEAM_ROUNDS, goes_on};
 pub use weights::Weights;

@@ -21,11 +21,11 @@ use web_time::Instant;
 const STEPS: usize = 12;
 /// They take at most about this many seconds, on a slow GPU as well.
 const TRIAL: f64 = 0.02;
-/// How often everything is timed; less often once that has taken `LONGEST` seconds, or if there is one team only, which
-/// is timed again beside others.
+/// How often everything is timed; less often once that has taken `LONGEST` seconds, and in the first round, whose team is
+/// timed again beside others.
 const ROUNDS: usize = 8;
 const ROUNDS_ALONE: usize = 2;
-const LONGEST: f64 = 0.5;
+pub(super) const LONGEST: f64 = 0.5;
 /// Largest permitted error of the logits (L2, relative): the rounding of half precision over about thirty layers.
 pub(super) const TOLERANCE: f64 = 5e-3;
 /// Spin limit of a workgroup, in polls: about 20 ms.
@@ -40,9 +40,9 @@ const BYTES: [&str; 3] = ["nvidia", "amd", "intel"];
 pub struct Choice {
     /// The team that makes the layers.
     pub team: Option<Team>,
-    /// The products of chunks are made of bytes.
+    /// The products of chunks are made of bytes; `None` if that was not tried.
     #[serde(default)]
-    pub is_in_bytes: bool,
+    pub is_in_bytes: Option<bool>,
 }
 
 /// Arithmetic worth trying with tables of `format`, the most promising first.
@@ -60,10 +60,10 @@ fn arithmetics(gpu: &Gpu, format: TableFormat) -> Vec<Arithmetic> {
 
 /// Teams worth trying on a real GPU, in rounds: one alone, so that it is there soon, then those that may be faster. What
 /// comes after them is tried if no team of the earlier rounds is the fastest.
-fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>> {
+fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> [Vec<Team>; TEAM_ROUNDS] {
     // A software GPU runs workgroups one after the other.
     if gpu.is_software || PHONES.contains(&gpu.vendor.as_str()) {
-        return Vec::new();
+        return Default::default();
     }
     let (arithmetics, subgroups) = (arithmetics(gpu, format), gpu.has_subgroups());
     let arithmetic = arithmetics[0];
@@ -77,18 +77,20 @@ fn rounds(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> Vec<Vec<Team>
     }
     large.extend(subgroups.then(|| Team { subgroups: false, ..team(128, 256) }));
     let others = large.split_off(1);
-    let rounds = [large, others, vec![team(64, 256), team(32, 256)]];
-    rounds.into_iter().filter(|round| !round.is_empty()).collect()
+    [large, others, vec![team(64, 256), team(32, 256)]]
 }
+
+/// The number of rounds.
+pub const TEAM_ROUNDS: usize = 3;
 
 /// True if another round is to be tried after round number `round`, after which this is the fastest way.
 pub fn goes_on(round: usize, fastest: Option<Choice>) -> bool {
-    round == 0 || fastest.is_none_or(|choice| choice.team.is_none())
+    round == 0 || (round + 1 < TEAM_ROUNDS && fastest.is_none_or(|choice| choice.team.is_none()))
 }
 
 /// True if teams may still make steps faster.
 pub(super) fn has_teams(gpu: &Gpu, config: &ModelConfig, format: TableFormat) -> bool {
-    !rounds(gpu, config, format).is_empty()
+    rounds(gpu, config, format).iter().any(|round| !round.is_empty())
 }
 
 /// Kernels to be compiled while a model runs.
@@ -97,7 +99,8 @@ pub struct Preparation {
     kernels: Vec<(Team, Warm)>,
     /// Kernels for products of bytes.
     of_bytes: Vec<Warm>,
-    is_remembered: bool,
+    round: usize,
+    remembered: Option<Choice>,
 }
 
 /// Teams whose kernels are compiled; the driver's results live as long as this.
@@ -106,8 +109,9 @@ pub struct Prepared {
     gpu: Rc<Gpu>,
     teams: Vec<Team>,
     _compiled: Vec<Warm>,
-    /// The team was remembered as the fastest.
-    is_remembered: bool,
+    /// Whose round this is, unless the team was remembered as the fastest.
+    round: usize,
+    remembered: Option<Choice>,
 }
 
 /// A way of making steps, and the shortest time that a step took.
@@ -128,7 +132,7 @@ impl Candidate {
 impl Prepared {
     /// True if the team was remembered as the fastest.
     pub fn is_remembered(&self) -> bool {
-        self.is_remembered
+        self.remembered.is_some()
     }
 }
 
@@ -149,7 +153,7 @@ impl Preparation {
                 compiled.push(warm);
             }
         }
-        Prepared { gpu: self.gpu, teams, _compiled: compiled, is_remembered: self.is_remembered }
+        Prepared { gpu: self.gpu, teams, _compiled: compiled, round: self.round, remembered: self.remembered }
     }
 }
 
@@ -176,7 +180,8 @@ impl GpuModel {
         }
         let of_bytes = self.kernels_of_bytes();
         let is_something = !kernels.is_empty() || !of_bytes.is_empty();
-        is_something.then(|| Preparation { gpu: self.gpu.clone(), kernels, of_bytes, is_remembered })
+        let remembered = remembered.filter(|_| is_remembered);
+        is_something.then(|| Preparation { gpu: self.gpu.clone(), kernels, of_bytes, round, remembered })
     }
 
     /// True if this was compiled for the current device.
@@ -202,12 +207,21 @@ impl GpuModel {
                 return Err(e);
             }
         };
-        match self.bytes_to_try.take() {
-            Some(products) => self.try_bytes(products).await?,
-            None if !prepared.is_remembered => self.make_room_for_bytes().await?,
-            None => {}
+        if self.try_bytes(abort).await?.is_none() {
+            return Ok(None);
         }
-        Ok(Some(Choice { team, is_in_bytes: self.is_in_bytes() }))
+        // Then the kernels for bytes are compiled with what comes next.
+        if prepared.remembered.map_or(prepared.round == 0, |choice| choice.is_in_bytes.is_none()) {
+            self.make_room_for_bytes().await?;
+        }
+        let tried = self.has_tried_bytes.then(|| self.is_in_bytes());
+        let is_in_bytes = tried.or(prepared.remembered.and_then(|choice| choice.is_in_bytes));
+        Ok(Some(Choice { team, is_in_bytes }))
+    }
+
+    /// True if products of bytes are yet to be tried, and there is room for it.
+    pub fn has_bytes_to_try(&self) -> bool {
+        self.bytes_to_try.is_some()
     }
 
     /// The fastest, where no team means many dispatches; `None` if it was ended early.
@@ -225,17 +239,20 @@ impl GpuModel {
                 candidates.push(Candidate::new(Some(persistent)));
             }
         }
-        if candidates.len() == 1 {
-            return Ok(Some(None));
+        let new =
+            candidates.iter().filter(|candidate| candidate.persistent.is_some() && !candidate.is_incumbent).count();
+        if new == 0 {
+            self.undecided(candidates);
+            return Ok(Some(self.team()));
         }
-        if prepared.is_remembered {
+        if prepared.is_remembered() {
             // It was the fastest on this device before; a text that waits is not held up by timing it again.
             self.persistent = candidates.pop().and_then(|candidate| candidate.persistent);
             return Ok(Some(self.team()));
         }
         // In turn, and repeatedly: a GPU that was idle speeds up for a while, whichever way is being timed.
         let from = Instant::now();
-        for round in 0..if candidates.len() > 2 { ROUNDS } else { ROUNDS_ALONE } {
+        for round in 0..if prepared.round == 0 { ROUNDS_ALONE } else { ROUNDS } {
             for candidate in &mut candidates {
                 if abort.is_set() {
                     return Ok(self.undecided(candidates));
@@ -344,10 +361,11 @@ mod tests {
 
     #[test]
     fn the_most_promising_team_is_tried_alone_and_all_others_after_it() {
-        let fastest = |team| Some(Choice { team, is_in_bytes: false });
+        let fastest = |team| Some(Choice { team, is_in_bytes: None });
         let team = Team { workgroups: 128, threads: 256, spin_limit: 1, arithmetic: Arithmetic::F32, subgroups: false };
         assert!(goes_on(0, fastest(Some(team))) && goes_on(0, fastest(None)) && goes_on(0, None));
         assert!(!goes_on(1, fastest(Some(team))) && goes_on(1, fastest(None)) && goes_on(1, None));
+        assert!(!goes_on(2, fastest(None)) && !goes_on(2, None));
     }
 
     #[test]

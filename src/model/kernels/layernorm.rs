@@ -22,7 +22,7 @@ pub struct LayerNormBuffers<'a> {
     pub u: &'a wgpu::Buffer,
     /// Weight and bias of the final LayerNorm, f32 [2, d].
     pub norm: Option<&'a wgpu::Buffer>,
-    /// Output, for products of bytes.
+    /// Output besides `u`, for products of bytes.
     pub in_bytes: Option<InBytes<'a>>,
 }
 

@@ -25,7 +25,7 @@ pub struct SlotWeightsBuffers<'a> {
     pub scores: &'a wgpu::Buffer,
     /// With packs, √n / ‖s‖₂ of each row, f32 [T, segments].
     pub scales: Option<&'a wgpu::Buffer>,
-    /// Output instead of `scores`, for products of bytes.
+    /// Output instead of `scores`, which stay as they are, for products of bytes.
     pub in_bytes: Option<InBytes<'a>>,
 }
 

@@ -28,7 +28,7 @@ enum Way<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub x: &'a wgpu::Buffer,
-    /// If the product is made of bytes: the kernel that made X left it in bytes.
+    /// The kernel that made X left it in bytes, if the product is made of bytes.
     pub is_in_bytes: bool,
 }
 

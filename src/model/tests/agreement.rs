@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::NormActivation;
+use crate::engine::AbortFlag;
 use crate::model::chunk_products::ChunkProducts;
 use crate::model::plan::Plan;
 use crate::reference::ReferenceEngine;
@@ -54,11 +55,18 @@ fn products_of_bytes_are_tried_where_nothing_is_known_of_them_and_both_ways_are_
         assert!(gpu.may_multiply_bytes() && model.kernels_of_bytes().is_empty());
         model.make_room_for_bytes().await.expect("a GPU");
         assert!(!model.kernels_of_bytes().is_empty());
-        let products = model.bytes_to_try.take().expect("room");
-        model.try_bytes(products).await.expect("a trial");
+        // Whoever ends it early finds all as it was.
+        let abort = AbortFlag::default();
+        abort.set();
+        assert_eq!(model.try_bytes(&abort).await.expect("a trial"), None);
+        assert!(model.has_bytes_to_try() && !model.is_in_bytes());
+        abort.clear();
+        assert_eq!(model.try_bytes(&abort).await.expect("a trial"), Some(()));
+        assert!(!model.has_bytes_to_try());
         assert_eq!(model.len(), ids.len(), "the text is still there");
         // Which of them was faster is the machine's business.
-        let was_faster = gpu.multiplies_bytes();
+        let was_faster = model.is_in_bytes();
+        assert_eq!(gpu.multiplies_bytes(), was_faster);
         assert_eq!(model.variants()[0], if was_faster { "prefill: bytes" } else { "prefill: f32" });
         let products = ChunkProducts::new(&gpu, &c, !was_faster);
         let mut other = (Plan::with(model.parts(), &products).expect("a plan"), products);
@@ -69,8 +77,10 @@ fn products_of_bytes_are_tried_where_nothing_is_known_of_them_and_both_ways_are_
             assert_eq!(got == of_floats, !in_bytes, "another way");
             model.exchange(&mut other);
         }
-        model.make_room_for_bytes().await.expect("a GPU");
-        assert!(model.bytes_to_try.is_none(), "once");
+        if model.has_tried_bytes {
+            model.make_room_for_bytes().await.expect("a GPU");
+            assert!(!model.has_bytes_to_try(), "once");
+        }
     });
 }
 
@@ -129,9 +139,13 @@ fn scores_agree_with_the_reference() {
 
 #[test]
 fn texts_that_are_scored_together_see_only_themselves() {
-    let gpu = gpu(&GpuOptions { default_limits: true, ..Default::default() });
+    let portable = GpuOptions { default_limits: true, ..Default::default() };
+    [gpu(&portable), gpu_with_bytes(&portable)].iter().for_each(score_together);
+}
+
+fn score_together(gpu: &Rc<Gpu>) {
     let (c, context) = (config(UNEVEN), 300);
-    let (mut model, reference) = pollster::block_on(build(&gpu, &c, Quantization::Q8, context));
+    let (mut model, reference) = pollster::block_on(build(gpu, &c, Quantization::Q8, context));
     let mut reference = ReferenceEngine::new(reference, context);
     let ids = ids(context, c.padded_vocab_size);
     // With targets for each token, for the last one, for none; more rows between targets than are scored at a time.

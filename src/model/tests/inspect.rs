@@ -136,6 +136,7 @@ fn what_fires_and_what_is_ablated_agree_with_the_reference() {
     let uneven = ModelConfig { qkv_slot_num: 98, ..config(UNEVEN) };
     let portable = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     pollster::block_on(compare_inside(&portable, &uneven, Quantization::Q4, None));
+    pollster::block_on(compare_inside(&gpu_with_bytes(&GpuOptions::default()), &uneven, Quantization::Q8, None));
     // Single kernels are compared in every format by the conformance table.
     if !is_full() {
         return;

@@ -162,6 +162,7 @@ fn packs_agree_with_plain_arithmetic() {
     let uneven = ModelConfig { qkv_slot_num: 98, ..config(UNEVEN) };
     let portable = gpu(&GpuOptions { default_limits: true, ..Default::default() });
     pollster::block_on(compare_packs(&portable, &uneven, Quantization::Q4, None));
+    pollster::block_on(compare_packs(&gpu_with_bytes(&GpuOptions::default()), &uneven, Quantization::Q4, None));
     pollster::block_on(compare_packs(&gpu_that_is(true, &GpuOptions::default()), &uneven, Quantization::Q8, None));
     if let Some(gpu) = gpu_with_subgroups() {
         pollster::block_on(compare_packs(&gpu, &uneven, Quantization::F16, None));
@@ -238,7 +239,7 @@ fn teams_are_tried_with_packs_and_go_back_without() {
         let want = [&[][..], &packs].map(|packs| plain_logits(&reference, packs, &ids));
         set(&mut model, &packs).await;
         let prepared =
-            model.prepare(Some(Choice { team: Some(ALONE), is_in_bytes: false }), 0).expect("a team").run().await;
+            model.prepare(Some(Choice { team: Some(ALONE), is_in_bytes: None }), 0).expect("a team").run().await;
         let choice = model.tune(&prepared, &AbortFlag::default()).await.expect("trial").expect("an outcome");
         assert_eq!(choice.team, model.team());
         assert!(model.notes().is_empty(), "{:?}", model.notes());

@@ -111,12 +111,12 @@ fn workgroups_that_time_out_leave_no_trace() {
     model.reset();
     pollster::block_on(async {
         let backend = model.backend_mut();
-        let remembered = Choice { team: Some(three), is_in_bytes: false };
+        let remembered = Choice { team: Some(three), is_in_bytes: None };
         let prepared = backend.prepare(Some(remembered), 0).expect("a team").run().await;
         let abort = AbortFlag::default();
         assert_eq!(
             backend.tune(&prepared, &abort).await.expect("trial"),
-            Some(Choice { team: None, is_in_bytes: false })
+            Some(Choice { team: None, is_in_bytes: None })
         );
         abort.set();
         assert_eq!(backend.tune(&prepared, &abort).await.expect("trial"), None);
