@@ -60,7 +60,9 @@ impl Engine {
             };
             let loaded = load(&request, Box::new(on_progress), signal.clone()).await?;
             let engine = Engine::new(request, loaded, true).await;
-            Linked::to(signal.as_ref()).signal.unless_set(engine.use_what_was_fastest()).await;
+            let linked = Linked::to(signal.as_ref());
+            linked.signal.unless_set(engine.use_what_was_fastest()).await;
+            linked.signal.check()?;
             Ok(engine)
         };
         load.await.map_err(|e: Error| js::error(&e))

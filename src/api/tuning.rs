@@ -104,7 +104,9 @@ impl Tuning {
             }
             choice => {
                 let goes_on = self.state.borrow_mut().next_round(model, choice, &prepared);
-                let choice = choice.filter(|_| !goes_on);
+                // What was remembered and is still right stays, whether or not there is time for the rest.
+                let stays = prepared.is_remembered() && choice.is_some_and(|c| c.team.is_some());
+                let choice = choice.filter(|_| stays || !goes_on);
                 self.remember(Trials { choice, ..Trials::default() }).await;
             }
         }
