@@ -65,7 +65,7 @@ impl GpuModel {
         let mut other = (plan, products);
         let (mut seconds, mut logits) = ([f64::INFINITY; 2], [Vec::new(), Vec::new()]);
         let began = Instant::now();
-        for round in 0..=ROUNDS {
+        for _ in 0..=ROUNDS {
             if abort.is_set() {
                 self.bytes_to_try = Some(other.1);
                 return Ok(None);
@@ -79,7 +79,7 @@ impl GpuModel {
                 }
                 self.exchange(&mut other);
             }
-            if round > 0 && began.elapsed().as_secs_f64() > LONGEST {
+            if began.elapsed().as_secs_f64() > LONGEST {
                 break;
             }
         }
