@@ -20,13 +20,13 @@
 @group(0) @binding(3) var<storage, read> norm: array<f32>;
 #endif
 #if BYTES
-#include "in_bytes.wgsl"
+#include "row_in_bytes.wgsl"
 @group(0) @binding(4) var<storage, read_write> bytes_of_x: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read_write> scales_of_x: array<f32>;
 #endif
 
-fn normalized(source: u32, i: u32, mean: f32, scale: f32) -> f32 {
-    let v = (h[source + i] - mean) * scale;
+fn column(row: u32, i: u32, scale: f32, mean: f32) -> f32 {
+    let v = (h[row + i] - mean) * scale;
 #if FINAL_NORM
     return v * norm[i] + norm[COLS + i];
 #else
@@ -54,17 +54,9 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     }
     let scale = inverseSqrt(workgroup_sum(local, sum) / f32(COLS) + EPSILON);
     for (var i = local; i < COLS; i += WG) {
-        u[dest + i] = normalized(source, i, mean, scale);
+        u[dest + i] = column(source, i, scale, mean);
     }
 #if BYTES
-    for (var start = 0u; start < COLS / 8u; start += WG) {
-        let octet = start + local;
-        let at = min(octet, COLS / 8u - 1u) * 8u;
-        #unroll I 8
-        let v$I = normalized(source, at + $Iu, mean, scale);
-        #end
-        let is_in_row = octet < COLS / 8u;
-        store_in_bytes(local, dest / 8u + octet, is_in_row, vec4<f32>(v0, v1, v2, v3), vec4<f32>(v4, v5, v6, v7));
-    }
+    store_row_in_bytes(local, dest, source, scale, mean);
 #endif
 }

@@ -16,7 +16,7 @@
 
 @group(0) @binding(0) var<uniform> step: Step;
 #if BYTES
-#include "in_bytes.wgsl"
+#include "row_in_bytes.wgsl"
 @group(0) @binding(1) var<storage, read> s: array<f32>;
 @group(0) @binding(3) var<storage, read_write> bytes_of_x: array<vec2<u32>>;
 @group(0) @binding(4) var<storage, read_write> scales_of_x: array<f32>;
@@ -27,7 +27,7 @@
 @group(0) @binding(2) var<storage, read_write> scales: array<f32>;
 #endif
 
-fn weight(row: u32, i: u32, scale: f32, row_max: f32) -> f32 {
+fn column(row: u32, i: u32, scale: f32, row_max: f32) -> f32 {
     return select(0.0, theta(s[row + i], scale, row_max), i < SLOTS);
 }
 
@@ -53,18 +53,10 @@ fn main(@builtin(local_invocation_index) local: u32, @builtin(workgroup_id) grou
     }
 #endif
 #if BYTES
-    for (var start = 0u; start < COLS / 8u; start += WG) {
-        let octet = start + local;
-        let at = min(octet, COLS / 8u - 1u) * 8u;
-        #unroll I 8
-        let a$I = weight(row, at + $Iu, scale, row_max);
-        #end
-        let is_in_row = octet < COLS / 8u;
-        store_in_bytes(local, row / 8u + octet, is_in_row, vec4<f32>(a0, a1, a2, a3), vec4<f32>(a4, a5, a6, a7));
-    }
+    store_row_in_bytes(local, row, row, scale, row_max);
 #else
     for (var i = local; i < COLS; i += WG) {
-        s[row + i] = weight(row, i, scale, row_max);
+        s[row + i] = column(row, i, scale, row_max);
     }
 #endif
 }

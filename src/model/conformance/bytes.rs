@@ -4,7 +4,8 @@
 use super::byte_rows::{Rows, rows};
 use super::case::{Cases, DependsOn, SIZES};
 use super::lab::{Lab, Wanted};
-use super::pattention::{ACTIVATIONS, Way, matmul};
+use super::pattention::{ACTIVATIONS, Way, matmul, weights_of};
+use super::rows::{EPSILON, Stream, stream};
 use crate::checkpoint::layout::{TableFormat, TableShape, padded_slots};
 use crate::config::{GROUP_SIZE, NormActivation};
 use crate::error::Result;
@@ -14,7 +15,6 @@ use crate::model::kernels::{
 };
 use crate::reference::math;
 
-const EPSILON: f64 = 1e-5;
 /// Sums in a different order, exponentials of a GPU, and values of 16 bits.
 const TOLERANCE: f64 = 2e-4;
 const FORMATS: [TableFormat; 2] = [TableFormat::Q4, TableFormat::Q8];
@@ -79,15 +79,9 @@ fn rows_in_bytes(lab: &mut Lab<'_>, tokens: usize, groups: usize, format: TableF
 }
 
 fn layernorm(lab: &mut Lab<'_>, format: TableFormat, cols: usize, is_final: bool) -> Result<()> {
-    let (tokens, first_row) = (3, if is_final { 2 } else { 0 });
-    let rows: Vec<f32> = lab.numbers((first_row + tokens) * cols, 3.0).iter().map(|x| x + 20.0).collect();
-    let norm = lab.numbers(2 * cols, 1.0);
-    let mut wanted = math::layer_norm(&rows[first_row * cols..], cols, EPSILON as f32);
-    if is_final {
-        math::scale_and_shift(&mut wanted, &norm[..cols], &norm[cols..]);
-    }
-    let step = lab.step(Step { first_row: first_row as u32, ..Step::new(0, tokens) });
-    let (h, norm, u) = (lab.input(&rows), lab.input(&norm), lab.output(tokens * cols));
+    let tokens = 3;
+    let Stream { step, h, norm, wanted } = stream(lab, tokens, cols, is_final);
+    let u = lab.output(tokens * cols);
     product_of(lab, format, (tokens, 1), wanted, |lab, in_bytes| {
         let norm = is_final.then_some(&norm);
         let buffers = LayerNormBuffers { step: &step, h: &h, u: &u.buffer, norm, in_bytes: Some(in_bytes) };
@@ -98,13 +92,7 @@ fn layernorm(lab: &mut Lab<'_>, format: TableFormat, cols: usize, is_final: bool
 fn weights(lab: &mut Lab<'_>, format: TableFormat, slots: usize, activation: NormActivation) -> Result<()> {
     let (tokens, segments, cols) = (2, 3, padded_slots(slots));
     let scores = lab.numbers(tokens * segments * cols, 2.0);
-    let wanted = scores.chunks_exact(cols).flat_map(|row| {
-        let mut row = row[..slots].to_vec();
-        math::theta(activation, &mut row);
-        row.resize(cols, 0.0);
-        row
-    });
-    let wanted = wanted.collect();
+    let wanted = weights_of(&scores, slots, activation);
     let (step, scores) = (lab.step(Step::new(0, tokens)), lab.input(&scores));
     product_of(lab, format, (tokens, segments), wanted, |lab, in_bytes| {
         let buffers = SlotWeightsBuffers { step: &step, scores: &scores, scales: None, in_bytes: Some(in_bytes) };

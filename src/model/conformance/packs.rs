@@ -2,12 +2,11 @@
 
 use super::case::{Cases, DependsOn, FORMATS};
 use super::lab::{Lab, Wanted};
-use super::pattention::{Input, Way, gelu_of, keys, product, random_f32, scale_of, values};
+use super::pattention::{Input, Way, gelu_of, keys, product, random_f32, scale_of, values, weights_of};
 use crate::checkpoint::layout::{TableShape, padded_slots};
 use crate::config::NormActivation;
 use crate::error::Result;
 use crate::model::kernels::{PackWeights, PackWeightsBuffers, SlotWeights, SlotWeightsBuffers, Step};
-use crate::reference::math;
 
 const TOLERANCE: f64 = 1e-3;
 /// Number of tokens that packs have for a Pattention, rounded up as in their tables.
@@ -85,13 +84,8 @@ fn scales(lab: &mut Lab<'_>, slots: usize, zero: bool) -> Result<()> {
     if zero {
         scores[cols..2 * cols].fill(0.0);
     }
-    let weights = scores.chunks_exact(cols).flat_map(|row| {
-        let mut row = row[..slots].to_vec();
-        math::theta(NormActivation::L2NormGelu, &mut row);
-        row.resize(cols, 0.0);
-        row
-    });
-    let (weights, wanted) = (weights.collect(), scores.chunks_exact(cols).map(|row| scale_of(&row[..slots])).collect());
+    let weights = weights_of(&scores, slots, NormActivation::L2NormGelu);
+    let wanted = scores.chunks_exact(cols).map(|row| scale_of(&row[..slots])).collect();
     let (step, scores, scales) = (lab.step(Step::new(0, rows)), lab.in_out(&scores), lab.output(rows * segments));
     let kernel = SlotWeights { activation: NormActivation::L2NormGelu, segments, slots };
     let buffers =

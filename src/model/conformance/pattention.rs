@@ -368,16 +368,22 @@ pub fn scale_of(row: &[f32]) -> f32 {
     if norm > 0.0 { ((row.len() as f64).sqrt() / norm) as f32 } else { 0.0 }
 }
 
-fn weights(lab: &mut Lab<'_>, slots: usize, activation: NormActivation) -> Result<()> {
-    let (tokens, segments, cols) = (2, 3, padded_slots(slots));
-    let scores = lab.numbers(tokens * segments * cols, 2.0);
-    let wanted = scores.chunks_exact(cols).flat_map(|row| {
+/// Weights of rows of scores; those of their padding are 0.
+pub fn weights_of(scores: &[f32], slots: usize, activation: NormActivation) -> Vec<f32> {
+    let cols = padded_slots(slots);
+    let of_row = |row: &[f32]| {
         let mut row = row[..slots].to_vec();
         math::theta(activation, &mut row);
         row.resize(cols, 0.0);
         row
-    });
-    let wanted = wanted.collect();
+    };
+    scores.chunks_exact(cols).flat_map(of_row).collect()
+}
+
+fn weights(lab: &mut Lab<'_>, slots: usize, activation: NormActivation) -> Result<()> {
+    let (tokens, segments, cols) = (2, 3, padded_slots(slots));
+    let scores = lab.numbers(tokens * segments * cols, 2.0);
+    let wanted = weights_of(&scores, slots, activation);
     let (step, scores) = (lab.step(Step::new(0, tokens)), lab.in_out(&scores));
     let kernel = SlotWeights { activation, segments, slots };
     let buffers = SlotWeightsBuffers { step: &step, scores: &scores.buffer, scales: None, in_bytes: None };

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::kernels::{Embed, EmbedBuffers, LayerNorm, LayerNormBuffers, Step, SumParts, SumPartsBuffers};
 use crate::reference::math;
 
-const EPSILON: f64 = 1e-5;
+pub const EPSILON: f64 = 1e-5;
 
 pub fn add(cases: &mut Cases) {
     for (i, tokens) in SIZES.into_iter().enumerate() {
@@ -53,7 +53,16 @@ fn embed(lab: &mut Lab<'_>, format: TableFormat, tokens: usize, cols: usize) -> 
     Ok(())
 }
 
-fn layernorm(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: bool) -> Result<()> {
+/// What LayerNorm is given, and what it is to leave.
+pub struct Stream {
+    pub step: wgpu::Buffer,
+    pub h: wgpu::Buffer,
+    pub norm: wgpu::Buffer,
+    pub wanted: Vec<f32>,
+}
+
+/// Random rows; the final LayerNorm begins with the third.
+pub fn stream(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: bool) -> Stream {
     let first_row = if is_final { 2 } else { 0 };
     // A common offset must not cost precision.
     let rows: Vec<f32> = lab.numbers((first_row + tokens) * cols, 3.0).iter().map(|x| x + 20.0).collect();
@@ -63,7 +72,12 @@ fn layernorm(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: bool) -> R
         math::scale_and_shift(&mut wanted, &norm[..cols], &norm[cols..]);
     }
     let step = lab.step(Step { first_row: first_row as u32, ..Step::new(0, tokens) });
-    let (h, norm, u) = (lab.input(&rows), lab.input(&norm), lab.output(tokens * cols));
+    Stream { step, h: lab.input(&rows), norm: lab.input(&norm), wanted }
+}
+
+fn layernorm(lab: &mut Lab<'_>, tokens: usize, cols: usize, is_final: bool) -> Result<()> {
+    let Stream { step, h, norm, wanted } = stream(lab, tokens, cols, is_final);
+    let u = lab.output(tokens * cols);
     let buffers =
         LayerNormBuffers { step: &step, h: &h, u: &u.buffer, norm: is_final.then_some(&norm), in_bytes: None };
     lab.run(&LayerNorm { cols, epsilon: EPSILON }.dispatch(&buffers))?;
