@@ -37,9 +37,7 @@ impl Generation {
             Err(e) => Err(e),
         };
         *self.generation.borrow_mut() = Some(generation);
-        if let (Ok(None) | Err(_), Some(tuning)) = (&result, &self.inner.tuning) {
-            tuning.go();
-        }
+        self.inner.go_on_after(&result);
         match result? {
             Some(chunk) => js::value(&chunk).map_err(|e| js::error(&e)),
             None => Ok(JsValue::UNDEFINED),

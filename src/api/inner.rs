@@ -104,6 +104,13 @@ impl Inner {
         }
     }
 
+    /// Lets kernels be compiled if `next`, what a text gave last, is its end.
+    pub(super) fn go_on_after<T>(&self, next: &Result<Option<T>, JsValue>) {
+        if let (Ok(None) | Err(_), Some(tuning)) = (next, &self.tuning) {
+            tuning.go();
+        }
+    }
+
     /// Makes the running call end soon.
     pub(super) fn stop(&self) {
         self.reload.abort();

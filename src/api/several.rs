@@ -50,9 +50,7 @@ impl Several {
             Err(e) => Err(e),
         };
         *self.several.borrow_mut() = Some(several);
-        if let (Ok(None) | Err(_), Some(tuning)) = (&result, &self.inner.tuning) {
-            tuning.go();
-        }
+        self.inner.go_on_after(&result);
         match result? {
             Some((index, chunk)) => js::value(&Indexed { index, chunk }).map_err(|e| js::error(&e)),
             None => Ok(JsValue::UNDEFINED),

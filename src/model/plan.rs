@@ -97,7 +97,7 @@ impl LayerStages {
     /// # Errors
     /// If a shader's files contradict each other.
     pub fn kernels(parts: Parts<'_>) -> Result<Vec<Warm>> {
-        Builder::notes(parts, Self::build)
+        Builder::noting(parts).notes(Self::build)
     }
 
     fn build(b: &mut Builder<'_>) -> Result<Self> {
@@ -140,9 +140,7 @@ impl Plan {
     /// # Errors
     /// See [`kernels`](Self::kernels).
     pub fn kernels_with(parts: Parts<'_>, products: &ChunkProducts) -> Result<Vec<Warm>> {
-        let mut builder = Builder { products, ..Builder::new(parts, Stager::noting(parts.gpu)) };
-        Self::build(&mut builder)?;
-        Ok(builder.stager.into_notes())
+        Builder { products, ..Builder::noting(parts) }.notes(Self::build)
     }
 
     fn build(b: &mut Builder<'_>) -> Result<Self> {
@@ -177,11 +175,14 @@ impl<'a> Builder<'a> {
         Self { parts, products: &parts.scratch.products, stager, uniforms: Vec::new() }
     }
 
+    fn noting(parts: Parts<'a>) -> Self {
+        Self::new(parts, Stager::noting(parts.gpu))
+    }
+
     /// What to compile for the stages that `build` makes.
-    fn notes<T>(parts: Parts<'a>, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<Vec<Warm>> {
-        let mut builder = Self::new(parts, Stager::noting(parts.gpu));
-        build(&mut builder)?;
-        Ok(builder.stager.into_notes())
+    fn notes<T>(mut self, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<Vec<Warm>> {
+        build(&mut self)?;
+        Ok(self.stager.into_notes())
     }
 }
 
